@@ -1,0 +1,60 @@
+"""Recordings: what was filmed, what was tracked, and what somebody watched for.
+
+Frames and pixels are the recording's own; a missing point is NaN. "Nobody looked"
+and "did not happen" differ: only what `VideoInfo.watched` names was looked for.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mabe.bouts import Bout, Watched
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What is known of one video before its files are opened."""
+
+    lab: str
+    video: str
+    fps: float
+    pixels_per_cm: float
+    watched: tuple[Watched, ...]
+    """Empty: nobody annotated this video, so it has no negatives either."""
+    tracking_path: Path
+    annotation_path: Path | None
+    """None: no annotation file, which means "nothing seen" where `watched` is not
+    empty, and "nobody looked" where it is."""
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"{self.name}: frames per second must be > 0: {self.fps}")
+        if not (np.isfinite(self.pixels_per_cm) and self.pixels_per_cm > 0):
+            raise ValueError(
+                f"{self.name}: pixels per cm must be > 0: {self.pixels_per_cm}"
+            )
+
+    @property
+    def name(self) -> str:
+        """The video as messages and outputs name it."""
+        return f"{self.lab}/{self.video}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """The tracked poses and the labels of one video."""
+
+    info: VideoInfo
+    slots: Int[np.ndarray, " slot"]
+    """Which canonical slots (see `mabe.skeleton`) the columns of `xy_px` hold."""
+    xy_px: Float[np.ndarray, "time slot 2"]
+    bouts: tuple[Bout, ...]
+    notes: tuple[str, ...] = field(default=())
+    """What was odd in the files and how it was taken, for people to read."""
+
+    @property
+    def length(self) -> int:
+        """Number of frames."""
+        return len(self.xy_px)

@@ -1,0 +1,232 @@
+"""The command line: `mabe simulate | prepare | train | predict | evaluate`.
+
+Only what the user asked for is imported, so that `--help` is quick.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mabe import __version__
+from mabe.errors import MabeError
+
+app = typer.Typer(
+    help="Learn from labelled pose tracks which animal does what to whom.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Run = Annotated[
+    Path,
+    typer.Argument(
+        help="A run directory such as checkpoints/5090 (its best recogniser), or one "
+        "checkpoint file in it."
+    ),
+]
+SkipBad = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave out files that cannot be read, and say so."),
+]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Act out the labels of a real data set (train.csv)."),
+    ] = None,
+    videos: Annotated[int | None, typer.Option(min=1, help="How many videos.")] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0.05, help="Length of each video (without --like).")
+    ] = 2.0,
+    seed: Annotated[int, typer.Option(help="The same seed, the same data.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; all cores by default.")
+    ] = None,
+) -> None:
+    """Make labelled recordings of animals that act out a script (Kaggle layout)."""
+    from mabe.simulate import simulate as make
+
+    summary = make(
+        out, like=like, videos=videos, minutes=minutes, seed=seed, workers=workers
+    )
+    print(summary)
+
+
+@app.command()
+def prepare(
+    data_dir: Annotated[Path, typer.Argument(help="Folder in the Kaggle layout.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Store to write; the user's cache by default.")
+    ] = None,
+    fps: Annotated[
+        float, typer.Option(min=1, max=240, help="Working rate, frames per second.")
+    ] = 33.3,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; all cores by default.")
+    ] = None,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Bring all recordings into one memory-mapped store (`train` does it by itself)."""
+    from mabe.preparing import default_store_path
+    from mabe.preparing import prepare as build
+
+    store = build(
+        data_dir,
+        out or default_store_path(data_dir, fps),
+        rate_fps=fps,
+        skip_bad=skip_bad,
+        workers=workers,
+    )
+    frames = sum(recording.length for recording in store.recordings)
+    print(
+        f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "
+        f"{store.root}"
+    )
+
+
+@app.command()
+def train(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings; see configs/.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder in the Kaggle layout, or a store.")
+    ] = None,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option(help="Run directory to write.")
+    ] = None,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use at most this many recordings: a quick test."),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+    ] = False,
+    skip_bad: SkipBad = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: --set epochs=20 (repeatable)."),
+    ] = None,
+) -> None:
+    """Train a recogniser; the run directory documents itself."""
+    from mabe.config import load_config, parse_changes
+    from mabe.runs import train as run
+
+    settings: dict[str, Any] = parse_changes(changes or [])
+    if data_dir:
+        settings["data_dir"] = data_dir
+    if max_sequences:
+        settings["max_sequences"] = max_sequences
+    if checkpoint_dir:
+        settings["checkpoint_dir"] = checkpoint_dir
+    elif max_sequences and "checkpoint_dir" not in settings:
+        # A quick test must not push a real run aside.
+        usual = load_config(config).checkpoint_dir
+        settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
+    run(load_config(config, settings), resume=resume, skip_bad=skip_bad)
+
+
+@app.command()
+def predict(
+    run: Run,
+    data: Annotated[
+        Path,
+        typer.Argument(help="A tracking file, a folder in the Kaggle layout, a store."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    skip_bad: SkipBad = False,
+) -> None:
+    """Mark recordings: bouts (CSV) and the probability of each class at each frame."""
+    from mabe.prediction import predict as mark
+
+    checkpoint = _load(run, device)
+    videos = mark(checkpoint, data, out, skip_bad=skip_bad)
+    bouts = sum(len(video.bouts) for video in videos)
+    print(f"✓ {len(videos)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
+    print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    data: Annotated[
+        Path, typer.Argument(help="Labelled recordings: a Kaggle layout, or a store.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for metrics.json; next to RUN's files.")
+    ] = None,
+    include_training: Annotated[
+        bool,
+        typer.Option(
+            "--include-training",
+            help="Score recordings it learned from too; not an honest figure.",
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    skip_bad: SkipBad = False,
+) -> None:
+    """Score a recogniser against people's labels, on recordings it never saw."""
+    from mabe.evaluation import format_table, summarise, to_json
+    from mabe.files import write_text
+    from mabe.prediction import evaluate as score
+
+    checkpoint = _load(run, device)
+    scores = score(
+        checkpoint, data, include_training=include_training, skip_bad=skip_bad
+    )
+    summary = {"recogniser": checkpoint.path.name, "data": str(data)}
+    summary |= summarise(scores)
+    print(format_table(summary))
+    print("\n" + "\n".join(scores.notes))
+    place = (out or checkpoint.path.parent / "evaluation") / "metrics.json"
+    write_text(place, to_json(summary))
+    print(f"✓ {place}")
+
+
+def _load(run: Path, device: str) -> Any:
+    from mabe.devices import choose_device
+    from mabe.recogniser import load_checkpoint
+
+    checkpoint = load_checkpoint(run)
+    checkpoint.recogniser.to(choose_device(device))
+    return checkpoint
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"mabe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="And exit."),
+    ] = False,
+) -> None:
+    """Learn from labelled pose tracks which animal does what to whom."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line; user errors are one line, bugs keep their traceback.
+
+    Returns 0 when all went well, 2 for an error the user can mend, 130 after Ctrl-C.
+    """
+    # Windows consoles may not know the ✓; a question mark is better than a crash.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        app(args=args, prog_name="mabe", standalone_mode=False)
+    except MabeError as error:
+        print(f"mabe: {error}", file=sys.stderr)
+        return 2
+    return 0

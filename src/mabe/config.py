@@ -1,0 +1,285 @@
+"""The settings of a run: flat YAML, the keys V1/V2 users know, checked before use.
+
+A file names only what differs from the defaults here. Frames (`sequence_length`) are
+counted at the working rate `fps`; everything named `_s` is in seconds.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from mabe.augment import Augmentation
+from mabe.errors import ConfigError, MabeError
+from mabe.features.motion import COORDINATES, input_size
+from mabe.skeleton import SLOTS
+from mabe.tasks import CHALLENGE_CLASSES, SceneTask
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    # Data
+    data_dir: Path = Path("data/kaggle")
+    """Folder in the Kaggle layout, or a prepared store."""
+    store_dir: Path | None = None
+    """Where the prepared poses go; by default the user's cache folder."""
+    num_workers: Annotated[int, Field(ge=0)] = 4
+    """Processes that prepare files; batches need none."""
+    max_sequences: Count | None = None
+    """Use at most this many labelled recordings, for a quick test."""
+    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the recordings held out for validation, when `folds` is not set."""
+    folds: Annotated[int, Field(ge=2)] | None = None
+    """Split the recordings into this many folds and validate on number `fold`."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    split_seed: int = 0
+    """Decides who is in which fold; kept apart from `seed` so that runs with other
+    seeds are scored on the same recordings."""
+
+    # What is asked
+    classes: dict[str, list[str]] = Field(
+        default_factory=lambda: {k: list(v) for k, v in CHALLENGE_CLASSES.items()}
+    )
+    """Class name to the actions it stands for; the first is "nothing of interest"."""
+    num_classes: int | None = None
+    """If given, checked against `classes`."""
+    ignore: list[str] = []
+    """Actions whose frames count neither in the loss nor in the score."""
+    other: Literal["background", "error"] = "background"
+    """Actions in no class: count as the first class, or refuse the data."""
+    class_weights: list[NotNegative] | None = None
+    """Weight of each class in the loss; none means equal."""
+
+    # What the model sees
+    input_dim: int | None = None
+    """If given, checked against the number of features."""
+    sequence_length: Annotated[int, Field(ge=8)] = 100
+    """Frames in a window, at `fps`."""
+    fps: Annotated[float, Field(gt=0, le=240)] = 33.3
+    """The working rate all recordings are brought to."""
+    use_motion_features: bool = True
+    """Add speed and acceleration to the coordinates."""
+    max_gap_s: NotNegative = 0.5
+    """Gaps in a track up to this long are bridged by a straight line."""
+
+    # The network
+    model_type: Literal["conv_bilstm", "tcn"] = "conv_bilstm"
+    conv_channels: tuple[Count, ...] = (64, 128, 256)
+    conv_kernel: Count = 5
+    lstm_hidden: Count = 256
+    lstm_layers: Count = 2
+    tcn_width: Count = 96
+    tcn_layers: Count = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+    # Training
+    batch_size: Count = 64
+    epochs: Count = 100
+    """One epoch shows about as many frames as there are that count."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: Positive = 3e-4
+    weight_decay: NotNegative = 1e-4
+    grad_clip: NotNegative = 1.0
+    """Largest norm of a gradient; 0 does not clip."""
+    scheduler: Literal["plateau", "cosine", "none"] = "plateau"
+    scheduler_patience: Count = 5
+    """Epochs without a better macro F1 before the learning rate falls (plateau)."""
+    scheduler_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_lr: NotNegative = 1e-6
+    warmup_epochs: NotNegative = 0.5
+    """The learning rate rises from zero over this many epochs."""
+    early_stopping_patience: Annotated[int, Field(ge=0)] = 15
+    """Stop after this many epochs without a better macro F1; 0 never stops early."""
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
+    """Weights are averaged over about 1 / (1 - this) steps for use; 0 does not."""
+
+    # Augmentation of poses
+    use_augmentation: bool = True
+    augment_turn: bool = Augmentation().turn
+    augment_mirror: bool = Augmentation().mirror
+    augment_shift_cm: NotNegative = Augmentation().shift_cm
+    augment_scale: Annotated[float, Field(ge=0, lt=1)] = Augmentation().scale
+    augment_noise_cm: NotNegative = Augmentation().noise_cm
+    augment_keypoint_dropout: Share = Augmentation().keypoint_dropout
+    augment_animal_dropout: Share = Augmentation().animal_dropout
+    augment_reorder_animals: bool = Augmentation().reorder_animals
+    augment_time_stretch: Annotated[float, Field(ge=0, lt=1)] = (
+        Augmentation().time_stretch
+    )
+
+    # The run
+    checkpoint_dir: Path = Path("checkpoints/run")
+    save_freq: Annotated[int, Field(ge=0)] = 5
+    """Keep the model of every this many epochs; 0 keeps best and last alone."""
+    save_every_s: Positive = 300.0
+    """Within long epochs, save the state to resume from this often."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    """auto: bf16 where a GPU has it, 16 on older GPUs, 32 on a CPU."""
+    seed: int = 42
+
+    @model_validator(mode="after")
+    def _check_sums(self) -> "RunConfig":
+        features = input_size(use_motion_features=self.use_motion_features)
+        if self.input_dim not in (None, features):
+            raise ValueError(
+                f"input_dim is {self.input_dim}, but with use_motion_features: "
+                f"{str(self.use_motion_features).lower()} there are "
+                f"{_feature_sum(self.use_motion_features)} inputs; set input_dim: "
+                f"{features}, or leave it out"
+            )
+        classes = len(self.classes)
+        if classes < 2:
+            raise ValueError(f"classes: needs at least two, has {classes}")
+        if self.num_classes not in (None, classes):
+            raise ValueError(
+                f"num_classes is {self.num_classes}, but `classes` names {classes}: "
+                f"{list(self.classes)}"
+            )
+        if self.class_weights and len(self.class_weights) != classes:
+            raise ValueError(
+                f"class_weights has {len(self.class_weights)} numbers, but there are "
+                f"{classes} classes: {list(self.classes)}"
+            )
+        if self.class_weights and not any(self.class_weights):
+            raise ValueError("class_weights: at least one has to be above zero")
+        if self.conv_kernel % 2 == 0:
+            raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")
+        if self.folds and self.fold >= self.folds:
+            raise ValueError(
+                f"fold is {self.fold}, but folds count from 0 to {self.folds - 1}"
+            )
+        return self
+
+    @property
+    def features(self) -> int:
+        """Number of features: 144 or 288."""
+        return input_size(use_motion_features=self.use_motion_features)
+
+    @property
+    def task(self) -> SceneTask:
+        """What is asked of a frame."""
+        return SceneTask.from_groups(
+            self.classes,
+            ignore=self.ignore,
+            others_are_first=self.other == "background",
+        )
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """How poses are changed during training."""
+        if not self.use_augmentation:
+            return Augmentation.none()
+        prefix = "augment_"
+        return Augmentation(
+            **{
+                key.removeprefix(prefix): value
+                for key, value in self
+                if key.startswith(prefix)
+            }
+        )
+
+
+def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> RunConfig:
+    """Read a YAML file of settings, then change some by name.
+
+    Raises `ConfigError` with the file, the key and the nearest right key.
+    """
+    where = str(path) if path else "settings"
+    settings = _read_yaml(path) if path else {}
+    return build_config({**settings, **(changes or {})}, where=where)
+
+
+def build_config(settings: dict[str, Any], *, where: str) -> RunConfig:
+    """Check settings; errors are one line each and name `where` they come from."""
+    if unknown := sorted(settings.keys() - RunConfig.model_fields.keys()):
+        raise ConfigError(f"{where}: " + "; ".join(map(_unknown_key, unknown)))
+    try:
+        return RunConfig.model_validate(settings)
+    except MabeError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(_problem(p) for p in error.errors())
+        raise ConfigError(f"{where}: {problems}") from None
+
+
+def dump_config(config: RunConfig) -> dict[str, Any]:
+    """Return all settings as plain values, fit for YAML and JSON."""
+    return config.model_dump(mode="json")
+
+
+def parse_changes(pairs: list[str]) -> dict[str, Any]:
+    """Turn ``key=value`` words into settings; values are read as YAML."""
+    changes = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {pair}: expected key=value, such as epochs=20")
+        changes[key.strip()] = _parse_yaml(value, where=f"--set {pair}")
+    return changes
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file; see configs/ for some to start from"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    settings = _parse_yaml(text, where=str(path))
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        raise ConfigError(
+            f"{path}: expected lines of `key: value`, found {type(settings).__name__}"
+        )
+    return settings
+
+
+def _parse_yaml(text: str, *, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{where}: not valid YAML: {reason}") from None
+
+
+def _feature_sum(use_motion_features: bool) -> str:
+    if not use_motion_features:
+        return f"{COORDINATES} coordinates = {COORDINATES}"
+    total = COORDINATES + 2 * SLOTS
+    return (
+        f"{COORDINATES} coordinates + {SLOTS} speeds + {SLOTS} accelerations = {total}"
+    )
+
+
+def _unknown_key(key: str) -> str:
+    near = difflib.get_close_matches(str(key), RunConfig.model_fields, n=1, cutoff=0.5)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    return f"unknown key '{key}'{hint}"
+
+
+def _problem(problem: Any) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    message = problem["msg"].removeprefix("Value error, ")
+    found = "" if not key else f" (found {problem['input']!r})"
+    return f"{key}: {message}{found}" if key else message

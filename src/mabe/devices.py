@@ -1,0 +1,120 @@
+"""The device a run computes on: which one, how good, and whether torch can use it."""
+
+import platform
+from collections.abc import Sequence
+
+import torch
+from lightning_fabric import Fabric
+
+from mabe.errors import ConfigError, RunError
+
+MEND_KERNELS = (
+    "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
+)
+"""Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
+
+    Raises `ConfigError` for one that is not there, and `RunError` where torch sees
+    the card but was built without kernels for it.
+    """
+    if wanted == "auto":
+        wanted = _best_device()
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise ConfigError(
+            f"device: '{wanted}' is none of auto, cpu, cuda, cuda:N, mps"
+        ) from None
+    if device.type == "cuda":
+        _check_cuda(device)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device: mps is not available here; try device: auto")
+    elif device.type not in ("cpu", "mps"):
+        raise ConfigError(f"device: '{wanted}' is none of auto, cpu, cuda, cuda:N, mps")
+    return device
+
+
+def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Tell whether a build for the given architectures runs on a card.
+
+    Binary code (``sm_86``) runs on cards of the same major version and the same or a
+    higher minor one; portable code (``compute_90``) on any newer card. Source: NVIDIA,
+    CUDA C++ Programming Guide, "Binary compatibility" and "PTX compatibility".
+    """
+    for name in built_for:
+        kind, _, digits = name.partition("_")
+        digits = digits.rstrip("af")
+        major, minor = int(digits[:-1]), int(digits[-1])
+        if kind == "compute" and capability >= (major, minor):
+            return True
+        if kind == "sm" and capability[0] == major and capability[1] >= minor:
+            return True
+    return False
+
+
+def describe_device(device: torch.device) -> list[str]:
+    """Return lines that tell a person what will be computed on."""
+    lines = [f"Device: {device}"]
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        lines += [f"GPU: {card.name}", f"VRAM: {card.total_memory / 2**30:.1f} GB"]
+    else:
+        name = platform.processor() or platform.machine()
+        lines += [f"Processor: {name}, {torch.get_num_threads()} threads"]
+    return lines
+
+
+def make_fabric(device: torch.device, precision: str) -> Fabric:
+    """Return the Fabric that runs one process on the device."""
+    return Fabric(
+        accelerator=device.type,
+        devices=[device.index or 0] if device.type == "cuda" else 1,
+        precision=_PRECISIONS[choose_precision(device, precision)],
+    )
+
+
+def choose_precision(device: torch.device, wanted: str) -> str:
+    """Return 32, bf16 or 16; `auto` is the fastest that is safe on the device."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(False) else "16"
+    return "32"
+
+
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        built = torch.version.cuda or "no CUDA (a CPU build)"
+        raise ConfigError(
+            f"device: {device} is not available; torch {torch.__version__} is built "
+            f"for {built}. Try device: auto, or install a CUDA build: {MEND_KERNELS}"
+        )
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device: {device} is not there; this machine has "
+            f"{torch.cuda.device_count()} GPU(s), counted from 0"
+        )
+    capability = torch.cuda.get_device_capability(device)
+    built_for = torch.cuda.get_arch_list()
+    if not has_kernels(capability, built_for):
+        raise RunError(missing_kernels(torch.cuda.get_device_name(device), built_for))
+
+
+def missing_kernels(card: str, built_for: Sequence[str]) -> str:
+    """Return the message for a card that this torch build cannot use."""
+    return (
+        f"{card}: torch {torch.__version__} has no kernels for this card (it is built "
+        f"for {', '.join(built_for)}). Mend it with: {MEND_KERNELS}"
+    )

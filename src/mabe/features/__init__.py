@@ -1,0 +1,1 @@
+"""Poses in, named features out: torch modules that are part of the model."""

@@ -1,0 +1,78 @@
+"""The V1 and V2 features: where every keypoint is, and how it moves.
+
+Dimension key: B batch, T time, A animal, K keypoint, F feature.
+Poses come in cm at `rate_fps`, NaN where missing, and features leave in cm, cm/s and
+cm/s², NaN where missing: a speed across a gap is missing, not huge.
+
+V1: 144 coordinates. V2: 144 coordinates + 72 speeds + 72 accelerations = 288.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mabe.features.gaps import bridge_gaps
+from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
+
+COORDINATES = 2 * SLOTS
+MOTION = 2 * SLOTS
+"""One speed and one acceleration for each slot."""
+
+
+def change_per_second(
+    values: Float[Tensor, "b t *rest"], rate_fps: float
+) -> Float[Tensor, "b t *rest"]:
+    """Return the time derivative: central, or one-sided at an edge or a gap.
+
+    A missing value, and one whose two neighbours are both missing, has none (NaN).
+    """
+    step = values.diff(dim=1)
+    none = values.new_full((len(values), 1, *values.shape[2:]), torch.nan)
+    backward = torch.cat([none, step], dim=1)
+    forward = torch.cat([step, none], dim=1)
+    central = (backward + forward) / 2
+    one_sided = torch.where(backward.isnan(), forward, backward)
+    return torch.where(central.isnan(), one_sided, central) * rate_fps
+
+
+def input_size(*, use_motion_features: bool) -> int:
+    """Return the number of features: 144, or 288 with motion."""
+    return COORDINATES + (MOTION if use_motion_features else 0)
+
+
+def feature_names(*, use_motion_features: bool) -> list[str]:
+    """Return the features' names in order, such as ``mouse1.nose.x``."""
+    slots = [f"mouse{a + 1}.{name}" for a in range(ANIMALS) for name in KEYPOINTS]
+    names = [f"{slot}.{axis}" for slot in slots for axis in "xy"]
+    if use_motion_features:
+        names += [f"{slot}.speed" for slot in slots]
+        names += [f"{slot}.acceleration" for slot in slots]
+    return names
+
+
+class MotionFeatures(nn.Module):
+    """Coordinates (cm) and, if wanted, speed (cm/s) and acceleration (cm/s²).
+
+    Speed is √(vx² + vy²); acceleration is the change of that speed, so neither
+    depends on which way the arena is turned.
+    """
+
+    def __init__(
+        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+    ) -> None:
+        super().__init__()
+        self.rate_fps = rate_fps
+        self.use_motion_features = use_motion_features
+        self.max_gap_frames = round(max_gap_s * rate_fps)
+
+    def forward(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        poses_BTAK2 = bridge_gaps(poses_BTAK2, longest=self.max_gap_frames)
+        features = [poses_BTAK2.flatten(2)]
+        if self.use_motion_features:
+            speed_BTAK = change_per_second(poses_BTAK2, self.rate_fps).norm(dim=-1)
+            change_BTAK = change_per_second(speed_BTAK, self.rate_fps)
+            features += [speed_BTAK.flatten(2), change_BTAK.flatten(2)]
+        return torch.cat(features, dim=2)

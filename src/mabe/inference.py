@@ -1,0 +1,114 @@
+"""Using a recogniser on recordings of any length: split, predict, stitch.
+
+Windows overlap by half and are blended with weights that fall linearly to their
+ends, so that there is no seam. Poses are at the working rate; probabilities are
+brought back to the recording's own frames last.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+
+from mabe.rates import nearest_frames
+from mabe.recogniser import Recogniser
+from mabe.store import PoseStore
+
+BATCH_FRAMES = 8_192
+"""Frames that go through the network at once; bounds the memory."""
+
+ReadPoses = Callable[[int, int], Float[np.ndarray, "t a k 2"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Tracks:
+    """Poses at the working rate, read stretch by stretch."""
+
+    length: int
+    read: ReadPoses
+    """``read(start, stop)`` gives poses in cm, NaN where missing."""
+
+    @classmethod
+    def of_stored(cls, store: PoseStore, index: int) -> "Tracks":
+        """Return one recording of a store."""
+        length = store.recordings[index].length
+        return cls(length, lambda start, stop: store.poses_cm(index, start, stop))
+
+
+def window_starts(length: int, window: int) -> list[int]:
+    """Return where windows begin: half a window apart, the last one at the end."""
+    if length <= window:
+        return [0]
+    hop = max(1, window // 2)
+    return [*range(0, length - window, hop), length - window]
+
+
+def blend_weights(window: int) -> Float[np.ndarray, " window"]:
+    """Return weights that fall from the middle to the ends, never to zero."""
+    ramp = np.arange(1, window + 1, dtype=np.float32)
+    return np.minimum(ramp, ramp[::-1])
+
+
+def stitch(
+    pieces: Iterator[tuple[int, Float[np.ndarray, "window classes"]]],
+    length: int,
+    classes: int,
+) -> Float[np.ndarray, "time classes"]:
+    """Blend the predictions of overlapping windows into one of `length` frames."""
+    total = np.zeros((length, classes), np.float32)
+    weight = np.zeros((length, 1), np.float32)
+    for start, piece in pieces:
+        share = blend_weights(len(piece))[:, None]
+        total[start : start + len(piece)] += share * piece
+        weight[start : start + len(piece)] += share
+    return total / weight
+
+
+@torch.inference_mode()
+def frame_probabilities(
+    recogniser: Recogniser, tracks: Tracks, possible: Bool[np.ndarray, " classes"]
+) -> Float[np.ndarray, "time classes"]:
+    """Return the probability of each class at every frame of the working rate.
+
+    Classes that are not possible get 0. The recogniser is used as it is: put it into
+    `eval` mode and onto its device before.
+    """
+    window = min(recogniser.config.sequence_length, tracks.length)
+    starts = window_starts(tracks.length, window)
+    at_once = max(1, BATCH_FRAMES // max(1, window))
+    pieces = _predict_windows(recogniser, tracks, possible, starts, window, at_once)
+    return stitch(pieces, tracks.length, len(possible))
+
+
+def at_own_rate(
+    probabilities: Float[np.ndarray, "time classes"],
+    *,
+    length: int,
+    fps: float,
+    rate_fps: float,
+) -> Float[np.ndarray, "frame classes"]:
+    """Return the probabilities at each of the recording's own `length` frames."""
+    nearest = nearest_frames(
+        length, from_fps=rate_fps, to_fps=fps, from_length=len(probabilities)
+    )
+    return probabilities[nearest]
+
+
+def _predict_windows(
+    recogniser: Recogniser,
+    tracks: Tracks,
+    possible: Bool[np.ndarray, " classes"],
+    starts: list[int],
+    window: int,
+    at_once: int,
+) -> Iterator[tuple[int, Float[np.ndarray, "window classes"]]]:
+    device = next(recogniser.parameters()).device
+    possible_N = torch.from_numpy(possible).to(device)
+    for first in range(0, len(starts), at_once):
+        some = starts[first : first + at_once]
+        poses = np.stack([tracks.read(start, start + window) for start in some])
+        poses_BTAK2 = torch.from_numpy(poses).to(device)
+        result = recogniser.probabilities(poses_BTAK2, possible_N).cpu().numpy()
+        yield from zip(some, result, strict=True)

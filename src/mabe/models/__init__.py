@@ -1,0 +1,1 @@
+"""Networks: features in, one logit for each class and frame out."""

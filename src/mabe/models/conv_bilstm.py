@@ -1,0 +1,81 @@
+"""The V1/V2 network: convolutions, each halving the rate, then a two-way LSTM.
+
+Dimension key: B batch, T time, U time after pooling, C channels, N classes.
+Context: the whole window, through the LSTM.
+"""
+
+from itertools import pairwise
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConvStage(nn.Module):
+    """Convolution, norm over channels, ReLU, and half the frames.
+
+    The norm is over the channels of one frame (not over the batch), so a frame's
+    result does not depend on what else is in the batch, on one device or on many.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, kernel: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2)
+        self.norm = nn.LayerNorm(outputs)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BCT: Float[Tensor, "b c t"]) -> Float[Tensor, "b d u"]:
+        """Return twice shorter signals; an odd last frame is pooled alone."""
+        h_BCT = self.norm(self.conv(x_BCT).mT).mT
+        return self.dropout(F.max_pool1d(F.relu(h_BCT), 2, ceil_mode=True))
+
+
+class ConvBiLSTM(nn.Module):
+    """Conv1D (pooled by 2 each) → bidirectional LSTM → logits at the frame rate.
+
+    Takes windows of any length. The head is linear, so it works at the pooled rate
+    and its logits are stretched, which gives the same as the other order for less.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        *,
+        conv_channels: tuple[int, ...] = (64, 128, 256),
+        conv_kernel: int = 5,
+        lstm_hidden: int = 256,
+        lstm_layers: int = 2,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        widths = [channels, *conv_channels]
+        self.stages = nn.Sequential(
+            *(
+                ConvStage(a, b, kernel=conv_kernel, dropout=dropout / 2)
+                for a, b in pairwise(widths)
+            )
+        )
+        self.lstm = nn.LSTM(
+            widths[-1],
+            lstm_hidden,
+            lstm_layers,
+            bidirectional=True,
+            batch_first=True,
+            dropout=dropout if lstm_layers > 1 else 0.0,
+        )
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(2 * lstm_hidden, classes)
+        self.pooling = 2 ** len(conv_channels)
+
+    def forward(self, x_BTC: Float[Tensor, "b t c"]) -> Float[Tensor, "b t n"]:
+        """Return one logit per class at every frame."""
+        length = x_BTC.shape[1]
+        h_BCU = self.stages(x_BTC.mT)
+        h_BUC, _ = self.lstm(h_BCU.mT)
+        logits_BNU = self.head(self.dropout(h_BUC)).mT
+        full = logits_BNU.shape[-1] * self.pooling
+        stretched = F.interpolate(logits_BNU.float(), size=full, mode="linear")
+        return stretched[..., :length].mT

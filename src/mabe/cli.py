@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mabe import __version__
-from mabe.errors import MabeError
+from mabe.errors import MabeError, StopRequested
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -225,8 +225,13 @@ def main(args: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(args=args, prog_name="mabe", standalone_mode=False)
+        app(args=args, prog_name="mabe")
     except MabeError as error:
         print(f"mabe: {error}", file=sys.stderr)
         return 2
+    except StopRequested as stopped:
+        print(f"mabe: {stopped}", file=sys.stderr)
+        return 130
+    except SystemExit as end:  # typer has shown help or a wrong option already
+        return int(end.code or 0)
     return 0

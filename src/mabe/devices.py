@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from lightning_fabric import Fabric
@@ -85,7 +86,11 @@ def choose_precision(device: torch.device, wanted: str) -> str:
     return "32"
 
 
-_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 def _best_device() -> str:

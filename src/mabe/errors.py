@@ -19,3 +19,7 @@ class ConfigError(MabeError):
 
 class RunError(MabeError):
     """A run directory or checkpoint is absent, incomplete or of another kind."""
+
+
+class StopRequested(Exception):
+    """Somebody pressed Ctrl-C or ended the job, and what was done is saved."""

@@ -110,13 +110,9 @@ class Checkpoint:
     path: Path
 
 
-def save_checkpoint(
-    path: Path,
-    config: RunConfig,
-    weights: dict[str, Tensor],
-    provenance: Provenance,
-) -> None:
+def save_checkpoint(path: Path, recogniser: Recogniser, provenance: Provenance) -> None:
     """Write weights and card as one file, and the card beside it for people."""
+    config = recogniser.config
     card = {
         "format": CARD_FORMAT,
         "mabe": __version__,
@@ -130,7 +126,8 @@ def save_checkpoint(
         "provenance": asdict(provenance),
     }
     tensors = {
-        name: value.detach().cpu().contiguous() for name, value in weights.items()
+        name: value.detach().cpu().contiguous()
+        for name, value in recogniser.state_dict().items()
     }
     data = save(tensors, metadata={"card": json.dumps(card)})
     write_atomically(path, lambda beside: _write_bytes(beside, data))
@@ -181,8 +178,9 @@ def _write_bytes(path: Path, data: bytes) -> None:
 
 def _provenance(values: dict[str, Any]) -> Provenance:
     return Provenance(
-        **{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in values.items()
-        }
+        epoch=values["epoch"],
+        step=values["step"],
+        trained_on=tuple(values["trained_on"]),
+        validated_on=tuple(values["validated_on"]),
+        validation=values["validation"],
     )

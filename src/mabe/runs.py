@@ -1,21 +1,9 @@
-"""A training run: from a config to a run directory that documents itself.
-
-A run directory holds
-- ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: recognisers,
-- ``history.json``: one record per epoch,
-- ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
-- ``state.pt``: what `--resume` goes on from; written last, so that a run killed at any
-  moment repeats at most the work since then and ends the same.
-"""
+"""A training run, from a config to a run directory with a recogniser in it."""
 
 import os
-import platform
-import shlex
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +11,33 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-import torch
-import yaml
+from jaxtyping import Int
 from lightning_fabric import Fabric
-from tqdm import tqdm
 
-from mabe import __version__
-from mabe.config import RunConfig, build_config, dump_config
+from mabe.config import RunConfig
+from mabe.console import (
+    describe_data,
+    describe_model,
+    epoch_bar,
+    epoch_line,
+    show,
+    tell,
+)
 from mabe.decoding import choose_classes
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
-from mabe.errors import ConfigError, DataError, RunError
+from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.evaluation import frame_summary
-from mabe.files import write_atomically, write_json, write_text
 from mabe.inference import Tracks, frame_probabilities
 from mabe.metrics import confusion_matrix
 from mabe.preparing import default_store_path, prepare
-from mabe.recogniser import SUFFIX, Provenance, Recogniser, save_checkpoint
+from mabe.recogniser import SUFFIX, Provenance, Recogniser
+from mabe.run_directory import (
+    document,
+    read_state,
+    save_models,
+    save_state,
+    set_aside,
+)
 from mabe.splits import split_train_validation, spread_over_labs
 from mabe.store import PoseStore, is_store, open_store
 from mabe.training import (
@@ -56,14 +55,6 @@ from mabe.training import (
 )
 from mabe.windows import LabelledStore, WindowSampler, label_store
 
-FREE_TO_CHANGE = frozenset(
-    {
-        "data_dir", "store_dir", "num_workers", "epochs", "early_stopping_patience",
-        "checkpoint_dir", "save_freq", "save_every_s", "device",
-    }
-)  # fmt: skip
-"""Settings a resumed run may have changed without becoming another run."""
-
 
 @dataclass(frozen=True, slots=True)
 class TrainingData:
@@ -78,9 +69,13 @@ class TrainingData:
         recordings = self.labelled.store.recordings
         return tuple(sorted({recordings[i].tracking_hash for i in indices}))
 
-
-class StopRequested(Exception):
-    """Somebody pressed Ctrl-C or ended the job; the state is saved."""
+    def class_counts(self, classes: int) -> Int[np.ndarray, " classes"]:
+        """Return how many frames of each class there are to learn from."""
+        counts = np.zeros(classes, np.int64)
+        for index in self.learned:
+            labels = self.labelled.labels[index]
+            counts += np.bincount(labels[labels >= 0], minlength=classes)
+        return counts
 
 
 def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) -> Path:
@@ -90,25 +85,32 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
     another name, never overwritten.
     """
     device = choose_device(config.device)
-    _tell(*describe_device(device))
+    about_device = [
+        *describe_device(device),
+        f"Precision: {choose_precision(device, config.precision)}",
+    ]
+    tell(*about_device)
     fabric = make_fabric(device, config.precision)
     data = load_training_data(config, skip_bad=skip_bad)
     sampler = WindowSampler(data.labelled, data.learned, length=config.sequence_length)
-    if not sampler.counted_frames:
-        raise DataError(
-            f"{config.data_dir}: no frame of the {len(data.learned)} recordings to "
-            "learn from counts; see `classes` and `ignore` in the config"
-        )
     state = start_state(config, fabric)
-    run_dir = config.checkpoint_dir
+    parameters = sum(p.numel() for p in state.model.parameters())
+    steps = steps_in_epoch(sampler.counted_frames, config)
+    tell(
+        *describe_data(
+            classes=list(config.classes),
+            counts=data.class_counts(len(config.classes)),
+            learned=len(data.learned),
+            held_out=len(data.held_out),
+        ),
+        *describe_model(config, parameters=parameters, steps=steps),
+    )
     if resume:
-        _resume(state, config, data, run_dir)
+        _go_on(state, config, data)
     else:
-        set_aside(run_dir)
-        _document(run_dir, config, data, device)
-    _announce(config, data, sampler, state, device)
-    _train_epochs(state, sampler, data, config=config, fabric=fabric, run_dir=run_dir)
-    return run_dir
+        _begin(config, data, about_device)
+    _train_epochs(state, sampler, data, config=config, fabric=fabric)
+    return config.checkpoint_dir
 
 
 def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> TrainingData:
@@ -148,7 +150,7 @@ def load_store(
     *,
     rate_fps: float,
     store_dir: Path | None = None,
-    workers: int | None = None,
+    workers: int = 1,
     skip_bad: bool = False,
 ) -> PoseStore:
     """Open a prepared store, or prepare a folder in the Kaggle layout."""
@@ -165,7 +167,7 @@ def load_store(
         store_dir or default_store_path(data_dir, rate_fps),
         rate_fps=rate_fps,
         skip_bad=skip_bad,
-        workers=max(1, min(workers or 1, os.cpu_count() or 1)),
+        workers=max(1, min(workers, os.cpu_count() or 1)),
     )
 
 
@@ -182,32 +184,41 @@ def score_held_out(
         probabilities = frame_probabilities(
             recogniser, Tracks.of_stored(store, index), data.labelled.possible[index]
         )
-        confusion += confusion_matrix(
-            labels, choose_classes(probabilities), len(classes)
-        )
+        chosen = choose_classes(probabilities)
+        confusion += confusion_matrix(labels, chosen, len(classes))
         counted = np.flatnonzero(labels >= 0)
         chances = probabilities[counted, labels[counted]]
         loss -= float(np.log(chances.clip(min=1e-7)).sum())
         frames += len(counted)
-    return frame_summary(confusion, classes), loss / max(1, frames)
+    return frame_summary(confusion, classes), loss / frames
 
 
-def set_aside(run_dir: Path) -> None:
-    """Move an earlier run out of the way, under the first free name."""
-    if not run_dir.exists() or not any(run_dir.iterdir()):
+def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> None:
+    """Start a run directory; an earlier run in its place is set aside."""
+    run_dir = config.checkpoint_dir
+    if kept := set_aside(run_dir):
+        tell(f"{run_dir} held an earlier run, which is now {kept}")
+    recordings = data.labelled.store.recordings
+    facts = {
+        "device": about_device,
+        "data": str(config.data_dir),
+        "learned": [recordings[i].name for i in data.learned],
+        "held_out": [recordings[i].name for i in data.held_out],
+        "trained_on": list(data.tracks(data.learned)),
+        "validated_on": list(data.tracks(data.held_out)),
+    }
+    document(run_dir, config, facts)
+
+
+def _go_on(state: TrainingState, config: RunConfig, data: TrainingData) -> None:
+    """Bring the state to where the run stopped."""
+    run_dir = config.checkpoint_dir
+    values = read_state(run_dir, config, trained_on=data.tracks(data.learned))
+    if values is None:
+        tell(f"{run_dir}: stopped before anything was saved; starting from the top")
         return
-    number = 1
-    while (kept := run_dir.with_name(f"{run_dir.name}.earlier-{number}")).exists():
-        number += 1
-    run_dir.rename(kept)
-    _tell(
-        f"{run_dir} held an earlier run; it is now {kept} (--resume would have gone on)"
-    )
-
-
-def read_history(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's finished epochs."""
-    return list(_read_state(run_dir)["history"])
+    restore_state(state, values)
+    tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
 
 
 def _train_epochs(
@@ -217,250 +228,109 @@ def _train_epochs(
     *,
     config: RunConfig,
     fabric: Fabric,
-    run_dir: Path,
 ) -> None:
     steps = steps_in_epoch(sampler.counted_frames, config)
     while not is_finished(config, epoch_scores(state.history)):
-        epoch = len(state.history) + 1
-        with _asked_to_stop() as stop, _progress(epoch, config, steps, state) as bar:
-            saved_at = time.monotonic()
-
-            def after_step(loss: float) -> None:
-                nonlocal saved_at
-                bar.update()
-                bar.set_postfix(loss=f"{loss:.3f}", best=_best_text(state))
-                if stop() or time.monotonic() - saved_at > config.save_every_s:
-                    _save_state(state, config, run_dir)
-                    saved_at = time.monotonic()
-                if stop():
-                    raise StopRequested
-
-            try:
-                loss = train_epoch(
-                    state,
-                    sampler,
-                    config=config,
-                    fabric=fabric,
-                    after_step=after_step,
-                )
-            except StopRequested:
-                bar.close()
-                _tell(f"Stopped at step {state.step}; --resume goes on from there")
-                raise
-        _finish_epoch(
-            state, data, config=config, run_dir=run_dir, train_loss=loss, steps=steps
-        )
+        mean_loss = _train_one_epoch(state, sampler, config, fabric, steps)
+        _finish_epoch(state, data, config, mean_loss=mean_loss, steps=steps)
     scores = epoch_scores(state.history)
     best = state.history[len(scores) - 1 - epochs_since_best(scores)]
-    _tell(
-        f"✓ Best macro F1 on held-out recordings: {_show(best['f1_macro'])} "
-        f"(epoch {best['epoch']} of {len(state.history)})",
-        f"✓ Recogniser: {run_dir / f'best{SUFFIX}'}",
+    tell(
+        f"✓ Best macro F1 on held-out recordings: {show(best['f1_macro'])} "
+        f"(epoch {best['epoch']} of {len(scores)})",
+        f"✓ Recogniser: {config.checkpoint_dir / f'best{SUFFIX}'}",
     )
+
+
+def _train_one_epoch(
+    state: TrainingState,
+    sampler: WindowSampler,
+    config: RunConfig,
+    fabric: Fabric,
+    steps: int,
+) -> float:
+    """Take the steps left of this epoch, saving the state now and then."""
+    epoch = len(state.history) + 1
+    scores = epoch_scores(state.history)
+    best = show(max(scores)) if scores else "-"
+    saved_at = time.monotonic()
+    bar = epoch_bar(
+        epoch=epoch,
+        epochs=config.epochs,
+        done=state.step - (epoch - 1) * steps,
+        steps=steps,
+    )
+    with bar, _stop_asked() as stop_asked:
+
+        def after_step(loss: float) -> None:
+            nonlocal saved_at
+            bar.update()
+            bar.set_postfix(loss=f"{loss:.3f}", best=best)
+            if stop_asked() or time.monotonic() - saved_at > config.save_every_s:
+                save_state(config.checkpoint_dir, config, state_values(state))
+                saved_at = time.monotonic()
+            if stop_asked():
+                raise StopRequested(
+                    f"stopped at step {state.step}; --resume goes on from there"
+                )
+
+        return train_epoch(
+            state, sampler, config=config, fabric=fabric, after_step=after_step
+        )
 
 
 def _finish_epoch(
     state: TrainingState,
     data: TrainingData,
-    *,
     config: RunConfig,
-    run_dir: Path,
-    train_loss: float,
+    *,
+    mean_loss: float,
     steps: int,
 ) -> None:
     """Score the epoch, write its record and its models, then the state."""
     began = time.perf_counter()
     recogniser = averaged_model(state)
-    scores, loss = score_held_out(recogniser, data)
+    scores, val_loss = score_held_out(recogniser, data)
     rate = learning_rate(
         config,
         step=state.step - 1,
         steps_per_epoch=steps,
         scores=epoch_scores(state.history),
     )
+    seconds = state.epoch_seconds + time.perf_counter() - began
     record = {
         "epoch": len(state.history) + 1,
         "step": state.step,
         "learning_rate": rate,
-        "train_loss": train_loss,
-        "val_loss": loss,
+        "train_loss": mean_loss,
+        "val_loss": val_loss,
         **scores,
-        "seconds": round(state.epoch_seconds + time.perf_counter() - began, 2),
+        "seconds": round(seconds, 2),
     }
     state.history.append(record)
     state.epoch_loss, state.epoch_seconds = 0.0, 0.0
-    _tell(
-        _epoch_line(
-            record, config, is_best=epochs_since_best(epoch_scores(state.history)) == 0
-        )
-    )
-    _save_models(state, recogniser, data, config, run_dir)
-    _save_state(state, config, run_dir)
-
-
-def _save_models(
-    state: TrainingState,
-    recogniser: Recogniser,
-    data: TrainingData,
-    config: RunConfig,
-    run_dir: Path,
-) -> None:
-    epoch = len(state.history)
-    record = state.history[-1]
-    names = ["last"]
-    if epochs_since_best(epoch_scores(state.history)) == 0:
-        names.append("best")
-    if config.save_freq and epoch % config.save_freq == 0:
-        names.append(f"epoch_{epoch:03d}")
+    is_best = epochs_since_best(epoch_scores(state.history)) == 0
+    tell(epoch_line(record, epochs=config.epochs, is_best=is_best))
     provenance = Provenance(
-        epoch=epoch,
+        epoch=record["epoch"],
         step=state.step,
         trained_on=data.tracks(data.learned),
         validated_on=data.tracks(data.held_out),
-        validation={key: record[key] for key in ("f1_macro", "accuracy", "per_class")},
+        validation={key: scores[key] for key in ("f1_macro", "accuracy", "per_class")},
     )
-    for name in names:
-        save_checkpoint(
-            run_dir / f"{name}{SUFFIX}", config, recogniser.state_dict(), provenance
-        )
-
-
-def _save_state(state: TrainingState, config: RunConfig, run_dir: Path) -> None:
-    """Write `history.json`, then what a resumed run goes on from."""
-    write_json(run_dir / "history.json", state.history)
-    values = {"config": dump_config(config), **state_values(state)}
-    write_atomically(run_dir / "state.pt", lambda path: torch.save(values, path))
-
-
-def _read_state(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / "state.pt"
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise RunError(
-            f"{run_dir}: nothing to resume, there is no state.pt; start it without "
-            "--resume"
-        ) from None
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {reason}") from error
-
-
-def _resume(
-    state: TrainingState, config: RunConfig, data: TrainingData, run_dir: Path
-) -> None:
-    """Bring the state to where the run stopped, if it is the same run."""
-    documented_only = (run_dir / "run.json").exists()
-    if documented_only and not (run_dir / "state.pt").exists():
-        _tell(f"{run_dir}: stopped before anything was saved; starting again")
-        return
-    values = _read_state(run_dir)
-    before = build_config(values["config"], where=str(run_dir / "state.pt"))
-    changed = [
-        f"{key}: {dump_config(before)[key]} → {value}"
-        for key, value in dump_config(config).items()
-        if key not in FREE_TO_CHANGE and value != dump_config(before)[key]
-    ]
-    if changed:
-        raise ConfigError(
-            f"{run_dir}: cannot go on with other settings ({'; '.join(changed)}); "
-            "undo them, or start a new run with another --checkpoint-dir"
-        )
-    documented = yaml.safe_load((run_dir / "run.json").read_text(encoding="utf-8"))
-    if documented["trained_on"] != list(data.tracks(data.learned)):
-        raise DataError(
-            f"{run_dir}: cannot go on, the data have changed since it began; start a "
-            "new run with another --checkpoint-dir"
-        )
-    restore_state(state, values)
-
-
-def _document(
-    run_dir: Path, config: RunConfig, data: TrainingData, device: torch.device
-) -> None:
-    """Write down what will be run, on what, with what."""
-    recordings = data.labelled.store.recordings
-    write_text(
-        run_dir / "config.yaml",
-        yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True),
+    save_models(
+        config.checkpoint_dir,
+        recogniser,
+        provenance,
+        is_best=is_best,
+        save_freq=config.save_freq,
     )
-    write_json(
-        run_dir / "run.json",
-        {
-            "command": shlex.join(sys.argv),
-            "mabe": __version__,
-            "git_commit": _git_commit(),
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "platform": platform.platform(),
-            "device": describe_device(device),
-            "precision": choose_precision(device, config.precision),
-            "data": str(config.data_dir),
-            "learned": [recordings[i].name for i in data.learned],
-            "held_out": [recordings[i].name for i in data.held_out],
-            "trained_on": list(data.tracks(data.learned)),
-            "validated_on": list(data.tracks(data.held_out)),
-        },
-    )
-
-
-def _git_commit() -> str | None:
-    """Return the commit of the code, or None where it is not a git checkout."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except FileNotFoundError:  # no git on this machine
-        return None
-    return answer.stdout.strip() or None
-
-
-def _announce(
-    config: RunConfig,
-    data: TrainingData,
-    sampler: WindowSampler,
-    state: TrainingState,
-    device: torch.device,
-) -> None:
-    """Tell what was found, as users of V1/V2 know it."""
-    motion = config.use_motion_features
-    task = config.task
-    counts = np.zeros(len(task.classes), np.int64)
-    for index in data.learned:
-        labels = data.labelled.labels[index]
-        counts += np.bincount(labels[labels >= 0], minlength=len(counts))
-    shares = ", ".join(
-        f"{name} {count / counts.sum():.1%}"
-        for name, count in zip(task.classes, counts, strict=True)
-    )
-    parameters = sum(p.numel() for p in state.model.parameters())
-    _tell(
-        f"Precision: {choose_precision(device, config.precision)}",
-        "Motion features: "
-        + ("Enabled (speed + acceleration)" if motion else "Disabled"),
-        f"Input dimension: {config.features}",
-        f"Network: {config.model_type}, {parameters:,} parameters",
-        f"✓ Training recordings: {len(data.learned)}, "
-        f"{sampler.counted_frames:,} frames that count ({shares})",
-        f"✓ Held-out recordings: {len(data.held_out)}",
-        f"✓ Training batches: {steps_in_epoch(sampler.counted_frames, config)} an "
-        f"epoch, of {config.batch_size} windows of "
-        f"{config.sequence_length / config.fps:.1f} s",
-    )
-    if never := [n for n, count in zip(task.classes, counts, strict=True) if not count]:
-        _tell(f"! No frame to learn from for: {', '.join(never)}")
-    if state.step:
-        _tell(f"✓ Going on from step {state.step}, epoch {len(state.history) + 1}")
+    save_state(config.checkpoint_dir, config, state_values(state))
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[Any]:
-    """Note Ctrl-C and SIGTERM; the loop stops at the next step, not in the middle."""
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM; the loop stops after the step, not in the middle."""
     asked: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -480,42 +350,3 @@ def _asked_to_stop() -> Iterator[Any]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _progress(
-    epoch: int, config: RunConfig, steps: int, state: TrainingState
-) -> "tqdm[Any]":
-    return tqdm(
-        total=steps,
-        initial=state.step - (epoch - 1) * steps,
-        desc=f"Epoch {epoch}/{config.epochs}",
-        unit="batch",
-        leave=False,
-        disable=None,  # no bar where the output is no terminal
-    )
-
-
-def _epoch_line(record: dict[str, Any], config: RunConfig, *, is_best: bool) -> str:
-    per_class = "  ".join(
-        f"{name} {_show(scores['f1'])}" for name, scores in record["per_class"].items()
-    )
-    return (
-        f"Epoch {record['epoch']:>3}/{config.epochs}  "
-        f"loss {record['train_loss']:.3f}/{record['val_loss']:.3f}  "
-        f"macro F1 {_show(record['f1_macro'])}{' *' if is_best else '  '}  "
-        f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
-    )
-
-
-def _best_text(state: TrainingState) -> str:
-    return f"{max(epoch_scores(state.history)):.3f}" if state.history else "-"
-
-
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _tell(*lines: str) -> None:
-    for line in lines:
-        tqdm.write(line, file=sys.stdout)
-    sys.stdout.flush()

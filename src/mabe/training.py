@@ -65,8 +65,7 @@ def start_state(config: RunConfig, fabric: Fabric) -> TrainingState:
 
 def averaged_model(state: TrainingState) -> Recogniser:
     """Return the model to use, score and save, ready for prediction."""
-    recogniser: Recogniser = state.average.module
-    return recogniser.eval()
+    return _unwrapped(state.average).eval()
 
 
 def take_step(

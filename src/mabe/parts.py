@@ -1,0 +1,226 @@
+"""Parts of a store: one recording each, made by worker processes.
+
+A part is a line of JSON (what the store will know of the recording) and the poses in
+steps. Its name is the hash of everything it depends on, so a part that is there need
+not be made again.
+"""
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Int16
+
+from mabe.errors import DataError
+from mabe.files import hash_file
+from mabe.readers.kaggle import read_recording
+from mabe.recording import VideoInfo
+from mabe.store import (
+    FORMAT_VERSION,
+    StoredRecording,
+    quantise,
+    recording_from_json,
+    recording_to_json,
+)
+
+_BYTES_WORTH_A_WORKER = 16 << 20
+"""Starting a process takes as long as reading this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartTask:
+    """One recording that has to become a part."""
+
+    info: VideoInfo
+    stored_hash: str | None
+    """The content hash it has in the store as it is; then it needs no part."""
+    parts_dir: Path
+    rate_fps: float
+
+    @property
+    def bytes(self) -> int:
+        """Size of the tracking file, as a measure of the work."""
+        stat = _stat(self.info.tracking_path)
+        return stat.st_size if stat else 0
+
+
+@dataclass(frozen=True, slots=True)
+class PartOutcome:
+    """What became of a task."""
+
+    name: str
+    content_hash: str
+    error: str = ""
+
+
+def part_path(parts_dir: Path, content_hash: str) -> Path:
+    """Return where the part of some content lies."""
+    return parts_dir / f"{content_hash}.part"
+
+
+def make_parts(tasks: list[PartTask], workers: int | None) -> Iterator[PartOutcome]:
+    """Make parts in so many processes, yielding outcomes as they come."""
+    if workers is None:
+        work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
+        workers = min(_cores(), work)
+    workers = min(workers, len(tasks))
+    if workers <= 1:
+        yield from map(_make_part, tasks)
+        return
+    executor = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    try:
+        for future in as_completed([executor.submit(_make_part, t) for t in tasks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a worker process ended early, perhaps for want of memory: try again with "
+            "`mabe prepare --workers 1`, what is done is kept. (In a script of your "
+            'own, call it under `if __name__ == "__main__":`.)'
+        ) from error
+    finally:
+        # After Ctrl-C the files in hand are finished, the others left for next time.
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_with_parent() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _make_part(task: PartTask) -> PartOutcome:
+    """Read one recording and write its part, unless store or parts have it."""
+    info = task.info
+    try:
+        tracking_hash = _hash_source(info.tracking_path)
+        content = _content_hash(info, tracking_hash, task.rate_fps)
+        part = part_path(task.parts_dir, content)
+        if content != task.stored_hash and not _is_whole(part):
+            stored, steps = quantise(
+                read_recording(info),
+                task.rate_fps,
+                tracking_hash=tracking_hash,
+                content_hash=content,
+            )
+            _write_part(part, stored, steps)
+    except DataError as error:
+        return PartOutcome(info.name, "", str(error))
+    return PartOutcome(info.name, content)
+
+
+def _write_part(
+    path: Path, stored: StoredRecording, steps: Int16[np.ndarray, "time slot 2"]
+) -> None:
+    """Write a line of JSON and the poses.
+
+    Not flushed to the disk, which would take longer than all the rest: a part that a
+    power cut has spoilt does not match its hash and is made again.
+    """
+    header = recording_to_json(stored)
+    header["poses_hash"] = hashlib.sha256(steps.data).hexdigest()
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(json.dumps(header).encode() + b"\n")
+            file.write(steps.data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a part of an earlier run is there, all of it."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            header = json.loads(file.readline())
+        except ValueError:
+            return False
+        return hashlib.sha256(file.read()).hexdigest() == header["poses_hash"]
+
+
+def read_part_header(path: Path) -> StoredRecording:
+    """Return what a part says of its recording."""
+    with path.open("rb") as file:
+        header = json.loads(file.readline())
+    del header["poses_hash"]
+    return recording_from_json(header)
+
+
+def copy_part_poses(path: Path, out: BinaryIO) -> None:
+    """Append a part's poses to an open file."""
+    with path.open("rb") as file:
+        file.readline()
+        while piece := file.read(1 << 22):
+            out.write(piece)
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def file_stamp(info: VideoInfo, rate_fps: float) -> str:
+    """Return what tells cheaply that a recording cannot have changed."""
+    times = [
+        (stat.st_size, stat.st_mtime_ns) if (stat := _stat(path)) else None
+        for path in (info.tracking_path, info.annotation_path)
+    ]
+    return short_digest(times, *_settings(info, rate_fps))
+
+
+def _content_hash(info: VideoInfo, tracking_hash: str, rate_fps: float) -> str:
+    """Return a hash of all that a recording's stored poses and labels depend on."""
+    labels = _hash_source(info.annotation_path) if info.annotation_path else None
+    return short_digest(tracking_hash, labels, *_settings(info, rate_fps))
+
+
+def _hash_source(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise DataError(
+            f"{path}: the metadata name this file and it cannot be read "
+            f"({error.strerror}); download it again or leave it out with --skip-bad."
+        ) from error
+
+
+def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
+    watched = [(each.agent, each.target, each.action) for each in info.watched]
+    scale = (info.fps, info.pixels_per_cm, float(rate_fps))
+    return FORMAT_VERSION, info.lab, info.video, scale, watched
+
+
+def short_digest(*values: object) -> str:
+    """Return a short hash of anything JSON can hold."""
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:20]
+
+
+def _stat(path: Path | None) -> os.stat_result | None:
+    try:
+        return path.stat() if path else None
+    except OSError:  # absent or out of reach: reading it will say so by name
+        return None

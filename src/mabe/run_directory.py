@@ -1,0 +1,156 @@
+"""The run directory: a training run on disk, which documents itself.
+
+It holds
+- ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: recognisers,
+- ``history.json``: one record for each finished epoch,
+- ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
+- ``state.pt``: what `--resume` goes on from. It is written last, so a run killed at
+  any moment repeats at most the work since then, and ends the same.
+"""
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+
+from mabe import __version__
+from mabe.config import RunConfig, build_config, dump_config
+from mabe.errors import ConfigError, DataError, RunError
+from mabe.files import write_atomically, write_json, write_text
+from mabe.recogniser import SUFFIX, Provenance, Recogniser, save_checkpoint
+
+FREE_TO_CHANGE = frozenset(
+    {
+        "checkpoint_dir",
+        "data_dir",
+        "device",
+        "early_stopping_patience",
+        "num_workers",
+        "save_every_s",
+        "save_freq",
+        "store_dir",
+    }
+)
+"""Settings a resumed run may have changed without becoming another run."""
+
+
+def set_aside(run_dir: Path) -> Path | None:
+    """Move an earlier run out of the way, under the first free name; return that."""
+    if not run_dir.exists() or not any(run_dir.iterdir()):
+        return None
+    number = 1
+    while (kept := run_dir.with_name(f"{run_dir.name}.earlier-{number}")).exists():
+        number += 1
+    run_dir.rename(kept)
+    return kept
+
+
+def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
+    """Write down what will be run, on what, with what."""
+    write_text(
+        run_dir / "config.yaml",
+        yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True),
+    )
+    versions = {
+        "command": shlex.join(sys.argv),
+        "mabe": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
+    write_json(run_dir / "run.json", versions | facts)
+
+
+def is_documented(run_dir: Path) -> bool:
+    """Tell whether a run was begun here."""
+    return (run_dir / "run.json").is_file()
+
+
+def save_models(
+    run_dir: Path,
+    recogniser: Recogniser,
+    provenance: Provenance,
+    *,
+    is_best: bool,
+    save_freq: int,
+) -> None:
+    """Write the last recogniser, the best if it is, and every so many epochs' one."""
+    names = ["last"]
+    if is_best:
+        names.append("best")
+    if save_freq and provenance.epoch % save_freq == 0:
+        names.append(f"epoch_{provenance.epoch:03d}")
+    for name in names:
+        save_checkpoint(run_dir / f"{name}{SUFFIX}", recogniser, provenance)
+
+
+def save_state(run_dir: Path, config: RunConfig, values: dict[str, Any]) -> None:
+    """Write `history.json`, then what a resumed run goes on from."""
+    write_json(run_dir / "history.json", values["history"])
+    everything = {"config": dump_config(config), **values}
+    write_atomically(run_dir / "state.pt", lambda path: torch.save(everything, path))
+
+
+def read_state(
+    run_dir: Path, config: RunConfig, *, trained_on: tuple[str, ...]
+) -> dict[str, Any] | None:
+    """Return what was saved last, or None where the run stopped before that.
+
+    Raises `RunError` where there is no run, `ConfigError` where a setting that makes
+    it another run has changed, `DataError` where the data have.
+    """
+    path = run_dir / "state.pt"
+    if not is_documented(run_dir):
+        raise RunError(
+            f"{run_dir}: nothing to resume, no run was begun here; start it without "
+            "--resume"
+        )
+    documented = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    if documented["trained_on"] != list(trained_on):
+        raise DataError(
+            f"{run_dir}: cannot go on, the data have changed since it began; start a "
+            "new run with another --checkpoint-dir"
+        )
+    if not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {reason}") from error
+    before = dump_config(build_config(values["config"], where=str(path)))
+    changed = [
+        f"{key}: {before[key]} → {value}"
+        for key, value in dump_config(config).items()
+        if key not in FREE_TO_CHANGE and value != before[key]
+    ]
+    if changed:
+        raise ConfigError(
+            f"{run_dir}: cannot go on with other settings ({'; '.join(changed)}); "
+            "undo them, or start a new run with another --checkpoint-dir"
+        )
+    return values
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the code, or None where it is not a git checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:  # no git on this machine
+        return None
+    return answer.stdout.strip() or None

@@ -1,0 +1,122 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mabe.augment import Augmentation, augment, center_scene, reorder_animals
+from mabe.skeleton import KEYPOINTS
+
+NONE = Augmentation.none()
+
+
+@pytest.fixture
+def generator():
+    return torch.Generator().manual_seed(1)
+
+
+@pytest.fixture
+def poses():
+    """Eight windows of two animals, gaps included."""
+    torch.manual_seed(0)
+    poses = torch.randn(8, 12, 4, 18, 2) * 5
+    poses[:, :, 2:] = math.nan
+    poses[torch.rand(8, 12, 4, 18) < 0.2] = math.nan
+    return poses
+
+
+def distances(poses):
+    """Distance of every keypoint of the first animal from every one of the second."""
+    return (poses[:, :, 0, :, None] - poses[:, :, 1, None]).norm(dim=-1)
+
+
+def test_without_augmentation_poses_stay_as_they_are(poses, generator):
+    torch.testing.assert_close(
+        augment(poses, NONE, generator), poses, rtol=0, atol=0, equal_nan=True
+    )
+
+
+def test_turning_and_shifting_keep_all_distances(poses, generator):
+    changed = augment(poses, replace(NONE, turn=True, shift_cm=3.0), generator)
+    torch.testing.assert_close(
+        distances(changed), distances(poses), equal_nan=True, rtol=1e-4, atol=1e-4
+    )
+    assert not torch.allclose(changed.nan_to_num(), poses.nan_to_num())
+
+
+def test_a_mirrored_animal_keeps_its_left_ear_on_its_left(generator):
+    animal = torch.full((64, 1, 4, 18, 2), math.nan)
+    places = {"nose": (1.0, 0.0), "ear_left": (0.0, 1.0), "ear_right": (0.0, -1.0)}
+    for name, place in places.items():
+        animal[:, :, 0, KEYPOINTS.index(name)] = torch.tensor(place)
+    changed = augment(animal, replace(NONE, mirror=True), generator)[:, 0, 0]
+    nose, left, right = (changed[:, KEYPOINTS.index(name)] for name in places)
+    middle = (left + right) / 2
+    ahead, side = nose - middle, left - middle
+    # Left of the heading, as before: the cross product keeps its sign.
+    cross = ahead[:, 0] * side[:, 1] - ahead[:, 1] * side[:, 0]
+    assert (cross > 0).all()
+    assert 10 < (nose[:, 0] < 0).sum() < 54  # about half of them are mirrored
+
+
+def test_reordering_keeps_absent_animals_last_and_every_animal_whole(poses, generator):
+    changed = reorder_animals(poses, generator)
+    assert changed[:, :, 2:].isnan().all()
+    kept = 0
+    for before, after in zip(poses, changed, strict=True):
+        first_two = [before[:, [0, 1]], before[:, [1, 0]]]
+        matches = [torch.allclose(after[:, :2], p, equal_nan=True) for p in first_two]
+        assert any(matches)
+        kept += matches[0]
+    assert 0 < kept < 8
+
+
+def test_scale_stays_within_its_share(poses, generator):
+    changed = augment(poses, replace(NONE, scale=0.1), generator)
+    ratio = (distances(changed) / distances(poses)).nanmean(dim=(1, 2, 3))
+    assert ((ratio > 0.9) & (ratio < 1.1)).all()
+    assert ratio.std() > 0.01
+
+
+def test_a_dropped_keypoint_is_missing_for_its_whole_window(poses, generator):
+    changed = augment(poses, replace(NONE, keypoint_dropout=0.5), generator)
+    newly = changed[..., 0].isnan() & ~poses[..., 0].isnan()
+    whole = changed[..., 0].isnan().all(dim=1)
+    assert newly.any()
+    assert (whole[:, None] | ~newly).all()
+
+
+def test_the_only_animal_is_never_dropped(poses, generator):
+    alone = poses.clone()
+    alone[:, :, 1:] = math.nan
+    how = replace(NONE, animal_dropout=1.0)
+    assert augment(alone, how, generator)[:, :, 0].isfinite().any()
+    assert augment(poses, how, generator)[:, :, 0].isnan().all()
+
+
+def test_noise_has_the_size_it_says(generator):
+    still = torch.zeros(4, 100, 4, 18, 2)
+    noisy = augment(still, replace(NONE, noise_cm=0.5), generator)
+    assert noisy.std().item() == pytest.approx(0.5, rel=0.02)
+
+
+def test_centering_forgets_where_the_camera_stood(poses):
+    torch.testing.assert_close(
+        center_scene(poses + torch.tensor([30.0, -12.0])),
+        center_scene(poses),
+        equal_nan=True,
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_centering_a_window_without_points_leaves_them_missing():
+    assert center_scene(torch.full((1, 5, 4, 18, 2), math.nan)).isnan().all()
+
+
+def test_the_same_generator_gives_the_same_poses_twice(poses):
+    first, second = (
+        augment(poses, Augmentation(), torch.Generator().manual_seed(3))
+        for _ in range(2)
+    )
+    torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)

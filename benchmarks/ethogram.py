@@ -1,0 +1,95 @@
+"""Draw an ethogram of held-out recordings: people's labels above, predicted below.
+
+    python benchmarks/ethogram.py RUN DATA --out ethogram.png [--recordings 5]
+
+The first recordings (by name) that the recogniser did not learn from are drawn.
+"""
+
+import argparse
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.patches import Patch
+
+from mabe.bouts import label_runs
+from mabe.prediction import find_subjects, mark
+from mabe.recogniser import load_checkpoint
+
+NOT_COUNTED_COLOR = "#eeeeee"
+COLORS = ["#d9d9d9", "#56b4e9", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#0072b2"]
+"""After Okabe & Ito, for colour-blind readers too; the first is background."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--recordings", type=int, default=5)
+    given = parser.parse_args()
+
+    checkpoint = load_checkpoint(given.run)
+    recogniser = checkpoint.recogniser
+    task = recogniser.config.task
+    rows = []
+    for subject in find_subjects(given.data, rate_fps=recogniser.config.fps):
+        store, index = subject.open()
+        about = store.recordings[index]
+        labels = task.frame_labels(about.bouts, about.watched, about.native_length)
+        if about.tracking_hash in checkpoint.provenance.trained_on:
+            continue
+        if not (labels >= 0).any():
+            continue
+        marking = mark(recogniser, store, index)
+        rows.append((about.name, about.fps, labels, marking.chosen))
+        if len(rows) == given.recordings:
+            break
+    draw(rows, recogniser.classes, given.out)
+    print(f"✓ {given.out}: {len(rows)} recordings the recogniser did not learn from")
+
+
+def draw(
+    rows: list[tuple[str, float, np.ndarray, np.ndarray]],
+    classes: tuple[str, ...],
+    out: Path,
+) -> None:
+    figure, axes = plt.subplots(
+        len(rows), 1, figsize=(11, 0.95 * len(rows) + 0.9), squeeze=False, sharex=True
+    )
+    for axis, (name, fps, labels, chosen) in zip(axes[:, 0], rows, strict=True):
+        draw_strip(axis, labels, fps, bottom=0.52)
+        draw_strip(axis, np.where(labels < 0, -1, chosen), fps, bottom=0.0)
+        axis.set_yticks([0.74, 0.22], ["people", "mabe"], fontsize=8)
+        axis.set_ylim(0, 0.96)
+        axis.set_title(name, loc="left", fontsize=8, pad=2)
+        axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
+        axis.tick_params(length=0, labelsize=8)
+    axes[-1, 0].set_xlabel("minutes", fontsize=8)
+    legend = [
+        Patch(color=color, label=name)
+        for color, name in zip(COLORS, classes, strict=False)
+    ]
+    legend.append(Patch(color=NOT_COUNTED_COLOR, label="not counted", hatch="//"))
+    figure.legend(
+        handles=legend, loc="upper right", ncols=len(legend), fontsize=8, frameon=False
+    )
+    figure.tight_layout(rect=(0, 0, 1, 0.95))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, dpi=110)
+
+
+def draw_strip(axis: plt.Axes, labels: np.ndarray, fps: float, bottom: float) -> None:
+    runs = label_runs(labels)
+    colors = [
+        COLORS[label] if label >= 0 else NOT_COUNTED_COLOR for label in runs[:, 2]
+    ]
+    spans = [(start / fps / 60, (stop - start) / fps / 60) for start, stop, _ in runs]
+    axis.broken_barh(spans, (bottom, 0.44), facecolors=colors, linewidth=0)
+
+
+if __name__ == "__main__":
+    main()

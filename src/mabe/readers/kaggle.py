@@ -1,0 +1,264 @@
+"""The Kaggle layout: metadata tables, and one long table of points per video.
+
+::
+
+    train.csv  test.csv
+    <split>_tracking/<lab>/<video>.parquet      video_frame, mouse_id, bodypart, x, y
+    <split>_annotation/<lab>/<video>.parquet    agent_id, target_id, action,
+                                                start_frame, stop_frame (exclusive)
+
+Coordinates are pixels, animals count from 1, and a missing point is an absent row.
+Integer widths differ from file to file. The layout is that of the Kaggle competition
+"MABe Challenge: Social Action Recognition in Mice" (2025).
+"""
+
+import csv
+import functools
+import json
+import math
+import re
+from pathlib import Path
+
+from mabe.bouts import Bout, Watched
+from mabe.errors import DataError
+from mabe.readers.long_table import open_parquet, read_tracks, whole_numbers
+from mabe.recording import Recording, VideoInfo
+from mabe.skeleton import ANIMALS
+
+SPLITS = ("train", "test")
+_INDEX_COLUMNS = (
+    "lab_id",
+    "video_id",
+    "frames_per_second",
+    "pix_per_cm_approx",
+    "behaviors_labeled",
+)
+_ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")
+
+
+def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[VideoInfo]:
+    """Return what the metadata tables say of every video, files unopened.
+
+    A video that is in two splits is taken from the first. Where a split has no
+    annotation folder its labels are hidden, so its videos count as unwatched although
+    the table names actions. Raises `DataError` when there are no tables or no videos,
+    or when a row makes no sense.
+    """
+    tables = [path for split in splits if (path := data_dir / f"{split}.csv").is_file()]
+    videos: dict[str, VideoInfo] = {}
+    for path in tables:
+        for info in _read_table(path):
+            videos.setdefault(info.name, info)
+    if not videos:
+        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        found = "none has a row" if tables else "there is none"
+        raise DataError(
+            f"{data_dir.absolute()}: no videos; looked for {looked_for}, {found}. Get "
+            "the data with `kaggle competitions download -c "
+            "MABe-mouse-behavior-detection` or "
+            '`kagglehub.competition_download("MABe-mouse-behavior-detection")`, '
+            f"or make some with `mabe simulate {data_dir}`."
+        )
+    return list(videos.values())
+
+
+def find_video(tracking_path: Path) -> VideoInfo:
+    """Return what the metadata table two folders up says of a tracking file.
+
+    Raises `DataError` when the file does not lie in the layout or no row names it.
+    """
+    path = tracking_path.absolute()
+    folder = path.parents[1] if len(path.parents) > 2 else path.parent
+    if path.suffix != ".parquet" or not folder.name.endswith("_tracking"):
+        raise DataError(
+            f"{tracking_path}: expected a file like <split>_tracking/<lab>/"
+            "<video>.parquet beside <split>.csv, which holds its frame rate and scale."
+        )
+    table = folder.with_name(folder.name.removesuffix("_tracking") + ".csv")
+    if not table.is_file():
+        raise DataError(
+            f"{tracking_path}: its frame rate and scale are looked up in {table}, "
+            "which does not exist; give the file's whole data folder."
+        )
+    for info in _read_table(table):
+        if (info.lab, info.video) == (path.parent.name, path.stem):
+            return info
+    raise DataError(
+        f"{table}: no row with lab_id {path.parent.name} and video_id {path.stem}, "
+        f"which {tracking_path} needs; add one."
+    )
+
+
+def _read_table(path: Path) -> list[VideoInfo]:
+    """Return the videos of one metadata table; its name tells the split."""
+    # The labels of a split without an annotation folder are hidden (Kaggle's test
+    # videos): what its table names was watched, but "no label" is no "no" there.
+    has_labels = path.with_name(f"{path.stem}_annotation").is_dir()
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns, rows = list(reader.fieldnames or []), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: cannot be read as a table in UTF-8: {error}."
+        ) from error
+    if missing := [name for name in _INDEX_COLUMNS if name not in columns]:
+        raise DataError(
+            f"{path}: no column {missing}; it has {columns}. "
+            "Is this the metadata table of the Kaggle layout?"
+        )
+    videos = [_parse_row(row, path, has_labels=has_labels) for row in rows]
+    seen: set[str] = set()
+    for info in videos:
+        if info.name in seen:
+            raise DataError(f"{path}: video {info.name} has two rows; remove one.")
+        seen.add(info.name)
+    return videos
+
+
+def _parse_row(
+    row: dict[str, str | None], table: Path, *, has_labels: bool
+) -> VideoInfo:
+    """Return the video of one row of a metadata table."""
+    lab, video = ((row[column] or "").strip() for column in ("lab_id", "video_id"))
+    where = f"{table}: video {lab}/{video}"
+    if not lab or not video:
+        raise DataError(f"{where}: lab_id and video_id must both be given.")
+    try:
+        watched = _parse_watched(row["behaviors_labeled"] or "")
+    except ValueError as error:
+        raise DataError(f"{where}: behaviors_labeled {error}.") from error
+    split, place = table.stem, Path(lab) / f"{video}.parquet"
+    annotation = table.with_name(f"{split}_annotation") / place
+    return VideoInfo(
+        lab=lab,
+        video=video,
+        fps=_positive(row["frames_per_second"], f"{where}: frames_per_second"),
+        pixels_per_cm=_positive(
+            row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx"
+        ),
+        watched=watched if has_labels else (),
+        tracking_path=table.with_name(f"{split}_tracking") / place,
+        annotation_path=annotation if has_labels and annotation.is_file() else None,
+    )
+
+
+def _positive(text: str | None, what: str) -> float:
+    """Return a number that must be there, finite and above zero."""
+    try:
+        number = float(text or "nan")
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise DataError(
+            f"{what} must be a number above 0, found {text or 'nothing'!r}; "
+            "correct the table."
+        )
+    return number
+
+
+@functools.cache  # a lab's videos share a handful of lists
+def _parse_watched(text: str) -> tuple[Watched, ...]:
+    """Return what a `behaviors_labeled` entry names, cleaned of its quirks.
+
+    Some labs' lists hold everything twice, the second time with stray quotes
+    (``'mouse1','mouse2','sniff'``).
+    """
+    if text.strip().lower() in ("", "nan", "null"):
+        return ()
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON list: {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"must be a JSON list, found {text[:40]!r}")
+    return tuple(sorted({_parse_watched_entry(entry) for entry in entries}))
+
+
+def _parse_watched_entry(entry: object) -> Watched:
+    """Return what ``mouse1,mouse2,attack`` or ``mouse1,self,rear`` stands for."""
+    bare = re.sub(r"[\s'\"]", "", str(entry))
+    match = re.fullmatch(
+        rf"mouse([1-{ANIMALS}]),(?:mouse([1-{ANIMALS}])|self),(.+)", bare
+    )
+    if match is None:
+        raise ValueError(
+            f"should hold entries like 'mouse1,mouse2,attack' or 'mouse1,self,rear', "
+            f"found {entry!r}"
+        )
+    agent, target, action = match.groups()
+    return Watched(int(agent), int(target or agent), action)
+
+
+def read_recording(info: VideoInfo) -> Recording:
+    """Return the poses and labels of one video.
+
+    The recording ends with its last tracked frame or its last label, whichever is
+    later: the duration in the metadata is often too short. Raises `DataError` when a
+    file is absent, broken, or holds something impossible.
+    """
+    bouts, notes = _read_labels(info)
+    last_label = max((bout.stop for bout in bouts), default=0)
+    tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
+    return Recording(
+        info=info,
+        slots=tracks.slots,
+        xy_px=tracks.xy_px,
+        bouts=bouts,
+        notes=(*tracks.notes, *notes),
+    )
+
+
+def _read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
+    """Return the labels of a video, sorted, and what was odd about them."""
+    if info.annotation_path is None:
+        return (), []
+    path = info.annotation_path
+    with open_parquet(path, _ANNOTATION_COLUMNS, kind="annotation") as file:
+        table = file.read(list(_ANNOTATION_COLUMNS), use_threads=False)
+    if any(column.null_count for column in table.columns):
+        raise DataError(f"{path}: {_ANNOTATION_COLUMNS} must be given in every row.")
+    agents, targets, starts, stops = (
+        whole_numbers(table.column(name).combine_chunks(), name, path).tolist()
+        for name in _ANNOTATION_COLUMNS
+        if name != "action"
+    )
+    bouts, empty = [], 0
+    rows = zip(
+        starts, stops, table.column("action").to_pylist(), agents, targets, strict=True
+    )
+    for row, (start, stop, action, agent, target) in enumerate(rows):
+        if not 0 <= start <= stop:
+            raise DataError(
+                f"{path}: row {row}: expected 0 <= start_frame <= stop_frame, "
+                f"found {start} and {stop}."
+            )
+        if not (1 <= agent <= ANIMALS and 1 <= target <= ANIMALS):
+            raise DataError(
+                f"{path}: row {row}: agent_id and target_id must be 1 to {ANIMALS}, "
+                f"found {agent} and {target}."
+            )
+        if start == stop:
+            empty += 1
+        else:
+            bouts.append(Bout(start, stop, str(action), agent, target))
+    return tuple(sorted(bouts)), _notes_on_labels(bouts, empty, info)
+
+
+def _notes_on_labels(bouts: list[Bout], empty: int, info: VideoInfo) -> list[str]:
+    """Say how many labels were dropped, and how many nobody had announced."""
+    notes = []
+    if empty:
+        notes.append(f"labels of zero length: {empty}, dropped")
+    watched = set(info.watched)
+    unwatched = [
+        bout
+        for bout in bouts
+        if Watched(bout.agent, bout.target, bout.action) not in watched
+    ]
+    if unwatched:
+        names = ", ".join(sorted({bout.action for bout in unwatched}))
+        notes.append(
+            f"labels that behaviors_labeled does not name: {len(unwatched)} ({names})"
+        )
+    return notes

@@ -1,0 +1,86 @@
+import platform
+
+import pytest
+import torch
+
+from mabe.devices import (
+    choose_device,
+    choose_precision,
+    describe_device,
+    has_kernels,
+    make_fabric,
+    missing_kernels,
+)
+from mabe.errors import ConfigError
+
+CU124 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
+CU128 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
+RTX_5090 = (12, 0)
+
+
+def test_a_build_for_cuda_12_4_has_no_kernels_for_an_rtx_5090():
+    assert not has_kernels(RTX_5090, CU124)
+    assert has_kernels(RTX_5090, CU128)
+
+
+def test_binary_code_runs_on_later_cards_of_the_same_major_version_alone():
+    assert has_kernels((8, 9), CU124)
+    assert not has_kernels((8, 0), ["sm_86"])
+    assert has_kernels((9, 0), ["sm_90a"])
+
+
+def test_portable_code_runs_on_any_newer_card():
+    assert has_kernels(RTX_5090, ["sm_80", "compute_90"])
+    assert not has_kernels((8, 0), ["compute_90"])
+
+
+def test_missing_kernels_are_told_with_the_command_that_mends_them():
+    message = missing_kernels("NVIDIA GeForce RTX 5090", CU124)
+    assert "RTX 5090" in message
+    assert "cu128" in message
+    assert "\n" not in message
+
+
+def test_auto_finds_a_device_and_cpu_is_always_there():
+    assert choose_device("auto").type in ("cpu", "cuda", "mps")
+    assert choose_device("cpu") == torch.device("cpu")
+    lines = describe_device(torch.device("cpu"))
+    assert lines[0] == "Device: cpu"
+    assert (platform.processor() or platform.machine()) in lines[1]
+
+
+@pytest.mark.parametrize("wanted", ["gpu0", "cuda:x", "meta"])
+def test_an_unknown_device_is_refused(wanted):
+    with pytest.raises(ConfigError, match="none of auto, cpu"):
+        choose_device(wanted)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_cuda_where_there_is_none_is_one_line_with_what_to_try():
+    with pytest.raises(ConfigError, match="device: auto"):
+        choose_device("cuda")
+
+
+def test_cpu_computes_in_32_bits_unless_asked():
+    assert choose_precision(torch.device("cpu"), "auto") == "32"
+    assert choose_precision(torch.device("cpu"), "bf16") == "bf16"
+
+
+def test_mixed_precision_leaves_poses_unrounded():
+    fabric = make_fabric(torch.device("cpu"), "bf16")
+
+    class Look(torch.nn.Module):
+        def forward(self, x):
+            self.seen = x.dtype
+            return x
+
+    model = fabric.setup(Look())
+    model(torch.zeros(3))
+    assert model.module.seen == torch.float32
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+def test_a_gpu_is_described_by_name_and_memory():
+    lines = describe_device(choose_device("cuda"))
+    assert lines[1].startswith("GPU: ")
+    assert lines[2].startswith("VRAM: ")

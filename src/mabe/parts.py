@@ -112,14 +112,12 @@ def _make_part(task: PartTask) -> PartOutcome:
     """Read one recording and write its part, unless store or parts have it."""
     info = task.info
     try:
-        tracking_hash = _hash_source(info.tracking_path)
-        content = _content_hash(info, tracking_hash, task.rate_fps)
+        content = _content_hash(info, task.rate_fps)
         part = part_path(task.parts_dir, content)
         if content != task.stored_hash and not _is_whole(part):
             stored, steps = quantise(
                 read_recording(info),
                 task.rate_fps,
-                tracking_hash=tracking_hash,
                 content_hash=content,
             )
             _write_part(part, stored, steps)
@@ -192,10 +190,11 @@ def file_stamp(info: VideoInfo, rate_fps: float) -> str:
     return short_digest(times, *_settings(info, rate_fps))
 
 
-def _content_hash(info: VideoInfo, tracking_hash: str, rate_fps: float) -> str:
+def _content_hash(info: VideoInfo, rate_fps: float) -> str:
     """Return a hash of all that a recording's stored poses and labels depend on."""
+    tracks = _hash_source(info.tracking_path)
     labels = _hash_source(info.annotation_path) if info.annotation_path else None
-    return short_digest(tracking_hash, labels, *_settings(info, rate_fps))
+    return short_digest(tracks, labels, *_settings(info, rate_fps))
 
 
 def _hash_source(path: Path) -> str:

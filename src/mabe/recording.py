@@ -4,6 +4,7 @@ Frames and pixels are the recording's own; a missing point is NaN. "Nobody looke
 and "did not happen" differ: only what `VideoInfo.watched` names was looked for.
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,3 +59,17 @@ class Recording:
     def length(self) -> int:
         """Number of frames."""
         return len(self.xy_px)
+
+    def tracking_hash(self) -> str:
+        """Return a hash of what was tracked, whatever file or name it comes from.
+
+        Copies of one track (the same video scored by several annotators) agree, also
+        where labels of one go on after the last tracked frame.
+        """
+        seen = np.flatnonzero(np.isfinite(self.xy_px[..., 0]).any(axis=1))
+        tracked = self.xy_px[: seen[-1] + 1 if len(seen) else 0]
+        digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
+        # NaN has many bit patterns; adding zero also makes -0 and 0 the same.
+        points = np.where(np.isnan(tracked), np.float32(np.nan), tracked) + 0
+        digest.update(np.ascontiguousarray(points, "<f4").data)
+        return digest.hexdigest()[:20]

@@ -54,7 +54,7 @@ class StoredRecording:
     watched: tuple[Watched, ...]
     """What was looked for; empty where nobody annotated."""
     tracking_hash: str
-    """Content of the tracking file, to find copies of one track."""
+    """Content of the tracks, to find copies of them; see `Recording.tracking_hash`."""
     content_hash: str
     """Everything the stored poses and labels depend on."""
     missing_share: float
@@ -288,12 +288,11 @@ def quantise(
     recording: Recording,
     rate_fps: float,
     *,
-    tracking_hash: str = "",
     content_hash: str = "",
 ) -> tuple[StoredRecording, Int16[np.ndarray, "time slot 2"]]:
     """Return a recording's poses in steps at the working rate, and what to know of it.
 
-    The hashes stay empty for a recording that no store will hold.
+    The content hash stays empty for a recording that no store will hold.
     """
     info = recording.info
     steps = to_steps(
@@ -317,7 +316,7 @@ def quantise(
         offset=0,
         bouts=recording.bouts,
         watched=info.watched,
-        tracking_hash=tracking_hash,
+        tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,
         missing_share=steps.missing_share,
         notes=notes,

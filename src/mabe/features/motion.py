@@ -69,10 +69,30 @@ class MotionFeatures(nn.Module):
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
-        poses_BTAK2 = bridge_gaps(poses_BTAK2, longest=self.max_gap_frames)
-        features = [poses_BTAK2.flatten(2)]
+        poses_BTS2 = poses_BTAK2.flatten(2, 3)
+        slots = _occurring_slots(poses_BTS2)
+        seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
+        features = [_spread(seen_BTS2, slots).flatten(2)]
         if self.use_motion_features:
-            speed_BTAK = change_per_second(poses_BTAK2, self.rate_fps).norm(dim=-1)
-            change_BTAK = change_per_second(speed_BTAK, self.rate_fps)
-            features += [speed_BTAK.flatten(2), change_BTAK.flatten(2)]
+            speed_BTS = change_per_second(seen_BTS2, self.rate_fps).norm(dim=-1)
+            change_BTS = change_per_second(speed_BTS, self.rate_fps)
+            features += [_spread(speed_BTS, slots), _spread(change_BTS, slots)]
         return torch.cat(features, dim=2)
+
+
+def _occurring_slots(poses_BTS2: Tensor) -> Tensor:
+    """Return the slots that occur in a batch, so that no work goes into the others.
+
+    Most labs track two animals and a few keypoints: on a CPU that is most of the work.
+    A GPU would have to wait for the answer, and does all of them sooner.
+    """
+    if poses_BTS2.is_cuda:
+        return torch.arange(SLOTS, device=poses_BTS2.device)
+    return poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0).nonzero().flatten()
+
+
+def _spread(values_BTS: Tensor, slots: Tensor) -> Tensor:
+    """Put the values of some slots where they belong among all; NaN elsewhere."""
+    batch, time = values_BTS.shape[:2]
+    full = values_BTS.new_full((batch, time, SLOTS, *values_BTS.shape[3:]), torch.nan)
+    return full.index_copy(2, slots, values_BTS)

@@ -1,0 +1,57 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mabe.recording import Recording, VideoInfo
+
+
+def recording(xy_px, slots=(0, 12)):
+    info = VideoInfo(
+        lab="Lab",
+        video="1",
+        fps=30.0,
+        pixels_per_cm=10.0,
+        watched=(),
+        tracking_path=Path("nowhere.parquet"),
+        annotation_path=None,
+    )
+    return Recording(info=info, slots=np.array(slots), xy_px=xy_px, bouts=())
+
+
+@pytest.fixture
+def xy_px():
+    points = np.random.default_rng(0).normal(300, 50, (20, 2, 2)).astype(np.float32)
+    points[3:6, 1] = np.nan
+    return points
+
+
+def test_copies_of_a_track_are_known_by_their_content(xy_px):
+    one = recording(xy_px)
+    renamed = replace(one, info=replace(one.info, lab="Other", video="2"))
+    assert renamed.tracking_hash() == one.tracking_hash()
+
+
+def test_frames_behind_the_last_tracked_one_do_not_make_another_track(xy_px):
+    longer = np.concatenate([xy_px, np.full((5, 2, 2), np.nan, np.float32)])
+    assert recording(longer).tracking_hash() == recording(xy_px).tracking_hash()
+
+
+def test_any_other_point_is_another_track(xy_px):
+    moved = xy_px.copy()
+    moved[7, 0, 0] += 0.01
+    hashes = {
+        recording(xy_px).tracking_hash(),
+        recording(moved).tracking_hash(),
+        recording(xy_px, slots=(0, 13)).tracking_hash(),
+        recording(xy_px[1:]).tracking_hash(),
+    }
+    assert len(hashes) == 4
+
+
+def test_a_video_needs_a_rate_and_a_scale(xy_px):
+    info = recording(xy_px).info
+    for wrong in ({"fps": 0.0}, {"fps": float("nan")}, {"pixels_per_cm": -1.0}):
+        with pytest.raises(ValueError, match="Lab/1"):
+            replace(info, **wrong)

@@ -1,0 +1,245 @@
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mabe.config import RunConfig
+from mabe.devices import make_fabric
+from mabe.training import (
+    averaged_model,
+    count_plateaus,
+    epochs_since_best,
+    is_finished,
+    learning_rate,
+    restore_state,
+    scene_loss,
+    start_state,
+    state_values,
+    steps_in_epoch,
+    take_step,
+)
+from mabe.windows import Batch
+
+CONFIG = RunConfig(
+    conv_channels=(8, 8),
+    lstm_hidden=8,
+    lstm_layers=2,
+    batch_size=4,
+    sequence_length=16,
+    class_weights=[1, 2, 3, 4],
+    seed=5,
+)
+CPU = torch.device("cpu")
+
+
+def batch(step, config=CONFIG):
+    rng = np.random.default_rng(step)
+    poses = rng.normal(0, 5, (config.batch_size, config.sequence_length, 4, 18, 2))
+    poses[:, :, 2:] = math.nan
+    labels = rng.integers(-1, 4, (config.batch_size, config.sequence_length))
+    possible = np.ones((config.batch_size, 4), bool)
+    return Batch(poses.astype(np.float32), labels.astype(np.int8), possible)
+
+
+def train_steps(state, steps, config=CONFIG):
+    fabric = make_fabric(CPU, "32")
+    return [
+        take_step(
+            state,
+            batch(state.step, config),
+            config=config,
+            fabric=fabric,
+            learning_rate=1e-2,
+        )
+        for _ in range(steps)
+    ]
+
+
+def fresh(config=CONFIG):
+    return start_state(config, make_fabric(CPU, "32"))
+
+
+def assert_same_weights(one, other):
+    for name, value in averaged_model(one).state_dict().items():
+        torch.testing.assert_close(
+            value, averaged_model(other).state_dict()[name], rtol=0, atol=0
+        )
+
+
+def test_the_same_seed_trains_the_same_model_twice():
+    one, other = fresh(), fresh()
+    assert train_steps(one, 3) == train_steps(other, 3)
+    assert_same_weights(one, other)
+
+
+def test_another_seed_trains_another_model():
+    assert train_steps(fresh(), 1) != train_steps(
+        fresh(CONFIG.model_copy(update={"seed": 6})), 1
+    )
+
+
+def test_stopped_and_resumed_equals_unstopped(tmp_path):
+    unstopped = fresh()
+    losses = train_steps(unstopped, 6)
+
+    stopped = fresh()
+    before = train_steps(stopped, 2)
+    torch.save(state_values(stopped), tmp_path / "state.pt")
+    resumed = fresh()
+    restore_state(resumed, torch.load(tmp_path / "state.pt", weights_only=True))
+    after = train_steps(resumed, 4)
+
+    assert before + after == losses
+    assert_same_weights(unstopped, resumed)
+
+
+def test_training_lowers_the_loss_of_one_batch():
+    config = CONFIG.model_copy(update={"use_augmentation": False, "dropout": 0.0})
+    state = fresh(config)
+    fabric = make_fabric(CPU, "32")
+    losses = [
+        take_step(
+            state, batch(0, config), config=config, fabric=fabric, learning_rate=1e-2
+        )
+        for _ in range(60)
+    ]
+    assert losses[-1] < 0.7 * losses[0]  # labels are noise, finer than the pooling
+
+
+@dataclass
+class SmallCard:
+    """Stands for a GPU whose memory holds only so many windows."""
+
+    windows: int
+
+    def limit(self, forward):
+        def limited(poses):
+            if len(poses) > self.windows:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(poses)
+
+        return limited
+
+
+def test_when_memory_is_short_the_batch_stays_and_goes_through_in_pieces(capsys):
+    config = CONFIG.model_copy(update={"dropout": 0.0})
+    roomy, tight = fresh(config), fresh(config)
+    model = tight.model.module
+    model.forward = SmallCard(windows=1).limit(model.forward)
+    whole, pieces = train_steps(roomy, 2, config), train_steps(tight, 2, config)
+    assert tight.micro_batch == 1
+    assert roomy.micro_batch == 4
+    assert pieces == pytest.approx(whole, rel=1e-4)
+    assert "1 windows at a time" in capsys.readouterr().out
+
+
+def test_memory_too_short_for_one_window_is_not_hidden():
+    state = fresh()
+    model = state.model.module
+    model.forward = SmallCard(windows=0).limit(model.forward)
+    with pytest.raises(torch.OutOfMemoryError):
+        train_steps(state, 1)
+
+
+def loss_of(logits, labels, possible, weights=(1.0, 1.0, 1.0)):
+    return scene_loss(
+        torch.tensor([logits]),
+        torch.tensor([labels], dtype=torch.int8),
+        torch.tensor([possible]),
+        torch.tensor(weights),
+    ).item()
+
+
+def test_the_loss_is_the_weighted_cross_entropy_of_counted_frames():
+    logits = [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [9.0, 0.0, 0.0]]
+    loss = loss_of(logits, [0, 2, -1], [True] * 3, weights=(1.0, 1.0, 5.0))
+    assert loss == pytest.approx(math.log(3) * 6)
+
+
+def test_the_loss_chooses_among_possible_classes_alone():
+    logits = [[0.0, 0.0, 50.0]]
+    assert loss_of(logits, [0], [True, True, False]) == pytest.approx(math.log(2))
+
+
+def test_no_gradient_is_lost_to_impossible_classes():
+    logits = torch.zeros(1, 2, 3, requires_grad=True)
+    scene_loss(
+        logits,
+        torch.tensor([[0, -1]]),
+        torch.tensor([[True, True, False]]),
+        torch.ones(3),
+    ).backward()
+    assert logits.grad.isfinite().all()
+    assert logits.grad[0, 0].tolist() == pytest.approx([-0.5, 0.5, 0.0])
+    assert logits.grad[0, 1].abs().sum() == 0
+
+
+def rate(config, step, scores=()):
+    return learning_rate(config, step=step, steps_per_epoch=10, scores=scores)
+
+
+def test_cosine_rises_to_the_rate_and_falls_to_the_floor():
+    config = RunConfig(
+        scheduler="cosine", epochs=10, learning_rate=1.0, min_lr=0.1, warmup_epochs=1
+    )
+    assert rate(config, 0) == pytest.approx(0.1, rel=0.01)
+    assert rate(config, 50) == pytest.approx(0.55)
+    assert rate(config, 100) == pytest.approx(0.1)
+
+
+def test_a_plateau_halves_the_rate_each_time():
+    config = RunConfig(learning_rate=1.0, scheduler_patience=2, warmup_epochs=0)
+    assert rate(config, 0, [0.5, 0.6]) == 1.0
+    assert rate(config, 0, [0.6, 0.5, 0.6]) == 0.5
+    assert rate(config, 0, [0.6, 0.5, 0.6, 0.5, 0.5]) == 0.25
+
+
+# Few plateaus: torch stops lowering the rate where it falls below 1e-8.
+@given(st.lists(st.floats(0, 1), max_size=20), st.integers(1, 6))
+def test_plateaus_agree_with_torchs_own_scheduler(scores, patience):
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        torch.optim.SGD([parameter], lr=1.0),
+        mode="max",
+        factor=0.5,
+        patience=patience - 1,  # torch counts the epochs it tolerates
+        threshold=0.0,
+        threshold_mode="abs",
+    )
+    for score in scores:
+        oracle.step(score)
+    falls = count_plateaus(scores, patience=patience)
+    assert 0.5**falls == pytest.approx(oracle.get_last_lr()[0])
+
+
+def test_a_run_stops_after_its_patience_or_its_epochs():
+    config = RunConfig(early_stopping_patience=3, epochs=10)
+    assert epochs_since_best([0.1, 0.5, 0.5, 0.4]) == 2
+    assert not is_finished(config, [0.1, 0.5, 0.5, 0.4])
+    assert is_finished(config, [0.1, 0.5, 0.5, 0.4, 0.3])
+    assert is_finished(config, [i / 10 for i in range(10)])
+    never = config.model_copy(update={"early_stopping_patience": 0})
+    assert not is_finished(never, [0.5, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_an_epoch_shows_as_many_frames_as_count():
+    assert steps_in_epoch(64 * 10, CONFIG) == 10
+    assert steps_in_epoch(64 * 10 + 1, CONFIG) == 11
+    assert steps_in_epoch(1, CONFIG) == 1
+
+
+def test_the_averaged_weights_lag_behind_and_forget_the_start():
+    state = fresh()
+    train_steps(state, 30)
+    distance = [
+        (averaged_model(state).network.head.weight - weight).norm().item()
+        for weight in (
+            state.model.module.network.head.weight,
+            averaged_model(fresh()).network.head.weight,
+        )
+    ]
+    assert 0 < distance[0] < distance[1]

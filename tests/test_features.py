@@ -18,6 +18,13 @@ RATE = 10.0
 NAN = math.nan
 
 
+def motion(**settings):
+    """Features in the arena's own frame, gaps left open."""
+    usual = {"rate_fps": RATE, "use_motion_features": True}
+    usual |= {"max_gap_s": 0.0, "scene_frame": False}
+    return MotionFeatures(**(usual | settings))
+
+
 def scene(*, frames=20):
     """A scene in which nobody is seen."""
     return torch.full((1, frames, 4, 18, 2), NAN)
@@ -32,9 +39,7 @@ def nose_along_x(x):
 
 
 def nose_features(poses, *, max_gap_s=0.0):
-    features = MotionFeatures(
-        rate_fps=RATE, use_motion_features=True, max_gap_s=max_gap_s
-    )(poses)
+    features = motion(max_gap_s=max_gap_s)(poses)
     names = feature_names(use_motion_features=True)
     return {
         kind: features[0, :, names.index(f"mouse1.nose.{kind}")]
@@ -55,7 +60,7 @@ def test_v1_has_144_inputs_and_v2_has_288_in_the_documented_order():
 
 def test_each_coordinate_stands_where_its_name_says():
     poses = torch.arange(144.0).view(1, 1, 4, 18, 2)
-    features = MotionFeatures(rate_fps=RATE, use_motion_features=False, max_gap_s=0.0)
+    features = motion(use_motion_features=False)
     assert features(poses).flatten().tolist() == list(range(144))
 
 
@@ -100,8 +105,19 @@ def test_a_point_seen_alone_has_a_place_but_no_speed():
     assert nose["speed"].isnan().all()
 
 
+def test_in_the_scene_frame_turning_the_arena_changes_no_feature_at_all():
+    torch.manual_seed(0)
+    poses = torch.randn(1, 30, 4, 18, 2).cumsum(dim=1)
+    poses[:, :, 3] = NAN
+    turn = torch.tensor([[0.6, 0.8], [-0.8, 0.6]])
+    features = motion(scene_frame=True)
+    torch.testing.assert_close(
+        features(poses), features(poses @ turn), rtol=1e-3, atol=0.1, equal_nan=True
+    )
+
+
 def test_animals_that_are_absent_have_no_features():
-    features = MotionFeatures(rate_fps=RATE, use_motion_features=True, max_gap_s=0.5)
+    features = motion(max_gap_s=0.5)
     values = features(nose_along_x(2.0 * torch.arange(20)))
     seen = {
         name
@@ -119,8 +135,8 @@ def test_turning_the_arena_changes_no_speed():
     torch.manual_seed(0)
     poses = torch.randn(1, 30, 4, 18, 2).cumsum(dim=1)
     turn = torch.tensor([[0.6, 0.8], [-0.8, 0.6]])
-    motion = MotionFeatures(rate_fps=33.3, use_motion_features=True, max_gap_s=0.0)
-    straight, turned = motion(poses), motion(poses @ turn)
+    features = motion(rate_fps=33.3)
+    straight, turned = features(poses), features(poses @ turn)
     torch.testing.assert_close(
         straight[..., 144:], turned[..., 144:], rtol=1e-3, atol=0.5
     )
@@ -163,7 +179,7 @@ def test_bridging_touches_nothing_that_was_seen():
 
 def test_the_network_gets_zero_and_a_flag_for_a_missing_point():
     entry = FeatureEntry(features=288)
-    features = MotionFeatures(rate_fps=RATE, use_motion_features=True, max_gap_s=0.0)
+    features = motion()
     channels = entry(features(nose_along_x(2.0 * torch.arange(20))))
     assert channels.shape[-1] == entry.channels == 288 + 72
     flags = channels[0, :, 288:]

@@ -88,7 +88,9 @@ def kill_training(config: RunConfig, *, after_saves: int) -> None:
     """Train in another process that is killed with the state saved so often."""
     code = f"""
 import os, signal
+import torch
 from mabe import runs
+torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, a little
 from mabe.config import build_config
 saves = 0
 save_state = runs.save_state

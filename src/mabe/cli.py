@@ -42,7 +42,8 @@ def simulate(
     ] = None,
     videos: Annotated[int | None, typer.Option(min=1, help="How many videos.")] = None,
     minutes: Annotated[
-        float, typer.Option(min=0.05, help="Length of each video (without --like).")
+        float,
+        typer.Option(min=0.05, help="Length of each video; --like has its own."),
     ] = 2.0,
     seed: Annotated[int, typer.Option(help="The same seed, the same data.")] = 0,
     workers: Annotated[
@@ -55,7 +56,11 @@ def simulate(
     summary = make(
         out, like=like, videos=videos, minutes=minutes, seed=seed, workers=workers
     )
-    print(summary)
+    made = "" if summary.written == summary.videos else f" ({summary.written} new)"
+    print(
+        f"✓ {summary.videos} videos{made} of {summary.labs} labs, "
+        f"{summary.frames:,} frames, {summary.bouts:,} bouts: {summary.out_dir}"
+    )
 
 
 @app.command()

@@ -75,6 +75,8 @@ class RunConfig(BaseModel):
     """The working rate all recordings are brought to."""
     use_motion_features: bool = True
     """Add speed and acceleration to the coordinates."""
+    scene_frame: bool = True
+    """Coordinates relative to the line through the animals, not to the arena."""
     max_gap_s: NotNegative = 0.5
     """Gaps in a track up to this long are bridged by a straight line."""
 

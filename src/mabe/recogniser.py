@@ -60,6 +60,7 @@ class Recogniser(nn.Module):
             rate_fps=config.fps,
             use_motion_features=config.use_motion_features,
             max_gap_s=config.max_gap_s,
+            scene_frame=config.scene_frame,
         )
         self.entry = FeatureEntry(features=config.features)
         self.network = build_network(config, self.entry.channels, len(self.classes))

@@ -5,6 +5,8 @@ Poses come in cm at `rate_fps`, NaN where missing, and features leave in cm, cm/
 cm/s², NaN where missing: a speed across a gap is missing, not huge.
 
 V1: 144 coordinates. V2: 144 coordinates + 72 speeds + 72 accelerations = 288.
+Coordinates are in the scene's own frame (see `scene_frame`) or, if that is turned off,
+in the arena's as they come. Speeds are always the arena's.
 """
 
 import torch
@@ -12,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mabe.features.gaps import bridge_gaps
+from mabe.features.scene_frame import in_scene_frame
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
 COORDINATES = 2 * SLOTS
@@ -58,12 +61,18 @@ class MotionFeatures(nn.Module):
     """
 
     def __init__(
-        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+        self,
+        *,
+        rate_fps: float,
+        use_motion_features: bool,
+        max_gap_s: float,
+        scene_frame: bool,
     ) -> None:
         super().__init__()
         self.rate_fps = rate_fps
         self.use_motion_features = use_motion_features
         self.max_gap_frames = round(max_gap_s * rate_fps)
+        self.scene_frame = scene_frame
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
@@ -72,7 +81,10 @@ class MotionFeatures(nn.Module):
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
         slots = _occurring_slots(poses_BTS2)
         seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
-        features = [_spread(seen_BTS2, slots).flatten(2)]
+        place_BTS2 = seen_BTS2
+        if self.scene_frame:
+            place_BTS2 = in_scene_frame(seen_BTS2, slots // len(KEYPOINTS))
+        features = [_spread(place_BTS2, slots).flatten(2)]
         if self.use_motion_features:
             speed_BTS = change_per_second(seen_BTS2, self.rate_fps).norm(dim=-1)
             change_BTS = change_per_second(speed_BTS, self.rate_fps)

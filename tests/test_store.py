@@ -106,7 +106,7 @@ def test_one_recording_alone_has_the_very_poses_of_the_store(data, tmp_path):
 
         assert alone.poses_path is None
         np.testing.assert_array_equal(alone.steps(0), made.steps(index))
-        kept = {"offset": 0, "tracking_hash": "", "content_hash": ""}
+        kept = {"offset": 0, "content_hash": ""}
         assert alone.recordings[0] == replace(stored, **kept)
 
 

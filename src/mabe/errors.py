@@ -21,5 +21,9 @@ class RunError(MabeError):
     """A run directory or checkpoint is absent, incomplete or of another kind."""
 
 
+class OutputError(MabeError):
+    """A file cannot be written."""
+
+
 class StopRequested(Exception):
     """Somebody pressed Ctrl-C or ended the job, and what was done is saved."""

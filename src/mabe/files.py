@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mabe.errors import OutputError
+
 _PIECE_BYTES = 1 << 20
 
 
@@ -18,22 +20,34 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
     The temporary name holds the process id, so two runs never share one; on an
-    error (a full disk, Ctrl-C) it is removed and the old file stays.
+    error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
+    `OutputError` where the operating system refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write(beside)
-        flush_to_disk(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write(beside)
+            flush_to_disk(beside)
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        _flush_folder(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written: {error.strerror or error}; "
+            "is the disk full, or a folder of this path a file or read-only?"
+        ) from error
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file atomically."""
+    write_atomically(path, lambda beside: _write_all(beside, data))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically."""
-    write_atomically(path, lambda place: _write_utf8(place, text))
+    """Write a UTF-8 text file atomically, with the same bytes on every system."""
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,9 +70,8 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()[:20]
 
 
-def _write_utf8(path: Path, text: str) -> None:
-    # newline="\n": the same bytes on Windows, so that hashes agree across machines.
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _write_all(path: Path, data: bytes | memoryview) -> None:
+    path.write_bytes(data)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -203,7 +203,7 @@ def _hash_source(path: Path) -> str:
     except OSError as error:
         raise DataError(
             f"{path}: the metadata name this file and it cannot be read "
-            f"({error.strerror}); download it again or leave it out with --skip-bad."
+            f"({error.strerror}); download it again."
         ) from error
 
 

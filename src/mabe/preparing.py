@@ -209,7 +209,7 @@ class _Builder:
             total=len(tasks),
             desc="Preparing",
             unit="video",
-            disable=not (self.progress and tasks),
+            disable=None if self.progress and tasks else True,  # None: by terminal
         ) as bar:
             for outcome in make_parts(tasks, workers):
                 bar.update()

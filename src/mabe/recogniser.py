@@ -22,7 +22,7 @@ from mabe.augment import center_scene
 from mabe.config import RunConfig, build_config, dump_config
 from mabe.errors import RunError
 from mabe.features.motion import MotionFeatures, feature_names
-from mabe.files import write_atomically, write_json
+from mabe.files import write_bytes, write_json
 from mabe.models.conv_bilstm import ConvBiLSTM
 from mabe.models.entry import FeatureEntry
 from mabe.models.tcn import TCN
@@ -131,7 +131,7 @@ def save_checkpoint(path: Path, recogniser: Recogniser, provenance: Provenance) 
         for name, value in recogniser.state_dict().items()
     }
     data = save(tensors, metadata={"card": json.dumps(card)})
-    write_atomically(path, lambda beside: _write_bytes(beside, data))
+    write_bytes(path, data)
     write_json(path.with_suffix(".json"), card)
 
 
@@ -152,6 +152,12 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise RunError(
             f"{path}: expected a mabe checkpoint of format {CARD_FORMAT}, found {found}"
         )
+    if missing := sorted(RunConfig.model_fields.keys() - card["config"].keys()):
+        # A default of today may not be what the weights were trained with.
+        raise RunError(
+            f"{path}: made by mabe {card['mabe']}, whose settings lack {missing}; use "
+            "that version, or train again"
+        )
     recogniser = Recogniser(build_config(card["config"], where=str(path)))
     recogniser.load_state_dict(weights)
     recogniser.eval()
@@ -171,10 +177,6 @@ def find_checkpoint(run: Path) -> Path:
         f"{run}: no recogniser here; expected a run directory with best{SUFFIX}, or "
         f"one checkpoint file{seen}. `mabe train` makes one"
     )
-
-
-def _write_bytes(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
 
 
 def _provenance(values: dict[str, Any]) -> Provenance:

@@ -8,6 +8,7 @@ It holds
   any moment repeats at most the work since then, and ends the same.
 """
 
+import io
 import json
 import platform
 import shlex
@@ -23,7 +24,7 @@ import yaml
 from mabe import __version__
 from mabe.config import RunConfig, build_config, dump_config
 from mabe.errors import ConfigError, DataError, RunError
-from mabe.files import write_atomically, write_json, write_text
+from mabe.files import write_bytes, write_json, write_text
 from mabe.recogniser import SUFFIX, Provenance, Recogniser, save_checkpoint
 
 FREE_TO_CHANGE = frozenset(
@@ -96,8 +97,9 @@ def save_models(
 def save_state(run_dir: Path, config: RunConfig, values: dict[str, Any]) -> None:
     """Write `history.json`, then what a resumed run goes on from."""
     write_json(run_dir / "history.json", values["history"])
-    everything = {"config": dump_config(config), **values}
-    write_atomically(run_dir / "state.pt", lambda path: torch.save(everything, path))
+    buffer = io.BytesIO()
+    torch.save({"config": dump_config(config), **values}, buffer)
+    write_bytes(run_dir / "state.pt", buffer.getbuffer())
 
 
 def read_state(

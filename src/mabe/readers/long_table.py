@@ -100,13 +100,12 @@ def open_parquet(
     except FileNotFoundError as error:
         raise DataError(
             f"{path}: the {kind} file does not exist although the metadata name it; "
-            "download it again or leave it out with --skip-bad."
+            "download it again."
         ) from error
     except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{path}: cannot be read as parquet ({reason}); download it again or leave "
-            "it out with --skip-bad."
+            f"{path}: cannot be read as parquet ({reason}); download it again."
         ) from error
 
 

@@ -84,7 +84,9 @@ def simulate(
     write_listing(out_dir / "train.csv", plan)
     written = 0
     done = _write_all(out_dir, plan.videos, workers or os.cpu_count() or 1)
-    for made in tqdm(done, total=len(plan.videos), unit="video", disable=not progress):
+    # No bar where the output is no terminal.
+    hide = None if progress else True
+    for made in tqdm(done, total=len(plan.videos), unit="video", disable=hide):
         written += made
     return SimulationSummary(
         out_dir=out_dir,

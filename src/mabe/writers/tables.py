@@ -3,6 +3,7 @@
 Frames and seconds are the recording's own; spans are half-open, ``[start, stop)``.
 """
 
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mabe.decoding import ClassBout
-from mabe.files import write_atomically
+from mabe.files import write_bytes, write_text
 
 BOUT_COLUMNS = {
     "lab": pl.String,
@@ -55,7 +56,7 @@ def write_bouts(
         for bout in video.bouts
     ]
     table = pl.DataFrame(rows, schema=BOUT_COLUMNS, orient="row")
-    write_atomically(path, table.write_csv)
+    write_text(path, table.write_csv())
 
 
 def write_probabilities(
@@ -68,4 +69,6 @@ def write_probabilities(
         {"frame": np.arange(len(probabilities), dtype=np.int32)}
         | {name: probabilities[:, i] for i, name in enumerate(classes)}
     )
-    write_atomically(path, table.write_parquet)
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    write_bytes(path, buffer.getbuffer())

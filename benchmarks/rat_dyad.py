@@ -13,6 +13,7 @@ Runs that are finished are not repeated; runs that were stopped go on.
 import argparse
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from unittest.mock import patch
 import numpy as np
 from torch import Tensor
 
-from mabe.config import load_config
+from mabe.config import RunConfig, load_config
 from mabe.features import motion
 from mabe.models import entry
 from mabe.runs import train
@@ -45,26 +46,34 @@ class Trial:
 
     @property
     def folder(self) -> str:
-        return f"{self.name}-fold{self.fold}-seed{self.seed}".replace(" ", "_")
+        words = "-".join(re.findall(r"[A-Za-z0-9.]+", self.name))
+        return f"{words}-fold{self.fold}-seed{self.seed}"
 
 
 METHODS = {
     "V2": {},
+    "V2, weights [1, 5, 8]": {"class_weights": [1, 5, 8]},
+    "V1, weights [0.5, 10, 15]": {**V1, "class_weights": [0.5, 10, 15]},
     "V1": V1,
-    "V2 weights [1, 5, 8]": {"class_weights": [1, 5, 8]},
-    "V1 weights [0.5, 10, 15]": {**V1, "class_weights": [0.5, 10, 15]},
 }
-"""The challenge's weights, without the one for mating, which nobody scored here."""
+"""With the weights of configs/rat_dyad.yaml, and with those of the V1 and V2 recipes
+without the one for mating, which nobody scored here."""
+RECIPES = ("V2", "V2, weights [1, 5, 8]", "V1, weights [0.5, 10, 15]")
 
 PARTS = {
     "raw pixels": {},
     "missing points as (0, 0)": {},
     "no bridging of gaps": {"max_gap_s": 0.0},
+    "coordinates in the arena's frame": {"scene_frame": False},
     "no augmentation": {"use_augmentation": False},
-    "no motion features (V1)": V1,
+    "stronger augmentation (the default)": {
+        key: RunConfig.model_fields[key].default
+        for key in RunConfig.model_fields
+        if key.startswith("augment_")
+    },
     "equal class weights": {"class_weights": None},
-    "weights [1, 5, 8]": {"class_weights": [1, 5, 8]},
     "3 s of context": {"sequence_length": 100, "batch_size": 92},
+    "17 s of context": {"sequence_length": 576, "batch_size": 16},
     "no weight averaging": {"ema_decay": 0.0},
     "TCN": {"model_type": "tcn"},
 }
@@ -74,17 +83,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("what", choices=["folds", "seeds", "parts", "table"])
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "rat_dyad")
+    parser.add_argument(
+        "--share",
+        default="1/1",
+        help="run every second trial, the first ones, as 1/2 (for two processes)",
+    )
     given = parser.parse_args()
     if given.what == "folds":
-        trials = [Trial(m, c, fold) for fold in range(5) for m, c in METHODS.items()]
+        trials = [
+            Trial(name, METHODS[name], fold) for fold in range(5) for name in RECIPES
+        ]
     elif given.what == "seeds":
         trials = [Trial("V2", {}, 0, seed) for seed in (42, 43, 44)]
     elif given.what == "parts":
-        trials = [Trial("V2"), *(Trial(n, c) for n, c in PARTS.items())]
+        changes = {"V2": {}, "V1": METHODS["V1"], **PARTS}
+        trials = [Trial(name, change) for name, change in changes.items()]
     else:
         print_tables(given.out)
         return
-    for trial in trials:
+    part, parts = map(int, given.share.split("/"))
+    for trial in trials[part - 1 :: parts]:
         record = run(trial, given.out)
         print(f"== {trial.folder}: {describe(record)}", flush=True)
 
@@ -156,7 +174,7 @@ def print_tables(out: Path) -> None:
     print(f"\nV2, fold 0, seeds: {', '.join(f'{s:.3f}' for s in scores)}\n")
     base = records.get(Trial("V2").folder)
     print("| V2 with | macro F1 | change |\n|---|---|---|")
-    for part in PARTS:
+    for part in [*PARTS, *list(METHODS)[1:]]:
         record = records.get(Trial(part).folder)
         if record and base:
             score = record["f1_macro"]

@@ -39,7 +39,7 @@ def main() -> None:
     for subject in find_subjects(given.data, rate_fps=recogniser.config.fps):
         store, index = subject.open()
         about = store.recordings[index]
-        labels = task.frame_labels(about.bouts, about.watched, about.native_length)
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
         if about.tracking_hash in checkpoint.provenance.trained_on:
             continue
         if not (labels >= 0).any():

@@ -4,7 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mabe.augment import Augmentation, augment, center_scene, reorder_animals
+from mabe.augment import (
+    Augmentation,
+    augment,
+    center_scene,
+    pack_animals,
+    reorder_animals,
+)
 from mabe.skeleton import KEYPOINTS
 
 NONE = Augmentation.none()
@@ -69,6 +75,16 @@ def test_reordering_keeps_absent_animals_last_and_every_animal_whole(poses, gene
         assert any(matches)
         kept += matches[0]
     assert 0 < kept < 8
+
+
+def test_packing_forgets_which_numbers_the_animals_had(poses):
+    apart = poses[:, :, [2, 0, 3, 1]]
+    torch.testing.assert_close(
+        pack_animals(apart), poses, rtol=0, atol=0, equal_nan=True
+    )
+    torch.testing.assert_close(
+        pack_animals(poses), poses, rtol=0, atol=0, equal_nan=True
+    )
 
 
 def test_scale_stays_within_its_share(poses, generator):

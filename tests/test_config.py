@@ -63,6 +63,18 @@ def test_wrong_values_name_the_key_and_what_was_found():
     refuse({"folds": 5, "fold": 5}, match="count from 0 to 4")
 
 
+def test_numbers_yaml_reads_otherwise_are_understood():
+    assert build_config({"precision": 32}, where="x").precision == "32"
+    assert build_config({"learning_rate": "3e-4"}, where="x").learning_rate == 3e-4
+
+
+def test_nonsense_is_refused_before_anything_runs():
+    refuse({"learning_rate": float("inf")}, match="learning_rate")
+    refuse({"seed": -1}, match="seed")
+    refuse({"val_share": 0.7}, match="val_share")
+    refuse({"classes": {"frame": [], "b": []}}, match="'frame'")
+
+
 def test_every_problem_is_told_at_once():
     refuse({"epochs": 0, "batch_size": -1}, match="batch_size.*; epochs|epochs.*batch")
 

@@ -54,6 +54,8 @@ def test_windows_cover_every_frame_and_overlap_by_half(length, window):
         seen[start : start + window] += 1
     assert (seen >= 1).all()
     assert starts == sorted(set(starts))
+    if length >= 2 * window:
+        assert max(np.diff(starts)) <= max(1, window // 2)
     assert all(0 <= start <= max(0, length - window) for start in starts)
 
 

@@ -125,7 +125,7 @@ def test_paws_go_silently_and_an_unknown_part_goes_with_a_hint(tmp_path):
     recording = read(tmp_path)
 
     assert recording.slots.tolist() == [NOSE]
-    [note] = recording.notes
+    note, _no_annotation = recording.notes
     assert "'tail_bse'" in note
     assert "tail_base" in note
 
@@ -137,7 +137,7 @@ def test_of_a_point_given_twice_the_last_one_wins_and_is_reported(tmp_path):
     recording = read(tmp_path)
 
     assert recording.xy_px.tolist() == [[[2, 2]]]
-    assert recording.notes == ("points given twice: 1, the last one was taken",)
+    assert "points given twice: 1, the last one was taken" in recording.notes
 
 
 @pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan, None])
@@ -216,13 +216,14 @@ def test_a_watched_video_without_annotation_is_all_negative(tmp_path):
     assert info.watched == (Watched(1, 1, "rear"), Watched(1, 2, "sniff"))
 
 
-def test_where_labels_are_hidden_nobody_is_said_to_have_watched(tmp_path):
+def test_where_labels_are_hidden_what_to_look_for_is_known_and_no_answer(tmp_path):
     write_index(tmp_path, {}, split="test")
     (tmp_path / "test_annotation").rmdir()
 
     [info] = read_index(tmp_path)
 
-    assert info.watched == ()
+    assert [entry.action for entry in info.watched] == ["rear", "sniff"]
+    assert not info.has_labels
 
 
 @pytest.mark.parametrize("nothing", ["", "[]", "null", "nan"])
@@ -232,6 +233,7 @@ def test_an_unlabelled_clip_is_unwatched(tmp_path, nothing):
     [info] = read_index(tmp_path)
 
     assert info.watched == ()
+    assert not info.has_labels
 
 
 def test_quoted_duplicates_in_what_was_watched_count_once(tmp_path):

@@ -14,6 +14,7 @@ def recording(xy_px, slots=(0, 12)):
         fps=30.0,
         pixels_per_cm=10.0,
         watched=(),
+        has_labels=False,
         tracking_path=Path("nowhere.parquet"),
         annotation_path=None,
     )

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from kaggle_files import write_labels
 from stories import TINY, write_fights
 
+from mabe import runs
 from mabe.config import RunConfig, build_config
-from mabe.errors import ConfigError, DataError, RunError
+from mabe.errors import ConfigError, DataError, RunError, StopRequested
 from mabe.recogniser import load_checkpoint
+from mabe.run_directory import lock_run
 from mabe.runs import train
 
 MODELS = ("best.safetensors", "last.safetensors")
@@ -148,6 +151,58 @@ def test_an_earlier_run_is_set_aside_and_never_overwritten(data, tmp_path):
 def test_resuming_with_other_settings_is_refused_by_name(data, undisturbed):
     with pytest.raises(ConfigError, match=r"learning_rate: 0\.005 → 0\.1"):
         train(settings(data, undisturbed, learning_rate=0.1), resume=True)
+
+
+def test_resuming_on_changed_labels_is_refused(tmp_path):
+    data = write_fights(tmp_path / "data", videos=3, seconds=8)
+    config = settings(data, tmp_path / "run", epochs=1)
+    train(config)
+    write_labels(data, [(1, 2, "attack", 0, 9)], video="2")
+    with pytest.raises(DataError, match="their labels have changed"):
+        train(config, resume=True)
+
+
+def test_resuming_before_the_first_save_minds_the_settings_too(data, tmp_path):
+    run_dir = train(settings(data, tmp_path / "run", epochs=1))
+    (run_dir / "state.pt").unlink()
+    with pytest.raises(ConfigError, match="dropout"):
+        train(settings(data, run_dir, epochs=1, dropout=0.9), resume=True)
+
+
+@pytest.mark.parametrize("what", ["a folder of one's own", "a file"])
+def test_what_is_no_run_is_never_moved_or_written_into(data, tmp_path, what):
+    place = tmp_path / "thesis"
+    if what == "a file":
+        place.write_text("years of work")
+    else:
+        place.mkdir()
+        (place / "thesis.txt").write_text("years of work")
+    with pytest.raises(RunError, match="something else than a run"):
+        train(settings(data, place, epochs=1))
+    assert place.exists()
+    assert not list(tmp_path.glob("*earlier*"))
+
+
+def test_two_runs_never_write_to_one_directory(data, tmp_path):
+    with lock_run(tmp_path / "run"), pytest.raises(RunError, match="is writing here"):
+        train(settings(data, tmp_path / "run", epochs=1))
+
+
+def test_ctrl_c_while_scoring_loses_nothing(data, undisturbed, tmp_path, monkeypatch):
+    config = settings(data, tmp_path / "run")
+    score = runs.score_held_out
+
+    def press_ctrl_c(*args):
+        signal.raise_signal(signal.SIGINT)
+        return score(*args)
+
+    monkeypatch.setattr(runs, "score_held_out", press_ctrl_c)
+    with pytest.raises(StopRequested, match="--resume goes on from there"):
+        train(config)
+    monkeypatch.undo()
+    monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
+    train(config, resume=True)
+    assert_same_run(undisturbed, tmp_path / "run")
 
 
 def test_resuming_where_nothing_was_begun_says_so(data, tmp_path):

@@ -54,6 +54,16 @@ def test_what_was_marked_was_watched_whatever_the_metadata_say():
     assert TASK.possible(WATCHED, [bout]).all()
 
 
+def test_labels_without_a_list_of_what_was_watched_are_believed():
+    labels = labels_of(Bout(0, 2, "mount", 1, 2), watched=[], length=4)
+    assert labels == [2, 2, 0, 0]
+
+
+def test_predictions_choose_among_what_is_watched_or_among_all():
+    assert TASK.choices(WATCHED).tolist() == [True, True, False, True]
+    assert TASK.choices([]).all()
+
+
 def test_ignored_actions_count_neither_way_even_over_others():
     task = SceneTask.from_groups(
         {"background": ["nonsocial"], "social": ["social"]}, ignore=["base"]

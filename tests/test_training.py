@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mabe.config import RunConfig
 from mabe.devices import make_fabric
+from mabe.errors import RunError
 from mabe.training import (
     averaged_model,
     count_plateaus,
@@ -88,9 +89,11 @@ def test_stopped_and_resumed_equals_unstopped(tmp_path):
 
     stopped = fresh()
     before = train_steps(stopped, 2)
-    torch.save(state_values(stopped), tmp_path / "state.pt")
+    fabric = make_fabric(CPU, "32")
+    torch.save(state_values(stopped, fabric), tmp_path / "state.pt")
     resumed = fresh()
-    restore_state(resumed, torch.load(tmp_path / "state.pt", weights_only=True))
+    values = torch.load(tmp_path / "state.pt", weights_only=True)
+    restore_state(resumed, values, fabric)
     after = train_steps(resumed, 4)
 
     assert before + after == losses
@@ -135,6 +138,22 @@ def test_when_memory_is_short_the_batch_stays_and_goes_through_in_pieces(capsys)
     assert roomy.micro_batch == 4
     assert pieces == pytest.approx(whole, rel=1e-4)
     assert "1 windows at a time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("precision", ["bf16", "16"])
+def test_the_model_trains_in_mixed_precision_too(precision):
+    fabric = make_fabric(CPU, precision)
+    state = start_state(CONFIG, fabric)
+    loss = take_step(state, batch(0), config=CONFIG, fabric=fabric, learning_rate=1e-3)
+    assert loss == pytest.approx(train_steps(fresh(), 1)[0], rel=0.02)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_in_one_line():
+    state = fresh()
+    with torch.no_grad():
+        state.model.module.network.head.bias.fill_(math.nan)
+    with pytest.raises(RunError, match="step 0: the loss is nan; lower learning_rate"):
+        train_steps(state, 1)
 
 
 def test_memory_too_short_for_one_window_is_not_hidden():

@@ -102,6 +102,7 @@ def recording_at(fps, *, bouts, watched, frames):
         fps=fps,
         pixels_per_cm=10.0,
         watched=watched,
+        has_labels=bool(watched),
         tracking_path=Path("nowhere.parquet"),
         annotation_path=None,
     )

@@ -66,6 +66,15 @@ def center_scene(poses_BTAK2: Poses) -> Poses:
     return poses_BTAK2 - center_B1112
 
 
+def pack_animals(poses_BTAK2: Poses) -> Poses:
+    """Move animals that are absent from a window behind those that are there.
+
+    Which numbers a lab gave to its animals tells nothing about behaviour.
+    """
+    absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
+    return _in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
+
+
 def augment(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> Poses:
     """Return changed poses; time is stretched where windows are drawn."""
     if how.turn or how.mirror or how.scale:
@@ -101,13 +110,11 @@ def turn_and_mirror(
 
 
 def reorder_animals(poses_BTAK2: Poses, generator: Generator) -> Poses:
-    """Shuffle the animals that are there; absent ones stay last."""
+    """Shuffle the animals that are there; absent ones go last."""
     windows, _, animals = poses_BTAK2.shape[:3]
     absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
     key_BA = _uniform(poses_BTAK2, (windows, animals), generator) + absent_BA
-    order_BA = key_BA.argsort(dim=1)
-    row_B1 = torch.arange(windows, device=poses_BTAK2.device)[:, None]
-    return poses_BTAK2.transpose(1, 2)[row_B1, order_BA].transpose(1, 2)
+    return _in_order(poses_BTAK2, key_BA.argsort(dim=1))
 
 
 def drop_points(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> Poses:
@@ -124,6 +131,11 @@ def drop_points(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> 
     several_B = ~poses_BTAK2[:, :, 1:, :, 0].isnan().flatten(1).all(dim=1)
     drop_BAK[:, 0] |= ((one_B < how.animal_dropout) & several_B)[:, None]
     return poses_BTAK2.masked_fill(drop_BAK[:, None, :, :, None], torch.nan)
+
+
+def _in_order(poses_BTAK2: Poses, order_BA: Tensor) -> Poses:
+    row_B1 = torch.arange(len(poses_BTAK2), device=poses_BTAK2.device)[:, None]
+    return poses_BTAK2.transpose(1, 2)[row_B1, order_BA].transpose(1, 2)
 
 
 def _uniform(like: Tensor, size: int | tuple[int, ...], generator: Generator) -> Tensor:

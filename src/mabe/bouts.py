@@ -54,11 +54,6 @@ def cover_frames(spans: Spans, length: int) -> Bool[np.ndarray, " time"]:
     return frames
 
 
-def drop_short(spans: Spans, *, shorter_than: int) -> Spans:
-    """Keep the spans that last at least the given number of frames."""
-    return spans[spans[:, 1] - spans[:, 0] >= shorter_than]
-
-
 def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:
     """Return every stretch of one label as rows of (start, stop, label)."""
     if len(labels) == 0:

@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -27,12 +28,14 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+MOST_CLASSES = 100
+"""Labels of tens of millions of frames are kept in one byte each."""
 
 
 class RunConfig(BaseModel):
     """Everything that decides what a run does."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # Data
     data_dir: Path = Path("data/kaggle")
@@ -43,12 +46,13 @@ class RunConfig(BaseModel):
     """Processes that prepare files; batches need none."""
     max_sequences: Count | None = None
     """Use at most this many labelled recordings, for a quick test."""
-    val_share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the recordings held out for validation, when `folds` is not set."""
+    val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
+    """Share of the recordings held out for validation, when `folds` is not set; to
+    the nearest of 1/2, 1/3, 1/4 …"""
     folds: Annotated[int, Field(ge=2)] | None = None
     """Split the recordings into this many folds and validate on number `fold`."""
     fold: Annotated[int, Field(ge=0)] = 0
-    split_seed: int = 0
+    split_seed: Annotated[int, Field(ge=0)] = 0
     """Decides who is in which fold; kept apart from `seed` so that runs with other
     seeds are scored on the same recordings."""
 
@@ -135,7 +139,13 @@ class RunConfig(BaseModel):
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where a GPU has it, 16 on older GPUs, 32 on a CPU."""
-    seed: int = 42
+    seed: Annotated[int, Field(ge=0)] = 42
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        # YAML reads 32 as a number.
+        return str(value) if isinstance(value, int) else value
 
     @model_validator(mode="after")
     def _check_sums(self) -> "RunConfig":
@@ -150,6 +160,11 @@ class RunConfig(BaseModel):
         classes = len(self.classes)
         if classes < 2:
             raise ValueError(f"classes: needs at least two, has {classes}")
+        if classes > MOST_CLASSES or "frame" in self.classes:
+            raise ValueError(
+                f"classes: at most {MOST_CLASSES}, and none called 'frame' (a column "
+                f"of the output); found {list(self.classes)}"
+            )
         if self.num_classes not in (None, classes):
             raise ValueError(
                 f"num_classes is {self.num_classes}, but `classes` names {classes}: "

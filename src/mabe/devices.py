@@ -44,11 +44,14 @@ def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
 
     Binary code (``sm_86``) runs on cards of the same major version and the same or a
     higher minor one; portable code (``compute_90``) on any newer card. Source: NVIDIA,
-    CUDA C++ Programming Guide, "Binary compatibility" and "PTX compatibility".
+    CUDA C++ Programming Guide, "Binary compatibility" and "PTX compatibility". A build
+    for other makers' cards (ROCm) is trusted.
     """
     for name in built_for:
         kind, _, digits = name.partition("_")
         digits = digits.rstrip("af")
+        if not digits.isdecimal():  # AMD's names look otherwise
+            return True
         major, minor = int(digits[:-1]), int(digits[-1])
         if kind == "compute" and capability >= (major, minor):
             return True

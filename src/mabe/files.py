@@ -7,6 +7,7 @@ a crash leaves either the old file or the new one.
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         try:
             write(beside)
             flush_to_disk(beside)
-            beside.replace(path)
+            _replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
         _flush_folder(path.parent)
@@ -52,7 +53,9 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(
+        path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def flush_to_disk(path: Path) -> None:
@@ -70,8 +73,29 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()[:20]
 
 
+def _replace(beside: Path, path: Path) -> None:
+    """Rename; on Windows wait a little for whoever has the old file open."""
+    for wait_s in (0.1, 0.5, 2.0):
+        try:
+            beside.replace(path)
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            time.sleep(wait_s)
+        else:
+            return
+    beside.replace(path)
+
+
 def _write_all(path: Path, data: bytes | memoryview) -> None:
     path.write_bytes(data)
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _flush_folder(folder: Path) -> None:

@@ -94,8 +94,7 @@ def count_matches(true: Spans, found: Spans) -> int:
     """Return how many pairs of spans overlap by more than half of their union."""
     if len(true) == 0 or len(found) == 0:
         return 0
-    # Spans are sorted and disjoint: a match of more than half covers the middle of
-    # neither uniquely, so look at each found span's overlaps by binary search.
+    # Spans are sorted and disjoint: those that a span overlaps are neighbours.
     first = np.searchsorted(true[:, 1], found[:, 0], side="right")
     last = np.searchsorted(true[:, 0], found[:, 1], side="left")
     matches = 0

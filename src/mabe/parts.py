@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from mabe.errors import DataError
-from mabe.files import hash_file
+from mabe.files import hash_file, usable_cores
 from mabe.readers.kaggle import read_recording
 from mabe.recording import VideoInfo
 from mabe.store import (
@@ -72,7 +72,7 @@ def make_parts(tasks: list[PartTask], workers: int | None) -> Iterator[PartOutco
     """Make parts in so many processes, yielding outcomes as they come."""
     if workers is None:
         work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
-        workers = min(_cores(), work)
+        workers = min(usable_cores(), work)
     workers = min(workers, len(tasks))
     if workers <= 1:
         yield from map(_make_part, tasks)
@@ -174,13 +174,6 @@ def copy_part_poses(path: Path, out: BinaryIO) -> None:
             out.write(piece)
 
 
-def _cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def file_stamp(info: VideoInfo, rate_fps: float) -> str:
     """Return what tells cheaply that a recording cannot have changed."""
     times = [
@@ -210,7 +203,7 @@ def _hash_source(path: Path) -> str:
 def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
     watched = [(each.agent, each.target, each.action) for each in info.watched]
     scale = (info.fps, info.pixels_per_cm, float(rate_fps))
-    return FORMAT_VERSION, info.lab, info.video, scale, watched
+    return FORMAT_VERSION, info.lab, info.video, scale, watched, info.has_labels
 
 
 def short_digest(*values: object) -> str:

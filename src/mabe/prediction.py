@@ -28,6 +28,7 @@ class Subject:
     """One recording to be marked, opened when it is its turn."""
 
     name: str
+    has_labels: bool
     open: Callable[[], tuple[PoseStore, int]]
     """Returns a store and the recording's place in it."""
 
@@ -58,7 +59,11 @@ def find_subjects(path: Path, *, rate_fps: float) -> list[Subject]:
                 f"at {rate_fps}; give the folder it was prepared from instead"
             )
         return [
-            Subject(recording.name, lambda index=index: (store, index))  # type: ignore[misc]
+            Subject(
+                recording.name,
+                recording.has_labels,
+                lambda index=index: (store, index),  # type: ignore[misc]
+            )
             for index, recording in enumerate(store.recordings)
         ]
     infos = [find_video(path)] if path.is_file() else read_index(path)
@@ -72,11 +77,10 @@ def mark(recogniser: Recogniser, store: PoseStore, index: int) -> Marking:
     they say nothing, all are.
     """
     about = store.recordings[index]
-    possible = recogniser.config.task.possible(about.watched, about.bouts)
-    if not possible.any():
-        possible[:] = True
     probabilities = frame_probabilities(
-        recogniser, Tracks.of_stored(store, index), possible
+        recogniser,
+        Tracks.of_stored(store, index),
+        recogniser.config.task.choices(about.watched),
     )
     return Marking(
         about,
@@ -129,11 +133,13 @@ def evaluate(
     known = set(checkpoint.provenance.trained_on)
     chose_epoch = set(checkpoint.provenance.validated_on)
     videos: list[VideoScore] = []
-    unlabelled, learned, chose = 0, 0, 0
+    learned, chose = 0, 0
     subjects = find_subjects(path, rate_fps=recogniser.config.fps)
-    for store, index in _opened(subjects, skip_bad=skip_bad):
+    labelled = [subject for subject in subjects if subject.has_labels]
+    unlabelled = len(subjects) - len(labelled)
+    for store, index in _opened(labelled, skip_bad=skip_bad):
         about = store.recordings[index]
-        labels = task.frame_labels(about.bouts, about.watched, about.native_length)
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
         if not (labels >= 0).any():
             unlabelled += 1
             continue
@@ -183,7 +189,9 @@ def _notes(
 
 def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
     return Subject(
-        info.name, lambda: (from_recording(read_recording(info), rate_fps), 0)
+        info.name,
+        info.has_labels,
+        lambda: (from_recording(read_recording(info), rate_fps), 0),
     )
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from mabe import __version__
-from mabe.augment import center_scene
+from mabe.augment import center_scene, pack_animals
 from mabe.config import RunConfig, build_config, dump_config
 from mabe.errors import RunError
 from mabe.features.motion import MotionFeatures, feature_names
@@ -69,7 +69,10 @@ class Recogniser(nn.Module):
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
     ) -> Float[Tensor, "b t n"]:
         """Return logits for poses in cm at the working rate, NaN where missing."""
-        return self.network(self.entry(self.features(poses_BTAK2)))
+        with torch.autocast(poses_BTAK2.device.type, enabled=False):
+            # Features stay in 32 bits: speeds are small differences of large numbers.
+            x_BTF = self.features(pack_animals(poses_BTAK2))
+        return self.network(self.entry(x_BTF))
 
     def probabilities(
         self,
@@ -168,7 +171,7 @@ def find_checkpoint(run: Path) -> Path:
     """Return the checkpoint file that a RUN on the command line stands for."""
     if run.is_file():
         return run
-    for path in (run / f"best{SUFFIX}", run.with_suffix(SUFFIX)):
+    for path in (run / f"best{SUFFIX}", run.parent / f"{run.name}{SUFFIX}"):
         if path.is_file():
             return path
     others = sorted(p.name for p in run.glob(f"*{SUFFIX}")) if run.is_dir() else []

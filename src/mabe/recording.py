@@ -23,11 +23,12 @@ class VideoInfo:
     fps: float
     pixels_per_cm: float
     watched: tuple[Watched, ...]
-    """Empty: nobody annotated this video, so it has no negatives either."""
+    """What annotators looked for, or are to look for."""
+    has_labels: bool
+    """False: nobody annotated this video yet, so it has no negatives either."""
     tracking_path: Path
     annotation_path: Path | None
-    """None: no annotation file, which means "nothing seen" where `watched` is not
-    empty, and "nobody looked" where it is."""
+    """None: no annotation file; with `has_labels`, that nothing was seen."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):

@@ -14,15 +14,18 @@ import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import yaml
+from filelock import FileLock, Timeout
 
 from mabe import __version__
-from mabe.config import RunConfig, build_config, dump_config
+from mabe.config import RunConfig, dump_config, load_config
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.files import write_bytes, write_json, write_text
 from mabe.recogniser import SUFFIX, Provenance, Recogniser, save_checkpoint
@@ -42,14 +45,45 @@ FREE_TO_CHANGE = frozenset(
 """Settings a resumed run may have changed without becoming another run."""
 
 
+@contextmanager
+def lock_run(run_dir: Path) -> Iterator[None]:
+    """Keep a second run from the directory; the lock ends with its process.
+
+    Raises `RunError` where another run writes here, or where something else than a
+    run is in the way.
+    """
+    if run_dir.is_file() or (
+        run_dir.is_dir() and any(run_dir.iterdir()) and not is_documented(run_dir)
+    ):
+        raise RunError(
+            f"{run_dir}: holds something else than a run, which is left alone; choose "
+            "another --checkpoint-dir"
+        )
+    place = run_dir.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{run_dir}: another run is writing here; wait for it, or choose another "
+            "--checkpoint-dir"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def set_aside(run_dir: Path) -> Path | None:
     """Move an earlier run out of the way, under the first free name; return that."""
-    if not run_dir.exists() or not any(run_dir.iterdir()):
+    if not is_documented(run_dir):
         return None
+    place = run_dir.resolve()
     number = 1
-    while (kept := run_dir.with_name(f"{run_dir.name}.earlier-{number}")).exists():
+    while (kept := place.with_name(f"{place.name}.earlier-{number}")).exists():
         number += 1
-    run_dir.rename(kept)
+    place.rename(kept)
     return kept
 
 
@@ -94,42 +128,26 @@ def save_models(
         save_checkpoint(run_dir / f"{name}{SUFFIX}", recogniser, provenance)
 
 
-def save_state(run_dir: Path, config: RunConfig, values: dict[str, Any]) -> None:
+def save_state(run_dir: Path, values: dict[str, Any]) -> None:
     """Write `history.json`, then what a resumed run goes on from."""
     write_json(run_dir / "history.json", values["history"])
     buffer = io.BytesIO()
-    torch.save({"config": dump_config(config), **values}, buffer)
+    torch.save(values, buffer)
     write_bytes(run_dir / "state.pt", buffer.getbuffer())
 
 
-def read_state(
-    run_dir: Path, config: RunConfig, *, trained_on: tuple[str, ...]
-) -> dict[str, Any] | None:
-    """Return what was saved last, or None where the run stopped before that.
+def check_same_run(run_dir: Path, config: RunConfig, content: list[str]) -> None:
+    """Refuse to go on with a run under other settings, or on other data.
 
     Raises `RunError` where there is no run, `ConfigError` where a setting that makes
-    it another run has changed, `DataError` where the data have.
+    it another run has changed, `DataError` where the data or their labels have.
     """
-    path = run_dir / "state.pt"
     if not is_documented(run_dir):
         raise RunError(
             f"{run_dir}: nothing to resume, no run was begun here; start it without "
             "--resume"
         )
-    documented = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    if documented["trained_on"] != list(trained_on):
-        raise DataError(
-            f"{run_dir}: cannot go on, the data have changed since it began; start a "
-            "new run with another --checkpoint-dir"
-        )
-    if not path.is_file():
-        return None
-    try:
-        values: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {reason}") from error
-    before = dump_config(build_config(values["config"], where=str(path)))
+    before = dump_config(load_config(run_dir / "config.yaml"))
     changed = [
         f"{key}: {before[key]} → {value}"
         for key, value in dump_config(config).items()
@@ -140,7 +158,26 @@ def read_state(
             f"{run_dir}: cannot go on with other settings ({'; '.join(changed)}); "
             "undo them, or start a new run with another --checkpoint-dir"
         )
-    return values
+    documented = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    if documented["content"] != content:
+        raise DataError(
+            f"{run_dir}: cannot go on, the recordings or their labels have changed "
+            "since it began; start a new run with another --checkpoint-dir"
+        )
+
+
+def read_state(run_dir: Path) -> dict[str, Any] | None:
+    """Return what was saved last, or None where the run stopped before that."""
+    for half in run_dir.glob(".*.tmp"):  # left by a run that was killed
+        half.unlink()
+    path = run_dir / "state.pt"
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {reason}") from error
 
 
 def _git_commit() -> str | None:

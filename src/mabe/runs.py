@@ -1,6 +1,5 @@
 """A training run, from a config to a run directory with a recogniser in it."""
 
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -27,12 +26,15 @@ from mabe.decoding import choose_classes
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.evaluation import frame_summary
+from mabe.files import usable_cores
 from mabe.inference import Tracks, frame_probabilities
 from mabe.metrics import confusion_matrix
 from mabe.preparing import default_store_path, prepare
 from mabe.recogniser import SUFFIX, Provenance, Recogniser
 from mabe.run_directory import (
+    check_same_run,
     document,
+    lock_run,
     read_state,
     save_models,
     save_state,
@@ -69,6 +71,12 @@ class TrainingData:
         recordings = self.labelled.store.recordings
         return tuple(sorted({recordings[i].tracking_hash for i in indices}))
 
+    @property
+    def content(self) -> list[str]:
+        """Return hashes of all that is learned from and validated on, with labels."""
+        recordings = self.labelled.store.recordings
+        return [recordings[i].content_hash for i in (*self.learned, *self.held_out)]
+
     def class_counts(self, classes: int) -> Int[np.ndarray, " classes"]:
         """Return how many frames of each class there are to learn from."""
         counts = np.zeros(classes, np.int64)
@@ -82,8 +90,15 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
     """Train as the config says and return the run directory.
 
     An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
-    another name, never overwritten.
+    another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
+    `MabeError` for what the user can mend.
     """
+    with lock_run(config.checkpoint_dir):
+        _train(config, resume=resume, skip_bad=skip_bad)
+    return config.checkpoint_dir
+
+
+def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
     device = choose_device(config.device)
     about_device = [
         *describe_device(device),
@@ -106,11 +121,10 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
         *describe_model(config, parameters=parameters, steps=steps),
     )
     if resume:
-        _go_on(state, config, data)
+        _go_on(state, config, data, fabric)
     else:
         _begin(config, data, about_device)
     _train_epochs(state, sampler, data, config=config, fabric=fabric)
-    return config.checkpoint_dir
 
 
 def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> TrainingData:
@@ -167,30 +181,37 @@ def load_store(
         store_dir or default_store_path(data_dir, rate_fps),
         rate_fps=rate_fps,
         skip_bad=skip_bad,
-        workers=max(1, min(workers, os.cpu_count() or 1)),
+        workers=max(1, min(workers, usable_cores())),
     )
 
 
 def score_held_out(
     recogniser: Recogniser, data: TrainingData
 ) -> tuple[dict[str, Any], float]:
-    """Return frame scores at the working rate, and the mean loss, on held-out data."""
+    """Return frame scores at the working rate, and the loss, on held-out data.
+
+    The loss is weighted by class as the training loss is, so that the two compare.
+    """
+    config = recogniser.config
     classes = recogniser.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    loss, frames = 0.0, 0
+    weights = np.array(config.class_weights or [1.0] * len(classes))
+    loss, total = 0.0, 0.0
     store = data.labelled.store
     for index in data.held_out:
         labels = data.labelled.labels[index]
         probabilities = frame_probabilities(
-            recogniser, Tracks.of_stored(store, index), data.labelled.possible[index]
+            recogniser,
+            Tracks.of_stored(store, index),
+            config.task.choices(store.recordings[index].watched),
         )
         chosen = choose_classes(probabilities)
         confusion += confusion_matrix(labels, chosen, len(classes))
         counted = np.flatnonzero(labels >= 0)
-        chances = probabilities[counted, labels[counted]]
-        loss -= float(np.log(chances.clip(min=1e-7)).sum())
-        frames += len(counted)
-    return frame_summary(confusion, classes), loss / frames
+        chances = probabilities[counted, labels[counted]].clip(min=1e-7)
+        loss -= float((weights[labels[counted]] * np.log(chances)).sum())
+        total += float(weights[labels[counted]].sum())
+    return frame_summary(confusion, classes), loss / max(total, 1e-6)
 
 
 def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> None:
@@ -206,18 +227,22 @@ def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> No
         "held_out": [recordings[i].name for i in data.held_out],
         "trained_on": list(data.tracks(data.learned)),
         "validated_on": list(data.tracks(data.held_out)),
+        "content": data.content,
     }
     document(run_dir, config, facts)
 
 
-def _go_on(state: TrainingState, config: RunConfig, data: TrainingData) -> None:
+def _go_on(
+    state: TrainingState, config: RunConfig, data: TrainingData, fabric: Fabric
+) -> None:
     """Bring the state to where the run stopped."""
     run_dir = config.checkpoint_dir
-    values = read_state(run_dir, config, trained_on=data.tracks(data.learned))
+    check_same_run(run_dir, config, data.content)
+    values = read_state(run_dir)
     if values is None:
         tell(f"{run_dir}: stopped before anything was saved; starting from the top")
         return
-    restore_state(state, values)
+    restore_state(state, values, fabric)
     tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
 
 
@@ -230,9 +255,32 @@ def _train_epochs(
     fabric: Fabric,
 ) -> None:
     steps = steps_in_epoch(sampler.counted_frames, config)
-    while not is_finished(config, epoch_scores(state.history)):
-        mean_loss = _train_one_epoch(state, sampler, config, fabric, steps)
-        _finish_epoch(state, data, config, mean_loss=mean_loss, steps=steps)
+    with _stop_asked() as stop_asked:
+
+        def save() -> None:
+            save_state(config.checkpoint_dir, state_values(state, fabric))
+
+        def save_and_stop() -> None:
+            save()
+            raise StopRequested(
+                f"stopped at step {state.step}; --resume goes on from there"
+            )
+
+        while not is_finished(config, epoch_scores(state.history)):
+            mean_loss = _train_one_epoch(
+                state,
+                sampler,
+                config,
+                fabric,
+                save=save,
+                save_and_stop=save_and_stop,
+                stop_asked=stop_asked,
+            )
+            save()  # scoring takes a while too
+            _finish_epoch(state, data, config, mean_loss=mean_loss, steps=steps)
+            save()
+            if stop_asked():
+                save_and_stop()
     scores = epoch_scores(state.history)
     best = state.history[len(scores) - 1 - epochs_since_best(scores)]
     tell(
@@ -247,9 +295,13 @@ def _train_one_epoch(
     sampler: WindowSampler,
     config: RunConfig,
     fabric: Fabric,
-    steps: int,
+    *,
+    save: Callable[[], None],
+    save_and_stop: Callable[[], None],
+    stop_asked: Callable[[], bool],
 ) -> float:
     """Take the steps left of this epoch, saving the state now and then."""
+    steps = steps_in_epoch(sampler.counted_frames, config)
     epoch = len(state.history) + 1
     scores = epoch_scores(state.history)
     best = show(max(scores)) if scores else "-"
@@ -260,20 +312,18 @@ def _train_one_epoch(
         done=state.step - (epoch - 1) * steps,
         steps=steps,
     )
-    with bar, _stop_asked() as stop_asked:
 
-        def after_step(loss: float) -> None:
-            nonlocal saved_at
-            bar.update()
-            bar.set_postfix(loss=f"{loss:.3f}", best=best)
-            if stop_asked() or time.monotonic() - saved_at > config.save_every_s:
-                save_state(config.checkpoint_dir, config, state_values(state))
-                saved_at = time.monotonic()
-            if stop_asked():
-                raise StopRequested(
-                    f"stopped at step {state.step}; --resume goes on from there"
-                )
+    def after_step(loss: float) -> None:
+        nonlocal saved_at
+        bar.update()
+        bar.set_postfix(loss=f"{loss:.3f}", best=best)
+        if stop_asked():
+            save_and_stop()
+        if time.monotonic() - saved_at > config.save_every_s:
+            save()
+            saved_at = time.monotonic()
 
+    with bar:
         return train_epoch(
             state, sampler, config=config, fabric=fabric, after_step=after_step
         )
@@ -325,7 +375,6 @@ def _finish_epoch(
         is_best=is_best,
         save_freq=config.save_freq,
     )
-    save_state(config.checkpoint_dir, config, state_values(state))
 
 
 @contextmanager

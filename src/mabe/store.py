@@ -24,7 +24,7 @@ from mabe.recording import Recording
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 from mabe.steps import REACH_CM, STEP_DTYPE, to_cm, to_steps
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 INDEX_NAME = "index.json"
 _FORMAT = "mabe pose store"
 _PAGES_AROUND_BYTES = 1 << 16
@@ -52,7 +52,9 @@ class StoredRecording:
     """Where the recording starts in the store's array, in values."""
     bouts: tuple[Bout, ...]
     watched: tuple[Watched, ...]
-    """What was looked for; empty where nobody annotated."""
+    """What annotators looked for, or are to look for."""
+    has_labels: bool
+    """False: nobody annotated this recording yet."""
     tracking_hash: str
     """Content of the tracks, to find copies of them; see `Recording.tracking_hash`."""
     content_hash: str
@@ -65,6 +67,11 @@ class StoredRecording:
     def name(self) -> str:
         """The video as messages and outputs name it."""
         return f"{self.lab}/{self.video}"
+
+    @property
+    def looked_for(self) -> tuple[Watched, ...]:
+        """What the labels answer: a "no" is a "no" only for these."""
+        return self.watched if self.has_labels else ()
 
     @property
     def values(self) -> int:
@@ -316,6 +323,7 @@ def quantise(
         offset=0,
         bouts=recording.bouts,
         watched=info.watched,
+        has_labels=info.has_labels,
         tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,
         missing_share=steps.missing_share,

@@ -118,12 +118,18 @@ class SceneTask:
         An action that was marked was watched for, whatever the metadata say. All
         false: nobody annotated the recording.
         """
-        actions = {entry.action for entry in watched}
+        actions = {entry.action for entry in watched} | {bout.action for bout in bouts}
         possible = np.zeros(len(self.classes), bool)
-        if not actions:
-            return possible
-        possible[0] = True
-        actions |= {bout.action for bout in bouts}
+        possible[0] = bool(actions)
         for action in actions - self.ignored:
             possible[self.class_of.get(action, 0)] = True
         return possible
+
+    def choices(self, watched: Iterable[Watched]) -> Bool[np.ndarray, " classes"]:
+        """Return the classes a prediction may choose among.
+
+        Those watched for; where the metadata name none, all. Labels have no say here,
+        so that scored recordings are treated as new ones are.
+        """
+        possible = self.possible(watched)
+        return possible if possible.any() else ~possible

@@ -21,6 +21,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mabe.augment import augment, center_scene
 from mabe.config import RunConfig
+from mabe.errors import RunError
 from mabe.recogniser import Recogniser
 from mabe.windows import Batch, WindowSampler
 
@@ -84,6 +85,11 @@ def take_step(
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     loss = _accumulate_gradients(state, batch, config, fabric)
+    if not math.isfinite(loss):
+        raise RunError(
+            f"step {state.step}: the loss is {loss}; lower learning_rate (now "
+            f"{learning_rate:.1e}), or go on from before with --resume"
+        )
     if config.grad_clip:
         fabric.clip_gradients(
             state.model,
@@ -185,7 +191,7 @@ def epoch_scores(history: Sequence[dict[str, Any]]) -> list[float]:
     return [-1.0 if r["f1_macro"] is None else r["f1_macro"] for r in history]
 
 
-def state_values(state: TrainingState) -> dict[str, Any]:
+def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
     """Return the state as tensors and plain values, fit for a weights-only load."""
     return {
         "model": _unwrapped(state.model).state_dict(),
@@ -196,10 +202,11 @@ def state_values(state: TrainingState) -> dict[str, Any]:
         "epoch_loss": state.epoch_loss,
         "epoch_seconds": state.epoch_seconds,
         "history": state.history,
+        "precision": fabric.strategy.precision.state_dict(),
     }
 
 
-def restore_state(state: TrainingState, values: dict[str, Any]) -> None:
+def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) -> None:
     """Bring a fresh state to where `state_values` was taken."""
     _unwrapped(state.model).load_state_dict(values["model"])
     state.optimizer.load_state_dict(values["optimizer"])
@@ -209,6 +216,7 @@ def restore_state(state: TrainingState, values: dict[str, Any]) -> None:
     state.epoch_loss = values["epoch_loss"]
     state.epoch_seconds = values["epoch_seconds"]
     state.history = values["history"]
+    fabric.strategy.precision.load_state_dict(values["precision"])
 
 
 def train_epoch(
@@ -246,17 +254,23 @@ def _accumulate_gradients(
     while True:
         try:
             return _backward_in_pieces(state, batch, config, fabric)
-        except torch.OutOfMemoryError:
-            if state.micro_batch == 1:
+        except RuntimeError as error:
+            if state.micro_batch == 1 or not _is_out_of_memory(error):
                 raise
-            state.micro_batch = math.ceil(state.micro_batch / 2)
-            state.optimizer.zero_grad(set_to_none=True)
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
-            print(
-                f"Out of memory: going on with {state.micro_batch} windows at a time, "
-                f"accumulated to the same batch of {config.batch_size}"
-            )
+        # Outside of `except`: the error holds on to the tensors of its stack.
+        state.micro_batch = math.ceil(state.micro_batch / 2)
+        state.optimizer.zero_grad(set_to_none=True)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        print(
+            f"Out of memory: going on with {state.micro_batch} windows at a time, "
+            f"accumulated to the same batch of {config.batch_size}"
+        )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell lack of memory from other errors; Apple's MPS has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 
 
 def _backward_in_pieces(
@@ -291,7 +305,7 @@ def _backward_in_pieces(
 
 
 def _average_towards(decay: float) -> Callable[..., None]:
-    """Return an exponential moving average that starts as a plain mean."""
+    """Return an exponential moving average that is short at first."""
 
     @torch.no_grad()
     def update(

@@ -42,12 +42,12 @@ def label_store(store: PoseStore, task: SceneTask) -> LabelledStore:
     """
     task.check_actions(
         {b.action for r in store.recordings for b in r.bouts}
-        | {w.action for r in store.recordings for w in r.watched}
+        | {w.action for r in store.recordings for w in r.looked_for}
     )
     return LabelledStore(
         store,
         tuple(labels_at_rate(r, task, store.rate_fps) for r in store.recordings),
-        tuple(task.possible(r.watched, r.bouts) for r in store.recordings),
+        tuple(task.possible(r.looked_for, r.bouts) for r in store.recordings),
     )
 
 
@@ -55,7 +55,9 @@ def labels_at_rate(
     recording: StoredRecording, task: SceneTask, rate_fps: float
 ) -> Int[np.ndarray, " time"]:
     """Return the class of each frame at the working rate."""
-    own = task.frame_labels(recording.bouts, recording.watched, recording.native_length)
+    own = task.frame_labels(
+        recording.bouts, recording.looked_for, recording.native_length
+    )
     return own[
         nearest_frames(
             recording.length,

@@ -137,7 +137,8 @@ def _parse_row(
         pixels_per_cm=_positive(
             row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx"
         ),
-        watched=watched if has_labels else (),
+        watched=watched,
+        has_labels=has_labels and bool(watched or annotation.is_file()),
         tracking_path=table.with_name(f"{split}_tracking") / place,
         annotation_path=annotation if has_labels and annotation.is_file() else None,
     )
@@ -212,7 +213,8 @@ def read_recording(info: VideoInfo) -> Recording:
 def _read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
     """Return the labels of a video, sorted, and what was odd about them."""
     if info.annotation_path is None:
-        return (), []
+        absent = "watched, but no annotation file: taken as nothing seen"
+        return (), [absent] if info.has_labels else []
     path = info.annotation_path
     with open_parquet(path, _ANNOTATION_COLUMNS, kind="annotation") as file:
         table = file.read(list(_ANNOTATION_COLUMNS), use_threads=False)

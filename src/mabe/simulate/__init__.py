@@ -9,7 +9,6 @@ will do on mice.
 import hashlib
 import json
 import multiprocessing
-import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mabe.errors import ConfigError, DataError
-from mabe.files import write_json
+from mabe.files import usable_cores, write_json
 from mabe.simulate.copying import plan_like
 from mabe.simulate.inventing import plan_invented
 from mabe.simulate.plan import DataSetPlan, VideoPlan
@@ -83,7 +82,7 @@ def simulate(
     _claim_folder(out_dir, plan, seed=seed, like=like)
     write_listing(out_dir / "train.csv", plan)
     written = 0
-    done = _write_all(out_dir, plan.videos, workers or os.cpu_count() or 1)
+    done = _write_all(out_dir, plan.videos, workers or usable_cores())
     # No bar where the output is no terminal.
     hide = None if progress else True
     for made in tqdm(done, total=len(plan.videos), unit="video", disable=hide):

@@ -24,8 +24,7 @@ lint: $(READY)
 
 setup: $(READY)
 
-# torch goes first and by its pinned version: an open range would bring a CUDA build of
-# several gigabytes where none is wanted.
+# torch goes first and by its pinned version, which is what the tests are for.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch

@@ -122,6 +122,10 @@ def test_scores_say_how_good_it_is(checkpoint, unseen):
     table = format_table(summary)
     assert "aggressive" in table
     assert "macro" in table
+    listed = [line for line in table.splitlines() if line.startswith("Lab/")]
+    scores = [float(line.split()[1]) for line in listed]
+    assert len(scores) == 4
+    assert scores == sorted(scores)
 
 
 def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):

@@ -24,6 +24,10 @@ from mabe.metrics import (
 )
 
 
+SHOWN_VIDEOS = 10
+"""A table for the terminal lists so many recordings, the worst ones."""
+
+
 @dataclass(frozen=True, slots=True)
 class VideoScore:
     """Counts of one recording; they add up to those of a lab or a data set."""
@@ -158,12 +162,25 @@ def format_table(summary: dict[str, Any]) -> str:
             f"{_show(scores['accuracy']):>10}"
             for lab, scores in summary["per_lab"].items()
         ]
+    worst = sorted(summary["per_video"].items(), key=lambda item: _rank(item[1]))
+    shown = worst[:SHOWN_VIDEOS]
+    rows += ["", f"{'recordings, worst first':<31}{'macro F1':>10}{'accuracy':>10}"]
+    rows += [
+        f"{name:<31}{_show(scores['f1_macro']):>10}{_show(scores['accuracy']):>10}"
+        for name, scores in shown
+    ]
+    if len(worst) > len(shown):
+        rows.append(f"… and {len(worst) - len(shown)} more, in metrics.json")
     return "\n".join(rows)
 
 
 def to_json(summary: dict[str, Any]) -> str:
     """Return the summary as JSON text; not a number never gets into it."""
     return json.dumps(summary, indent=1, allow_nan=False) + "\n"
+
+
+def _rank(scores: dict[str, Any]) -> float:
+    return np.inf if scores["f1_macro"] is None else scores["f1_macro"]
 
 
 def _plain(value: float) -> float | None:

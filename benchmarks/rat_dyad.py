@@ -24,7 +24,7 @@ from unittest.mock import patch
 import numpy as np
 from torch import Tensor
 
-from mabe.config import RunConfig, load_config
+from mabe.config import load_config
 from mabe.features import motion
 from mabe.models import entry
 from mabe.runs import train
@@ -66,16 +66,9 @@ PARTS = {
     "no bridging of gaps": {"max_gap_s": 0.0},
     "coordinates in the arena's frame": {"scene_frame": False},
     "no augmentation": {"use_augmentation": False},
-    "stronger augmentation (the default)": {
-        key: RunConfig.model_fields[key].default
-        for key in RunConfig.model_fields
-        if key.startswith("augment_")
-    },
     "equal class weights": {"class_weights": None},
     "3 s of context": {"sequence_length": 100, "batch_size": 92},
-    "17 s of context": {"sequence_length": 576, "batch_size": 16},
     "no weight averaging": {"ema_decay": 0.0},
-    "TCN": {"model_type": "tcn"},
 }
 
 

@@ -23,7 +23,6 @@ from mabe.metrics import (
     scores_of_counts,
 )
 
-
 SHOWN_VIDEOS = 10
 """A table for the terminal lists so many recordings, the worst ones."""
 

@@ -153,6 +153,18 @@ def test_resuming_with_other_settings_is_refused_by_name(data, undisturbed):
         train(settings(data, undisturbed, learning_rate=0.1), resume=True)
 
 
+def test_a_run_can_be_given_more_epochs_unless_its_schedule_knows_its_end(
+    data, undisturbed, tmp_path
+):
+    run_dir = train(settings(data, tmp_path / "run", epochs=1))
+    train(settings(data, run_dir, epochs=2), resume=True)
+    assert_same_run(undisturbed, run_dir)
+    assert "epochs: 2" in (run_dir / "config.yaml").read_text(encoding="utf-8")
+    cosine = train(settings(data, tmp_path / "cosine", epochs=1, scheduler="cosine"))
+    with pytest.raises(ConfigError, match="epochs: 1 → 2"):
+        train(settings(data, cosine, epochs=2, scheduler="cosine"), resume=True)
+
+
 def test_resuming_on_changed_labels_is_refused(tmp_path):
     data = write_fights(tmp_path / "data", videos=3, seconds=8)
     config = settings(data, tmp_path / "run", epochs=1)

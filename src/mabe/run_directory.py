@@ -89,10 +89,7 @@ def set_aside(run_dir: Path) -> Path | None:
 
 def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
     """Write down what will be run, on what, with what."""
-    write_text(
-        run_dir / "config.yaml",
-        yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True),
-    )
+    write_config(run_dir, config)
     versions = {
         "command": shlex.join(sys.argv),
         "mabe": __version__,
@@ -103,6 +100,14 @@ def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         "platform": platform.platform(),
     }
     write_json(run_dir / "run.json", versions | facts)
+
+
+def write_config(run_dir: Path, config: RunConfig) -> None:
+    """Write every setting of the run."""
+    write_text(
+        run_dir / "config.yaml",
+        yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True),
+    )
 
 
 def is_documented(run_dir: Path) -> bool:
@@ -148,10 +153,12 @@ def check_same_run(run_dir: Path, config: RunConfig, content: list[str]) -> None
             "--resume"
         )
     before = dump_config(load_config(run_dir / "config.yaml"))
+    # A cosine is drawn out over all epochs; other schedules do not know their end.
+    free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
     changed = [
         f"{key}: {before[key]} → {value}"
         for key, value in dump_config(config).items()
-        if key not in FREE_TO_CHANGE and value != before[key]
+        if key not in free and value != before[key]
     ]
     if changed:
         raise ConfigError(

@@ -39,6 +39,7 @@ from mabe.run_directory import (
     save_models,
     save_state,
     set_aside,
+    write_config,
 )
 from mabe.splits import split_train_validation, spread_over_labs
 from mabe.store import PoseStore, is_store, open_store
@@ -238,6 +239,7 @@ def _go_on(
     """Bring the state to where the run stopped."""
     run_dir = config.checkpoint_dir
     check_same_run(run_dir, config, data.content)
+    write_config(run_dir, config)
     values = read_state(run_dir)
     if values is None:
         tell(f"{run_dir}: stopped before anything was saved; starting from the top")

@@ -87,6 +87,28 @@ class TrainingData:
         return counts
 
 
+@dataclass(frozen=True, slots=True)
+class StateKeeper:
+    """Saves a run's state, also when somebody asks it to stop."""
+
+    state: TrainingState
+    fabric: Fabric
+    run_dir: Path
+    stop_asked: Callable[[], bool]
+
+    def save(self) -> None:
+        """Write what a resumed run goes on from."""
+        save_state(self.run_dir, state_values(self.state, self.fabric))
+
+    def stop_if_asked(self) -> None:
+        """Save and raise `StopRequested` if somebody asked for it."""
+        if self.stop_asked():
+            self.save()
+            raise StopRequested(
+                f"stopped at step {self.state.step}; --resume goes on from there"
+            )
+
+
 def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) -> Path:
     """Train as the config says and return the run directory.
 
@@ -258,31 +280,13 @@ def _train_epochs(
 ) -> None:
     steps = steps_in_epoch(sampler.counted_frames, config)
     with _stop_asked() as stop_asked:
-
-        def save() -> None:
-            save_state(config.checkpoint_dir, state_values(state, fabric))
-
-        def save_and_stop() -> None:
-            save()
-            raise StopRequested(
-                f"stopped at step {state.step}; --resume goes on from there"
-            )
-
+        keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
-            mean_loss = _train_one_epoch(
-                state,
-                sampler,
-                config,
-                fabric,
-                save=save,
-                save_and_stop=save_and_stop,
-                stop_asked=stop_asked,
-            )
-            save()  # scoring takes a while too
+            mean_loss = _train_one_epoch(state, sampler, config, fabric, keeper)
+            keeper.save()  # scoring takes a while too
             _finish_epoch(state, data, config, mean_loss=mean_loss, steps=steps)
-            save()
-            if stop_asked():
-                save_and_stop()
+            keeper.save()
+            keeper.stop_if_asked()
     scores = epoch_scores(state.history)
     best = state.history[len(scores) - 1 - epochs_since_best(scores)]
     tell(
@@ -297,10 +301,7 @@ def _train_one_epoch(
     sampler: WindowSampler,
     config: RunConfig,
     fabric: Fabric,
-    *,
-    save: Callable[[], None],
-    save_and_stop: Callable[[], None],
-    stop_asked: Callable[[], bool],
+    keeper: StateKeeper,
 ) -> float:
     """Take the steps left of this epoch, saving the state now and then."""
     steps = steps_in_epoch(sampler.counted_frames, config)
@@ -319,10 +320,9 @@ def _train_one_epoch(
         nonlocal saved_at
         bar.update()
         bar.set_postfix(loss=f"{loss:.3f}", best=best)
-        if stop_asked():
-            save_and_stop()
+        keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
-            save()
+            keeper.save()
             saved_at = time.monotonic()
 
     with bar:
@@ -339,7 +339,7 @@ def _finish_epoch(
     mean_loss: float,
     steps: int,
 ) -> None:
-    """Score the epoch, write its record and its models, then the state."""
+    """Score the epoch, and write its record and its models."""
     began = time.perf_counter()
     recogniser = averaged_model(state)
     scores, val_loss = score_held_out(recogniser, data)

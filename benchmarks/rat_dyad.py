@@ -155,13 +155,19 @@ def describe(record: dict[str, Any]) -> str:
 
 def print_tables(out: Path) -> None:
     records = {p.parent.name: last_record(p.parent) for p in out.glob("*/history.json")}
-    print("| method | folds | macro F1 | per fold |\n|---|---|---|---|")
+    print("| method | macro F1 | by fold | background | social | aggressive |")
+    print("|---|---|---|---|---|---|")
     for method in METHODS:
         keys = [Trial(method, fold=fold).folder for fold in range(5)]
-        scores = [records[key]["f1_macro"] for key in keys if key in records]
-        if scores:
-            each = ", ".join(f"{score:.3f}" for score in scores)
-            print(f"| {method} | {len(scores)} | {np.mean(scores):.3f} | {each} |")
+        done = [records[key] for key in keys if key in records]
+        if len(done) == len(keys):
+            scores = [record["f1_macro"] for record in done]
+            each = " ".join(f"{score:.3f}" for score in scores)
+            classes = " | ".join(
+                f"{np.mean([record['per_class'][name]['f1'] for record in done]):.3f}"
+                for name in done[0]["per_class"]
+            )
+            print(f"| {method} | {np.mean(scores):.3f} | {each} | {classes} |")
     seeds = [Trial("V2", seed=s).folder for s in (42, 43, 44)]
     scores = [records[key]["f1_macro"] for key in seeds if key in records]
     print(f"\nV2, fold 0, seeds: {', '.join(f'{s:.3f}' for s in scores)}\n")

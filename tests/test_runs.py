@@ -229,6 +229,13 @@ def test_a_damaged_state_is_one_line(data, tmp_path):
         train(settings(data, run_dir, epochs=1), resume=True)
 
 
+def test_classes_that_cannot_be_learned_or_scored_are_named(data, tmp_path, capsys):
+    train(settings(data, tmp_path / "run", epochs=1))
+    told = capsys.readouterr().out
+    assert "! No frame to learn from: social, mating" in told
+    assert "! No held-out frame, so no score: social, mating" in told
+
+
 def test_every_so_many_epochs_a_model_is_kept(data, tmp_path):
     run_dir = train(settings(data, tmp_path / "run", epochs=3, save_freq=2))
     kept = sorted(path.stem for path in run_dir.glob("*.safetensors"))

@@ -34,6 +34,7 @@ def describe_data(
     *,
     classes: Sequence[str],
     counts: Int[np.ndarray, " classes"],
+    held_out_counts: Int[np.ndarray, " classes"],
     learned: int,
     held_out: int,
 ) -> list[str]:
@@ -47,10 +48,17 @@ def describe_data(
         f"✓ Training recordings: {learned}, {total:,} frames that count ({shares})",
         f"✓ Held-out recordings: {held_out}",
     ]
-    never = [name for name, count in zip(classes, counts, strict=True) if not count]
-    if never:
-        lines.append(f"! No frame to learn from for: {', '.join(never)}")
+    if never := _absent(classes, counts):
+        lines.append(f"! No frame to learn from: {never}")
+    if unscored := _absent(classes, held_out_counts):
+        lines.append(f"! No held-out frame, so no score: {unscored}")
     return lines
+
+
+def _absent(classes: Sequence[str], counts: Int[np.ndarray, " classes"]) -> str:
+    return ", ".join(
+        name for name, count in zip(classes, counts, strict=True) if not count
+    )
 
 
 def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[str]:

@@ -78,10 +78,12 @@ class TrainingData:
         recordings = self.labelled.store.recordings
         return [recordings[i].content_hash for i in (*self.learned, *self.held_out)]
 
-    def class_counts(self, classes: int) -> Int[np.ndarray, " classes"]:
-        """Return how many frames of each class there are to learn from."""
+    def class_counts(
+        self, indices: list[int], classes: int
+    ) -> Int[np.ndarray, " classes"]:
+        """Return how many frames of each class some recordings have."""
         counts = np.zeros(classes, np.int64)
-        for index in self.learned:
+        for index in indices:
             labels = self.labelled.labels[index]
             counts += np.bincount(labels[labels >= 0], minlength=classes)
         return counts
@@ -137,7 +139,8 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
     tell(
         *describe_data(
             classes=list(config.classes),
-            counts=data.class_counts(len(config.classes)),
+            counts=data.class_counts(data.learned, len(config.classes)),
+            held_out_counts=data.class_counts(data.held_out, len(config.classes)),
             learned=len(data.learned),
             held_out=len(data.held_out),
         ),

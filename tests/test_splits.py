@@ -1,5 +1,4 @@
 from collections import Counter
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
@@ -7,23 +6,40 @@ from hypothesis import strategies as st
 
 from mabe.errors import DataError
 from mabe.splits import split_folds, split_train_validation, spread_over_labs
+from mabe.store import StoredRecording
 
 
-@dataclass(frozen=True)
-class Video:
-    lab: str
-    tracking_hash: str
+def stored_video(lab, tracking_hash):
+    return StoredRecording(
+        lab=lab,
+        video=tracking_hash,
+        fps=30.0,
+        native_length=1,
+        length=1,
+        slots=(0,),
+        origin_cm=(0.0, 0.0),
+        offset=0,
+        bouts=(),
+        watched=(),
+        has_labels=True,
+        tracking_hash=tracking_hash,
+        content_hash="",
+        missing_share=0.0,
+        notes=(),
+    )
 
 
 def videos(**labs):
     return [
-        Video(lab, f"{lab}{i}") for lab, count in labs.items() for i in range(count)
+        stored_video(lab, f"{lab}{i}")
+        for lab, count in labs.items()
+        for i in range(count)
     ]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), max_size=40))
 def test_every_recording_is_in_one_fold_with_all_its_copies(pairs):
-    recordings = [Video(lab, str(track)) for lab, track in pairs]
+    recordings = [stored_video(lab, str(track)) for lab, track in pairs]
     folds = split_folds(recordings, folds=4, seed=0)
     assert sorted(i for fold in folds for i in fold) == list(range(len(recordings)))
     for track in {r.tracking_hash for r in recordings}:
@@ -59,7 +75,7 @@ def test_training_and_validation_share_nothing():
 
 def test_one_track_cannot_be_split_even_with_two_annotators():
     with pytest.raises(DataError, match=r"2 labelled recording\(s\).* 1 different"):
-        split_train_validation([Video("a", "x")] * 2, folds=5, fold=0, seed=0)
+        split_train_validation([stored_video("a", "x")] * 2, folds=5, fold=0, seed=0)
 
 
 def test_a_quick_test_takes_labs_in_turn():

@@ -17,7 +17,7 @@ TASK = SceneTask.from_groups(
 )
 
 
-class Clock:
+class Clock(PoseStore):
     """A store whose only keypoint shows the frame (x) and the recording (y)."""
 
     rate_fps = RATE

@@ -204,7 +204,7 @@ def _load(run: Path, device: str) -> Any:
     return checkpoint
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool | None) -> None:
     if wanted:
         print(f"mabe {__version__}")
         raise typer.Exit
@@ -213,9 +213,11 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="And exit."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show it and exit."
+        ),
+    ] = None,
 ) -> None:
     """Learn from labelled pose tracks which animal does what to whom."""
 

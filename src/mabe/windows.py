@@ -22,7 +22,8 @@ class LabelledStore:
     """A store, with the class of every frame and the classes possible in each video."""
 
     store: PoseStore
-    labels: tuple[Int[np.ndarray, " time"], ...]
+    labels: tuple[Int[np.ndarray, "_"], ...]
+    """One class for each frame at the working rate, of each recording."""
     possible: tuple[Bool[np.ndarray, " classes"], ...]
 
 

@@ -1,4 +1,4 @@
-"""Draw an ethogram of held-out recordings: people's labels above, predicted below.
+"""Draw an ethogram of held-out recordings: labels above, predicted below.
 
     python benchmarks/ethogram.py RUN DATA --out ethogram.png [--recordings 5]
 
@@ -20,8 +20,10 @@ from mabe.prediction import find_subjects, mark
 from mabe.recogniser import load_checkpoint
 
 NOT_COUNTED_COLOR = "#eeeeee"
-COLORS = ["#d9d9d9", "#56b4e9", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#0072b2"]
-"""After Okabe & Ito, for colour-blind readers too; the first is background."""
+USUAL_COLORS = {"social": "#56b4e9", "mating": "#009e73", "aggressive": "#e69f00"}
+OTHER_COLORS = ["#cc79a7", "#0072b2", "#d55e00", "#f0e442"]
+BACKGROUND_COLOR = "#d9d9d9"
+"""After Okabe & Ito, for colour-blind readers too."""
 
 
 def main() -> None:
@@ -61,9 +63,10 @@ def draw(
         len(rows), 1, figsize=(11, 0.95 * len(rows) + 0.9), squeeze=False, sharex=True
     )
     for axis, (name, fps, labels, chosen) in zip(axes[:, 0], rows, strict=True):
-        draw_strip(axis, labels, fps, bottom=0.52)
-        draw_strip(axis, np.where(labels < 0, -1, chosen), fps, bottom=0.0)
-        axis.set_yticks([0.74, 0.22], ["people", "mabe"], fontsize=8)
+        draw_strip(axis, labels, fps, colors_of(classes), bottom=0.52)
+        counted = np.where(labels < 0, -1, chosen)
+        draw_strip(axis, counted, fps, colors_of(classes), bottom=0.0)
+        axis.set_yticks([0.74, 0.22], ["labels", "mabe"], fontsize=8)
         axis.set_ylim(0, 0.96)
         axis.set_title(name, loc="left", fontsize=8, pad=2)
         axis.spines[["top", "right", "left", "bottom"]].set_visible(False)
@@ -71,9 +74,10 @@ def draw(
     axes[-1, 0].set_xlabel("minutes", fontsize=8)
     legend = [
         Patch(color=color, label=name)
-        for color, name in zip(COLORS, classes, strict=False)
+        for color, name in zip(colors_of(classes), classes, strict=True)
     ]
-    legend.append(Patch(color=NOT_COUNTED_COLOR, label="not counted", hatch="//"))
+    if any((labels < 0).any() for _, _, labels, _ in rows):
+        legend.append(Patch(color=NOT_COUNTED_COLOR, label="not counted"))
     figure.legend(
         handles=legend, loc="upper right", ncols=len(legend), fontsize=8, frameon=False
     )
@@ -82,10 +86,19 @@ def draw(
     figure.savefig(out, dpi=110)
 
 
-def draw_strip(axis: plt.Axes, labels: np.ndarray, fps: float, bottom: float) -> None:
+def colors_of(classes: tuple[str, ...]) -> list[str]:
+    """Return the same color for the same class in every picture."""
+    others = iter(OTHER_COLORS * len(classes))
+    named = [USUAL_COLORS.get(name) or next(others) for name in classes[1:]]
+    return [BACKGROUND_COLOR, *named]
+
+
+def draw_strip(
+    axis: plt.Axes, labels: np.ndarray, fps: float, colors: list[str], bottom: float
+) -> None:
     runs = label_runs(labels)
     colors = [
-        COLORS[label] if label >= 0 else NOT_COUNTED_COLOR for label in runs[:, 2]
+        colors[label] if label >= 0 else NOT_COUNTED_COLOR for label in runs[:, 2]
     ]
     spans = [(start / fps / 60, (stop - start) / fps / 60) for start, stop, _ in runs]
     axis.broken_barh(spans, (bottom, 0.44), facecolors=colors, linewidth=0)

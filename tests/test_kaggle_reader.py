@@ -380,3 +380,37 @@ def test_a_real_recording_agrees_with_its_rows_one_by_one():
             row["x"],
             row["y"],
         ]
+
+
+def test_labels_that_go_on_without_tracks_are_told(tmp_path):
+    write_index(tmp_path, {})
+    write_tracking(tmp_path, [(frame, 1, "nose", 1, 1) for frame in range(3)])
+    write_labels(tmp_path, [(1, 2, "sniff", 0, 700)])
+
+    assert "tracking ends at frame 3, labels go on to 700" in read(tmp_path).notes
+
+
+def test_labels_that_end_with_the_tracks_are_nothing_to_tell(tmp_path):
+    write_index(tmp_path, {})
+    write_tracking(tmp_path, [(frame, 1, "nose", 1, 1) for frame in range(90)])
+    write_labels(tmp_path, [(1, 2, "sniff", 0, 92)])
+
+    assert read(tmp_path).notes == ()
+
+
+def test_without_a_list_of_what_was_watched_videos_can_still_be_marked(tmp_path):
+    path = write_index(tmp_path, {})
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines[0].endswith(",behaviors_labeled")
+    header = lines[0].removesuffix(",behaviors_labeled")
+    path.write_text(f"{header}\nLab,1,10.0,30.0,10.0\n", encoding="utf-8")
+
+    [info] = read_index(tmp_path)
+
+    assert info.watched == ()
+    assert not info.has_labels
+
+
+def test_a_folder_that_is_not_there_is_called_that(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        read_index(tmp_path / "nowhere")

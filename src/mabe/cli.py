@@ -50,7 +50,7 @@ def simulate(
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
     ] = None,
 ) -> None:
-    """Make labelled recordings of animals that act out a script (Kaggle layout)."""
+    """Make labelled data of animals that act out a script."""
     from mabe.simulate import simulate as make
 
     summary = make(
@@ -77,7 +77,7 @@ def prepare(
     ] = None,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Bring all recordings into one memory-mapped store (`train` does it by itself)."""
+    """Read recordings into one fast store (`train` does it)."""
     from mabe.preparing import default_store_path
     from mabe.preparing import prepare as build
 
@@ -111,7 +111,11 @@ def train(
         typer.Option(min=2, help="Use at most this many recordings: a quick test."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was stopped.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with a stopped run; without --config, as it was started.",
+        ),
     ] = False,
     skip_bad: SkipBad = False,
     changes: Annotated[
@@ -124,6 +128,8 @@ def train(
     from mabe.runs import train as run
 
     settings: dict[str, Any] = parse_changes(changes or [])
+    if resume and config is None and checkpoint_dir:
+        config = checkpoint_dir / "config.yaml"
     if data_dir:
         settings["data_dir"] = data_dir
     if max_sequences:
@@ -148,7 +154,7 @@ def predict(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
-    """Mark recordings: bouts (CSV) and the probability of each class at each frame."""
+    """Mark recordings: bouts, and frame probabilities."""
     from mabe.prediction import predict as mark
 
     checkpoint = _load(run, device)
@@ -165,7 +171,8 @@ def evaluate(
         Path, typer.Argument(help="Labelled recordings: a Kaggle layout, or a store.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for metrics.json; next to RUN's files.")
+        Path | None,
+        typer.Option(help="Folder for metrics.json; RUN/evaluation by default."),
     ] = None,
     include_training: Annotated[
         bool,
@@ -177,7 +184,7 @@ def evaluate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
-    """Score a recogniser against people's labels, on recordings it never saw."""
+    """Score a recogniser on recordings it never saw."""
     from mabe.evaluation import format_table, summarise, to_json
     from mabe.files import write_text
     from mabe.prediction import evaluate as score

@@ -221,6 +221,9 @@ def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> Run
     """
     where = str(path) if path else "settings"
     settings = _read_yaml(path) if path else {}
+    if changes:
+        build_config(settings, where=where)  # so that each error names its source
+        where = f"{where} with the command line's changes"
     return build_config({**settings, **(changes or {})}, where=where)
 
 

@@ -37,6 +37,7 @@ def describe_data(
     held_out_counts: Int[np.ndarray, " classes"],
     learned: int,
     held_out: int,
+    left_out: int,
 ) -> list[str]:
     """Say how many recordings and frames there are, and how rare each class is."""
     total = int(counts.sum())
@@ -48,6 +49,8 @@ def describe_data(
         f"✓ Training recordings: {learned}, {total:,} frames that count ({shares})",
         f"✓ Held-out recordings: {held_out}",
     ]
+    if left_out:
+        lines.append(f"  Left out: {left_out} (no frame that counts, or not asked for)")
     if never := _absent(classes, counts):
         lines.append(f"! No frame to learn from: {never}")
     if unscored := _absent(classes, held_out_counts):
@@ -75,13 +78,13 @@ def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[st
 
 
 def epoch_line(record: dict[str, Any], *, epochs: int, is_best: bool) -> str:
-    """Return one line for a finished epoch; a star marks the best so far."""
+    """Return one line for a finished epoch; `*` marks the best so far."""
     per_class = "  ".join(
         f"{name} {show(scores['f1'])}" for name, scores in record["per_class"].items()
     )
     return (
         f"Epoch {record['epoch']:>3}/{epochs}  "
-        f"loss {record['train_loss']:.3f}/{record['val_loss']:.3f}  "
+        f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
         f"macro F1 {show(record['f1_macro'])}{'*' if is_best else ' '}  "
         f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
     )

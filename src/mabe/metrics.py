@@ -6,8 +6,9 @@ indices; frames labelled `NOT_COUNTED` (-1) are left out before anything is coun
 Conventions:
 1. A confusion matrix has people's classes in rows and predictions in columns.
 2. Counts are pooled over all frames first, F1 is taken once (not averaged over videos).
-3. A class that neither occurs nor is predicted has no F1 (NaN) and is left out of the
-   mean; a class that is predicted but never occurs has F1 = 0 and counts.
+3. A class that never occurs has no F1 (NaN) and is left out of the mean, so that the
+   mean is over the same classes whatever is predicted. Frames wrongly given to it are
+   missed by their own class.
 4. Bouts are matched one to one where they overlap by an intersection over union above
    one half, which makes the match unique (F1@50 of Lea et al., CVPR 2017).
 """
@@ -62,10 +63,11 @@ def scores_of_counts(
 ) -> ClassScores:
     """Return per-class scores from true positives, false negatives and positives."""
     with np.errstate(invalid="ignore", divide="ignore"):
+        f1 = 2 * hits / (2 * hits + missed + wrong)
         return ClassScores(
             precision=hits / (hits + wrong),
             recall=hits / (hits + missed),
-            f1=2 * hits / (2 * hits + missed + wrong),
+            f1=np.where(hits + missed > 0, f1, np.nan),
             support=hits + missed,
         )
 

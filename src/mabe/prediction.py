@@ -16,6 +16,7 @@ from mabe.decoding import choose_classes, find_bouts
 from mabe.errors import ConfigError, DataError
 from mabe.evaluation import Evaluation, VideoScore, score_video
 from mabe.inference import Tracks, at_own_rate, frame_probabilities
+from mabe.preparing import report_notes
 from mabe.readers.kaggle import find_video, read_index, read_recording
 from mabe.recogniser import Checkpoint, Recogniser
 from mabe.recording import VideoInfo
@@ -181,8 +182,8 @@ def _notes(
         notes.append(f"{learned} left out: the recogniser learned from them")
     if chose:
         notes.append(
-            f"{chose} of them were held out during training, but chose the epoch: a "
-            "little too good"
+            f"{chose} of them were held out during training and chose the best epoch, "
+            "which flatters the figures a little"
         )
     return tuple(notes)
 
@@ -200,6 +201,7 @@ def _opened(
 ) -> Iterator[tuple[PoseStore, int]]:
     """Open one recording after the other, with a progress bar."""
     bad = 0
+    odd: list[StoredRecording] = []
     bar = tqdm(subjects, unit="video", disable=None, leave=False)
     for subject in bar:
         bar.set_postfix_str(subject.name)
@@ -213,6 +215,9 @@ def _opened(
             bad += 1
             tqdm.write(f"left out: {error}")
             continue
+        store, index = opened
+        odd.append(store.recordings[index])
         yield opened
+    report_notes(odd)
     if bad:
         tqdm.write(f"{bad} of {len(subjects)} recordings left out: they cannot be read")

@@ -76,6 +76,7 @@ def prepare(
     videos = sorted(read_index(data_dir), key=lambda info: (info.lab, info.video))
     stamps = {info.name: file_stamp(info, rate_fps) for info in videos}
     if (store := _find_finished(out_dir, stamps)) and not _leftovers(out_dir, store):
+        report_notes(store.recordings)
         return store
     try:
         with _lock(out_dir):
@@ -188,7 +189,7 @@ class _Builder:
         sources = {name: (stamps[name], contents[name]) for name in names}
         write_text(self.out_dir / SOURCES_NAME, json.dumps(sources, indent=0) + "\n")
         store = open_store(self.out_dir)
-        _report_notes(store.recordings)
+        report_notes(store.recordings)
         return store
 
     def _make_parts(
@@ -264,7 +265,7 @@ def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:
     print(f"mabe: {count} and are left out: {listed}", file=sys.stderr)
 
 
-def _report_notes(recordings: Sequence[StoredRecording]) -> None:
+def report_notes(recordings: Sequence[StoredRecording]) -> None:
     """Say once per laboratory what was odd in its files."""
     videos: dict[tuple[str, str], list[str]] = defaultdict(list)
     for recording in recordings:

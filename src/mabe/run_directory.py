@@ -141,11 +141,11 @@ def save_state(run_dir: Path, values: dict[str, Any]) -> None:
     write_bytes(run_dir / "state.pt", buffer.getbuffer())
 
 
-def check_same_run(run_dir: Path, config: RunConfig, content: list[str]) -> None:
-    """Refuse to go on with a run under other settings, or on other data.
+def check_same_settings(run_dir: Path, config: RunConfig) -> None:
+    """Refuse to go on with a run under other settings.
 
-    Raises `RunError` where there is no run, `ConfigError` where a setting that makes
-    it another run has changed, `DataError` where the data or their labels have.
+    Raises `RunError` where there is no run, and `ConfigError` where a setting that
+    makes it another run has changed.
     """
     if not is_documented(run_dir):
         raise RunError(
@@ -156,15 +156,20 @@ def check_same_run(run_dir: Path, config: RunConfig, content: list[str]) -> None
     # A cosine is drawn out over all epochs; other schedules do not know their end.
     free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
     changed = [
-        f"{key}: {before[key]} → {value}"
+        f"{key} was {before[key]} and is {value}"
         for key, value in dump_config(config).items()
         if key not in free and value != before[key]
     ]
     if changed:
         raise ConfigError(
-            f"{run_dir}: cannot go on with other settings ({'; '.join(changed)}); "
-            "undo them, or start a new run with another --checkpoint-dir"
+            f"{run_dir}: cannot go on with other settings than it was started with "
+            f"({'; '.join(changed)}); give the same (without --config they are taken "
+            "from the run), or start a new run with another --checkpoint-dir"
         )
+
+
+def check_same_data(run_dir: Path, content: list[str]) -> None:
+    """Raise `DataError` where the recordings or their labels have changed."""
     documented = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     if documented["content"] != content:
         raise DataError(

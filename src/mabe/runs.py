@@ -32,7 +32,8 @@ from mabe.metrics import confusion_matrix
 from mabe.preparing import default_store_path, prepare
 from mabe.recogniser import SUFFIX, Provenance, Recogniser
 from mabe.run_directory import (
-    check_same_run,
+    check_same_data,
+    check_same_settings,
     document,
     lock_run,
     read_state,
@@ -124,6 +125,8 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
 
 
 def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
+    if resume:
+        check_same_settings(config.checkpoint_dir, config)
     device = choose_device(config.device)
     about_device = [
         *describe_device(device),
@@ -143,6 +146,7 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
             held_out_counts=data.class_counts(data.held_out, len(config.classes)),
             learned=len(data.learned),
             held_out=len(data.held_out),
+            left_out=len(data.labelled.labels) - len(data.learned) - len(data.held_out),
         ),
         *describe_model(config, parameters=parameters, steps=steps),
     )
@@ -263,14 +267,17 @@ def _go_on(
 ) -> None:
     """Bring the state to where the run stopped."""
     run_dir = config.checkpoint_dir
-    check_same_run(run_dir, config, data.content)
+    check_same_data(run_dir, data.content)
     write_config(run_dir, config)
     values = read_state(run_dir)
     if values is None:
         tell(f"{run_dir}: stopped before anything was saved; starting from the top")
         return
     restore_state(state, values, fabric)
-    tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
+    if is_finished(config, epoch_scores(state.history)):
+        tell(f"✓ {run_dir} is finished: {len(state.history)} epochs")
+    else:
+        tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
 
 
 def _train_epochs(

@@ -19,6 +19,9 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
+
 from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.readers.long_table import open_parquet, read_tracks, whole_numbers
@@ -31,7 +34,6 @@ _INDEX_COLUMNS = (
     "video_id",
     "frames_per_second",
     "pix_per_cm_approx",
-    "behaviors_labeled",
 )
 _ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")
 
@@ -52,6 +54,8 @@ def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[Vide
     if not videos:
         looked_for = " or ".join(f"{split}.csv" for split in splits)
         found = "none has a row" if tables else "there is none"
+        if not data_dir.is_dir():
+            found = "there is no such folder"
         raise DataError(
             f"{data_dir.absolute()}: no videos; looked for {looked_for}, {found}. Get "
             "the data with `kaggle competitions download -c "
@@ -125,7 +129,7 @@ def _parse_row(
     if not lab or not video:
         raise DataError(f"{where}: lab_id and video_id must both be given.")
     try:
-        watched = _parse_watched(row["behaviors_labeled"] or "")
+        watched = _parse_watched(row.get("behaviors_labeled") or "")
     except ValueError as error:
         raise DataError(f"{where}: behaviors_labeled {error}.") from error
     split, place = table.stem, Path(lab) / f"{video}.parquet"
@@ -201,6 +205,7 @@ def read_recording(info: VideoInfo) -> Recording:
     bouts, notes = _read_labels(info)
     last_label = max((bout.stop for bout in bouts), default=0)
     tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
+    notes += _note_on_lost_end(tracks.xy_px, last_label, info.fps)
     return Recording(
         info=info,
         slots=tracks.slots,
@@ -210,10 +215,26 @@ def read_recording(info: VideoInfo) -> Recording:
     )
 
 
+def _note_on_lost_end(
+    xy_px: Float[np.ndarray, "time slot 2"], last_label: int, fps: float
+) -> list[str]:
+    """Say where labels go on for more than a second after the last tracked point."""
+    if np.isfinite(xy_px[max(0, last_label - math.ceil(fps)) :, :, 0]).any():
+        return []
+    tracked = np.flatnonzero(np.isfinite(xy_px[..., 0]).any(axis=1))
+    end = int(tracked[-1]) + 1 if len(tracked) else 0
+    if not last_label:
+        return ["nothing was tracked"] if len(xy_px) else []
+    return [f"tracking ends at frame {end}, labels go on to {last_label}"]
+
+
 def _read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
     """Return the labels of a video, sorted, and what was odd about them."""
     if info.annotation_path is None:
-        absent = "watched, but no annotation file: taken as nothing seen"
+        absent = (
+            "watched, but no annotation file: taken as nothing seen; if the file was "
+            "lost, put it back"
+        )
         return (), [absent] if info.has_labels else []
     path = info.annotation_path
     with open_parquet(path, _ANNOTATION_COLUMNS, kind="annotation") as file:

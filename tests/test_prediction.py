@@ -96,6 +96,16 @@ def test_one_file_a_folder_and_a_store_give_the_same(checkpoint, unseen, tmp_pat
     )
 
 
+def test_files_of_an_earlier_call_stay_and_are_told(
+    checkpoint, unseen, tmp_path, capsys
+):
+    predict(checkpoint, unseen, tmp_path)
+    assert "earlier call" not in capsys.readouterr().out
+    predict(checkpoint, unseen / "train_tracking" / "Lab" / "8.parquet", tmp_path)
+    assert "! 7 files" in capsys.readouterr().out
+    assert len(list(tmp_path.rglob("*.parquet"))) == 8
+
+
 def test_recordings_without_labels_are_marked_too(checkpoint, tmp_path):
     quiet = write_fights(tmp_path / "quiet", videos=1, seconds=8, labelled=False)
     predict(checkpoint, quiet, tmp_path / "out")

@@ -104,17 +104,22 @@ def predict(
     recogniser = checkpoint.recogniser
     subjects = find_subjects(path, rate_fps=recogniser.config.fps)
     found = []
+    written: set[Path] = set()
     for store, index in _opened(subjects, skip_bad=skip_bad):
         marking = mark(recogniser, store, index)
         about = marking.about
         bouts = find_bouts(marking.chosen, marking.probabilities)
-        write_probabilities(
-            out / "probabilities" / about.lab / f"{about.video}.parquet",
-            marking.probabilities,
-            recogniser.classes,
-        )
+        place = out / "probabilities" / about.lab / f"{about.video}.parquet"
+        write_probabilities(place, marking.probabilities, recogniser.classes)
+        written.add(place)
         found.append(VideoBouts(about.lab, about.video, about.fps, tuple(bouts)))
     write_bouts(out / "bouts.csv", found, recogniser.classes)
+    earlier = set((out / "probabilities").glob("*/*.parquet")) - written
+    if earlier:
+        tqdm.write(
+            f"! {len(earlier)} files in {out / 'probabilities'} are from an earlier "
+            "call; bouts.csv is of this one alone"
+        )
     return found
 
 

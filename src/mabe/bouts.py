@@ -1,7 +1,6 @@
-"""Spans of frames, and the way back to frames.
+"""Bouts, what was watched for, and the stretches in which frames agree.
 
 A *span array* has one row per stretch, ``[start, stop)``, sorted and disjoint.
-Every function here takes and returns span arrays or frame masks, so they compose.
 """
 
 from dataclasses import dataclass
@@ -44,14 +43,6 @@ def find_spans(active: Bool[np.ndarray, " time"]) -> Spans:
     """Return every stretch of true frames."""
     edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
     return edges.reshape(-1, 2)
-
-
-def cover_frames(spans: Spans, length: int) -> Bool[np.ndarray, " time"]:
-    """Return a mask of `length` frames that is true inside the spans."""
-    frames = np.zeros(length, bool)
-    for start, stop in spans:
-        frames[start:stop] = True
-    return frames
 
 
 def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:

@@ -41,29 +41,15 @@ def nearest_frames(
     return np.clip(nearest, 0, max(from_length - 1, 0))
 
 
-def resample_linear(
-    xy: Float[np.ndarray, "time slot 2"], *, from_fps: float, to_fps: float
-) -> Float[np.ndarray, "out slot 2"]:
-    """Return the points at a new rate, each between its two neighbours in time.
-
-    Where one neighbour is missing (NaN) the other stands in if it is the nearer one.
-    The input itself is returned when the rates agree.
-    """
-    if from_fps == to_fps:
-        return xy
-    length = resampled_length(len(xy), from_fps=from_fps, to_fps=to_fps)
-    resampled = np.empty((length, *xy.shape[1:]), xy.dtype)
-    done = 0
-    for piece in linear_pieces(xy, from_fps=from_fps, to_fps=to_fps):
-        resampled[done : done + len(piece)] = piece
-        done += len(piece)
-    return resampled
-
-
 def linear_pieces(
     xy: Float[np.ndarray, "time slot 2"], *, from_fps: float, to_fps: float
 ) -> Iterator[Float[np.ndarray, "_ slot 2"]]:
-    """Yield what `resample_linear` returns piece by piece, for long recordings."""
+    """Yield the points at a new rate, each between its two neighbours in time.
+
+    Where one neighbour is missing (NaN) the other stands in if it is the nearer one.
+    The pieces follow each other, so that a long recording is never held twice; where
+    the rates agree they are views of the input.
+    """
     length = resampled_length(len(xy), from_fps=from_fps, to_fps=to_fps)
     piece_frames = max(1, _PIECE_VALUES // max(1, xy[:1].size))
     for start in range(0, length, piece_frames):

@@ -191,6 +191,11 @@ class RunConfig(BaseModel):
         return input_size(use_motion_features=self.use_motion_features)
 
     @property
+    def loss_weights(self) -> list[float]:
+        """Weight of each class in the loss, equal ones where none are given."""
+        return self.class_weights or [1.0] * len(self.classes)
+
+    @property
     def task(self) -> SceneTask:
         """What is asked of a frame."""
         return SceneTask.from_groups(

@@ -225,7 +225,7 @@ def score_held_out(
     config = recogniser.config
     classes = recogniser.classes
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    weights = np.array(config.class_weights or [1.0] * len(classes))
+    weights, task = np.array(config.loss_weights), config.task
     loss, total = 0.0, 0.0
     store = data.labelled.store
     for index in data.held_out:
@@ -233,7 +233,7 @@ def score_held_out(
         probabilities = frame_probabilities(
             recogniser,
             Tracks.of_stored(store, index),
-            config.task.choices(store.recordings[index].watched),
+            task.choices(store.recordings[index].watched),
         )
         chosen = choose_classes(probabilities)
         confusion += confusion_matrix(labels, chosen, len(classes))

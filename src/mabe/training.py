@@ -284,9 +284,7 @@ def _backward_in_pieces(
     poses = augment(poses, config.augmentation, generator)
     labels = torch.from_numpy(batch.labels).to(device)
     possible = torch.from_numpy(batch.possible).to(device)
-    weights = torch.tensor(
-        config.class_weights or [1.0] * len(config.classes), device=device
-    )
+    weights = torch.tensor(config.loss_weights, device=device)
     counted = weights[labels.clamp(min=0).long()] * (labels >= 0)
     total = counted.sum().clamp(min=1e-6)
     loss = torch.zeros((), device=device)

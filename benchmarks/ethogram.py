@@ -17,7 +17,7 @@ from matplotlib.patches import Patch
 
 from mabe.bouts import label_runs
 from mabe.prediction import find_subjects, mark
-from mabe.recogniser import load_checkpoint
+from mabe.checkpoint import load_checkpoint
 
 NOT_COUNTED_COLOR = "#eeeeee"
 USUAL_COLORS = {"social": "#56b4e9", "mating": "#009e73", "aggressive": "#e69f00"}

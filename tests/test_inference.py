@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mabe.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.inference import (
@@ -17,12 +18,7 @@ from mabe.inference import (
     stitch,
     window_starts,
 )
-from mabe.recogniser import (
-    Provenance,
-    Recogniser,
-    load_checkpoint,
-    save_checkpoint,
-)
+from mabe.recogniser import SceneRecogniser
 
 ALL = np.array([True] * 4)
 PROVENANCE = Provenance(
@@ -36,7 +32,7 @@ def recogniser():
     config = RunConfig(
         conv_channels=(8, 8), lstm_hidden=8, lstm_layers=1, sequence_length=40
     )
-    return Recogniser(config).eval()
+    return SceneRecogniser(config, config.scene_task).eval()
 
 
 def tracks(frames, seed=0):

@@ -6,12 +6,13 @@ import polars as pl
 import pytest
 from stories import FPS, TINY, write_fights
 
+from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError
-from mabe.evaluation import format_table, summarise, to_json
-from mabe.prediction import evaluate, predict
+from mabe.evaluation import format_table, summarise
+from mabe.examination import Unseen, evaluate
+from mabe.prediction import predict
 from mabe.preparing import prepare
-from mabe.recogniser import load_checkpoint
 from mabe.runs import train
 
 FRAMES = int(24 * FPS)
@@ -113,7 +114,7 @@ def test_recordings_without_labels_are_marked_too(checkpoint, tmp_path):
 
 
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
-    scores = evaluate(checkpoint, unseen)
+    scores = evaluate(Unseen(checkpoint, unseen))
     known = set(checkpoint.provenance.trained_on)
     assert len(known) == 4  # of six; two were held out
     assert len(scores.videos) == 8 - 4
@@ -122,13 +123,13 @@ def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
 
 
 def test_scores_say_how_good_it_is(checkpoint, unseen):
-    summary = summarise(evaluate(checkpoint, unseen))
+    summary = summarise(evaluate(Unseen(checkpoint, unseen)))
     assert summary["f1_macro"] > 0.9
     assert summary["accuracy"] > 0.9
     assert summary["bouts"]["per_class"]["aggressive"]["support"] == 4 * 3
     assert summary["per_class"]["mating"]["f1"] is None
     assert set(summary["per_video"]) == {v for v in summary["per_video"] if "Lab/" in v}
-    assert json.loads(to_json(summary)) == summary
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     table = format_table(summary)
     assert "aggressive" in table
     assert "macro" in table
@@ -141,11 +142,11 @@ def test_scores_say_how_good_it_is(checkpoint, unseen):
 def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
     quiet = write_fights(tmp_path / "quiet", videos=2, seconds=8, labelled=False)
     with pytest.raises(DataError, match="0 were learned from and 2 have no frame"):
-        evaluate(checkpoint, quiet)
+        evaluate(Unseen(checkpoint, quiet))
 
 
 def test_including_what_was_learned_is_called_dishonest(checkpoint, data):
-    scores = evaluate(checkpoint, data, include_training=True)
+    scores = evaluate(Unseen(checkpoint, data, include_training=True))
     assert len(scores.videos) == 6
     assert any("not honest" in note for note in scores.notes)
 

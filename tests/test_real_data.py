@@ -7,7 +7,7 @@ import pytest
 
 from mabe.config import load_config
 from mabe.prediction import evaluate
-from mabe.recogniser import load_checkpoint
+from mabe.checkpoint import load_checkpoint
 from mabe.runs import train
 
 ROOT = Path(__file__).parents[1]

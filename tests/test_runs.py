@@ -12,11 +12,11 @@ import torch
 from kaggle_files import write_labels
 from stories import TINY, write_fights
 
-from mabe import runs
+from mabe.checkpoint import load_checkpoint
 from mabe.cli import main
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
-from mabe.recogniser import load_checkpoint
+from mabe.lessons import SceneLesson
 from mabe.run_directory import lock_run
 from mabe.runs import train
 
@@ -208,13 +208,13 @@ def test_two_runs_never_write_to_one_directory(data, tmp_path):
 
 def test_ctrl_c_while_scoring_loses_nothing(data, undisturbed, tmp_path, monkeypatch):
     config = settings(data, tmp_path / "run")
-    score = runs.score_held_out
+    score = SceneLesson.score
 
     def press_ctrl_c(*args):
         signal.raise_signal(signal.SIGINT)
         return score(*args)
 
-    monkeypatch.setattr(runs, "score_held_out", press_ctrl_c)
+    monkeypatch.setattr(SceneLesson, "score", press_ctrl_c)
     with pytest.raises(StopRequested, match="--resume goes on from there"):
         train(config)
     monkeypatch.undo()

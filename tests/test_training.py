@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mabe.config import RunConfig
 from mabe.devices import make_fabric
 from mabe.errors import RunError
+from mabe.questions import SceneQuestion, scene_loss
 from mabe.training import (
     averaged_model,
     count_plateaus,
@@ -17,7 +18,6 @@ from mabe.training import (
     is_finished,
     learning_rate,
     restore_state,
-    scene_loss,
     start_state,
     state_values,
     steps_in_epoch,
@@ -46,22 +46,23 @@ def batch(step, config=CONFIG):
     return Batch(poses.astype(np.float32), labels.astype(np.int8), possible)
 
 
+def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
+    return take_step(
+        state,
+        drawn.poses,
+        SceneQuestion.of_batch(drawn, config.loss_weights, CPU),
+        config=config,
+        fabric=fabric or make_fabric(CPU, "32"),
+        learning_rate=learning_rate,
+    )
+
+
 def train_steps(state, steps, config=CONFIG):
-    fabric = make_fabric(CPU, "32")
-    return [
-        take_step(
-            state,
-            batch(state.step, config),
-            config=config,
-            fabric=fabric,
-            learning_rate=1e-2,
-        )
-        for _ in range(steps)
-    ]
+    return [learn(state, batch(state.step, config), config) for _ in range(steps)]
 
 
 def fresh(config=CONFIG):
-    return start_state(config, make_fabric(CPU, "32"))
+    return start_state(config, config.scene_task, make_fabric(CPU, "32"))
 
 
 def assert_same_weights(one, other):
@@ -103,13 +104,7 @@ def test_stopped_and_resumed_equals_unstopped(tmp_path):
 def test_training_lowers_the_loss_of_one_batch():
     config = CONFIG.model_copy(update={"use_augmentation": False, "dropout": 0.0})
     state = fresh(config)
-    fabric = make_fabric(CPU, "32")
-    losses = [
-        take_step(
-            state, batch(0, config), config=config, fabric=fabric, learning_rate=1e-2
-        )
-        for _ in range(60)
-    ]
+    losses = [learn(state, batch(0, config), config) for _ in range(60)]
     assert losses[-1] < 0.7 * losses[0]  # labels are noise, finer than the pooling
 
 
@@ -143,8 +138,8 @@ def test_when_memory_is_short_the_batch_stays_and_goes_through_in_pieces(capsys)
 @pytest.mark.parametrize("precision", ["bf16", "16"])
 def test_the_model_trains_in_mixed_precision_too(precision):
     fabric = make_fabric(CPU, precision)
-    state = start_state(CONFIG, fabric)
-    loss = take_step(state, batch(0), config=CONFIG, fabric=fabric, learning_rate=1e-3)
+    state = start_state(CONFIG, CONFIG.scene_task, fabric)
+    loss = learn(state, batch(0), fabric=fabric, learning_rate=1e-3)
     assert loss == pytest.approx(train_steps(fresh(), 1)[0], rel=0.02)
 
 

@@ -52,3 +52,34 @@ def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))
     stops = np.append(starts[1:], len(labels))
     return np.stack([starts, stops, labels[starts]], axis=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PairBout:
+    """One predicted stretch of one action, done by an agent to a target.
+
+    As in `Bout`, animals count from 1 and an action on oneself has
+    ``target == agent``. Frames are the recording's own.
+    """
+
+    start: int
+    stop: int
+    agent: int
+    target: int
+    action: str
+    probability: float
+    """Mean probability of the action over the bout."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"a bout needs 0 <= start < stop, got {self}")
+
+
+def name_animal(animal: int) -> str:
+    """Return an animal as the challenge's files write it, ``mouse1``."""
+    return f"mouse{animal}"
+
+
+def name_target(agent: int, target: int) -> str:
+    """Return a target as a submission writes it, ``mouse2`` or ``self``."""
+    return "self" if target == agent else name_animal(target)

@@ -1,4 +1,4 @@
-"""The command line: `mabe simulate | prepare | train | predict | evaluate`.
+"""The command line: `mabe simulate | prepare | train | predict | evaluate | score`.
 
 Only what the user asked for is imported, so that `--help` is quick.
 """
@@ -165,6 +165,41 @@ def predict(
 
 
 @app.command()
+def submit(
+    run: Run,
+    data: Annotated[
+        Path, typer.Argument(help="Folder in the Kaggle layout; test.csv is marked.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(
+        "submission.csv"
+    ),
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out",
+            help="Mark the labelled recordings it never learned from instead, and "
+            "write their solution beside it: `mabe score` then tells the score.",
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    skip_bad: SkipBad = False,
+) -> None:
+    """Write a submission for the challenge, and check it as the host will."""
+    from mabe.examination import Unseen
+    from mabe.submitting import submit as mark
+    from mabe.submitting import submit_held_out
+
+    checkpoint = _load(run, device)
+    if held_out:
+        unseen = Unseen(checkpoint, data, skip_bad=skip_bad)
+        _, solution = submit_held_out(unseen, out)
+        print("\n".join(unseen.notes()))
+        print(f"✓ Its solution: {solution}; try `mabe score {solution} {out}`")
+    else:
+        mark(checkpoint, data, out, skip_bad=skip_bad)
+
+
+@app.command()
 def evaluate(
     run: Run,
     data: Annotated[
@@ -185,26 +220,94 @@ def evaluate(
     skip_bad: SkipBad = False,
 ) -> None:
     """Score a recogniser on recordings it never saw."""
-    from mabe.evaluation import format_table, summarise, to_json
-    from mabe.files import write_text
-    from mabe.prediction import evaluate as score
+    from mabe.examination import Unseen, examine
+    from mabe.files import write_json
 
     checkpoint = _load(run, device)
-    scores = score(
-        checkpoint, data, include_training=include_training, skip_bad=skip_bad
-    )
-    summary = {"recogniser": checkpoint.path.name, "data": str(data)}
-    summary |= summarise(scores)
-    print(format_table(summary))
-    print("\n" + "\n".join(scores.notes))
+    result = examine(Unseen(checkpoint, data, include_training, skip_bad))
+    print(result.text)
     place = (out or checkpoint.path.parent / "evaluation") / "metrics.json"
-    write_text(place, to_json(summary))
+    about = {"recogniser": checkpoint.path.name, "data": str(data)}
+    write_json(place, about | result.summary)
     print(f"✓ {place}")
 
 
+@app.command()
+def score(
+    solution: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV of people's bouts, with lab_id and behaviors_labeled."
+        ),
+    ],
+    submission: Annotated[Path, typer.Argument(help="CSV of predicted bouts.")],
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Also the score without the quirks that flatter."
+        ),
+    ] = False,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="train.csv of the scored videos: what was watched also where nothing "
+            "happened; implies --strict."
+        ),
+    ] = None,
+    per_lab: Annotated[
+        bool, typer.Option("--per-lab", help="Show each lab and action.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Score a submission file as the challenge does."""
+    from mabe.metrics import watched_table
+    from mabe.metrics.report import format_report, report_json, score_files
+    from mabe.readers.kaggle import read_index
+
+    watched = None
+    if metadata:
+        videos = read_index(metadata.parent, splits=(metadata.stem,))
+        watched = watched_table(videos)
+    report = score_files(
+        solution, submission, strict=strict or metadata is not None, watched=watched
+    )
+    print(report_json(report) if as_json else format_report(report, per_lab=per_lab))
+
+
+@app.command("check-submission")
+def check_submission(
+    submission: Annotated[Path, typer.Argument(help="The submission.csv to check.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in the Kaggle layout, or one table of it (test.csv): checks "
+            "videos, animals, actions and ends too."
+        ),
+    ] = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write all problems as JSON to this file; or -."),
+    ] = None,
+) -> None:
+    """Check a submission file: every problem, with its line."""
+    import json
+
+    from mabe.files import write_json
+    from mabe.submission import describe_review, require_valid, review_submission
+
+    review = review_submission(submission, data)
+    if json_out == Path("-"):
+        print(json.dumps(review.to_json(), indent=1, ensure_ascii=False))
+    else:
+        if json_out:
+            write_json(json_out, review.to_json())
+        print(describe_review(submission, review))
+    require_valid(submission, review)
+
+
 def _load(run: Path, device: str) -> Any:
+    from mabe.checkpoint import load_checkpoint
     from mabe.devices import choose_device
-    from mabe.recogniser import load_checkpoint
 
     checkpoint = load_checkpoint(run)
     checkpoint.recogniser.to(choose_device(device))

@@ -21,6 +21,7 @@ from pydantic import (
 from mabe.augment import Augmentation
 from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
+from mabe.features.pair import PairLayout
 from mabe.skeleton import SLOTS
 from mabe.tasks import CHALLENGE_CLASSES, SceneTask
 
@@ -52,23 +53,48 @@ class RunConfig(BaseModel):
     folds: Annotated[int, Field(ge=2)] | None = None
     """Split the recordings into this many folds and validate on number `fold`."""
     fold: Annotated[int, Field(ge=0)] = 0
+    split_by: Literal["recording", "lab"] = "recording"
+    """Hold out recordings of every lab, or whole labs."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Decides who is in which fold; kept apart from `seed` so that runs with other
     seeds are scored on the same recordings."""
 
     # What is asked
+    task: Literal["scene", "pair"] = "scene"
+    """scene: one class a frame. pair: which animal does what to whom."""
+    ignore: list[str] = []
+    """Actions whose frames count neither in the loss nor in the score."""
+
+    # What is asked of a scene
     classes: dict[str, list[str]] = Field(
         default_factory=lambda: {k: list(v) for k, v in CHALLENGE_CLASSES.items()}
     )
     """Class name to the actions it stands for; the first is "nothing of interest"."""
     num_classes: int | None = None
     """If given, checked against `classes`."""
-    ignore: list[str] = []
-    """Actions whose frames count neither in the loss nor in the score."""
     other: Literal["background", "error"] = "background"
     """Actions in no class: count as the first class, or refuse the data."""
     class_weights: list[NotNegative] | None = None
     """Weight of each class in the loss; none means equal."""
+
+    # What is asked of a pair
+    actions: list[str] | None = None
+    """Actions to tell apart; none means all that occur in the labels."""
+    undirected: list[str] = []
+    """Actions whose labels name two animals but not who is the agent."""
+    action_balance: Share = 0.25
+    """How far a rare action is raised in the loss: 1 as often as it is rare, 0 not."""
+    action_weights: dict[str, NotNegative] = {}
+    """Weight of an action in the loss, on top of that; 1 where it is not named."""
+    action_share: Share = 0.5
+    """Share of the windows drawn to show some action; the others show any frame."""
+    sampling_power: Share = 0.5
+    """Chance of an action, and of a lab, grows with its frames to this power: 1 as in
+    the data, 0 all alike."""
+    lab_channels: Annotated[int, Field(ge=0)] = 16
+    """Size of what the network learns of each lab's habits."""
+    lab_dropout: Share = 0.2
+    """Share of windows shown as from an unknown lab, to serve labs never seen."""
 
     # What the model sees
     input_dim: int | None = None
@@ -98,6 +124,8 @@ class RunConfig(BaseModel):
     batch_size: Count = 64
     epochs: Count = 100
     """One epoch shows about as many frames as there are that count."""
+    steps_per_epoch: Count | None = None
+    """An epoch of so many batches instead."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: Positive = 3e-4
     weight_decay: NotNegative = 1e-4
@@ -149,14 +177,7 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_sums(self) -> "RunConfig":
-        features = input_size(use_motion_features=self.use_motion_features)
-        if self.input_dim not in (None, features):
-            raise ValueError(
-                f"input_dim is {self.input_dim}, but with use_motion_features: "
-                f"{str(self.use_motion_features).lower()} there are "
-                f"{_feature_sum(self.use_motion_features)} inputs; set input_dim: "
-                f"{features}, or leave it out"
-            )
+        self._check_inputs()
         classes = len(self.classes)
         if classes < 2:
             raise ValueError(f"classes: needs at least two, has {classes}")
@@ -175,6 +196,11 @@ class RunConfig(BaseModel):
                 f"class_weights has {len(self.class_weights)} numbers, but there are "
                 f"{classes} classes: {list(self.classes)}"
             )
+        if self.class_weights and self.task == "pair":
+            raise ValueError(
+                "class_weights are for the scene task; for pairs name actions: "
+                "action_weights: {attack: 2}"
+            )
         if self.class_weights and not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")
         if self.conv_kernel % 2 == 0:
@@ -185,9 +211,25 @@ class RunConfig(BaseModel):
             )
         return self
 
+    def _check_inputs(self) -> None:
+        if self.input_dim in (None, self.features):
+            return
+        motion = str(self.use_motion_features).lower()
+        total = (
+            _feature_sum(self.use_motion_features)
+            if self.task == "scene"
+            else f"{self.features} (task: pair)"
+        )
+        raise ValueError(
+            f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
+            f"there are {total} inputs; set input_dim: {self.features}, or leave it out"
+        )
+
     @property
     def features(self) -> int:
-        """Number of features: 144 or 288."""
+        """Number of features: 144 or 288 for a scene."""
+        if self.task == "pair":
+            return PairLayout(self.use_motion_features).size
         return input_size(use_motion_features=self.use_motion_features)
 
     @property
@@ -196,8 +238,8 @@ class RunConfig(BaseModel):
         return self.class_weights or [1.0] * len(self.classes)
 
     @property
-    def task(self) -> SceneTask:
-        """What is asked of a frame."""
+    def scene_task(self) -> SceneTask:
+        """What is asked of a scene's frame."""
         return SceneTask.from_groups(
             self.classes,
             ignore=self.ignore,
@@ -210,13 +252,14 @@ class RunConfig(BaseModel):
         if not self.use_augmentation:
             return Augmentation.none()
         prefix = "augment_"
-        return Augmentation(
-            **{
-                key.removeprefix(prefix): value
-                for key, value in self
-                if key.startswith(prefix)
-            }
-        )
+        settings = {
+            key.removeprefix(prefix): value
+            for key, value in self
+            if key.startswith(prefix)
+        }
+        if self.task == "pair":  # who is the agent has to stay, and has to be seen
+            settings |= {"reorder_animals": False, "animal_dropout": 0.0}
+        return Augmentation(**settings)
 
 
 def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> RunConfig:

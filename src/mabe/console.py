@@ -4,11 +4,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int
 from tqdm import tqdm
 
 from mabe.config import RunConfig
+from mabe.lessons import ClassCount
+
+SHOWN_CLASSES = 8
+"""Of more than these an epoch's line names the worst and the best."""
 
 
 def tell(*lines: str) -> None:
@@ -31,37 +33,29 @@ def epoch_bar(*, epoch: int, epochs: int, done: int, steps: int) -> "tqdm[Any]":
 
 
 def describe_data(
+    counts: Sequence[ClassCount],
     *,
-    classes: Sequence[str],
-    counts: Int[np.ndarray, " classes"],
-    held_out_counts: Int[np.ndarray, " classes"],
+    unit: str,
     learned: int,
     held_out: int,
     left_out: int,
 ) -> list[str]:
     """Say how many recordings and frames there are, and how rare each class is."""
-    total = int(counts.sum())
+    total = sum(each.learned for each in counts)
     shares = ", ".join(
-        f"{name} {count / total:.1%}"
-        for name, count in zip(classes, counts, strict=True)
+        f"{each.name} {each.learned / max(1, total):.1%}" for each in counts
     )
     lines = [
-        f"✓ Training recordings: {learned}, {total:,} frames that count ({shares})",
+        f"✓ Training recordings: {learned}, {total:,} {unit} that count ({shares})",
         f"✓ Held-out recordings: {held_out}",
     ]
     if left_out:
         lines.append(f"  Left out: {left_out} (no frame that counts, or not asked for)")
-    if never := _absent(classes, counts):
-        lines.append(f"! No frame to learn from: {never}")
-    if unscored := _absent(classes, held_out_counts):
-        lines.append(f"! No held-out frame, so no score: {unscored}")
+    if never := [each.name for each in counts if not each.learned]:
+        lines.append(f"! No frame to learn from: {', '.join(never)}")
+    if unscored := [each.name for each in counts if not each.held_out]:
+        lines.append(f"! No held-out frame, so no score: {', '.join(unscored)}")
     return lines
-
-
-def _absent(classes: Sequence[str], counts: Int[np.ndarray, " classes"]) -> str:
-    return ", ".join(
-        name for name, count in zip(classes, counts, strict=True) if not count
-    )
 
 
 def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[str]:
@@ -79,15 +73,24 @@ def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[st
 
 def epoch_line(record: dict[str, Any], *, epochs: int, is_best: bool) -> str:
     """Return one line for a finished epoch; `*` marks the best so far."""
-    per_class = "  ".join(
-        f"{name} {show(scores['f1'])}" for name, scores in record["per_class"].items()
-    )
+    per_class = _worst_and_best(record["per_class"])
     return (
         f"Epoch {record['epoch']:>3}/{epochs}  "
         f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
         f"macro F1 {show(record['f1_macro'])}{'*' if is_best else ' '}  "
         f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
     )
+
+
+def _worst_and_best(per_class: dict[str, Any]) -> str:
+    """Return each class's F1; of many, the three worst and the three best."""
+    f1 = {name: scores["f1"] for name, scores in per_class.items()}
+    if len(f1) > SHOWN_CLASSES:
+        scored = {name: value for name, value in f1.items() if value is not None}
+        ranked = sorted(scored, key=lambda name: scored[name])
+        f1 = {name: scored[name] for name in (*ranked[:3], *ranked[-3:])}
+        return " ".join(f"{name} {show(value)}" for name, value in f1.items()) + " …"
+    return "  ".join(f"{name} {show(value)}" for name, value in f1.items())
 
 
 def show(value: float | None) -> str:

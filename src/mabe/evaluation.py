@@ -4,7 +4,6 @@ Frames are the recording's own. A recording the recogniser learned from is left 
 unless asked for: its score says how well the model remembers, not how good it is.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -80,8 +79,8 @@ def frame_summary(confusion: Confusion, classes: tuple[str, ...]) -> dict[str, A
     """Return accuracy, macro F1 and per-class scores as plain values (NaN → None)."""
     scores = scores_of_confusion(confusion)
     return {
-        "accuracy": _plain(accuracy(confusion)),
-        "f1_macro": _plain(scores.f1_macro),
+        "accuracy": plain(accuracy(confusion)),
+        "f1_macro": plain(scores.f1_macro),
         "per_class": class_table(scores, classes),
     }
 
@@ -90,9 +89,9 @@ def class_table(scores: ClassScores, classes: tuple[str, ...]) -> dict[str, Any]
     """Return per-class scores as plain values, NaN as None."""
     return {
         name: {
-            "f1": _plain(scores.f1[i]),
-            "precision": _plain(scores.precision[i]),
-            "recall": _plain(scores.recall[i]),
+            "f1": plain(scores.f1[i]),
+            "precision": plain(scores.precision[i]),
+            "recall": plain(scores.recall[i]),
             "support": int(scores.support[i]),
         }
         for i, name in enumerate(classes)
@@ -112,7 +111,7 @@ def summarise(evaluation: Evaluation) -> dict[str, Any]:
         "classes": list(classes),
         "confusion": evaluation.confusion.tolist(),
         "bouts": {
-            "f1_macro": _plain(bouts.f1_macro),
+            "f1_macro": plain(bouts.f1_macro),
             "per_class": class_table(bouts, classes),
         },
         "per_lab": {
@@ -173,16 +172,12 @@ def format_table(summary: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def to_json(summary: dict[str, Any]) -> str:
-    """Return the summary as JSON text; not a number never gets into it."""
-    return json.dumps(summary, indent=1, allow_nan=False) + "\n"
-
-
 def _rank(scores: dict[str, Any]) -> float:
     return np.inf if scores["f1_macro"] is None else scores["f1_macro"]
 
 
-def _plain(value: float) -> float | None:
+def plain(value: float) -> float | None:
+    """Return a number fit for JSON: None where it is none."""
     return float(value) if np.isfinite(value) else None
 
 

@@ -12,13 +12,16 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from mabe.pair_windows import see_from
+from mabe.pairs import View
 from mabe.rates import nearest_frames
-from mabe.recogniser import Recogniser
+from mabe.recogniser import PairRecogniser, SceneRecogniser
 from mabe.store import PoseStore
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
 
+Poses = Float[np.ndarray, "b t a k 2"]
 ReadPoses = Callable[[int, int], Float[np.ndarray, "t a k 2"]]
 
 
@@ -68,18 +71,68 @@ def stitch(
 
 @torch.inference_mode()
 def frame_probabilities(
-    recogniser: Recogniser, tracks: Tracks, possible: Bool[np.ndarray, " classes"]
+    recogniser: SceneRecogniser,
+    tracks: Tracks,
+    possible: Bool[np.ndarray, " classes"],
 ) -> Float[np.ndarray, "time classes"]:
     """Return the probability of each class at every frame of the working rate.
 
     Classes that are not possible get 0. The recogniser is used as it is: put it into
     `eval` mode and onto its device before.
     """
-    window = min(recogniser.config.sequence_length, tracks.length)
-    starts = window_starts(tracks.length, window)
-    at_once = max(1, BATCH_FRAMES // max(1, window))
-    pieces = _predict_windows(recogniser, tracks, possible, starts, window, at_once)
-    return stitch(pieces, tracks.length, len(possible))
+    device = next(recogniser.parameters()).device
+    possible_N = torch.from_numpy(possible).to(device)
+
+    def answer(poses: Poses) -> Float[np.ndarray, "b t n"]:
+        poses_BTAK2 = torch.from_numpy(poses).to(device)
+        return recogniser.probabilities(poses_BTAK2, possible_N).cpu().numpy()
+
+    window = recogniser.config.sequence_length
+    return _in_windows(answer, tracks, window=window, answers=len(possible))
+
+
+@torch.inference_mode()
+def view_probabilities(
+    recogniser: PairRecogniser, tracks: Tracks, view: View, lab: str
+) -> Float[np.ndarray, "time actions"]:
+    """Return each action's probability from a view, at the working rate.
+
+    Actions without a direction get the mean over both directions.
+    """
+    seen = _one_view(recogniser, tracks, view, lab)
+    undirected = [
+        place
+        for place, action in enumerate(recogniser.task.actions)
+        if action in recogniser.task.undirected
+    ]
+    if undirected and not view.is_self:
+        back = _one_view(recogniser, tracks, view.reverse, lab)
+        seen[:, undirected] = (seen[:, undirected] + back[:, undirected]) / 2
+    return seen
+
+
+def _one_view(
+    recogniser: PairRecogniser, tracks: Tracks, view: View, lab: str
+) -> Float[np.ndarray, "time actions"]:
+    device = next(recogniser.parameters()).device
+    lab_number = recogniser.task.lab_number(lab)
+    from_view = Tracks(
+        tracks.length, lambda start, stop: see_from(tracks.read(start, stop), view)
+    )
+
+    def answer(poses: Poses) -> Float[np.ndarray, "b t n"]:
+        poses_BTPK2 = torch.from_numpy(poses).to(device)
+        lab_B = torch.full((len(poses),), lab_number, device=device)
+        is_self_B = torch.full((len(poses),), view.is_self, device=device)
+        result = recogniser.probabilities(poses_BTPK2, lab_B, is_self_B)
+        return result.cpu().numpy()
+
+    return _in_windows(
+        answer,
+        from_view,
+        window=recogniser.config.sequence_length,
+        answers=len(recogniser.task.actions),
+    )
 
 
 def at_own_rate(
@@ -96,19 +149,22 @@ def at_own_rate(
     return probabilities[nearest]
 
 
-def _predict_windows(
-    recogniser: Recogniser,
+def _in_windows(
+    answer: Callable[[Poses], Float[np.ndarray, "b t n"]],
     tracks: Tracks,
-    possible: Bool[np.ndarray, " classes"],
-    starts: list[int],
+    *,
     window: int,
-    at_once: int,
-) -> Iterator[tuple[int, Float[np.ndarray, "window classes"]]]:
-    device = next(recogniser.parameters()).device
-    possible_N = torch.from_numpy(possible).to(device)
-    for first in range(0, len(starts), at_once):
-        some = starts[first : first + at_once]
-        poses = np.stack([tracks.read(start, start + window) for start in some])
-        poses_BTAK2 = torch.from_numpy(poses).to(device)
-        result = recogniser.probabilities(poses_BTAK2, possible_N).cpu().numpy()
-        yield from zip(some, result, strict=True)
+    answers: int,
+) -> Float[np.ndarray, "time n"]:
+    """Answer for windows of a recording, and stitch the answers."""
+    window = min(window, tracks.length)
+    starts = window_starts(tracks.length, window)
+    at_once = max(1, BATCH_FRAMES // max(1, window))
+
+    def pieces() -> Iterator[tuple[int, Float[np.ndarray, "window n"]]]:
+        for first in range(0, len(starts), at_once):
+            some = starts[first : first + at_once]
+            poses = np.stack([tracks.read(start, start + window) for start in some])
+            yield from zip(some, answer(poses), strict=True)
+
+    return stitch(pieces(), tracks.length, answers)

@@ -1,37 +1,33 @@
-"""Marking recordings with a recogniser: which ones, how, and what is written.
+"""Marking recordings with a recogniser, and what is written of it."""
 
-Recordings come from a prepared store, a folder in the Kaggle layout, or one tracking
-file of it; one is in memory at a time, at the recogniser's working rate.
-"""
-
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from mabe.decoding import choose_classes, find_bouts
-from mabe.errors import ConfigError, DataError
-from mabe.evaluation import Evaluation, VideoScore, score_video
-from mabe.inference import Tracks, at_own_rate, frame_probabilities
-from mabe.preparing import report_notes
-from mabe.readers.kaggle import find_video, read_index, read_recording
-from mabe.recogniser import Checkpoint, Recogniser
-from mabe.recording import VideoInfo
-from mabe.store import PoseStore, StoredRecording, from_recording, is_store, open_store
-from mabe.writers.tables import VideoBouts, write_bouts, write_probabilities
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """One recording to be marked, opened when it is its turn."""
-
-    name: str
-    has_labels: bool
-    open: Callable[[], tuple[PoseStore, int]]
-    """Returns a store and the recording's place in it."""
+from mabe.bouts import PairBout, label_runs
+from mabe.checkpoint import Checkpoint
+from mabe.decoding import NO_ACTION, choose_actions, choose_classes, find_bouts
+from mabe.inference import (
+    Tracks,
+    at_own_rate,
+    frame_probabilities,
+    view_probabilities,
+)
+from mabe.pairs import View
+from mabe.recogniser import PairRecogniser, SceneRecogniser
+from mabe.store import PoseStore, StoredRecording
+from mabe.subjects import Subject, find_subjects, open_all
+from mabe.writers.submission import DirectedBouts
+from mabe.writers.tables import (
+    VideoBouts,
+    write_bouts,
+    write_pair_bouts,
+    write_probabilities,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +43,37 @@ class Marking:
         return choose_classes(self.probabilities)
 
 
-def find_subjects(path: Path, *, rate_fps: float) -> list[Subject]:
-    """Return the recordings that a path on the command line stands for.
+@dataclass(frozen=True, slots=True)
+class ViewMarking:
+    """What a recogniser finds from one agent to one target, at the own frames."""
 
-    Raises `DataError` where there are none, `ConfigError` for a store of another rate.
-    """
-    if is_store(path):
-        store = open_store(path)
-        if store.rate_fps != rate_fps:
-            raise ConfigError(
-                f"{path}: prepared at {store.rate_fps} fps, but the recogniser works "
-                f"at {rate_fps}; give the folder it was prepared from instead"
-            )
+    view: View
+    possible: Bool[np.ndarray, " actions"]
+    probabilities: Float[np.ndarray, "frame actions"]
+
+    @property
+    def chosen(self) -> Int[np.ndarray, " frame"]:
+        """The action of each frame, or `NO_ACTION`."""
+        return choose_actions(self.probabilities, self.possible)
+
+    def bouts(self, actions: tuple[str, ...]) -> list[PairBout]:
+        """Return the bouts of the chosen actions, in time order."""
         return [
-            Subject(
-                recording.name,
-                recording.has_labels,
-                lambda index=index: (store, index),  # type: ignore[misc]
+            PairBout(
+                int(start),
+                int(stop),
+                self.view.agent,
+                self.view.target,
+                actions[action],
+                float(self.probabilities[start:stop, action].mean()),
             )
-            for index, recording in enumerate(store.recordings)
+            for start, stop, action in label_runs(self.chosen)
+            if action != NO_ACTION
         ]
-    infos = [find_video(path)] if path.is_file() else read_index(path)
-    return [_subject_of_file(info, rate_fps) for info in infos]
 
 
-def mark(recogniser: Recogniser, store: PoseStore, index: int) -> Marking:
-    """Return the probabilities at the recording's own frames.
+def mark(recogniser: SceneRecogniser, store: PoseStore, index: int) -> Marking:
+    """Return the probabilities of a scene's classes at the recording's own frames.
 
     Where the metadata say what was watched, only those classes are possible; where
     they say nothing, all are.
@@ -81,148 +82,136 @@ def mark(recogniser: Recogniser, store: PoseStore, index: int) -> Marking:
     probabilities = frame_probabilities(
         recogniser,
         Tracks.of_stored(store, index),
-        recogniser.config.task.choices(about.watched),
+        recogniser.task.choices(about.watched),
     )
-    return Marking(
-        about,
-        at_own_rate(
-            probabilities,
-            length=about.native_length,
-            fps=about.fps,
-            rate_fps=recogniser.config.fps,
-        ),
-    )
+    return Marking(about, _at_own_rate(probabilities, about, recogniser.config.fps))
+
+
+def mark_views(
+    recogniser: PairRecogniser, store: PoseStore, index: int
+) -> Iterator[ViewMarking]:
+    """Yield what is found in each view that is asked for; one is in memory at a time.
+
+    Where the metadata say what was watched, only that is asked for; where they say
+    nothing, every pair of tracked animals is.
+    """
+    about = store.recordings[index]
+    tracks = Tracks.of_stored(store, index)
+    if not about.length:
+        return
+    for view, possible in recogniser.task.choices(about).items():
+        found = view_probabilities(recogniser, tracks, view, about.lab)
+        own = _at_own_rate(found, about, recogniser.config.fps)
+        yield ViewMarking(view, possible, own)
 
 
 def predict(
     checkpoint: Checkpoint, path: Path, out: Path, *, skip_bad: bool = False
-) -> list[VideoBouts]:
+) -> list[VideoBouts] | list[DirectedBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
     Returns the bouts in the order of the recordings.
     """
     recogniser = checkpoint.recogniser
     subjects = find_subjects(path, rate_fps=recogniser.config.fps)
-    found = []
-    written: set[Path] = set()
-    for store, index in _opened(subjects, skip_bad=skip_bad):
-        marking = mark(recogniser, store, index)
-        about = marking.about
-        bouts = find_bouts(marking.chosen, marking.probabilities)
-        place = out / "probabilities" / about.lab / f"{about.video}.parquet"
-        write_probabilities(place, marking.probabilities, recogniser.classes)
-        written.add(place)
-        found.append(VideoBouts(about.lab, about.video, about.fps, tuple(bouts)))
-    write_bouts(out / "bouts.csv", found, recogniser.classes)
-    earlier = set((out / "probabilities").glob("*/*.parquet")) - written
-    if earlier:
+    place = out / "probabilities"
+    marked: list[VideoBouts] | list[DirectedBouts]
+    if isinstance(recogniser, PairRecogniser):
+        pairs = predict_pairs(recogniser, subjects, place, skip_bad=skip_bad)
+        write_pair_bouts(out / "bouts.csv", pairs)
+        marked = pairs
+    else:
+        scenes = _predict_scenes(recogniser, subjects, place, skip_bad=skip_bad)
+        write_bouts(out / "bouts.csv", scenes, recogniser.task.classes)
+        marked = scenes
+    written = {place / video.lab / f"{video.video}.parquet" for video in marked}
+    if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
-            f"! {len(earlier)} files in {out / 'probabilities'} are from an earlier "
-            "call; bouts.csv is of this one alone"
+            f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
+            "of this one alone"
         )
-    return found
+    return marked
 
 
-def evaluate(
-    checkpoint: Checkpoint,
-    path: Path,
-    *,
-    include_training: bool = False,
-    skip_bad: bool = False,
-) -> Evaluation:
-    """Score a recogniser on labelled recordings it did not learn from.
-
-    Raises `DataError` where no such recording is left.
-    """
-    recogniser = checkpoint.recogniser
-    task = recogniser.config.task
-    known = set(checkpoint.provenance.trained_on)
-    chose_epoch = set(checkpoint.provenance.validated_on)
-    videos: list[VideoScore] = []
-    learned, chose = 0, 0
-    subjects = find_subjects(path, rate_fps=recogniser.config.fps)
-    labelled = [subject for subject in subjects if subject.has_labels]
-    unlabelled = len(subjects) - len(labelled)
-    for store, index in _opened(labelled, skip_bad=skip_bad):
-        about = store.recordings[index]
-        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
-        if not (labels >= 0).any():
-            unlabelled += 1
-            continue
-        if about.tracking_hash in known:
-            learned += 1
-            if not include_training:
-                continue
-        chose += about.tracking_hash in chose_epoch
-        task.check_actions(bout.action for bout in about.bouts)
-        marking = mark(recogniser, store, index)
-        videos.append(
-            score_video(
-                about.lab, about.video, labels, marking.chosen, len(task.classes)
-            )
-        )
-    if not videos:
-        raise DataError(
-            f"{path}: nothing to score: of {len(subjects)} recordings {learned} were "
-            f"learned from and {unlabelled} have no frame that counts. Give labelled "
-            "recordings the recogniser never saw, or --include-training to see how "
-            "well it remembers"
-        )
-    notes = _notes(len(videos), unlabelled, learned, chose, include_training)
-    return Evaluation(recogniser.classes, tuple(videos), notes)
-
-
-def _notes(
-    scored: int, unlabelled: int, learned: int, chose: int, include_training: bool
-) -> tuple[str, ...]:
-    """Say what a reader has to know to judge the figures."""
-    notes = [f"{scored} recordings scored"]
-    if unlabelled:
-        notes.append(f"{unlabelled} left out: no frame that counts")
-    if learned and include_training:
-        notes.append(
-            f"{learned} of them were learned from: these figures are not honest ones"
-        )
-    elif learned:
-        notes.append(f"{learned} left out: the recogniser learned from them")
-    if chose:
-        notes.append(
-            f"{chose} of them were held out during training and chose the best epoch, "
-            "which flatters the figures a little"
-        )
-    return tuple(notes)
-
-
-def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
-    return Subject(
-        info.name,
-        info.has_labels,
-        lambda: (from_recording(read_recording(info), rate_fps), 0),
+def directed_bouts(
+    recogniser: PairRecogniser,
+    store: PoseStore,
+    index: int,
+    probabilities_path: Path | None = None,
+) -> DirectedBouts:
+    """Return the bouts of one recording; write the probabilities if asked to."""
+    actions = recogniser.task.actions
+    about = store.recordings[index]
+    bouts: list[PairBout] = []
+    columns: dict[str, Float[np.ndarray, " frame"]] = {}
+    for marking in mark_views(recogniser, store, index):
+        bouts += marking.bouts(actions)
+        if probabilities_path:
+            columns |= _name_columns(marking, actions)
+    if probabilities_path:
+        write_probabilities(probabilities_path, columns, frames=about.native_length)
+    return DirectedBouts(
+        video=about.video,
+        lab=about.lab,
+        fps=about.fps,
+        length=about.native_length,
+        bouts=tuple(sorted(bouts)),
     )
 
 
-def _opened(
-    subjects: Sequence[Subject], *, skip_bad: bool
-) -> Iterator[tuple[PoseStore, int]]:
-    """Open one recording after the other, with a progress bar."""
-    bad = 0
-    odd: list[StoredRecording] = []
-    bar = tqdm(subjects, unit="video", disable=None, leave=False)
-    for subject in bar:
-        bar.set_postfix_str(subject.name)
-        try:
-            opened = subject.open()
-        except DataError as error:
-            if not skip_bad:
-                raise DataError(
-                    f"{error} (--skip-bad leaves such recordings out)"
-                ) from None
-            bad += 1
-            tqdm.write(f"left out: {error}")
-            continue
-        store, index = opened
-        odd.append(store.recordings[index])
-        yield opened
-    report_notes(odd)
-    if bad:
-        tqdm.write(f"{bad} of {len(subjects)} recordings left out: they cannot be read")
+def predict_pairs(
+    recogniser: PairRecogniser,
+    subjects: list[Subject],
+    place: Path | None = None,
+    *,
+    skip_bad: bool = False,
+) -> list[DirectedBouts]:
+    """Return the bouts of recordings; write probabilities where a place is given."""
+    found = []
+    for store, index in open_all(subjects, skip_bad=skip_bad):
+        about = store.recordings[index]
+        path = place and place / about.lab / f"{about.video}.parquet"
+        found.append(directed_bouts(recogniser, store, index, path))
+    return found
+
+
+def _predict_scenes(
+    recogniser: SceneRecogniser,
+    subjects: list[Subject],
+    place: Path,
+    *,
+    skip_bad: bool,
+) -> list[VideoBouts]:
+    classes = recogniser.task.classes
+    found = []
+    for store, index in open_all(subjects, skip_bad=skip_bad):
+        marking = mark(recogniser, store, index)
+        about = marking.about
+        bouts = find_bouts(marking.chosen, marking.probabilities)
+        write_probabilities(
+            place / about.lab / f"{about.video}.parquet",
+            dict(zip(classes, marking.probabilities.T, strict=True)),
+            frames=about.native_length,
+        )
+        found.append(VideoBouts(about.lab, about.video, about.fps, tuple(bouts)))
+    return found
+
+
+def _name_columns(
+    marking: ViewMarking, actions: tuple[str, ...]
+) -> dict[str, Float[np.ndarray, " frame"]]:
+    """Return the probability of each possible action under a name of its own."""
+    view = marking.view
+    target = "self" if view.is_self else f"mouse{view.target}"
+    return {
+        f"mouse{view.agent},{target},{actions[place]}": marking.probabilities[:, place]
+        for place in np.flatnonzero(marking.possible)
+    }
+
+
+def _at_own_rate(
+    probabilities: Float[np.ndarray, "time n"], about: StoredRecording, rate_fps: float
+) -> Float[np.ndarray, "frame n"]:
+    return at_own_rate(
+        probabilities, length=about.native_length, fps=about.fps, rate_fps=rate_fps
+    )

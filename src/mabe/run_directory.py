@@ -25,10 +25,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mabe import __version__
+from mabe.checkpoint import SUFFIX, Provenance, save_checkpoint
 from mabe.config import RunConfig, dump_config, load_config
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.files import write_bytes, write_json, write_text
-from mabe.recogniser import SUFFIX, Provenance, Recogniser, save_checkpoint
+from mabe.recogniser import Recogniser
 
 FREE_TO_CHANGE = frozenset(
     {

@@ -7,12 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
-import numpy as np
-from jaxtyping import Int
 from lightning_fabric import Fabric
 
+from mabe.checkpoint import SUFFIX, Provenance
 from mabe.config import RunConfig
 from mabe.console import (
     describe_data,
@@ -22,15 +20,12 @@ from mabe.console import (
     show,
     tell,
 )
-from mabe.decoding import choose_classes
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
-from mabe.evaluation import frame_summary
 from mabe.files import usable_cores
-from mabe.inference import Tracks, frame_probabilities
-from mabe.metrics import confusion_matrix
+from mabe.lessons import Lesson, TrainingData, make_lesson
+from mabe.pairs import asked_for
 from mabe.preparing import default_store_path, prepare
-from mabe.recogniser import SUFFIX, Provenance, Recogniser
 from mabe.run_directory import (
     check_same_data,
     check_same_settings,
@@ -57,37 +52,7 @@ from mabe.training import (
     steps_in_epoch,
     train_epoch,
 )
-from mabe.windows import LabelledStore, WindowSampler, label_store
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingData:
-    """Labelled recordings, and which of them are held out."""
-
-    labelled: LabelledStore
-    learned: list[int]
-    held_out: list[int]
-
-    def tracks(self, indices: list[int]) -> tuple[str, ...]:
-        """Return the content hashes of some recordings' tracks."""
-        recordings = self.labelled.store.recordings
-        return tuple(sorted({recordings[i].tracking_hash for i in indices}))
-
-    @property
-    def content(self) -> list[str]:
-        """Return hashes of all that is learned from and validated on, with labels."""
-        recordings = self.labelled.store.recordings
-        return [recordings[i].content_hash for i in (*self.learned, *self.held_out)]
-
-    def class_counts(
-        self, indices: list[int], classes: int
-    ) -> Int[np.ndarray, " classes"]:
-        """Return how many frames of each class some recordings have."""
-        counts = np.zeros(classes, np.int64)
-        for index in indices:
-            labels = self.labelled.labels[index]
-            counts += np.bincount(labels[labels >= 0], minlength=classes)
-        return counts
+from mabe.windows import label_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +100,19 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
     tell(*about_device)
     fabric = make_fabric(device, config.precision)
     data = load_training_data(config, skip_bad=skip_bad)
-    sampler = WindowSampler(data.labelled, data.learned, length=config.sequence_length)
-    state = start_state(config, fabric)
+    lesson = make_lesson(config, data)
+    state = start_state(config, lesson.task, fabric)
     parameters = sum(p.numel() for p in state.model.parameters())
-    steps = steps_in_epoch(sampler.counted_frames, config)
+    steps = steps_in_epoch(lesson.counted_frames, config)
     tell(
         *describe_data(
-            classes=list(config.classes),
-            counts=data.class_counts(data.learned, len(config.classes)),
-            held_out_counts=data.class_counts(data.held_out, len(config.classes)),
+            lesson.class_counts(),
+            unit="acting frames" if config.task == "pair" else "frames",
             learned=len(data.learned),
             held_out=len(data.held_out),
-            left_out=len(data.labelled.labels) - len(data.learned) - len(data.held_out),
+            left_out=len(data.store.recordings)
+            - len(data.learned)
+            - len(data.held_out),
         ),
         *describe_model(config, parameters=parameters, steps=steps),
     )
@@ -154,11 +120,11 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
         _go_on(state, config, data, fabric)
     else:
         _begin(config, data, about_device)
-    _train_epochs(state, sampler, data, config=config, fabric=fabric)
+    _train_epochs(state, lesson, config=config, fabric=fabric)
 
 
 def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> TrainingData:
-    """Prepare the data where needed, label every frame, and hold recordings out."""
+    """Prepare the data where needed, and hold recordings out."""
     store = load_store(
         config.data_dir,
         rate_fps=config.fps,
@@ -166,13 +132,12 @@ def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> Training
         workers=config.num_workers,
         skip_bad=skip_bad,
     )
-    labelled = label_store(store, config.task)
-    usable = [i for i, labels in enumerate(labelled.labels) if (labels >= 0).any()]
+    usable = find_usable(store, config)
     if not usable:
         raise DataError(
             f"{config.data_dir}: none of the {len(store.recordings)} recordings has a "
             "frame that counts. Were they annotated (`behaviors_labeled`), and do "
-            "`classes` and `ignore` in the config name their actions?"
+            "`classes`, `actions` and `ignore` in the config name their actions?"
         )
     if config.max_sequences:
         some = [store.recordings[i] for i in usable]
@@ -183,10 +148,24 @@ def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> Training
         folds=config.folds or round(1 / config.val_share),
         fold=config.fold,
         seed=config.split_seed,
+        by=config.split_by,
     )
     return TrainingData(
-        labelled, [usable[i] for i in learned], [usable[i] for i in held_out]
+        store, [usable[i] for i in learned], [usable[i] for i in held_out]
     )
+
+
+def find_usable(store: PoseStore, config: RunConfig) -> list[int]:
+    """Return the recordings that have something to learn from or to score."""
+    if config.task == "scene":
+        labels = label_store(store, config.scene_task).labels
+        return [i for i, of_frames in enumerate(labels) if (of_frames >= 0).any()]
+    return [
+        index
+        for index, recording in enumerate(store.recordings)
+        if recording.length
+        and asked_for(recording, actions=config.actions, ignore=config.ignore)
+    ]
 
 
 def load_store(
@@ -215,41 +194,12 @@ def load_store(
     )
 
 
-def score_held_out(
-    recogniser: Recogniser, data: TrainingData
-) -> tuple[dict[str, Any], float]:
-    """Return frame scores at the working rate, and the loss, on held-out data.
-
-    The loss is weighted by class as the training loss is, so that the two compare.
-    """
-    config = recogniser.config
-    classes = recogniser.classes
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    weights, task = np.array(config.loss_weights), config.task
-    loss, total = 0.0, 0.0
-    store = data.labelled.store
-    for index in data.held_out:
-        labels = data.labelled.labels[index]
-        probabilities = frame_probabilities(
-            recogniser,
-            Tracks.of_stored(store, index),
-            task.choices(store.recordings[index].watched),
-        )
-        chosen = choose_classes(probabilities)
-        confusion += confusion_matrix(labels, chosen, len(classes))
-        counted = np.flatnonzero(labels >= 0)
-        chances = probabilities[counted, labels[counted]].clip(min=1e-7)
-        loss -= float((weights[labels[counted]] * np.log(chances)).sum())
-        total += float(weights[labels[counted]].sum())
-    return frame_summary(confusion, classes), loss / max(total, 1e-6)
-
-
 def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> None:
     """Start a run directory; an earlier run in its place is set aside."""
     run_dir = config.checkpoint_dir
     if kept := set_aside(run_dir):
         tell(f"{run_dir} held an earlier run, which is now {kept}")
-    recordings = data.labelled.store.recordings
+    recordings = data.store.recordings
     facts = {
         "device": about_device,
         "data": str(config.data_dir),
@@ -282,19 +232,18 @@ def _go_on(
 
 def _train_epochs(
     state: TrainingState,
-    sampler: WindowSampler,
-    data: TrainingData,
+    lesson: Lesson,
     *,
     config: RunConfig,
     fabric: Fabric,
 ) -> None:
-    steps = steps_in_epoch(sampler.counted_frames, config)
+    steps = steps_in_epoch(lesson.counted_frames, config)
     with _stop_asked() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
-            mean_loss = _train_one_epoch(state, sampler, config, fabric, keeper)
+            mean_loss = _train_one_epoch(state, lesson, config, fabric, keeper)
             keeper.save()  # scoring takes a while too
-            _finish_epoch(state, data, config, mean_loss=mean_loss, steps=steps)
+            _finish_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps)
             keeper.save()
             keeper.stop_if_asked()
     scores = epoch_scores(state.history)
@@ -308,13 +257,13 @@ def _train_epochs(
 
 def _train_one_epoch(
     state: TrainingState,
-    sampler: WindowSampler,
+    lesson: Lesson,
     config: RunConfig,
     fabric: Fabric,
     keeper: StateKeeper,
 ) -> float:
     """Take the steps left of this epoch, saving the state now and then."""
-    steps = steps_in_epoch(sampler.counted_frames, config)
+    steps = steps_in_epoch(lesson.counted_frames, config)
     epoch = len(state.history) + 1
     scores = epoch_scores(state.history)
     best = show(max(scores)) if scores else "-"
@@ -337,13 +286,13 @@ def _train_one_epoch(
 
     with bar:
         return train_epoch(
-            state, sampler, config=config, fabric=fabric, after_step=after_step
+            state, lesson, config=config, fabric=fabric, after_step=after_step
         )
 
 
 def _finish_epoch(
     state: TrainingState,
-    data: TrainingData,
+    lesson: Lesson,
     config: RunConfig,
     *,
     mean_loss: float,
@@ -352,7 +301,7 @@ def _finish_epoch(
     """Score the epoch, and write its record and its models."""
     began = time.perf_counter()
     recogniser = averaged_model(state)
-    scores, val_loss = score_held_out(recogniser, data)
+    held_out = lesson.score(recogniser)
     rate = learning_rate(
         config,
         step=state.step - 1,
@@ -365,8 +314,8 @@ def _finish_epoch(
         "step": state.step,
         "learning_rate": rate,
         "train_loss": mean_loss,
-        "val_loss": val_loss,
-        **scores,
+        "val_loss": held_out.loss,
+        **held_out.summary,
         "seconds": round(seconds, 2),
     }
     state.history.append(record)
@@ -376,9 +325,9 @@ def _finish_epoch(
     provenance = Provenance(
         epoch=record["epoch"],
         step=state.step,
-        trained_on=data.tracks(data.learned),
-        validated_on=data.tracks(data.held_out),
-        validation={key: scores[key] for key in ("f1_macro", "accuracy", "per_class")},
+        trained_on=lesson.data.tracks(lesson.data.learned),
+        validated_on=lesson.data.tracks(lesson.data.held_out),
+        validation=held_out.summary,
     )
     save_models(
         config.checkpoint_dir,

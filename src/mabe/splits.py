@@ -7,6 +7,7 @@ video scored by several annotators) stay on one side too.
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -15,12 +16,19 @@ from mabe.store import StoredRecording
 
 
 def split_folds(
-    recordings: Sequence[StoredRecording], *, folds: int, seed: int
+    recordings: Sequence[StoredRecording],
+    *,
+    folds: int,
+    seed: int,
+    by: Literal["recording", "lab"] = "recording",
 ) -> list[list[int]]:
     """Deal recordings into folds, every lab over all of them as evenly as can be.
 
+    With `by` lab, whole labs are dealt instead; labs that share a track go together.
     Returns indices into `recordings`. Fewer recordings than folds give fewer folds.
     """
+    if by == "lab":
+        return _split_labs(recordings, folds=folds, seed=seed)
     copies: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, recording in enumerate(recordings):
         copies[recording.lab][recording.tracking_hash].append(index)
@@ -39,14 +47,49 @@ def split_folds(
     return [sorted(fold) for fold in result if fold]
 
 
+def _split_labs(
+    recordings: Sequence[StoredRecording], *, folds: int, seed: int
+) -> list[list[int]]:
+    """Deal groups of labs that share no track, each to the emptiest fold."""
+    group_of: dict[str, set[str]] = {}
+    by_track: dict[str, set[str]] = defaultdict(set)
+    for recording in recordings:
+        group_of[recording.lab] = {recording.lab}
+        by_track[recording.tracking_hash].add(recording.lab)
+    for labs in by_track.values():
+        joined = set().union(*(group_of[lab] for lab in labs))
+        for lab in joined:
+            group_of[lab] = joined
+    groups = sorted({min(group): group for group in group_of.values()}.items())
+    members = [
+        [i for i, recording in enumerate(recordings) if recording.lab in group]
+        for _, group in groups
+    ]
+    order = np.random.default_rng(seed).permutation(len(members))
+    result: list[list[int]] = [[] for _ in range(folds)]
+    for place in sorted(order, key=lambda place: -len(members[place])):
+        min(result, key=len).extend(members[place])
+    return [sorted(fold) for fold in result if fold]
+
+
 def split_train_validation(
-    recordings: Sequence[StoredRecording], *, folds: int, fold: int, seed: int
+    recordings: Sequence[StoredRecording],
+    *,
+    folds: int,
+    fold: int,
+    seed: int,
+    by: Literal["recording", "lab"] = "recording",
 ) -> tuple[list[int], list[int]]:
     """Return the recordings to learn from, and those of one fold to validate on.
 
-    Raises `DataError` where fewer than two tracks leave nothing to hold out.
+    Raises `DataError` where fewer than two tracks (or labs) leave nothing to hold out.
     """
-    dealt = split_folds(recordings, folds=folds, seed=seed)
+    dealt = split_folds(recordings, folds=folds, seed=seed, by=by)
+    if len(dealt) < 2 and by == "lab":
+        raise DataError(
+            f"{len(recordings)} labelled recording(s) found, all of one lab or of labs "
+            "that share tracks; split_by: lab needs at least two"
+        )
     if len(dealt) < 2:
         raise DataError(
             f"{len(recordings)} labelled recording(s) found, of "

@@ -1,6 +1,5 @@
 """The training loop: visible, exact to resume, the same twice.
 
-Dimension key: B batch, T time, N classes.
 Windows, augmentation and dropout of step *n* depend on ``(seed, n)`` alone, and the
 learning rate on the step and on the history alone; so a stopped run goes on exactly.
 """
@@ -9,24 +8,64 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
 from mabe.augment import augment, center_scene
 from mabe.config import RunConfig
 from mabe.errors import RunError
-from mabe.recogniser import Recogniser
-from mabe.windows import Batch, WindowSampler
+from mabe.pair_windows import PairBatch
+from mabe.pairs import PairTask
+from mabe.recogniser import (
+    PairRecogniser,
+    Recogniser,
+    SceneRecogniser,
+    build_recogniser,
+)
+from mabe.tasks import SceneTask
+from mabe.windows import Batch
 
 _SEED_STRIDE = 1_000_003
 """Keeps the steps of neighbouring seeds apart."""
+
+
+AnyBatch = Batch | PairBatch
+Poses = Float[np.ndarray, "b t a k 2"]
+
+
+@runtime_checkable
+class Question(Protocol):
+    """What is asked of a batch; see `mabe.questions`."""
+
+    def split(self, windows: int) -> Sequence["Question"]:
+        """Return pieces of at most so many windows."""
+
+    def total(self) -> Tensor:
+        """Return the summed weight of what counts."""
+
+    def loss(self, model: nn.Module, poses: Tensor) -> Tensor:
+        """Return the summed loss of a model's answers."""
+
+
+@runtime_checkable
+class Lesson(Protocol):
+    """What is to be learned: windows to look at, and what is asked of them."""
+
+    @property
+    def counted_frames(self) -> int:
+        """Number of frames that count."""
+
+    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> AnyBatch:
+        """Draw windows; each shows `stretch` times its length."""
+
+    def question(self, batch: Any, device: torch.device) -> Question:
+        """Return what is asked of a batch, on the device."""
 
 
 @dataclass(slots=True)
@@ -47,10 +86,12 @@ class TrainingState:
     """One record for each finished epoch."""
 
 
-def start_state(config: RunConfig, fabric: Fabric) -> TrainingState:
+def start_state(
+    config: RunConfig, task: SceneTask | PairTask, fabric: Fabric
+) -> TrainingState:
     """Return a fresh model with its optimizer, on the fabric's device."""
     torch.manual_seed(config.seed * _SEED_STRIDE - 1)
-    recogniser = Recogniser(config)
+    recogniser = build_recogniser(config, task)
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optimizer = kinds[config.optimizer](
         recogniser.parameters(),
@@ -71,7 +112,8 @@ def averaged_model(state: TrainingState) -> Recogniser:
 
 def take_step(
     state: TrainingState,
-    batch: Batch,
+    poses: Poses,
+    question: Question,
     *,
     config: RunConfig,
     fabric: Fabric,
@@ -84,7 +126,7 @@ def take_step(
 
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
-    loss = _accumulate_gradients(state, batch, config, fabric)
+    loss = _accumulate_gradients(state, poses, question, config, fabric)
     if not math.isfinite(loss):
         raise RunError(
             f"step {state.step}: the loss is {loss}; lower learning_rate (now "
@@ -103,36 +145,21 @@ def take_step(
     return loss
 
 
-def draw_batch(sampler: WindowSampler, config: RunConfig, step: int) -> Batch:
+def draw_batch(lesson: Lesson, config: RunConfig, step: int) -> AnyBatch:
     """Return the windows of one step; they depend on the seed and the step alone."""
     rng = np.random.default_rng([config.seed, step])
     most = math.log1p(config.augmentation.time_stretch)
     stretch = math.exp(rng.uniform(-most, most))
-    return sampler.draw(rng, config.batch_size, stretch)
-
-
-def scene_loss(
-    logits_BTN: Float[Tensor, "b t n"],
-    labels_BT: Int[Tensor, "b t"],
-    possible_BN: Bool[Tensor, "b n"],
-    weights_N: Float[Tensor, " n"],
-) -> Float[Tensor, ""]:
-    """Return the summed, class-weighted cross entropy of the frames that count.
-
-    Each frame chooses among the classes that are possible in its recording.
-    """
-    logits_BTN = logits_BTN.float().masked_fill(~possible_BN[:, None], -torch.inf)
-    return F.cross_entropy(
-        logits_BTN.flatten(0, 1),
-        labels_BT.flatten().long(),
-        weight=weights_N,
-        ignore_index=-1,
-        reduction="sum",
-    )
+    return lesson.draw(rng, config.batch_size, stretch)
 
 
 def steps_in_epoch(counted_frames: int, config: RunConfig) -> int:
-    """Return how many steps show about as many frames as there are that count."""
+    """Return how many steps an epoch has.
+
+    By default as many as show about as many frames as there are that count.
+    """
+    if config.steps_per_epoch:
+        return config.steps_per_epoch
     frames = config.batch_size * config.sequence_length
     return max(1, math.ceil(counted_frames / frames))
 
@@ -221,7 +248,7 @@ def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) 
 
 def train_epoch(
     state: TrainingState,
-    sampler: WindowSampler,
+    lesson: Lesson,
     *,
     config: RunConfig,
     fabric: Fabric,
@@ -231,7 +258,7 @@ def train_epoch(
 
     `after_step` gets each step's loss; it may save the state or raise to stop.
     """
-    steps = steps_in_epoch(sampler.counted_frames, config)
+    steps = steps_in_epoch(lesson.counted_frames, config)
     scores = epoch_scores(state.history)
     end = (len(state.history) + 1) * steps
     while state.step < end:
@@ -239,8 +266,15 @@ def train_epoch(
         rate = learning_rate(
             config, step=state.step, steps_per_epoch=steps, scores=scores
         )
-        batch = draw_batch(sampler, config, state.step)
-        loss = take_step(state, batch, config=config, fabric=fabric, learning_rate=rate)
+        batch = draw_batch(lesson, config, state.step)
+        loss = take_step(
+            state,
+            batch.poses,
+            lesson.question(batch, fabric.device),
+            config=config,
+            fabric=fabric,
+            learning_rate=rate,
+        )
         state.epoch_loss += loss
         state.epoch_seconds += time.perf_counter() - began
         after_step(loss)
@@ -248,12 +282,16 @@ def train_epoch(
 
 
 def _accumulate_gradients(
-    state: TrainingState, batch: Batch, config: RunConfig, fabric: Fabric
+    state: TrainingState,
+    poses: Poses,
+    question: Question,
+    config: RunConfig,
+    fabric: Fabric,
 ) -> float:
     """Send the batch through in pieces that fit; halve them when memory runs out."""
     while True:
         try:
-            return _backward_in_pieces(state, batch, config, fabric)
+            return _backward_in_pieces(state, poses, question, config, fabric)
         except RuntimeError as error:
             if state.micro_batch == 1 or not _is_out_of_memory(error):
                 raise
@@ -274,29 +312,25 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def _backward_in_pieces(
-    state: TrainingState, batch: Batch, config: RunConfig, fabric: Fabric
+    state: TrainingState,
+    poses: Poses,
+    question: Question,
+    config: RunConfig,
+    fabric: Fabric,
 ) -> float:
     device = fabric.device
     generator = torch.Generator(device).manual_seed(
         config.seed * _SEED_STRIDE + state.step
     )
-    poses = center_scene(torch.from_numpy(batch.poses).to(device))
-    poses = augment(poses, config.augmentation, generator)
-    labels = torch.from_numpy(batch.labels).to(device)
-    possible = torch.from_numpy(batch.possible).to(device)
-    weights = torch.tensor(config.loss_weights, device=device)
-    counted = weights[labels.clamp(min=0).long()] * (labels >= 0)
-    total = counted.sum().clamp(min=1e-6)
+    centered = center_scene(torch.from_numpy(poses).to(device))
+    changed = augment(centered, config.augmentation, generator)
+    total = question.total().clamp(min=1e-6)
     loss = torch.zeros((), device=device)
     pieces = zip(
-        poses.split(state.micro_batch),
-        labels.split(state.micro_batch),
-        possible.split(state.micro_batch),
-        strict=True,
+        changed.split(state.micro_batch), question.split(state.micro_batch), strict=True
     )
-    for some_poses, some_labels, some_possible in pieces:
-        logits = state.model(some_poses)
-        piece = scene_loss(logits, some_labels, some_possible, weights) / total
+    for some_poses, some_questions in pieces:
+        piece = some_questions.loss(state.model, some_poses) / total
         fabric.backward(piece)
         loss += piece.detach()
     return loss.item()
@@ -319,5 +353,5 @@ def _average_towards(decay: float) -> Callable[..., None]:
 def _unwrapped(model: nn.Module) -> Recogniser:
     """Return the recogniser inside Fabric's wrapper."""
     module = getattr(model, "module", model)
-    assert isinstance(module, Recogniser)
+    assert isinstance(module, SceneRecogniser | PairRecogniser)
     return module

@@ -120,7 +120,7 @@ class WindowSampler:
         labels = np.stack([labels for _, labels in reads])
         if shown != self.length:
             poses = stretch_time(poses, self.length)
-            labels = labels[:, _even_places(shown, self.length).round().astype(int)]
+            labels = labels[:, even_places(shown, self.length).round().astype(int)]
         possible = np.stack([self.data.possible[r] for r in recordings])
         return Batch(poses, labels, possible)
 
@@ -146,11 +146,12 @@ def stretch_time(
 
     Between two frames of which one is missing there is nothing (NaN).
     """
-    places = _even_places(poses.shape[1], length)
+    places = even_places(poses.shape[1], length)
     before = np.minimum(places.astype(int), poses.shape[1] - 2)
     share = (places - before).astype(np.float32)[:, None, None, None]
     return poses[:, before] * (1 - share) + poses[:, before + 1] * share
 
 
-def _even_places(shown: int, length: int) -> Float[np.ndarray, " u"]:
+def even_places(shown: int, length: int) -> Float[np.ndarray, " u"]:
+    """Return where `length` evenly spaced frames lie among the frames shown."""
     return np.linspace(0, shown - 1, length)

@@ -50,7 +50,7 @@ def animal_centers(
     seen_BTS = points_BTS2[..., 0].isfinite().to(points_BTS2.dtype)
     count_BTA1 = (seen_BTS @ belongs_SA)[..., None]
     sum_BTA2 = (points_BTS2.nan_to_num(nan=0.0).mT @ belongs_SA).mT
-    return _hold_ends(bridge_gaps(sum_BTA2 / count_BTA1, longest=points_BTS2.shape[1]))
+    return hold_ends(bridge_gaps(sum_BTA2 / count_BTA1, longest=points_BTS2.shape[1]))
 
 
 def spread_axis(
@@ -72,7 +72,7 @@ def spread_axis(
     return torch.where(behind_BT1, -axis_BT2, axis_BT2)
 
 
-def _hold_ends(
+def hold_ends(
     points_BTA2: Float[Tensor, "b t a 2"],
 ) -> Float[Tensor, "b t a 2"]:
     """Fill what comes before the first point, and after the last, with that point."""

@@ -1,6 +1,7 @@
 """How features meet the network: scaled, tails tamed, missing values replaced.
 
-Dimension key: B batch, T time, S slot (one keypoint of one animal), F feature.
+Dimension key: B batch, T time, S slot (one keypoint of one animal), O other animal,
+F feature, C channel.
 This is the one place that decides what the network gets for a missing value: zero,
 together with a channel for each slot that says whether its point is there (1) or
 not (0). Zero alone would be a lie, since zero is also a place in the arena.
@@ -9,17 +10,21 @@ not (0). Zero alone would be a lie, since zero is also a place in the arena.
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mabe.features.motion import COORDINATES
+from mabe.features.pair import BODY_MOTION, OTHERS, POINTS, PairLayout
 from mabe.skeleton import SLOTS
 
 COORDINATE_UNIT_CM = 10.0
 SPEED_UNIT_CM_PER_S = 10.0
 ACCELERATION_UNIT_CM_PER_S2 = 100.0
+TURNING_UNIT_RAD_PER_S = 2.0
+OTHERS_CHANNELS = 32
 
 
 class FeatureEntry(nn.Module):
-    """Turn named features into well-scaled channels without missing values.
+    """Turn the scene's named features into well-scaled channels without gaps.
 
     Coordinates are divided by a fixed length. Speeds and accelerations pass through
     asinh, which is linear for small values and logarithmic for large ones: one
@@ -43,3 +48,53 @@ class FeatureEntry(nn.Module):
         place_BTC = x_BTF[..., :COORDINATES]
         motion_BTC = x_BTF[..., COORDINATES:].asinh()
         return torch.cat([place_BTC, motion_BTC, seen_BTS], dim=2)
+
+
+class PairEntry(nn.Module):
+    """Turn a view's named features into channels, all other animals into a few.
+
+    The others pass one by one through the same small layer, and the largest of each
+    of its channels is kept: their order and number say nothing.
+    """
+
+    motion_scale_F: Tensor
+
+    def __init__(self, layout: PairLayout) -> None:
+        super().__init__()
+        self.layout = layout
+        scale = torch.ones(layout.motion)
+        scale[: -len(BODY_MOTION)] = ACCELERATION_UNIT_CM_PER_S2
+        scale[: 2 * POINTS] = SPEED_UNIT_CM_PER_S
+        scale[-len(BODY_MOTION) :] = torch.tensor([_unit(name) for name in BODY_MOTION])
+        self.register_buffer("motion_scale_F", scale, persistent=False)
+        self.other = nn.Linear(layout.other + POINTS, OTHERS_CHANNELS)
+        self.channels = layout.places + layout.motion + 2 * POINTS + OTHERS_CHANNELS
+
+    def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
+        """Return scaled values, a channel for each keypoint seen, and the others."""
+        place_BTC, motion_BTC, others_BTC = x_BTF.split(
+            [self.layout.places, self.layout.motion, OTHERS * self.layout.other], dim=2
+        )
+        seen_BTS = place_BTC[..., ::2].isfinite().to(x_BTF.dtype)
+        place_BTC = (place_BTC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
+        motion_BTC = (motion_BTC / self.motion_scale_F).nan_to_num(nan=0.0).asinh()
+        pooled_BTC = self._pool(others_BTC.unflatten(2, (OTHERS, -1)))
+        return torch.cat([place_BTC, motion_BTC, seen_BTS, pooled_BTC], dim=2)
+
+    def _pool(self, x_BTOF: Float[Tensor, "b t o f"]) -> Float[Tensor, "b t c"]:
+        """Return zero where there is no other animal."""
+        place_BTOC, speed_BTOC = x_BTOF.split([2 * POINTS, POINTS], dim=3)
+        seen_BTOS = place_BTOC[..., ::2].isfinite()
+        place_BTOC = (place_BTOC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
+        speed_BTOC = (speed_BTOC / SPEED_UNIT_CM_PER_S).nan_to_num(nan=0.0).asinh()
+        h_BTOC = torch.cat([place_BTOC, speed_BTOC, seen_BTOS.to(x_BTOF.dtype)], dim=3)
+        h_BTOC = F.relu(self.other(h_BTOC))
+        is_there_BTO1 = seen_BTOS.any(dim=3, keepdim=True)
+        return h_BTOC.masked_fill(~is_there_BTO1, 0.0).amax(dim=2)
+
+
+def _unit(name: str) -> float:
+    """Return what a motion of a body is divided by, so that it is about one."""
+    if name.endswith("turning"):
+        return TURNING_UNIT_RAD_PER_S
+    return 1.0 if ".facing_" in name else SPEED_UNIT_CM_PER_S

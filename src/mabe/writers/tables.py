@@ -4,7 +4,7 @@ Frames and seconds are the recording's own; spans are half-open, ``[start, stop)
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +14,26 @@ from jaxtyping import Float
 
 from mabe.decoding import ClassBout
 from mabe.files import write_bytes, write_text
+from mabe.writers.submission import DirectedBouts
 
 BOUT_COLUMNS = {
     "lab": pl.String,
     "video": pl.String,
     "class": pl.String,
+    "start_frame": pl.Int64,
+    "stop_frame": pl.Int64,
+    "start_s": pl.Float64,
+    "stop_s": pl.Float64,
+    "probability": pl.Float64,
+}
+
+
+PAIR_BOUT_COLUMNS = {
+    "lab": pl.String,
+    "video": pl.String,
+    "agent": pl.String,
+    "target": pl.String,
+    "action": pl.String,
     "start_frame": pl.Int64,
     "stop_frame": pl.Int64,
     "start_s": pl.Float64,
@@ -59,16 +74,36 @@ def write_bouts(
     write_text(path, table.write_csv())
 
 
+def write_pair_bouts(path: Path, videos: Iterable[DirectedBouts]) -> None:
+    """Write all bouts as one CSV: who (`mouse1`) does what to whom (`self`)."""
+    rows = [
+        (
+            video.lab,
+            video.video,
+            f"mouse{bout.agent}",
+            "self" if bout.target == bout.agent else f"mouse{bout.target}",
+            bout.action,
+            bout.start,
+            bout.stop,
+            round(bout.start / video.fps, 3),
+            round(bout.stop / video.fps, 3),
+            round(bout.probability, 4),
+        )
+        for video in videos
+        for bout in video.bouts
+    ]
+    table = pl.DataFrame(rows, schema=PAIR_BOUT_COLUMNS, orient="row")
+    write_text(path, table.write_csv())
+
+
 def write_probabilities(
     path: Path,
-    probabilities: Float[np.ndarray, "frame classes"],
-    classes: tuple[str, ...],
+    columns: Mapping[str, Float[np.ndarray, " frame"]],
+    *,
+    frames: int,
 ) -> None:
-    """Write one recording's probability of each class at every frame."""
-    table = pl.DataFrame(
-        {"frame": np.arange(len(probabilities), dtype=np.int32)}
-        | {name: probabilities[:, i] for i, name in enumerate(classes)}
-    )
+    """Write one recording's probabilities at every frame, a column for each answer."""
+    table = pl.DataFrame({"frame": np.arange(frames, dtype=np.int32)} | dict(columns))
     buffer = io.BytesIO()
     table.write_parquet(buffer)
     write_bytes(path, buffer.getbuffer())

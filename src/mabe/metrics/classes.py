@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Spans, find_spans
+from mabe.metrics.intervals import find_overlaps, match_bouts
 
 Labels = Int[np.ndarray, " time"]
 Confusion = Int[np.ndarray, "true predicted"]
@@ -94,16 +95,5 @@ def bout_counts(
 
 def count_matches(true: Spans, found: Spans) -> int:
     """Return how many pairs of spans overlap by more than half of their union."""
-    if len(true) == 0 or len(found) == 0:
-        return 0
-    # Spans are sorted and disjoint: those that a span overlaps are neighbours.
-    first = np.searchsorted(true[:, 1], found[:, 0], side="right")
-    last = np.searchsorted(true[:, 0], found[:, 1], side="left")
-    matches = 0
-    for (start, stop), low, high in zip(found, first, last, strict=True):
-        overlap = np.minimum(stop, true[low:high, 1]) - np.maximum(
-            start, true[low:high, 0]
-        )
-        union = (stop - start) + (true[low:high, 1] - true[low:high, 0]) - overlap
-        matches += int((2 * overlap > union).sum())
-    return matches
+    overlaps = find_overlaps(true, found)
+    return int(match_bouts(true, found, overlaps).sum())

@@ -1,0 +1,256 @@
+"""Scoring a recogniser on labelled recordings it never saw."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from mabe.bouts import Bout, PairBout, Watched, find_spans
+from mabe.checkpoint import Checkpoint
+from mabe.errors import DataError
+from mabe.evaluation import Evaluation, format_table, score_video, summarise
+from mabe.metrics import challenge_table, score_table
+from mabe.metrics.report import Report, format_report, report_values
+from mabe.pairs import asked_for
+from mabe.prediction import directed_bouts, mark
+from mabe.recogniser import PairRecogniser, SceneRecogniser
+from mabe.store import PoseStore, StoredRecording
+from mabe.subjects import find_subjects, open_all
+from mabe.writers.submission import DirectedBouts
+
+SomeBout = TypeVar("SomeBout", Bout, PairBout)
+
+ENTRY_COLUMNS = dict.fromkeys(
+    ("lab_id", "video_id", "agent_id", "target_id", "action"), pl.String
+)
+MARK_COLUMNS = {
+    **dict.fromkeys(("video_id", "agent_id", "target_id", "action"), pl.String),
+    **dict.fromkeys(("start_frame", "stop_frame"), pl.Int64),
+}
+SOLUTION_COLUMNS = {
+    "lab_id": pl.String,
+    **MARK_COLUMNS,
+    "behaviors_labeled": pl.String,
+}
+
+
+@dataclass(slots=True)
+class Unseen:
+    """The recordings of a path that a recogniser may be scored on, opened one by one.
+
+    Counts what is left out, and why, as it goes.
+    """
+
+    checkpoint: Checkpoint
+    path: Path
+    include_training: bool = False
+    skip_bad: bool = False
+    scored: int = field(default=0, init=False)
+    unlabelled: int = field(default=0, init=False)
+    learned: int = field(default=0, init=False)
+    chose_epoch: int = field(default=0, init=False)
+
+    def open(self) -> Iterator[tuple[PoseStore, int]]:
+        """Yield a store and a recording's place in it."""
+        origin = self.checkpoint.provenance
+        rate_fps = self.checkpoint.recogniser.config.fps
+        subjects = find_subjects(self.path, rate_fps=rate_fps)
+        labelled = [subject for subject in subjects if subject.has_labels]
+        self.unlabelled = len(subjects) - len(labelled)
+        for store, index in open_all(labelled, skip_bad=self.skip_bad):
+            about = store.recordings[index]
+            if not self._counts(about):
+                self.unlabelled += 1
+                continue
+            if about.tracking_hash in origin.trained_on:
+                self.learned += 1
+                if not self.include_training:
+                    continue
+            self.chose_epoch += about.tracking_hash in origin.validated_on
+            self.scored += 1
+            yield store, index
+        if not self.scored:
+            raise DataError(
+                f"{self.path}: nothing to score: of {len(subjects)} recordings "
+                f"{self.learned} were learned from and {self.unlabelled} have no frame "
+                "that counts. Give labelled recordings the recogniser never saw, or "
+                "--include-training to see how well it remembers"
+            )
+
+    def _counts(self, about: StoredRecording) -> bool:
+        """Tell whether anything was watched that the recogniser is asked for."""
+        recogniser = self.checkpoint.recogniser
+        if isinstance(recogniser, PairRecogniser):
+            return bool(asked(recogniser, about))
+        labels = recogniser.task.frame_labels(
+            about.bouts, about.looked_for, about.native_length
+        )
+        return bool((labels >= 0).any())
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a reader has to know to judge the figures."""
+        notes = [f"{self.scored} recordings scored"]
+        if self.unlabelled:
+            notes.append(f"{self.unlabelled} left out: no frame that counts")
+        if self.learned and self.include_training:
+            notes.append(
+                f"{self.learned} of them were learned from: these figures are not "
+                "honest ones"
+            )
+        elif self.learned:
+            notes.append(f"{self.learned} left out: the recogniser learned from them")
+        if self.chose_epoch:
+            notes.append(
+                f"{self.chose_epoch} of them were held out during training and chose "
+                "the best epoch, which flatters the figures a little"
+            )
+        return tuple(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found in unseen recordings, and what people say of them."""
+
+    found: tuple[DirectedBouts, ...]
+    solution: pl.DataFrame
+    """What people marked, as the challenge's tables have it."""
+    watched: pl.DataFrame
+
+    @property
+    def submission(self) -> pl.DataFrame:
+        """What was found, as the challenge's tables have it."""
+        rows = [row for video in self.found for row in _rows(video.video, video.bouts)]
+        return pl.DataFrame(rows, schema=MARK_COLUMNS, orient="row")
+
+
+def compare(unseen: Unseen) -> Comparison:
+    """Mark unseen recordings; frames are the recordings' own.
+
+    Actions to ignore are cut out of labels and predictions alike.
+    """
+    recogniser = unseen.checkpoint.recogniser
+    assert isinstance(recogniser, PairRecogniser)
+    found: list[DirectedBouts] = []
+    solution: list[tuple[Any, ...]] = []
+    watched: list[tuple[str, ...]] = []
+    for store, index in unseen.open():
+        about = store.recordings[index]
+        entries = asked(recogniser, about)
+        listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
+        watched += [(about.lab, about.video, *_names(entry)) for entry in entries]
+        labels = [b for b in about.bouts if _entry(b) in entries]
+        kept = _counted_frames(about, recogniser.task.ignored)
+        solution += [
+            (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
+        ]
+        marked = directed_bouts(recogniser, store, index)
+        found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
+    return Comparison(
+        tuple(found),
+        pl.DataFrame(solution, schema=SOLUTION_COLUMNS, orient="row"),
+        pl.DataFrame(watched, schema=ENTRY_COLUMNS, orient="row"),
+    )
+
+
+def evaluate_pairs(unseen: Unseen) -> Report:
+    """Score who does what to whom, by the challenge's rules and the strict ones.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    tables = compare(unseen)
+    submission = tables.submission
+    return Report(
+        challenge_table(tables.solution, submission),
+        score_table(tables.solution, submission, tables.watched),
+        unseen.notes(),
+    )
+
+
+def asked(recogniser: PairRecogniser, about: StoredRecording) -> set[Watched]:
+    """Return what the labels of a recording answer of what the recogniser is asked."""
+    config = recogniser.config
+    return asked_for(about, actions=config.actions, ignore=config.ignore)
+
+
+def _counted_frames(
+    about: StoredRecording, ignored: Collection[str]
+) -> Bool[np.ndarray, " frame"]:
+    kept = np.ones(about.native_length, bool)
+    for bout in about.bouts:
+        if bout.action in ignored:
+            kept[bout.start : bout.stop] = False
+    return kept
+
+
+def _cut(
+    bouts: Iterable[SomeBout], kept: Bool[np.ndarray, " frame"]
+) -> Iterator[SomeBout]:
+    """Yield what is left of bouts in the frames that are kept."""
+    for bout in bouts:
+        for start, stop in bout.start + find_spans(kept[bout.start : bout.stop]):
+            yield replace(bout, start=int(start), stop=int(stop))
+
+
+def _rows(
+    video: str, bouts: Iterable[Bout | PairBout]
+) -> list[tuple[str, str, str, str, int, int]]:
+    """Return bouts as rows of the challenge's tables."""
+    return [(video, *_names(_entry(b)), b.start, b.stop) for b in bouts]
+
+
+def _entry(bout: Bout | PairBout) -> Watched:
+    return Watched(bout.agent, bout.target, bout.action)
+
+
+def _names(entry: Watched) -> tuple[str, str, str]:
+    """Return agent, target and action as the challenge writes them."""
+    target = "self" if entry.target == entry.agent else f"mouse{entry.target}"
+    return f"mouse{entry.agent}", target, entry.action
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The scores of an examination, for programs and for people."""
+
+    summary: dict[str, Any]
+    text: str
+
+
+def examine(unseen: Unseen) -> Result:
+    """Score a recogniser of either kind on recordings it never saw.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    if isinstance(unseen.checkpoint.recogniser, PairRecogniser):
+        report = evaluate_pairs(unseen)
+        return Result(report_values(report), format_report(report, per_lab=True))
+    scores = evaluate(unseen)
+    summary = summarise(scores)
+    return Result(summary, "\n".join([format_table(summary), "", *scores.notes]))
+
+
+def evaluate(unseen: Unseen) -> Evaluation:
+    """Score a scene recogniser, frame by frame and bout by bout.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    recogniser = unseen.checkpoint.recogniser
+    assert isinstance(recogniser, SceneRecogniser)
+    task = recogniser.task
+    videos = []
+    for store, index in unseen.open():
+        about = store.recordings[index]
+        task.check_actions(bout.action for bout in about.bouts)
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+        marking = mark(recogniser, store, index)
+        videos.append(
+            score_video(
+                about.lab, about.video, labels, marking.chosen, len(task.classes)
+            )
+        )
+    return Evaluation(task.classes, tuple(videos), unseen.notes())

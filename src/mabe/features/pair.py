@@ -1,0 +1,165 @@
+"""The features of one view: agent and target as the agent sees them, then the others.
+
+Dimension key: B batch, T time, P seat (agent, target, others), K keypoint, S slot (one
+keypoint of one seat), F feature.
+Poses come in cm at `rate_fps` in the order of `mabe.pair_windows.order_animals`, NaN
+where missing, and features leave in cm, cm/s, cm/s² and rad/s, NaN where missing.
+Nothing here depends on where in the arena the animals are, or how it is turned.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mabe.features.agent_frame import (
+    body_axis,
+    into_frame,
+    turning_rate,
+    without_gaps,
+)
+from mabe.features.gaps import bridge_gaps
+from mabe.features.motion import change_per_second
+from mabe.skeleton import KEYPOINTS
+
+OTHERS = 3
+SEATS = 2 + OTHERS
+POINTS = len(KEYPOINTS)
+
+BODY_MOTION = (
+    "agent.forward",  # walks ahead, or backs away
+    "agent.sideways",
+    "agent.turning",
+    "target.away",  # along the agent's heading: is it chased, or does it come?
+    "target.across",
+    "target.turning",
+    "target.facing_along",  # cosine: 1 both look the same way, -1 face to face
+    "target.facing_across",
+)
+"""How the two bodies move, whole, as the agent sees it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairLayout:
+    """Where each kind of feature lies among all."""
+
+    use_motion_features: bool
+
+    @property
+    def places(self) -> int:
+        """Coordinates of agent and target."""
+        return 2 * 2 * POINTS
+
+    @property
+    def motion(self) -> int:
+        """Speeds and accelerations of their keypoints, and the bodies' motion."""
+        keypoints = 2 * 2 * POINTS if self.use_motion_features else 0
+        return keypoints + len(BODY_MOTION)
+
+    @property
+    def other(self) -> int:
+        """Coordinates and speeds of one other animal."""
+        return 3 * POINTS
+
+    @property
+    def size(self) -> int:
+        """Number of features."""
+        return self.places + self.motion + OTHERS * self.other
+
+    def names(self) -> list[str]:
+        """Return the features' names in order, such as ``target.nose.along``."""
+        pair = [f"{seat}.{name}" for seat in ("agent", "target") for name in KEYPOINTS]
+        names = [f"{slot}.{axis}" for slot in pair for axis in ("along", "across")]
+        if self.use_motion_features:
+            names += [f"{slot}.speed" for slot in pair]
+            names += [f"{slot}.acceleration" for slot in pair]
+        names += BODY_MOTION
+        for number in range(1, OTHERS + 1):
+            slots = [f"other{number}.{name}" for name in KEYPOINTS]
+            names += [
+                f"{slot}.{axis}" for slot in slots for axis in ("along", "across")
+            ]
+            names += [f"{slot}.speed" for slot in slots]
+        return names
+
+
+class PairFeatures(nn.Module):
+    """What the agent sees: places, motion, and the other animals."""
+
+    def __init__(
+        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+    ) -> None:
+        super().__init__()
+        self.rate_fps = rate_fps
+        self.max_gap_frames = round(max_gap_s * rate_fps)
+        self.layout = PairLayout(use_motion_features)
+
+    def forward(
+        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        poses_BTS2 = poses_BTPK2.flatten(2, 3)
+        slots = _occurring(poses_BTS2)
+        seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
+        seat_S, keypoint_S = slots // POINTS, slots % POINTS
+
+        def of(seat: int) -> tuple[Tensor, Tensor]:
+            mine_BTS2 = seen_BTS2[:, :, seat_S == seat]
+            if not mine_BTS2.shape[2]:
+                mine_BTS2 = poses_BTS2[:, :, :1] * torch.nan
+                return mine_BTS2, keypoint_S.new_zeros(1)
+            return mine_BTS2, keypoint_S[seat_S == seat]
+
+        agent_BT2 = without_gaps(of(0)[0].nanmean(dim=2))
+        target_BT2 = without_gaps(of(1)[0].nanmean(dim=2))
+        axis_BT2 = body_axis(*of(0))
+        target_axis_BT2 = body_axis(*of(1))
+
+        place_BTS2 = into_frame(seen_BTS2 - agent_BT2[:, :, None], axis_BT2)
+        velocity_BTS2 = change_per_second(seen_BTS2, self.rate_fps)
+        speed_BTS = velocity_BTS2.norm(dim=-1)
+        bodies_BT22 = change_per_second(
+            torch.stack([agent_BT2, target_BT2], dim=2), self.rate_fps
+        )
+        motion_BT22 = into_frame(bodies_BT22, axis_BT2)
+        facing_BT2 = into_frame(target_axis_BT2[:, :, None], axis_BT2).squeeze(2)
+        absent_BT = target_BT2[..., 0].isnan()
+        turning_BT = turning_rate(target_axis_BT2, self.rate_fps)
+
+        place_BTPK2 = _spread(place_BTS2, slots)
+        speed_BTPK = _spread(speed_BTS, slots)
+        features = [place_BTPK2[:, :, :2].flatten(2)]
+        if self.layout.use_motion_features:
+            change_BTS = change_per_second(speed_BTS, self.rate_fps)
+            change_BTPK = _spread(change_BTS, slots)
+            features += [speed_BTPK[:, :, :2].flatten(2)]
+            features += [change_BTPK[:, :, :2].flatten(2)]
+        features += [
+            motion_BT22[:, :, 0],
+            turning_rate(axis_BT2, self.rate_fps)[..., None],
+            motion_BT22[:, :, 1],
+            turning_BT.masked_fill(absent_BT, torch.nan)[..., None],
+            facing_BT2.masked_fill(absent_BT[..., None], torch.nan),
+        ]
+        for seat in range(2, SEATS):
+            features += [place_BTPK2[:, :, seat].flatten(2), speed_BTPK[:, :, seat]]
+        return torch.cat(features, dim=2)
+
+
+def _occurring(poses_BTS2: Tensor) -> Tensor:
+    """Return the slots that occur in a batch; on a GPU all, which needs no waiting."""
+    slots = torch.arange(poses_BTS2.shape[2], device=poses_BTS2.device)
+    if poses_BTS2.is_cuda:
+        return slots
+    return slots[poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0)]
+
+
+def _spread(
+    values_BTS: Float[Tensor, "b t s *rest"], slots: Tensor
+) -> Float[Tensor, "b t p k *rest"]:
+    """Put the values of some slots where they belong among all; NaN elsewhere."""
+    batch, time = values_BTS.shape[:2]
+    shape = (batch, time, SEATS * POINTS, *values_BTS.shape[3:])
+    full = values_BTS.new_full(shape, torch.nan).index_copy(2, slots, values_BTS)
+    return full.unflatten(2, (SEATS, POINTS))

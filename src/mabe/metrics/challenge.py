@@ -1,0 +1,87 @@
+"""The score of the challenge, exactly, with what is odd about it.
+
+Task: find which animal does what to whom, and when. A *solution* has one row for each
+bout that people saw (columns ``lab_id, video_id, agent_id, target_id, action,
+start_frame, stop_frame, behaviors_labeled``), a *submission* one row for each predicted
+bout (the same without the lab and the list). What `behaviors_labeled` lists of a video
+was watched for; of anything else nobody knows whether it happened.
+
+The challenge is "MABe Challenge: Social Action Recognition in Mice" (Kaggle, 2025).
+"""
+
+from typing import Any
+
+import polars as pl
+
+from mabe.metrics.counting import ScoreTable, score_marks
+from mabe.metrics.tables import Tables, open_tables, read_lists
+
+
+def mabe_f_score(solution: Any, submission: Any, beta: float = 1.0) -> float:
+    """Return the challenge's score, between 0 and 1.
+
+    Task: one F over frames for each lab and action, pooled over the lab's videos and
+    pairs; the mean over a lab's actions; the mean over labs.
+
+    Conventions:
+
+    - Tables are frames of polars, pandas or pyarrow (or dicts of columns, or lists of
+      rows). Ids are compared as text: video ``101`` is video ``"101"``.
+    - Frames are half-open, ``start_frame <= frame < stop_frame``, and not clipped to
+      the video.
+    - Rows of one (video, agent, target, action) are one set of frames: repeats and
+      overlaps count once. `self` and every other target are pairs of their own.
+    - ``beta`` weighs recall that many times as much as precision.
+
+    What is odd about it, and what `strict_f_score` does instead:
+
+    1. A video without a row in the solution does not count, so whatever is predicted in
+       a watched video in which nothing happened is free. *Strict: given what was
+       watched, those frames are false positives.*
+    2. A prediction of a watched action that nobody labelled anywhere in the lab adds an
+       action of F = 0 to the lab's mean, even if it is of zero length. So does a label
+       of zero length. *Strict: the mean is over the actions with a labelled frame,
+       whatever is predicted.*
+    3. What was watched in a video is what its first row in the solution (of that lab)
+       lists, letter by letter. *Strict: what any of its rows lists, without stray
+       quotes and spaces.*
+    4. A label of an action that the list does not name still counts, and cannot be
+       found: predictions of it are dropped. *Strict: what is labelled was watched.*
+    5. An action is what stands after the last underscore of its name: ``social_sniff``
+       counts for ``sniff``. *Strict: its whole name.*
+
+    In both, predictions in unknown videos and of what nobody watched for are dropped
+    without a word (`score_table` counts them), and bouts of a video that several labs
+    share count in each of them.
+
+    Raises (all are `DataError`; the second kind is that of the organisers' code):
+
+    - `HostVisibleError`: two watched actions of one agent and target in one frame.
+    - `ValueError`: an empty table, a missing column of bouts, a list that is no JSON.
+    - `AssertionError`: a bout that stops before it starts, counted or not.
+    - `polars.exceptions.ColumnNotFoundError`: no lab or no list.
+    - `TypeError`: frames that are no whole numbers, or an absent value.
+
+    and, with ``beta=0``, `ZeroDivisionError` where nothing was predicted of an action.
+    """
+    return challenge_table(solution, submission).f_score(beta)
+
+
+def challenge_table(solution: Any, submission: Any) -> ScoreTable:
+    """Return the counts behind `mabe_f_score`, which is the table's `f_score(beta)`."""
+    tables = open_tables(solution, submission, lists_needed=True)
+    return score_marks(
+        tables.labels.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),
+        tables.predictions.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),
+        _listed_first(tables),
+        only_what_occurs=False,
+    )
+
+
+_AFTER_LAST_UNDERSCORE = pl.col("action").str.split("_").list.last()
+
+
+def _listed_first(tables: Tables) -> pl.DataFrame:
+    """Return what the first row of each lab's video lists."""
+    first = tables.lists.unique(["lab", "video"], keep="first", maintain_order=True)
+    return read_lists(first)

@@ -1,0 +1,88 @@
+"""The recordings that a path on the command line stands for, opened one by one.
+
+A path is a prepared store, a folder in the Kaggle layout, or one tracking file of it.
+One recording is in memory at a time, at the recogniser's working rate.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mabe.errors import ConfigError, DataError
+from mabe.preparing import report_notes
+from mabe.readers.kaggle import SPLITS, find_video, read_index, read_recording
+from mabe.recording import VideoInfo
+from mabe.store import PoseStore, StoredRecording, from_recording, is_store, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One recording to be marked, opened when it is its turn."""
+
+    name: str
+    has_labels: bool
+    open: Callable[[], tuple[PoseStore, int]]
+    """Returns a store and the recording's place in it."""
+
+
+def find_subjects(
+    path: Path, *, rate_fps: float, splits: tuple[str, ...] = SPLITS
+) -> list[Subject]:
+    """Return the recordings that a path on the command line stands for.
+
+    Raises `DataError` where there are none, `ConfigError` for a store of another rate.
+    """
+    if is_store(path):
+        store = open_store(path)
+        if store.rate_fps != rate_fps:
+            raise ConfigError(
+                f"{path}: prepared at {store.rate_fps} fps, but the recogniser works "
+                f"at {rate_fps}; give the folder it was prepared from instead"
+            )
+        return [
+            Subject(
+                recording.name,
+                recording.has_labels,
+                lambda index=index: (store, index),  # type: ignore[misc]
+            )
+            for index, recording in enumerate(store.recordings)
+        ]
+    infos = [find_video(path)] if path.is_file() else read_index(path, splits=splits)
+    return [_subject_of_file(info, rate_fps) for info in infos]
+
+
+def open_all(
+    subjects: Sequence[Subject], *, skip_bad: bool
+) -> Iterator[tuple[PoseStore, int]]:
+    """Open one recording after the other, with a progress bar."""
+    bad = 0
+    odd: list[StoredRecording] = []
+    bar = tqdm(subjects, unit="video", disable=None, leave=False)
+    for subject in bar:
+        bar.set_postfix_str(subject.name)
+        try:
+            opened = subject.open()
+        except DataError as error:
+            if not skip_bad:
+                raise DataError(
+                    f"{error} (--skip-bad leaves such recordings out)"
+                ) from None
+            bad += 1
+            tqdm.write(f"left out: {error}")
+            continue
+        store, index = opened
+        odd.append(store.recordings[index])
+        yield opened
+    report_notes(odd)
+    if bad:
+        tqdm.write(f"{bad} of {len(subjects)} recordings left out: they cannot be read")
+
+
+def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
+    return Subject(
+        info.name,
+        info.has_labels,
+        lambda: (from_recording(read_recording(info), rate_fps), 0),
+    )

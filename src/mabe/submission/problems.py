@@ -1,0 +1,129 @@
+"""What is wrong with a submission: problems with their lines, and how they are shown.
+
+Lines count from 1, the header being line 1, as editors count them. An *error* makes
+the challenge's host refuse the file, or means nothing there; a *warning* is accepted
+but may cost points.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mabe.errors import DataError
+
+SHOWN = 20
+"""So many problems of one kind are listed in a terminal."""
+
+
+class Severity(StrEnum):
+    """How much a problem matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in one line, or with the whole file."""
+
+    line: int | None
+    """None: the whole file."""
+    message: str
+    kind: str
+    """What problems are grouped by, such as ``overlap``."""
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """All that was found out about one submission."""
+
+    rows: int
+    videos: int
+    problems: tuple[Problem, ...]
+    """By line; those of the whole file first."""
+
+    @property
+    def errors(self) -> int:
+        """How many problems make it invalid."""
+        return sum(problem.severity is Severity.ERROR for problem in self.problems)
+
+    @property
+    def warnings(self) -> int:
+        """How many problems it can live with."""
+        return len(self.problems) - self.errors
+
+    def to_json(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {
+            "valid": not self.errors,
+            "rows": self.rows,
+            "videos": self.videos,
+            "errors": self.errors,
+            "warnings": self.warnings,
+            "problems": [asdict(problem) for problem in self.problems],
+        }
+
+
+def problems_of(
+    rows: pl.DataFrame,
+    kind: str,
+    message: str,
+    severity: Severity = Severity.ERROR,
+) -> list[Problem]:
+    """Return one problem a row; `message` names the row's columns in braces."""
+    return [
+        Problem(row["line"], message.format(**row), kind, severity)
+        for row in rows.iter_rows(named=True)
+    ]
+
+
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems by line, those of the whole file first."""
+    return tuple(sorted(problems, key=lambda problem: problem.line or 0))
+
+
+def describe_review(path: Path, review: Review) -> str:
+    """Return the problems as text, and a last line that says so of a valid file."""
+    lines = _describe_problems(path, review.problems)
+    if not review.errors:
+        warned = f", {_count(review.warnings, 'warning')}" if review.warnings else ""
+        rows, videos = _count(review.rows, "row"), _count(review.videos, "video")
+        lines.append(f"✓ {path}: valid, {rows}, {videos}{warned}")
+    return "\n".join(lines)
+
+
+def require_valid(path: Path, review: Review) -> None:
+    """Raise `DataError` for a submission with errors."""
+    if review.errors:
+        raise DataError(
+            f"{path}: not a valid submission: {_count(review.errors, 'error')} in "
+            f"{_count(review.rows, 'row')}; mend the named lines and check again"
+        )
+
+
+def _describe_problems(path: Path, problems: Iterable[Problem]) -> list[str]:
+    """Return a line a problem, errors first, with at most `SHOWN` of one kind.
+
+    Each begins like a compiler's, ``file:line: error: …``, which editors can jump to.
+    """
+    groups: dict[tuple[Severity, str], list[Problem]] = defaultdict(list)
+    for problem in problems:
+        groups[problem.severity, problem.kind].append(problem)
+    lines = []
+    for (severity, kind), group in sorted(groups.items(), key=lambda item: item[0][0]):
+        for problem in group[:SHOWN]:
+            place = path if problem.line is None else f"{path}:{problem.line}"
+            lines.append(f"{place}: {severity}: {problem.message}")
+        if len(group) > SHOWN:
+            lines.append(f"  … and {len(group) - SHOWN:,} more of this kind ({kind})")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

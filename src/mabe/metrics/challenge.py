@@ -67,9 +67,16 @@ def mabe_f_score(solution: Any, submission: Any, beta: float = 1.0) -> float:
     return challenge_table(solution, submission).f_score(beta)
 
 
-def challenge_table(solution: Any, submission: Any) -> ScoreTable:
-    """Return the counts behind `mabe_f_score`, which is the table's `f_score(beta)`."""
-    tables = open_tables(solution, submission, lists_needed=True)
+def challenge_table(
+    solution: Any, submission: Any, *, may_be_empty: bool = False
+) -> ScoreTable:
+    """Return the counts behind `mabe_f_score`, which is the table's `f_score(beta)`.
+
+    The host refuses an empty table; `may_be_empty` scores it as what it is.
+    """
+    tables = open_tables(
+        solution, submission, lists_needed=True, may_be_empty=may_be_empty
+    )
     return score_marks(
         tables.labels.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),
         tables.predictions.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),

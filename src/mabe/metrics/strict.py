@@ -42,17 +42,21 @@ def score_table(solution: Any, submission: Any, watched: Any = None) -> ScoreTab
     were scored, not for others. With it the solution needs no `behaviors_labeled`;
     without it, only videos with a label count.
 
+    Tables may be empty where `watched` is given.
     Actions without a labelled frame in their lab are in the table, not in the mean.
     With `watched=None`, lists that are the same in every row of a video and name all
     that is labelled, and no underscore in an action, the counts are those of the
     challenge; its mean is over all actions of `challenge_table`. Raises what
     `mabe_f_score` raises.
     """
-    tables = open_tables(solution, submission, lists_needed=watched is None)
+    tables = open_tables(
+        solution,
+        submission,
+        lists_needed=watched is None,
+        may_be_empty=watched is not None,
+    )
     return score_marks(
-        tables.labels.filter(pl.col("start") < pl.col("stop")).with_columns(
-            counts_as="action"
-        ),
+        tables.labels.with_columns(counts_as="action"),
         tables.predictions.with_columns(counts_as="action"),
         _all_watched(tables, watched),
         only_what_occurs=True,

@@ -63,7 +63,9 @@ class Tables:
     """Marks of the submission."""
 
 
-def open_tables(solution: Any, submission: Any, *, lists_needed: bool) -> Tables:
+def open_tables(
+    solution: Any, submission: Any, *, lists_needed: bool, may_be_empty: bool = False
+) -> Tables:
     """Return both tables checked, from whatever polars can make a frame of.
 
     That is frames of polars, pandas and pyarrow, and dicts or lists of rows. Raises
@@ -71,7 +73,7 @@ def open_tables(solution: Any, submission: Any, *, lists_needed: bool) -> Tables
     """
     solution, submission = as_frame(solution), as_frame(submission)
     for table, name in ((solution, "solution"), (submission, "submission")):
-        check_bouts(table, name)
+        check_bouts(table, name, may_be_empty=may_be_empty)
     check_labs(solution, "solution", lists_needed=lists_needed)
     lab = as_text(solution, LAB_COLUMN).alias("lab")
     labels = _marks(solution).with_columns(lab)
@@ -87,9 +89,11 @@ def as_frame(table: Any) -> pl.DataFrame:
     return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
 
 
-def check_bouts(table: pl.DataFrame, name: str) -> None:
+def check_bouts(
+    table: pl.DataFrame, name: str, *, may_be_empty: bool = False
+) -> None:
     """Raise `TableError` unless every row is a bout; `name` is for the message."""
-    if table.is_empty():
+    if table.is_empty() and not may_be_empty:
         raise TableError(f"{name}: expected at least one bout, found no row.")
     _check_columns(table, BOUT_COLUMNS, name)
     start, stop = table["start_frame"], table["stop_frame"]

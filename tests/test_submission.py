@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mabe.bouts import PairBout, label_runs
@@ -159,7 +159,7 @@ def test_what_every_table_reader_takes_is_no_problem(tmp_path, change):
         ),
         (f"{HEADER},lab\n0,{GOOD},x".encode(), (1, "columns")),
         (f"{HEADER},action\n0,{GOOD},x".encode(), (1, "columns")),
-        (f"0,{GOOD}\n".encode(), (1, "columns")),
+        (f"0,{GOOD}\n1,{GOOD}\n".encode(), (1, "columns")),
     ],
     ids=[
         "empty",
@@ -199,6 +199,23 @@ def test_without_row_ids_the_rest_is_still_checked(tmp_path):
     path.write_text(f"{HEADER.removeprefix('row_id,')}\n{GOOD}\n1,mouse1,1,rear,1,2\n")
 
     assert found(path) == [(1, "columns"), (3, "target_id")]
+
+
+def test_columns_of_any_name_beside_the_right_ones_do_not_hide_a_wrong_row(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_text(
+        f"line,{HEADER},line,start\nx,0,{GOOD.replace('mouse1', '1')},y,z\n"
+    )
+
+    assert found(path) == [(1, "columns"), (2, "agent_id")]
+
+
+def test_a_file_without_line_ends_does_not_fill_the_screen(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(f"{HEADER}\r0,{GOOD}\r".encode() * 1000)
+
+    assert all(len(each.message) < 500 for each in check_submission(path))
+    assert found(path)[0] == (None, "empty")
 
 
 def test_a_file_that_is_not_there_is_a_user_error(tmp_path):
@@ -342,6 +359,7 @@ rows_of_bouts = st.lists(
 
 
 @given(rows_of_bouts)
+@example([(1, "a", 0, 40), (1, "b", 5, 30), (1, "c", 10, 2), (1, "a", 20, 5)])
 @settings(max_examples=200, deadline=None)
 def test_overlaps_are_those_that_an_obvious_loop_finds(tmp_path_factory, bouts):
     folder = tmp_path_factory.mktemp("overlaps")
@@ -414,6 +432,15 @@ def test_what_does_not_fit_the_metadata_is_told(tmp_path, row, kind, severity):
     (problem,) = check_submission(path, metadata)
 
     assert (problem.line, problem.kind, problem.severity) == (3, kind, severity)
+
+
+def test_an_animal_is_there_when_the_metadata_describe_or_watch_it(tmp_path):
+    metadata = write_metadata(
+        tmp_path, mouse3_id="12.0", behaviors_labeled='["mouse4,self,rear"]'
+    )
+    path = save(tmp_path, "1,mouse3,self,rear,0,5", "1,mouse4,self,rear,0,5")
+
+    assert found(path, metadata) == [(2, "unwatched")]
 
 
 def test_where_the_metadata_say_nothing_nothing_is_held_against_a_row(tmp_path):

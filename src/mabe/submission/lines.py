@@ -61,10 +61,14 @@ def read_rows(path: Path) -> SubmissionRows:
     lines = _number_lines(text)
     header = [_without_quotes(name) for name in lines["text"][0].split(",")]
     problems += _check_header(header, lines["line"][0])
-    if len(set(header)) < len(header):
-        return SubmissionRows(pl.DataFrame(), len(lines) - 1, tuple(problems))
-    table, wrong = _split_lines(lines[1:], header, has_quotes='"' in text)
-    return SubmissionRows(table, len(lines) - 1, (*problems, *wrong))
+    rows = lines[1:]
+    if rows.is_empty():
+        message = "no rows; the host refuses an empty submission"
+        problems.append(Problem(None, message, "empty"))
+    if _named_twice(header):
+        return SubmissionRows(pl.DataFrame(), len(rows), tuple(problems))
+    table, wrong = _split_lines(rows, header, has_quotes='"' in text)
+    return SubmissionRows(table, len(rows), (*problems, *wrong))
 
 
 def _unreadable(message: str, kind: str) -> SubmissionRows:
@@ -106,21 +110,30 @@ def _without_quotes(field: str) -> str:
     return field[1:-1] if is_quoted else field
 
 
+def _named_twice(header: list[str]) -> list[str]:
+    return [name for name in COLUMNS if header.count(name) > 1]
+
+
 def _check_header(header: list[str], line: int) -> list[Problem]:
     """Say which columns are missing, too many, twice or in another order."""
     missing = [name for name in COLUMNS if name not in header]
     extra = [name for name in header if name not in COLUMNS]
-    twice = sorted({name for name in header if header.count(name) > 1})
+    found, expected = _shorten(",".join(header)), ",".join(COLUMNS)
     messages = []
     if missing:
-        messages.append(f"no column {missing}; found {header}, expected {[*COLUMNS]}")
+        messages.append(f"no column {missing}; expected {expected}, found {found}")
     if extra:
-        messages.append(f"columns that do not belong here: {extra}")
-    if twice:
+        messages.append(f"columns that do not belong here: {_shorten(str(extra))}")
+    if twice := _named_twice(header):
         messages.append(f"columns that are there twice: {twice}")
     if not messages and header != [*COLUMNS]:
-        messages.append(f"columns must be in the order {[*COLUMNS]}, found {header}")
+        messages.append(f"columns must be in the order {expected}, found {found}")
     return [Problem(line, message, "columns") for message in messages]
+
+
+def _shorten(text: str, most: int = 200) -> str:
+    """Return the beginning: of a file without line ends all of it is the header."""
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _split_lines(
@@ -137,10 +150,14 @@ def _split_lines(
         "fields",
         f"expected {len(header)} fields as in the header, found {{fields}}",
     )
+    names = [
+        name if name in COLUMNS else f"column {place}"
+        for place, name in enumerate(header)
+    ]
     split = pl.col("text").str.split_exact(",", len(header) - 1)
     table = (
         counted.filter(fits)
-        .select("line", "position", split.struct.rename_fields(header).alias("fields"))
+        .select("line", "position", split.struct.rename_fields(names).alias("fields"))
         .unnest("fields")
         .select("line", "position", *(name for name in COLUMNS if name in header))
     )

@@ -16,8 +16,10 @@ import numpy as np
 from matplotlib.patches import Patch
 
 from mabe.bouts import label_runs
-from mabe.prediction import find_subjects, mark
 from mabe.checkpoint import load_checkpoint
+from mabe.prediction import Marker
+from mabe.subjects import find_subjects
+from mabe.tasks import SceneTask
 
 NOT_COUNTED_COLOR = "#eeeeee"
 USUAL_COLORS = {"social": "#56b4e9", "mating": "#009e73", "aggressive": "#e69f00"}
@@ -35,22 +37,24 @@ def main() -> None:
     given = parser.parse_args()
 
     checkpoint = load_checkpoint(given.run)
-    recogniser = checkpoint.recogniser
-    task = recogniser.config.task
+    marker = Marker(checkpoint)
+    task = checkpoint.recogniser.task
+    if not isinstance(task, SceneTask):
+        parser.error(f"{given.run}: tells who does what to whom; draw a scene's run")
     rows = []
-    for subject in find_subjects(given.data, rate_fps=recogniser.config.fps):
+    for subject in find_subjects(given.data, rate_fps=marker.rate_fps):
         store, index = subject.open()
         about = store.recordings[index]
         labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
-        if about.tracking_hash in checkpoint.provenance.trained_on:
+        if about.tracking_hash in checkpoint.trained_on:
             continue
         if not (labels >= 0).any():
             continue
-        marking = mark(recogniser, store, index)
+        marking = marker.mark(store, index)
         rows.append((about.name, about.fps, labels, marking.chosen))
         if len(rows) == given.recordings:
             break
-    draw(rows, recogniser.classes, given.out)
+    draw(rows, task.classes, given.out)
     print(f"✓ {given.out}: {len(rows)} recordings the recogniser did not learn from")
 
 

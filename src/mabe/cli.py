@@ -27,6 +27,15 @@ Run = Annotated[
         "checkpoint file in it."
     ),
 ]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Tta = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Average over so many sights of a recording (mirrored, turned …), as many "
+        "as make a difference.",
+    ),
+]
 SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out files that cannot be read, and say so."),
@@ -45,6 +54,12 @@ def simulate(
         float,
         typer.Option(min=0.05, help="Length of each video; --like has its own."),
     ] = 2.0,
+    actions: Annotated[
+        str | None,
+        typer.Option(
+            help="What all labs watch for, instead of their own: chase,flee,sniff."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed, the same data.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
@@ -54,7 +69,13 @@ def simulate(
     from mabe.simulate import simulate as make
 
     summary = make(
-        out, like=like, videos=videos, minutes=minutes, seed=seed, workers=workers
+        out,
+        like=like,
+        videos=videos,
+        minutes=minutes,
+        actions=tuple(actions.split(",")) if actions else (),
+        seed=seed,
+        workers=workers,
     )
     made = "" if summary.written == summary.videos else f" ({summary.written} new)"
     print(
@@ -151,14 +172,15 @@ def predict(
         typer.Argument(help="A tracking file, a folder in the Kaggle layout, a store."),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    tta: Tta = 1,
+    device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
     """Mark recordings: bouts, and frame probabilities."""
     from mabe.prediction import predict as mark
 
-    checkpoint = _load(run, device)
-    videos = mark(checkpoint, data, out, skip_bad=skip_bad)
+    marker = _load(run, device, tta)
+    videos = mark(marker, data, out, skip_bad=skip_bad)
     bouts = sum(len(video.bouts) for video in videos)
     print(f"✓ {len(videos)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
@@ -181,7 +203,8 @@ def submit(
             "write their solution beside it: `mabe score` then tells the score.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    tta: Tta = 1,
+    device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
     """Write a submission for the challenge, and check it as the host will."""
@@ -189,14 +212,14 @@ def submit(
     from mabe.submitting import submit as mark
     from mabe.submitting import submit_held_out
 
-    checkpoint = _load(run, device)
+    marker = _load(run, device, tta)
     if held_out:
-        unseen = Unseen(checkpoint, data, skip_bad=skip_bad)
+        unseen = Unseen(marker, data, skip_bad=skip_bad)
         _, solution = submit_held_out(unseen, out)
         print("\n".join(unseen.notes()))
         print(f"✓ Its solution: {solution}; try `mabe score {solution} {out}`")
     else:
-        mark(checkpoint, data, out, skip_bad=skip_bad)
+        mark(marker, data, out, skip_bad=skip_bad)
 
 
 @app.command()
@@ -216,18 +239,19 @@ def evaluate(
             help="Score recordings it learned from too; not an honest figure.",
         ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    tta: Tta = 1,
+    device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
     """Score a recogniser on recordings it never saw."""
     from mabe.examination import Unseen, examine
     from mabe.files import write_json
 
-    checkpoint = _load(run, device)
-    result = examine(Unseen(checkpoint, data, include_training, skip_bad))
+    marker = _load(run, device, tta)
+    result = examine(Unseen(marker, data, include_training, skip_bad))
     print(result.text)
-    place = (out or checkpoint.path.parent / "evaluation") / "metrics.json"
-    about = {"recogniser": checkpoint.path.name, "data": str(data)}
+    place = (out or marker.checkpoint.path.parent / "evaluation") / "metrics.json"
+    about = {"recogniser": marker.checkpoint.path.name, "data": str(data)}
     write_json(place, about | result.summary)
     print(f"✓ {place}")
 
@@ -305,13 +329,14 @@ def check_submission(
     require_valid(submission, review)
 
 
-def _load(run: Path, device: str) -> Any:
+def _load(run: Path, device: str, tta: int) -> Any:
     from mabe.checkpoint import load_checkpoint
     from mabe.devices import choose_device
+    from mabe.prediction import Marker
 
     checkpoint = load_checkpoint(run)
     checkpoint.recogniser.to(choose_device(device))
-    return checkpoint
+    return Marker(checkpoint, tta)
 
 
 def _version(wanted: bool | None) -> None:

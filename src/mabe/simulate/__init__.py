@@ -9,7 +9,7 @@ will do on mice.
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,26 +56,36 @@ def simulate(
     workers: int | None = None,
     progress: bool = True,
     minutes: float = DEFAULT_MINUTES,
+    actions: Sequence[str] = (),
 ) -> SimulationSummary:
     """Make a data set; the same settings give the same bytes, and finish a rest.
 
     `like` names a real data set with train.csv and train_annotation/, whose labels are
     acted out; otherwise `minutes` is the length of each of the `videos` of invented
-    labs. `videos` beside `like` takes that many, in turn from every lab. `workers` is
-    the number of processes.
+    labs, which watch for `actions` instead of their own if given. `videos` beside
+    `like` takes that many, in turn from every lab. `workers` is the number of
+    processes.
 
     Raises
     ------
     DataError
         If `out_dir` holds anything else, or `like` is not such a data set.
     ConfigError
-        If a number is not above zero.
+        If a number is not above zero, or `actions` are given beside `like`.
 
     """
     _check_settings(videos=videos, minutes=minutes, workers=workers)
+    if like and actions:
+        raise ConfigError(
+            "simulate: --actions are for the invented labs; --like has its own. Leave "
+            "one of them out."
+        )
     if like is None:
         plan = plan_invented(
-            videos=videos or DEFAULT_VIDEOS, minutes=minutes, seed=seed
+            videos=videos or DEFAULT_VIDEOS,
+            minutes=minutes,
+            seed=seed,
+            actions=actions,
         )
     else:
         plan = plan_like(like, videos=videos, seed=seed)

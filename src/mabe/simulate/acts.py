@@ -217,6 +217,11 @@ _SELF_ACTS = {
 }
 
 
+def is_self_act(action: str) -> bool:
+    """Tell whether an action is one that animals do by themselves."""
+    return action in _SELF_ACTS
+
+
 def find_act(action: str, *, on_oneself: bool) -> Act:
     """Return how an action looks; a name nobody knows gets a motion of its own.
 

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
 from mabe.bouts import Bout
+from mabe.simulate.acts import is_self_act
 from mabe.simulate.camera import Camera
 from mabe.simulate.labs import LABS, Lab
 from mabe.simulate.plan import (
@@ -24,16 +26,31 @@ _BORDER_CM = 2.0
 """What a picture shows around the arena."""
 
 
-def plan_invented(*, videos: int, minutes: float, seed: int) -> DataSetPlan:
-    """Plan so many videos, in turn from every laboratory."""
+def plan_invented(
+    *, videos: int, minutes: float, seed: int, actions: Sequence[str] = ()
+) -> DataSetPlan:
+    """Plan so many videos, in turn from every laboratory.
+
+    With `actions` every laboratory watches for these instead of its own.
+    """
+    labs = [_watching_for(lab, actions) for lab in LABS] if actions else LABS
     rows, plans = [], []
     for number in range(videos):
-        lab = LABS[number % len(LABS)]
+        lab = labs[number % len(labs)]
         take = number // len(LABS)
         plan = _plan_video(lab, take, seconds=60 * minutes, seed=seed)
         plans.append(plan)
         rows.append(_describe(lab, take, plan, seconds=60 * minutes))
     return DataSetPlan(columns=METADATA_COLUMNS, rows=tuple(rows), videos=tuple(plans))
+
+
+def _watching_for(lab: Lab, actions: Sequence[str]) -> Lab:
+    return replace(
+        lab,
+        pair_actions=tuple(name for name in actions if not is_self_act(name)),
+        self_actions=tuple(name for name in actions if is_self_act(name)),
+        unwatched_self_actions=(),
+    )
 
 
 def _plan_video(lab: Lab, take: int, *, seconds: float, seed: int) -> VideoPlan:

@@ -12,7 +12,6 @@ from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.inference import (
     Tracks,
-    at_own_rate,
     blend_weights,
     frame_probabilities,
     stitch,
@@ -89,21 +88,13 @@ def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(recogniser
     assert np.isfinite(frame_probabilities(recogniser, nobody, ALL)).all()
 
 
-def test_probabilities_come_back_at_the_recordings_own_frames():
-    at_rate = np.arange(10, dtype=np.float32)[:, None]
-    own = at_own_rate(at_rate, length=31, fps=30.0, rate_fps=10.0)
-    assert len(own) == 31
-    assert own[:6, 0].tolist() == [0, 0, 1, 1, 1, 2]
-    assert own[30, 0] == 9  # behind the last frame at the working rate
-
-
 def test_a_checkpoint_gives_the_same_answers_and_knows_what_it_saw(
     recogniser, tmp_path
 ):
     save_checkpoint(tmp_path / "best.safetensors", recogniser, PROVENANCE)
     for run in (tmp_path, tmp_path / "best.safetensors"):
         loaded = load_checkpoint(run)
-        assert loaded.provenance == PROVENANCE
+        assert loaded.members[0].provenance == PROVENANCE
         assert loaded.recogniser.config == recogniser.config
         np.testing.assert_array_equal(
             frame_probabilities(loaded.recogniser, tracks(60), ALL),

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from mabe.config import load_config
-from mabe.prediction import evaluate
 from mabe.checkpoint import load_checkpoint
+from mabe.config import load_config
+from mabe.examination import Unseen, evaluate
+from mabe.prediction import Marker
 from mabe.runs import train
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +41,8 @@ def test_a_small_network_learns_from_six_real_videos_what_goes_on_in_two_others(
     train(load_config(ROOT / "configs" / "rat_dyad.yaml", changes))
     checkpoint = load_checkpoint(tmp_path / "run" / "last.safetensors")
 
-    assert checkpoint.provenance.validation["f1_macro"] > 0.45  # always social: 0.2
-    scores = evaluate(checkpoint, DATA)
+    held_out = checkpoint.members[0].provenance.validation
+    assert held_out["f1_macro"] > 0.45  # always social: 0.2
+    scores = evaluate(Unseen(Marker(checkpoint), DATA))
     assert len(scores.videos) == 43 - 6
     assert any("6 left out" in note for note in scores.notes)

@@ -7,23 +7,28 @@ code. A `.json` copy of the card lies beside it for people; it is never read bac
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from torch import Tensor
 
 from mabe import __version__
 from mabe.config import RunConfig, build_config, dump_config
+from mabe.decisions.rules import DecisionRules
+from mabe.ensembles import Ensemble
 from mabe.errors import RunError
 from mabe.features.motion import feature_names
 from mabe.files import write_bytes, write_json
 from mabe.pairs import PairTask
 from mabe.recogniser import PairRecogniser, Recogniser, build_recogniser
 from mabe.skeleton import KEYPOINTS
+from mabe.tasks import SceneTask
 
-CARD_FORMAT = 1
+CARD_FORMAT = 2
 SUFFIX = ".safetensors"
 
 
@@ -42,34 +47,66 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A loaded recogniser and where it comes from."""
+class Member:
+    """One recogniser and where its knowledge comes from."""
 
     recogniser: Recogniser
     provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded recogniser (or several used as one), and how it decides."""
+
+    recogniser: Recogniser | Ensemble
+    members: tuple[Member, ...]
+    rules: DecisionRules
+    tuned_on: tuple[str, ...]
+    """Content hashes of the tracks that chose thresholds, smoothing or weights."""
     path: Path
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Content hashes of the tracks that any member learned from."""
+        return frozenset().union(*(m.provenance.trained_on for m in self.members))
+
+    @property
+    def validated_on(self) -> frozenset[str]:
+        """Content hashes of the tracks that chose any member's epoch."""
+        return frozenset().union(*(m.provenance.validated_on for m in self.members))
+
+
+def plain_rules(task: SceneTask | PairTask) -> DecisionRules:
+    """Return rules that take the probabilities of a task at their word."""
+    if isinstance(task, PairTask):
+        return DecisionRules.plain("pair", task.actions)
+    return DecisionRules.plain("scene", task.classes)
 
 
 def save_checkpoint(path: Path, recogniser: Recogniser, provenance: Provenance) -> None:
     """Write weights and card as one file, and the card beside it for people."""
-    config = recogniser.config
-    card = {
-        "format": CARD_FORMAT,
-        "mabe": __version__,
-        **_describe_task(recogniser),
-        "keypoints": list(KEYPOINTS),
-        "rate_fps": config.fps,
-        "units": "cm, s",
-        "config": dump_config(config),
-        "provenance": asdict(provenance),
-    }
-    tensors = {
-        name: value.detach().cpu().contiguous()
-        for name, value in recogniser.state_dict().items()
-    }
-    data = save(tensors, metadata={"card": json.dumps(card)})
-    write_bytes(path, data)
-    write_json(path.with_suffix(".json"), card)
+    _write(path, [Member(recogniser, provenance)], (1.0,), None, ())
+
+
+def save_ensemble(
+    path: Path,
+    members: Sequence[Member],
+    weights: Sequence[float],
+    *,
+    tuned_on: Sequence[str] = (),
+) -> None:
+    """Write several recognisers as one file."""
+    _write(path, members, weights, None, tuned_on)
+
+
+def save_rules(
+    checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
+) -> None:
+    """Write a checkpoint anew in its place, with other rules of decision."""
+    recogniser = checkpoint.recogniser
+    weights = recogniser.weights if isinstance(recogniser, Ensemble) else (1.0,)
+    known = sorted({*checkpoint.tuned_on, *tuned_on})
+    _write(checkpoint.path, checkpoint.members, weights, rules, known)
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
@@ -89,19 +126,88 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise RunError(
             f"{path}: expected a mabe checkpoint of format {CARD_FORMAT}, found {found}"
         )
+    members = tuple(
+        Member(
+            _recogniser(each, _below(f"{place}/", weights), path, card["mabe"]),
+            _provenance(each["provenance"]),
+        )
+        for place, each in enumerate(card["members"])
+    )
+    recognisers = [member.recogniser for member in members]
+    several = len(recognisers) > 1
+    recogniser = (
+        Ensemble.of(recognisers, card["weights"]) if several else recognisers[0]
+    )
+    rules = card["rules"]
+    return Checkpoint(
+        recogniser,
+        members,
+        DecisionRules.from_json(json.dumps(rules), where=str(path))
+        if rules
+        else plain_rules(recogniser.task),
+        tuple(card["tuned_on"]),
+        path,
+    )
+
+
+def _write(
+    path: Path,
+    members: Sequence[Member],
+    weights: Sequence[float],
+    rules: DecisionRules | None,
+    tuned_on: Sequence[str],
+) -> None:
+    card = {
+        "format": CARD_FORMAT,
+        "mabe": __version__,
+        "keypoints": list(KEYPOINTS),
+        "units": "cm, s",
+        "weights": list(weights),
+        "rules": json.loads(rules.to_json()) if rules else None,
+        "tuned_on": list(tuned_on),
+        "members": [
+            {
+                **_describe_task(member.recogniser),
+                "rate_fps": member.recogniser.config.fps,
+                "config": dump_config(member.recogniser.config),
+                "provenance": asdict(member.provenance),
+            }
+            for member in members
+        ],
+    }
+    tensors = {
+        f"{place}/{name}": value.detach().cpu().contiguous()
+        for place, member in enumerate(members)
+        for name, value in member.recogniser.state_dict().items()
+    }
+    write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
+    write_json(path.with_suffix(".json"), card)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of one member, under their own names."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _recogniser(
+    card: dict[str, Any], weights: dict[str, Tensor], path: Path, version: str
+) -> Recogniser:
     if missing := sorted(RunConfig.model_fields.keys() - card["config"].keys()):
         # A default of today may not be what the weights were trained with.
         raise RunError(
-            f"{path}: made by mabe {card['mabe']}, whose settings lack {missing}; use "
-            "that version, or train again"
+            f"{path}: made by mabe {version}, whose settings lack {missing}; use that "
+            "version, or train again"
         )
     config = build_config(card["config"], where=str(path))
     is_pair = config.task == "pair"
     task = PairTask.from_json(card["pairs"]) if is_pair else config.scene_task
     recogniser = build_recogniser(config, task)
     recogniser.load_state_dict(weights)
-    recogniser.eval()
-    return Checkpoint(recogniser, _provenance(card["provenance"]), path)
+    return recogniser.eval()
 
 
 def find_checkpoint(run: Path) -> Path:

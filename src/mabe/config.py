@@ -23,6 +23,7 @@ from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
 from mabe.skeleton import SLOTS
+from mabe.splits import GroupBy
 from mabe.tasks import CHALLENGE_CLASSES, SceneTask
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -53,8 +54,8 @@ class RunConfig(BaseModel):
     folds: Annotated[int, Field(ge=2)] | None = None
     """Split the recordings into this many folds and validate on number `fold`."""
     fold: Annotated[int, Field(ge=0)] = 0
-    split_by: Literal["recording", "lab"] = "recording"
-    """Hold out recordings of every lab, or whole labs."""
+    split_by: GroupBy = "recording"
+    """What is held out whole: recordings, animals (`mouse1_id` …) or labs."""
     split_seed: Annotated[int, Field(ge=0)] = 0
     """Decides who is in which fold; kept apart from `seed` so that runs with other
     seeds are scored on the same recordings."""
@@ -168,6 +169,16 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where a GPU has it, 16 on older GPUs, 32 on a CPU."""
     seed: Annotated[int, Field(ge=0)] = 42
+
+    @field_validator("split_by", mode="before")
+    @classmethod
+    def _refuse_frames(cls, value: Any) -> Any:
+        if isinstance(value, str) and value.startswith(("frame", "window")):
+            raise ValueError(
+                f"a split by {value} would test on frames that lie next to those "
+                "learned from, and reward memory; choose recording, animal or lab"
+            )
+        return value
 
     @field_validator("precision", mode="before")
     @classmethod

@@ -11,16 +11,15 @@ import polars as pl
 from jaxtyping import Bool
 
 from mabe.bouts import Bout, PairBout, Watched, find_spans
-from mabe.checkpoint import Checkpoint
 from mabe.errors import DataError
 from mabe.evaluation import Evaluation, format_table, score_video, summarise
 from mabe.metrics import challenge_table, score_table
 from mabe.metrics.report import Report, format_report, report_values
-from mabe.pairs import asked_for
-from mabe.prediction import directed_bouts, mark
-from mabe.recogniser import PairRecogniser, SceneRecogniser
+from mabe.pairs import PairTask, asked_for
+from mabe.prediction import Marker
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import find_subjects, open_all
+from mabe.tasks import SceneTask
 from mabe.writers.submission import DirectedBouts
 
 SomeBout = TypeVar("SomeBout", Bout, PairBout)
@@ -46,20 +45,19 @@ class Unseen:
     Counts what is left out, and why, as it goes.
     """
 
-    checkpoint: Checkpoint
+    marker: Marker
     path: Path
     include_training: bool = False
     skip_bad: bool = False
     scored: int = field(default=0, init=False)
     unlabelled: int = field(default=0, init=False)
     learned: int = field(default=0, init=False)
-    chose_epoch: int = field(default=0, init=False)
+    chose: int = field(default=0, init=False)
 
     def open(self) -> Iterator[tuple[PoseStore, int]]:
         """Yield a store and a recording's place in it."""
-        origin = self.checkpoint.provenance
-        rate_fps = self.checkpoint.recogniser.config.fps
-        subjects = find_subjects(self.path, rate_fps=rate_fps)
+        origin = self.marker.checkpoint
+        subjects = find_subjects(self.path, rate_fps=self.marker.rate_fps)
         labelled = [subject for subject in subjects if subject.has_labels]
         self.unlabelled = len(subjects) - len(labelled)
         for store, index in open_all(labelled, skip_bad=self.skip_bad):
@@ -71,7 +69,10 @@ class Unseen:
                 self.learned += 1
                 if not self.include_training:
                     continue
-            self.chose_epoch += about.tracking_hash in origin.validated_on
+            self.chose += about.tracking_hash in {
+                *origin.validated_on,
+                *origin.tuned_on,
+            }
             self.scored += 1
             yield store, index
         if not self.scored:
@@ -84,13 +85,16 @@ class Unseen:
 
     def _counts(self, about: StoredRecording) -> bool:
         """Tell whether anything was watched that the recogniser is asked for."""
-        recogniser = self.checkpoint.recogniser
-        if isinstance(recogniser, PairRecogniser):
-            return bool(asked(recogniser, about))
-        labels = recogniser.task.frame_labels(
-            about.bouts, about.looked_for, about.native_length
-        )
+        task = self.marker.checkpoint.recogniser.task
+        if isinstance(task, PairTask):
+            return bool(self.asked(about))
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
         return bool((labels >= 0).any())
+
+    def asked(self, about: StoredRecording) -> set[Watched]:
+        """Return what a recording's labels answer of what the recogniser is asked."""
+        config = self.marker.checkpoint.recogniser.config
+        return asked_for(about, actions=config.actions, ignore=config.ignore)
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader has to know to judge the figures."""
@@ -104,10 +108,10 @@ class Unseen:
             )
         elif self.learned:
             notes.append(f"{self.learned} left out: the recogniser learned from them")
-        if self.chose_epoch:
+        if self.chose:
             notes.append(
-                f"{self.chose_epoch} of them were held out during training and chose "
-                "the best epoch, which flatters the figures a little"
+                f"{self.chose} of them were held out during training and chose the "
+                "best epoch, or thresholds, which flatters the figures a little"
             )
         return tuple(notes)
 
@@ -133,22 +137,22 @@ def compare(unseen: Unseen) -> Comparison:
 
     Actions to ignore are cut out of labels and predictions alike.
     """
-    recogniser = unseen.checkpoint.recogniser
-    assert isinstance(recogniser, PairRecogniser)
+    task = unseen.marker.checkpoint.recogniser.task
+    assert isinstance(task, PairTask)
     found: list[DirectedBouts] = []
     solution: list[tuple[Any, ...]] = []
     watched: list[tuple[str, ...]] = []
     for store, index in unseen.open():
         about = store.recordings[index]
-        entries = asked(recogniser, about)
+        entries = unseen.asked(about)
         listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
         watched += [(about.lab, about.video, *_names(entry)) for entry in entries]
         labels = [b for b in about.bouts if _entry(b) in entries]
-        kept = _counted_frames(about, recogniser.task.ignored)
+        kept = _counted_frames(about, task.ignored)
         solution += [
             (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
         ]
-        marked = directed_bouts(recogniser, store, index)
+        marked = unseen.marker.directed_bouts(store, index)
         found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
     return Comparison(
         tuple(found),
@@ -165,16 +169,10 @@ def evaluate_pairs(unseen: Unseen) -> Report:
     tables = compare(unseen)
     submission = tables.submission
     return Report(
-        challenge_table(tables.solution, submission),
+        challenge_table(tables.solution, submission, may_be_empty=True),
         score_table(tables.solution, submission, tables.watched),
         unseen.notes(),
     )
-
-
-def asked(recogniser: PairRecogniser, about: StoredRecording) -> set[Watched]:
-    """Return what the labels of a recording answer of what the recogniser is asked."""
-    config = recogniser.config
-    return asked_for(about, actions=config.actions, ignore=config.ignore)
 
 
 def _counted_frames(
@@ -226,7 +224,7 @@ def examine(unseen: Unseen) -> Result:
 
     Raises `DataError` where no recording is left to score.
     """
-    if isinstance(unseen.checkpoint.recogniser, PairRecogniser):
+    if unseen.marker.actions is not None:
         report = evaluate_pairs(unseen)
         return Result(report_values(report), format_report(report, per_lab=True))
     scores = evaluate(unseen)
@@ -239,15 +237,14 @@ def evaluate(unseen: Unseen) -> Evaluation:
 
     Raises `DataError` where no recording is left to score.
     """
-    recogniser = unseen.checkpoint.recogniser
-    assert isinstance(recogniser, SceneRecogniser)
-    task = recogniser.task
+    task = unseen.marker.checkpoint.recogniser.task
+    assert isinstance(task, SceneTask)
     videos = []
     for store, index in unseen.open():
         about = store.recordings[index]
         task.check_actions(bout.action for bout in about.bouts)
         labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
-        marking = mark(recogniser, store, index)
+        marking = unseen.marker.mark(store, index)
         videos.append(
             score_video(
                 about.lab, about.video, labels, marking.chosen, len(task.classes)

@@ -1,22 +1,23 @@
 """Using a recogniser on recordings of any length: split, predict, stitch.
 
 Windows overlap by half and are blended with weights that fall linearly to their
-ends, so that there is no seam. Poses are at the working rate; probabilities are
-brought back to the recording's own frames last.
+ends, so that there is no seam. Poses and probabilities are at the working rate.
 """
 
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from mabe.ensembles import Ensemble
 from mabe.pair_windows import see_from
 from mabe.pairs import View
-from mabe.rates import nearest_frames
-from mabe.recogniser import PairRecogniser, SceneRecogniser
+from mabe.recogniser import PairRecogniser, Recogniser, SceneRecogniser
 from mabe.store import PoseStore
+from mabe.variants import pair_variants, scene_variants
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
@@ -71,21 +72,36 @@ def stitch(
 
 @torch.inference_mode()
 def frame_probabilities(
-    recogniser: SceneRecogniser,
+    recogniser: SceneRecogniser | Ensemble,
     tracks: Tracks,
     possible: Bool[np.ndarray, " classes"],
+    *,
+    variants: int = 1,
 ) -> Float[np.ndarray, "time classes"]:
     """Return the probability of each class at every frame of the working rate.
 
-    Classes that are not possible get 0. The recogniser is used as it is: put it into
-    `eval` mode and onto its device before.
+    Classes that are not possible get 0. With `variants` the recording is also shown
+    changed (see `mabe.variants`), and the probabilities are averaged. The recogniser is
+    used as it is: put it into `eval` mode and onto its device before.
     """
+    if isinstance(recogniser, Ensemble):
+        members = zip(recogniser.members, recogniser.weights, strict=True)
+        return sum_arrays(
+            weight
+            * frame_probabilities(_scene(member), tracks, possible, variants=variants)
+            for member, weight in members
+        )
     device = next(recogniser.parameters()).device
     possible_N = torch.from_numpy(possible).to(device)
+    changes = scene_variants(variants, turns_matter=not recogniser.config.scene_frame)
 
     def answer(poses: Poses) -> Float[np.ndarray, "b t n"]:
         poses_BTAK2 = torch.from_numpy(poses).to(device)
-        return recogniser.probabilities(poses_BTAK2, possible_N).cpu().numpy()
+        answers = [
+            recogniser.probabilities(change.of(poses_BTAK2), possible_N)
+            for change in changes
+        ]
+        return torch.stack(answers).mean(dim=0).cpu().numpy()
 
     window = recogniser.config.sequence_length
     return _in_windows(answer, tracks, window=window, answers=len(possible))
@@ -93,29 +109,43 @@ def frame_probabilities(
 
 @torch.inference_mode()
 def view_probabilities(
-    recogniser: PairRecogniser, tracks: Tracks, view: View, lab: str
+    recogniser: PairRecogniser | Ensemble,
+    tracks: Tracks,
+    view: View,
+    lab: str,
+    *,
+    variants: int = 1,
 ) -> Float[np.ndarray, "time actions"]:
     """Return each action's probability from a view, at the working rate.
 
-    Actions without a direction get the mean over both directions.
+    Actions without a direction get the mean over both directions. For `variants` see
+    `frame_probabilities`.
     """
-    seen = _one_view(recogniser, tracks, view, lab)
+    if isinstance(recogniser, Ensemble):
+        members = zip(recogniser.members, recogniser.weights, strict=True)
+        return sum_arrays(
+            weight
+            * view_probabilities(_pair(member), tracks, view, lab, variants=variants)
+            for member, weight in members
+        )
+    seen = _one_view(recogniser, tracks, view, lab, variants)
     undirected = [
         place
         for place, action in enumerate(recogniser.task.actions)
         if action in recogniser.task.undirected
     ]
     if undirected and not view.is_self:
-        back = _one_view(recogniser, tracks, view.reverse, lab)
+        back = _one_view(recogniser, tracks, view.reverse, lab, variants)
         seen[:, undirected] = (seen[:, undirected] + back[:, undirected]) / 2
     return seen
 
 
 def _one_view(
-    recogniser: PairRecogniser, tracks: Tracks, view: View, lab: str
+    recogniser: PairRecogniser, tracks: Tracks, view: View, lab: str, variants: int
 ) -> Float[np.ndarray, "time actions"]:
     device = next(recogniser.parameters()).device
     lab_number = recogniser.task.lab_number(lab)
+    changes = pair_variants(variants)
     from_view = Tracks(
         tracks.length, lambda start, stop: see_from(tracks.read(start, stop), view)
     )
@@ -124,8 +154,11 @@ def _one_view(
         poses_BTPK2 = torch.from_numpy(poses).to(device)
         lab_B = torch.full((len(poses),), lab_number, device=device)
         is_self_B = torch.full((len(poses),), view.is_self, device=device)
-        result = recogniser.probabilities(poses_BTPK2, lab_B, is_self_B)
-        return result.cpu().numpy()
+        answers = [
+            recogniser.probabilities(change.of(poses_BTPK2), lab_B, is_self_B)
+            for change in changes
+        ]
+        return torch.stack(answers).mean(dim=0).cpu().numpy()
 
     return _in_windows(
         answer,
@@ -135,18 +168,21 @@ def _one_view(
     )
 
 
-def at_own_rate(
-    probabilities: Float[np.ndarray, "time classes"],
-    *,
-    length: int,
-    fps: float,
-    rate_fps: float,
-) -> Float[np.ndarray, "frame classes"]:
-    """Return the probabilities at each of the recording's own `length` frames."""
-    nearest = nearest_frames(
-        length, from_fps=rate_fps, to_fps=fps, from_length=len(probabilities)
-    )
-    return probabilities[nearest]
+def sum_arrays(
+    arrays: Iterable[Float[np.ndarray, "*axes"]],
+) -> Float[np.ndarray, "*axes"]:
+    """Return the sum of some arrays; there has to be one."""
+    return functools.reduce(np.add, arrays)
+
+
+def _scene(recogniser: Recogniser) -> SceneRecogniser:
+    assert isinstance(recogniser, SceneRecogniser)
+    return recogniser
+
+
+def _pair(recogniser: Recogniser) -> PairRecogniser:
+    assert isinstance(recogniser, PairRecogniser)
+    return recogniser
 
 
 def _in_windows(

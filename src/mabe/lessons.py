@@ -145,11 +145,9 @@ class PairLesson:
     def __init__(self, config: RunConfig, data: TrainingData) -> None:
         self.config = config
         self.data = data
-        recordings = data.store.recordings
-        used = [*data.learned, *data.held_out]
         self.task = PairTask.from_recordings(
-            [recordings[index] for index in used],
-            learned=range(len(data.learned)),
+            data.store.recordings,
+            learned=data.learned,
             actions=config.actions,
             ignore=config.ignore,
             undirected=config.undirected,
@@ -174,7 +172,7 @@ class PairLesson:
 
     @property
     def counted_frames(self) -> int:
-        """Number of frames of all views."""
+        """Number of frames that count, over all views."""
         return self.sampler.counted_frames
 
     def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> PairBatch:
@@ -227,7 +225,7 @@ class PairLesson:
     @cached_property
     def _held_out(self) -> list[ViewLabels]:
         views = self.labelled.of(self.data.held_out)
-        return [labels for labels in views if labels.is_asked]
+        return [labels.as_asked() for labels in views if labels.asked.any()]
 
 
 Lesson = SceneLesson | PairLesson

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
+from mabe.bouts import Spans
+from mabe.errors import DataError
 from mabe.pairs import UNWATCHED, PairTask, View, ViewLabels
 from mabe.skeleton import ANIMALS
 from mabe.store import PoseStore
@@ -95,7 +97,7 @@ def order_animals(view: View) -> list[int]:
 
 def see_from(
     poses: Float[np.ndarray, "t a k 2"], view: View
-) -> Float[np.ndarray, "t a k 2"]:
+) -> Float[np.ndarray, "t p k 2"]:
     """Return the poses in a view's order of animals; nobody is missing everywhere."""
     order = order_animals(view)
     seen = poses[:, order]
@@ -123,13 +125,20 @@ class PairSampler:
         in_action = defaultdict(list)
         for number, labels in enumerate(self.views):
             lab = data.store.recordings[labels.recording].lab
-            if labels.length:
-                in_lab[lab].append((number, 0, labels.length))
-            for start, stop, action in labels.bouts:
-                in_action[lab, int(action)].append((number, int(start), int(stop)))
+            for start, stop in labels.counted_spans():
+                in_lab[lab].append((number, int(start), int(stop)))
+            for action in labels.marked():
+                for start, stop in labels.happening_spans(action):
+                    in_action[lab, action].append((number, int(start), int(stop)))
         watched = [_Bucket.of(rows) for _, rows in sorted(in_lab.items())]
         marked = [_Bucket.of(rows) for _, rows in sorted(in_action.items())]
         self._buckets = watched + marked
+        if not self._buckets:
+            raise DataError(
+                f"none of the {len(recordings)} recordings to learn from has a frame "
+                "that counts. Are the animals tracked that the labels name, and are "
+                "not all frames in `ignore`?"
+            )
         share = action_share if marked else 0.0
         chances = np.concatenate(
             [
@@ -141,8 +150,8 @@ class PairSampler:
 
     @property
     def counted_frames(self) -> int:
-        """Number of frames of all views."""
-        return sum(labels.length for labels in self.views)
+        """Number of frames that count, over all views."""
+        return _frames_in(*(labels.counted_spans() for labels in self.views))
 
     def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> PairBatch:
         """Draw windows; each shows `stretch` times its length, at an even spacing.
@@ -200,10 +209,14 @@ def count_states(
     happened = np.zeros(actions, np.int64)
     watched = np.zeros(actions, np.int64)
     for labels in views:
-        watched[labels.watched] += labels.length
-        lengths = labels.bouts[:, 1] - labels.bouts[:, 0]
-        np.add.at(happened, labels.bouts[:, 2], lengths)
+        watched[labels.watched] += _frames_in(labels.counted_spans())
+        for action in labels.marked():
+            happened[action] += _frames_in(labels.happening_spans(action))
     return happened, watched
+
+
+def _frames_in(*spans: Spans) -> int:
+    return sum(int((each[:, 1] - each[:, 0]).sum()) for each in spans)
 
 
 def _chances(buckets: Sequence[_Bucket], power: float) -> Float[np.ndarray, " _"]:

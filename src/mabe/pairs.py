@@ -12,13 +12,13 @@ only be wrong.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int, Int8
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Spans, Watched, find_spans
 from mabe.errors import ConfigError, DataError
 from mabe.rates import nearest_frames
 from mabe.skeleton import KEYPOINTS
@@ -54,14 +54,35 @@ class ViewLabels:
     recording: int
     """Place of the recording in its store."""
     view: View
-    is_asked: bool
-    """False: only labels without a direction put it here, given the other way."""
     length: int
     watched: Bool[np.ndarray, " actions"]
+    asked: Bool[np.ndarray, " actions"]
+    """Watched from this view; the others only by labels without a direction, given
+    the other way."""
     bouts: Int[np.ndarray, "_ 3"]
     """Rows of (start, stop, action), in the order of their starts."""
     ignored: Int[np.ndarray, "_ 2"]
     """Spans that count neither in the loss nor in the score."""
+
+    def as_asked(self) -> "ViewLabels":
+        """Return what was said from this view, without labels given the other way."""
+        is_asked = self.asked[self.bouts[:, 2]]
+        return replace(self, watched=self.asked, bouts=self.bouts[is_asked])
+
+    def counted_spans(self) -> Spans:
+        """Return the stretches that count."""
+        return find_spans(self._counts())
+
+    def marked(self) -> list[int]:
+        """Return which actions happen."""
+        return np.unique(self.bouts[:, 2]).tolist()
+
+    def happening_spans(self, action: int) -> Spans:
+        """Return the stretches that count in which an action happens."""
+        happens = np.zeros(self.length, bool)
+        for start, stop, _ in self.bouts[self.bouts[:, 2] == action]:
+            happens[start:stop] = True
+        return find_spans(happens & self._counts())
 
     def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time actions"]:
         """Return the state of every action in frames [start, stop)."""
@@ -72,6 +93,12 @@ class ViewLabels:
         for from_frame, to_frame in _touching(self.ignored, start, stop):
             labels[max(from_frame - start, 0) : to_frame - start] = UNWATCHED
         return labels
+
+    def _counts(self) -> Bool[np.ndarray, " time"]:
+        counts = np.ones(self.length, bool)
+        for start, stop in self.ignored:
+            counts[start:stop] = False
+        return counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,17 +136,9 @@ class PairTask:
         for recording in (recordings[place] for place in learned):
             for bout in recording.bouts:
                 occurring[recording.lab].add((bout.action, bout.agent == bout.target))
-        found = {bout.action for recording in recordings for bout in recording.bouts}
-        for key, names in {
-            "actions": actions or (),
-            "ignore": ignored,
-            "undirected": without_direction,
-        }.items():
-            if lost := sorted(set(names) - found):
-                raise ConfigError(
-                    f"{key}: {lost} occur nowhere in the labels; these do: "
-                    f"{sorted(found)}"
-                )
+        found = check_names(
+            recordings, actions=actions, ignore=ignored, undirected=without_direction
+        )
         kept = (set(actions) if actions else found) - ignored
         if not kept:
             raise DataError(
@@ -173,7 +192,10 @@ class PairTask:
 
         In a lab that is not in the training data, whatever occurs in any of them.
         """
-        known = self.vocabulary.get(lab) or frozenset().union(*self.vocabulary.values())
+        if lab in self.labs:
+            known = self.vocabulary.get(lab, frozenset())
+        else:
+            known = frozenset().union(*self.vocabulary.values())
         return np.array([(action, view.is_self) in known for action in self.actions])
 
     def learned_labels(
@@ -208,9 +230,9 @@ class PairTask:
                 ViewLabels(
                     recording=index,
                     view=view,
-                    is_asked=any(View(w.agent, w.target) == view for w in asked),
                     length=recording.length,
                     watched=self._named(watched, view),
+                    asked=self._named(asked, view),
                     bouts=rows[spans[:, 1] > spans[:, 0]],
                     ignored=ignored,
                 )
@@ -264,7 +286,28 @@ class PairTask:
             for w in watched
             if w.action in self.undirected
         }
-        return sorted(bouts), watched
+        return sorted(set(bouts)), watched
+
+
+def check_names(
+    recordings: Iterable[StoredRecording],
+    *,
+    actions: Collection[str] | None,
+    ignore: Collection[str],
+    undirected: Collection[str],
+) -> set[str]:
+    """Return the actions that occur in labels.
+
+    Raises `ConfigError` where the settings name one that does not.
+    """
+    found = {bout.action for recording in recordings for bout in recording.bouts}
+    named = {"actions": actions or (), "ignore": ignore, "undirected": undirected}
+    for key, names in named.items():
+        if lost := sorted(set(names) - found):
+            raise ConfigError(
+                f"{key}: {lost} occur nowhere in the labels; these do: {sorted(found)}"
+            )
+    return found
 
 
 def asked_for(

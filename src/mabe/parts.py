@@ -203,7 +203,8 @@ def _hash_source(path: Path) -> str:
 def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
     watched = [(each.agent, each.target, each.action) for each in info.watched]
     scale = (info.fps, info.pixels_per_cm, float(rate_fps))
-    return FORMAT_VERSION, info.lab, info.video, scale, watched, info.has_labels
+    who = (info.lab, info.video, info.animals)
+    return FORMAT_VERSION, *who, scale, watched, info.has_labels
 
 
 def short_digest(*values: object) -> str:

@@ -10,17 +10,14 @@ from tqdm import tqdm
 
 from mabe.bouts import PairBout, label_runs
 from mabe.checkpoint import Checkpoint
-from mabe.decoding import NO_ACTION, choose_actions, choose_classes, find_bouts
-from mabe.inference import (
-    Tracks,
-    at_own_rate,
-    frame_probabilities,
-    view_probabilities,
-)
-from mabe.pairs import View
-from mabe.recogniser import PairRecogniser, SceneRecogniser
+from mabe.decisions.rules import decide
+from mabe.decoding import NO_ACTION, find_bouts
+from mabe.inference import Tracks, frame_probabilities, view_probabilities
+from mabe.pairs import PairTask, View
+from mabe.rates import nearest_frames
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject, find_subjects, open_all
+from mabe.tasks import SceneTask
 from mabe.writers.submission import DirectedBouts
 from mabe.writers.tables import (
     VideoBouts,
@@ -29,6 +26,8 @@ from mabe.writers.tables import (
     write_probabilities,
 )
 
+Frames = Int[np.ndarray, " frame"]
+
 
 @dataclass(frozen=True, slots=True)
 class Marking:
@@ -36,11 +35,8 @@ class Marking:
 
     about: StoredRecording
     probabilities: Float[np.ndarray, "frame classes"]
-
-    @property
-    def chosen(self) -> Int[np.ndarray, " frame"]:
-        """The class of each frame."""
-        return choose_classes(self.probabilities)
+    chosen: Int[np.ndarray, " frame"]
+    """The class of each frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +46,8 @@ class ViewMarking:
     view: View
     possible: Bool[np.ndarray, " actions"]
     probabilities: Float[np.ndarray, "frame actions"]
-
-    @property
-    def chosen(self) -> Int[np.ndarray, " frame"]:
-        """The action of each frame, or `NO_ACTION`."""
-        return choose_actions(self.probabilities, self.possible)
+    chosen: Int[np.ndarray, " frame"]
+    """The action of each frame, or `NO_ACTION`."""
 
     def bouts(self, actions: tuple[str, ...]) -> list[PairBout]:
         """Return the bouts of the chosen actions, in time order."""
@@ -72,57 +65,122 @@ class ViewMarking:
         ]
 
 
-def mark(recogniser: SceneRecogniser, store: PoseStore, index: int) -> Marking:
-    """Return the probabilities of a scene's classes at the recording's own frames.
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A recogniser, how it decides, and how many sights of a recording it averages."""
 
-    Where the metadata say what was watched, only those classes are possible; where
-    they say nothing, all are.
-    """
-    about = store.recordings[index]
-    probabilities = frame_probabilities(
-        recogniser,
-        Tracks.of_stored(store, index),
-        recogniser.task.choices(about.watched),
-    )
-    return Marking(about, _at_own_rate(probabilities, about, recogniser.config.fps))
+    checkpoint: Checkpoint
+    variants: int = 1
 
+    @property
+    def rate_fps(self) -> float:
+        """The working rate."""
+        return self.checkpoint.recogniser.config.fps
 
-def mark_views(
-    recogniser: PairRecogniser, store: PoseStore, index: int
-) -> Iterator[ViewMarking]:
-    """Yield what is found in each view that is asked for; one is in memory at a time.
+    @property
+    def actions(self) -> tuple[str, ...] | None:
+        """What animals do to each other; None where scenes are marked."""
+        task = self.checkpoint.recogniser.task
+        return task.actions if isinstance(task, PairTask) else None
 
-    Where the metadata say what was watched, only that is asked for; where they say
-    nothing, every pair of tracked animals is.
-    """
-    about = store.recordings[index]
-    tracks = Tracks.of_stored(store, index)
-    if not about.length:
-        return
-    for view, possible in recogniser.task.choices(about).items():
-        found = view_probabilities(recogniser, tracks, view, about.lab)
-        own = _at_own_rate(found, about, recogniser.config.fps)
-        yield ViewMarking(view, possible, own)
+    def mark(self, store: PoseStore, index: int) -> Marking:
+        """Return what goes on in a scene, at the recording's own frames.
+
+        Where the metadata say what was watched, only those classes are possible; where
+        they say nothing, all are.
+        """
+        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
+        assert isinstance(recogniser.task, SceneTask)
+        about = store.recordings[index]
+        possible = recogniser.task.choices(about.watched)
+        tracks = Tracks.of_stored(store, index)
+        found = frame_probabilities(
+            recogniser, tracks, possible, variants=self.variants
+        )
+        chosen = decide(
+            found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+        )
+        own = self._own_frames(about, len(found))
+        return Marking(about, found[own], chosen[own])
+
+    def mark_views(self, store: PoseStore, index: int) -> Iterator[ViewMarking]:
+        """Yield what is found in each view that is asked for; one in memory at a time.
+
+        Where the metadata say what was watched, only that is asked for; where they say
+        nothing, every pair of tracked animals is.
+        """
+        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
+        assert isinstance(recogniser.task, PairTask)
+        about = store.recordings[index]
+        tracks = Tracks.of_stored(store, index)
+        own = self._own_frames(about, about.length)
+        for view, possible in recogniser.task.choices(about).items():
+            if not about.length:
+                return
+            found = view_probabilities(
+                recogniser, tracks, view, about.lab, variants=self.variants
+            )
+            chosen = decide(
+                found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+            )
+            yield ViewMarking(view, possible, found[own], chosen[own])
+
+    def directed_bouts(
+        self, store: PoseStore, index: int, probabilities_path: Path | None = None
+    ) -> DirectedBouts:
+        """Return who does what to whom; write the probabilities if asked to."""
+        about = store.recordings[index]
+        actions = self.actions
+        assert actions is not None
+        bouts: list[PairBout] = []
+        columns: dict[str, Float[np.ndarray, " frame"]] = {}
+        for marking in self.mark_views(store, index):
+            bouts += marking.bouts(actions)
+            if probabilities_path:
+                columns |= _name_columns(marking, actions)
+        if probabilities_path:
+            write_probabilities(probabilities_path, columns, frames=about.native_length)
+        return DirectedBouts(
+            video=about.video,
+            lab=about.lab,
+            fps=about.fps,
+            length=about.native_length,
+            bouts=tuple(sorted(bouts)),
+        )
+
+    def _own_frames(self, about: StoredRecording, length: int) -> Frames:
+        """Return, for each of the recording's own frames, the nearest one here."""
+        return nearest_frames(
+            about.native_length,
+            from_fps=self.rate_fps,
+            to_fps=about.fps,
+            from_length=length,
+        )
 
 
 def predict(
-    checkpoint: Checkpoint, path: Path, out: Path, *, skip_bad: bool = False
+    marker: Marker, path: Path, out: Path, *, skip_bad: bool = False
 ) -> list[VideoBouts] | list[DirectedBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
     Returns the bouts in the order of the recordings.
     """
-    recogniser = checkpoint.recogniser
-    subjects = find_subjects(path, rate_fps=recogniser.config.fps)
+    subjects = find_subjects(path, rate_fps=marker.rate_fps)
     place = out / "probabilities"
     marked: list[VideoBouts] | list[DirectedBouts]
-    if isinstance(recogniser, PairRecogniser):
-        pairs = predict_pairs(recogniser, subjects, place, skip_bad=skip_bad)
+    if marker.actions is not None:
+        pairs = predict_pairs(marker, subjects, place, skip_bad=skip_bad)
         write_pair_bouts(out / "bouts.csv", pairs)
         marked = pairs
     else:
-        scenes = _predict_scenes(recogniser, subjects, place, skip_bad=skip_bad)
-        write_bouts(out / "bouts.csv", scenes, recogniser.task.classes)
+        task = marker.checkpoint.recogniser.task
+        assert isinstance(task, SceneTask)
+        opened = open_all(subjects, skip_bad=skip_bad)
+        scenes = [
+            _predict_scene(marker, store, index, place, task.classes)
+            for store, index in opened
+        ]
+        write_bouts(out / "bouts.csv", scenes, task.classes)
         marked = scenes
     written = {place / video.lab / f"{video.video}.parquet" for video in marked}
     if earlier := set(place.glob("*/*.parquet")) - written:
@@ -133,34 +191,8 @@ def predict(
     return marked
 
 
-def directed_bouts(
-    recogniser: PairRecogniser,
-    store: PoseStore,
-    index: int,
-    probabilities_path: Path | None = None,
-) -> DirectedBouts:
-    """Return the bouts of one recording; write the probabilities if asked to."""
-    actions = recogniser.task.actions
-    about = store.recordings[index]
-    bouts: list[PairBout] = []
-    columns: dict[str, Float[np.ndarray, " frame"]] = {}
-    for marking in mark_views(recogniser, store, index):
-        bouts += marking.bouts(actions)
-        if probabilities_path:
-            columns |= _name_columns(marking, actions)
-    if probabilities_path:
-        write_probabilities(probabilities_path, columns, frames=about.native_length)
-    return DirectedBouts(
-        video=about.video,
-        lab=about.lab,
-        fps=about.fps,
-        length=about.native_length,
-        bouts=tuple(sorted(bouts)),
-    )
-
-
 def predict_pairs(
-    recogniser: PairRecogniser,
+    marker: Marker,
     subjects: list[Subject],
     place: Path | None = None,
     *,
@@ -171,30 +203,22 @@ def predict_pairs(
     for store, index in open_all(subjects, skip_bad=skip_bad):
         about = store.recordings[index]
         path = place and place / about.lab / f"{about.video}.parquet"
-        found.append(directed_bouts(recogniser, store, index, path))
+        found.append(marker.directed_bouts(store, index, path))
     return found
 
 
-def _predict_scenes(
-    recogniser: SceneRecogniser,
-    subjects: list[Subject],
-    place: Path,
-    *,
-    skip_bad: bool,
-) -> list[VideoBouts]:
-    classes = recogniser.task.classes
-    found = []
-    for store, index in open_all(subjects, skip_bad=skip_bad):
-        marking = mark(recogniser, store, index)
-        about = marking.about
-        bouts = find_bouts(marking.chosen, marking.probabilities)
-        write_probabilities(
-            place / about.lab / f"{about.video}.parquet",
-            dict(zip(classes, marking.probabilities.T, strict=True)),
-            frames=about.native_length,
-        )
-        found.append(VideoBouts(about.lab, about.video, about.fps, tuple(bouts)))
-    return found
+def _predict_scene(
+    marker: Marker, store: PoseStore, index: int, place: Path, classes: tuple[str, ...]
+) -> VideoBouts:
+    marking = marker.mark(store, index)
+    about = marking.about
+    write_probabilities(
+        place / about.lab / f"{about.video}.parquet",
+        dict(zip(classes, marking.probabilities.T, strict=True)),
+        frames=about.native_length,
+    )
+    bouts = find_bouts(marking.chosen, marking.probabilities)
+    return VideoBouts(about.lab, about.video, about.fps, tuple(bouts))
 
 
 def _name_columns(
@@ -207,11 +231,3 @@ def _name_columns(
         f"mouse{view.agent},{target},{actions[place]}": marking.probabilities[:, place]
         for place in np.flatnonzero(marking.possible)
     }
-
-
-def _at_own_rate(
-    probabilities: Float[np.ndarray, "time n"], about: StoredRecording, rate_fps: float
-) -> Float[np.ndarray, "frame n"]:
-    return at_own_rate(
-        probabilities, length=about.native_length, fps=about.fps, rate_fps=rate_fps
-    )

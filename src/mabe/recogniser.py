@@ -20,6 +20,9 @@ from mabe.models.tcn import TCN
 from mabe.pairs import UNKNOWN_LAB, PairTask
 from mabe.tasks import SceneTask
 
+FIRST_LOGIT = -3.0
+"""What a fresh network of pairs answers: one in twenty."""
+
 
 class SceneRecogniser(nn.Module):
     """Tells which of the classes a frame shows."""
@@ -77,6 +80,8 @@ class PairRecogniser(nn.Module):
         self.lab = nn.Embedding(len(task.labs) + 1, config.lab_channels)
         channels = self.entry.channels + config.lab_channels + 1
         self.network = build_network(config, channels, len(task.actions))
+        # Most animals do nothing special most of the time: begin by saying so.
+        nn.init.constant_(self.network.head.bias, FIRST_LOGIT)
 
     def forward(
         self,
@@ -116,7 +121,7 @@ def build_recogniser(config: RunConfig, task: SceneTask | PairTask) -> Recognise
     return SceneRecogniser(config, task)
 
 
-def build_network(config: RunConfig, channels: int, answers: int) -> nn.Module:
+def build_network(config: RunConfig, channels: int, answers: int) -> ConvBiLSTM | TCN:
     """Return the network that `model_type` names."""
     if config.model_type == "tcn":
         return TCN(

@@ -24,6 +24,8 @@ class VideoInfo:
     pixels_per_cm: float
     watched: tuple[Watched, ...]
     """What annotators looked for, or are to look for."""
+    animals: tuple[str, ...] = ()
+    """What the lab calls the animals in it, where it says so."""
     has_labels: bool
     """False: nobody annotated this video yet, so it has no negatives either."""
     tracking_path: Path

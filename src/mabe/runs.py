@@ -24,7 +24,7 @@ from mabe.devices import choose_device, choose_precision, describe_device, make_
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.files import usable_cores
 from mabe.lessons import Lesson, TrainingData, make_lesson
-from mabe.pairs import asked_for
+from mabe.pairs import asked_for, check_names
 from mabe.preparing import default_store_path, prepare
 from mabe.run_directory import (
     check_same_data,
@@ -160,6 +160,12 @@ def find_usable(store: PoseStore, config: RunConfig) -> list[int]:
     if config.task == "scene":
         labels = label_store(store, config.scene_task).labels
         return [i for i, of_frames in enumerate(labels) if (of_frames >= 0).any()]
+    check_names(
+        store.recordings,
+        actions=config.actions,
+        ignore=config.ignore,
+        undirected=config.undirected,
+    )
     return [
         index
         for index, recording in enumerate(store.recordings)

@@ -24,7 +24,7 @@ from mabe.recording import Recording
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 from mabe.steps import REACH_CM, STEP_DTYPE, to_cm, to_steps
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 INDEX_NAME = "index.json"
 _FORMAT = "mabe pose store"
 _PAGES_AROUND_BYTES = 1 << 16
@@ -53,6 +53,8 @@ class StoredRecording:
     bouts: tuple[Bout, ...]
     watched: tuple[Watched, ...]
     """What annotators looked for, or are to look for."""
+    animals: tuple[str, ...] = ()
+    """The lab's own names of the animals, where it gives them."""
     has_labels: bool
     """False: nobody annotated this recording yet."""
     tracking_hash: str
@@ -275,6 +277,7 @@ def recording_from_json(
                 for start, stop, action, agent, target in entry["bouts"]
             ),
             "watched": tuple(Watched(*row) for row in watched),
+            "animals": tuple(entry["animals"]),
             "notes": tuple(entry["notes"]),
         }
     )
@@ -323,6 +326,7 @@ def quantise(
         offset=0,
         bouts=recording.bouts,
         watched=info.watched,
+        animals=info.animals,
         has_labels=info.has_labels,
         tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,

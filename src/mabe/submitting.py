@@ -7,35 +7,31 @@ people marked in them beside it as a solution.
 
 from pathlib import Path
 
-from mabe.checkpoint import Checkpoint
-from mabe.errors import RunError
+from mabe.errors import DataError, RunError
 from mabe.examination import Unseen, compare
 from mabe.files import write_text
-from mabe.prediction import predict_pairs
+from mabe.prediction import Marker, predict_pairs
 from mabe.readers.kaggle import SPLITS
-from mabe.recogniser import PairRecogniser
 from mabe.store import is_store
 from mabe.subjects import find_subjects
 from mabe.submission import Review, describe_review, require_valid, review_submission
 from mabe.writers.submission import write_submission
 
 
-def submit(
-    checkpoint: Checkpoint, data: Path, out: Path, *, skip_bad: bool = False
-) -> Review:
+def submit(marker: Marker, data: Path, out: Path, *, skip_bad: bool = False) -> Review:
     """Mark the test videos of a folder (all of them without test.csv), and check.
 
     Raises `RunError` for a recogniser of scenes and `DataError` where the submission
     would be refused; the file is there then, to look at.
     """
-    recogniser = pair_recogniser(checkpoint)
+    require_pairs(marker)
     has_test = (data / "test.csv").is_file()
     subjects = find_subjects(
         data,
-        rate_fps=recogniser.config.fps,
+        rate_fps=marker.rate_fps,
         splits=("test",) if has_test else SPLITS,
     )
-    write_submission(out, predict_pairs(recogniser, subjects, skip_bad=skip_bad))
+    write_submission(out, predict_pairs(marker, subjects, skip_bad=skip_bad))
     metadata = data / "test.csv" if has_test else data
     return _checked(out, metadata)
 
@@ -45,7 +41,7 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
 
     Returns the solution's path beside the submission's. Raises as `submit` does.
     """
-    pair_recogniser(unseen.checkpoint)
+    require_pairs(unseen.marker)
     solution = out.with_name(f"{out.stem}.solution{out.suffix}")
     both = compare(unseen)
     write_submission(out, both.found)
@@ -53,14 +49,14 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
     return _checked(out, unseen.path), solution
 
 
-def pair_recogniser(checkpoint: Checkpoint) -> PairRecogniser:
-    """Return the recogniser, which has to tell agents from targets."""
-    if isinstance(checkpoint.recogniser, PairRecogniser):
-        return checkpoint.recogniser
-    raise RunError(
-        f"{checkpoint.path}: tells what goes on in a scene; a submission needs who "
-        "does it to whom: train with `task: pair`, such as configs/pairs.yaml"
-    )
+def require_pairs(marker: Marker) -> None:
+    """Raise `RunError` for a recogniser that does not tell agents from targets."""
+    if marker.actions is None:
+        raise RunError(
+            f"{marker.checkpoint.path}: tells what goes on in a scene; a submission "
+            "needs who does it to whom: train with `task: pair`, such as "
+            "configs/pairs.yaml"
+        )
 
 
 def _checked(out: Path, metadata: Path) -> Review:

@@ -7,9 +7,8 @@ what direction is about. Seen in a mirror, left and right change sign and nothin
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_frame import hold_ends
@@ -27,17 +26,25 @@ def body_axis(
     """Return the unit vector one animal heads along, without gaps.
 
     While front or rear is unseen the direction turns evenly from where it was to
-    where it will be. An animal of which neither is ever seen together heads along x.
+    where it will be. An animal of which the two are never seen together has none (NaN).
     """
     front_BT2 = _mean_of(points_BTS2, keypoint_S, FRONT)
     rear_BT2 = _mean_of(points_BTS2, keypoint_S, REAR)
-    axis_BT2 = F.normalize(front_BT2 - rear_BT2, dim=-1)
+    heading_BT2 = front_BT2 - rear_BT2
+    # Where the two coincide there is no direction: 0 / 0 is NaN, as if unseen.
+    axis_BT2 = heading_BT2 / heading_BT2.norm(dim=-1, keepdim=True)
     held_BT2 = without_gaps(axis_BT2)
-    along_x_2 = held_BT2.new_tensor([1.0, 0.0])
-    held_BT2 = torch.where(held_BT2.isnan(), along_x_2, held_BT2)
     length_BT1 = held_BT2.norm(dim=-1, keepdim=True)
-    # Half way between two opposite directions there is none: keep the arena's x.
-    return torch.where(length_BT1 > 1e-3, held_BT2 / length_BT1, along_x_2)
+    # Half way between two opposite directions there is none: take the arena's x.
+    is_none_BT1 = length_BT1 < 1e-3
+    return along_x_where(is_none_BT1, held_BT2 / length_BT1)
+
+
+def along_x_where(
+    is_so_BT1: Bool[Tensor, "b t 1"], axis_BT2: Float[Tensor, "b t 2"]
+) -> Float[Tensor, "b t 2"]:
+    """Return the arena's x in some frames, and a direction in the others."""
+    return torch.where(is_so_BT1, axis_BT2.new_tensor([1.0, 0.0]), axis_BT2)
 
 
 def without_gaps(points_BT2: Float[Tensor, "b t 2"]) -> Float[Tensor, "b t 2"]:

@@ -4,7 +4,8 @@ Dimension key: B batch, T time, P seat (agent, target, others), K keypoint, S sl
 keypoint of one seat), F feature.
 Poses come in cm at `rate_fps` in the order of `mabe.pair_windows.order_animals`, NaN
 where missing, and features leave in cm, cm/s, cm/s² and rad/s, NaN where missing.
-Nothing here depends on where in the arena the animals are, or how it is turned.
+Nothing here depends on where in the arena the animals are, or how it is turned; only
+an agent whose heading is never seen sees places along the arena's x.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mabe.features.agent_frame import (
+    along_x_where,
     body_axis,
     into_frame,
     turning_rate,
@@ -84,6 +86,33 @@ class PairLayout:
         return names
 
 
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """One animal as a whole, NaN where it is not known."""
+
+    center_BT2: Tensor
+    heading_BT2: Tensor
+    velocity_BT2: Tensor
+    """Mean velocity of its points. That of their mean would leap whenever one of them
+    vanishes or comes back."""
+
+    @classmethod
+    def of(
+        cls, seat: int, slots: Tensor, seen_BTS2: Tensor, velocity_BTS2: Tensor
+    ) -> "_Body":
+        is_its_S = slots // POINTS == seat
+        its_BTS2 = seen_BTS2[:, :, is_its_S]
+        return cls(
+            without_gaps(its_BTS2.nanmean(dim=2)),
+            body_axis(its_BTS2, slots[is_its_S] % POINTS),
+            velocity_BTS2[:, :, is_its_S].nanmean(dim=2),
+        )
+
+    def sees(self, vector_BT2: Tensor) -> Float[Tensor, "b t 2"]:
+        """Return a direction or velocity (along, across) the animal's heading."""
+        return into_frame(vector_BT2[:, :, None], self.heading_BT2).squeeze(2)
+
+
 class PairFeatures(nn.Module):
     """What the agent sees: places, motion, and the other animals."""
 
@@ -102,30 +131,14 @@ class PairFeatures(nn.Module):
         poses_BTS2 = poses_BTPK2.flatten(2, 3)
         slots = _occurring(poses_BTS2)
         seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
-        seat_S, keypoint_S = slots // POINTS, slots % POINTS
-
-        def of(seat: int) -> tuple[Tensor, Tensor]:
-            mine_BTS2 = seen_BTS2[:, :, seat_S == seat]
-            if not mine_BTS2.shape[2]:
-                mine_BTS2 = poses_BTS2[:, :, :1] * torch.nan
-                return mine_BTS2, keypoint_S.new_zeros(1)
-            return mine_BTS2, keypoint_S[seat_S == seat]
-
-        agent_BT2 = without_gaps(of(0)[0].nanmean(dim=2))
-        target_BT2 = without_gaps(of(1)[0].nanmean(dim=2))
-        axis_BT2 = body_axis(*of(0))
-        target_axis_BT2 = body_axis(*of(1))
-
-        place_BTS2 = into_frame(seen_BTS2 - agent_BT2[:, :, None], axis_BT2)
         velocity_BTS2 = change_per_second(seen_BTS2, self.rate_fps)
         speed_BTS = velocity_BTS2.norm(dim=-1)
-        bodies_BT22 = change_per_second(
-            torch.stack([agent_BT2, target_BT2], dim=2), self.rate_fps
-        )
-        motion_BT22 = into_frame(bodies_BT22, axis_BT2)
-        facing_BT2 = into_frame(target_axis_BT2[:, :, None], axis_BT2).squeeze(2)
-        absent_BT = target_BT2[..., 0].isnan()
-        turning_BT = turning_rate(target_axis_BT2, self.rate_fps)
+        agent = _Body.of(0, slots, seen_BTS2, velocity_BTS2)
+        target = _Body.of(1, slots, seen_BTS2, velocity_BTS2)
+
+        is_lost_BT1 = agent.heading_BT2[..., :1].isnan()
+        axis_BT2 = along_x_where(is_lost_BT1, agent.heading_BT2)
+        place_BTS2 = into_frame(seen_BTS2 - agent.center_BT2[:, :, None], axis_BT2)
 
         place_BTPK2 = _spread(place_BTS2, slots)
         speed_BTPK = _spread(speed_BTS, slots)
@@ -136,11 +149,11 @@ class PairFeatures(nn.Module):
             features += [speed_BTPK[:, :, :2].flatten(2)]
             features += [change_BTPK[:, :, :2].flatten(2)]
         features += [
-            motion_BT22[:, :, 0],
-            turning_rate(axis_BT2, self.rate_fps)[..., None],
-            motion_BT22[:, :, 1],
-            turning_BT.masked_fill(absent_BT, torch.nan)[..., None],
-            facing_BT2.masked_fill(absent_BT[..., None], torch.nan),
+            agent.sees(agent.velocity_BT2),
+            turning_rate(agent.heading_BT2, self.rate_fps)[..., None],
+            agent.sees(target.velocity_BT2),
+            turning_rate(target.heading_BT2, self.rate_fps)[..., None],
+            agent.sees(target.heading_BT2),
         ]
         for seat in range(2, SEATS):
             features += [place_BTPK2[:, :, seat].flatten(2), speed_BTPK[:, :, seat]]

@@ -113,7 +113,7 @@ def check_bouts(
     for column in (start, stop):
         # As Python's numbers, because the limit does not fit into narrow columns.
         ends = table.select(pl.min(column.name), high=pl.max(column.name)).row(0)
-        if any(abs(frame) > MOST_FRAMES for frame in ends):
+        if len(table) and any(abs(frame) > MOST_FRAMES for frame in ends):
             raise ValueKindError(
                 f"{name}: {column.name} must lie within {MOST_FRAMES:,} frames of 0, "
                 "and does not; is the file broken?"

@@ -142,10 +142,17 @@ def _parse_row(
             row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx"
         ),
         watched=watched,
+        animals=_parse_animals(row),
         has_labels=has_labels and bool(watched or annotation.is_file()),
         tracking_path=table.with_name(f"{split}_tracking") / place,
         annotation_path=annotation if has_labels and annotation.is_file() else None,
     )
+
+
+def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
+    """Return the lab's own ids of the animals in a video; many tables have none."""
+    ids = [(row.get(f"mouse{n}_id") or "").strip() for n in range(1, ANIMALS + 1)]
+    return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
 
 
 def _positive(text: str | None, what: str) -> float:

@@ -1,0 +1,191 @@
+"""Rules of decision: how probabilities become one choice a frame.
+
+For each class its log-odds are smoothed over time, calibrated, and compared with a
+threshold of its own, which may differ from lab to lab; the class furthest above its
+threshold is chosen. Then gaps are closed and short bouts dropped.
+
+Rules without settings are plain: the most probable class of a scene, the most probable
+action of a pair where it is at least 0.5.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mabe.decisions.calibration import Calibration
+from mabe.decisions.evidence import Kind, Timeline, log_odds
+from mabe.decisions.smoothing import Smoothing, smooth
+from mabe.decisions.thresholds import choose
+from mabe.decisions.tidying import tidy
+from mabe.errors import ConfigError
+
+NEVER = 1.0
+"""The threshold of a class that is never chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRule:
+    """How one class is decided on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: str
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    calibration: Calibration = field(default_factory=Calibration)
+    threshold: float = 0.5
+    """A smoothed and calibrated probability; where a lab has none of its own."""
+    lab_thresholds: dict[str, float] = field(default_factory=dict)
+    min_bout_s: float = 0.0
+    max_gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for lab, threshold in (
+            ("any lab", self.threshold),
+            *self.lab_thresholds.items(),
+        ):
+            if not 0 < threshold <= NEVER:
+                raise ConfigError(
+                    f"rule of {self.name}: the threshold of {lab} must be above 0 and "
+                    f"at most {NEVER:.0f} (never), found {threshold}"
+                )
+        for name in ("min_bout_s", "max_gap_s"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(
+                    f"rule of {self.name}: {name} must be >= 0, found "
+                    f"{getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRules:
+    """How every class is decided on; `classes` has the order of the probabilities."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    kind: Kind
+    classes: tuple[ClassRule, ...]
+
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.classes]
+        if len(set(names)) < len(names) or not names:
+            raise ConfigError(
+                f"decision rules: expected classes of different names, found {names}"
+            )
+
+    @classmethod
+    def plain(cls, kind: Kind, names: Sequence[str]) -> "DecisionRules":
+        """Return rules that take probabilities at their word."""
+        return cls(kind=kind, classes=tuple(ClassRule(name=name) for name in names))
+
+    @property
+    def nothing(self) -> int:
+        """What is chosen where nothing of interest goes on: 0 in scenes, else -1."""
+        return 0 if self.kind == "scene" else -1
+
+    def thresholds(self, lab: str) -> Float[np.ndarray, " classes"]:
+        """Return a lab's thresholds in log-odds; infinite: never."""
+        chances = np.array(
+            [rule.lab_thresholds.get(lab, rule.threshold) for rule in self.classes]
+        )
+        return np.where(chances >= NEVER, np.inf, log_odds(chances))
+
+    def with_class(self, index: int, rule: ClassRule) -> "DecisionRules":
+        """Return the rules with one class decided on otherwise."""
+        classes = (*self.classes[:index], rule, *self.classes[index + 1 :])
+        return replace(self, classes=classes)
+
+    def to_json(self) -> str:
+        """Return the rules as JSON text."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "decision rules") -> "DecisionRules":
+        """Read rules from JSON text; `where` it is from is for messages.
+
+        Raises `ConfigError` for an unknown key or an impossible value.
+        """
+        try:
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{where}: {place or 'text'}: {first['msg']}, found "
+                f"{str(first['input'])[:60]!r}; write it with `DecisionRules.to_json`."
+            ) from error
+
+
+def decide(
+    probabilities: Float[np.ndarray, "time classes"],
+    *,
+    fps: float,
+    lab: str,
+    rules: DecisionRules,
+    possible: Bool[np.ndarray, " classes"] | None = None,
+) -> Int[np.ndarray, " time"]:
+    """Return the class of each frame; for a pair -1 where it does nothing.
+
+    A class that is not possible, or of which nothing is said (NaN), is not chosen.
+    """
+    said = refine(probabilities, fps=fps, rules=rules)
+    if possible is not None:
+        said[:, ~possible] = -np.inf
+    timeline = Timeline.of_one(len(probabilities), fps)
+    return decide_refined(said, timeline, rules, rules.thresholds(lab))
+
+
+def refine(
+    probabilities: Float[np.ndarray, "time classes"],
+    *,
+    fps: float,
+    rules: DecisionRules,
+) -> Float[np.ndarray, "time classes"]:
+    """Return smoothed and calibrated log-odds, minus infinity where nothing is said."""
+    if probabilities.shape[1] != len(rules.classes):
+        raise ConfigError(
+            f"decision rules: for {len(rules.classes)} classes, but there are "
+            f"probabilities of {probabilities.shape[1]}; are they of another model?"
+        )
+    timeline = Timeline.of_one(len(probabilities), fps)
+    columns = [
+        refine_class(log_odds(column), timeline, rule)
+        for column, rule in zip(probabilities.T, rules.classes, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def refine_class(
+    evidence: Float[np.ndarray, " time"], timeline: Timeline, rule: ClassRule
+) -> Float[np.ndarray, " time"]:
+    """Return one class's smoothed and calibrated log-odds."""
+    said = rule.calibration(smooth(evidence, timeline, rule.smoothing))
+    return np.where(np.isnan(said), -np.inf, said)
+
+
+def decide_refined(
+    said: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+    thresholds: Float[np.ndarray, " classes"],
+) -> Int[np.ndarray, " time"]:
+    """Return the choice of each frame from what `refine` gave."""
+    margins = said - np.where(np.isneginf(said), 0, thresholds)  # no infinity minus it
+    return tidy_by(rules, choose(margins, rules.kind), timeline)
+
+
+def tidy_by(
+    rules: DecisionRules, chosen: Int[np.ndarray, " time"], timeline: Timeline
+) -> Int[np.ndarray, " time"]:
+    """Return choices with gaps closed and short bouts dropped."""
+    return tidy(
+        chosen,
+        timeline,
+        nothing=rules.nothing,
+        max_gap_s=np.array([rule.max_gap_s for rule in rules.classes]),
+        min_bout_s=np.array([rule.min_bout_s for rule in rules.classes]),
+    )

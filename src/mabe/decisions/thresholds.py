@@ -1,0 +1,223 @@
+"""Thresholds that score best, found by counting.
+
+Log-odds are in bins (`mabe.decisions.calibration`) and thresholds are bin floors, so
+the score at every threshold follows from cumulative counts, and none is tried out.
+
+*Counts* have the axes ``[..., 3]``: frames labelled, predicted, and both (hits), of the
+frames that count. A scene is scored by macro F1, pairs as in the challenge: the mean
+over labs of the mean over a lab's actions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mabe.decisions.calibration import BINS, bin_floors, bin_of
+from mabe.decisions.evidence import Kind
+
+LABELLED, PREDICTED, HITS = range(3)
+NOTHING = -1
+_MOST_ROUNDS = 6
+_LEAST_GAIN = 1e-5
+_PLATEAU = 0.001
+"""Scores that close to the best are as good."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Board:
+    """The frames of one lab: what is said of each class, and what people saw."""
+
+    log_odds: Float[np.ndarray, "time classes"]
+    """Smoothed and calibrated; minus infinity where nothing is said."""
+    labels: Int[np.ndarray, "time classes"]
+
+
+def f_scores(
+    counts: Int[np.ndarray, "*axes 3"], kind: Kind
+) -> Float[np.ndarray, "*axes"]:
+    """Return F1, NaN for what is no part of the mean.
+
+    A class without labels is none, but where pairs are scored (as in the challenge) it
+    is, with F1 = 0, as soon as it is predicted.
+    """
+    labelled, predicted = counts[..., LABELLED], counts[..., PREDICTED]
+    total = labelled + predicted
+    is_scored = (labelled if kind == "scene" else total) > 0
+    return np.where(is_scored, 2 * counts[..., HITS] / np.maximum(total, 1), np.nan)
+
+
+def score_of(counts: Int[np.ndarray, "labs *more classes 3"], kind: Kind) -> np.ndarray:
+    """Return the score that the task is judged by."""
+    if kind == "scene":
+        counts = counts.sum(axis=0, keepdims=True)
+    return _mean_of_known(_mean_of_known(f_scores(counts, kind), -1), 0)
+
+
+def choose(
+    margins: Float[np.ndarray, "time classes"], kind: Kind
+) -> Int[np.ndarray, " time"]:
+    """Return the class that is furthest above its threshold, or `NOTHING`.
+
+    One class of a scene always is (the first, if nothing is said of any).
+    """
+    return find_holders(margins, kind)[0]
+
+
+def find_holders(
+    margins: Float[np.ndarray, "time classes"], kind: Kind
+) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
+    """Return who has each frame, and how far above the threshold that is."""
+    best = margins.argmax(axis=1)
+    # np.max along so short an axis takes far longer
+    margin = np.take_along_axis(margins, best[:, None], axis=1)[:, 0]
+    if kind == "scene":
+        return best, margin
+    return np.where(margin >= 0, best, NOTHING), np.maximum(margin, 0)
+
+
+def count_frames(
+    chosen: Int[np.ndarray, " time"], labels: Int[np.ndarray, "time classes"]
+) -> Int[np.ndarray, "classes 3"]:
+    """Count the frames labelled, predicted and hit, for each class."""
+    classes = labels.shape[1]
+    some = np.flatnonzero(chosen != NOTHING)
+    picked = chosen[some]
+    states = labels[some, picked]
+    return np.stack(
+        [
+            (labels == 1).sum(axis=0),
+            np.bincount(picked[states >= 0], minlength=classes),
+            np.bincount(picked[states == 1], minlength=classes),
+        ],
+        axis=1,
+    )
+
+
+def count_by_threshold(
+    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: Kind
+) -> Int[np.ndarray, "bins classes 3"]:
+    """Count frames for every threshold of one class, those of the others given.
+
+    The class gets a frame where its log-odds are above its threshold by as much as the
+    best of the others is, so each frame has one threshold below which it changes hands.
+    """
+    margins = board.log_odds - thresholds
+    margins[:, index] = -np.inf
+    holder, bar = find_holders(margins, kind)
+    free = count_frames(holder, board.labels)
+    counts = np.repeat(free[None], BINS, axis=0)
+    reached = np.flatnonzero(np.isfinite(board.log_odds[:, index]))
+    bins = bin_of(
+        np.nan_to_num(board.log_odds[reached, index] - bar[reached], posinf=1e3)
+    )
+    state = board.labels[reached, index]
+    counts[:, index, PREDICTED] = _at_least(bins[state >= 0])
+    counts[:, index, HITS] = _at_least(bins[state == 1])
+
+    held = np.flatnonzero(holder[reached] != NOTHING)
+    holders = holder[reached][held]
+    states = board.labels[reached[held], holders]
+    for column, lost in ((PREDICTED, states >= 0), (HITS, states == 1)):
+        cells = np.bincount(
+            holders[lost] * BINS + bins[held][lost], minlength=counts.shape[1] * BINS
+        )
+        by_class = cells.reshape(-1, BINS)[:, ::-1].cumsum(axis=1)[:, ::-1]
+        counts[:, :, column] -= np.where(
+            np.arange(len(by_class)) == index, 0, by_class.T
+        )
+    return counts
+
+
+def climb(
+    boards: Sequence[Board], start: Float[np.ndarray, " classes"], kind: Kind
+) -> Float[np.ndarray, " classes"]:
+    """Return thresholds, the same in all labs, that no single change makes better.
+
+    One class after the other gets its best threshold while the others keep theirs,
+    until a round gains nothing.
+    """
+    thresholds = start.copy()
+    floors = bin_floors()
+    for _ in range(_MOST_ROUNDS):
+        gained = 0.0
+        for index in range(len(thresholds)):
+            counts = np.stack(
+                [count_by_threshold(board, thresholds, index, kind) for board in boards]
+            )
+            scores = score_of(counts, kind)
+            if not np.isfinite(scores).any():
+                continue
+            best = best_bin(scores)
+            gain = float(scores[best] - scores[bin_of(thresholds[index])])
+            if gain > _LEAST_GAIN:
+                thresholds[index] = floors[best]
+                gained += gain
+        if gained <= _LEAST_GAIN:
+            break
+    return thresholds
+
+
+def best_bin(scores: Float[np.ndarray, " bins"]) -> int:
+    """Return the middle of the stretch around the best score that is as good.
+
+    The best of many nearly equal thresholds is best by chance, often at an edge.
+    """
+    best = int(np.nanargmax(scores))
+    worse = np.flatnonzero(~(scores >= scores[best] - _PLATEAU))
+    left = worse[worse < best].max(initial=-1)
+    right = worse[worse > best].min(initial=len(scores))
+    return int((left + right) // 2)
+
+
+def alone_thresholds(
+    tally: Int[np.ndarray, "labs bins 2"],
+    labelled: Float[np.ndarray, " labs"],
+    kind: Kind,
+) -> tuple[float, Float[np.ndarray, " labs"]]:
+    """Return the best threshold of one class as if it were alone: in all labs, in each.
+
+    `labelled` frames are given beside the tally, because those of which nothing is said
+    are missed too. Where there are none, the threshold is that of all labs, or 0.
+    """
+    counts = np.zeros((len(tally), BINS, 1, 3), int)
+    from_top = tally[:, ::-1].cumsum(axis=1)[:, ::-1]
+    counts[..., 0, LABELLED] = labelled[:, None]
+    counts[..., 0, PREDICTED] = from_top.sum(axis=2)
+    counts[..., 0, HITS] = from_top[..., 1]
+    counts = counts[labelled > 0]
+    if not len(counts):
+        return 0.0, np.zeros(len(tally))
+    floors = bin_floors()
+    shared = float(floors[best_bin(score_of(counts, kind))])
+    own = np.full(len(tally), shared)
+    own[labelled > 0] = [floors[best_bin(f_scores(lab, kind)[:, 0])] for lab in counts]
+    return shared, own
+
+
+def pull_together(
+    own: Float[np.ndarray, "labs *classes"],
+    shared: float | Float[np.ndarray, " classes"],
+    bouts: Float[np.ndarray, "labs *classes"],
+    pull: float,
+) -> Float[np.ndarray, "labs *classes"]:
+    """Return thresholds between a lab's own and the shared one, in log-odds.
+
+    With as many bouts as `pull` a lab is half way; without a bout it has the shared.
+    """
+    weight = bouts / (bouts + pull)
+    return weight * own + (1 - weight) * shared
+
+
+def _at_least(bins: Int[np.ndarray, " n"]) -> Int[np.ndarray, " bins"]:
+    """Return how many are in each bin or a higher one."""
+    return np.bincount(bins, minlength=BINS)[::-1].cumsum()[::-1]
+
+
+def _mean_of_known(values: np.ndarray, axis: int) -> np.ndarray:
+    """Return the mean of what is not NaN; NaN where all is."""
+    known = np.isfinite(values)
+    number = known.sum(axis=axis)
+    total = np.where(known, values, 0).sum(axis=axis)
+    return np.where(number > 0, total / np.maximum(number, 1), np.nan)

@@ -1,0 +1,62 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mabe.decoding import NO_ACTION, ClassBout, choose_actions, find_bouts
+
+ALL = np.array([True, True, True])
+NONE = NO_ACTION
+
+
+def chosen(*probabilities, possible=ALL, **settings):
+    return choose_actions(
+        np.array(probabilities), np.array(possible), **settings
+    ).tolist()
+
+
+def test_the_most_probable_action_is_chosen_where_it_is_sure_enough():
+    assert chosen([0.6, 0.9, 0.7], [0.6, 0.4, 0.1], [0.4, 0.2, 0.3]) == [1, 0, NONE]
+
+
+def test_a_probability_at_the_threshold_is_sure_enough():
+    assert chosen([0.5, 0.1, 0.1], [0.49, 0.1, 0.1]) == [0, NONE]
+    assert chosen([0.3, 0.1, 0.1], [0.29, 0.1, 0.1], threshold=0.3) == [0, NONE]
+
+
+def test_an_impossible_action_is_never_chosen_and_gives_way_to_the_next():
+    assert chosen([0.9, 0.6, 0.1], possible=[False, True, True]) == [1]
+    assert chosen([0.9, 0.4, 0.1], possible=[False, True, True]) == [NONE]
+    assert chosen([0.9, 0.9, 0.9], possible=[False] * 3) == [NONE]
+    assert chosen([0.9, 0.9, 0.9], possible=[False] * 3, threshold=0.0) == [NONE]
+
+
+def test_no_frame_at_all_has_no_action():
+    assert choose_actions(np.empty((0, 3)), ALL).tolist() == []
+
+
+CHANCES = st.lists(st.floats(0, 1), min_size=3, max_size=3)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(CHANCES, max_size=6),
+    st.lists(st.booleans(), min_size=3, max_size=3),
+    st.floats(0, 1),
+)
+def test_choosing_is_what_one_would_do_frame_by_frame(rows, possible, threshold):
+    probabilities = np.array(rows).reshape(-1, 3)
+    result = choose_actions(probabilities, np.array(possible), threshold=threshold)
+    for row, choice in zip(rows, result, strict=True):
+        sure = [p for p, may in zip(row, possible, strict=True) if may]
+        best = max(sure, default=-1.0)
+        if best >= threshold:
+            assert possible[choice]
+            assert row[choice] == best
+        else:
+            assert choice == NO_ACTION
+
+
+def test_bouts_of_a_scene_leave_its_first_class_out():
+    probabilities = np.array([[0.25, 0.75], [0.0, 1.0], [0.75, 0.25], [0.5, 0.5]])
+    bouts = find_bouts(np.array([1, 1, 0, 1]), probabilities)
+    assert bouts == [ClassBout(0, 2, 1, 0.875), ClassBout(3, 4, 1, 0.5)]

@@ -50,7 +50,7 @@ def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
     return take_step(
         state,
         drawn.poses,
-        SceneQuestion.of_batch(drawn, config.loss_weights, CPU),
+        SceneQuestion.of_batch(drawn, config.class_weights, CPU),
         config=config,
         fabric=fabric or make_fabric(CPU, "32"),
         learning_rate=learning_rate,

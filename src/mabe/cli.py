@@ -165,6 +165,95 @@ def train(
 
 
 @app.command()
+def crossval(
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings; see configs/.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder in the Kaggle layout, or a store.")
+    ] = None,
+    checkpoint_dir: Annotated[
+        Path | None,
+        typer.Option(help="Directory to write, one run for each fold in it."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="How many parts.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="How often each is trained.")] = 1,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="What is held out whole: recording, animal or lab."),
+    ] = None,
+    skip_bad: SkipBad = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting: --set epochs=20 (repeatable)."),
+    ] = None,
+) -> None:
+    """Train on all but a part, in turn; goes on where it was stopped."""
+    from mabe.config import load_config, parse_changes
+    from mabe.crossval import crossval as run
+    from mabe.crossval import format_report
+
+    settings: dict[str, Any] = parse_changes(changes or [])
+    given = {
+        "data_dir": data_dir,
+        "checkpoint_dir": checkpoint_dir,
+        "split_by": group_by,
+    }
+    settings |= {key: value for key, value in given.items() if value is not None}
+    loaded = load_config(config, settings)
+    if checkpoint_dir is None and "checkpoint_dir" not in settings:
+        # A cross-validation must not push a single run aside.
+        place = loaded.checkpoint_dir.with_name(
+            f"{loaded.checkpoint_dir.name}-crossval"
+        )
+        loaded = loaded.model_copy(update={"checkpoint_dir": place})
+    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad)
+    print("\n" + format_report(report))
+    print(f"✓ All runs as one recogniser: {loaded.checkpoint_dir}; next: mabe tune")
+
+
+@app.command()
+def tune(
+    run: Run,
+    folds: Annotated[int, typer.Option(min=2, help="Of the nested score.")] = 5,
+    seed: Annotated[int, typer.Option(help="Deals the folds.")] = 0,
+) -> None:
+    """Find thresholds and smoothing on recordings a run never saw; saved in it."""
+    from mabe.tuning import format_tuned, tune_run
+
+    print(format_tuned(tune_run(run, folds=folds, seed=seed)))
+    print(f"✓ Saved in the recogniser of {run}")
+
+
+@app.command()
+def ensemble(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs, cross-validations or checkpoint files.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory to write.")],
+    last: Annotated[
+        int | None,
+        typer.Option(min=2, help="Of each run its last so many kept epochs."),
+    ] = None,
+    best: Annotated[
+        int | None,
+        typer.Option(min=2, help="Of each run its best so many kept epochs."),
+    ] = None,
+    equal: Annotated[
+        bool,
+        typer.Option(
+            "--equal", help="All count the same; else weights are looked for."
+        ),
+    ] = False,
+) -> None:
+    """Join several recognisers into one that is used as any other."""
+    from mabe.joining import join_runs
+
+    for line in join_runs(runs, out, last=last, best=best, equal=equal):
+        print(line)
+
+
+@app.command()
 def predict(
     run: Run,
     data: Annotated[

@@ -75,8 +75,9 @@ class RunConfig(BaseModel):
     """If given, checked against `classes`."""
     other: Literal["background", "error"] = "background"
     """Actions in no class: count as the first class, or refuse the data."""
-    class_weights: list[NotNegative] | None = None
-    """Weight of each class in the loss; none means equal."""
+    class_weights: list[NotNegative] | Literal["auto"] | None = None
+    """Weight of each class in the loss; none means equal, auto the root of how much
+    rarer a class is than the most frequent one."""
 
     # What is asked of a pair
     actions: list[str] | None = None
@@ -202,7 +203,7 @@ class RunConfig(BaseModel):
                 f"num_classes is {self.num_classes}, but `classes` names {classes}: "
                 f"{list(self.classes)}"
             )
-        if self.class_weights and len(self.class_weights) != classes:
+        if isinstance(self.class_weights, list) and len(self.class_weights) != classes:
             raise ValueError(
                 f"class_weights has {len(self.class_weights)} numbers, but there are "
                 f"{classes} classes: {list(self.classes)}"
@@ -212,7 +213,7 @@ class RunConfig(BaseModel):
                 "class_weights are for the scene task; for pairs name actions: "
                 "action_weights: {attack: 2}"
             )
-        if self.class_weights and not any(self.class_weights):
+        if isinstance(self.class_weights, list) and not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")
@@ -242,11 +243,6 @@ class RunConfig(BaseModel):
         if self.task == "pair":
             return PairLayout(self.use_motion_features).size
         return input_size(use_motion_features=self.use_motion_features)
-
-    @property
-    def loss_weights(self) -> list[float]:
-        """Weight of each class in the loss, equal ones where none are given."""
-        return self.class_weights or [1.0] * len(self.classes)
 
     @property
     def scene_task(self) -> SceneTask:

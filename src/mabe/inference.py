@@ -72,7 +72,7 @@ def stitch(
 
 @torch.inference_mode()
 def frame_probabilities(
-    recogniser: SceneRecogniser | Ensemble,
+    recogniser: Recogniser | Ensemble,
     tracks: Tracks,
     possible: Bool[np.ndarray, " classes"],
     *,
@@ -87,10 +87,10 @@ def frame_probabilities(
     if isinstance(recogniser, Ensemble):
         members = zip(recogniser.members, recogniser.weights, strict=True)
         return sum_arrays(
-            weight
-            * frame_probabilities(_scene(member), tracks, possible, variants=variants)
+            weight * frame_probabilities(member, tracks, possible, variants=variants)
             for member, weight in members
         )
+    assert isinstance(recogniser, SceneRecogniser)
     device = next(recogniser.parameters()).device
     possible_N = torch.from_numpy(possible).to(device)
     changes = scene_variants(variants, turns_matter=not recogniser.config.scene_frame)
@@ -109,7 +109,7 @@ def frame_probabilities(
 
 @torch.inference_mode()
 def view_probabilities(
-    recogniser: PairRecogniser | Ensemble,
+    recogniser: Recogniser | Ensemble,
     tracks: Tracks,
     view: View,
     lab: str,
@@ -124,10 +124,10 @@ def view_probabilities(
     if isinstance(recogniser, Ensemble):
         members = zip(recogniser.members, recogniser.weights, strict=True)
         return sum_arrays(
-            weight
-            * view_probabilities(_pair(member), tracks, view, lab, variants=variants)
+            weight * view_probabilities(member, tracks, view, lab, variants=variants)
             for member, weight in members
         )
+    assert isinstance(recogniser, PairRecogniser)
     seen = _one_view(recogniser, tracks, view, lab, variants)
     undirected = [
         place
@@ -173,16 +173,6 @@ def sum_arrays(
 ) -> Float[np.ndarray, "*axes"]:
     """Return the sum of some arrays; there has to be one."""
     return functools.reduce(np.add, arrays)
-
-
-def _scene(recogniser: Recogniser) -> SceneRecogniser:
-    assert isinstance(recogniser, SceneRecogniser)
-    return recogniser
-
-
-def _pair(recogniser: Recogniser) -> PairRecogniser:
-    assert isinstance(recogniser, PairRecogniser)
-    return recogniser
 
 
 def _in_windows(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from mabe.config import RunConfig
 from mabe.decoding import choose_actions, choose_classes
@@ -27,7 +27,12 @@ from mabe.pair_windows import (
     label_views,
 )
 from mabe.pairs import PairTask, ViewLabels
-from mabe.questions import PairQuestion, SceneQuestion, balance_actions
+from mabe.questions import (
+    PairQuestion,
+    SceneQuestion,
+    balance_actions,
+    balance_classes,
+)
 from mabe.recogniser import PairRecogniser, Recogniser, SceneRecogniser
 from mabe.store import PoseStore
 from mabe.tasks import SceneTask
@@ -85,6 +90,13 @@ class SceneLesson:
             self.labelled, data.learned, length=config.sequence_length
         )
 
+    @cached_property
+    def weights(self) -> list[float]:
+        """The weight of each class in the loss."""
+        if self.config.class_weights == "auto":
+            return balance_classes(self._count(self.data.learned).tolist())
+        return self.config.class_weights or [1.0] * len(self.task.classes)
+
     @property
     def counted_frames(self) -> int:
         """Number of frames that count."""
@@ -96,7 +108,7 @@ class SceneLesson:
 
     def question(self, batch: Batch, device: torch.device) -> SceneQuestion:
         """Return what is asked of a batch."""
-        return SceneQuestion.of_batch(batch, self.config.loss_weights, device)
+        return SceneQuestion.of_batch(batch, self.weights, device)
 
     def class_counts(self) -> list[ClassCount]:
         """Return how many frames of each class there are."""
@@ -113,7 +125,7 @@ class SceneLesson:
         assert isinstance(recogniser, SceneRecogniser)
         classes = self.task.classes
         confusion = np.zeros((len(classes), len(classes)), np.int64)
-        weights = np.array(self.config.loss_weights)
+        weights = np.array(self.weights)
         loss, total = 0.0, 0.0
         store = self.data.store
         for index in self.data.held_out:
@@ -187,7 +199,7 @@ class PairLesson:
         """Return in how many frames each action happens, over all views."""
         actions = self.task.actions
         learned, _ = count_states(self.sampler.views, len(actions))
-        held_out, _ = count_states(self._held_out, len(actions))
+        held_out, _ = count_states(self.held_out, len(actions))
         counts = zip(actions, learned.tolist(), held_out.tolist(), strict=True)
         return [ClassCount(*count) for count in counts]
 
@@ -202,15 +214,12 @@ class PairLesson:
             lambda: np.zeros((len(self.task.actions), 3), np.int64)
         )
         loss, total = 0.0, 0.0
-        for labels in self._held_out:
+        for labels in self.held_out:
             recording = self.data.store.recordings[labels.recording]
             tracks = Tracks.of_stored(self.data.store, labels.recording)
             found = view_probabilities(recogniser, tracks, labels.view, recording.lab)
             states = labels.frames(0, labels.length)
-            possible = self.task.choices(recording).get(labels.view)
-            if possible is None:
-                possible = np.zeros(len(self.task.actions), bool)
-            chosen = choose_actions(found, possible)
+            chosen = choose_actions(found, self.possible(labels))
             by_lab[recording.lab] += count_answers(states, chosen)
             happening = np.array(self.weights.happening)
             weights = np.where(states == 1, happening, 1.0) * (states >= 0)
@@ -222,8 +231,14 @@ class PairLesson:
             summarise_labs(by_lab, self.task.actions), loss / max(total, 1e-6)
         )
 
+    def possible(self, labels: ViewLabels) -> Bool[np.ndarray, " actions"]:
+        """Return the actions that a prediction may choose among in a view."""
+        choices = self.task.choices(self.data.store.recordings[labels.recording])
+        return choices.get(labels.view, np.zeros(len(self.task.actions), bool))
+
     @cached_property
-    def _held_out(self) -> list[ViewLabels]:
+    def held_out(self) -> list[ViewLabels]:
+        """The views that are scored."""
         views = self.labelled.of(self.data.held_out)
         return [labels.as_asked() for labels in views if labels.asked.any()]
 

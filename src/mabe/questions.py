@@ -5,6 +5,7 @@ A question goes through the network in pieces when memory is short, so losses ar
 here; whoever adds them up divides by the `total` of the whole batch.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -121,6 +122,15 @@ class ActionWeights:
     action: tuple[float, ...]
     happening: tuple[float, ...]
     """What a frame with the action weighs, against one without."""
+
+
+def balance_classes(counts: Sequence[int], *, power: float = 0.5) -> list[float]:
+    """Return weights that raise a class by how much rarer it is, to the `power`.
+
+    The most frequent class weighs 1; so does one that never occurs.
+    """
+    most = max(counts)
+    return [(most / count) ** power if count else 1.0 for count in counts]
 
 
 def balance_actions(

@@ -193,14 +193,11 @@ def _start_thresholds(part: Part, rules: DecisionRules) -> Thresholds:
 def _set_up_board(
     lab: LabPart, rules: DecisionRules, occurs: Bool[np.ndarray, " classes"]
 ) -> Board:
-    """Return what is said of all classes; of pairs, of those that occur."""
-    shape = len(lab.labels), len(rules.classes)
-    said, labels = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.int8)
-    said[:, lab.asked] = refine_lab(lab, rules)
-    labels[:, lab.asked] = lab.labels
+    """Return what is said of a lab's classes; of pairs, of those that occur."""
+    said = refine_lab(lab, rules)
     if rules.kind == "pair":
-        said[:, ~occurs] = -np.inf
-    return Board(said, labels)
+        said[:, ~occurs[lab.asked]] = -np.inf
+    return Board(lab.asked, said, lab.labels)
 
 
 def _choose_pull(part: Part, rules: DecisionRules) -> float:

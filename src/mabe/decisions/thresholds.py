@@ -27,11 +27,13 @@ _PLATEAU = 0.001
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """The frames of one lab: what is said of each class, and what people saw."""
+    """The frames of one lab: what is said of the classes it asks for, and the labels."""
 
-    log_odds: Float[np.ndarray, "time classes"]
+    asked: Int[np.ndarray, " asked"]
+    """Which classes the columns stand for."""
+    log_odds: Float[np.ndarray, "time asked"]
     """Smoothed and calibrated; minus infinity where nothing is said."""
-    labels: Int[np.ndarray, "time classes"]
+    labels: Int[np.ndarray, "time asked"]
 
 
 def f_scores(
@@ -95,41 +97,6 @@ def count_frames(
     )
 
 
-def count_by_threshold(
-    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: Kind
-) -> Int[np.ndarray, "bins classes 3"]:
-    """Count frames for every threshold of one class, those of the others given.
-
-    The class gets a frame where its log-odds are above its threshold by as much as the
-    best of the others is, so each frame has one threshold below which it changes hands.
-    """
-    margins = board.log_odds - thresholds
-    margins[:, index] = -np.inf
-    holder, bar = find_holders(margins, kind)
-    free = count_frames(holder, board.labels)
-    counts = np.repeat(free[None], BINS, axis=0)
-    reached = np.flatnonzero(np.isfinite(board.log_odds[:, index]))
-    bins = bin_of(
-        np.nan_to_num(board.log_odds[reached, index] - bar[reached], posinf=1e3)
-    )
-    state = board.labels[reached, index]
-    counts[:, index, PREDICTED] = _at_least(bins[state >= 0])
-    counts[:, index, HITS] = _at_least(bins[state == 1])
-
-    held = np.flatnonzero(holder[reached] != NOTHING)
-    holders = holder[reached][held]
-    states = board.labels[reached[held], holders]
-    for column, lost in ((PREDICTED, states >= 0), (HITS, states == 1)):
-        cells = np.bincount(
-            holders[lost] * BINS + bins[held][lost], minlength=counts.shape[1] * BINS
-        )
-        by_class = cells.reshape(-1, BINS)[:, ::-1].cumsum(axis=1)[:, ::-1]
-        counts[:, :, column] -= np.where(
-            np.arange(len(by_class)) == index, 0, by_class.T
-        )
-    return counts
-
-
 def climb(
     boards: Sequence[Board], start: Float[np.ndarray, " classes"], kind: Kind
 ) -> Float[np.ndarray, " classes"]:
@@ -143,10 +110,14 @@ def climb(
     for _ in range(_MOST_ROUNDS):
         gained = 0.0
         for index in range(len(thresholds)):
-            counts = np.stack(
-                [count_by_threshold(board, thresholds, index, kind) for board in boards]
-            )
-            scores = score_of(counts, kind)
+            counts = [
+                count_by_threshold(board, thresholds, index, kind)
+                for board in boards
+                if index in board.asked
+            ]
+            if not counts:
+                continue
+            scores = score_of(np.stack(counts), kind)
             if not np.isfinite(scores).any():
                 continue
             best = best_bin(scores)
@@ -157,6 +128,41 @@ def climb(
         if gained <= _LEAST_GAIN:
             break
     return thresholds
+
+
+def count_by_threshold(
+    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: Kind
+) -> Int[np.ndarray, "bins classes 3"]:
+    """Count frames for every threshold of one class, those of the others given.
+
+    The class gets a frame where its log-odds are above its threshold by as much as the
+    best of the others is, so each frame has one threshold below which it changes hands.
+    """
+    column = int(np.flatnonzero(board.asked == index)[0])
+    margins = board.log_odds - thresholds[board.asked].astype(np.float32)
+    margins[:, column] = -np.inf
+    holder, bar = find_holders(margins, kind)
+    counts = np.zeros((BINS, len(thresholds), 3), int)
+    counts[:, board.asked] = count_frames(holder, board.labels)
+
+    reached = np.flatnonzero(np.isfinite(board.log_odds[:, column]))
+    lead = board.log_odds[reached, column] - bar[reached]
+    bins = bin_of(np.nan_to_num(lead, posinf=np.finfo(np.float32).max))
+    state = board.labels[reached, column]
+    counts[:, index, PREDICTED] = _at_least(bins[state >= 0])
+    counts[:, index, HITS] = _at_least(bins[state == 1])
+
+    loser = holder[reached]
+    has_loser = (loser != NOTHING) & (loser != column)
+    state = board.labels[reached, loser]
+    for what, is_lost in ((PREDICTED, state >= 0), (HITS, state == 1)):
+        lost = np.flatnonzero(has_loser & is_lost)
+        cells = np.bincount(
+            loser[lost] * BINS + bins[lost], minlength=len(board.asked) * BINS
+        )
+        from_top = cells.reshape(-1, BINS)[:, ::-1].cumsum(axis=1)[:, ::-1]
+        counts[:, board.asked, what] -= from_top.T
+    return counts
 
 
 def best_bin(scores: Float[np.ndarray, " bins"]) -> int:

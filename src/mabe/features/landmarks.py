@@ -95,7 +95,9 @@ def undo_swaps(points_BTAL2: Float[Tensor, "b t 2 l 2"]) -> Float[Tensor, "b t 2
     crossed_BT = (after_BTA2.flip(2) - before_BTA2).norm(dim=-1).sum(dim=2)
     swaps_BT = straight_BT - crossed_BT > SWAP_MARGIN_CM
     odd_BT = F.pad(swaps_BT.to(torch.int32).cumsum(dim=1) % 2 == 1, (1, 0))
-    return torch.where(odd_BT[:, :, None, None, None], points_BTAL2.flip(2), points_BTAL2)
+    return torch.where(
+        odd_BT[:, :, None, None, None], points_BTAL2.flip(2), points_BTAL2
+    )
 
 
 def without_gaps(points_BTA2: Float[Tensor, "b t a 2"]) -> Float[Tensor, "b t a 2"]:

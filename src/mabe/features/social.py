@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,6 +36,16 @@ from mabe.features.landmarks import (
     rough_middle,
     undo_swaps,
     without_gaps,
+)
+from mabe.features.signals import (
+    change_over,
+    cross,
+    dot,
+    least,
+    length,
+    seconds_since,
+    shifted,
+    span_frames,
 )
 from mabe.skeleton import KEYPOINTS
 
@@ -101,7 +111,9 @@ class OfEach:
 
     def by_role(self) -> OfPair:
         """Return the agent's, then the target's."""
-        names = [f"{role}.{name}" for role in ("agent", "target") for name in self.names]
+        names = [
+            f"{role}.{name}" for role in ("agent", "target") for name in self.names
+        ]
         return OfPair(tuple(names), self.values_BTAF.flatten(2))
 
     def by_size(self) -> OfPair:
@@ -168,7 +180,7 @@ def distances_by_role(dyad: Dyad) -> OfPair:
 
 
 def distances_by_size(dyad: Dyad) -> OfPair:
-    """As by role, with snout to rump and rump to snout as the smaller and the larger."""
+    """As by role; snout to rump, both ways, comes as the smaller and the larger."""
     row, column = torch.triu_indices(len(LANDMARKS), len(LANDMARKS)).tolist()
     words = [
         f"{LANDMARKS[a]}-{LANDMARKS[b]}.distance_cm"
@@ -194,13 +206,15 @@ def closeness(dyad: Dyad) -> OfPair:
     body_BX = body_lengths(dyad.points_BTAL2).flatten(1)
     nearest_bodies_BT = nearest_BT / body_BX.nanmedian(dim=1, keepdim=True).values
     touch_BT = nearest_bodies_BT <= CONTACT_SHARE
-    since_BT = seconds_since(touch_BT, dyad.rate_fps)
-    until_BT = seconds_since(touch_BT.flip(1), dyad.rate_fps).flip(1)
+    since_BT, until_BT = (
+        seconds_since(touch, dyad.rate_fps, longest_s=LONGEST_WAIT_S)
+        for touch in (touch_BT, touch_BT.flip(1))
+    )
     return OfPair.of(
         nearest_cm=nearest_BT,
         nearest_bodies=nearest_bodies_BT,
         since_contact_s=since_BT,
-        until_contact_s=until_BT,
+        until_contact_s=until_BT.flip(1),
     )
 
 
@@ -303,65 +317,8 @@ def posture(dyad: Dyad) -> OfEach:
 
 
 def visibility(dyad: Dyad) -> OfEach:
-    """What is seen of an animal: what is hidden is often under the other one."""
+    """Tell what is seen of an animal: what is hidden is often under the other."""
     seen_BTAL = dyad.points_BTAL2[..., 0].isfinite().to(dyad.points_BTAL2.dtype)
     return OfEach.of(
         seen_landmarks=seen_BTAL.sum(dim=-1), snout_seen=seen_BTAL[..., SNOUT]
     )
-
-
-def change_over(
-    values_BTX: Float[Tensor, "b t *x"], span_s: float, rate_fps: float
-) -> Float[Tensor, "b t *x"]:
-    """Return the change per second over a span around each frame.
-
-    The span is cut at the ends of a window. NaN where either end of it is missing.
-    """
-    half = span_frames(span_s / 2, rate_fps)
-    last = values_BTX.shape[1] - 1
-    time_T = torch.arange(last + 1, device=values_BTX.device)
-    from_T, to_T = (time_T - half).clamp(min=0), (time_T + half).clamp(max=last)
-    seconds_T = ((to_T - from_T) / rate_fps).clamp(min=1 / rate_fps)
-    change_BTX = values_BTX[:, to_T] - values_BTX[:, from_T]
-    return change_BTX / seconds_T.view(1, -1, *[1] * (values_BTX.dim() - 2))
-
-
-def span_frames(span_s: float, rate_fps: float) -> int:
-    """Return how many frames a span lasts, at least one."""
-    return max(1, round(span_s * rate_fps))
-
-
-def shifted(values_BTX: Float[Tensor, "b t *x"], frames: int) -> Float[Tensor, "b t *x"]:
-    """Return what was some frames before; at a window's start, its first frame."""
-    time_T = torch.arange(values_BTX.shape[1], device=values_BTX.device)
-    return values_BTX[:, (time_T - frames).clamp(min=0)]
-
-
-def seconds_since(event_BT: Bool[Tensor, "b t"], rate_fps: float) -> Float[Tensor, "b t"]:
-    """Return the time since the last true frame, at most `LONGEST_WAIT_S`."""
-    time_T = torch.arange(event_BT.shape[1], device=event_BT.device)
-    long_ago = -int(LONGEST_WAIT_S * rate_fps) - 1
-    last_BT = torch.where(event_BT, time_T, long_ago).cummax(dim=1).values
-    return ((time_T - last_BT) / rate_fps).clamp(max=LONGEST_WAIT_S)
-
-
-def length(vectors_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return the lengths of vectors."""
-    return torch.hypot(vectors_2[..., 0], vectors_2[..., 1])
-
-
-def dot(a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return what of `a` is along `b`, times the length of `b`."""
-    return a_2[..., 0] * b_2[..., 0] + a_2[..., 1] * b_2[..., 1]
-
-
-def cross(a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return what of `b` is to the left of `a`, times the length of `a`."""
-    return a_2[..., 0] * b_2[..., 1] - a_2[..., 1] * b_2[..., 0]
-
-
-def least(values_BTP: Float[Tensor, "*x p"]) -> Float[Tensor, "*x"]:
-    """Return the smallest of what is there, NaN where nothing is."""
-    missing_BTP = values_BTP.isnan()
-    least_BT = values_BTP.masked_fill(missing_BTP, torch.inf).amin(dim=-1)
-    return least_BT.masked_fill(missing_BTP.all(dim=-1), torch.nan)

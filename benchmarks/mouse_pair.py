@@ -9,8 +9,8 @@ between them belong to neither. Beside the network stand the most frequent actio
 always, and a rule with one number: the nose is near the other's body.
 
 What is assumed, because no file says it: 25 frames a second, and 8.5 cm from nose to
-tail base. Everything that is chosen is chosen on the first two thirds. WORK keeps data
-and runs. The resident is mouse 1, the visitor mouse 2; frames are half-open spans.
+tail base. The scale and the rule's number come from the first two thirds. WORK keeps
+data and runs. The resident is mouse 1, the visitor mouse 2; spans are half-open.
 """
 
 import argparse
@@ -77,8 +77,9 @@ STARTS_AS_RESIDENT = 1
 """Index of the individual that is the resident in the first frame."""
 EXCHANGED_AT = (117, 595)
 """Frames from which the tracker calls each mouse by the other's name, as both come out
-of a huddle in which it lost one (113–116) or parts of both (578–594). `sureness` tells
-how the marks of the first two thirds bear this out; later ones had no say."""
+of a huddle in which it lost one (113–116) or parts of both (578–594). The tracks show
+the second exchange; of the first only the marks tell, see `sureness`. The marks of the
+last third were looked at too when this was found; nothing there was changed."""
 
 SETTINGS = {
     "task": "pair",

@@ -1,12 +1,22 @@
 """Scores of held-out recordings in the pair task, by hand."""
 
-import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pair_stories import RATE, stored
 
+from mabe.config import RunConfig
 from mabe.decoding import NO_ACTION
-from mabe.lessons import count_answers, summarise_labs
+from mabe.errors import ConfigError
+from mabe.lessons import (
+    ClassCount,
+    PairLesson,
+    TrainingData,
+    count_answers,
+    summarise_labs,
+)
+from mabe.store import PoseStore
 
 ACTIONS = ("attack", "sniff")
 
@@ -82,4 +92,40 @@ def test_without_any_lab_there_is_no_score():
     summary = summarise_labs({}, ACTIONS)
     assert summary["f1_macro"] is None
     assert not summary["per_lab"]
-    assert not math.isnan(len(summary["per_class"]))
+    assert summary["per_class"]["attack"]["f1"] is None
+
+
+def lesson_of(learned, held_out, **settings):
+    store = PoseStore(
+        root=Path("memory"),
+        rate_fps=RATE,
+        recordings=(learned, held_out),
+        poses=np.empty(0, np.int16),
+    )
+    config = RunConfig(task="pair", **settings)
+    return PairLesson(config, TrainingData(store, [0], [1]))
+
+
+def test_labels_without_a_direction_are_learned_twice_and_asked_once():
+    recording = stored(
+        ("1>2 sniff", 0, 5),
+        ("2>1 attack", 5, 8),
+        watched=["1>2 sniff", "2>1 attack"],
+    )
+    lesson = lesson_of(recording, recording, undirected=["sniff"])
+    assert lesson.class_counts() == [
+        ClassCount("attack", 3, 3),
+        ClassCount("sniff", 10, 5),
+    ]
+
+
+def test_actions_weigh_what_the_config_says():
+    recording = stored(("1>2 sniff", 0, 5), ("1>2 attack", 5, 10))
+    lesson = lesson_of(recording, recording, action_weights={"sniff": 3.0})
+    assert lesson.weights.action == (1.0, 3.0)
+
+
+def test_a_weight_for_an_action_that_is_not_learned_is_named():
+    recording = stored(("1>2 sniff", 0, 5))
+    with pytest.raises(ConfigError, match=r"action_weights: \['snif'\].*\['sniff'\]"):
+        lesson_of(recording, recording, action_weights={"snif": 3.0})

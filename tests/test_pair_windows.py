@@ -235,7 +235,8 @@ def test_without_a_share_for_actions_they_are_seen_as_often_as_they_are():
 
 @pytest.mark.parametrize("action_share", [0.0, 0.25, 1.0])
 def test_windows_of_actions_show_one_and_have_their_share_of_the_batch(action_share):
-    recording = stored(("1>2 attack", 500, 502), frames=100_000)
+    bouts = [("1>2 attack", start, start + 2) for start in range(500, 900, 100)]
+    recording = stored(*bouts, frames=100_000)
     batch = draw(sampler(recording, length=4, action_share=action_share), 400)
     showing = (batch.labels == 1).any(axis=(1, 2))
     assert showing.mean() == pytest.approx(action_share, abs=0.005)
@@ -284,9 +285,10 @@ def test_frames_that_are_ignored_are_never_drawn_for_their_own_sake():
 
 def test_without_any_action_the_other_windows_are_drawn_alone():
     task = PairTask.from_recordings([RARE])
-    quiet = stored(watched=["1>2 attack"], frames=50)
-    batch = draw(sampler(quiet, task=task, action_share=1.0), 8)
+    quiet = [stored(watched=["1>2 attack"], frames=50, lab=lab) for lab in "ABC"]
+    batch = draw(sampler(*quiet, task=task, action_share=1.0), 8)
     assert (batch.labels[..., 0] == 0).all()
+    assert set(shown(batch)[1]) == {0, 1, 2}
 
 
 def test_recordings_without_a_frame_that_counts_are_a_line_for_people():

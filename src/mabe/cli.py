@@ -346,6 +346,47 @@ def evaluate(
 
 
 @app.command()
+def check(
+    run: Run,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A Kaggle layout, or a store: checks labels, points and copies too."
+        ),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(help="A file to check too; RUN/submission.csv by default."),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A warning is a failure too.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all that was found as JSON.")
+    ] = False,
+) -> None:
+    """Go through a checklist before you submit or publish; exit code 1 if it fails."""
+    import json
+
+    from mabe.checklist import (
+        findings_json,
+        format_findings,
+        gather_facts,
+        has_failed,
+        run_checks,
+    )
+
+    findings = run_checks(gather_facts(run, data, submission))
+    if as_json:
+        values = findings_json(str(run), findings, strict=strict)
+        print(json.dumps(values, indent=1, ensure_ascii=False))
+    else:
+        print(format_findings(findings))
+    if has_failed(findings, strict=strict):
+        raise typer.Exit(1)
+
+
+@app.command()
 def score(
     solution: Annotated[
         Path,
@@ -449,7 +490,8 @@ def _options(
 def main(args: list[str] | None = None) -> int:
     """Run the command line; user errors are one line, bugs keep their traceback.
 
-    Returns 0 when all went well, 2 for an error the user can mend, 130 after Ctrl-C.
+    Returns 0 when all went well, 1 where a check failed, 2 for an error the user can
+    mend, 130 after Ctrl-C.
     """
     # Windows consoles may not know the ✓; a question mark is better than a crash.
     for stream in (sys.stdout, sys.stderr):

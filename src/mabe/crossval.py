@@ -6,6 +6,7 @@ what they never saw (``out_of_fold.npz``, averaged over seeds), the scores
 finished is not repeated, and a run that was stopped goes on.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ from mabe.config import RunConfig, dump_config
 from mabe.console import show, tell
 from mabe.decisions.confidence import score_with_confidence
 from mabe.decisions.rules import DecisionRules
-from mabe.errors import RunError
+from mabe.errors import ConfigError, RunError
 from mabe.evaluation import plain
 from mabe.files import write_json
-from mabe.lessons import make_lesson
+from mabe.lessons import TrainingData, make_lesson
 from mabe.out_of_fold import (
     FILE_NAME,
     OutOfFold,
@@ -33,6 +34,7 @@ from mabe.out_of_fold import (
 )
 from mabe.run_directory import FREE_TO_CHANGE, is_documented
 from mabe.runs import load_training_data, train
+from mabe.splits import find_groups
 
 REPORT_NAME = "crossval.json"
 
@@ -52,10 +54,14 @@ def crossval(
     """Train every fold with every seed, and score all of it; return the report.
 
     Seeds are those from ``config.seed`` on. Raises `RunError` where the directory holds
-    another cross-validation.
+    another cross-validation, and `ConfigError` where there are more folds than pieces
+    to deal.
     """
     root = config.checkpoint_dir
-    check_same(root, config, folds)
+    data = load_training_data(config, skip_bad=skip_bad)
+    check_folds(config, data, folds)
+    about = settings(config, data, folds)
+    check_same(root, about)
     plan = [
         Trial(seed, fold, root / f"seed{seed}" / f"fold{fold}")
         for seed in range(config.seed, config.seed + seeds)
@@ -70,7 +76,7 @@ def crossval(
     blended = blend(list(joined.values()), [1.0] * len(joined))
     write_out_of_fold(root / FILE_NAME, blended)
     report = {
-        **settings(config, folds),
+        **about,
         "answers": list(blended.answers),
         "seeds": {
             str(seed): {
@@ -121,17 +127,33 @@ def final_model(config: RunConfig, trial: Trial) -> Path:
     return trial.run_dir / f"{name}{SUFFIX}"
 
 
-def settings(config: RunConfig, folds: int) -> dict[str, Any]:
-    """Return what makes a cross-validation this one, whatever its seeds."""
-    free = FREE_TO_CHANGE | {"seed", "fold", "folds"}
+def settings(config: RunConfig, data: TrainingData, folds: int) -> dict[str, Any]:
+    """Return what makes a cross-validation this one, whatever its seeds.
+
+    Other recordings would be dealt otherwise. Patience counts, unlike for a single run,
+    as it decides which of a run's models is used.
+    """
+    free = (FREE_TO_CHANGE | {"seed", "fold", "folds"}) - {"early_stopping_patience"}
     kept = {key: value for key, value in dump_config(config).items() if key not in free}
-    return {"config": kept, "number_of_folds": folds}
+    content = hashlib.sha256("".join(sorted(data.content)).encode()).hexdigest()[:20]
+    return {"config": kept, "number_of_folds": folds, "recordings": content}
 
 
-def check_same(root: Path, config: RunConfig, folds: int) -> None:
+def check_folds(config: RunConfig, data: TrainingData, folds: int) -> None:
+    """Raise `ConfigError` where there are fewer pieces to deal than folds."""
+    recordings = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
+    pieces = len(find_groups(recordings, by=config.split_by))
+    if pieces < folds:
+        raise ConfigError(
+            f"--folds {folds}: the {len(recordings)} recordings that can be learned "
+            f"from are {pieces} piece(s), as split_by: {config.split_by} keeps some "
+            f"together; give --folds {pieces} or less"
+        )
+
+
+def check_same(root: Path, wanted: dict[str, Any]) -> None:
     """Raise `RunError` where a directory holds something else; else claim it."""
     path = root / REPORT_NAME
-    wanted = settings(config, folds)
     if not path.is_file():
         if root.is_dir() and any(root.iterdir()):
             raise RunError(
@@ -141,16 +163,17 @@ def check_same(root: Path, config: RunConfig, folds: int) -> None:
         write_json(path, wanted)
         return
     found = json.loads(path.read_text(encoding="utf-8"))
-    if any(found.get(key) != value for key, value in wanted.items()):
-        changed = sorted(
-            key
-            for key in wanted["config"]
-            if found.get("config", {}).get(key) != wanted["config"][key]
-        ) or ["folds"]
+    before, now = _flat(found), _flat(wanted)
+    if changed := sorted(key for key in now if before.get(key) != now[key]):
         raise RunError(
-            f"{root}: holds a cross-validation with other settings ({changed}); choose "
-            "another --checkpoint-dir"
+            f"{root}: holds a cross-validation with other settings or data ({changed} "
+            "changed); choose another --checkpoint-dir"
         )
+
+
+def _flat(about: dict[str, Any]) -> dict[str, Any]:
+    kept = {key: about.get(key) for key in ("number_of_folds", "recordings")}
+    return {**about.get("config", {}), **kept}
 
 
 def score(answers: OutOfFold) -> dict[str, Any]:
@@ -158,8 +181,8 @@ def score(answers: OutOfFold) -> dict[str, Any]:
     rules = DecisionRules.plain(answers.kind, answers.answers)
     confidence = score_with_confidence(answers.evidence(), rules)
     return {
-        "score": confidence.score,
-        "interval_95": [confidence.low, confidence.high],
+        "score": plain(confidence.score),
+        "interval_95": [plain(confidence.low), plain(confidence.high)],
         "f1": {
             name: plain(value)
             for name, value in zip(answers.answers, confidence.f1, strict=True)
@@ -171,14 +194,15 @@ def format_report(report: dict[str, Any]) -> str:
     """Return the report as a table for the terminal."""
     lines = [f"{'':<12}{'score':>7}  {'95 % interval':<16}single folds"]
     for seed, scores in report["seeds"].items():
-        folds = " ".join(f"{fold:.3f}" for fold in scores["folds"])
+        folds = " ".join(show(fold) for fold in scores["folds"])
         lines.append(f"{'seed ' + seed:<12}{_score(scores)}{folds}")
-    if len(report["seeds"]) > 1:
-        single = [scores["score"] for scores in report["seeds"].values()]
-        lines.append(
-            f"{'averaged':<12}{_score(report['all_seeds'])}"
-            f"(single seeds: {np.mean(single):.3f} ± {np.std(single, ddof=1):.3f})"
-        )
+    single = [scores["score"] for scores in report["seeds"].values()]
+    if len(single) > 1:
+        line = f"{'averaged':<12}{_score(report['all_seeds'])}"
+        if None not in single:
+            line += f"(single seeds: {np.mean(single):.3f} ± "
+            line += f"{np.std(single, ddof=1):.3f})"
+        lines.append(line)
     f1 = report["all_seeds"]["f1"]
     shown = "  ".join(f"{name} {show(value)}" for name, value in f1.items())
     return "\n".join([*lines, "", f"F1: {shown}"])
@@ -186,4 +210,4 @@ def format_report(report: dict[str, Any]) -> str:
 
 def _score(scores: dict[str, Any]) -> str:
     low, high = scores["interval_95"]
-    return f"{scores['score']:>7.3f}  {f'{low:.3f} to {high:.3f}':<16}"
+    return f"{show(scores['score']):>7}  {f'{show(low)} to {show(high)}':<16}"

@@ -10,7 +10,14 @@ import numpy as np
 import polars as pl
 from jaxtyping import Bool
 
-from mabe.bouts import Bout, PairBout, Watched, find_spans
+from mabe.bouts import (
+    Bout,
+    PairBout,
+    Watched,
+    find_spans,
+    name_animal,
+    name_target,
+)
 from mabe.errors import DataError
 from mabe.evaluation import Evaluation, format_table, score_video, summarise
 from mabe.metrics import challenge_table, score_table
@@ -207,8 +214,8 @@ def _entry(bout: Bout | PairBout) -> Watched:
 
 def _names(entry: Watched) -> tuple[str, str, str]:
     """Return agent, target and action as the challenge writes them."""
-    target = "self" if entry.target == entry.agent else f"mouse{entry.target}"
-    return f"mouse{entry.agent}", target, entry.action
+    target = name_target(entry.agent, entry.target)
+    return name_animal(entry.agent), target, entry.action
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ from mabe.tuning import find_answers
 ROUNDS = 300
 STEP = 0.5
 LEAST_WEIGHT = 0.01
-"""A run with less of a say is left out: it would cost time and bring nothing."""
+"""A run with less of a say, as a share of the greatest, is left out: it would cost
+time and bring nothing."""
 _LEAST_CHANCE = 1e-3
 
 
@@ -42,29 +43,40 @@ def join_runs(
     """
     if out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: holds something already; choose another --out")
+    if last and best:
+        raise RunError("give --last or --best, not both; which epochs shall it be?")
     if last or best:
         runs = [path for run in runs for path in kept_epochs(run, last=last, best=best)]
     loaded = [load_checkpoint(run) for run in runs]
+    # Raises before anything is asked where they do not answer the same question.
+    Ensemble.of([each.recogniser for one in loaded for each in one.members])
     answers, why = common_answers(runs, loaded)
     weights = np.full(len(loaded), 1 / len(loaded))
     if answers and not equal:
-        weights = find_weights(answers)
+        weights = drop_useless(find_weights(answers))
     members = [
         (member, weight * own)
         for checkpoint, weight in zip(loaded, weights, strict=True)
         for member, own in zip(checkpoint.members, _weights_in(checkpoint), strict=True)
-        if weight >= LEAST_WEIGHT
+        if weight
     ]
-    Ensemble.of([member.recogniser for member, _ in members])  # the same question?
-    tracks = {track for part in answers for track in part.tracks}
+    # Weights of an ensemble that is joined live on in the products.
+    tracks = {
+        track
+        for checkpoint in loaded
+        if isinstance(checkpoint.recogniser, Ensemble)
+        for track in checkpoint.tuned_on
+    }
+    if not equal:
+        tracks |= {track for part in answers for track in part.tracks}
     save_ensemble(
         out / f"best{SUFFIX}",
         [member for member, _ in members],
         [float(weight) for _, weight in members],
-        tuned_on=() if equal else sorted(tracks),
+        tuned_on=sorted(tracks),
     )
     lines = [
-        f"{run}: weight {weight:.2f}" + ("" if weight >= LEAST_WEIGHT else ", left out")
+        f"{run}: weight {weight:.2f}" + ("" if weight else ", left out")
         for run, weight in zip(runs, weights, strict=True)
     ]
     if answers:
@@ -80,7 +92,7 @@ def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
     Raises `RunError` where the run kept fewer than two.
     """
     paths = sorted(run.glob(f"epoch_*{SUFFIX}"))
-    if best:
+    if best and len(paths) > 1:
         history = json.loads((run / "history.json").read_text(encoding="utf-8"))
         f1 = {record["epoch"]: record["f1_macro"] or 0.0 for record in history}
         paths.sort(key=lambda path: f1[int(path.stem.removeprefix("epoch_"))])
@@ -125,6 +137,12 @@ def find_weights(answers: Sequence[OutOfFold]) -> Float[np.ndarray, " runs"]:
         weights *= np.exp(-STEP * (gradient - gradient.mean()))
         weights /= weights.sum()
     return weights
+
+
+def drop_useless(weights: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
+    """Return weights of which the smallest are zero; they still sum to one."""
+    kept = np.where(weights < LEAST_WEIGHT * weights.max(), 0, weights)
+    return kept / kept.sum()
 
 
 def _stack(

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Int
 
 from mabe.config import RunConfig
 from mabe.decoding import choose_actions, choose_classes
+from mabe.errors import ConfigError
 from mabe.evaluation import class_table, frame_summary, plain
 from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.metrics import confusion_matrix, scores_of_counts
@@ -164,6 +165,11 @@ class PairLesson:
             ignore=config.ignore,
             undirected=config.undirected,
         )
+        if lost := sorted(set(config.action_weights) - set(self.task.actions)):
+            raise ConfigError(
+                f"action_weights: {lost} are not among the actions to learn; these "
+                f"are: {list(self.task.actions)}"
+            )
         self.labelled: LabelledViews = label_views(data.store, self.task)
         self.sampler = PairSampler(
             self.labelled,

@@ -1,9 +1,9 @@
 """What recognisers say of recordings they never saw, kept in a file.
 
-`out_of_fold.npz` lies in a run directory, or in that of a cross-validation, where it
-covers every recording once. It holds, for each view, probabilities (16-bit, NaN where
-an answer is impossible) and labels, both at the working rate; and who and what they are
-of as JSON. Reading it executes nothing.
+`out_of_fold.npz` lies in the directory of a cross-validation, where it covers every
+recording once, and in those of its finished runs. It holds, for each view,
+probabilities (16-bit, NaN where an answer is impossible) and labels, both at the
+working rate; and who and what they are of as JSON. Reading it executes nothing.
 """
 
 import io
@@ -152,22 +152,29 @@ def join(parts: Sequence[OutOfFold]) -> OutOfFold:
 
     Raises `RunError` where they answer different questions.
     """
+    check_same_question(parts)
+    views = tuple(view for part in parts for view in part.views)
+    return OutOfFold(parts[0].kind, parts[0].answers, views)
+
+
+def check_same_question(parts: Sequence[OutOfFold]) -> None:
+    """Raise `RunError` where answers are to different questions."""
     first = parts[0]
     for part in parts:
         if (part.kind, part.answers) != (first.kind, first.answers):
             raise RunError(
-                f"folds answer different questions: {list(first.answers)} and "
-                f"{list(part.answers)}"
+                f"{FILE_NAME}: answers to different questions cannot be put together: "
+                f"{first.kind} {list(first.answers)} and {part.kind} "
+                f"{list(part.answers)}; train with the same `classes` or `actions`"
             )
-    views = tuple(view for part in parts for view in part.views)
-    return OutOfFold(first.kind, first.answers, views)
 
 
 def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
     """Return the weighted mean of several recognisers' answers of the same views.
 
-    Raises `RunError` where they are not of the same views.
+    Raises `RunError` where they are not of the same views, or to different questions.
     """
+    check_same_question(parts)
     by_key: dict[Any, list[ViewAnswers]] = defaultdict(list)
     for part in parts:
         for view in part.views:
@@ -230,11 +237,11 @@ def read_out_of_fold(path: Path) -> OutOfFold:
                 )
                 for place, facts in enumerate(about["views"])
             )
+            return OutOfFold(about["kind"], tuple(about["answers"]), views)
     except FileNotFoundError:
         raise RunError(
-            f"{path}: no out-of-fold answers here; `mabe crossval` makes them, and "
-            "`mabe tune RUN` those of one run"
+            f"{path}: no out-of-fold answers here; `mabe crossval` makes them"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read: {error}; delete it") from None
-    return OutOfFold(about["kind"], tuple(about["answers"]), views)
+    except Exception as error:  # zip files raise many kinds where they are damaged
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise RunError(f"{path}: cannot be read: {reason}; delete it") from None

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
-from mabe.bouts import PairBout, label_runs
+from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
 from mabe.decisions.rules import decide
 from mabe.decoding import NO_ACTION, find_bouts
@@ -225,9 +225,9 @@ def _name_columns(
     marking: ViewMarking, actions: tuple[str, ...]
 ) -> dict[str, Float[np.ndarray, " frame"]]:
     """Return the probability of each possible action under a name of its own."""
-    view = marking.view
-    target = "self" if view.is_self else f"mouse{view.target}"
+    who = marking.view.agent, marking.view.target
+    pair = f"{name_animal(who[0])},{name_target(*who)}"
     return {
-        f"mouse{view.agent},{target},{actions[place]}": marking.probabilities[:, place]
+        f"{pair},{actions[place]}": marking.probabilities[:, place]
         for place in np.flatnonzero(marking.possible)
     }

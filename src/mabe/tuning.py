@@ -24,7 +24,6 @@ from mabe.out_of_fold import (
     OutOfFold,
     answer_held_out,
     read_out_of_fold,
-    write_out_of_fold,
 )
 from mabe.runs import load_training_data
 
@@ -47,12 +46,18 @@ def tune_run(run: Path, *, folds: int = 5, seed: int = 0) -> Tuned:
 
 
 def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
-    """Return what a run says of recordings it never saw; ask where nobody has yet."""
+    """Return what a run says of recordings it never saw.
+
+    A directory of several runs keeps that; a single run is asked. Its answers are not
+    kept, as they are of one of its epochs, and the file says that a run of a
+    cross-validation is finished.
+    """
     path = checkpoint.path.parent / FILE_NAME
-    if len(checkpoint.members) > 1 and path.is_file():
-        return read_out_of_fold(path)
     config_path = checkpoint.path.parent / "config.yaml"
-    if len(checkpoint.members) > 1 or not config_path.is_file():
+    is_single = len(checkpoint.members) == 1 and config_path.is_file()
+    if not is_single and path.is_file():
+        return read_out_of_fold(path)
+    if not is_single:
         raise RunError(
             f"{run}: no {FILE_NAME}, and no config.yaml to make it from; give a run "
             "directory, or that of a cross-validation"
@@ -66,9 +71,7 @@ def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
             "so it has seen what it would be tuned on; train again"
         )
     tell(f"Asking {checkpoint.path} of {len(lesson.data.held_out)} recordings")
-    answers = answer_held_out(checkpoint.recogniser, lesson)
-    write_out_of_fold(path, answers)
-    return answers
+    return answer_held_out(checkpoint.recogniser, lesson)
 
 
 def report(tuned: Tuned) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """How sure a score is: what it would be with other recordings of the same kind.
 
 Recordings are drawn anew with replacement (bootstrap; Efron, Annals of Statistics
-1979), copies of one track together. The interval holds 95 % of the scores of such draws.
-It knows nothing of the luck of training, which other seeds show.
+1979), copies of one track together. The interval holds 95 % of the scores of such
+draws. It knows nothing of the luck of training, which other seeds show.
 """
 
 from collections.abc import Sequence
@@ -38,12 +38,14 @@ def score_with_confidence(
     """Return the score of some rules, and its 95 % interval over recordings.
 
     Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
+    All are NaN where nothing can be scored: no action happened, and none was found.
     """
     counts = count_by_group(views, rules)
     groups = len(counts)
     draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
     scores = [float(score_of(counts[draw].sum(axis=0), rules.kind)) for draw in draws]
-    low, high = np.nanquantile(scores, [0.025, 0.975])
+    known = [score for score in scores if np.isfinite(score)] or [np.nan]
+    low, high = np.quantile(known, [0.025, 0.975])
     total = counts.sum(axis=0)
     return Confidence(
         float(score_of(total, rules.kind)),

@@ -27,7 +27,7 @@ _PLATEAU = 0.001
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """The frames of one lab: what is said of the classes it asks for, and the labels."""
+    """The frames of one lab: what is said of the classes it asks for, and labels."""
 
     asked: Int[np.ndarray, " asked"]
     """Which classes the columns stand for."""
@@ -89,7 +89,8 @@ def count_frames(
     states = labels[some, picked]
     return np.stack(
         [
-            (labels == 1).sum(axis=0),
+            # a sum along the long axis takes ten times as long
+            [np.count_nonzero(column == 1) for column in labels.T],
             np.bincount(picked[states >= 0], minlength=classes),
             np.bincount(picked[states == 1], minlength=classes),
         ],

@@ -2,8 +2,8 @@
 
 An action either goes on or does not. A frame spent in the state that its evidence
 speaks against costs that evidence (log-odds, counted from a threshold), and each change
-of state costs a fixed sum. The cheapest path is that of Viterbi (IEEE Trans. Inf. Theory
-1967).
+of state costs a fixed sum. The cheapest path is that of Viterbi (IEEE Transactions on
+Information Theory 1967).
 
 `steady_levels` returns the *level* of each frame: the highest threshold at which the
 cheapest path is still "on". A threshold can then be moved without another search. (The
@@ -16,7 +16,7 @@ walk of 128 rows instead of one of 600,000 frames.
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 LEVEL_LIMIT = 8.0
 """Levels lie within ± this; chances of 0.9997 and 0.99999 say the same."""
@@ -25,7 +25,6 @@ _HALVINGS = 10
 _ROWS = 128
 _OVERRULING = 1e6
 """Evidence above any other, in log-odds."""
-_SAME = 1e-4
 
 Folded = Float[np.ndarray, "row column"]
 
@@ -53,68 +52,73 @@ def steady_levels(
 
 
 class _Search:
-    """Searches on one time axis; each starts from what the last one found."""
+    """Searches on one time axis."""
 
     def __init__(self, cost: Folded) -> None:
         self._cost = cost
         self._cost_backwards = _turn(_shift_later(cost))
-        self._entry = np.zeros(cost.shape[1], np.float32)
-        self._entry_backwards = np.zeros(cost.shape[1], np.float32)
 
-    def best_path(self, evidence: Folded, level: Folded) -> np.ndarray:
+    def best_path(self, evidence: Folded, level: Folded) -> Bool[np.ndarray, "row column"]:
         """Return where the best path is "on".
 
         A neighbour of another level is known to be on (if higher) or off (if lower).
         """
-        before = _pass_on(evidence, level, self._cost, self._entry)
-        after = _pass_on(
-            _turn(evidence), _turn(level), self._cost_backwards, self._entry_backwards
-        )
+        before = _pass_on(evidence, level, self._cost)
+        after = _pass_on(_turn(evidence), _turn(level), self._cost_backwards)
         return before + evidence + _turn(after) >= 0
 
 
-def _pass_on(
-    evidence: Folded, level: Folded, cost: Folded, entry: np.ndarray
-) -> Folded:
+def _pass_on(evidence: Folded, level: Folded, cost: Folded) -> Folded:
     """Return how far all that came before speaks for "on" in each frame.
 
     Nothing before can matter more than a change costs, so a message is the one before,
-    plus the evidence there, held within ± the cost. The columns are walked side by
-    side, each entered with a guess; those whose guess was wrong are walked again,
-    until none is. `entry` holds the guesses and is left with what was right.
+    plus the evidence there, held within ± the cost. Many such steps in a row are one of
+    the same kind, entry + shift held within bounds: so the columns are walked side by
+    side without knowing what they are entered with, which is filled in at the end.
     """
-    pushed = evidence - np.float32(_OVERRULING) * np.sign(_shift_earlier(level) - level)
-    messages = np.empty_like(pushed)
-    stale = np.arange(len(entry))
-    while len(stale):
-        every = slice(None) if len(stale) == len(entry) else stale
-        leaving = _walk(pushed[:, every], cost[:, every], entry[every], messages, every)
-        is_last = stale == len(entry) - 1
-        following, arriving = stale[~is_last] + 1, leaving[~is_last]
-        is_new = np.abs(arriving - entry[following]) > _SAME
-        entry[following] = arriving
-        stale = following[is_new]
+    known = np.float32(_OVERRULING) * np.sign(_shift_earlier(level) - level)
+    pushed = evidence - known
+    shift = np.zeros((len(pushed) + 1, pushed.shape[1]), np.float32)
+    np.cumsum(pushed, axis=0, out=shift[1:])
+    bounds = _walk(pushed, cost)
+    entry = _chain(shift[-1], bounds[-1])
+    messages = entry + shift[:-1]
+    np.maximum(messages, bounds[:-1, 0], out=messages)
+    np.minimum(messages, bounds[:-1, 1], out=messages)
     return messages
 
 
-def _walk(
-    pushed: Folded,
-    cost: Folded,
-    entry: np.ndarray,
-    messages: Folded,
-    columns: "slice | np.ndarray",
-) -> np.ndarray:
-    """Fill some columns of `messages`, and return what the next are entered with."""
+def _walk(pushed: Folded, cost: Folded) -> Float[np.ndarray, "row_and_end 2 column"]:
+    """Return the bounds of the messages into each row, and of those that leave."""
+    rows, columns = pushed.shape
+    bounds = np.empty((rows + 1, 2, columns), np.float32)
+    bounds[0] = np.array([-np.inf, np.inf], np.float32)[:, None]
     least = -cost
-    walked = np.empty_like(pushed)
-    now = entry.copy()
-    for row in range(len(pushed)):
-        walked[row] = now
-        now += pushed[row]
-        np.maximum(now, least[row], out=now)
-        np.minimum(now, cost[row], out=now)
-    messages[:, columns] = walked
-    return now
+    for row in range(rows):
+        following = bounds[row + 1]
+        np.add(bounds[row], pushed[row], out=following)
+        np.maximum(following, least[row], out=following)
+        np.minimum(following, cost[row], out=following)
+    return bounds
+
+
+def _chain(
+    shift: Float[np.ndarray, " column"], bounds: Float[np.ndarray, "2 column"]
+) -> Float[np.ndarray, " column"]:
+    """Return what each column is entered with: what the one before it leaves with.
+
+    Columns are joined in pairs, fours, eights: two steps of the kind are one of it.
+    """
+    shift, (low, high) = shift.astype(np.float64), bounds.astype(np.float64)
+    reach = 1
+    while reach < len(shift):
+        by, least, most = shift[reach:], low[reach:].copy(), high[reach:].copy()
+        low[reach:] = np.clip(low[:-reach] + by, least, most)
+        high[reach:] = np.clip(high[:-reach] + by, least, most)
+        shift[reach:] = shift[:-reach] + by
+        reach *= 2
+    leaving = np.clip(shift, low, high)
+    return np.append(0, leaving[:-1]).astype(np.float32)
 
 
 def _fold(frames: Float[np.ndarray, " time"]) -> Folded:

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from mabe.bouts import name_animal, name_target
 from mabe.metrics.counting import ScoreTable, score_marks
 from mabe.metrics.tables import (
     ENTRY,
@@ -72,8 +73,8 @@ def watched_table(videos: Iterable[VideoInfo]) -> pl.DataFrame:
         (
             info.lab,
             info.video,
-            f"mouse{watched.agent}",
-            "self" if watched.target == watched.agent else f"mouse{watched.target}",
+            name_animal(watched.agent),
+            name_target(watched.agent, watched.target),
             watched.action,
         )
         for info in videos

@@ -89,9 +89,7 @@ def as_frame(table: Any) -> pl.DataFrame:
     return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
 
 
-def check_bouts(
-    table: pl.DataFrame, name: str, *, may_be_empty: bool = False
-) -> None:
+def check_bouts(table: pl.DataFrame, name: str, *, may_be_empty: bool = False) -> None:
     """Raise `TableError` unless every row is a bout; `name` is for the message."""
     if table.is_empty() and not may_be_empty:
         raise TableError(f"{name}: expected at least one bout, found no row.")

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from jaxtyping import Float
 
+from mabe.bouts import name_animal, name_target
 from mabe.decoding import ClassBout
 from mabe.files import write_bytes, write_text
 from mabe.writers.submission import DirectedBouts
@@ -80,8 +81,8 @@ def write_pair_bouts(path: Path, videos: Iterable[DirectedBouts]) -> None:
         (
             video.lab,
             video.video,
-            f"mouse{bout.agent}",
-            "self" if bout.target == bout.agent else f"mouse{bout.target}",
+            name_animal(bout.agent),
+            name_target(bout.agent, bout.target),
             bout.action,
             bout.start,
             bout.stop,

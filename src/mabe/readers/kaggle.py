@@ -209,7 +209,7 @@ def read_recording(info: VideoInfo) -> Recording:
     later: the duration in the metadata is often too short. Raises `DataError` when a
     file is absent, broken, or holds something impossible.
     """
-    bouts, notes = _read_labels(info)
+    bouts, notes = read_labels(info)
     last_label = max((bout.stop for bout in bouts), default=0)
     tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
     notes += _note_on_lost_end(tracks.xy_px, last_label, info.fps)
@@ -235,7 +235,7 @@ def _note_on_lost_end(
     return [f"tracking ends at frame {end}, labels go on to {last_label}"]
 
 
-def _read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
+def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
     """Return the labels of a video, sorted, and what was odd about them."""
     if info.annotation_path is None:
         absent = (

@@ -1,0 +1,130 @@
+"""What each step from probabilities to decisions is worth on a cross-validation.
+
+    mabe crossval --config configs/rat_dyad.yaml --checkpoint-dir CV --folds 5
+    mabe train --config configs/rat_dyad.yaml --set folds=5 --set fold=0 \\
+        --set seed=43 --checkpoint-dir CV/seed43/fold0      (and so on, for more seeds)
+    python benchmarks/decisions.py CV
+
+Every figure is on recordings the recogniser never saw, and whatever is tuned is nested:
+found on other recordings than those it is scored on. The base is the last step's own
+weights with plain decisions; each row adds one thing to it, the last row everything.
+First all folds of the first seed; then fold 0 alone, with the mean and the standard
+deviation over all seeds. An ensemble joins the seeds of fold 0, so there is one of it.
+"""
+
+import argparse
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mabe.checkpoint import load_checkpoint
+from mabe.config import load_config
+from mabe.decisions.fitting import CANDIDATES, Search
+from mabe.decisions.tuning import tune
+from mabe.lessons import Lesson, make_lesson
+from mabe.out_of_fold import OutOfFold, answer_held_out, blend, join
+from mabe.recogniser import Recogniser, build_recogniser
+from mabe.run_directory import read_state
+from mabe.runs import load_training_data
+
+PLAIN = Search(
+    smoothings=(("none", 0.0),), calibrated=False, thresholds=False, tidied=False
+)
+THRESHOLDS = Search(smoothings=(("none", 0.0),), calibrated=False, tidied=False)
+SMOOTHING = Search(
+    smoothings=CANDIDATES, calibrated=False, thresholds=False, tidied=False
+)
+VARIANTS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: which answers, and what is tuned on them."""
+
+    name: str
+    search: Search
+    averaged: bool = False
+    variants: int = 1
+    joined: bool = False
+
+
+ROWS = (
+    Row("base", PLAIN),
+    Row("+ thresholds", THRESHOLDS),
+    Row("+ smoothing", SMOOTHING),
+    Row("+ thresholds, smoothing, shortest bouts", Search()),
+    Row("+ test-time augmentation", PLAIN, variants=VARIANTS),
+    Row("+ averaged weights (EMA)", PLAIN, averaged=True),
+    Row("+ ensemble of the seeds", PLAIN, joined=True),
+    Row("all but the ensemble", Search(), averaged=True, variants=VARIANTS),
+    Row("all together", Search(), averaged=True, variants=VARIANTS, joined=True),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cv", type=Path)
+    given = parser.parse_args()
+    folds = sorted((given.cv / "seed42").glob("fold*"))
+    seeds = sorted(given.cv.glob("seed*/fold0"))
+    base = {"folds": np.nan, "seeds": np.nan}
+    counts = f"{len(folds)} folds", f"fold 0, {len(seeds)} seeds"
+    print(f"| | {counts[0]} | gain | by class | {counts[1]} | gain |")
+    print("|---|---|---|---|---|---|")
+    for row in ROWS:
+        cells = []
+        if not row.joined:
+            parts = [ask(run, row.averaged, row.variants) for run in folds]
+            score, classes = nested(join(parts), row.search)
+            base["folds"] = score if row.name == "base" else base["folds"]
+            by_class = " ".join(f"{value:.3f}" for value in classes)
+            cells += [f"{score:.4f}", f"{score - base['folds']:+.4f}", by_class]
+        else:
+            cells += ["", "", ""]
+        parts = [ask(run, row.averaged, row.variants) for run in seeds]
+        if row.joined:
+            parts = [blend(parts, [1.0] * len(parts))]
+        scores = [nested(part, row.search)[0] for part in parts]
+        mean = float(np.mean(scores))
+        base["seeds"] = mean if row.name == "base" else base["seeds"]
+        spread = f" ± {np.std(scores, ddof=1):.4f}" if len(scores) > 1 else ""
+        cells += [f"{mean:.4f}{spread}", f"{mean - base['seeds']:+.4f}"]
+        print(f"| {row.name} | {' | '.join(cells)} |", flush=True)
+
+
+def nested(answers: OutOfFold, search: Search) -> tuple[float, list[float]]:
+    """Return the nested score, and each class's."""
+    tuned = tune(answers.evidence(), answers.answers, answers.kind, search=search)
+    return tuned.nested, [line.nested for line in tuned.lines]
+
+
+@cache
+def lesson_of(run: Path) -> Lesson:
+    config = load_config(run / "config.yaml")
+    return make_lesson(config, load_training_data(config))
+
+
+@cache
+def ask(run: Path, averaged: bool, variants: int) -> OutOfFold:
+    """Return what a run's last recogniser says of the recordings it held out."""
+    lesson = lesson_of(run)
+    return answer_held_out(
+        load_last(run, lesson, averaged=averaged), lesson, variants=variants
+    )
+
+
+def load_last(run: Path, lesson: Lesson, *, averaged: bool) -> Recogniser:
+    """Return a run's last recogniser, with averaged weights or the last step's own."""
+    if averaged:
+        return load_checkpoint(run / "last.safetensors").members[0].recogniser
+    state = read_state(run)
+    assert state is not None
+    recogniser = build_recogniser(lesson.config, lesson.task)
+    recogniser.load_state_dict(state["model"])
+    return recogniser.eval()
+
+
+if __name__ == "__main__":
+    main()

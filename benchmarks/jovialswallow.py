@@ -1,0 +1,142 @@
+"""Decisions on real probabilities: one lab of the challenge, tuned and nested.
+
+    python benchmarks/jovialswallow.py [--data DATA] [--seeds 0 1 2]
+
+DATA holds `oof_jovialswallow/ACTION.parquet` (frame-level probabilities that trees
+gave to videos they did not learn from) and `mabe2025` (the true bouts). Prints the
+challenge's score of that lab: decided plainly at 0.5, tuned on the very videos it is
+scored on, and *nested*: every video decided by rules that other videos chose. Then the
+same without one part at a time; means and deviations over fold seeds. Any other lab's
+files of the same kind work too: --lab, --probabilities.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from mabe.decisions.evidence import Evidence
+from mabe.decisions.fitting import Search
+from mabe.decisions.rules import DecisionRules
+from mabe.decisions.tuning import tune
+from mabe.readers.kaggle import read_index, read_labels
+from mabe.recording import VideoInfo
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))
+NONE = (("none", 0.0),)
+PARTS = {
+    "everything": Search(),
+    "no smoothing": Search(smoothings=NONE),
+    "no calibration": Search(calibrated=False),
+    "no thresholds": Search(thresholds=False),
+    "no shortest bouts and longest gaps": Search(tidied=False),
+    "thresholds alone": Search(smoothings=NONE, calibrated=False, tidied=False),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--lab", default="JovialSwallow")
+    parser.add_argument("--probabilities", default="oof_jovialswallow")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    given = parser.parse_args()
+    paths = sorted((given.data / given.probabilities).glob("*.parquet"))
+    actions = [path.stem for path in paths]
+    views = read_views(given.data / "mabe2025", given.lab, paths)
+    frames = sum(len(view.labels) for view in views)
+    print(
+        f"{len(views)} videos of {given.lab}, {frames:,} frames, {', '.join(actions)}"
+    )
+    print("| tuned | nested | in sample | plain 0.5 | by action, nested | seconds |")
+    print("|---|---|---|---|---|---|")
+    for name, search in PARTS.items():
+        began = time.perf_counter()
+        found = [
+            tune(views, actions, "pair", seed=seed, search=search)
+            for seed in given.seeds
+        ]
+        seconds = (time.perf_counter() - began) / len(found)
+        nested = [tuned.nested for tuned in found]
+        spread = np.std(nested, ddof=1) if len(nested) > 1 else np.nan
+        by_action = np.mean([[line.nested for line in t.lines] for t in found], axis=0)
+        print(
+            f"| {name} | {np.mean(nested):.4f} ± {spread:.4f} "
+            f"| {np.mean([tuned.in_sample for tuned in found]):.4f} "
+            f"| {found[0].plain:.4f} "
+            f"| {' '.join(f'{each:.3f}' for each in by_action)} | {seconds:.1f} |",
+            flush=True,
+        )
+    show_rules(tune(views, actions, "pair").rules)
+
+
+def show_rules(rules: DecisionRules) -> None:
+    for rule in rules.classes:
+        print(
+            f"{rule.name}: {rule.smoothing.method} {rule.smoothing.seconds:g} s, "
+            f"threshold {rule.threshold:.2f}, bouts of {rule.min_bout_s:g} s, gaps of "
+            f"{rule.max_gap_s:g} s"
+        )
+
+
+def read_views(kaggle: Path, lab: str, paths: list[Path]) -> list[Evidence]:
+    """Return each (video, agent, target) that any of the files has frames of."""
+    infos = {info.video: info for info in read_index(kaggle) if info.lab == lab}
+    tables = [
+        pl.read_parquet(path).with_columns(pl.col("video_id").cast(pl.String))
+        for path in paths
+    ]
+    who = ["video_id", "agent_id", "target_id"]
+    pairs = pl.concat([table.select(who) for table in tables]).unique().sort(who)
+    return [
+        view_of(infos[video], agent, target, tables, [path.stem for path in paths])
+        for video, agent, target in pairs.iter_rows()
+    ]
+
+
+def view_of(
+    info: VideoInfo,
+    agent: int,
+    target: int,
+    tables: list[pl.DataFrame],
+    names: list[str],
+) -> Evidence:
+    """Return what the files and people say of one view; what nobody watched is -1."""
+    bouts, _ = read_labels(info)
+    bouts = tuple(b for b in bouts if (b.agent, b.target) == (agent, target))
+    watched = {w.action for w in info.watched if (w.agent, w.target) == (agent, target)}
+    rows = [
+        table.filter(
+            (pl.col("video_id") == info.video)
+            & (pl.col("agent_id") == agent)
+            & (pl.col("target_id") == target)
+        )
+        for table in tables
+    ]
+    ends = [b.stop for b in bouts] + [
+        t["video_frame"].max() + 1 for t in rows if len(t)
+    ]
+    chances = np.full((max(ends), len(names)), np.nan, np.float32)
+    labels = np.full(chances.shape, -1, np.int8)
+    for place, (name, table) in enumerate(zip(names, rows, strict=True)):
+        chances[table["video_frame"].to_numpy(), place] = table["prediction"].to_numpy()
+        if name in watched | {b.action for b in bouts}:
+            labels[:, place] = 0
+        for bout in bouts:
+            if bout.action == name:
+                labels[bout.start : bout.stop, place] = 1
+    return Evidence(
+        lab=info.lab,
+        group=info.video,
+        fps=info.fps,
+        probabilities=chances,
+        labels=labels,
+    )
+
+
+if __name__ == "__main__":
+    main()

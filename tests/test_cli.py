@@ -10,7 +10,11 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize(
-    "command", ["simulate", "prepare", "train", "predict", "evaluate"]
+    "command",
+    [
+        *("simulate", "prepare", "train", "crossval", "tune", "ensemble", "predict"),
+        *("evaluate", "submit", "check-submission", "score", "check"),
+    ],
 )
 def test_every_command_explains_itself(command, capsys):
     assert main([command, "--help"]) == 0
@@ -38,6 +42,12 @@ def test_a_wrong_option_or_command_is_exit_code_2(capsys):
         (["prepare", "nowhere"], "nowhere"),
         (["predict", "nowhere", "data", "--out", "out"], "no recogniser here"),
         (["evaluate", "nowhere", "data"], "no recogniser here"),
+        (["tune", "nowhere"], "no recogniser here"),
+        (["ensemble", "nowhere", "--out", "out"], "no recogniser here"),
+        (["submit", "nowhere", "data"], "no recogniser here"),
+        (["score", "nowhere.csv", "other.csv"], "nowhere.csv"),
+        (["check-submission", "nowhere.csv"], "nowhere.csv"),
+        (["crossval", "--set", "split_by=frame"], "reward memory"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(

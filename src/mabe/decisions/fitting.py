@@ -21,7 +21,8 @@ from mabe.decisions.rules import (
     NEVER,
     ClassRule,
     DecisionRules,
-    decide_refined,
+    decide_smoothed,
+    nothing_said,
     tidy_by,
 )
 from mabe.decisions.smoothing import Method, Smoothing
@@ -51,9 +52,7 @@ BOUT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.5)
 
 _USUAL_PULL = 20.0
 _LEAST_GAIN = 0.0005
-"""What a gap or a shortest bout must add to the score to be worth a rule."""
-_LIMIT = 7.9
-"""Thresholds lie within ± this, in log-odds."""
+"""What a gap or a shortest bout must add to the score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,18 +89,17 @@ def fit_rules(part: Part, names: Sequence[str], search: Search) -> DecisionRules
 def decide_lab(lab: LabPart, rules: DecisionRules) -> Int[np.ndarray, " time"]:
     """Return the choice of each frame of a lab, as an index into its asked classes."""
     own = _rules_of_asked(lab, rules)
-    said = refine_lab(lab, rules)
-    return decide_refined(said, lab.timeline, own, own.thresholds(lab.lab))
+    said = smooth_lab(lab, rules)
+    return decide_smoothed(said, lab.timeline, own, own.thresholds(lab.lab))
 
 
-def refine_lab(lab: LabPart, rules: DecisionRules) -> Float[np.ndarray, "time asked"]:
-    """Return smoothed and calibrated log-odds, minus infinity where nothing is said."""
-    columns = []
-    for column, index in enumerate(lab.asked):
-        rule = rules.classes[index]
-        said = rule.calibration(lab.smoothed(column, rule.smoothing))
-        columns.append(np.where(np.isnan(said), -np.inf, said))
-    return np.stack(columns, axis=1)
+def smooth_lab(lab: LabPart, rules: DecisionRules) -> Float[np.ndarray, "time asked"]:
+    """Return smoothed log-odds, minus infinity where nothing is said."""
+    columns = [
+        lab.smoothed(column, rules.classes[index].smoothing)
+        for column, index in enumerate(lab.asked)
+    ]
+    return nothing_said(np.stack(columns, axis=1))
 
 
 def count_lab(
@@ -184,17 +182,15 @@ def _start_thresholds(part: Part, rules: DecisionRules) -> Thresholds:
     for index, rule in enumerate(rules.classes):
         tally = part.tally(index, rule.smoothing).sum(axis=1)
         labelled = part.shown[:, :, index, FRAMES].sum(axis=1)
-        alone = alone_thresholds(tally, labelled, part.kind)
-        shared[index] = rule.calibration(np.array(alone[0]))
-        own[:, index] = rule.calibration(alone[1])
-    return Thresholds(shared.clip(-_LIMIT, _LIMIT), own.clip(-_LIMIT, _LIMIT))
+        shared[index], own[:, index] = alone_thresholds(tally, labelled, part.kind)
+    return Thresholds(shared, own)
 
 
 def _set_up_board(
     lab: LabPart, rules: DecisionRules, occurs: Bool[np.ndarray, " classes"]
 ) -> Board:
     """Return what is said of a lab's classes; of pairs, of those that occur."""
-    said = refine_lab(lab, rules)
+    said = smooth_lab(lab, rules)
     if rules.kind == "pair":
         said[:, ~occurs[lab.asked]] = -np.inf
     return Board(lab.asked, said, lab.labels)

@@ -1,8 +1,9 @@
 """Rules of decision: how probabilities become one choice a frame.
 
-For each class its log-odds are smoothed over time, calibrated, and compared with a
-threshold of its own, which may differ from lab to lab; the class furthest above its
-threshold is chosen. Then gaps are closed and short bouts dropped.
+The log-odds of each class are smoothed over time and compared with a threshold of its
+own, which may differ from lab to lab; the class furthest above its threshold is chosen.
+Then gaps are closed and short bouts dropped. Calibration makes chances that can be
+believed (`refine`) and decides nothing: what a threshold is good for does not depend on it.
 
 Rules without settings are plain: the most probable class of a scene, the most probable
 action of a pair where it is at least 0.5.
@@ -38,7 +39,7 @@ class ClassRule:
     smoothing: Smoothing = field(default_factory=Smoothing)
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float = 0.5
-    """A smoothed and calibrated probability; where a lab has none of its own."""
+    """A smoothed probability; where a lab has none of its own."""
     lab_thresholds: dict[str, float] = field(default_factory=dict)
     min_bout_s: float = 0.0
     max_gap_s: float = 0.0
@@ -132,11 +133,11 @@ def decide(
 
     A class that is not possible, or of which nothing is said (NaN), is not chosen.
     """
-    said = refine(probabilities, fps=fps, rules=rules)
+    said = _smooth_classes(probabilities, fps, rules)
     if possible is not None:
         said[:, ~possible] = -np.inf
     timeline = Timeline.of_one(len(probabilities), fps)
-    return decide_refined(said, timeline, rules, rules.thresholds(lab))
+    return decide_smoothed(said, timeline, rules, rules.thresholds(lab))
 
 
 def refine(
@@ -146,6 +147,23 @@ def refine(
     rules: DecisionRules,
 ) -> Float[np.ndarray, "time classes"]:
     """Return smoothed and calibrated log-odds, minus infinity where nothing is said."""
+    return calibrate(_smooth_classes(probabilities, fps, rules), rules.classes)
+
+
+def calibrate(
+    said: Float[np.ndarray, "time classes"], rules: Sequence[ClassRule]
+) -> Float[np.ndarray, "time classes"]:
+    """Return calibrated log-odds."""
+    columns = [
+        rule.calibration(column) for column, rule in zip(said.T, rules, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _smooth_classes(
+    probabilities: Float[np.ndarray, "time classes"], fps: float, rules: DecisionRules
+) -> Float[np.ndarray, "time classes"]:
+    """Return smoothed log-odds, minus infinity where nothing is said."""
     if probabilities.shape[1] != len(rules.classes):
         raise ConfigError(
             f"decision rules: for {len(rules.classes)} classes, but there are "
@@ -153,27 +171,26 @@ def refine(
         )
     timeline = Timeline.of_one(len(probabilities), fps)
     columns = [
-        refine_class(log_odds(column), timeline, rule)
+        smooth(log_odds(column), timeline, rule.smoothing)
         for column, rule in zip(probabilities.T, rules.classes, strict=True)
     ]
-    return np.stack(columns, axis=1)
+    return nothing_said(np.stack(columns, axis=1))
 
 
-def refine_class(
-    evidence: Float[np.ndarray, " time"], timeline: Timeline, rule: ClassRule
-) -> Float[np.ndarray, " time"]:
-    """Return one class's smoothed and calibrated log-odds."""
-    said = rule.calibration(smooth(evidence, timeline, rule.smoothing))
-    return np.where(np.isnan(said), -np.inf, said)
+def nothing_said(
+    smoothed: Float[np.ndarray, "time classes"],
+) -> Float[np.ndarray, "time classes"]:
+    """Return minus infinity for NaN: what nothing is said of is not chosen."""
+    return np.where(np.isnan(smoothed), -np.inf, smoothed)
 
 
-def decide_refined(
+def decide_smoothed(
     said: Float[np.ndarray, "time classes"],
     timeline: Timeline,
     rules: DecisionRules,
     thresholds: Float[np.ndarray, " classes"],
 ) -> Int[np.ndarray, " time"]:
-    """Return the choice of each frame from what `refine` gave."""
+    """Return the choice of each frame from smoothed log-odds."""
     margins = said - np.where(np.isneginf(said), 0, thresholds)  # no infinity minus it
     return tidy_by(rules, choose(margins, rules.kind), timeline)
 

@@ -41,7 +41,8 @@ def tidy(
     min_bout_s: PerClass,
 ) -> Int[np.ndarray, " time"]:
     """Return the choices with gaps closed and short bouts dropped."""
-    if not (max_gap_s.any() or min_bout_s.any()):
+    has_rule = max_gap_s.any() or min_bout_s.any()
+    if not (has_rule and len(chosen)):  # a lab may have nothing in a fold
         return chosen
     closed = close_gaps(find_runs(chosen, timeline), nothing, max_gap_s)
     return drop_short(find_runs(closed, timeline), nothing, min_bout_s)

@@ -18,9 +18,9 @@ from mabe.decisions.calibration import (
     tally_frames,
 )
 from mabe.decisions.evidence import Evidence, Kind
-from mabe.decisions.fitting import Search, count_lab, decide_lab, fit_rules, refine_lab
-from mabe.decisions.material import BOUTS, Material, Part
-from mabe.decisions.rules import DecisionRules
+from mabe.decisions.fitting import Search, count_lab, decide_lab, fit_rules, smooth_lab
+from mabe.decisions.material import BOUTS, LabPart, Material, Part
+from mabe.decisions.rules import DecisionRules, calibrate
 from mabe.decisions.thresholds import f_scores, score_of
 from mabe.errors import DataError
 
@@ -116,10 +116,15 @@ def _tally(part: Part, rules: DecisionRules) -> Int[np.ndarray, "classes bins 2"
     """Return in how many frames each class happened, by its refined log-odds."""
     tally = np.zeros((len(rules.classes), BINS, 2), int)
     for lab in part.labs:
-        for index, said in zip(lab.asked, refine_lab(lab, rules).T, strict=True):
+        for index, said in zip(lab.asked, _refine_lab(lab, rules).T, strict=True):
             labels = lab.labels[:, np.searchsorted(lab.asked, index)]
             tally[index] += tally_frames(said, labels, np.zeros(len(labels), int), 1)[0]
     return tally
+
+
+def _refine_lab(lab: LabPart, rules: DecisionRules) -> Float[np.ndarray, "time asked"]:
+    """Return smoothed and calibrated log-odds of a lab's classes."""
+    return calibrate(smooth_lab(lab, rules), [rules.classes[i] for i in lab.asked])
 
 
 def _lines(

@@ -58,7 +58,9 @@ class _Search:
         self._cost = cost
         self._cost_backwards = _turn(_shift_later(cost))
 
-    def best_path(self, evidence: Folded, level: Folded) -> Bool[np.ndarray, "row column"]:
+    def best_path(
+        self, evidence: Folded, level: Folded
+    ) -> Bool[np.ndarray, "row column"]:
         """Return where the best path is "on".
 
         A neighbour of another level is known to be on (if higher) or off (if lower).

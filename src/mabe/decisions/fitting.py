@@ -266,7 +266,7 @@ def _fit_bouts(part: Part, rules: DecisionRules) -> DecisionRules:
 
 
 def _score_tidied(
-    part: Part, chosen: Sequence[Int[np.ndarray, " time"]], rules: DecisionRules
+    part: Part, chosen: Sequence[Int[np.ndarray, "_"]], rules: DecisionRules
 ) -> float:
     """Return the score of choices after gaps are closed and short bouts dropped."""
     counts = [

@@ -194,7 +194,7 @@ def _count_classes(views: Sequence[Evidence]) -> int:
     numbers = sorted({view.labels.shape[1] for view in views})
     if len(numbers) != 1 or numbers[0] == 0:
         raise DataError(
-            f"evidence: expected views of one set of classes, found {numbers or 'none'}; "
+            f"evidence: expected views of one set of classes, found {numbers}; "
             "give every view all classes, NaN where one is impossible"
         )
     return numbers[0]

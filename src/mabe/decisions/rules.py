@@ -3,7 +3,8 @@
 The log-odds of each class are smoothed over time and compared with a threshold of its
 own, which may differ from lab to lab; the class furthest above its threshold is chosen.
 Then gaps are closed and short bouts dropped. Calibration makes chances that can be
-believed (`refine`) and decides nothing: what a threshold is good for does not depend on it.
+believed (`refine`) and decides nothing: what a threshold is good for does not depend
+on it.
 
 Rules without settings are plain: the most probable class of a scene, the most probable
 action of a pair where it is at least 0.5.

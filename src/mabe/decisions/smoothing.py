@@ -1,8 +1,8 @@
 """Smoothing of one class's log-odds over time, by one of four methods.
 
 Everything is in seconds, because laboratories film at different rates. A recording
-never sees another, and a frame without evidence (NaN) is bridged from what lies within a
-method's reach, else stays NaN.
+never sees another, and a frame without evidence (NaN) is bridged from what lies within
+a method's reach, else stays NaN.
 """
 
 from dataclasses import dataclass

@@ -122,7 +122,7 @@ def climb(
             if not np.isfinite(scores).any():
                 continue
             best = best_bin(scores)
-            gain = float(scores[best] - scores[bin_of(thresholds[index])])
+            gain = float(scores[best] - scores[bin_of(thresholds)[index]])
             if gain > _LEAST_GAIN:
                 thresholds[index] = floors[best]
                 gained += gain
@@ -148,7 +148,7 @@ def count_by_threshold(
 
     reached = np.flatnonzero(np.isfinite(board.log_odds[:, column]))
     lead = board.log_odds[reached, column] - bar[reached]
-    bins = bin_of(np.nan_to_num(lead, posinf=np.finfo(np.float32).max))
+    bins = bin_of(np.nan_to_num(lead, posinf=float(np.finfo(np.float32).max)))
     state = board.labels[reached, column]
     counts[:, index, PREDICTED] = _at_least(bins[state >= 0])
     counts[:, index, HITS] = _at_least(bins[state == 1])

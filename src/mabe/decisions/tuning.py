@@ -2,7 +2,8 @@
 
 The score in sample flatters: the same recordings choose the rules and judge them. So
 the whole fit, the choice of smoothing included, is repeated without each fold in turn,
-and the fold judged by the rules of the others; this *nested* score is the one to report.
+and the fold judged by the rules of the others; this *nested* score is the one to
+report.
 """
 
 from collections.abc import Sequence

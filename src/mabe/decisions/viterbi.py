@@ -39,7 +39,7 @@ def steady_levels(
     """
     if len(evidence) == 0:
         return evidence
-    known = _fold(np.isfinite(evidence))
+    known = _fold(np.isfinite(evidence).astype(float))
     folded = _fold(np.nan_to_num(evidence))
     search = _Search(_fold(np.append(change_cost[:-1], 0.0)))
     level = np.zeros_like(folded)

@@ -34,10 +34,11 @@ class Ensemble:
         """
         weights = [1.0] * len(members) if weights is None else weights
         total = sum(weights)
-        if not members or len(weights) != len(members) or not total > 0:
+        is_wrong = len(weights) != len(members) or any(each < 0 for each in weights)
+        if not members or is_wrong or not total > 0:
             raise RunError(
                 f"ensemble: expected a weight for each of {len(members)} recognisers, "
-                f"some above zero, found {list(weights)}"
+                f"none below zero and some above, found {list(weights)}"
             )
         rates = sorted({member.config.fps for member in members})
         if len(rates) > 1:

@@ -319,7 +319,7 @@ def test_counts_are_those_of_the_frames_one_by_one(attacks, sniffs, handled):
         *(("1>2 sniff", start, start + n) for start, n in sniffs),
         *(("1>2 handling", start, start + n) for start, n in handled),
         watched=["1>2 attack", "1>1 sniff"],
-        frames=40,
+        frames=60,  # never all of them handled
     )
     drawing = sampler(recording, task=TWO)
     states = np.concatenate([v.frames(0, v.length) for v in drawing.views])

@@ -203,15 +203,15 @@ class RunConfig(BaseModel):
                 f"num_classes is {self.num_classes}, but `classes` names {classes}: "
                 f"{list(self.classes)}"
             )
-        if isinstance(self.class_weights, list) and len(self.class_weights) != classes:
-            raise ValueError(
-                f"class_weights has {len(self.class_weights)} numbers, but there are "
-                f"{classes} classes: {list(self.classes)}"
-            )
         if self.class_weights and self.task == "pair":
             raise ValueError(
                 "class_weights are for the scene task; for pairs name actions: "
                 "action_weights: {attack: 2}"
+            )
+        if isinstance(self.class_weights, list) and len(self.class_weights) != classes:
+            raise ValueError(
+                f"class_weights has {len(self.class_weights)} numbers, but there are "
+                f"{classes} classes: {list(self.classes)}"
             )
         if isinstance(self.class_weights, list) and not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")

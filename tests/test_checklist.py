@@ -386,10 +386,11 @@ def test_a_recording_in_which_nothing_was_tracked_is_a_warning():
 
 def test_data_are_described_by_lab_action_and_track():
     watched = ["1>2 attack", "1>2 sniff", "1>2 base"]
+    hidden = ["1>2 mount"]  # nobody looked yet, so it is not "never seen"
     some = [
         stored(("1>2 attack", 0, 5), ("1>2 attack", 8, 9), watched=watched),
         replace(stored(watched=watched), video="2", missing_share=0.5, length=60),
-        replace(stored(has_labels=False), video="3", missing_share=1.0),
+        replace(stored(watched=hidden, has_labels=False), video="3", missing_share=1.0),
     ]
     config = build_config({"ignore": ["base"]}, where="test")
     found = describe_data(some, config)

@@ -2,7 +2,8 @@
 
 1. Smoothing, for each class: the candidate under which thresholds found on all folds
    but one score best on that one, over all folds.
-2. Calibration, for each class: Platt's scaling of the smoothed log-odds.
+2. Calibration, for each class: Platt's scaling of the smoothed log-odds. Chances get
+   believable by it; decisions are made without.
 3. Thresholds: those that score best together, once for all labs and once for each; a
    lab's own are pulled towards the shared ones, most where it has few bouts. How much
    is decided like the smoothing.
@@ -11,6 +12,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -248,21 +250,22 @@ def _fit_bouts(part: Part, rules: DecisionRules) -> DecisionRules:
     chosen = [decide_lab(lab, rules) for lab in part.labs]
     best = _score_tidied(part, chosen, rules)
     for index in range(len(rules.classes)):
-        for name in ("max_gap_s", "min_bout_s"):
-            if index == rules.nothing:
-                continue
-            for seconds in BOUT_SECONDS:
-                rule = rules.classes[index]
-                rule = (
-                    replace(rule, max_gap_s=seconds)
-                    if name == "max_gap_s"
-                    else replace(rule, min_bout_s=seconds)
-                )
-                changed = rules.with_class(index, rule)
-                score = _score_tidied(part, chosen, changed)
-                if score > best + _LEAST_GAIN:
-                    best, rules = score, changed
+        if index == rules.nothing:
+            continue
+        for change, seconds in product((_with_gap, _with_least), BOUT_SECONDS):
+            changed = rules.with_class(index, change(rules.classes[index], seconds))
+            score = _score_tidied(part, chosen, changed)
+            if score > best + _LEAST_GAIN:
+                best, rules = score, changed
     return rules
+
+
+def _with_gap(rule: ClassRule, seconds: float) -> ClassRule:
+    return replace(rule, max_gap_s=seconds)
+
+
+def _with_least(rule: ClassRule, seconds: float) -> ClassRule:
+    return replace(rule, min_bout_s=seconds)
 
 
 def _score_tidied(

@@ -7,7 +7,7 @@ in which nothing was chosen are gaps; what is dropped becomes such frames.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mabe.decisions.evidence import Timeline
 
@@ -18,18 +18,13 @@ PerClass = Float[np.ndarray, " classes"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Stretches of one choice, in time order, none longer than its recording."""
+    """Stretches of one choice, in time order, each within one recording."""
 
-    start: Int[np.ndarray, " run"]
-    stop: Int[np.ndarray, " run"]
+    frames: Int[np.ndarray, " run"]
     choice: Int[np.ndarray, " run"]
     seconds: Float[np.ndarray, " run"]
-    is_cut: np.ndarray
-    """True where the next run is of another recording."""
-
-    def expand(self) -> Int[np.ndarray, " time"]:
-        """Return the choice of each frame."""
-        return np.repeat(self.choice, self.stop - self.start)
+    is_last: Bool[np.ndarray, " run"]
+    """True for the last run of a recording."""
 
 
 def tidy(
@@ -41,25 +36,23 @@ def tidy(
     min_bout_s: PerClass,
 ) -> Int[np.ndarray, " time"]:
     """Return the choices with gaps closed and short bouts dropped."""
-    has_rule = max_gap_s.any() or min_bout_s.any()
-    if not (has_rule and len(chosen)):  # a lab may have nothing in a fold
+    if len(chosen) == 0 or not (max_gap_s.any() or min_bout_s.any()):
         return chosen
     closed = close_gaps(find_runs(chosen, timeline), nothing, max_gap_s)
     return drop_short(find_runs(closed, timeline), nothing, min_bout_s)
 
 
 def find_runs(chosen: Int[np.ndarray, " time"], timeline: Timeline) -> Runs:
-    """Return the stretches of one choice; recordings keep theirs apart."""
-    edge = np.diff(chosen, prepend=np.nan) != 0
-    edge[1:] |= timeline.is_last[:-1]
-    start = np.flatnonzero(edge)
-    stop = np.append(start[1:], len(chosen)).astype(int)
+    """Return the stretches of one choice."""
+    is_edge = np.diff(chosen, prepend=chosen[0] - 1) != 0
+    is_edge[1:] |= timeline.is_last[:-1]
+    start = np.flatnonzero(is_edge)
+    frames = np.diff(start, append=len(chosen))
     return Runs(
-        start,
-        stop,
-        chosen[start],
-        (stop - start) / timeline.frame_fps[start],
-        timeline.is_last[stop - 1],
+        frames=frames,
+        choice=chosen[start],
+        seconds=frames / timeline.frame_fps[start],
+        is_last=timeline.is_last[start + frames - 1],
     )
 
 
@@ -70,11 +63,11 @@ def close_gaps(
     choice = runs.choice.copy()
     gap = np.flatnonzero(choice[1:-1] == nothing) + 1
     before, after = choice[gap - 1], choice[gap + 1]
-    is_inside = (before == after) & ~runs.is_cut[gap - 1] & ~runs.is_cut[gap]
+    is_inside = (before == after) & ~runs.is_last[gap - 1] & ~runs.is_last[gap]
     is_brief = runs.seconds[gap] <= max_gap_s[before] + _ROUNDING_S
     filled = gap[is_inside & is_brief & (before != nothing)]
     choice[filled] = choice[filled - 1]
-    return np.repeat(choice, runs.stop - runs.start)
+    return np.repeat(choice, runs.frames)
 
 
 def drop_short(
@@ -83,6 +76,5 @@ def drop_short(
     """Drop bouts that are shorter than that."""
     is_bout = runs.choice != nothing
     least_s = min_bout_s[np.where(is_bout, runs.choice, 0)] - _ROUNDING_S
-    is_short = runs.seconds < least_s
-    choice = np.where(is_bout & is_short, nothing, runs.choice)
-    return np.repeat(choice, runs.stop - runs.start)
+    is_short = is_bout & (runs.seconds < least_s)
+    return np.repeat(np.where(is_short, nothing, runs.choice), runs.frames)

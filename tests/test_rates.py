@@ -2,18 +2,23 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from mabe import rates
-from mabe.rates import linear_pieces, nearest_frames, resampled_length
+from mabe.rates import (
+    LEAST_AVERAGED,
+    nearest_frames,
+    resampled_length,
+    resampled_pieces,
+)
 
 RATES = st.sampled_from([10.0, 24.98, 25.0, 30.0, 33.3, 50.0, 60.0, 120.0])
 
 
-def resample_linear(poses, *, from_fps, to_fps):
-    pieces = linear_pieces(poses, from_fps=from_fps, to_fps=to_fps)
+def resample(poses, *, from_fps, to_fps):
+    pieces = resampled_pieces(poses, from_fps=from_fps, to_fps=to_fps)
     return np.concatenate([poses[:0], *pieces])
 
 
@@ -39,13 +44,13 @@ def test_the_last_frame_is_the_last_that_fits(length, from_fps, to_fps, expected
 
 
 def test_a_point_moving_evenly_is_found_where_it_was_in_between():
-    result = resample_linear(track(0, 2, 4), from_fps=30, to_fps=60)
+    result = resample(track(0, 2, 4), from_fps=30, to_fps=60)
 
     np.testing.assert_allclose(result, track(0, 1, 2, 3, 4))
 
 
 def test_the_nearer_neighbour_stands_in_for_a_missing_one():
-    result = resample_linear(track(0, np.nan, 6, 9), from_fps=10, to_fps=30)
+    result = resample(track(0, np.nan, 6, 9), from_fps=10, to_fps=30)
 
     nan = np.nan
     # Thirds of frames: 1/3 takes frame 0, 2/3 to 4/3 are nearest the gap, 5/3 takes 6.
@@ -54,10 +59,24 @@ def test_the_nearer_neighbour_stands_in_for_a_missing_one():
     )
 
 
+def test_at_a_third_of_the_rate_a_point_is_the_mean_of_the_three_frames_nearest_to_it():
+    result = resample(track(0, 4, 1, 2, 6, 9, 9), from_fps=30, to_fps=10)
+
+    # Frames 0 and 1, then 2 to 4, then 5 and 6: the ends have no third.
+    np.testing.assert_allclose(result, track(2, 3, 9))
+
+
+def test_one_frame_that_shows_a_point_is_enough_for_the_mean():
+    nan = np.nan
+    result = resample(track(5, nan, nan, 7, nan, nan, nan), from_fps=30, to_fps=10)
+
+    np.testing.assert_allclose(result, track(5, 7, nan))
+
+
 def test_equal_rates_return_the_very_same_poses():
     poses = track(1, np.nan, 3)
 
-    [piece] = linear_pieces(poses, from_fps=33.3, to_fps=33.3)
+    [piece] = resampled_pieces(poses, from_fps=33.3, to_fps=33.3)
 
     assert np.shares_memory(piece, poses)
     np.testing.assert_array_equal(piece, poses)
@@ -103,10 +122,35 @@ def test_labels_there_and_back_move_by_no_more_than_a_frame_of_either_rate(
     fps=RATES,
     rate=RATES,
 )
+def test_a_mean_is_of_the_frames_nearest_to_an_output_frame(x, fps, rate):
+    ratio = fps / rate
+    assume(ratio >= LEAST_AVERAGED)
+
+    result = resample(track(*x), from_fps=fps, to_fps=rate)
+
+    for place, found in enumerate(result[:, 0, 0]):
+        mine = [
+            value
+            for frame, value in enumerate(x)
+            if -ratio / 2 - 1e-5 <= frame - place * ratio < ratio / 2 - 1e-5
+        ]
+        known = [value for value in mine if not np.isnan(value)]
+        expected = np.mean(known) if known else np.nan
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@given(
+    x=hnp.arrays(
+        np.float32, st.integers(1, 60), elements=st.sampled_from([0, 1, 5, np.nan])
+    ),
+    fps=RATES,
+    rate=RATES,
+)
 def test_a_point_is_missing_exactly_where_its_nearest_frame_is(x, fps, rate):
+    assume(fps < LEAST_AVERAGED * rate)
     poses = track(*x)
 
-    result = resample_linear(poses, from_fps=fps, to_fps=rate)
+    result = resample(poses, from_fps=fps, to_fps=rate)
 
     nearest = nearest_frames(len(result), from_fps=fps, to_fps=rate, from_length=len(x))
     np.testing.assert_array_equal(np.isnan(result), np.isnan(poses[nearest]))
@@ -114,9 +158,10 @@ def test_a_point_is_missing_exactly_where_its_nearest_frame_is(x, fps, rate):
 
 @given(length=st.integers(2, 200), fps=RATES, rate=RATES)
 def test_fast_code_agrees_with_the_obvious_interpolation(length, fps, rate):
+    assume(fps < LEAST_AVERAGED * rate)
     poses = track(*np.random.default_rng(length).normal(size=length))
 
-    result = resample_linear(poses, from_fps=fps, to_fps=rate)
+    result = resample(poses, from_fps=fps, to_fps=rate)
 
     times = np.arange(len(result)) / rate
     expected = np.interp(times, np.arange(length) / fps, poses[:, 0, 0])
@@ -125,10 +170,10 @@ def test_fast_code_agrees_with_the_obvious_interpolation(length, fps, rate):
 
 def test_pieces_join_without_a_seam(monkeypatch):
     poses = np.random.default_rng(0).normal(size=(300, 3, 2)).astype(np.float32)
-    whole = resample_linear(poses, from_fps=25, to_fps=33.3)
+    whole = resample(poses, from_fps=25, to_fps=33.3)
 
     monkeypatch.setattr(rates, "_PIECE_VALUES", 7 * 6)
 
     np.testing.assert_array_equal(
-        resample_linear(poses, from_fps=25, to_fps=33.3), whole
+        resample(poses, from_fps=25, to_fps=33.3), whole
     )

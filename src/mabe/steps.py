@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int16
 
-from mabe.rates import linear_pieces, resampled_length
+from mabe.rates import resampled_pieces, resampled_length
 
 STEP_CM = 1 / 200
 MISSING = -32768
@@ -47,7 +47,7 @@ def to_steps(
     length = resampled_length(len(xy_px), from_fps=from_fps, to_fps=to_fps)
     values = np.empty((length, *xy_px.shape[1:]), STEP_DTYPE)
     done = missing = out_of_reach = 0
-    for piece in linear_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
+    for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
         xy = (piece - origin_px) * steps_per_px
         seen = ~(np.isnan(xy[..., 0]) | np.isnan(xy[..., 1]))
         near = np.abs(xy) <= -MISSING - 1

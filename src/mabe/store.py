@@ -24,7 +24,7 @@ from mabe.recording import Recording
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 from mabe.steps import REACH_CM, STEP_DTYPE, to_cm, to_steps
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 INDEX_NAME = "index.json"
 _FORMAT = "mabe pose store"
 _PAGES_AROUND_BYTES = 1 << 16

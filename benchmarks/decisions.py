@@ -1,7 +1,7 @@
 """What each step from probabilities to decisions is worth on a cross-validation.
 
-    mabe crossval --config configs/rat_dyad.yaml --checkpoint-dir CV --folds 5
-    mabe train --config configs/rat_dyad.yaml --set folds=5 --set fold=0 \\
+    mabe crossval --config configs/rat_dyad_v2.yaml --checkpoint-dir CV --folds 5
+    mabe train --config configs/rat_dyad_v2.yaml --set folds=5 --set fold=0 \\
         --set seed=43 --checkpoint-dir CV/seed43/fold0      (and so on, for more seeds)
     python benchmarks/decisions.py CV
 

@@ -37,7 +37,7 @@ V1 = {"input_dim": 144, "use_motion_features": False}
 
 @dataclass(frozen=True)
 class Trial:
-    """One training run: what differs from configs/rat_dyad.yaml."""
+    """One training run: what differs from configs/rat_dyad_v2.yaml."""
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
@@ -56,7 +56,7 @@ METHODS = {
     "V1, weights [0.5, 10, 15]": {**V1, "class_weights": [0.5, 10, 15]},
     "V1": V1,
 }
-"""With the weights of configs/rat_dyad.yaml, and with those of the V1 and V2 recipes
+"""With the weights of configs/rat_dyad_v2.yaml, and with those of the V1 and V2 recipes
 without the one for mating, which nobody scored here."""
 RECIPES = ("V2", "V2, weights [1, 5, 8]", "V1, weights [0.5, 10, 15]")
 
@@ -103,7 +103,7 @@ def main() -> None:
 def run(trial: Trial, out: Path) -> dict[str, Any]:
     folder = out / trial.folder
     config = load_config(
-        ROOT / "configs" / "rat_dyad.yaml",
+        ROOT / "configs" / "rat_dyad_v2.yaml",
         {
             "data_dir": DATA,
             "checkpoint_dir": folder,

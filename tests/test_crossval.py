@@ -12,8 +12,8 @@ from chases import TINY_PAIRS, write_chases
 from kaggle_files import write_index, write_labels
 from stories import TINY, write_fights
 
-from mabe import crossval as module
-from mabe import runs
+from mabe import crossval as joining
+from mabe import runs, trials
 from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
 from mabe.crossval import crossval, format_report
@@ -222,9 +222,9 @@ def test_more_folds_than_pieces_are_refused_before_anything_is_trained(
 # Stopped and gone on with.
 
 
-def press_ctrl_c_in(monkeypatch, name, *, call):
-    """Stop in the given call of a function that `mabe.crossval` uses."""
-    real = getattr(module, name)
+def press_ctrl_c_in(monkeypatch, name, *, call, of=trials):
+    """Stop in the given call of a function that a module uses."""
+    real = getattr(of, name)
     calls = Counter()
 
     def stop(*args, **more):
@@ -233,7 +233,7 @@ def press_ctrl_c_in(monkeypatch, name, *, call):
             raise StopRequested("stopped")
         return real(*args, **more)
 
-    monkeypatch.setattr(module, name, stop)
+    monkeypatch.setattr(of, name, stop)
 
 
 def stop_within_run(monkeypatch, run):
@@ -252,13 +252,13 @@ def stop_within_run(monkeypatch, run):
 @pytest.fixture
 def trained(monkeypatch):
     """The (seed, fold) of the runs that are trained, or gone on with."""
-    real, seen = module.train, []
+    real, seen = trials.train, []
 
     def note(own, **how):
         seen.append((own.seed, own.fold))
         return real(own, **how)
 
-    monkeypatch.setattr(module, "train", note)
+    monkeypatch.setattr(trials, "train", note)
     return seen
 
 
@@ -298,7 +298,7 @@ def test_stopped_after_the_last_run_and_gone_on_with_is_the_same(
     for written in (FILE_NAME, "best.safetensors"):
         (root / written).unlink()
     with monkeypatch.context() as patch:
-        press_ctrl_c_in(patch, name, call=1)
+        press_ctrl_c_in(patch, name, call=1, of=joining)
         with pytest.raises(StopRequested):
             crossval(settings(fights, root), folds=FOLDS, seeds=SEEDS)
     crossval(settings(fights, root), folds=FOLDS, seeds=SEEDS)
@@ -320,8 +320,8 @@ def refuse_to_work(monkeypatch):
     def refuse(*_args, **_more):
         raise AssertionError("nothing was left to do")
 
-    monkeypatch.setattr(module, "train", refuse)
-    monkeypatch.setattr(module, "answer_held_out", refuse)
+    monkeypatch.setattr(trials, "train", refuse)
+    monkeypatch.setattr(trials, "answer_held_out", refuse)
 
 
 def test_what_is_finished_is_neither_trained_nor_asked_again(

@@ -10,11 +10,12 @@ SMALL = {
     "lstm_hidden": 8,
     "tcn_width": 8,
     "tcn_layers": 4,
+    "gru_width": 8,
     "dropout": 0.0,
 }
 
 
-@pytest.fixture(params=["conv_bilstm", "tcn"])
+@pytest.fixture(params=["conv_bilstm", "tcn", "conv_gru"])
 def network(request):
     torch.manual_seed(0)
     config = RunConfig(model_type=request.param, **SMALL)
@@ -48,16 +49,18 @@ def test_the_receptive_field_of_the_tcn_is_what_it_says():
     assert reached.max() == 50 + 15
 
 
-def test_the_lstm_sees_the_whole_window():
+@pytest.mark.parametrize("model_type", ["conv_bilstm", "conv_gru"])
+def test_a_recurrent_network_sees_the_whole_window(model_type):
     torch.manual_seed(0)
-    network = build_network(RunConfig(**SMALL), CHANNELS, CLASSES).eval()
+    config = RunConfig(model_type=model_type, **SMALL)
+    network = build_network(config, CHANNELS, CLASSES).eval()
     x = torch.randn(1, 200, CHANNELS, requires_grad=True)
     network(x)[0, 100].sum().backward()
     reached = x.grad[0].abs().sum(dim=1) > 0
     assert reached.all()
 
 
-@pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn"])
+@pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn", "conv_gru"])
 def test_a_network_memorises_one_batch(model_type):
     torch.manual_seed(0)
     config = RunConfig(model_type=model_type, **SMALL)

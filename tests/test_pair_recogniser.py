@@ -330,7 +330,8 @@ def test_probabilities_of_actions_are_independent_of_each_other():
     lab, is_self = torch.tensor([1, 2]), torch.tensor([True, False])
     logits = recogniser(poses, lab, is_self)
     torch.testing.assert_close(
-        recogniser.probabilities(poses, lab, is_self), 1 / (1 + (-logits).exp())
+        recogniser.probabilities(recogniser.look(poses), lab, is_self),
+        1 / (1 + (-logits).exp()),
     )
 
 

@@ -174,6 +174,4 @@ def test_pieces_join_without_a_seam(monkeypatch):
 
     monkeypatch.setattr(rates, "_PIECE_VALUES", 7 * 6)
 
-    np.testing.assert_array_equal(
-        resample(poses, from_fps=25, to_fps=33.3), whole
-    )
+    np.testing.assert_array_equal(resample(poses, from_fps=25, to_fps=33.3), whole)

@@ -38,7 +38,7 @@ def test_a_small_network_learns_from_six_real_videos_what_goes_on_in_two_others(
         "num_workers": 1,
         "device": "cpu",
     }
-    train(load_config(ROOT / "configs" / "rat_dyad.yaml", changes))
+    train(load_config(ROOT / "configs" / "rat_dyad_v2.yaml", changes))
     checkpoint = load_checkpoint(tmp_path / "run" / "last.safetensors")
 
     held_out = checkpoint.members[0].provenance.validation

@@ -21,14 +21,14 @@ from mabe.config import RunConfig, build_config, dump_config
 from mabe.decisions.rules import DecisionRules
 from mabe.ensembles import Ensemble
 from mabe.errors import RunError
-from mabe.features.motion import feature_names
 from mabe.files import write_bytes, write_json
 from mabe.pairs import PairTask
-from mabe.recogniser import PairRecogniser, Recogniser, build_recogniser
+from mabe.recogniser import Recogniser, TreesRecogniser, build_recogniser
 from mabe.skeleton import KEYPOINTS
 from mabe.tasks import SceneTask
+from mabe.trees import Forest
 
-CARD_FORMAT = 2
+CARD_FORMAT = 3
 SUFFIX = ".safetensors"
 
 
@@ -205,6 +205,10 @@ def _recogniser(
     config = build_config(card["config"], where=str(path))
     is_pair = config.task == "pair"
     task = PairTask.from_json(card["pairs"]) if is_pair else config.scene_task
+    if config.model_type == "trees":
+        packed = weights["text_X"].numpy().tobytes()
+        forest = Forest.from_bytes(packed, where=str(path))
+        return TreesRecogniser(config, task, forest).eval()
     recogniser = build_recogniser(config, task)
     recogniser.load_state_dict(weights)
     return recogniser.eval()
@@ -227,17 +231,16 @@ def find_checkpoint(run: Path) -> Path:
 
 def _describe_task(recogniser: Recogniser) -> dict[str, Any]:
     """Return what a card says of the task: what goes in, and what comes out."""
-    if isinstance(recogniser, PairRecogniser):
+    if isinstance(recogniser.task, PairTask):
         return {
             "task": "pair",
             "pairs": recogniser.task.to_json(),
-            "features": recogniser.features.layout.names(),
+            "features": recogniser.feature_names,
         }
-    motion = recogniser.config.use_motion_features
     return {
         "task": "scene",
         "classes": list(recogniser.task.classes),
-        "features": feature_names(use_motion_features=motion),
+        "features": recogniser.feature_names,
     }
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mabe import __version__
-from mabe.errors import MabeError, StopRequested
+from mabe.errors import ConfigError, MabeError, StopRequested
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -118,14 +118,20 @@ def prepare(
 
 @app.command()
 def train(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Labelled recordings: a folder in the Kaggle layout, or a store. "
+            "Without --config the strongest recogniser known is trained on them."
+        ),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of settings; see configs/.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Folder in the Kaggle layout, or a store.")
-    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
     checkpoint_dir: Annotated[
-        Path | None, typer.Option(help="Run directory to write.")
+        Path | None,
+        typer.Option("--checkpoint-dir", "--out", help="Run directory to write."),
     ] = None,
     max_sequences: Annotated[
         int | None,
@@ -138,6 +144,14 @@ def train(
             help="Go on with a stopped run; without --config, as it was started.",
         ),
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Recognisers trained at once, where several are (model_type: auto); "
+            "all cores by default.",
+        ),
+    ] = None,
     skip_bad: SkipBad = False,
     changes: Annotated[
         list[str] | None,
@@ -145,10 +159,14 @@ def train(
     ] = None,
 ) -> None:
     """Train a recogniser; the run directory documents itself."""
+    from mabe.bagging import train_recipe, with_question
     from mabe.config import load_config, parse_changes
     from mabe.runs import train as run
 
     settings: dict[str, Any] = parse_changes(changes or [])
+    data_dir = data or data_dir
+    if data_dir and config is None and not resume:
+        settings.setdefault("model_type", "auto")
     if resume and config is None and checkpoint_dir:
         config = checkpoint_dir / "config.yaml"
     if data_dir:
@@ -161,7 +179,13 @@ def train(
         # A quick test must not push a real run aside.
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
-    run(load_config(config, settings), resume=resume, skip_bad=skip_bad)
+    loaded = load_config(config, settings)
+    if loaded.model_type != "auto":
+        run(loaded, resume=resume, skip_bad=skip_bad)
+        return
+    if not resume:
+        loaded = with_question(loaded, skip_bad=skip_bad)
+    train_recipe(loaded, resume=resume, skip_bad=skip_bad, workers=workers)
 
 
 @app.command()
@@ -182,6 +206,9 @@ def crossval(
         str | None,
         typer.Option(help="What is held out whole: recording, animal or lab."),
     ] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Runs at once, of one thread each.")
+    ] = 1,
     skip_bad: SkipBad = False,
     changes: Annotated[
         list[str] | None,
@@ -207,7 +234,12 @@ def crossval(
             f"{loaded.checkpoint_dir.name}-crossval"
         )
         loaded = loaded.model_copy(update={"checkpoint_dir": place})
-    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad)
+    if loaded.model_type == "auto":
+        raise ConfigError(
+            "model_type: auto cross-validates by itself: `mabe train`. To compare "
+            "others with it, name one: --set model_type=trees --set feature_set=social"
+        )
+    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, workers=workers)
     print("\n" + format_report(report))
     print(f"✓ All runs as one recogniser: {loaded.checkpoint_dir}; next: mabe tune")
 
@@ -334,15 +366,40 @@ def evaluate(
 ) -> None:
     """Score a recogniser on recordings it never saw."""
     from mabe.examination import Unseen, examine
+    from mabe.explaining import format_importance, read_importance
     from mabe.files import write_json
 
     marker = _load(run, device, tta)
     result = examine(Unseen(marker, data, include_training, skip_bad))
     print(result.text)
-    place = (out or marker.checkpoint.path.parent / "evaluation") / "metrics.json"
-    about = {"recogniser": marker.checkpoint.path.name, "data": str(data)}
+    run_dir = marker.checkpoint.path.parent
+    importance = read_importance(run_dir)
+    if importance:
+        print(f"\n{format_importance(importance)}")
+    place = (out or run_dir / "evaluation") / "metrics.json"
+    about = {
+        "recogniser": marker.checkpoint.path.name,
+        "data": str(data),
+        "importance": importance,
+    }
     write_json(place, about | result.summary)
     print(f"✓ {place}")
+
+
+@app.command()
+def explain(
+    run: Annotated[
+        Path,
+        typer.Argument(help="The directory of `mabe train DATA`, or a crossval's."),
+    ],
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="How many folds to ask; all by default.")
+    ] = None,
+) -> None:
+    """Tell which features a run's recognisers go by; `evaluate` then tells it too."""
+    from mabe.bagging import explain_run
+
+    explain_run(run, folds=folds)
 
 
 @app.command()

@@ -22,6 +22,7 @@ from mabe.augment import Augmentation
 from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
+from mabe.features.social import social_names
 from mabe.skeleton import SLOTS
 from mabe.splits import GroupBy
 from mabe.tasks import CHALLENGE_CLASSES, SceneTask
@@ -105,6 +106,9 @@ class RunConfig(BaseModel):
     """Frames in a window, at `fps`."""
     fps: Annotated[float, Field(gt=0, le=240)] = 33.3
     """The working rate all recordings are brought to."""
+    feature_set: Literal["motion", "social"] = "motion"
+    """motion: coordinates, speeds and accelerations (V1, V2). social: what two animals
+    are to each other (distances, facing, approach, contact …)."""
     use_motion_features: bool = True
     """Add speed and acceleration to the coordinates."""
     scene_frame: bool = True
@@ -113,14 +117,33 @@ class RunConfig(BaseModel):
     """Gaps in a track up to this long are bridged by a straight line."""
 
     # The network
-    model_type: Literal["conv_bilstm", "tcn"] = "conv_bilstm"
+    model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
+        "conv_bilstm"
+    )
+    """auto: the strongest that is known for the data, trees and networks together."""
     conv_channels: tuple[Count, ...] = (64, 128, 256)
     conv_kernel: Count = 5
     lstm_hidden: Count = 256
     lstm_layers: Count = 2
     tcn_width: Count = 96
     tcn_layers: Count = 8
+    gru_width: Count = 96
+    gru_layers: Count = 2
+    gru_pooling: Count = 4
+    """Frames that the GRU takes together."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+    # Trees
+    tree_rounds: Count = 250
+    """Trees for each class, or action."""
+    tree_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    tree_leaves: Annotated[int, Field(ge=2)] = 15
+    tree_min_rows: Count = 100
+    """Rows that a leaf stands for at least."""
+    tree_feature_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the statistics that a tree may use."""
+    tree_max_rows: Count = 40_000
+    """Rows to learn from, evenly spaced in time."""
 
     # Training
     batch_size: Count = 64
@@ -215,6 +238,11 @@ class RunConfig(BaseModel):
             )
         if isinstance(self.class_weights, list) and not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")
+        if self.model_type == "trees" and self.feature_set != "social":
+            raise ValueError(
+                "model_type: trees sees what animals are to each other; set "
+                "feature_set: social, or choose a network"
+            )
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")
         if self.folds and self.fold >= self.folds:
@@ -229,8 +257,8 @@ class RunConfig(BaseModel):
         motion = str(self.use_motion_features).lower()
         total = (
             _feature_sum(self.use_motion_features)
-            if self.task == "scene"
-            else f"{self.features} (task: pair)"
+            if self.task == "scene" and self.feature_set == "motion"
+            else f"{self.features} (task: {self.task}, feature_set: {self.feature_set})"
         )
         raise ValueError(
             f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
@@ -239,10 +267,14 @@ class RunConfig(BaseModel):
 
     @property
     def features(self) -> int:
-        """Number of features: 144 or 288 for a scene."""
-        if self.task == "pair":
-            return PairLayout(self.use_motion_features).size
-        return input_size(use_motion_features=self.use_motion_features)
+        """Number of features: 144 or 288 of a scene's own, others of a pair's."""
+        if self.feature_set == "social" and self.task == "scene":
+            return len(social_names(directed=False))
+        if self.task == "scene":
+            return input_size(use_motion_features=self.use_motion_features)
+        view = PairLayout(self.use_motion_features).size
+        has_social = self.feature_set == "social"
+        return view + (len(social_names(directed=True)) if has_social else 0)
 
     @property
     def scene_task(self) -> SceneTask:
@@ -295,9 +327,9 @@ def build_config(settings: dict[str, Any], *, where: str) -> RunConfig:
         raise ConfigError(f"{where}: {problems}") from None
 
 
-def dump_config(config: RunConfig) -> dict[str, Any]:
-    """Return all settings as plain values, fit for YAML and JSON."""
-    return config.model_dump(mode="json")
+def dump_config(config: RunConfig, *, given: bool = False) -> dict[str, Any]:
+    """Return all settings (or those given) as plain values, fit for YAML and JSON."""
+    return config.model_dump(mode="json", exclude_unset=given)
 
 
 def parse_changes(pairs: list[str]) -> dict[str, Any]:

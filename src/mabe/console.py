@@ -32,6 +32,16 @@ def epoch_bar(*, epoch: int, epochs: int, done: int, steps: int) -> "tqdm[Any]":
     )
 
 
+def part_bar() -> "tqdm[Any]":
+    """Return a counter of recordings read for trees; none outside a terminal."""
+    return tqdm(desc="Reading", unit="track", leave=False, disable=None)
+
+
+def group_bar(kind: str) -> "tqdm[Any]":
+    """Return a counter of feature groups tried; none outside a terminal."""
+    return tqdm(desc=f"Explaining {kind}", unit="group", leave=False, disable=None)
+
+
 def describe_data(
     counts: Sequence[ClassCount],
     *,
@@ -60,10 +70,14 @@ def describe_data(
 
 def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[str]:
     """Say what will be trained, in the words V1/V2 users know."""
-    motion = config.use_motion_features
+    motion = "Enabled (speed + acceleration)"
+    features = (
+        "Social features: what two animals are to each other"
+        if config.feature_set == "social"
+        else f"Motion features: {motion if config.use_motion_features else 'Disabled'}"
+    )
     return [
-        "Motion features: "
-        + ("Enabled (speed + acceleration)" if motion else "Disabled"),
+        features,
         f"Input dimension: {config.features}",
         f"Network: {config.model_type}, {parameters:,} parameters",
         f"✓ Training batches: {steps} an epoch, of {config.batch_size} windows of "
@@ -79,6 +93,15 @@ def epoch_line(record: dict[str, Any], *, epochs: int, is_best: bool) -> str:
         f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
         f"macro F1 {show(record['f1_macro'])}{'*' if is_best else ' '}  "
         f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
+    )
+
+
+def grown_line(record: dict[str, Any]) -> str:
+    """Return one line for trees that were grown."""
+    return (
+        f"Trees: {record['step']} rounds  held-out loss {record['val_loss']:.3f}  "
+        f"macro F1 {show(record['f1_macro'])}  "
+        f"[{_worst_and_best(record['per_class'])}]  {record['seconds']:.0f} s"
     )
 
 

@@ -9,6 +9,7 @@ finished is not repeated, and a run that was stopped goes on.
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +23,69 @@ from mabe.decisions.rules import DecisionRules
 from mabe.errors import ConfigError, RunError
 from mabe.evaluation import plain
 from mabe.files import write_json
-from mabe.lessons import TrainingData, make_lesson
+from mabe.lessons import TrainingData
 from mabe.out_of_fold import (
     FILE_NAME,
     OutOfFold,
-    answer_held_out,
     blend,
     join,
-    read_out_of_fold,
     write_out_of_fold,
 )
-from mabe.run_directory import FREE_TO_CHANGE, is_documented
-from mabe.runs import load_training_data, train
+from mabe.run_directory import FREE_TO_CHANGE
+from mabe.runs import load_training_data
 from mabe.splits import find_groups
-
-REPORT_NAME = "crossval.json"
+from mabe.trials import CROSSVAL_REPORT, Trial, run_trials
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """One run of a cross-validation."""
+class Plan:
+    """What is cross-validated, and how."""
 
-    seed: int
-    fold: int
-    run_dir: Path
+    config: RunConfig
+    folds: int
+    seeds: int
+    about: dict[str, Any]
+    """What makes it this one, whatever its seeds."""
+
+    @property
+    def root(self) -> Path:
+        """Its directory."""
+        return self.config.checkpoint_dir
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All runs, seed by seed."""
+        return [trial for seed in self.each_seed for trial in self.of_seed(seed)]
+
+    @property
+    def each_seed(self) -> range:
+        """The seeds, from the config's on."""
+        return range(self.config.seed, self.config.seed + self.seeds)
+
+    def of_seed(self, seed: int) -> list[Trial]:
+        """Return the runs of one seed, fold by fold."""
+        return [
+            Trial(
+                self.config.model_copy(
+                    update={
+                        "folds": self.folds,
+                        "fold": fold,
+                        "seed": seed,
+                        "checkpoint_dir": self.root / f"seed{seed}" / f"fold{fold}",
+                    }
+                )
+            )
+            for fold in range(self.folds)
+        ]
 
 
 def crossval(
-    config: RunConfig, *, folds: int, seeds: int, skip_bad: bool = False
+    config: RunConfig,
+    *,
+    folds: int,
+    seeds: int,
+    skip_bad: bool = False,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Train every fold with every seed, and score all of it; return the report.
 
@@ -57,26 +93,36 @@ def crossval(
     another cross-validation, and `ConfigError` where there are more folds than pieces
     to deal.
     """
-    root = config.checkpoint_dir
     data = load_training_data(config, skip_bad=skip_bad)
+    plan = make_plan(config, data, folds=folds, seeds=seeds)
+    done = count(1)
+
+    def after_each(trial: Trial) -> None:
+        score_of = show(score(trial.answers)["score"])
+        tell(f"✓ {next(done)} of {len(plan.trials)}: {trial.name} {score_of}")
+
+    run_trials(plan.trials, workers=workers, skip_bad=skip_bad, after_each=after_each)
+    return assemble(plan)
+
+
+def make_plan(config: RunConfig, data: TrainingData, *, folds: int, seeds: int) -> Plan:
+    """Claim a directory for a cross-validation, and say what is to be run."""
     check_folds(config, data, folds)
-    about = settings(config, data, folds)
-    check_same(root, about)
-    plan = [
-        Trial(seed, fold, root / f"seed{seed}" / f"fold{fold}")
-        for seed in range(config.seed, config.seed + seeds)
-        for fold in range(folds)
-    ]
-    by_seed: dict[int, list[OutOfFold]] = {}
-    for number, trial in enumerate(plan, start=1):
-        tell(f"── run {number} of {len(plan)}: seed {trial.seed}, fold {trial.fold}")
-        answers = run_trial(config, trial, folds=folds, skip_bad=skip_bad)
-        by_seed.setdefault(trial.seed, []).append(answers)
+    plan = Plan(config, folds, seeds, settings(config, data, folds))
+    check_same(plan.root, plan.about)
+    return plan
+
+
+def assemble(plan: Plan) -> dict[str, Any]:
+    """Write what all runs say together, and all runs as one; return the report."""
+    by_seed = {
+        seed: [trial.answers for trial in plan.of_seed(seed)] for seed in plan.each_seed
+    }
     joined = {seed: join(parts) for seed, parts in by_seed.items()}
     blended = blend(list(joined.values()), [1.0] * len(joined))
-    write_out_of_fold(root / FILE_NAME, blended)
+    write_out_of_fold(plan.root / FILE_NAME, blended)
     report = {
-        **about,
+        **plan.about,
         "answers": list(blended.answers),
         "seeds": {
             str(seed): {
@@ -87,44 +133,10 @@ def crossval(
         },
         "all_seeds": score(blended),
     }
-    write_json(root / REPORT_NAME, report)
-    members = [load_checkpoint(final_model(config, each)).members[0] for each in plan]
-    save_ensemble(root / f"best{SUFFIX}", members, [1.0] * len(members))
+    write_json(plan.root / CROSSVAL_REPORT, report)
+    members = [load_checkpoint(trial.model).members[0] for trial in plan.trials]
+    save_ensemble(plan.root / f"best{SUFFIX}", members, [1.0] * len(members))
     return report
-
-
-def run_trial(
-    config: RunConfig, trial: Trial, *, folds: int, skip_bad: bool
-) -> OutOfFold:
-    """Train one run unless it is finished, and return its out-of-fold answers."""
-    own = config.model_copy(
-        update={
-            "folds": folds,
-            "fold": trial.fold,
-            "seed": trial.seed,
-            "checkpoint_dir": trial.run_dir,
-        }
-    )
-    path = trial.run_dir / FILE_NAME
-    if path.is_file():
-        tell(f"✓ {trial.run_dir} is finished")
-        return read_out_of_fold(path)
-    train(own, resume=is_documented(trial.run_dir), skip_bad=skip_bad)
-    lesson = make_lesson(own, load_training_data(own, skip_bad=skip_bad))
-    model = load_checkpoint(final_model(own, trial))
-    answers = answer_held_out(model.recogniser, lesson)
-    write_out_of_fold(path, answers)
-    return answers
-
-
-def final_model(config: RunConfig, trial: Trial) -> Path:
-    """Return the model of a run to be used.
-
-    The last one where the number of epochs is fixed, so that no held-out recording
-    chooses anything; the best one where held-out recordings end the run anyway.
-    """
-    name = "best" if config.early_stopping_patience else "last"
-    return trial.run_dir / f"{name}{SUFFIX}"
 
 
 def settings(config: RunConfig, data: TrainingData, folds: int) -> dict[str, Any]:
@@ -153,7 +165,7 @@ def check_folds(config: RunConfig, data: TrainingData, folds: int) -> None:
 
 def check_same(root: Path, wanted: dict[str, Any]) -> None:
     """Raise `RunError` where a directory holds something else; else claim it."""
-    path = root / REPORT_NAME
+    path = root / CROSSVAL_REPORT
     if not path.is_file():
         if root.is_dir() and any(root.iterdir()):
             raise RunError(

@@ -18,7 +18,13 @@ from mabe.config import RunConfig
 from mabe.decoding import choose_actions, choose_classes
 from mabe.errors import ConfigError
 from mabe.evaluation import class_table, frame_summary, plain
-from mabe.inference import Tracks, frame_probabilities, view_probabilities
+from mabe.inference import (
+    See,
+    Tracks,
+    frame_probabilities,
+    look_at,
+    view_probabilities,
+)
 from mabe.metrics import confusion_matrix, scores_of_counts
 from mabe.pair_windows import (
     LabelledViews,
@@ -34,7 +40,7 @@ from mabe.questions import (
     balance_actions,
     balance_classes,
 )
-from mabe.recogniser import PairRecogniser, Recogniser, SceneRecogniser
+from mabe.recogniser import Recogniser
 from mabe.store import PoseStore
 from mabe.tasks import SceneTask
 from mabe.windows import Batch, LabelledStore, WindowSampler, label_store
@@ -121,9 +127,8 @@ class SceneLesson:
         )
         return [ClassCount(*count) for count in counts]
 
-    def score(self, recogniser: Recogniser) -> HeldOutScore:
+    def score(self, recogniser: Recogniser, *, see: See = look_at) -> HeldOutScore:
         """Return frame scores on the held-out recordings."""
-        assert isinstance(recogniser, SceneRecogniser)
         classes = self.task.classes
         confusion = np.zeros((len(classes), len(classes)), np.int64)
         weights = np.array(self.weights)
@@ -135,6 +140,7 @@ class SceneLesson:
                 recogniser,
                 Tracks.of_stored(store, index),
                 self.task.choices(store.recordings[index].watched),
+                see=see,
             )
             chosen = choose_classes(probabilities)
             confusion += confusion_matrix(labels, chosen, len(classes))
@@ -209,13 +215,12 @@ class PairLesson:
         counts = zip(actions, learned.tolist(), held_out.tolist(), strict=True)
         return [ClassCount(*count) for count in counts]
 
-    def score(self, recogniser: Recogniser) -> HeldOutScore:
+    def score(self, recogniser: Recogniser, *, see: See = look_at) -> HeldOutScore:
         """Return frame scores on the held-out recordings.
 
         ``f1_macro`` is the mean over labs of the mean over the actions that occur
         there, as in the challenge; ``per_class`` pools the labs.
         """
-        assert isinstance(recogniser, PairRecogniser)
         by_lab: dict[str, Int[np.ndarray, "actions 3"]] = defaultdict(
             lambda: np.zeros((len(self.task.actions), 3), np.int64)
         )
@@ -223,7 +228,9 @@ class PairLesson:
         for labels in self.held_out:
             recording = self.data.store.recordings[labels.recording]
             tracks = Tracks.of_stored(self.data.store, labels.recording)
-            found = view_probabilities(recogniser, tracks, labels.view, recording.lab)
+            found = view_probabilities(
+                recogniser, tracks, labels.view, recording.lab, see=see
+            )
             states = labels.frames(0, labels.length)
             chosen = choose_actions(found, self.possible(labels))
             by_lab[recording.lab] += count_answers(states, chosen)

@@ -10,7 +10,6 @@ import json
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +22,7 @@ from jaxtyping import Int16
 
 from mabe.errors import DataError
 from mabe.files import hash_file, usable_cores
+from mabe.processes import end_with_parent
 from mabe.readers.kaggle import read_recording
 from mabe.recording import VideoInfo
 from mabe.store import (
@@ -99,13 +99,7 @@ def make_parts(tasks: list[PartTask], workers: int | None) -> Iterator[PartOutco
 def _start_worker() -> None:
     """Leave Ctrl-C to the parent, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def end_with_parent() -> None:
-        if (parent := multiprocessing.parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _make_part(task: PartTask) -> PartOutcome:

@@ -1,27 +1,44 @@
-"""The recogniser: poses in, one logit for each answer and frame out.
+"""The recogniser: poses in, what each frame shows out.
 
 Dimension key: B batch, T time, A animal, P seat (agent, target, others), K keypoint,
-N answers (classes or actions).
+F feature, N answers (classes or actions), U block of frames, R statistic.
 Features are part of it, so training and use cannot differ. There is one kind for each
-task; both are features → entry → network.
+task, features → entry → network; and trees for either, features → statistics → forest.
+
+Each has two steps: `look` gives features of poses, `answer` what they mean. Recognisers
+with the same `sight` see the same features, so several can share one look.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mabe.augment import center_scene, pack_animals
+from mabe.augment import pack_animals
 from mabe.config import RunConfig
 from mabe.features.motion import MotionFeatures
+from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.pair import PairFeatures
+from mabe.features.pair_social import PairSocialFeatures
+from mabe.features.rolling import RollingConfig, rolling_statistics
+from mabe.features.social import SocialFeatures
 from mabe.models.conv_bilstm import ConvBiLSTM
-from mabe.models.entry import FeatureEntry, PairEntry
+from mabe.models.conv_gru import ConvGRU
+from mabe.models.entry import FeatureEntry, FittedEntry, PairEntry, PairSocialEntry
 from mabe.models.tcn import TCN
 from mabe.pairs import UNKNOWN_LAB, PairTask
 from mabe.tasks import SceneTask
+from mabe.trees import Forest
 
 FIRST_LOGIT = -3.0
 """What a fresh network of pairs answers: one in twenty."""
+STATISTICS = RollingConfig()
+"""What trees are told of each feature."""
+LONGER_IN_USE = 4
+"""A GRU at use sees windows so many times as long as those it learned from: on
+`rat_dyad` worth 0.003 in each of four folds, and longer ones nothing more."""
 
 
 class SceneRecogniser(nn.Module):
@@ -31,31 +48,50 @@ class SceneRecogniser(nn.Module):
         super().__init__()
         self.config = config
         self.task = task
-        self.features = MotionFeatures(
-            rate_fps=config.fps,
-            use_motion_features=config.use_motion_features,
-            max_gap_s=config.max_gap_s,
-            scene_frame=config.scene_frame,
+        self.features = scene_features(config)
+        self.entry = (
+            FittedEntry(features=config.features)
+            if config.feature_set == "social"
+            else FeatureEntry(features=config.features)
         )
-        self.entry = FeatureEntry(features=config.features)
         self.network = build_network(config, self.entry.channels, len(task.classes))
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The features' names, in order."""
+        return list(self.features.names)
+
+    @property
+    def sight(self) -> tuple[Any, ...]:
+        """What decides how it sees a recording."""
+        return ("network", self.window, *feature_settings(self.config))
+
+    @property
+    def window(self) -> int:
+        """How many frames it sees at once in use."""
+        return window_in_use(self.config)
+
+    def look(self, poses_BTAK2: Float[Tensor, "b t a k 2"]) -> Float[Tensor, "b t f"]:
+        """Return features of poses in cm at the working rate, NaN where missing."""
+        with torch.autocast(poses_BTAK2.device.type, enabled=False):
+            # Features stay in 32 bits: speeds are small differences of large numbers.
+            return self.features(pack_animals(poses_BTAK2))
+
+    def answer(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
+        """Return logits for features."""
+        return self.network(self.entry(x_BTF))
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
     ) -> Float[Tensor, "b t n"]:
-        """Return logits for poses in cm at the working rate, NaN where missing."""
-        with torch.autocast(poses_BTAK2.device.type, enabled=False):
-            # Features stay in 32 bits: speeds are small differences of large numbers.
-            x_BTF = self.features(pack_animals(poses_BTAK2))
-        return self.network(self.entry(x_BTF))
+        """Return logits for poses."""
+        return self.answer(self.look(poses_BTAK2))
 
     def probabilities(
-        self,
-        poses_BTAK2: Float[Tensor, "b t a k 2"],
-        possible_N: Bool[Tensor, " n"],
+        self, x_BTF: Float[Tensor, "b t f"], possible_N: Bool[Tensor, " n"]
     ) -> Float[Tensor, "b t n"]:
         """Return probabilities over the classes that are possible; others get 0."""
-        logits_BTN = self(center_scene(poses_BTAK2)).float()
+        logits_BTN = self.answer(x_BTF).float()
         return logits_BTN.masked_fill(~possible_N, -torch.inf).softmax(dim=-1)
 
 
@@ -71,27 +107,40 @@ class PairRecogniser(nn.Module):
         super().__init__()
         self.config = config
         self.task = task
-        self.features = PairFeatures(
-            rate_fps=config.fps,
-            use_motion_features=config.use_motion_features,
-            max_gap_s=config.max_gap_s,
-        )
-        self.entry = PairEntry(self.features.layout)
+        self.features, self.entry = pair_senses(config)
         self.lab = nn.Embedding(len(task.labs) + 1, config.lab_channels)
         channels = self.entry.channels + config.lab_channels + 1
         self.network = build_network(config, channels, len(task.actions))
         # Most animals do nothing special most of the time: begin by saying so.
         nn.init.constant_(self.network.head.bias, FIRST_LOGIT)
 
-    def forward(
+    @property
+    def feature_names(self) -> list[str]:
+        """The features' names, in order."""
+        return list(self.features.names)
+
+    @property
+    def sight(self) -> tuple[Any, ...]:
+        """What decides how it sees a view."""
+        return ("network", self.window, *feature_settings(self.config))
+
+    @property
+    def window(self) -> int:
+        """How many frames it sees at once in use."""
+        return window_in_use(self.config)
+
+    def look(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Float[Tensor, "b t f"]:
+        """Return features of poses in cm at the working rate, NaN where missing."""
+        with torch.autocast(poses_BTPK2.device.type, enabled=False):
+            return self.features(poses_BTPK2)
+
+    def answer(
         self,
-        poses_BTPK2: Float[Tensor, "b t p k 2"],
+        x_BTF: Float[Tensor, "b t f"],
         lab_B: Int[Tensor, " b"],
         is_self_B: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b t n"]:
-        """Return logits for poses in cm at the working rate, NaN where missing."""
-        with torch.autocast(poses_BTPK2.device.type, enabled=False):
-            x_BTF = self.features(poses_BTPK2)
+        """Return logits for features."""
         if self.training:
             forget_B = torch.rand(len(lab_B), device=lab_B.device)
             forget_B = forget_B < self.config.lab_dropout
@@ -101,28 +150,158 @@ class PairRecogniser(nn.Module):
         about_BTC = about_BC[:, None].expand(-1, x_BTC.shape[1], -1)
         return self.network(torch.cat([x_BTC, about_BTC.to(x_BTC.dtype)], dim=2))
 
-    def probabilities(
+    def forward(
         self,
         poses_BTPK2: Float[Tensor, "b t p k 2"],
         lab_B: Int[Tensor, " b"],
         is_self_B: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b t n"]:
+        """Return logits for poses."""
+        return self.answer(self.look(poses_BTPK2), lab_B, is_self_B)
+
+    def probabilities(
+        self,
+        x_BTF: Float[Tensor, "b t f"],
+        lab_B: Int[Tensor, " b"],
+        is_self_B: Bool[Tensor, " b"],
+    ) -> Float[Tensor, "b t n"]:
         """Return each action's probability; they are independent of each other."""
-        return self(poses_BTPK2, lab_B, is_self_B).float().sigmoid()
+        return self.answer(x_BTF, lab_B, is_self_B).float().sigmoid()
 
 
-Recogniser = SceneRecogniser | PairRecogniser
+class TreesRecogniser(nn.Module):
+    """Trees for either task; they have no weights but their own text.
+
+    As a module it moves, saves and loads like the others: its text is a buffer of
+    bytes.
+    """
+
+    text_X: Tensor
+
+    def __init__(
+        self, config: RunConfig, task: SceneTask | PairTask, forest: Forest
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task
+        self.forest = forest
+        self.features = tree_features(config)
+        text = np.frombuffer(forest.to_bytes(), np.uint8).copy()
+        self.register_buffer("text_X", torch.from_numpy(text))
+
+    @property
+    def feature_names(self) -> list[str]:
+        """The features' names, in order."""
+        return list(self.features.names)
+
+    @property
+    def sight(self) -> tuple[Any, ...]:
+        """What decides how it sees a recording."""
+        return ("trees", *feature_settings(self.config))
+
+    @property
+    def block_frames(self) -> int:
+        """How many frames are decided on together."""
+        return STATISTICS.block_frames(self.config.fps)
+
+    def statistic_names(self) -> tuple[str, ...]:
+        """Return the statistics' names in order, such as ``gap_cm.mean.6s``."""
+        return STATISTICS.names(self.features.names)
+
+    def look(self, poses_BTAK2: Float[Tensor, "b t a k 2"]) -> Float[Tensor, "b t f"]:
+        """Return features of poses in cm at the working rate, NaN where missing."""
+        if isinstance(self.task, SceneTask):
+            poses_BTAK2 = pack_animals(poses_BTAK2)
+        return self.features(poses_BTAK2)
+
+    def rows(self, x_TF: Float[Tensor, "t f"]) -> Float[np.ndarray, "u r"]:
+        """Return the statistics of features, a row for each block of frames."""
+        return rolling_statistics(x_TF.cpu().numpy(), self.config.fps, STATISTICS)
+
+    def answer(self, rows: Float[np.ndarray, "u r"]) -> Float[np.ndarray, "u n"]:
+        """Return each class's, or action's, probability in each block."""
+        return self.forest.probabilities(rows, threads=torch.get_num_threads())
 
 
-def build_recogniser(config: RunConfig, task: SceneTask | PairTask) -> Recogniser:
-    """Return a fresh recogniser for a task."""
+Network = SceneRecogniser | PairRecogniser
+Recogniser = SceneRecogniser | PairRecogniser | TreesRecogniser
+
+
+def window_in_use(config: RunConfig) -> int:
+    """Return how many frames a network sees at once when it is used."""
+    longer = LONGER_IN_USE if config.model_type == "conv_gru" else 1
+    return longer * config.sequence_length
+
+
+def feature_settings(config: RunConfig) -> tuple[Any, ...]:
+    """Return all settings on which features depend."""
+    return (
+        config.task,
+        config.feature_set,
+        config.fps,
+        config.max_gap_s,
+        config.use_motion_features,
+        config.scene_frame,
+    )
+
+
+def scene_features(config: RunConfig) -> MotionFeatures | NearestPairFeatures:
+    """Return what turns a scene's poses into features."""
+    if config.feature_set == "social":
+        return NearestPairFeatures(rate_fps=config.fps, max_gap_s=config.max_gap_s)
+    return MotionFeatures(
+        rate_fps=config.fps,
+        use_motion_features=config.use_motion_features,
+        max_gap_s=config.max_gap_s,
+        scene_frame=config.scene_frame,
+    )
+
+
+def pair_senses(
+    config: RunConfig,
+) -> tuple[PairFeatures | PairSocialFeatures, PairEntry | PairSocialEntry]:
+    """Return what turns a view's poses into features, and those into channels."""
+    kind = PairSocialFeatures if config.feature_set == "social" else PairFeatures
+    features = kind(
+        rate_fps=config.fps,
+        use_motion_features=config.use_motion_features,
+        max_gap_s=config.max_gap_s,
+    )
+    if isinstance(features, PairFeatures):
+        return features, PairEntry(features.layout)
+    social = len(features.social.names)
+    return features, PairSocialEntry(features.view.layout, social=social)
+
+
+def tree_features(config: RunConfig) -> SocialFeatures | NearestPairFeatures:
+    """Return what trees see; places of each keypoint would be too many for them."""
+    if config.task == "scene":
+        return NearestPairFeatures(rate_fps=config.fps, max_gap_s=config.max_gap_s)
+    return SocialFeatures(
+        rate_fps=config.fps, max_gap_s=config.max_gap_s, directed=True
+    )
+
+
+def build_recogniser(config: RunConfig, task: SceneTask | PairTask) -> Network:
+    """Return a fresh network for a task."""
     if isinstance(task, PairTask):
         return PairRecogniser(config, task)
     return SceneRecogniser(config, task)
 
 
-def build_network(config: RunConfig, channels: int, answers: int) -> ConvBiLSTM | TCN:
+def build_network(
+    config: RunConfig, channels: int, answers: int
+) -> ConvBiLSTM | TCN | ConvGRU:
     """Return the network that `model_type` names."""
+    if config.model_type == "conv_gru":
+        return ConvGRU(
+            channels,
+            answers,
+            width=config.gru_width,
+            layers=config.gru_layers,
+            pooling=config.gru_pooling,
+            dropout=config.dropout,
+        )
     if config.model_type == "tcn":
         return TCN(
             channels,

@@ -104,10 +104,14 @@ def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
 
 
 def write_config(run_dir: Path, config: RunConfig) -> None:
-    """Write every setting of the run."""
+    """Write every setting of the run; of a recipe's only those that were given.
+
+    The recipe decides on the others, each time it is run, from what was given.
+    """
+    values = dump_config(config, given=config.model_type == "auto")
     write_text(
         run_dir / "config.yaml",
-        yaml.safe_dump(dump_config(config), sort_keys=False, allow_unicode=True),
+        yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
     )
 
 
@@ -134,9 +138,19 @@ def save_models(
         save_checkpoint(run_dir / f"{name}{SUFFIX}", recogniser, provenance)
 
 
+def save_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
+    """Write what is known of each epoch."""
+    write_json(run_dir / "history.json", history)
+
+
+def is_grown(run_dir: Path) -> bool:
+    """Tell whether a run of trees is finished: its history is written last."""
+    return (run_dir / "history.json").is_file()
+
+
 def save_state(run_dir: Path, values: dict[str, Any]) -> None:
     """Write `history.json`, then what a resumed run goes on from."""
-    write_json(run_dir / "history.json", values["history"])
+    save_history(run_dir, values["history"])
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_bytes(run_dir / "state.pt", buffer.getbuffer())

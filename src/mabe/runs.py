@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -17,21 +18,27 @@ from mabe.console import (
     describe_model,
     epoch_bar,
     epoch_line,
+    grown_line,
+    part_bar,
     show,
     tell,
 )
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.files import usable_cores
+from mabe.growing import grow_trees
 from mabe.lessons import Lesson, TrainingData, make_lesson
 from mabe.pairs import asked_for, check_names
 from mabe.preparing import default_store_path, prepare
+from mabe.recogniser import Recogniser
 from mabe.run_directory import (
     check_same_data,
     check_same_settings,
     document,
+    is_grown,
     lock_run,
     read_state,
+    save_history,
     save_models,
     save_state,
     set_aside,
@@ -90,6 +97,11 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
 
 
 def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
+    if config.model_type == "auto":
+        raise ConfigError(
+            "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
+            "one kind"
+        )
     if resume:
         check_same_settings(config.checkpoint_dir, config)
     device = choose_device(config.device)
@@ -98,12 +110,8 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
         f"Precision: {choose_precision(device, config.precision)}",
     ]
     tell(*about_device)
-    fabric = make_fabric(device, config.precision)
     data = load_training_data(config, skip_bad=skip_bad)
     lesson = make_lesson(config, data)
-    state = start_state(config, lesson.task, fabric)
-    parameters = sum(p.numel() for p in state.model.parameters())
-    steps = steps_in_epoch(lesson.counted_frames, config)
     tell(
         *describe_data(
             lesson.class_counts(),
@@ -113,14 +121,47 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
             left_out=len(data.store.recordings)
             - len(data.learned)
             - len(data.held_out),
-        ),
-        *describe_model(config, parameters=parameters, steps=steps),
+        )
     )
     if resume:
-        _go_on(state, config, data, fabric)
+        check_same_data(config.checkpoint_dir, data.content)
+        write_config(config.checkpoint_dir, config)
     else:
         _begin(config, data, about_device)
+    if config.model_type == "trees":
+        _grow(lesson, config)
+        return
+    fabric = make_fabric(device, config.precision)
+    state = start_state(config, lesson.task, fabric, lesson)
+    parameters = sum(p.numel() for p in state.model.parameters())
+    steps = steps_in_epoch(lesson.counted_frames, config)
+    tell(*describe_model(config, parameters=parameters, steps=steps))
+    if resume:
+        _go_on(state, config, fabric)
     _train_epochs(state, lesson, config=config, fabric=fabric)
+
+
+def _grow(lesson: Lesson, config: RunConfig) -> None:
+    """Grow trees, which takes no epochs, and save and score them as one."""
+    if is_grown(config.checkpoint_dir):
+        tell(f"✓ {config.checkpoint_dir} is finished")
+        return
+    began = time.perf_counter()
+    with part_bar() as bar:
+        recogniser = grow_trees(lesson, config, after_part=bar.update)
+    held_out = lesson.score(recogniser)
+    record = {
+        "epoch": 1,
+        "step": config.tree_rounds,
+        "learning_rate": config.tree_learning_rate,
+        "train_loss": None,
+        "val_loss": held_out.loss,
+        **held_out.summary,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    tell(grown_line(record))
+    _save(lesson, config, recogniser, record, is_best=True)
+    save_history(config.checkpoint_dir, [record])
 
 
 def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> TrainingData:
@@ -218,13 +259,9 @@ def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> No
     document(run_dir, config, facts)
 
 
-def _go_on(
-    state: TrainingState, config: RunConfig, data: TrainingData, fabric: Fabric
-) -> None:
+def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
     """Bring the state to where the run stopped."""
     run_dir = config.checkpoint_dir
-    check_same_data(run_dir, data.content)
-    write_config(run_dir, config)
     values = read_state(run_dir)
     if values is None:
         tell(f"{run_dir}: stopped before anything was saved; starting from the top")
@@ -328,12 +365,25 @@ def _finish_epoch(
     state.epoch_loss, state.epoch_seconds = 0.0, 0.0
     is_best = epochs_since_best(epoch_scores(state.history)) == 0
     tell(epoch_line(record, epochs=config.epochs, is_best=is_best))
+    _save(lesson, config, recogniser, record, is_best=is_best)
+
+
+def _save(
+    lesson: Lesson,
+    config: RunConfig,
+    recogniser: Recogniser,
+    record: dict[str, Any],
+    *,
+    is_best: bool,
+) -> None:
+    """Write a recogniser as it is after an epoch, with where it comes from."""
+    about_data = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "seconds")
     provenance = Provenance(
         epoch=record["epoch"],
-        step=state.step,
+        step=record["step"],
         trained_on=lesson.data.tracks(lesson.data.learned),
         validated_on=lesson.data.tracks(lesson.data.held_out),
-        validation=held_out.summary,
+        validation={k: v for k, v in record.items() if k not in about_data},
     )
     save_models(
         config.checkpoint_dir,

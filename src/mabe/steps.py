@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int16
 
-from mabe.rates import resampled_pieces, resampled_length
+from mabe.rates import resampled_length, resampled_pieces
 
 STEP_CM = 1 / 200
 MISSING = -32768

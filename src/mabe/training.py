@@ -20,17 +20,22 @@ from torch.optim.swa_utils import AveragedModel
 from mabe.augment import augment, center_scene
 from mabe.config import RunConfig
 from mabe.errors import RunError
+from mabe.models.entry import FittedEntry, PairSocialEntry
 from mabe.pair_windows import PairBatch
 from mabe.pairs import PairTask
 from mabe.recogniser import (
+    Network,
     PairRecogniser,
-    Recogniser,
     SceneRecogniser,
     build_recogniser,
 )
 from mabe.tasks import SceneTask
 from mabe.windows import Batch
 
+_FIT_FRAMES = 30_000
+"""Frames that tell what is usual."""
+_FIT_STREAM = 1 << 40
+"""Keeps these windows apart from those of any step."""
 _SEED_STRIDE = 1_000_003
 """Keeps the steps of neighbouring seeds apart."""
 
@@ -87,11 +92,20 @@ class TrainingState:
 
 
 def start_state(
-    config: RunConfig, task: SceneTask | PairTask, fabric: Fabric
+    config: RunConfig,
+    task: SceneTask | PairTask,
+    fabric: Fabric,
+    lesson: Lesson | None = None,
 ) -> TrainingState:
-    """Return a fresh model with its optimizer, on the fabric's device."""
+    """Return a fresh model with its optimizer, on the fabric's device.
+
+    The lesson shows what is usual, to scale features by; it is not needed where the
+    state of an earlier run will take the place of this one.
+    """
     torch.manual_seed(config.seed * _SEED_STRIDE - 1)
     recogniser = build_recogniser(config, task)
+    if lesson:
+        fit_entry(recogniser, lesson)
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optimizer = kinds[config.optimizer](
         recogniser.parameters(),
@@ -105,7 +119,18 @@ def start_state(
     return TrainingState(model, optimizer, average, micro_batch=config.batch_size)
 
 
-def averaged_model(state: TrainingState) -> Recogniser:
+@torch.no_grad()
+def fit_entry(recogniser: Network, lesson: Lesson) -> None:
+    """Scale features that have no fixed unit by what is usual in some windows."""
+    if not isinstance(recogniser.entry, FittedEntry | PairSocialEntry):
+        return
+    rng = np.random.default_rng([recogniser.config.seed, _FIT_STREAM])
+    windows = max(1, _FIT_FRAMES // recogniser.config.sequence_length)
+    poses = torch.from_numpy(lesson.draw(rng, windows, 1.0).poses)
+    recogniser.entry.fit(recogniser.look(poses).flatten(0, 1))
+
+
+def averaged_model(state: TrainingState) -> Network:
     """Return the model to use, score and save, ready for prediction."""
     return _unwrapped(state.average).eval()
 
@@ -350,7 +375,7 @@ def _average_towards(decay: float) -> Callable[..., None]:
     return update
 
 
-def _unwrapped(model: nn.Module) -> Recogniser:
+def _unwrapped(model: nn.Module) -> Network:
     """Return the recogniser inside Fabric's wrapper."""
     module = getattr(model, "module", model)
     assert isinstance(module, SceneRecogniser | PairRecogniser)

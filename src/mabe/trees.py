@@ -1,300 +1,271 @@
-"""Gradient-boosted trees on windowed social features: strong from few videos, quickly.
+"""Gradient-boosted trees on windowed features: strong from few videos, quickly.
 
-Poses are [time, animal, keypoint, xy] in cm at the working rate, NaN where missing.
-The features are those of `mabe.features.social`, the statistics over windows those of
-`mabe.features.rolling`; the trees decide once for each block of frames.
+Trees see one moment at a time, so what happened around it is told to them as statistics
+over windows (`mabe.features.rolling`), one row for each block of frames. A *forest* is
+one booster that chooses among classes, or one for each action that says yes or no.
 
-*Out of core.* The statistics of one recording at a time are in memory. The rows to
-learn from go into a temporary file, from which LightGBM reads them piece by piece into
-one byte for each value.
+*Out of core.* Rows to learn from go into a temporary file, from which LightGBM reads
+them piece by piece into one byte for each value.
 
-*On disk* a model is one text file: a line of JSON with what the features need to know,
-then LightGBM's own text. Loading executes nothing.
+*On disk* a forest is LightGBM's own text. Loading executes nothing.
 """
 
 import hashlib
-import json
-import math
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import lightgbm as lgb
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from mabe.errors import ConfigError, DataError, RunError
-from mabe.features.rolling import RollingConfig, rolling_statistics
-from mabe.features.social import SocialFeatures
-from mabe.files import write_text
-from mabe.tasks import NOT_COUNTED
 
-_FORMAT = "mabe trees"
-_VERSION = 1
-_READ_ROWS = 4_096
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
-Poses = Float[np.ndarray, "time animal keypoint 2"]
 Rows = Float[np.ndarray, "row statistic"]
+_BINS = 63
+_READ_ROWS = 4_096
+_DIGEST = 20
+"""Letters of a text's hash that go before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreesConfig:
-    """How many trees of which size, grown on how much."""
+    """How many trees of which size."""
 
-    rounds: int = 200
+    rounds: int = 250
     """One tree for each class a round."""
     learning_rate: float = 0.05
     leaves: int = 15
     min_rows_in_leaf: int = 100
-    feature_share: float = 0.2
+    feature_share: float = 0.1
     """Statistics that a tree may use: neighbours in scale tell nearly the same."""
     row_share: float = 0.7
     l2: float = 5.0
-    max_rows: int = 40_000
-    """Evenly spaced in time; neighbouring moments tell nearly the same."""
-    threads: int = 2
+    threads: int = 1
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        for name in ("rounds", "min_rows_in_leaf", "max_rows", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"trees: {name} is at least 1, got {self}")
-        if self.leaves < 2 or self.l2 < 0:
-            raise ConfigError(f"trees: leaves >= 2 and l2 >= 0 wanted, got {self}")
-        for name in ("learning_rate", "feature_share", "row_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ConfigError(f"trees: 0 < {name} <= 1 wanted, got {self}")
+    def parameters(self) -> dict[str, Any]:
+        """Return what LightGBM calls these."""
+        return {
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": self.min_rows_in_leaf,
+            "feature_fraction": self.feature_share,
+            "bagging_fraction": self.row_share,
+            "bagging_freq": 1,
+            "lambda_l2": self.l2,
+            "max_bin": _BINS,
+            "num_threads": self.threads,
+            "seed": self.seed,
+            "deterministic": True,
+            "force_col_wise": True,
+            "verbosity": -1,
+        }
 
 
-@dataclass(frozen=True, kw_only=True)
-class TreesView:
-    """What the trees see of poses."""
+@dataclass(frozen=True)
+class Forest:
+    """Boosters as text; they are parsed when first asked."""
 
-    rate_fps: float
-    max_gap_s: float
-    directed: bool
-    rolling: RollingConfig = field(default_factory=RollingConfig)
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.rate_fps) and self.rate_fps > 0):
-            raise ConfigError(f"trees: a rate is > 0 frames/s, got {self.rate_fps}")
+    texts: tuple[str, ...]
+    """One for all classes, or one for each action; empty for one never learned."""
 
     @cached_property
-    def social(self) -> SocialFeatures:
-        """The features of one frame."""
-        return SocialFeatures(
-            rate_fps=self.rate_fps, max_gap_s=self.max_gap_s, directed=self.directed
+    def boosters(self) -> "tuple[lgb.Booster | None, ...]":
+        """The boosters; none of an action that there was nothing to learn of."""
+        lightgbm = import_lightgbm()
+        return tuple(
+            lightgbm.Booster(model_str=text) if text else None for text in self.texts
         )
 
-    @property
-    def block_frames(self) -> int:
-        """How many frames are decided on together."""
-        return self.rolling.block_frames(self.rate_fps)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The statistics' names, in order."""
-        return self.rolling.names(self.social.names)
-
-    @torch.inference_mode()
-    def rows(self, poses: Poses) -> Rows:
-        """Return the statistics of every block of a recording."""
-        poses_BTAK2 = torch.from_numpy(poses)[None]
-        features = self.social(poses_BTAK2)[0].numpy()
-        return rolling_statistics(features, self.rate_fps, self.rolling)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledPoses:
-    """One recording to learn from."""
-
-    poses: Poses
-    labels: Int[np.ndarray, " time"]
-    """A class for each frame, or `NOT_COUNTED`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trees:
-    """Trees that were learned, and what they see."""
-
-    view: TreesView
-    classes: tuple[str, ...]
-    booster: lgb.Booster
-
     def probabilities(
-        self, poses: Poses, *, threads: int = 2
-    ) -> Float[np.ndarray, "time classes"]:
-        """Return each class's probability at every frame."""
-        rows = self.view.rows(poses)
-        found = self.booster.predict(rows, num_threads=threads)
-        of_blocks = np.asarray(found, np.float32).reshape(len(rows), -1)
-        return of_blocks.repeat(self.view.block_frames, axis=0)[: len(poses)]
+        self, rows: Rows, *, threads: int
+    ) -> Float[np.ndarray, "row answers"]:
+        """Return each class's probability, or each action's."""
+        told = [
+            np.zeros(len(rows))
+            if booster is None
+            else np.asarray(booster.predict(rows, num_threads=threads))
+            for booster in self.boosters
+        ]
+        return np.column_stack(told).astype(np.float32)
 
-    def importance(self) -> dict[str, float]:
-        """Return how much each statistic improved the loss, the most useful first."""
-        gains = self.booster.feature_importance("gain")
-        pairs = zip(self.view.names, gains.tolist(), strict=True)
-        return dict(sorted(pairs, key=lambda pair: -pair[1]))
+    def importance(self) -> Float[np.ndarray, " statistic"]:
+        """Return how much each statistic improved the loss, over all boosters."""
+        gains = [
+            booster.feature_importance("gain")
+            for booster in self.boosters
+            if booster is not None
+        ]
+        return np.sum(gains, axis=0)
+
+    def to_bytes(self) -> bytes:
+        """Return all texts, each behind its hash, with a zero byte between them."""
+        return b"\0".join(_digest(text).encode() + text.encode() for text in self.texts)
+
+    @classmethod
+    def from_bytes(cls, packed: bytes, *, where: str) -> "Forest":
+        """Return the forest of `to_bytes`.
+
+        Raises `RunError` where it is damaged: LightGBM would crash on such a text.
+        """
+        try:
+            pieces = [piece.decode() for piece in packed.split(b"\0")]
+        except UnicodeDecodeError:
+            pieces = [""]
+        texts = tuple(piece[_DIGEST:] for piece in pieces)
+        if any(
+            _digest(text) != piece[:_DIGEST]
+            for text, piece in zip(texts, pieces, strict=True)
+        ):
+            raise RunError(
+                f"{where}: its trees are cut off or damaged; get the file again"
+            )
+        return cls(texts)
 
 
-def learn_trees(
-    recordings: Iterable[LabelledPoses],
-    *,
-    view: TreesView,
-    classes: tuple[str, ...],
-    class_weights: tuple[float, ...],
-    counted_frames: int,
-    config: TreesConfig,
-) -> Trees:
-    """Learn from recordings, which are read one after the other and only once.
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Rows to learn from, and the answers to each."""
 
-    `counted_frames` is about how many frames count in all; it spaces the rows. Raises
-    `DataError` where fewer than two classes occur.
-    """
-    blocks = counted_frames / view.block_frames
-    every = max(1, math.ceil(blocks / config.max_rows))
+    rows: Rows
+    labels: Int[np.ndarray, "row questions"]
+    """One column of classes, or a column of 1 and 0 for each action; -1 does not
+    count."""
+
+
+@contextmanager
+def rows_on_disk(parts: Iterable[LabelledRows]) -> "Iterator[RowsOnDisk]":
+    """Write parts into a temporary file, one after the other, and read them there."""
     with tempfile.TemporaryDirectory(prefix="mabe-trees-") as folder:
         path = Path(folder) / "rows.f32"
         with path.open("wb") as file:
-            kept = [
-                _keep_rows(file, recording, view, every=every, offset=number % every)
-                for number, recording in enumerate(recordings)
-            ]
-        labels = np.concatenate([np.empty(0, np.int8), *kept])
-        _check_labels(labels, classes)
-        data = lgb.Dataset(
-            _RowsOnDisk(path, len(view.names)),
+            labels = [_append(file, part) for part in parts]
+        yield RowsOnDisk(
+            path, np.concatenate(labels) if labels else np.empty((0, 1), np.int8)
+        )
+
+
+def _append(file: BinaryIO, part: LabelledRows) -> Int[np.ndarray, "row questions"]:
+    file.write(np.ascontiguousarray(part.rows, np.float32).data)
+    return part.labels
+
+
+@dataclass(frozen=True, slots=True)
+class RowsOnDisk:
+    """The rows of a file, and their labels in memory."""
+
+    path: Path
+    labels: Int[np.ndarray, "row questions"]
+
+    def data(
+        self,
+        kept: Int[np.ndarray, " kept"],
+        labels: Int[np.ndarray, " kept"],
+        weights: Float[np.ndarray, " kept"],
+    ) -> "lgb.Dataset":
+        """Return some rows for LightGBM to read in pieces."""
+        lightgbm = import_lightgbm()
+        rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
+
+        class Pieces(lightgbm.Sequence):  # type: ignore[misc]
+            batch_size = _READ_ROWS
+
+            def __len__(self) -> int:
+                return len(kept)
+
+            def __getitem__(self, index: Any) -> np.ndarray:
+                return np.asarray(rows[kept[index]], np.float64)
+
+        return lightgbm.Dataset(
+            Pieces(),
             labels,
-            weight=np.asarray(class_weights)[labels],
-            params={"max_bin": 63, "verbosity": -1},
+            weight=weights,
+            params={"max_bin": _BINS, "verbosity": -1},
             free_raw_data=True,
         )
-        booster = lgb.train(_parameters(config, len(classes)), data, config.rounds)
-    return Trees(view, classes, booster)
 
 
-def save_trees(trees: Trees, path: Path) -> None:
-    """Write the model as one text file, atomically."""
-    text = trees.booster.model_to_string(num_iteration=-1)
-    card = {
-        "format": _FORMAT,
-        "version": _VERSION,
-        "trees_hash": _hash(text),
-        "view": asdict(trees.view),
-        "classes": trees.classes,
-        "features": trees.view.names,
-    }
-    write_text(path, json.dumps(card) + "\n" + text)
+def grow_for_classes(
+    rows: RowsOnDisk,
+    *,
+    classes: Sequence[str],
+    class_weights: Sequence[float],
+    config: TreesConfig,
+) -> Forest:
+    """Return trees that choose among classes.
 
-
-def load_trees(path: Path) -> Trees:
-    """Return the model of a file.
-
-    Raises `RunError` where it is absent, of another kind, or for other features than
-    this version makes.
+    Raises `DataError` where fewer than two classes occur.
     """
-    try:
-        first, _, text = path.read_text(encoding="utf-8").partition("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: no trees can be read here ({error})") from error
-    card = _read_card(path, first)
-    view = _view_of(card["view"])
-    if list(view.names) != card["features"]:
-        raise RunError(
-            f"{path}: learned from other features than this version of mabe makes; "
-            "train it again"
-        )
-    if _hash(text) != card["trees_hash"]:  # of damaged text LightGBM would crash
-        raise RunError(f"{path}: the trees are cut off or damaged; get the file again")
-    booster = lgb.Booster(model_str=text)
-    return Trees(view, tuple(card["classes"]), booster)
-
-
-class _RowsOnDisk(lgb.Sequence):
-    """Rows of a file, for LightGBM to read in pieces."""
-
-    batch_size = _READ_ROWS
-
-    def __init__(self, path: Path, width: int) -> None:
-        self._rows = np.memmap(path, np.float32, mode="r").reshape(-1, width)
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: Any) -> np.ndarray:
-        return np.asarray(self._rows[index], np.float64)
-
-
-def _keep_rows(
-    file: Any, recording: LabelledPoses, view: TreesView, *, every: int, offset: int
-) -> Int[np.ndarray, " row"]:
-    """Write every so many counted blocks of a recording, and return their labels."""
-    size = view.block_frames
-    middles = np.arange(0, len(recording.labels), size) + size // 2
-    of_blocks = recording.labels[middles.clip(max=len(recording.labels) - 1)]
-    kept = np.flatnonzero(of_blocks != NOT_COUNTED)[offset::every]
-    if len(kept):
-        file.write(np.ascontiguousarray(view.rows(recording.poses)[kept]).data)
-    return of_blocks[kept].astype(np.int8)
-
-
-def _check_labels(labels: Int[np.ndarray, " row"], classes: tuple[str, ...]) -> None:
-    counts = np.bincount(labels, minlength=len(classes))
+    labels = rows.labels[:, 0]
+    kept = np.flatnonzero(labels >= 0)
+    counts = np.bincount(labels[kept], minlength=len(classes))
     if (counts > 0).sum() < 2:
         seen = {name: int(n) for name, n in zip(classes, counts, strict=True)}
         raise DataError(
             f"trees need frames of at least two classes to learn from, found {seen}; "
             "are the recordings labelled?"
         )
+    weights = np.asarray(class_weights)[labels[kept]]
+    about = {"objective": "multiclass", "num_class": len(classes)}
+    return Forest((_boost(rows.data(kept, labels[kept], weights), about, config),))
 
 
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+def grow_for_actions(
+    rows: RowsOnDisk, *, happening_weights: Sequence[float], config: TreesConfig
+) -> Forest:
+    """Return trees that say of each action whether it happens.
 
-
-def _view_of(values: dict[str, Any]) -> TreesView:
-    """Return the view of `asdict`, after JSON made lists of its tuples."""
-    rolling: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in values["rolling"].items()
-    }
-    return TreesView(**{**values, "rolling": RollingConfig(**rolling)})
-
-
-def _parameters(config: TreesConfig, classes: int) -> dict[str, Any]:
-    return {
-        "objective": "multiclass",
-        "num_class": classes,
-        "learning_rate": config.learning_rate,
-        "num_leaves": config.leaves,
-        "min_data_in_leaf": config.min_rows_in_leaf,
-        "feature_fraction": config.feature_share,
-        "bagging_fraction": config.row_share,
-        "bagging_freq": 1,
-        "lambda_l2": config.l2,
-        "max_bin": 63,
-        "num_threads": config.threads,
-        "seed": config.seed,
-        "deterministic": True,
-        "force_col_wise": True,
-        "verbosity": -1,
-    }
-
-
-def _read_card(path: Path, line: str) -> dict[str, Any]:
-    try:
-        card = json.loads(line)
-    except ValueError as error:
-        raise RunError(f"{path}: not a file of trees ({error})") from error
-    if not isinstance(card, dict) or card.get("format") != _FORMAT:
-        raise RunError(f"{path}: not a file of trees; `mabe train` makes one")
-    if card["version"] != _VERSION:
-        raise RunError(
-            f"{path}: trees of version {card['version']}, this is version {_VERSION}; "
-            "train them again"
+    An action that always or never happens gets no trees, and the answer "no".
+    """
+    texts = []
+    for action, happening in enumerate(happening_weights):
+        labels = rows.labels[:, action]
+        kept = np.flatnonzero(labels >= 0)
+        if len(np.unique(labels[kept])) < 2:
+            texts.append("")
+            continue
+        weights = np.where(labels[kept] == 1, happening, 1.0)
+        data = rows.data(kept, labels[kept], weights)
+        texts.append(_boost(data, {"objective": "binary"}, config))
+    if not any(texts):
+        raise DataError(
+            "trees need an action that happens at times and at others not, and found "
+            "none; are the recordings labelled?"
         )
-    return card
+    return Forest(tuple(texts))
+
+
+def _boost(data: "lgb.Dataset", about: dict[str, Any], config: TreesConfig) -> str:
+    booster = import_lightgbm().train(about | config.parameters(), data, config.rounds)
+    return booster.model_to_string(num_iteration=-1)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+
+
+def import_lightgbm() -> Any:
+    """Return the library; imported late, since networks do without.
+
+    Raises `ConfigError` with what to do where it is absent or cannot start.
+    """
+    try:
+        import lightgbm
+    except ImportError as error:
+        raise ConfigError(
+            f"model_type: trees needs LightGBM ({error}); pip install lightgbm, or "
+            "choose a network"
+        ) from error
+    except OSError as error:  # its library needs one of the system's
+        raise ConfigError(
+            f"LightGBM cannot start ({error}); on macOS: brew install libomp. Or "
+            "choose a network with model_type"
+        ) from error
+    return lightgbm

@@ -15,6 +15,7 @@ class Epoch:
     """One finished epoch."""
 
     train_loss: float
+    """NaN for trees, which are grown in one go."""
     val_loss: float
     """On the recordings held out, weighted as the training loss is."""
     f1_macro: float | None

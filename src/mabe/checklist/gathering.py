@@ -21,13 +21,13 @@ from mabe.checklist.facts import (
 from mabe.checklist.history import read_history
 from mabe.checkpoint import Checkpoint, load_checkpoint, plain_rules
 from mabe.config import RunConfig, load_config
-from mabe.crossval import REPORT_NAME, Trial, final_model
-from mabe.errors import DataError, RunError
+from mabe.errors import DataError
 from mabe.out_of_fold import FILE_NAME, OutOfFold, read_out_of_fold
 from mabe.pairs import PairTask
 from mabe.run_directory import is_documented
 from mabe.store import is_store
 from mabe.submission import Review, Severity, review_submission
+from mabe.trials import Trial, find_trials
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,37 +70,12 @@ def gather_facts(
     )
 
 
-def find_trials(run: Path) -> list[Trial]:
-    """Return the runs of a cross-validation, none where it is something else.
-
-    Raises `RunError` where it is not finished.
-    """
-    if not (run / REPORT_NAME).is_file():
-        return []
-    trials = [
-        Trial(int(path.parent.name[4:]), int(path.name[4:]), path)
-        for path in run.glob("seed*/fold*")
-        if path.parent.name[4:].isdecimal() and path.name[4:].isdecimal()
-    ]
-    done = [trial for trial in trials if (trial.run_dir / FILE_NAME).is_file()]
-    if len(done) < len(trials) or not (run / FILE_NAME).is_file() or not trials:
-        raise RunError(
-            f"{run}: expected a finished cross-validation, found {len(done)} finished "
-            f"of {len(trials)} runs begun; give the same `mabe crossval` command "
-            "again, it goes on"
-        )
-    return sorted(trials, key=lambda trial: (trial.seed, trial.fold))
-
-
 def _part_of_trial(trial: Trial) -> _Part:
     """Return one fold: its training, and the tracks that its own answers are of."""
-    config = load_config(trial.run_dir / "config.yaml")
-    model = load_checkpoint(final_model(config, trial))
-    answered = read_out_of_fold(trial.run_dir / FILE_NAME).tracks
-    name = f"seed{trial.seed}/fold{trial.fold}"
+    model = load_checkpoint(trial.model)
     return _Part(
-        _training(name, trial.run_dir, config, model),
-        _member(name, model, 0, answered),
+        _training(trial.name, trial.run_dir, trial.config, model),
+        _member(trial.name, model, 0, trial.answers.tracks),
     )
 
 

@@ -33,11 +33,13 @@ def read_history(run_dir: Path) -> tuple[Epoch, ...]:
 
 
 def _epoch(record: dict[str, Any]) -> Epoch:
-    losses = float(record["train_loss"]), float(record["val_loss"])
-    if not all(map(math.isfinite, losses)):
-        raise ValueError(f"a loss that is no number: {losses}")
-    f1 = record["f1_macro"]
-    return Epoch(*losses, None if f1 is None else float(f1))
+    train, held_out, f1 = (
+        None if record[key] is None else float(record[key])
+        for key in ("train_loss", "val_loss", "f1_macro")
+    )
+    if held_out is None or not all(map(math.isfinite, (train or 0.0, held_out))):
+        raise ValueError(f"a loss that is no number: {train}, {held_out}")
+    return Epoch(math.nan if train is None else train, held_out, f1)
 
 
 def _no_epoch(run_dir: Path, found: str) -> str:

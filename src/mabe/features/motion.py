@@ -9,6 +9,8 @@ Coordinates are in the scene's own frame (see `scene_frame`) or, if that is turn
 in the arena's as they come. Speeds are always the arena's.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -53,6 +55,19 @@ def feature_names(*, use_motion_features: bool) -> list[str]:
     return names
 
 
+def group_by(names: Sequence[str], kind: Callable[[str], str]) -> dict[str, list[int]]:
+    """Return which features are of one kind, by the name of the kind."""
+    groups: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        groups.setdefault(kind(name), []).append(place)
+    return groups
+
+
+def _kind(name: str) -> str:
+    last = name.rsplit(".", 1)[1]
+    return "coordinates" if last in "xy" else f"{last}s"
+
+
 class MotionFeatures(nn.Module):
     """Coordinates (cm) and, if wanted, speed (cm/s) and acceleration (cm/s²).
 
@@ -73,6 +88,8 @@ class MotionFeatures(nn.Module):
         self.use_motion_features = use_motion_features
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.scene_frame = scene_frame
+        self.names = feature_names(use_motion_features=use_motion_features)
+        self.groups = group_by(self.names, _kind)
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]

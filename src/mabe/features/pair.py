@@ -22,7 +22,7 @@ from mabe.features.agent_frame import (
     without_gaps,
 )
 from mabe.features.gaps import bridge_gaps
-from mabe.features.motion import change_per_second
+from mabe.features.motion import change_per_second, group_by
 from mabe.skeleton import KEYPOINTS
 
 OTHERS = 3
@@ -123,6 +123,8 @@ class PairFeatures(nn.Module):
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.layout = PairLayout(use_motion_features)
+        self.names = self.layout.names()
+        self.groups = group_by(self.names, _kind)
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
@@ -158,6 +160,15 @@ class PairFeatures(nn.Module):
         for seat in range(2, SEATS):
             features += [place_BTPK2[:, :, seat].flatten(2), speed_BTPK[:, :, seat]]
         return torch.cat(features, dim=2)
+
+
+def _kind(name: str) -> str:
+    if name.startswith("other"):
+        return "others"
+    if name in BODY_MOTION:
+        return "body motion"
+    last = name.rsplit(".", 1)[1]
+    return "places" if last in ("along", "across") else f"{last}s"
 
 
 def _occurring(poses_BTS2: Tensor) -> Tensor:

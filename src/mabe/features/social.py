@@ -17,6 +17,7 @@ other one: that is what `gap_cm` knows and distances between landmarks do not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -136,24 +137,33 @@ class SocialFeatures(nn.Module):
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.directed = directed
         nobody = torch.full((1, 1, 2, len(KEYPOINTS), 2), torch.nan)
-        groups = list(self._groups(nobody))
-        self.names = tuple(name for group in groups for name in group.names)
+        named = dict(self._groups(nobody))
+        self.names = tuple(name for group in named.values() for name in group.names)
+        owners = [group for group, each in named.items() for _ in each.names]
+        self.groups = {
+            group: [place for place, owner in enumerate(owners) if owner == group]
+            for group in named
+        }
+        """Which features tell of one thing, such as `motion`."""
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
         groups = self._groups(poses_BTAK2[:, :, :2])
-        return torch.cat([group.values_BTF for group in groups], dim=2)
+        return torch.cat([group.values_BTF for _, group in groups], dim=2)
 
-    def _groups(self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]) -> Iterator[OfPair]:
+    def _groups(
+        self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]
+    ) -> Iterator[tuple[str, OfPair]]:
         dyad = self._meet(poses_BTAK2)
         distances = distances_by_role if self.directed else distances_by_size
-        for of_pair in (distances, closeness, gap, togetherness, stir):
-            yield of_pair(dyad)
+        yield "distances", distances(dyad)
+        for of_pair in (closeness, gap, togetherness, stir):
+            yield of_pair.__name__, of_pair(dyad)
         for of_each in (motion, facing, posture, visibility):
             each = of_each(dyad)
-            yield each.by_role() if self.directed else each.by_size()
+            yield of_each.__name__, each.by_role() if self.directed else each.by_size()
 
     def _meet(self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]) -> Dyad:
         points_BTAL2 = find_landmarks(poses_BTAK2)
@@ -171,6 +181,12 @@ class SocialFeatures(nn.Module):
             distance_BTLM=length(first_BTL2[:, :, :, None] - second_BTL2[:, :, None]),
             rate_fps=self.rate_fps,
         )
+
+
+@cache
+def social_names(*, directed: bool) -> tuple[str, ...]:
+    """Return the features' names in order, such as ``agent.approach_cm_per_s``."""
+    return SocialFeatures(rate_fps=30.0, max_gap_s=0.5, directed=directed).names
 
 
 def distances_by_role(dyad: Dyad) -> OfPair:

@@ -2,11 +2,13 @@
 
 Dimension key: B batch, T time, S slot (one keypoint of one animal), O other animal,
 F feature, C channel.
-This is the one place that decides what the network gets for a missing value: zero,
-together with a channel for each slot that says whether its point is there (1) or
-not (0). Zero alone would be a lie, since zero is also a place in the arena.
+This is the one place that decides what the network gets for a missing value: zero. For
+coordinates it comes together with a channel for each slot that says whether its point
+is there (1) or not (0): zero alone would be a lie, since zero is also a place in the
+arena. For fitted features zero is the usual value, and what is missing is a feature.
 """
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ SPEED_UNIT_CM_PER_S = 10.0
 ACCELERATION_UNIT_CM_PER_S2 = 100.0
 TURNING_UNIT_RAD_PER_S = 2.0
 OTHERS_CHANNELS = 32
+_LEAST_RANGE = 1e-6
+"""A feature that varies less than this is left at its own scale."""
 
 
 class FeatureEntry(nn.Module):
@@ -91,6 +95,60 @@ class PairEntry(nn.Module):
         h_BTOC = F.relu(self.other(h_BTOC))
         is_there_BTO1 = seen_BTOS.any(dim=3, keepdim=True)
         return h_BTOC.masked_fill(~is_there_BTO1, 0.0).amax(dim=2)
+
+
+class FittedEntry(nn.Module):
+    """Scale features of any unit by what is usual in the data that is learned from.
+
+    A feature's median becomes 0 and half of its range without the outer tenths 1;
+    asinh tames the tails. A missing value becomes 0, the usual one: what is missing is
+    told by features of their own (`seen_landmarks`). With fixed units and a flag for
+    each feature instead, the network on `rat_dyad` scored 0.01 less.
+    """
+
+    middle_F: Tensor
+    spread_F: Tensor
+
+    def __init__(self, *, features: int) -> None:
+        super().__init__()
+        self.register_buffer("middle_F", torch.zeros(features))
+        self.register_buffer("spread_F", torch.ones(features))
+        self.channels = features
+
+    def fit(self, x_NF: Float[Tensor, "n f"]) -> None:
+        """Find out from some frames what is usual; a feature never seen stays as is."""
+        for place, values in enumerate(x_NF.unbind(dim=1)):
+            known = values[values.isfinite()].double().cpu()
+            if not len(known):
+                continue
+            low, middle, high = np.quantile(known.numpy(), [0.1, 0.5, 0.9])
+            self.middle_F[place] = float(middle)
+            self.spread_F[place] = (high - low) / 2 if high - low > _LEAST_RANGE else 1
+
+    def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
+        """Return scaled values without gaps."""
+        scaled_BTF = (x_BTF - self.middle_F) / self.spread_F
+        return scaled_BTF.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).asinh()
+
+
+class PairSocialEntry(nn.Module):
+    """A view's own features as `PairEntry` takes them, beside fitted social ones."""
+
+    def __init__(self, layout: PairLayout, *, social: int) -> None:
+        super().__init__()
+        self.sizes = [layout.size, social]
+        self.view = PairEntry(layout)
+        self.social = FittedEntry(features=social)
+        self.channels = self.view.channels + self.social.channels
+
+    def fit(self, x_NF: Float[Tensor, "n f"]) -> None:
+        """Find out from some frames what is usual."""
+        self.social.fit(x_NF[:, -self.sizes[1] :])
+
+    def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
+        """Return the channels of both."""
+        view_BTF, social_BTF = x_BTF.split(self.sizes, dim=2)
+        return torch.cat([self.view(view_BTF), self.social(social_BTF)], dim=2)
 
 
 def _unit(name: str) -> float:

@@ -1,0 +1,60 @@
+"""Social features of a scene: of whichever two animals are nearest in each frame.
+
+Dimension key: B batch, T time, A animal, K keypoint, P pair of animals, F feature.
+With two animals there is no choice. With more, what happens in a scene happens mostly
+between those that are close, and one row of features serves any number of animals.
+"""
+
+from itertools import combinations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mabe.features.social import SocialFeatures
+
+
+class NearestPairFeatures(nn.Module):
+    """The social features of `mabe.features.social`, for scenes of any size.
+
+    Animals that are there come first, as `mabe.augment.pack_animals` puts them.
+    """
+
+    def __init__(self, *, rate_fps: float, max_gap_s: float) -> None:
+        super().__init__()
+        self.social = SocialFeatures(
+            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=False
+        )
+        self.gap = self.names.index("gap_cm")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features' names, in order."""
+        return self.social.names
+
+    @property
+    def groups(self) -> dict[str, list[int]]:
+        """Which features tell of one thing, by its name."""
+        return self.social.groups
+
+    def forward(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        pairs = list(combinations(range(_count_animals(poses_BTAK2)), 2))
+        x_BTPF = torch.stack(
+            [self.social(poses_BTAK2[:, :, list(pair)]) for pair in pairs], dim=2
+        )
+        gap_BTP = x_BTPF[..., self.gap].nan_to_num(nan=torch.inf)
+        nearest_BT11 = gap_BTP.argmin(dim=2)[:, :, None, None]
+        return x_BTPF.take_along_dim(nearest_BT11, dim=2).squeeze(2)
+
+
+def _count_animals(poses_BTAK2: Tensor) -> int:
+    """Return how many animals a batch has, at least two; on a GPU all, unasked."""
+    animals = poses_BTAK2.shape[2]
+    if poses_BTAK2.is_cuda:
+        return animals
+    there_A = poses_BTAK2[..., 0].isfinite().flatten(3).any(dim=3).any(dim=1).any(dim=0)
+    numbers = there_A.nonzero()
+    return max(2, int(numbers.max()) + 1) if len(numbers) else 2

@@ -1,0 +1,138 @@
+"""Which recognisers are worth training on which data: the best that was found.
+
+A recipe names *kinds* of recogniser, each with settings of its own, and how often each
+is trained. What the user sets stays as it is. The figures behind these choices stand in
+docs/results.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mabe.config import RunConfig
+
+SHARED: Mapping[str, Any] = {
+    "feature_set": "social",
+    "class_weights": "auto",
+    "early_stopping_patience": 0,
+    "save_freq": 0,
+}
+"""Of every kind. No held-out recording may choose an epoch, as it is to be scored."""
+SCENE_FPS = 10.0
+"""People mark scenes no finer than a tenth of a second."""
+PAIR_FPS = 15.0
+"""Attacks and flinches are brief."""
+FEATURES_SEE_NO = ("augment_turn", "augment_mirror", "augment_reorder_animals")
+"""Changes that social features of a scene do not see: they would only cost time."""
+NETWORK: Mapping[str, Any] = {
+    "model_type": "conv_gru",
+    "batch_size": 16,
+    "learning_rate": 2e-3,
+    "weight_decay": 0.01,
+    "scheduler": "cosine",
+    "ema_decay": 0.98,
+    "warmup_epochs": 0.33,
+    "epochs": 5,
+    "augment_shift_cm": 0.0,
+    "augment_noise_cm": 0.0,
+    "augment_scale": 0.0,
+    "augment_time_stretch": 0.0,
+    "augment_keypoint_dropout": 0.0,
+    "augment_animal_dropout": 0.0,
+}
+WINDOW_S = 46.0
+"""What a touch is depends on what went before."""
+FEWEST_STEPS = 300
+FRAMES_A_STEP = 4_000
+"""One step of a network for so many frames that count, where there are many."""
+MOST_STEPS = 6_000
+FOLDS = 5
+MANY_FRAMES = 1_000_000
+"""From here on one network for each fold is enough."""
+NETWORKS = 3
+"""For each fold: what one seed gets wrong another may get right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of recogniser of a recipe."""
+
+    name: str
+    config: RunConfig
+    seeds: int
+    weight: float
+    """How much it has to say, all its members together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What will be trained."""
+
+    kinds: tuple[Kind, ...]
+    folds: int
+    reasons: tuple[str, ...]
+    """What was chosen, and why, for the user."""
+
+    @property
+    def runs(self) -> int:
+        """How many recognisers that makes."""
+        return self.folds * sum(kind.seeds for kind in self.kinds)
+
+
+def choose_recipe(config: RunConfig, *, pieces: int, counted_frames: int) -> Recipe:
+    """Return what to train on so many pieces (recordings, animals or labs) of data.
+
+    `counted_frames` are those at the recipe's working rate that have labels.
+    """
+    folds = min(FOLDS, pieces)
+    steps = min(MOST_STEPS, max(FEWEST_STEPS, counted_frames // FRAMES_A_STEP))
+    seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
+    trees = _with(config, SHARED, {"model_type": "trees"}, at_rate(config))
+    network = _with(
+        config,
+        SHARED,
+        NETWORK,
+        at_rate(config),
+        dict.fromkeys(FEATURES_SEE_NO, False) if config.task == "scene" else {},
+        {
+            "sequence_length": round(WINDOW_S * working_fps(config)),
+            "steps_per_epoch": steps // int(NETWORK["epochs"]),
+        },
+    )
+    names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
+    return Recipe(
+        kinds=(Kind("trees", trees, 1, 0.5), Kind("network", network, seeds, 0.5)),
+        folds=folds,
+        reasons=(
+            f"{folds} folds by {config.split_by}: each of {pieces} "
+            f"{names[config.split_by]} is marked by recognisers that never saw it",
+            "Trees on windowed social features: strong from few recordings",
+            f"Networks (conv_gru, {WINDOW_S:.0f} s of context, {steps} steps), "
+            f"{seeds} for each fold: better on what takes context",
+            "Half of the say to each: together they beat either",
+        ),
+    )
+
+
+def working_fps(config: RunConfig) -> float:
+    """Return the rate of a recipe; the user's, where it is set."""
+    if "fps" in config.model_fields_set:
+        return config.fps
+    return SCENE_FPS if config.task == "scene" else PAIR_FPS
+
+
+def at_rate(config: RunConfig) -> dict[str, Any]:
+    """Return the setting of the working rate."""
+    return {"fps": working_fps(config)}
+
+
+def _with(config: RunConfig, *settings: Mapping[str, Any]) -> RunConfig:
+    """Return settings of a recipe under those that the user gave."""
+    given = {key: getattr(config, key) for key in config.model_fields_set}
+    given.pop("model_type", None)
+    of_recipe: dict[str, Any] = {}
+    for some in settings:
+        of_recipe |= some
+    if config.task == "pair":
+        of_recipe.pop("class_weights", None)
+    return RunConfig(**(of_recipe | given | {"model_type": of_recipe["model_type"]}))

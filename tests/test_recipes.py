@@ -1,0 +1,294 @@
+"""The recogniser of `mabe train DATA`: what is chosen, and that it fits together."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from chases import write_chases
+from stories import TINY, write_fights
+
+from mabe import recipes
+from mabe.bagging import explain_run, train_recipe, with_question
+from mabe.bouts import Bout, Watched
+from mabe.checklist import gather_facts
+from mabe.checkpoint import load_checkpoint
+from mabe.cli import main
+from mabe.config import RunConfig, build_config
+from mabe.ensembles import Ensemble
+from mabe.errors import ConfigError, RunError
+from mabe.explaining import FILE_NAME as IMPORTANCE
+from mabe.guessing import guess_question
+from mabe.inference import Tracks, frame_probabilities
+from mabe.out_of_fold import FILE_NAME, read_out_of_fold
+from mabe.recogniser import TreesRecogniser
+from mabe.runs import load_store, train
+from mabe.store import StoredRecording
+
+QUICK = {
+    "tree_rounds": 8,
+    "tree_min_rows": 5,
+    "tree_feature_share": 0.5,
+    "tree_learning_rate": 0.3,
+    "gru_width": 8,
+    "epochs": 1,
+    "steps_per_epoch": 12,
+    "learning_rate": 0.01,
+    "batch_size": 8,
+    "sequence_length": 64,
+    "num_workers": 1,
+    "device": "cpu",
+    "model_type": "auto",
+}
+
+
+def choose(frames=100_000, pieces=20, **given):
+    return recipes.choose_recipe(
+        RunConfig(**given), pieces=pieces, counted_frames=frames
+    )
+
+
+def test_trees_and_networks_have_half_of_the_say_each():
+    recipe = choose()
+
+    assert [(kind.name, kind.weight) for kind in recipe.kinds] == [
+        ("trees", 0.5),
+        ("network", 0.5),
+    ]
+    assert all(kind.config.feature_set == "social" for kind in recipe.kinds)
+    assert recipe.runs == 5 * (1 + recipes.NETWORKS)
+
+
+def test_no_held_out_recording_chooses_an_epoch():
+    assert all(kind.config.early_stopping_patience == 0 for kind in choose().kinds)
+
+
+def test_what_the_user_sets_stays_and_the_rest_is_the_recipes():
+    trees, network = choose(dropout=0.1, fps=25.0, learning_rate=0.5).kinds
+
+    assert network.config.dropout == 0.1
+    assert network.config.learning_rate == 0.5
+    assert network.config.fps == trees.config.fps == 25.0
+    assert network.config.sequence_length == round(25 * recipes.WINDOW_S)
+    assert network.config.weight_decay == recipes.NETWORK["weight_decay"]
+
+
+def test_few_pieces_make_as_many_folds_and_many_frames_more_steps():
+    assert choose(pieces=3).folds == 3
+    _, small = choose(frames=10_000).kinds
+    _, large = choose(frames=20_000_000).kinds
+    assert small.config.steps_per_epoch * 5 == recipes.FEWEST_STEPS
+    assert large.config.steps_per_epoch * 5 == 5_000
+    assert (small.seeds, large.seeds) == (recipes.NETWORKS, 1)
+
+
+def recording(*bouts, watched=()):
+    return StoredRecording(
+        lab="L",
+        video="1",
+        fps=30.0,
+        native_length=100,
+        length=100,
+        slots=(0,),
+        origin_cm=(0.0, 0.0),
+        offset=0,
+        bouts=bouts,
+        watched=watched,
+        has_labels=True,
+        tracking_hash="",
+        content_hash="",
+        missing_share=0.0,
+        notes=(),
+    )
+
+
+def test_labels_that_fill_every_frame_once_ask_for_a_scene():
+    filled = recording(Bout(0, 60, "calm", 1, 2), Bout(60, 100, "fight", 1, 2))
+
+    guess = guess_question([filled])
+
+    assert guess.settings == {
+        "task": "scene",
+        "classes": {"calm": ["calm"], "fight": ["fight"]},
+    }
+    assert "calm, fight" in guess.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "bouts",
+    [
+        (Bout(0, 60, "sniff", 1, 2),),  # a frame without a label is "nothing"
+        (Bout(0, 60, "sniff", 1, 2), Bout(60, 100, "sniff", 2, 1)),
+        (Bout(0, 100, "sniff", 1, 2), Bout(50, 100, "chase", 1, 2)),
+        (Bout(0, 100, "rear", 1, 1),),
+        (),
+    ],
+)
+def test_any_other_labels_ask_who_does_what_to_whom(bouts):
+    watched = (Watched(1, 2, "sniff"),)
+
+    assert guess_question([recording(*bouts, watched=watched)]).settings == {
+        "task": "pair"
+    }
+
+
+@pytest.fixture(scope="module")
+def fights(tmp_path_factory):
+    return write_fights(tmp_path_factory.mktemp("fights") / "data", videos=4)
+
+
+def settings(data, root, **changes):
+    store = data.with_name(f"{data.name}-store")
+    places = {"data_dir": data, "checkpoint_dir": root, "store_dir": store}
+    return build_config(
+        {**QUICK, "class_weights": [1, 1, 1, 1], **places, **changes}, where="test"
+    )
+
+
+@pytest.fixture(scope="module")
+def run(fights, tmp_path_factory):
+    """Four videos, two networks a fold."""
+    root = tmp_path_factory.mktemp("recipe") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipes, "NETWORKS", 2)
+        return train_recipe(settings(fights, root), workers=1)
+
+
+def test_all_members_are_one_recogniser_with_tuned_decisions(run):
+    checkpoint = load_checkpoint(run)
+
+    assert isinstance(checkpoint.recogniser, Ensemble)
+    members = checkpoint.recogniser.members
+    is_trees = [isinstance(member, TreesRecogniser) for member in members]
+    assert sum(is_trees) == 4
+    assert len(members) == 4 + 2 * 4
+    weights = np.array(checkpoint.recogniser.weights)
+    assert weights[is_trees].sum() == pytest.approx(0.5)
+    assert len(checkpoint.tuned_on) == len(checkpoint.trained_on) == 4
+
+
+def test_every_recording_is_scored_by_members_that_never_saw_it(run):
+    answers = read_out_of_fold(run / FILE_NAME)
+    report = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+
+    assert len(answers.views) == 4
+    assert report["scores"]["together"]["score"] > 0.9
+    assert report["scores"]["tuned, nested"]["score"] > 0.9
+    for kind in ("trees", "network"):
+        for path in (run / kind).glob("seed*/fold*/last.safetensors"):
+            card = load_checkpoint(path).members[0].provenance
+            answered = read_out_of_fold(path.parent / FILE_NAME).tracks
+            assert not set(card.trained_on) & set(answered)
+
+
+def test_members_that_see_the_same_look_once_and_say_what_they_say_alone(run, fights):
+    joined = load_checkpoint(run).recogniser
+    config = settings(fights, run)
+    store = load_store(fights, rate_fps=10.0, store_dir=config.store_dir)
+    tracks, possible = Tracks.of_stored(store, 0), np.ones(4, bool)
+    looks = [0]
+
+    def count_looks(member, poses):
+        looks[0] += 1
+        return member.look(poses)
+
+    together = frame_probabilities(joined, tracks, possible, see=count_looks)
+
+    alone = sum(
+        weight * frame_probabilities(member, tracks, possible)
+        for member, weight in zip(joined.members, joined.weights, strict=True)
+    )
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert looks[0] == 2  # one for the trees, one for the networks' only window
+
+
+def test_what_it_goes_by_is_kept_and_told(run, fights, capsys):
+    explain_run(run, folds=1)
+
+    told = capsys.readouterr().out
+    kept = json.loads((run / IMPORTANCE).read_text(encoding="utf-8"))
+    assert set(kept) == {"trees", "network"}
+    assert "distances" in kept["trees"]
+    best = max(kept["trees"].values(), key=lambda drops: drops["f1_macro"])
+    assert best["f1_macro"] >= 0
+    assert "What it goes by" in told
+
+
+def test_the_checklist_knows_its_runs(run):
+    facts = gather_facts(run, None, None)
+
+    assert len(facts.trainings) == len(facts.members) == 12
+
+
+def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
+    run, fights, tmp_path, monkeypatch
+):
+    """The same with a run cut short: its trials are kept, and the end is the same."""
+    monkeypatch.setattr(recipes, "NETWORKS", 2)
+    root = tmp_path / "run"
+    config = settings(fights, root)
+    calls = [0]
+
+    def stop_at_third(own, **how):
+        calls[0] += 1
+        if calls[0] == 3:
+            raise KeyboardInterrupt
+        return train(own, **how)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mabe.trials.train", stop_at_third)
+        with pytest.raises(KeyboardInterrupt):
+            train_recipe(config, workers=1)
+    train_recipe(config, resume=True, workers=1)
+
+    assert (root / FILE_NAME).read_bytes() == (run / FILE_NAME).read_bytes()
+    one, other = (load_checkpoint(each) for each in (root, run))
+    assert one.rules == other.rules
+
+
+def test_a_recipe_that_runs_again_sets_the_earlier_one_aside(fights, tmp_path):
+    root = tmp_path / "run"
+    root.mkdir()
+    (root / "notes.txt").write_text("mine", encoding="utf-8")
+
+    with pytest.raises(RunError, match="holds something else than a run"):
+        train_recipe(settings(fights, root), workers=1)
+
+
+def test_a_run_that_names_one_kind_is_not_a_recipe(fights, tmp_path):
+    with pytest.raises(ConfigError, match="auto is several runs"):
+        train(settings(fights, tmp_path / "run"))
+    with pytest.raises(RunError, match="no finished runs here"):
+        explain_run(tmp_path)
+
+
+def test_the_question_is_guessed_only_where_nobody_asked_one(fights, tmp_path):
+    config = settings(fights, tmp_path / "run")
+    plain = RunConfig(**{k: v for k, v in config if k in QUICK or k.endswith("_dir")})
+
+    assert with_question(plain).task == "pair"
+    asked = RunConfig(**{**TINY, "data_dir": fights, "classes": {"a": [], "b": ["x"]}})
+    assert with_question(asked) is asked
+
+
+def test_one_command_trains_on_labelled_data_and_says_what_it_chose(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(recipes, "NETWORKS", 1)
+    monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
+    data = write_chases(tmp_path / "data", videos=4)
+    words = [f"--set={key}={value}" for key, value in QUICK.items()]
+
+    code = main(
+        ["train", str(data), "--out", str(tmp_path / "run"), "--workers", "2", *words]
+    )
+
+    told = capsys.readouterr().out
+    assert code == 0
+    assert "Task: pair" in told
+    assert "4 folds by recording" in told
+    assert "Expect about" in told
+    scores = json.loads((tmp_path / "run" / "recipe.json").read_text(encoding="utf-8"))
+    assert scores["scores"]["together"]["score"] > 0.8
+    assert main(["evaluate", str(tmp_path / "run"), str(data)]) == 2  # all were seen
+    assert replace(load_checkpoint(tmp_path / "run")).path.is_file()

@@ -1,0 +1,161 @@
+"""Runs of trees, from files to marks, on stories that anybody can see."""
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from chases import TINY_PAIRS, write_chases
+from stories import TINY, write_fights
+
+from mabe.checkpoint import load_checkpoint
+from mabe.config import build_config
+from mabe.errors import ConfigError
+from mabe.examination import Unseen, examine
+from mabe.inference import AROUND_S, Tracks, frame_probabilities, look_at, stretches
+from mabe.lessons import make_lesson
+from mabe.prediction import Marker
+from mabe.runs import load_training_data, train
+
+TREES = {
+    "model_type": "trees",
+    "feature_set": "social",
+    "fps": 10.0,
+    "tree_rounds": 15,
+    "tree_min_rows": 5,
+    "tree_feature_share": 0.5,
+    "tree_learning_rate": 0.2,
+}
+ALL = np.ones(4, bool)
+
+
+def settings(data, root, story, **changes):
+    values = {**story, **TREES, "data_dir": data, "checkpoint_dir": root}
+    values["store_dir"] = data.with_name(f"{data.name}-store")
+    return build_config({**values, **changes}, where="test")
+
+
+@pytest.fixture(scope="module")
+def fights(tmp_path_factory):
+    return write_fights(tmp_path_factory.mktemp("fights") / "data", videos=6)
+
+
+@pytest.fixture(scope="module")
+def run(fights, tmp_path_factory):
+    root = tmp_path_factory.mktemp("run") / "trees"
+    return train(settings(fights, root, TINY))
+
+
+def test_trees_find_the_fights_of_a_video_they_never_saw(run):
+    [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
+
+    assert epoch["f1_macro"] > 0.9
+    assert load_checkpoint(run).members[0].provenance.validation["f1_macro"] > 0.9
+
+
+def test_trees_are_scored_as_any_recogniser_is(run, fights):
+    marker = Marker(load_checkpoint(run))
+
+    result = examine(Unseen(marker, fights))
+
+    assert "aggressive" in result.text
+    assert result.summary["f1_macro"] > 0.9
+
+
+def test_loaded_trees_say_what_the_saved_ones_said(run, fights):
+    config = settings(fights, run, TINY)
+    lesson = make_lesson(config, load_training_data(config))
+
+    again = lesson.score(load_checkpoint(run / "last.safetensors").recogniser)
+
+    [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
+    assert again.loss == epoch["val_loss"]
+
+
+def test_a_finished_run_of_trees_is_not_grown_again(run, fights, monkeypatch):
+    def fail(*_args, **_options):
+        raise AssertionError("grown again")
+
+    monkeypatch.setattr("mabe.runs.grow_trees", fail)
+
+    train(settings(fights, run, TINY), resume=True)
+
+
+def test_the_same_data_make_the_same_trees(run, fights, tmp_path):
+    again = train(settings(fights, tmp_path / "again", TINY))
+
+    one, other = (load_checkpoint(each).recogniser.forest for each in (run, again))
+    assert one == other
+
+
+def test_trees_tell_who_chases_whom(tmp_path):
+    data = write_chases(tmp_path / "data", videos=6)
+    run = train(settings(data, tmp_path / "run", TINY_PAIRS))
+
+    [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
+    assert epoch["f1_macro"] > 0.9
+    marker = Marker(load_checkpoint(run))
+    assert examine(Unseen(marker, data)).summary["score"] > 0.85
+
+
+def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
+    run, fights, monkeypatch
+):
+    trees = load_checkpoint(run).recogniser
+    config = settings(fights, run, TINY)
+    data = load_training_data(config)
+    once = data.store.poses_cm(0, 0, data.store.recordings[0].length)
+    # Body length, which contact is measured in, is that of all that is read: so a
+    # recording that repeats itself.
+    poses = np.concatenate([once] * 8)
+    tracks = Tracks(len(poses), lambda start, stop: poses[start:stop])
+    whole = frame_probabilities(trees, tracks, ALL)
+
+    monkeypatch.setattr("mabe.inference.STRETCH_S", 60.0)
+
+    assert len(stretches(len(poses), trees)) > 2
+    np.testing.assert_allclose(
+        frame_probabilities(trees, tracks, ALL), whole, atol=0.02
+    )
+
+
+def test_stretches_read_what_is_around_them_and_decide_on_every_frame_once(run):
+    trees = load_checkpoint(run).recogniser
+
+    for length in (1, 5_999, 6_000, 6_001, 14_321):
+        found = stretches(length, trees)
+        assert sum(each.length for each in found) == length
+        assert found[0].start == found[0].read_from == 0
+        assert found[-1].stop == found[-1].read_to == length
+        for before, after in pairwise(found):
+            assert before.stop == after.start
+            assert after.read_from == after.start - AROUND_S * 10
+
+
+def test_what_is_not_possible_is_not_found(run, fights):
+    config = settings(fights, run, TINY)
+    data = load_training_data(config)
+    tracks = Tracks.of_stored(data.store, 0)
+    possible = np.array([True, True, False, False])
+
+    found = frame_probabilities(load_checkpoint(run).recogniser, tracks, possible)
+
+    assert (found[:, 2:] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_trees_take_social_features_only(fights, tmp_path):
+    with pytest.raises(ConfigError, match="feature_set: social"):
+        settings(fights, tmp_path, TINY, feature_set="motion")
+
+
+@torch.no_grad()
+def test_each_statistic_has_a_name(run, fights):
+    trees = load_checkpoint(run).recogniser
+    poses = torch.full((1, 40, 4, 18, 2), torch.nan)
+
+    rows = trees.rows(look_at(trees, poses)[0])
+
+    assert rows.shape == (40 // trees.block_frames, len(trees.statistic_names()))
+    assert len(set(trees.statistic_names())) == rows.shape[1]

@@ -1,0 +1,98 @@
+"""All formats that are read, and how a file's own is found: by what is in it.
+
+The order matters where a file could be taken for two: what says its name most clearly
+is asked first.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mabe.errors import DataError
+from mabe.readers import (
+    boris,
+    caltech,
+    deeplabcut,
+    jabs,
+    movement,
+    nwb,
+    plain_tables,
+    sequences,
+    simba,
+    sleap,
+)
+from mabe.readers.content import Content
+from mabe.readers.peek import Peek
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One kind of file: how to know it, and how to read it."""
+
+    name: str
+    is_it: Callable[[Peek], bool]
+    read: Callable[[Peek], Content]
+
+
+FORMATS = (
+    Format("NWB (ndx-pose, ndx-ethogram)", nwb.is_nwb, nwb.read),
+    Format("SLEAP project (.slp)", sleap.is_project, sleap.read_project),
+    Format("SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis),
+    Format("JABS pose HDF5", jabs.is_jabs, jabs.read),
+    Format("movement NetCDF", movement.is_movement, movement.read),
+    Format("DeepLabCut or MABe22 HDF5", deeplabcut.is_hdf5, deeplabcut.read_hdf5),
+    Format("BORIS project", boris.is_project, boris.read_project),
+    Format("CalMS21 or MABe22", sequences.is_sequences, sequences.read),
+    Format("DeepLabCut CSV", deeplabcut.is_csv, deeplabcut.read_csv),
+    Format("BORIS events", boris.is_table, boris.read_table),
+    Format("Caltech Behavior Annotator", caltech.is_caltech, caltech.read),
+    Format("SimBA CSV", simba.is_simba, simba.read),
+    Format("long table of points", plain_tables.is_long, plain_tables.read_long),
+    Format("one-hot table", plain_tables.is_one_hot, plain_tables.read_one_hot),
+)
+
+
+def recognise(path: Path) -> tuple[Format | None, Peek]:
+    """Return the format of a file, None where it is none of those known.
+
+    Raises `DataError` where the file cannot be opened.
+    """
+    peek = Peek(path)
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    return next((each for each in FORMATS if each.is_it(peek)), None), peek
+
+
+def read_file(path: Path) -> Content:
+    """Return what a file holds.
+
+    Raises `DataError` for a file of no known format, and for a broken one.
+    """
+    found, peek = recognise(path)
+    if found is None:
+        raise DataError(f"{path}: {_describe_unknown(peek)}")
+    return found.read(peek)
+
+
+def _describe_unknown(peek: Peek) -> str:
+    """Say what a file of no known format is, and what is known."""
+    known = "; known: " + ", ".join(each.name for each in FORMATS)
+    match peek.kind:
+        case "empty":
+            return "is empty; was it copied to the end?"
+        case "hdf5":
+            return f"an HDF5 file with {sorted(peek.names)[:8]}, of no known format{known}."
+        case "netcdf3":
+            return (
+                "an old NetCDF file (version 3); save it anew with "
+                '`ds.to_netcdf(path, engine="h5netcdf")`.'
+            )
+        case "pickle":
+            return "a pickle: a program, which is not run. Export CSV or HDF5 instead."
+        case "zip":
+            return "a zip or Excel file; unpack it, or export CSV instead."
+        case "text":
+            first = next((line for line in peek.lines if line.strip()), "")
+            return f"a text of no known format; it begins with {first[:60]!r}{known}."
+        case _:
+            return f"a {peek.kind} file of no known format{known}."

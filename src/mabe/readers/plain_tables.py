@@ -1,0 +1,218 @@
+"""Plain tables: long ones of points, and one-hot ones of behaviours.
+
+Long (CSV or parquet): one row a frame, animal and keypoint, with columns such as
+``frame, individual, keypoint, x, y, confidence`` (the challenge's ``video_frame, mouse_id,
+bodypart, x, y`` too). One-hot (CSV): one row a frame or moment, a first column that
+counts them (``Frame``, or BORIS's ``time`` in seconds), and 0 or 1 for each behaviour.
+"""
+
+import re
+
+import numpy as np
+import polars as pl
+
+from mabe.errors import DataError
+from mabe.readers.content import Content
+from mabe.readers.deeplabcut import ONE_ANIMAL
+from mabe.readers.hdf5 import MAX_VALUES
+from mabe.readers.labels import events_of_columns, marks_of
+from mabe.readers.long_table import MAX_FRAMES
+from mabe.readers.numbers import has_cut_row, read_numbers
+from mabe.readers.peek import Peek, read_text
+from mabe.readers.poses import Poses
+
+_LONG = {
+    "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
+    "animal": (
+        *("mouse_id", "individual", "individuals", "animal", "animal_id", "track"),
+        *("track_id", "id", "subject"),
+    ),
+    "keypoint": ("bodypart", "bodyparts", "body_part", "keypoint", "keypoints", "node"),
+    "x": ("x", "x_px"),
+    "y": ("y", "y_px"),
+    "confidence": ("confidence", "likelihood", "score", "p"),
+}
+_NEEDED = ("frame", "keypoint", "x", "y")
+_FRAME_NAMES = ("frame", "frames", "frame_idx", "frame_index", "index", "", "unnamed: 0")
+_TIME_NAMES = ("time", "time_s", "time (s)", "seconds")
+_ONE_HOT = ("0", "1", "0.0", "1.0", "", "true", "false")
+
+
+def _long_columns(names: list[str]) -> dict[str, str]:
+    """Return which of a table's columns plays which part."""
+    lower = {name.lower(): name for name in names}
+    found = {
+        part: next(lower[name] for name in known if name in lower)
+        for part, known in _LONG.items()
+        if any(name in lower for name in known)
+    }
+    return found if all(part in found for part in _NEEDED) else {}
+
+
+def is_long(peek: Peek) -> bool:
+    """Tell whether a file is a long table of points."""
+    if peek.kind == "parquet":
+        return bool(_long_columns(_parquet_names(peek)))
+    return peek.kind == "text" and bool(peek.rows) and bool(_long_columns(peek.rows[0]))
+
+
+def _parquet_names(peek: Peek) -> list[str]:
+    try:
+        return pl.read_parquet_schema(peek.path).names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{peek.path}: cannot be read as parquet ({reason}); copy it again."
+        ) from error
+
+
+def read_long(peek: Peek) -> Content:
+    """Return the tracks of a long table."""
+    is_parquet = peek.kind == "parquet"
+    names = _parquet_names(peek) if is_parquet else peek.rows[0]
+    part_of = {name: part for part, name in _long_columns(names).items()}
+    try:
+        if is_parquet:
+            table = pl.read_parquet(peek.path, columns=list(part_of))
+        else:
+            table = pl.read_csv(
+                read_text(peek).encode(),
+                separator=peek.delimiter,
+                columns=list(part_of),
+                infer_schema_length=0,
+                decimal_comma=peek.delimiter == ";",
+            )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{peek.path}: cannot be read as a table ({reason}); was it cut off?"
+        ) from error
+    table = table.rename({name: part_of[name] for name in table.columns})
+    if "animal" not in table.columns:
+        table = table.with_columns(animal=pl.lit(ONE_ANIMAL))
+    numbers = [name for name in ("frame", "x", "y", "confidence") if name in table.columns]
+    comma = peek.delimiter == ";" and not is_parquet
+    table = table.with_columns(
+        pl.col("animal", "keypoint").cast(pl.String),
+        *(_as_number(name, decimal_comma=comma) for name in numbers),
+    )
+    kind = "parquet" if is_parquet else "CSV"
+    return Content(f"long {kind} of points", poses=(_place(table, peek),))
+
+
+def _as_number(name: str, *, decimal_comma: bool) -> pl.Expr:
+    texts = pl.col(name)
+    if decimal_comma:
+        texts = texts.cast(pl.String).str.replace(",", ".", literal=True)
+    return texts.cast(pl.Float64, strict=False)
+
+
+def _place(table: pl.DataFrame, peek: Peek) -> Poses:
+    """Put every row in its place."""
+    frames = table["frame"].to_numpy()
+    if not len(frames) or not np.isfinite(frames).all() or (frames % 1).any():
+        raise DataError(f"{peek.path}: every row needs a whole frame number.")
+    first, last = int(frames.min()), int(frames.max())
+    animals = tuple(table["animal"].unique().drop_nulls().sort().to_list())
+    keypoints = tuple(table["keypoint"].unique(maintain_order=True).drop_nulls().to_list())
+    shape = (last - first + 1, len(animals), len(keypoints))
+    if first < 0 or last >= MAX_FRAMES or np.prod(shape) * 2.0 > MAX_VALUES:
+        raise DataError(
+            f"{peek.path}: {len(animals)} animals, {len(keypoints)} keypoints, frames "
+            f"{first:,} to {last:,}; expected 0 to at most {MAX_FRAMES:,}. Is this the "
+            "table of one recording?"
+        )
+    at = (
+        (frames - first).astype(np.int64),
+        _codes(table["animal"], animals),
+        _codes(table["keypoint"], keypoints),
+    )
+    xy = np.full((*shape, 2), np.nan, np.float32)
+    xy[at] = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
+    confidence = None
+    if "confidence" in table.columns:
+        confidence = np.full(shape, np.nan, np.float32)
+        confidence[at] = table["confidence"].to_numpy()
+    repeated = len(frames) - len(np.unique(np.ravel_multi_index(at, shape)))
+    notes = (f"points given twice: {repeated}, the last one was taken",)
+    return Poses(
+        name=peek.path.stem,
+        animals=animals,
+        keypoints=keypoints,
+        xy_px=xy,
+        confidence=confidence,
+        first_frame=first,
+        notes=notes if repeated else (),
+    )
+
+
+def _codes(names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
+    place = {name: at for at, name in enumerate(known)}
+    return np.array([place[name] for name in names.to_list()], np.int64)
+
+
+def is_one_hot(peek: Peek) -> bool:
+    """Tell whether a table has 0 or 1 for each behaviour, moment by moment."""
+    if peek.kind != "text" or len(peek.rows) < 3 or len(peek.rows[0]) < 2:
+        return False
+    header, body = peek.rows[0], peek.rows[1:-1]
+    if any(_is_number(name) for name in header):
+        return False
+    counted = header[0].lower() in (*_FRAME_NAMES, *_TIME_NAMES)
+    values = [cell.lower() for row in body for cell in (row[1:] if counted else row)]
+    return all(cell in _ONE_HOT for cell in values) and any(values)
+
+
+def _is_number(text: str) -> bool:
+    return bool(re.fullmatch(r"-?\d+([.,]\d+)?", text))
+
+
+def read_one_hot(peek: Peek) -> Content:
+    """Return the stretches of ones of each behaviour."""
+    header = peek.rows[0]
+    table = read_numbers(peek, skip_rows=1, columns=len(header))
+    notes: tuple[str, ...] = ()
+    if has_cut_row(peek, len(header)):
+        table, notes = table[:-1], ("the last row is cut off and was left out",)
+    first = header[0].lower()
+    counted = first in (*_FRAME_NAMES, *_TIME_NAMES)
+    start, step = _steps(table[:, 0], peek) if counted else (0.0, 1.0)
+    values = table if not counted else table[:, 1:]
+    names = header[1:] if counted else header
+    bad = ~(np.isin(values, (0, 1)) | np.isnan(values))
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise DataError(
+            f"{peek.path}: expected 0 or 1 for {names[column]!r}, row {row + 1}, found "
+            f"{values[row, column]:g}."
+        )
+    columns = {name: values[:, at] == 1 for at, name in enumerate(names)}
+    if first not in _TIME_NAMES and step != 1:
+        raise DataError(f"{peek.path}: frames are {step:g} apart; expected each one.")
+    if first in _TIME_NAMES:
+        notes += (f"sampled every {step:g} s: shorter events may be missing",)
+    marks = marks_of(
+        peek.path.stem,
+        "s" if first in _TIME_NAMES else "frame",
+        events_of_columns(columns, start=start, step=step),
+        behaviours=columns,
+        length=start + step * len(table),
+        notes=notes,
+    )
+    kind = "BORIS binary table" if first == "time" else "one-hot table"
+    return Content(kind, marks=(marks,))
+
+
+def _steps(counted: np.ndarray, peek: Peek) -> tuple[float, float]:
+    """Return the first moment and the time between two, which must be steady."""
+    if len(counted) < 2:
+        return float(counted[0]), 1.0
+    steps = np.diff(counted)
+    step = float(np.median(steps))
+    if not step > 0 or not np.allclose(steps, step, rtol=1e-3, atol=1e-6):
+        at = int(np.argmax(~np.isclose(steps, step, rtol=1e-3, atol=1e-6)))
+        raise DataError(
+            f"{peek.path}: rows should be {step:g} apart; after {counted[at]:g} comes "
+            f"{counted[at + 1]:g}. Were rows lost or doubled?"
+        )
+    return float(counted[0]), step

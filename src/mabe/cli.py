@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mabe import __version__
+from mabe import __version__, cli_formats
 from mabe.errors import MabeError, StopRequested
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+cli_formats.register(app)
 
 Run = Annotated[
     Path,

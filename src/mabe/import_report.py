@@ -1,0 +1,86 @@
+"""What `mabe import` tells: what was found, and what everything is taken for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mabe.importing import Imported
+from mabe.matching import format_matches
+from mabe.pairing import Plan
+from mabe.project import FILE_NAME
+
+
+def describe_plan(plan: Plan) -> Iterator[str]:
+    """Yield which files belong together, and which to nothing."""
+    labelled = sum(bool(pairing.labels) for pairing in plan.pairings)
+    yield f"{len(plan.pairings)} recordings with tracks, {labelled} of them with labels:"
+    for pairing in plan.pairings:
+        labels = ", ".join(dict.fromkeys(each.path.name for each in pairing.labels))
+        track = pairing.track
+        yield f"  {track.name}: {track.length:,} frames ({track.format})"
+        yield f"    labels: {labels or 'none'}"
+    for each in plan.unused:
+        yield f"  ! labels without tracks: {each.path.name} ({each.marks.name!r})"
+    for name in plan.unknown:
+        yield f"  ! not recognised: {name}"
+    for problem in plan.bad:
+        yield f"  ! left out: {problem}"
+
+
+def describe_recording(imported: Imported) -> Iterator[str]:
+    """Yield the tables of one recording: keypoints, who is who, what is done to whom."""
+    standard, cast = imported.standard, imported.cast
+    yield (
+        f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
+        f"{standard.pixels_per_cm:.4g} pixels per cm, {len(imported.bouts):,} bouts"
+    )
+    for number, animal in enumerate(standard.animals, start=1):
+        yield f"  mouse{number} is {animal}"
+    yield "  keypoints:"
+    yield from ("  " + line for line in format_matches(standard.matches).splitlines())
+    if imported.labels:
+        yield "  subjects of the labels:"
+        for name, animal in cast.subjects.items():
+            yield f"    {name or '(none named)'} → {animal or '-'}  ({cast.how[name]})"
+        yield "  actions:"
+        for action in cast.actions.values():
+            name = action.name or "-"
+            yield f"    {action.behaviour} → {name} of {action.target}  ({action.how})"
+    yield from (f"  ! {note}" for note in imported.notes)
+
+
+@dataclass(slots=True)
+class Totals:
+    """What was imported so far; recordings themselves do not stay in memory."""
+
+    recordings: int = 0
+    frames: int = 0
+    bouts: int = 0
+    guessed: bool = False
+
+    def add(self, imported: Imported) -> None:
+        """Count one more recording."""
+        self.recordings += 1
+        self.frames += imported.standard.poses.length
+        self.bouts += len(imported.bouts)
+        if imported.labels:
+            cast = imported.cast
+            hows = [*cast.how.values(), *(each.how for each in cast.actions.values())]
+            self.guessed |= any(how.startswith("guess") for how in hows)
+
+
+def describe_end(totals: Totals, out: Path | None) -> str:
+    """Return the last lines: what there is now, and what to do next."""
+    what = (
+        f"{totals.recordings} recordings, {totals.frames:,} frames, "
+        f"{totals.bouts:,} bouts"
+    )
+    if out is None:
+        return f"\n{what}; nothing written (--dry-run)"
+    lines = [f"\n✓ {what}: {out}"]
+    if totals.guessed:
+        lines.append(
+            f"  All that was guessed is in {out / FILE_NAME}: mend it there and import "
+            f"again with --project {out / FILE_NAME}"
+        )
+    return "\n".join([*lines, f"  Next: mabe train --data-dir {out}"])

@@ -1,5 +1,7 @@
 """Marking recordings with a recogniser, and what is written of it."""
 
+import json
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +10,16 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
+from mabe import __version__
 from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
 from mabe.decisions.rules import decide
 from mabe.decoding import NO_ACTION, find_bouts
+from mabe.files import hash_file
 from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.pairs import PairTask, View
+from mabe.project import Project
+from mabe.provenance import PredictionProvenance, Source, write_provenance
 from mabe.rates import nearest_frames
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject, find_subjects, open_all
@@ -76,6 +82,12 @@ class Marker:
     def rate_fps(self) -> float:
         """The working rate."""
         return self.checkpoint.recogniser.config.fps
+
+    @property
+    def usual_fps(self) -> float:
+        """The rate most of the recordings it learned from were filmed at."""
+        contract = self.checkpoint.contract
+        return contract.rates_fps[0] if contract else self.rate_fps
 
     @property
     def actions(self) -> tuple[str, ...] | None:
@@ -159,29 +171,43 @@ class Marker:
 
 
 def predict(
-    marker: Marker, path: Path, out: Path, *, skip_bad: bool = False
+    marker: Marker,
+    path: Path,
+    out: Path,
+    *,
+    skip_bad: bool = False,
+    project: Project | None = None,
 ) -> list[VideoBouts] | list[DirectedBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
-    Returns the bouts in the order of the recordings.
+    `project` says of pose files what they do not say. Beside the bouts lies where they
+    come from (`mabe.provenance`). Returns them in the order of the recordings.
     """
-    subjects = find_subjects(path, rate_fps=marker.rate_fps)
+    subjects = find_subjects(
+        path,
+        rate_fps=marker.rate_fps,
+        project=project or Project(),
+        usual_fps=marker.usual_fps,
+    )
     place = out / "probabilities"
+    opened = open_all(subjects, skip_bad=skip_bad)
+    sources: list[Source] = []
+    followed = _follow(opened, marker, sources)
     marked: list[VideoBouts] | list[DirectedBouts]
     if marker.actions is not None:
-        pairs = predict_pairs(marker, subjects, place, skip_bad=skip_bad)
+        pairs = _mark_pairs(marker, followed, place)
         write_pair_bouts(out / "bouts.csv", pairs)
         marked = pairs
     else:
         task = marker.checkpoint.recogniser.task
         assert isinstance(task, SceneTask)
-        opened = open_all(subjects, skip_bad=skip_bad)
         scenes = [
             _predict_scene(marker, store, index, place, task.classes)
-            for store, index in opened
+            for store, index in followed
         ]
         write_bouts(out / "bouts.csv", scenes, task.classes)
         marked = scenes
+    write_provenance(out, _provenance(marker, sources))
     written = {place / video.lab / f"{video.video}.parquet" for video in marked}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
@@ -199,12 +225,62 @@ def predict_pairs(
     skip_bad: bool = False,
 ) -> list[DirectedBouts]:
     """Return the bouts of recordings; write probabilities where a place is given."""
+    return _mark_pairs(marker, open_all(subjects, skip_bad=skip_bad), place)
+
+
+def _mark_pairs(
+    marker: Marker, opened: Iterator[tuple[PoseStore, int]], place: Path | None
+) -> list[DirectedBouts]:
     found = []
-    for store, index in open_all(subjects, skip_bad=skip_bad):
+    for store, index in opened:
         about = store.recordings[index]
         path = place and place / about.lab / f"{about.video}.parquet"
         found.append(marker.directed_bouts(store, index, path))
     return found
+
+
+def _follow(
+    opened: Iterator[tuple[PoseStore, int]], marker: Marker, sources: list[Source]
+) -> Iterator[tuple[PoseStore, int]]:
+    """Pass recordings on; hold each against the card, and note where it comes from."""
+    contract = marker.checkpoint.contract
+    for store, index in opened:
+        about = store.recordings[index]
+        odd = contract.compare(about, working_fps=marker.rate_fps) if contract else []
+        for note in odd:
+            tqdm.write(f"mabe: {about.name}: {note}", file=sys.stderr)
+        file = store.root if store.root.is_file() else None
+        sources.append(
+            Source(
+                lab=about.lab,
+                video=about.video,
+                fps=about.fps,
+                length=about.native_length,
+                animals=about.animals,
+                tracks_hash=about.tracking_hash,
+                file=file and file.name,
+                file_hash=file and hash_file(file),
+                notes=(*about.notes, *odd),
+            )
+        )
+        yield store, index
+
+
+def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
+    checkpoint = marker.checkpoint
+    task = checkpoint.recogniser.task
+    is_pair = isinstance(task, PairTask)
+    return PredictionProvenance(
+        mabe=__version__,
+        model=checkpoint.path.name,
+        model_hash=hash_file(checkpoint.path),
+        task="pair" if is_pair else "scene",
+        actions=task.actions if is_pair else task.classes[1:],
+        rules=json.loads(checkpoint.rules.to_json()),
+        rate_fps=marker.rate_fps,
+        variants=marker.variants,
+        sources=tuple(sources),
+    )
 
 
 def _predict_scene(

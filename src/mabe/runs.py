@@ -12,6 +12,7 @@ from lightning_fabric import Fabric
 
 from mabe.checkpoint import SUFFIX, Provenance
 from mabe.config import RunConfig
+from mabe.contract import Contract
 from mabe.console import (
     describe_data,
     describe_model,
@@ -334,6 +335,9 @@ def _finish_epoch(
         trained_on=lesson.data.tracks(lesson.data.learned),
         validated_on=lesson.data.tracks(lesson.data.held_out),
         validation=held_out.summary,
+        contract=Contract.of(
+            [lesson.data.store.recordings[i] for i in lesson.data.learned]
+        ),
     )
     save_models(
         config.checkpoint_dir,

@@ -1,4 +1,7 @@
-"""Commands that bring labs' files in and predictions out: `inspect | import | export`."""
+"""Commands that bring labs' files in and predictions out.
+
+`mabe inspect | import | export`; registered by `mabe.cli`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,13 +19,15 @@ PixelsPerCm = Annotated[
 MinConfidence = Annotated[
     float | None,
     typer.Option(
-        min=0, help="Points below are missing; by default what the tracker's makers use."
+        min=0,
+        help="Points below are missing; by default what the tracker's makers use.",
     ),
 ]
 ProjectFile = Annotated[
     Path | None,
     typer.Option(
-        "--project", help="project.yaml with what files do not say; see docs/formats.md."
+        "--project",
+        help="project.yaml with what files do not say; see docs/formats.md.",
     ),
 ]
 
@@ -116,7 +121,8 @@ def export_predictions(
         str, typer.Option(help="boris, csv, nwb, calms21 or submission.")
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write; PREDICTIONS/export by default.")
+        Path | None,
+        typer.Option(help="Folder to write; PREDICTIONS/export by default."),
     ] = None,
 ) -> None:
     """Write predictions as other programs read them, with where they come from."""

@@ -57,15 +57,21 @@ class Contract:
         lacking = [name for name in self.keypoints if name not in own]
         if own and len(lacking) == len(self.keypoints):
             raise DataError(
-                f"{about.name}: has {', '.join(sorted(own))}; the recogniser learned from "
-                f"{', '.join(self.keypoints)} and knows none of these. Map the keypoints "
+                f"{about.name}: has {', '.join(sorted(own))}; the recogniser learned "
+                f"from "
+                f"{', '.join(self.keypoints)} and knows none of these. Map the "
+                f"keypoints "
                 "in project.yaml, or train on recordings like this one."
             )
         notes = []
         if lacking:
-            notes.append(f"keypoints it learned from, taken for missing: {_list(lacking)}")
+            notes.append(
+                f"keypoints it learned from, taken for missing: {_list(lacking)}"
+            )
         if strange := sorted(own - set(self.keypoints)):
-            notes.append(f"keypoints it never saw and cannot use well: {_list(strange)}")
+            notes.append(
+                f"keypoints it never saw and cannot use well: {_list(strange)}"
+            )
         animals = _count_animals(about)
         if animals not in self.animals:
             known = " or ".join(map(str, self.animals))

@@ -1,23 +1,24 @@
 """From a lab's labels to who does what to whom.
 
 Labels name subjects and behaviours; the standard layout wants animals and a target for
-each action. What `project.yaml` does not say is guessed: subjects by their names, targets
-by what the action is (grooming is of oneself, of two animals the other one is meant).
-Every guess is shown before anything is written.
+each action. What `project.yaml` does not say is guessed: subjects by their names,
+targets by what the action is (grooming is of oneself, of two animals the other one is
+meant). Every guess is shown before anything is written.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError
 from mabe.project import ActionSettings, Project
-from mabe.readers.labels import Event, Marks
+from mabe.readers.labels import SELF, Event, Marks
 
 _ALONE = re.compile(
-    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|freez|\b(dig|run|rest|walk|jump|sleep|eat|"
-    r"feed|drink|still|base|burrow|locomot|explor|scratch)|redress|nest|immobil|stretch",
+    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|freez|redress|nest|immobil|stretch|"
+    r"\b(dig|run|rest|walk|jump|sleep|eat|feed|drink|still|base|burrow|locomot|explor|"
+    r"scratch)",
     re.IGNORECASE,
 )
 """Actions that need nobody else."""
@@ -116,7 +117,8 @@ def _make_action(behaviour: str, animals: Sequence[str], project: Project) -> Ac
     for name in (settings.agent, settings.target):
         if name not in (None, "self", "other", *animals):
             raise ConfigError(
-                f"project.yaml: action {behaviour!r} names {name!r}, but the animals are "
+                f"project.yaml: action {behaviour!r} names {name!r}, but the animals "
+                f"are "
                 f"{list(animals)}"
             )
     name = slug(settings.name or behaviour)
@@ -125,9 +127,13 @@ def _make_action(behaviour: str, animals: Sequence[str], project: Project) -> Ac
     if len(animals) == 1:
         return Action(behaviour, name, "self", settings.agent, "there is one animal")
     if _ALONE.search(behaviour):
-        return Action(behaviour, name, "self", settings.agent, "guess: needs nobody else")
+        return Action(
+            behaviour, name, "self", settings.agent, "guess: needs nobody else"
+        )
     if len(animals) == 2:
-        return Action(behaviour, name, "other", settings.agent, "guess: the other animal")
+        return Action(
+            behaviour, name, "other", settings.agent, "guess: the other animal"
+        )
     return Action(behaviour, name, "other", settings.agent, "each event must say whom")
 
 
@@ -145,7 +151,8 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
         target = _target(event, action, agent, cast)
         if target is None:
             raise ConfigError(
-                f"{marks.name}: to whom is {event.behaviour!r} of {agent!r} done? There "
+                f"{marks.name}: to whom is {event.behaviour!r} of {agent!r} done? "
+                f"There "
                 f"are {len(cast.animals)} animals; say `actions: {{{event.behaviour}: "
                 "{target: self}}` in project.yaml, or an animal's name"
             )
@@ -182,20 +189,20 @@ def _without_fillers(marks: Marks) -> list[Event]:
 
 
 def _join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
-    """Join bouts of one action of one pair that overlap: several files, or a doubled
-    key.
-    """
+    """Join bouts of one action of one pair that overlap: several files say the same."""
     joined: list[Bout] = []
-    key = lambda b: (b.action, b.agent, b.target, b.start, b.stop)  # noqa: E731
-    for bout in sorted(bouts, key=key):
+    for bout in sorted(bouts, key=lambda each: (_what(each), each.start)):
         last = joined[-1] if joined else None
-        same = last and key(last)[:3] == key(bout)[:3]
-        if last and same and bout.start < last.stop:
-            stop = max(last.stop, bout.stop)
-            joined[-1] = Bout(last.start, stop, last.action, last.agent, last.target)
+        if last and _what(last) == _what(bout) and bout.start < last.stop:
+            joined[-1] = replace(last, stop=max(last.stop, bout.stop))
         else:
             joined.append(bout)
     return tuple(sorted(joined))
+
+
+def _what(bout: Bout) -> tuple[str, int, int]:
+    """Return who does what to whom."""
+    return bout.action, bout.agent, bout.target
 
 
 def _agent(event: Event, action: Action, cast: Cast) -> str | None:
@@ -207,6 +214,8 @@ def _agent(event: Event, action: Action, cast: Cast) -> str | None:
 def _target(event: Event, action: Action, agent: str, cast: Cast) -> str | None:
     """Return to whom an event is done; None where that is open."""
     for part in event.target.split("|"):
+        if part == SELF:
+            return agent
         named = cast.subjects.get(part) or _same_name(part, cast.animals)
         if part and named:
             return named

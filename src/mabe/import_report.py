@@ -13,7 +13,7 @@ from mabe.project import FILE_NAME
 def describe_plan(plan: Plan) -> Iterator[str]:
     """Yield which files belong together, and which to nothing."""
     labelled = sum(bool(pairing.labels) for pairing in plan.pairings)
-    yield f"{len(plan.pairings)} recordings with tracks, {labelled} of them with labels:"
+    yield f"{len(plan.pairings)} recordings with tracks, {labelled} with labels:"
     for pairing in plan.pairings:
         labels = ", ".join(dict.fromkeys(each.path.name for each in pairing.labels))
         track = pairing.track
@@ -28,7 +28,7 @@ def describe_plan(plan: Plan) -> Iterator[str]:
 
 
 def describe_recording(imported: Imported) -> Iterator[str]:
-    """Yield the tables of one recording: keypoints, who is who, what is done to whom."""
+    """Yield one recording's tables: keypoints, who is who, what is done to whom."""
     standard, cast = imported.standard, imported.cast
     yield (
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
@@ -40,8 +40,11 @@ def describe_recording(imported: Imported) -> Iterator[str]:
     yield from ("  " + line for line in format_matches(standard.matches).splitlines())
     if imported.labels:
         yield "  subjects of the labels:"
-        for name, animal in cast.subjects.items():
-            yield f"    {name or '(none named)'} → {animal or '-'}  ({cast.how[name]})"
+        for subject, animal in cast.subjects.items():
+            yield (
+                f"    {subject or '(none named)'} → {animal or '-'}  "
+                f"({cast.how[subject]})"
+            )
         yield "  actions:"
         for action in cast.actions.values():
             name = action.name or "-"

@@ -130,7 +130,9 @@ def clip(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:
     """Return what of the bouts lies in ``[start, stop)``, counted from `start`."""
     return {
         replace(
-            bout, start=max(bout.start, start) - start, stop=min(bout.stop, stop) - start
+            bout,
+            start=max(bout.start, start) - start,
+            stop=min(bout.stop, stop) - start,
         )
         for bout in bouts
         if bout.start < stop and bout.stop > start
@@ -199,8 +201,12 @@ def settled(plan: Plan, done: Sequence[Imported]) -> Project:
         if ready.labels and len(casts) == 1:
             subjects.update(ready.cast.subjects)
             for action in ready.cast.actions.values():
-                actions[action.behaviour] = action.name and ActionSettings(
-                    name=action.name, agent=action.agent, target=action.target
+                actions[action.behaviour] = (
+                    ActionSettings(
+                        name=action.name, agent=action.agent, target=action.target
+                    )
+                    if action.name
+                    else None
                 )
     return plan.project.with_changes(
         lab=plan.lab,

@@ -76,7 +76,8 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     yield f"    {rate}, {scale}"
     missing = 1 - poses.present.mean(axis=(0, 2))
     of_each = ", ".join(
-        f"{name} {share:.1%}" for name, share in zip(poses.animals, missing, strict=True)
+        f"{name} {share:.1%}"
+        for name, share in zip(poses.animals, missing, strict=True)
     )
     yield f"    missing points: {1 - poses.present.mean():.1%} ({of_each})"
     matches = match_names(poses.keypoints, project.keypoints)

@@ -1,9 +1,9 @@
 """Any lab's keypoint names, matched to the canonical skeleton.
 
-A name is taken apart into words (``Left_bhip``, ``leftear``, ``EarL``, ``BASE_TAIL``), sides
-are recognised wherever they stand, and the words are looked up without their order.
-Where two names stand for one keypoint the one that says it best has it. What stands for
-none is *extra*: it is kept under its own name, for features that take any.
+A name is taken apart into words (``Left_bhip``, ``leftear``, ``EarL``, ``BASE_TAIL``),
+sides are recognised wherever they stand, and the words are looked up without their
+order. Where two names stand for one keypoint the one that says it best has it. What
+stands for none is *extra*: it is kept under its own name, for features that take any.
 """
 
 import re
@@ -72,12 +72,20 @@ _TAIL_PLACES = {
 }
 _WORDS = sorted(
     {
-        *(word for group in (_PLAIN, _SIDED) for names in group.values() for n in names for word in n.split()),
+        *(
+            word
+            for names in (*_PLAIN.values(), *_SIDED.values())
+            for name in names
+            for word in name.split()
+        ),
         *_SPELLINGS,
         *("left", "right", "paw", "fore", "hind", "eye"),
     },
     key=lambda word: -len(word),
 )
+_BORDER = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])"
+_ANIMAL_FIRST = r"(?P<animal>[^_]+)[_ ](?P<part>.+)"
+_ANIMAL_LAST = r"(?P<part>.+?)[_ ]?(?P<animal>\d+)"
 _RANK = {
     (frozenset(words.split()), ""): (keypoint, rank)
     for keypoint, names in _PLAIN.items()
@@ -118,7 +126,8 @@ def match_names(
     free = [name for name in names if name not in by_hand]
     ranked = _candidates(free)
     best: dict[str, str] = {}
-    for name, (keypoint, rank, _) in sorted(ranked.items(), key=lambda item: item[1][1]):
+    by_rank = sorted(ranked.items(), key=lambda item: item[1][1])
+    for name, (keypoint, _, _) in by_rank:
         if keypoint not in taken and (keypoint not in best or keypoint == "headpiece"):
             best.setdefault(keypoint, name)
     found = []
@@ -155,14 +164,14 @@ def _check_mapping(mapping: Mapping[str, str | None]) -> None:
 
 
 def _candidates(names: Sequence[str]) -> dict[str, tuple[str, int, str]]:
-    """Return keypoint, rank (lower is likelier) and reason of each name that has one."""
+    """Return keypoint, rank (lower is likelier) and reason, of names that have one."""
     shared = _shared_words(names)
     found: dict[str, tuple[str, int, str]] = {}
     tails: dict[str, int] = {}
     for name in names:
         if keypoint := match_keypoint(name):
-            is_same = name.lower() == keypoint
-            found[name] = (keypoint, -2 if is_same else -1, "same name" if is_same else "alias")
+            how = "same name" if name.lower() == keypoint else "alias"
+            found[name] = (keypoint, -2 if how == "same name" else -1, how)
             continue
         words, side = take_apart(name)
         for rest in (words, words - shared):
@@ -197,7 +206,7 @@ def _shared_words(names: Sequence[str]) -> frozenset[str]:
 
 def take_apart(name: str) -> tuple[frozenset[str], str]:
     """Return the words of a name in one spelling, and its side if it has one."""
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])", " ", name)
+    spaced = re.sub(_BORDER, " ", name)
     raw = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
     words = [part for word in raw for part in _split_word(word)]
     sides = {_SIDES[word] for word in words if word in _SIDES}
@@ -243,7 +252,7 @@ def split_animals(names: Sequence[str]) -> dict[str, dict[str, str]] | None:
     Returns, for each animal, the full name of each of its keypoints; None where the
     names are those of one animal.
     """
-    for pattern in (r"(?P<animal>[^_]+)[_ ](?P<part>.+)", r"(?P<part>.+?)[_ ]?(?P<animal>\d+)"):
+    for pattern in (_ANIMAL_FIRST, _ANIMAL_LAST):
         groups: dict[str, dict[str, str]] = {}
         for name in names:
             if (found := re.fullmatch(pattern, name)) is None:
@@ -252,6 +261,7 @@ def split_animals(names: Sequence[str]) -> dict[str, dict[str, str]] | None:
         else:
             parts = {frozenset(each) for each in groups.values()}
             is_body = any(each.lower() in (*_WORDS, *_SIDES) for each in groups)
-            if len(groups) > 1 and len(parts) == 1 and not is_body and len(next(iter(parts))) > 2:
+            are_alike = len(parts) == 1 and len(next(iter(parts))) > 2
+            if len(groups) > 1 and are_alike and not is_body:
                 return groups
     return None

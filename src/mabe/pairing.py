@@ -15,10 +15,15 @@ from mabe.readers.formats import read_file, recognise
 from mabe.readers.labels import Marks
 
 _SKIPPED_ENDINGS = frozenset(
-    ".avi .mp4 .mov .mkv .mpg .mpeg .wmv .seq .png .jpg .jpeg .tif .tiff .gif .bmp .pdf "
-    ".yaml .yml .md .rst .py .ipynb .log .pickle .pkl .doc .docx .xlsx .xls .zip .gz "
-    ".exe .toml".split()
+    f".{ending}"
+    for endings in (
+        ("avi", "mp4", "mov", "mkv", "mpg", "mpeg", "wmv", "seq", "png", "jpg", "jpeg"),
+        ("tif", "tiff", "gif", "bmp", "pdf", "yaml", "yml", "md", "rst", "py", "ipynb"),
+        ("log", "pickle", "pkl", "doc", "docx", "xlsx", "xls", "zip", "gz", "toml"),
+    )
+    for ending in endings
 )
+"""Videos, pictures, texts and what cannot be read; everything else is looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +194,10 @@ def plan_import(
     found = look_at(find_files(folder, skip=skip), skip_bad=skip_bad)
     if not found.tracks:
         raise DataError(
-            f"{folder}: no file with tracks; {len(found.marks)} recordings with labels, "
-            f"files not recognised: {list(found.unknown)[:8]}. `mabe inspect` tells what "
+            f"{folder}: no file with tracks; {len(found.marks)} recordings with "
+            f"labels, "
+            f"files not recognised: {list(found.unknown)[:8]}. `mabe inspect` tells "
+            f"what "
             "each is."
         )
     pairings = _with_own_names(pair_up(found, project, folder))
@@ -230,5 +237,3 @@ def _acting(labels: Sequence[Labels]) -> tuple[str, ...]:
         if any(not event.subject for event in each.marks.events):
             found[""] = None
     return tuple(found) or ("",)
-
-

@@ -1,7 +1,6 @@
 """Pose files of any known format as recordings, without importing them first."""
 
 import functools
-import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,8 @@ def find_recordings(path: Path) -> list[tuple[Path, int, str]]:
     ]
     if not found:
         raise DataError(
-            f"{path}: no tracks here; expected a pose file, a folder of some, or a folder "
+            f"{path}: no tracks here; expected a pose file, a folder of some, or a "
+            f"folder "
             "in the standard layout. `mabe inspect` tells what each file is."
         )
     return found
@@ -76,7 +76,7 @@ def _watched(standard: Standard, project: Project) -> tuple[Watched, ...]:
 
 
 def _stamp(file: Path) -> tuple[int, int]:
-    status = os.stat(file)
+    status = file.stat()
     return status.st_size, status.st_mtime_ns
 
 

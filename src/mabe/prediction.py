@@ -258,8 +258,8 @@ def _follow(
                 length=about.native_length,
                 animals=about.animals,
                 tracks_hash=about.tracking_hash,
-                file=file and file.name,
-                file_hash=file and hash_file(file),
+                file=file.name if file else None,
+                file_hash=hash_file(file) if file else None,
                 notes=(*about.notes, *odd),
             )
         )
@@ -270,12 +270,13 @@ def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
     checkpoint = marker.checkpoint
     task = checkpoint.recogniser.task
     is_pair = isinstance(task, PairTask)
+    answers = task.actions if isinstance(task, PairTask) else task.classes[1:]
     return PredictionProvenance(
         mabe=__version__,
         model=checkpoint.path.name,
         model_hash=hash_file(checkpoint.path),
         task="pair" if is_pair else "scene",
-        actions=task.actions if is_pair else task.classes[1:],
+        actions=answers,
         rules=json.loads(checkpoint.rules.to_json()),
         rate_fps=marker.rate_fps,
         variants=marker.variants,

@@ -154,7 +154,9 @@ def dump_project(project: Project) -> str:
 def _without_nothing(value: Any) -> Any:
     """Leave out what is not set inside a setting; a null that says "left out" stays."""
     if isinstance(value, list):
-        return [{k: v for k, v in each.items() if v not in (None, [])} for each in value]
+        return [
+            {k: v for k, v in each.items() if v not in (None, [])} for each in value
+        ]
     return {
         name: each and {k: v for k, v in each.items() if v is not None}
         for name, each in value.items()

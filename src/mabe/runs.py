@@ -12,7 +12,6 @@ from lightning_fabric import Fabric
 
 from mabe.checkpoint import SUFFIX, Provenance
 from mabe.config import RunConfig
-from mabe.contract import Contract
 from mabe.console import (
     describe_data,
     describe_model,
@@ -21,6 +20,7 @@ from mabe.console import (
     show,
     tell,
 )
+from mabe.contract import Contract
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.files import usable_cores

@@ -1,8 +1,8 @@
 """A lab's poses, brought to what the rest of `mabe` works with.
 
 Here it is decided which points count, who is who, what the keypoints are, how fast was
-filmed and how large a pixel is; whatever had to be assumed becomes a note. Importing and
-predicting go through the same code, so that a recogniser meets new files as it met
+filmed and how large a pixel is; whatever had to be assumed becomes a note. Importing
+and predicting go through the same code, so that a recogniser meets new files as it met
 those it learned from.
 """
 
@@ -41,7 +41,7 @@ class Standard:
 
     @property
     def animals(self) -> tuple[str, ...]:
-        """The lab's names of mouse1, mouse2 …"""
+        """The lab's names of mouse1, mouse2 and so on."""
         return self.poses.animals
 
     @property
@@ -68,7 +68,8 @@ def standardise(
     matches = match_names(poses.keypoints, project.keypoints)
     if not any(match.keypoint for match in matches):
         raise DataError(
-            f"{poses.name}: none of its keypoints {list(poses.keypoints)} is known; map "
+            f"{poses.name}: none of its keypoints {list(poses.keypoints)} is known; "
+            f"map "
             f"them under `keypoints` in project.yaml to some of {', '.join(KEYPOINTS)}."
         )
     rate = fps or project.fps or poses.fps
@@ -120,11 +121,13 @@ def _estimate_scale(
             scale = length / (body_cm * _SHARES[front])
             return scale, (
                 f"pixels per cm unknown: {scale:.3g} estimated, {front} to {back} "
-                f"({length:.3g} px in the middle) taken for {body_cm * _SHARES[front]:g} "
+                f"({length:.3g} px in the middle) taken for "
+                f"{body_cm * _SHARES[front]:g} "
                 "cm; give --pixels-per-cm if you know it"
             )
     raise DataError(
-        f"{poses.name}: pixels per cm are in none of its files, and cannot be estimated "
+        f"{poses.name}: pixels per cm are in none of its files, and cannot be "
+        f"estimated "
         "without nose and tail base; give --pixels-per-cm, or `pixels_per_cm` in "
         "project.yaml."
     )

@@ -1,8 +1,8 @@
 """The recordings that a path on the command line stands for, opened one by one.
 
-A path is a prepared store, a folder in the Kaggle layout or one tracking file of it, or a
-pose file of any format that is read (see `mabe.readers.formats`), or a folder of some.
-One recording is in memory at a time, at the recogniser's working rate.
+A path is a prepared store, a folder in the Kaggle layout or one tracking file of it, or
+a pose file of any format that is read (see `mabe.readers.formats`), or a folder of
+some. One recording is in memory at a time, at the recogniser's working rate.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -65,7 +65,9 @@ def is_table(peek: Peek) -> bool:
 def _is_header(row: Sequence[str]) -> bool:
     names = set(row)
     timed = "Time" in names and bool(names & set(_STATUS))
-    return {"Subject", "Behavior"} <= names and (timed or {"Start (s)", "Stop (s)"} <= names)
+    return {"Subject", "Behavior"} <= names and (
+        timed or {"Start (s)", "Stop (s)"} <= names
+    )
 
 
 def read_table(peek: Peek) -> Content:
@@ -79,7 +81,8 @@ def read_table(peek: Peek) -> Content:
         by_observation[table.observation or peek.path.stem] = []
     read = _read_aggregated if is_aggregated else _read_moments
     marks = tuple(
-        read(name or peek.path.stem, rows, table) for name, rows in by_observation.items()
+        read(name or peek.path.stem, rows, table)
+        for name, rows in by_observation.items()
     )
     kind = "aggregated events" if is_aggregated else "events"
     return Content(f"BORIS {kind}", marks=marks)
@@ -136,7 +139,8 @@ def _read_moments(name: str, rows: Sequence[dict[str, str]], table: _Table) -> M
         status = _WORDS.get(word)
         if status is None:
             raise DataError(
-                f"{where}: expected START, STOP or POINT, found {word!r}; is the line cut "
+                f"{where}: expected START, STOP or POINT, found {word!r}; is the line "
+                f"cut "
                 "off?"
             )
         time_s = parse_time(row["Time"], where) - _offset(row, table)
@@ -254,12 +258,18 @@ def _read_observation(
     info = observation.get("media_info") or {}
     files = observation.get("file") or {}
     media = list(files.get("1", [])) if isinstance(files, dict) else []
-    lengths = [float(info.get("length", {})[each]) for each in media if each in info.get("length", {})]
+    lengths = [
+        float(info.get("length", {})[each])
+        for each in media
+        if each in info.get("length", {})
+    ]
     length_s = sum(lengths) if media and len(lengths) == len(media) else None
     events, notes = pair_moments(moments, end_s=length_s)
     unknown = sorted({event.behaviour for event in events} - kinds.keys())
     if unknown:
-        notes.append(f"behaviours that its ethogram does not have: {', '.join(unknown)}")
+        notes.append(
+            f"behaviours that its ethogram does not have: {', '.join(unknown)}"
+        )
     rates = [float(rate) for rate in info.get("fps", {}).values()]
     return marks_of(
         name,

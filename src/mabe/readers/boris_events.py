@@ -3,8 +3,8 @@
 A *moment* is one row of a BORIS table or project. State events have a START and a STOP
 each (in projects nothing says which: they take turns), point events have one moment.
 Several may go on at once; each subject, behaviour and set of modifiers is paired by
-itself. Times are the media's own: BORIS adds an observation's time offset to them, which
-is taken off again.
+itself. Times are the media's own: BORIS adds an observation's time offset to them,
+which is taken off again.
 """
 
 import math
@@ -65,9 +65,9 @@ def _pair_thread(
             events.append(_event(moment, moment.time_s))
         elif status == START:
             if going is not None:
-                notes["started again without a stop, the earlier start left out"].append(
-                    going
-                )
+                notes[
+                    "started again without a stop, the earlier start left out"
+                ].append(going)
             going = moment
         elif going is None:
             notes["a stop without a start, left out"].append(moment)
@@ -130,9 +130,7 @@ def clean_modifiers(cells: Iterable[str]) -> tuple[str, ...]:
 
 def parse_time(cell: str, where: str) -> float:
     """Return seconds from ``29.850``, ``29,850`` or ``00:00:29.850``."""
-    match = re.fullmatch(
-        r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?)", cell.strip()
-    )
+    match = re.fullmatch(r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?)", cell.strip())
     if match is None:
         raise DataError(
             f"{where}: expected a time in seconds (29.850) or hh:mm:ss, found {cell!r}."
@@ -164,7 +162,8 @@ def one_rate(rates: Iterable[float], where: str) -> float | None:
     known = sorted({round(rate, 3) for rate in rates if rate > 0})
     if len(known) > 1 and known[-1] - known[0] > 0.001 * known[-1]:
         raise DataError(
-            f"{where}: its videos have different frame rates ({known}); score and track "
+            f"{where}: its videos have different frame rates ({known}); score and "
+            f"track "
             "them one by one."
         )
     return known[0] if known else None

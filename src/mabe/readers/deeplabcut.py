@@ -64,7 +64,8 @@ def read_csv(peek: Peek) -> Content:
     if any(len(levels[name]) != width for name in _LEVELS if name in levels):
         raise DataError(
             f"{peek.path}: the header rows have different lengths "
-            f"({ {name: len(row) for name, row in levels.items()} }); expected one cell "
+            f"({ {name: len(row) for name, row in levels.items()} }); expected one "
+            f"cell "
             "a column in each."
         )
     columns = [
@@ -79,7 +80,7 @@ def read_csv(peek: Peek) -> Content:
     ]
     _refuse_training_labels(peek, count)
     table = read_numbers(peek, skip_rows=count, columns=width + 1)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if has_cut_row(peek, width + 1):
         table, notes = table[:-1], ("the last row is cut off and was left out",)
     poses = poses_of_columns(peek.path, table[:, 0], table[:, 1:], columns)
@@ -93,7 +94,8 @@ def _refuse_training_labels(peek: Peek, header_rows: int) -> None:
     if first and first[0] and re.search(r"\.(png|jpe?g|bmp|tiff?)$", first[0][0]):
         raise DataError(
             f"{peek.path}: its rows are pictures ({first[0][0]}): these are the frames "
-            "labelled to train DeepLabCut, not the tracks of a video. Give the file that "
+            "labelled to train DeepLabCut, not the tracks of a video. Give the file "
+            "that "
             "`analyze_videos` wrote."
         )
 
@@ -170,7 +172,12 @@ def _read_appendable(
     values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)
     info = plain_data(bytes(group.attrs["info"]), str(path))
     levels = [str(name) for name in info.get(1, {}).get("names", [])]
-    return rows["index"], values, [tuple(name) for kind in kinds for name in kind], levels
+    return (
+        rows["index"],
+        values,
+        [tuple(name) for kind in kinds for name in kind],
+        levels,
+    )
 
 
 def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
@@ -205,7 +212,8 @@ def poses_of_columns(
     scorers = list(dict.fromkeys(column.scorer for column in columns))
     if len(scorers) > 1:
         raise DataError(
-            f"{path}: tracks of {len(scorers)} scorers ({', '.join(scorers)}); keep one."
+            f"{path}: tracks of {len(scorers)} scorers ({', '.join(scorers)}); keep "
+            f"one."
         )
     animals = tuple(dict.fromkeys(column.animal for column in columns))
     keypoints = tuple(dict.fromkeys(column.keypoint for column in columns))

@@ -48,6 +48,7 @@ FORMATS = (
     Format("Caltech Behavior Annotator", caltech.is_caltech, caltech.read),
     Format("SimBA CSV", simba.is_simba, simba.read),
     Format("long table of points", plain_tables.is_long, plain_tables.read_long),
+    Format("table of bouts", plain_tables.is_bouts, plain_tables.read_bouts),
     Format("one-hot table", plain_tables.is_one_hot, plain_tables.read_one_hot),
 )
 
@@ -74,25 +75,24 @@ def read_file(path: Path) -> Content:
     return found.read(peek)
 
 
+_UNKNOWN = {
+    "empty": "is empty; was it copied to the end?",
+    "netcdf3": "an old NetCDF file (version 3); save it anew with "
+    '`ds.to_netcdf(path, engine="h5netcdf")`.',
+    "pickle": "a pickle: a program, which is not run. Export CSV or HDF5 instead.",
+    "zip": "a zip or Excel file; unpack it, or export CSV instead.",
+}
+
+
 def _describe_unknown(peek: Peek) -> str:
     """Say what a file of no known format is, and what is known."""
-    known = "; known: " + ", ".join(each.name for each in FORMATS)
-    match peek.kind:
-        case "empty":
-            return "is empty; was it copied to the end?"
-        case "hdf5":
-            return f"an HDF5 file with {sorted(peek.names)[:8]}, of no known format{known}."
-        case "netcdf3":
-            return (
-                "an old NetCDF file (version 3); save it anew with "
-                '`ds.to_netcdf(path, engine="h5netcdf")`.'
-            )
-        case "pickle":
-            return "a pickle: a program, which is not run. Export CSV or HDF5 instead."
-        case "zip":
-            return "a zip or Excel file; unpack it, or export CSV instead."
-        case "text":
-            first = next((line for line in peek.lines if line.strip()), "")
-            return f"a text of no known format; it begins with {first[:60]!r}{known}."
-        case _:
-            return f"a {peek.kind} file of no known format{known}."
+    if peek.kind in _UNKNOWN:
+        return _UNKNOWN[peek.kind]
+    what = f"a {peek.kind} file"
+    if peek.kind == "hdf5":
+        what = f"an HDF5 file with {sorted(peek.names)[:8]}"
+    elif peek.kind == "text":
+        first = next((line for line in peek.lines if line.strip()), "")
+        what = f"a text that begins with {first[:60]!r}"
+    known = ", ".join(each.name for each in FORMATS)
+    return f"{what}, of no known format; known: {known}."

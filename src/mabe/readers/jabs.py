@@ -2,9 +2,10 @@
 
 ``poseest/points`` is ``(frame, 12, 2)`` in version 2 and ``(frame, instance, 12, 2)``
 later; the last axis is **(y, x)**. A confidence of 0 means no point; it is not a share
-(values go above 1). Instances get their animal from ``instance_embed_id`` (1, 2 …; 0 and
-what ``id_mask`` hides belong to nobody) or, in version 3, from ``instance_track_id``.
-The order of the twelve keypoints is fixed. JABS films at 30 frames per second.
+(values go above 1). Instances get their animal from ``instance_embed_id`` (1, 2 …; 0
+and what ``id_mask`` hides belong to nobody) or, in version 3, from
+``instance_track_id``. The order of the twelve keypoints is fixed. JABS films at 30
+frames per second.
 """
 
 from typing import Any
@@ -53,7 +54,8 @@ def read(peek: Peek) -> Content:
             points, confidence = points[:, None], confidence[:, None]
         if points.ndim != 4 or points.shape[2:] != (len(KEYPOINTS), 2):
             raise DataError(
-                f"{peek.path}: poseest/points should be (frames, animals, 12, 2), found "
+                f"{peek.path}: poseest/points should be (frames, animals, 12, 2), "
+                f"found "
                 f"{points.shape}."
             )
         if confidence.shape != points.shape[:3]:

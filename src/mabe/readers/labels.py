@@ -18,6 +18,8 @@ from mabe.errors import DataError
 from mabe.readers.long_table import MAX_FRAMES
 
 Unit = Literal["s", "frame"]
+SELF = "self"
+"""The target of an event that an animal does to itself, where a file says so."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -85,6 +87,21 @@ def marks_of(
     )
 
 
+def join_marks(first: Marks, second: Marks) -> Marks:
+    """Return what two files, or parts of one, say of the same recording."""
+    return marks_of(
+        first.name,
+        first.unit,
+        {*first.events, *second.events},
+        behaviours=(*first.behaviours, *second.behaviours),
+        subjects=(*first.subjects, *second.subjects),
+        fps=first.fps or second.fps,
+        length=first.length if second.length is None else second.length,
+        media=(*first.media, *second.media),
+        notes=(*first.notes, *second.notes),
+    )
+
+
 def events_of_columns(
     columns: dict[str, Bool[np.ndarray, " row"]],
     *,
@@ -143,14 +160,17 @@ def compare_lengths(
     limit = length_tolerance(tracked) if allowed is None else allowed
     if difference > limit:
         raise DataError(
-            f"{marks.name}: labels of {marked:,.0f} frames (the last ends at {last:,.0f}) "
-            f"do not fit tracks of {tracked:,}; up to {limit} frames may differ. Is the "
+            f"{marks.name}: labels of {marked:,.0f} frames (the last ends at "
+            f"{last:,.0f}) "
+            f"do not fit tracks of {tracked:,}; up to {limit} frames may differ. Is "
+            f"the "
             "frame rate right, and is it the same video? `max_length_difference` in "
             "project.yaml allows more."
         )
     if difference > 0.5:
         return (
-            f"labels of {max(marked, last):,.0f} frames, tracks of {tracked:,}: taken to "
+            f"labels of {max(marked, last):,.0f} frames, tracks of {tracked:,}: taken "
+            f"to "
             "start together",
         )
     return ()

@@ -43,11 +43,15 @@ def read(peek: Peek) -> Content:
         if "confidence" in file:
             order = _dims(file["confidence"], peek)
             confidence = read_array(file, "confidence", peek.path, ndim=3)
-            confidence = confidence.transpose([order.index(name) for name in _ORDER[:3]])
+            confidence = confidence.transpose(
+                [order.index(name) for name in _ORDER[:3]]
+            )
         attributes = {str(key): value for key, value in file.attrs.items()}
         time = read_array(file, "time", peek.path, ndim=1).astype(float)
         unit = text(file["time"].attrs.get("units", b""))
-    space = [names["space"].index(axis) for axis in ("x", "y") if axis in names["space"]]
+    space = [
+        names["space"].index(axis) for axis in ("x", "y") if axis in names["space"]
+    ]
     if len(space) != 2:
         raise DataError(f"{peek.path}: space has {names['space']}; expected x and y.")
     notes = ["three dimensions: x and y are used"] if len(names["space"]) > 2 else []
@@ -86,7 +90,9 @@ def _dims(dataset: h5py.Dataset, peek: Peek) -> tuple[str, ...]:
     names = []
     for axis in dataset.dims:
         if not len(axis):
-            raise DataError(f"{peek.path}: {dataset.name} does not name its dimensions.")
+            raise DataError(
+                f"{peek.path}: {dataset.name} does not name its dimensions."
+            )
         name = text(axis[0].name).rsplit("/", 1)[-1]
         names.append(_SINGULAR.get(name, name))
     return tuple(names)

@@ -1,14 +1,13 @@
 """NWB files: tracks of ``ndx-pose``, and bouts of ``ndx-ethogram``.
 
 Every group that calls itself a ``PoseEstimation`` is one animal, wherever it lies; its
-``PoseEstimationSeries`` are keypoints with ``data (time, xy)``, ``confidence`` and either
-``timestamps`` or a starting time and rate. Files converted from tables of several
-animals name their series ``<animal>_<keypoint>`` in one group; these are told apart.
-``EthogramBouts`` have start and stop times and a label. NWB is HDF5: h5py reads it, only
-writing needs pynwb (see `mabe.writers.nwb`).
+``PoseEstimationSeries`` are keypoints with ``data (time, xy)``, ``confidence`` and
+either ``timestamps`` or a starting time and rate. Files converted from tables of
+several animals name their series ``<animal>_<keypoint>`` in one group; these are told
+apart. ``EthogramBouts`` have start and stop times and a label. NWB is HDF5: h5py reads
+it, only writing needs pynwb (see `mabe.writers.nwb`).
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +17,9 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.readers.content import Content
-from mabe.readers.deeplabcut import USUAL_CONFIDENCE
+from mabe.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
 from mabe.readers.hdf5 import open_hdf5, read_array, text, texts
-from mabe.readers.labels import Event, Marks, marks_of
+from mabe.readers.labels import SELF, Event, Marks, marks_of
 from mabe.readers.peek import Peek
 from mabe.readers.poses import Poses
 
@@ -49,8 +48,12 @@ def read(peek: Peek) -> Content:
     """Return the tracks and the bouts of a file."""
     with open_hdf5(peek.path) as file:
         groups = _find(file, "PoseEstimation")
-        series = [each for group in groups for each in _read_animal(group, groups, peek)]
-        software = {text(g["source_software"][()]) for g in groups if "source_software" in g}
+        series = [
+            each for group in groups for each in _read_animal(group, groups, peek)
+        ]
+        software = {
+            text(g["source_software"][()]) for g in groups if "source_software" in g
+        }
         tables = _find(file, "EthogramBouts")
         marks = tuple(_read_bouts(table, peek) for table in tables)
     if not series and not marks:
@@ -83,7 +86,7 @@ def _read_animal(
 ) -> list[_Series]:
     """Return the keypoints of one `PoseEstimation`."""
     members = {
-        name: item
+        str(name): item
         for name, item in group.items()
         if isinstance(item, h5py.Group) and _type_of(item) == _SERIES
     }
@@ -91,7 +94,7 @@ def _read_animal(
     nodes = _nodes(group)
     prefix_of = _prefixes([name.removesuffix(_SERIES) or name for name in members])
     found = []
-    for name, item in members.items():
+    for name, item in sorted(members.items()):
         bare = name.removesuffix(_SERIES) or name
         animal, keypoint = prefix_of.get(bare, (own, bare))
         found.append(_read_series(item, animal, nodes.get(keypoint, keypoint), peek))
@@ -103,12 +106,15 @@ def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
     subject = group.get("subject")
     if isinstance(subject, h5py.Group) and "subject_id" in subject:
         return text(subject["subject_id"][()])
-    paths = [str(each.name).split("/") for each in groups]
-    own = str(group.name).split("/")
-    shared = len(os.path.commonprefix([path[::-1] for path in paths]))
-    parts = own[: len(own) - shared] if shared and len(paths) > 1 else own
-    name = parts[-1] if parts else own[-1]
-    return name.removeprefix("track=").removeprefix("PoseEstimation_") or own[-1]
+    if len(groups) == 1:
+        return ONE_ANIMAL
+    paths = [str(each.name).split("/")[::-1] for each in groups]
+    own = str(group.name).split("/")[::-1]
+    differs = (
+        at for at, names in enumerate(zip(*paths, strict=False)) if len(set(names)) > 1
+    )
+    name = own[next(differs, 0)]
+    return name.removeprefix("track=").removeprefix("PoseEstimation_") or own[0]
 
 
 def _nodes(group: h5py.Group) -> dict[str, str]:
@@ -152,7 +158,9 @@ def _read_series(group: h5py.Group, animal: str, keypoint: str, peek: Peek) -> _
         times = float(start[()]) + np.arange(len(data)) / float(start.attrs["rate"])
     else:
         raise DataError(f"{peek.path}: {group.name} has no times.")
-    if len(times) != len(data) or (confidence is not None and len(confidence) != len(data)):
+    if len(times) != len(data) or (
+        confidence is not None and len(confidence) != len(data)
+    ):
         raise DataError(
             f"{peek.path}: {group.name} has {len(data)} points and {len(times)} times."
         )
@@ -165,7 +173,9 @@ def _join(series: Sequence[_Series], software: str, peek: Peek) -> Poses:
     keypoints = tuple(dict.fromkeys(each.keypoint for each in series))
     start_s = min(float(each.times_s[0]) for each in series if len(each.times_s))
     step_s = _step(max(series, key=lambda each: len(each.times_s)).times_s)
-    frames = [np.round((each.times_s - start_s) / step_s).astype(int) for each in series]
+    frames = [
+        np.round((each.times_s - start_s) / step_s).astype(int) for each in series
+    ]
     length = max(int(numbers[-1]) + 1 for numbers in frames if len(numbers))
     if length > 2 * max(len(numbers) for numbers in frames):
         raise DataError(f"{peek.path}: its timestamps jump; expected a steady rate.")
@@ -215,7 +225,13 @@ def _read_bouts(table: h5py.Group, peek: Peek) -> Marks:
         for name in ("subject", "target")
     }
     events = [
-        Event(float(start), float(stop), label, subject, target)
+        Event(
+            float(start),
+            float(stop),
+            label,
+            subject,
+            SELF if subject and target == subject else target,
+        )
         for start, stop, label, subject, target in zip(
             starts, stops, labels, extra["subject"], extra["target"], strict=True
         )

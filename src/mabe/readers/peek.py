@@ -55,7 +55,7 @@ class Peek:
 
     @cached_property
     def kind(self) -> str:
-        """``hdf5``, ``parquet``, ``npy``, ``json``, ``text``, ``empty``, ``binary`` …"""
+        """One of hdf5, parquet, npy, json, text, empty, pickle, zip, binary."""
         if not self.head:
             return "empty"
         if self.head.startswith(_HDF5_MAGIC):

@@ -29,12 +29,36 @@ _KNOWN = _ARRAY_MAKERS | {
     "numpy._core.numeric _frombuffer",
 }
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
-_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_TUPLE": tuple, "EMPTY_SET": set}
+_EMPTY = {
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_SET": set,
+}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _ARGUMENT_IS_VALUE = frozenset(
-    "INT LONG LONG1 LONG4 BININT BININT1 BININT2 FLOAT BINFLOAT STRING BINSTRING "
-    "SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES "
-    "SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
+    [
+        "INT",
+        "LONG",
+        "LONG1",
+        "LONG4",
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "FLOAT",
+        "BINFLOAT",
+        "STRING",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+        "UNICODE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+        "BINBYTES8",
+        "BYTEARRAY8",
+    ]
 )
 _GETS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 _PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
@@ -106,13 +130,28 @@ class _Machine:
                 self.stack.pop()
             case "POP_MARK":
                 self._since_mark()
+            case "GLOBAL" | "STACK_GLOBAL":
+                self._name(argument or " ".join(self._pop(2)))
+            case "REDUCE":
+                maker, arguments = self._pop(2)
+                self.stack.append(self._make(maker, arguments))
+            case "BUILD":
+                [state] = self._pop(1)
+                _fill(self.stack[-1], state)
+            case _:
+                self._take_collection(name)
+
+    def _take_collection(self, name: str) -> None:
+        """Carry out an instruction that makes or fills a list, tuple or dictionary."""
+        match name:
             case "TUPLE":
                 self.stack.append(tuple(self._since_mark()))
             case "LIST":
-                self.stack.append(list(self._since_mark()))
+                self.stack.append(self._since_mark())
             case "DICT":
+                items = self._since_mark()
                 self.stack.append({})
-                self._set_items(self._since_mark_below())
+                self._set_items(items)
             case "APPEND":
                 [item] = self._pop(1)
                 self.stack[-1].append(item)
@@ -123,14 +162,6 @@ class _Machine:
                 self._set_items(self._pop(2))
             case "SETITEMS":
                 self._set_items(self._since_mark())
-            case "GLOBAL" | "STACK_GLOBAL":
-                self._name(argument or " ".join(self._pop(2)))
-            case "REDUCE":
-                maker, arguments = self._pop(2)
-                self.stack.append(self._make(maker, arguments))
-            case "BUILD":
-                [state] = self._pop(1)
-                _fill(self.stack[-1], state)
             case _:
                 raise DataError(
                     f"{self.where}: its pickle needs {name}, which is not plain data; "
@@ -148,13 +179,6 @@ class _Machine:
         at = len(self.stack) - 1 - self.stack[::-1].index(_MARK)
         items = self.stack[at + 1 :]
         del self.stack[at:]
-        return items
-
-    def _since_mark_below(self) -> list[Any]:
-        """Return what lies between the mark and the newest item, which stays."""
-        newest = self.stack.pop()
-        items = self._since_mark()
-        self.stack.append(newest)
         return items
 
     def _set_items(self, items: list[Any]) -> None:
@@ -182,9 +206,7 @@ class _Machine:
         if isinstance(maker, str) and maker.endswith("_frombuffer"):
             made = _Array()
             buffer, dtype, shape, order = arguments
-            made.value = np.frombuffer(buffer, _finished(dtype)).reshape(
-                shape, order=str(order)
-            )
+            made.value = _shaped(np.frombuffer(buffer, _finished(dtype)), shape, order)
             return made
         if isinstance(maker, str) and maker.endswith("multiarray scalar"):
             dtype, data = arguments
@@ -215,10 +237,15 @@ def _fill(target: Any, state: Any) -> None:
     if plain.hasobject:
         values = np.empty(len(data), object)
         values[:] = [_finished(item) for item in data]
-        target.value = values.reshape(shape, order=order)
+        target.value = _shaped(values, shape, order)
     else:
         values = np.frombuffer(_as_bytes(data), plain)
-        target.value = values.reshape(shape, order=order)
+        target.value = _shaped(values, shape, order)
+
+
+def _shaped(values: np.ndarray, shape: Any, order: Any) -> np.ndarray:
+    """Return values in a shape, as C or Fortran order them."""
+    return np.reshape(values, shape, order="F" if order == "F" else "C")
 
 
 def _as_bytes(data: Any) -> bytes:

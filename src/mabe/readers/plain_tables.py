@@ -1,9 +1,12 @@
 """Plain tables: long ones of points, and one-hot ones of behaviours.
 
 Long (CSV or parquet): one row a frame, animal and keypoint, with columns such as
-``frame, individual, keypoint, x, y, confidence`` (the challenge's ``video_frame, mouse_id,
-bodypart, x, y`` too). One-hot (CSV): one row a frame or moment, a first column that
-counts them (``Frame``, or BORIS's ``time`` in seconds), and 0 or 1 for each behaviour.
+``frame, individual, keypoint, x, y, confidence`` (the challenge's ``video_frame,
+mouse_id, bodypart, x, y`` too). Bouts (CSV or parquet): one row a stretch, with
+``action, start_frame, stop_frame`` and, where it is known, ``video``, ``agent`` and
+``target`` (also as the challenge's annotations and submissions name them). One-hot
+(CSV): one row a frame or moment, a first column that counts them (``Frame``, or BORIS's
+``time`` in seconds), and 0 or 1 for each behaviour.
 """
 
 import re
@@ -15,7 +18,7 @@ from mabe.errors import DataError
 from mabe.readers.content import Content
 from mabe.readers.deeplabcut import ONE_ANIMAL
 from mabe.readers.hdf5 import MAX_VALUES
-from mabe.readers.labels import events_of_columns, marks_of
+from mabe.readers.labels import SELF, Event, events_of_columns, marks_of
 from mabe.readers.long_table import MAX_FRAMES
 from mabe.readers.numbers import has_cut_row, read_numbers
 from mabe.readers.peek import Peek, read_text
@@ -32,8 +35,24 @@ _LONG = {
     "y": ("y", "y_px"),
     "confidence": ("confidence", "likelihood", "score", "p"),
 }
+_BOUTS = {
+    "video": ("video", "video_id"),
+    "agent": ("agent", "agent_id"),
+    "target": ("target", "target_id"),
+    "action": ("action", "class", "behaviour", "behavior"),
+    "start": ("start_frame",),
+    "stop": ("stop_frame",),
+}
 _NEEDED = ("frame", "keypoint", "x", "y")
-_FRAME_NAMES = ("frame", "frames", "frame_idx", "frame_index", "index", "", "unnamed: 0")
+_FRAME_NAMES = (
+    "frame",
+    "frames",
+    "frame_idx",
+    "frame_index",
+    "index",
+    "",
+    "unnamed: 0",
+)
 _TIME_NAMES = ("time", "time_s", "time (s)", "seconds")
 _ONE_HOT = ("0", "1", "0.0", "1.0", "", "true", "false")
 
@@ -58,7 +77,7 @@ def is_long(peek: Peek) -> bool:
 
 def _parquet_names(peek: Peek) -> list[str]:
     try:
-        return pl.read_parquet_schema(peek.path).names()
+        return list(pl.read_parquet_schema(peek.path))
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
@@ -71,26 +90,13 @@ def read_long(peek: Peek) -> Content:
     is_parquet = peek.kind == "parquet"
     names = _parquet_names(peek) if is_parquet else peek.rows[0]
     part_of = {name: part for part, name in _long_columns(names).items()}
-    try:
-        if is_parquet:
-            table = pl.read_parquet(peek.path, columns=list(part_of))
-        else:
-            table = pl.read_csv(
-                read_text(peek).encode(),
-                separator=peek.delimiter,
-                columns=list(part_of),
-                infer_schema_length=0,
-                decimal_comma=peek.delimiter == ";",
-            )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{peek.path}: cannot be read as a table ({reason}); was it cut off?"
-        ) from error
+    table = _read_columns(peek, list(part_of))
     table = table.rename({name: part_of[name] for name in table.columns})
     if "animal" not in table.columns:
         table = table.with_columns(animal=pl.lit(ONE_ANIMAL))
-    numbers = [name for name in ("frame", "x", "y", "confidence") if name in table.columns]
+    numbers = [
+        name for name in ("frame", "x", "y", "confidence") if name in table.columns
+    ]
     comma = peek.delimiter == ";" and not is_parquet
     table = table.with_columns(
         pl.col("animal", "keypoint").cast(pl.String),
@@ -98,6 +104,24 @@ def read_long(peek: Peek) -> Content:
     )
     kind = "parquet" if is_parquet else "CSV"
     return Content(f"long {kind} of points", poses=(_place(table, peek),))
+
+
+def _read_columns(peek: Peek, names: list[str]) -> pl.DataFrame:
+    """Return some columns of a table; those of CSV are texts."""
+    try:
+        if peek.kind == "parquet":
+            return pl.read_parquet(peek.path, columns=names)
+        return pl.read_csv(
+            read_text(peek).encode(),
+            separator=peek.delimiter,
+            columns=names,
+            infer_schema_length=0,
+        )
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{peek.path}: cannot be read as a table ({reason}); was it cut off?"
+        ) from error
 
 
 def _as_number(name: str, *, decimal_comma: bool) -> pl.Expr:
@@ -114,7 +138,9 @@ def _place(table: pl.DataFrame, peek: Peek) -> Poses:
         raise DataError(f"{peek.path}: every row needs a whole frame number.")
     first, last = int(frames.min()), int(frames.max())
     animals = tuple(table["animal"].unique().drop_nulls().sort().to_list())
-    keypoints = tuple(table["keypoint"].unique(maintain_order=True).drop_nulls().to_list())
+    keypoints = tuple(
+        table["keypoint"].unique(maintain_order=True).drop_nulls().to_list()
+    )
     shape = (last - first + 1, len(animals), len(keypoints))
     if first < 0 or last >= MAX_FRAMES or np.prod(shape) * 2.0 > MAX_VALUES:
         raise DataError(
@@ -149,6 +175,62 @@ def _place(table: pl.DataFrame, peek: Peek) -> Poses:
 def _codes(names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
     place = {name: at for at, name in enumerate(known)}
     return np.array([place[name] for name in names.to_list()], np.int64)
+
+
+def _bout_columns(names: list[str]) -> dict[str, str]:
+    """Return which of a table's columns plays which part of a bout."""
+    found = {
+        part: next(name for name in known if name in names)
+        for part, known in _BOUTS.items()
+        if any(name in names for name in known)
+    }
+    return found if all(part in found for part in ("action", "start", "stop")) else {}
+
+
+def is_bouts(peek: Peek) -> bool:
+    """Tell whether a file is a table of bouts in frames."""
+    if peek.kind == "parquet":
+        return bool(_bout_columns(_parquet_names(peek)))
+    return peek.kind == "text" and bool(peek.rows) and bool(_bout_columns(peek.rows[0]))
+
+
+def read_bouts(peek: Peek) -> Content:
+    """Return the bouts of each video of a table."""
+    is_parquet = peek.kind == "parquet"
+    part_of = {
+        name: part
+        for part, name in _bout_columns(
+            _parquet_names(peek) if is_parquet else peek.rows[0]
+        ).items()
+    }
+    table = _read_columns(peek, list(part_of)).rename(part_of)
+    events: dict[str, list[Event]] = {}
+    for number, row in enumerate(table.iter_rows(named=True), start=1):
+        texts = {part: "" if cell is None else str(cell) for part, cell in row.items()}
+        try:
+            start, stop = int(texts["start"]), int(texts["stop"])
+        except ValueError:
+            start, stop = -1, -1
+        if not 0 <= start < stop <= MAX_FRAMES or not texts["action"]:
+            raise DataError(
+                f"{peek.path}: row {number}: expected an action from a frame to a "
+                f"later "
+                f"one, found {list(row.values())}."
+            )
+        who = [_animal(texts.get(part, "")) for part in ("agent", "target")]
+        if who[0] and who[1] in (who[0], SELF):
+            who[1] = SELF
+        events.setdefault(texts.get("video", peek.path.stem), []).append(
+            Event(start, stop, texts["action"], *who)
+        )
+    events = events or {peek.path.stem: []}
+    marks = tuple(marks_of(name, "frame", those) for name, those in events.items())
+    return Content("table of bouts", marks=marks)
+
+
+def _animal(name: str) -> str:
+    """Return an animal's name; the challenge's numbers are those of its mice."""
+    return f"mouse{name}" if name.isdecimal() else name
 
 
 def is_one_hot(peek: Peek) -> bool:

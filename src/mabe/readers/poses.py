@@ -86,7 +86,9 @@ def _drop_absent(poses: Poses, seen: Bool[np.ndarray, " animal"]) -> Poses:
     if seen.all() or not seen.any():
         return poses
     keep = np.flatnonzero(seen)
-    gone = [name for name, is_seen in zip(poses.animals, seen, strict=True) if not is_seen]
+    gone = [
+        name for name, is_seen in zip(poses.animals, seen, strict=True) if not is_seen
+    ]
     kept = poses.confidence
     return replace(
         poses,

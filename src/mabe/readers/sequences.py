@@ -1,11 +1,12 @@
 """CalMS21 and MABe22: many short recordings in one dictionary, as JSON or npy.
 
-CalMS21: ``{group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}``, with
-keypoints ``(time, 2 mice, 2 xy, 7)``, scores ``(time, 2, 7)``, and a class a frame whose
-names are in ``metadata["vocab"]``. Mouse 0 is the resident, who acts on the intruder.
-MABe22: ``{"sequences": {name: {"keypoints": (time, 3 mice, 12, 2), "annotations"}},
-"vocabulary": [...]}``. The npy files are pickles of these; `plain_pickle` finds their data
-without running them. Both were filmed at 30 frames per second.
+CalMS21: ``{group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}``,
+with keypoints ``(time, 2 mice, 2 xy, 7)``, scores ``(time, 2, 7)``, and a class a frame
+whose names are in ``metadata["vocab"]``. Mouse 0 is the resident, who acts on the
+intruder. MABe22: ``{"sequences": {name: {"keypoints": (time, 3 mice, 12, 2),
+"annotations"}}, "vocabulary": [...]}``. The npy files are pickles of these;
+`plain_pickle` finds their data without running them. Both were filmed at 30 frames per
+second.
 """
 
 import json
@@ -19,7 +20,14 @@ from mabe.errors import DataError
 from mabe.readers.content import Content
 from mabe.readers.deeplabcut import MABE22_FPS
 from mabe.readers.hdf5 import MAX_VALUES
-from mabe.readers.labels import Event, Marks, events_of_columns, marks_of
+from mabe.readers.labels import (
+    SELF,
+    Event,
+    Marks,
+    events_of_columns,
+    join_marks,
+    marks_of,
+)
 from mabe.readers.peek import Peek, read_text
 from mabe.readers.plain_pickle import plain_data
 from mabe.readers.poses import Poses
@@ -57,7 +65,10 @@ def is_sequences(peek: Peek) -> bool:
     """Tell whether a file is one of these dictionaries."""
     if peek.kind == "npy":
         return b"keypoints" in peek.head
-    return peek.kind == "json" and '"keypoints"' in peek.text
+    return peek.kind == "json" and (
+        '"keypoints"' in peek.text
+        or ('"annotations"' in peek.text and '"vocab"' in peek.text)
+    )
 
 
 def read(peek: Peek) -> Content:
@@ -70,24 +81,38 @@ def read(peek: Peek) -> Content:
         )
     if isinstance(data.get("sequences"), dict):
         vocabulary = _vocabulary(data.get("vocabulary"))
-        found = [
+        found: list[tuple[Poses | None, Marks | None]] = [
             (_mabe22_poses(name, entry, peek), _mabe22_marks(name, entry, vocabulary))
             for name, entry in data["sequences"].items()
         ]
         name = "MABe22"
     else:
         found = [
-            (_calms21_poses(name, entry, peek), _calms21_marks(name, entry, peek))
+            (
+                _calms21_poses(name, entry, peek) if "keypoints" in entry else None,
+                _calms21_marks(name, entry, peek),
+            )
             for name, entry in _calms21_entries(data)
         ]
         name = "CalMS21"
     if not found:
-        raise DataError(f"{peek.path}: holds no sequence with keypoints.")
+        raise DataError(
+            f"{peek.path}: holds no sequence with keypoints or annotations."
+        )
     return Content(
         f"{name} {'npy' if peek.kind == 'npy' else 'JSON'}",
-        tuple(poses for poses, _ in found),
-        tuple(marks for _, marks in found if marks is not None),
+        tuple(poses for poses, _ in found if poses is not None),
+        _join_pairs([marks for _, marks in found if marks is not None]),
     )
+
+
+def _join_pairs(marks: list[Marks]) -> tuple[Marks, ...]:
+    """Join the sequences of one video that differ in who acts."""
+    by_name: dict[str, Marks] = {}
+    for each in marks:
+        first = by_name.get(each.name)
+        by_name[each.name] = each if first is None else join_marks(first, each)
+    return tuple(by_name.values())
 
 
 def _load_json(peek: Peek) -> Any:
@@ -126,13 +151,13 @@ def _calms21_entries(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]
     for name, entry in data.items():
         if not isinstance(entry, dict):
             continue
-        if "keypoints" in entry:
+        if "keypoints" in entry or "annotations" in entry:
             yield str(name), entry
         else:
             yield from (
                 (str(inner), each)
                 for inner, each in entry.items()
-                if isinstance(each, dict) and "keypoints" in each
+                if isinstance(each, dict) and each.keys() & {"keypoints", "annotations"}
             )
 
 
@@ -145,10 +170,13 @@ def _array(values: Any, name: str, peek: Peek, ndim: int) -> np.ndarray:
     try:
         array = np.asarray(values, np.float32)
     except (ValueError, TypeError) as error:
-        raise DataError(f"{peek.path}: {name} is no regular array of numbers.") from error
+        raise DataError(
+            f"{peek.path}: {name} is no regular array of numbers."
+        ) from error
     if array.ndim != ndim or array.size > MAX_VALUES:
         raise DataError(
-            f"{peek.path}: {name} should have {ndim} axes, found the shape {array.shape}."
+            f"{peek.path}: {name} should have {ndim} axes, found the shape "
+            f"{array.shape}."
         )
     return array
 
@@ -157,7 +185,8 @@ def _calms21_poses(name: str, entry: dict[str, Any], peek: Peek) -> Poses:
     keypoints = _array(entry["keypoints"], f"keypoints of {name}", peek, 4)
     if keypoints.shape[1:] != (2, 2, 7):
         raise DataError(
-            f"{peek.path}: keypoints of {name} should be (time, 2 mice, 2 xy, 7), found "
+            f"{peek.path}: keypoints of {name} should be (time, 2 mice, 2 xy, 7), "
+            f"found "
             f"{keypoints.shape}."
         )
     confidence = None
@@ -198,17 +227,21 @@ def _calms21_marks(name: str, entry: dict[str, Any], peek: Peek) -> Marks | None
             f"{peek.path}: annotations of {name} have the classes {lost}, which its "
             f"vocabulary {vocabulary} does not name."
         )
+    agent = str(metadata.get("agent", RESIDENT))
+    target = str(metadata.get("target", INTRUDER))
+    if agent and agent == target:
+        target = SELF
     events = [
-        Event(int(start), int(stop), names[int(code)], RESIDENT, INTRUDER)
+        Event(int(start), int(stop), names[int(code)], agent, target)
         for start, stop, code in label_runs(codes)
         if names[int(code)] != CALMS21_NOTHING
     ]
     return marks_of(
-        _short(name),
+        str(metadata.get("video") or _short(name)),
         "frame",
         events,
         behaviours=[each for each in names.values() if each != CALMS21_NOTHING],
-        subjects=[RESIDENT],
+        subjects=[agent] if agent else [],
         fps=_number(entry, "fps") or FPS,
         length=len(codes),
     )

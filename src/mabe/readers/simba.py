@@ -1,8 +1,9 @@
 """SimBA's CSV files: one row a frame, wide columns, targets beside the points.
 
-Points are ``<keypoint>_<animal>_x``, ``…_y``, ``…_p`` (or without a number, for one animal);
-features follow, then the targets: columns of 0 and 1 named by the behaviour, in older
-files ``<behaviour>_prediction``. ``Probability_<behaviour>`` and features are left alone.
+Points are ``<keypoint>_<animal>_x``, ``…_y``, ``…_p`` (or without a number, for one
+animal); features follow, then the targets: columns of 0 and 1 named by the behaviour,
+in older files ``<behaviour>_prediction``. ``Probability_<behaviour>`` and features are
+left alone.
 """
 
 import re
@@ -75,9 +76,7 @@ def _poses(
     whose = {name: _split_number(name, points) for name in points}
     animals = tuple(dict.fromkeys(animal for animal, _ in whose.values()))
     keypoints = tuple(dict.fromkeys(keypoint for _, keypoint in whose.values()))
-    values = np.full(
-        (len(frames), len(animals), len(keypoints), 3), np.nan, np.float32
-    )
+    values = np.full((len(frames), len(animals), len(keypoints), 3), np.nan, np.float32)
     for name, (animal, keypoint) in whose.items():
         for depth, coord in enumerate("xyp"):
             place = animals.index(animal), keypoints.index(keypoint), depth
@@ -109,7 +108,9 @@ def _split_number(name: str, points: dict[str, dict[str, int]]) -> tuple[str, st
 
 def _targets(header: list[str]) -> dict[str, int]:
     """Return the columns that may be targets, by the behaviour's name."""
-    last = max((at for at, name in enumerate(header) if _FEATURES_END.match(name)), default=-1)
+    last = max(
+        (at for at, name in enumerate(header) if _FEATURES_END.match(name)), default=-1
+    )
     found = {}
     for at, name in enumerate(header):
         is_old = name.endswith("_prediction")
@@ -133,7 +134,8 @@ def _marks(
         return None
     if len(next(iter(active.values()))) != len(poses.xy_px):
         raise DataError(
-            f"{peek.path}: rows are missing or repeated, so its targets cannot be placed."
+            f"{peek.path}: rows are missing or repeated, so its targets cannot be "
+            f"placed."
         )
     return marks_of(
         peek.path.stem,

@@ -47,7 +47,8 @@ def read_analysis(peek: Peek) -> Content:
         video = text(file["video_path"][()]) if "video_path" in file else ""
     if xy.shape[2:] != (len(nodes), 2):
         raise DataError(
-            f"{peek.path}: tracks of shape {tracks.shape} do not fit {len(nodes)} nodes."
+            f"{peek.path}: tracks of shape {tracks.shape} do not fit {len(nodes)} "
+            f"nodes."
         )
     if scores is not None and scores.shape != xy.shape[:3]:
         raise DataError(
@@ -173,7 +174,9 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
     length = (video.shape or [0])[0] if video.shape is not None else 0
     if 0 < length <= MAX_FRAMES:
         notes.append(f"the video has {length:,} frames")
-    stem = str(getattr(video, "filename", "") or "").replace("\\", "/").rsplit("/", 1)[-1]
+    stem = (
+        str(getattr(video, "filename", "") or "").replace("\\", "/").rsplit("/", 1)[-1]
+    )
     several = len(labels.videos) > 1
     return Poses(
         name=stem.rsplit(".", 1)[0] if several and stem else _stem(peek.path.name),

@@ -9,7 +9,7 @@ from mabe.matching import format_matches, match_names
 from mabe.pairing import find_files
 from mabe.project import Project
 from mabe.readers.content import Content
-from mabe.readers.formats import read_file, recognise
+from mabe.readers.formats import read_as, read_file, recognise
 from mabe.readers.kaggle import read_index
 from mabe.readers.labels import Marks
 from mabe.readers.poses import Poses, keep_sure
@@ -41,11 +41,11 @@ def inspect(path: Path, project: Project) -> Iterator[str]:
     for file in files:
         yield f"{file.relative_to(path)}"
         try:
-            found, _ = recognise(file)
+            found, peek = recognise(file)
             if found is None:
                 yield "  not recognised"
             else:
-                yield from _describe_content(found.read(recognise(file)[1]), project)
+                yield from _describe_content(read_as(found, peek), project)
         except MabeError as error:
             yield f"  ! {error}"
 

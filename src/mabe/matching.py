@@ -260,7 +260,10 @@ def split_animals(names: Sequence[str]) -> dict[str, dict[str, str]] | None:
             groups.setdefault(found["animal"], {})[found["part"]] = name
         else:
             parts = {frozenset(each) for each in groups.values()}
-            is_body = any(each.lower() in (*_WORDS, *_SIDES) for each in groups)
+            is_body = any(
+                each.lower() in (*_WORDS, *_SIDES) and not each.isdigit()
+                for each in groups
+            )
             are_alike = len(parts) == 1 and len(next(iter(parts))) > 2
             if len(groups) > 1 and are_alike and not is_body:
                 return groups

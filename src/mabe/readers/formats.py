@@ -53,6 +53,16 @@ FORMATS = (
 )
 
 
+_STUMBLES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
 def recognise(path: Path) -> tuple[Format | None, Peek]:
     """Return the format of a file, None where it is none of those known.
 
@@ -72,7 +82,23 @@ def read_file(path: Path) -> Content:
     found, peek = recognise(path)
     if found is None:
         raise DataError(f"{path}: {_describe_unknown(peek)}")
-    return found.read(peek)
+    return read_as(found, peek)
+
+
+def read_as(found: Format, peek: Peek) -> Content:
+    """Return what a file of a known format holds.
+
+    Readers say what is wrong where they know it; what a file broken in some other way
+    makes them stumble over becomes a `DataError` too, with its cause.
+    """
+    try:
+        return found.read(peek)
+    except _STUMBLES as error:
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(
+            f"{peek.path}: looks like {found.name}, but cannot be read "
+            f"({type(error).__name__}: {reason}). Is it broken, or of an unusual version?"
+        ) from error
 
 
 _UNKNOWN = {

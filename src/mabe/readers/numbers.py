@@ -47,16 +47,27 @@ def read_numbers(
             f"{peek.path}: expected rows of {columns} numbers below the header, found "
             f"{'none' if not table.height else f'{table.width} columns'}."
         )
-    return _as_floats(table, peek)
+    return _as_floats(
+        table.rename(dict(zip(table.columns, _number(wanted), strict=True))), peek
+    )
 
 
 def has_cut_row(peek: Peek, columns: int) -> bool:
     """Tell whether the file's last line has too few cells: its writing was cut off."""
-    with peek.path.open("rb") as file:
-        file.seek(0, io.SEEK_END)
-        file.seek(max(0, file.tell() - (1 << 20)))
-        lines = file.read().rstrip(b"\r\n").splitlines()
-    return len(lines) > 1 and lines[-1].count(peek.delimiter.encode()) < columns - 1
+    if peek.encoding.startswith("utf-16"):
+        end = read_text(peek)
+    else:
+        with peek.path.open("rb") as file:
+            file.seek(0, io.SEEK_END)
+            file.seek(max(0, file.tell() - (1 << 20)))
+            end = file.read().decode("latin-1")
+    lines = end.rstrip("\r\n").splitlines()
+    return len(lines) > 1 and lines[-1].count(peek.delimiter) < columns - 1
+
+
+def _number(columns: list[int]) -> list[str]:
+    """Return the columns' numbers as people count them."""
+    return [str(at + 1) for at in columns]
 
 
 def _source(peek: Peek) -> io.BytesIO | str:
@@ -77,7 +88,7 @@ def _as_floats(table: pl.DataFrame, peek: Peek) -> Float[np.ndarray, "row column
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(
-                f"{peek.path}: expected a number in {name.replace('_', ' ')}, row "
+                f"{peek.path}: expected a number in column {name}, row "
                 f"{row + 1} below the header, found {texts[name][row]!r}."
             )
     return np.stack(

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 
 from mabe.errors import DataError
-from mabe.readers.hdf5 import open_hdf5
+from mabe.readers.hdf5 import open_hdf5, text
 
 _HEAD_BYTES = 1 << 18
 _HEAD_LINES = 60
@@ -118,7 +118,7 @@ class Peek:
         if self.kind != "hdf5":
             return frozenset()
         with open_hdf5(self.path) as file:
-            return frozenset(file)
+            return frozenset(text(name) for name in file)
 
     @cached_property
     def attributes(self) -> dict[str, Any]:

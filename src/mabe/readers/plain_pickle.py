@@ -15,6 +15,16 @@ import numpy as np
 from mabe.errors import DataError
 
 _MARK = object()
+_BROKEN = (
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+)
+"""What carrying out a broken pickle ends in."""
 _ARRAY_MAKERS = {
     f"{module} {name}"
     for module in ("numpy.core.multiarray", "numpy._core.multiarray")
@@ -88,7 +98,7 @@ def plain_data(pickled: bytes, where: str) -> Any:
             if code.name == "STOP":
                 return _finished(machine.stack.pop())
             machine.take(code.name, argument)
-    except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
+    except _BROKEN as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{where}: its pickled data are broken ({reason}).") from error
     raise DataError(f"{where}: its pickled data are cut off.")

@@ -97,7 +97,7 @@ def read_long(peek: Peek) -> Content:
     numbers = [
         name for name in ("frame", "x", "y", "confidence") if name in table.columns
     ]
-    comma = peek.delimiter == ";" and not is_parquet
+    comma = not is_parquet and peek.delimiter == ";"
     table = table.with_columns(
         pl.col("animal", "keypoint").cast(pl.String),
         *(_as_number(name, decimal_comma=comma) for name in numbers),
@@ -136,6 +136,8 @@ def _place(table: pl.DataFrame, peek: Peek) -> Poses:
     frames = table["frame"].to_numpy()
     if not len(frames) or not np.isfinite(frames).all() or (frames % 1).any():
         raise DataError(f"{peek.path}: every row needs a whole frame number.")
+    if table["keypoint"].null_count() or table["animal"].null_count():
+        raise DataError(f"{peek.path}: every row needs an animal and a keypoint.")
     first, last = int(frames.min()), int(frames.max())
     animals = tuple(table["animal"].unique().drop_nulls().sort().to_list())
     keypoints = tuple(

@@ -10,6 +10,7 @@ second.
 """
 
 import json
+import tokenize
 from collections.abc import Iterator
 from typing import Any
 
@@ -136,7 +137,7 @@ def _load_npy(peek: Peek) -> Any:
             )
             shape, _, dtype = header(file)
             pickled = file.read()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, SyntaxError, tokenize.TokenError) as error:
         raise DataError(f"{peek.path}: cannot be read as npy: {error}.") from error
     if not dtype.hasobject or shape != ():
         raise DataError(

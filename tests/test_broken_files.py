@@ -1,4 +1,4 @@
-"""Files that are cut off, mixed up or lie: one line says so, nothing hangs or crashes."""
+"""Files that are cut off, mixed up or lie: one line says so, and nothing crashes."""
 
 import json
 import random
@@ -74,11 +74,13 @@ WRITERS = {
 
 def reads_or_says_why(path):
     """Reading gives something, or an error of one line that names the file."""
+    told = f"{path}"
     try:
         read_file(path)
     except MabeError as error:
-        assert "\n" not in str(error)
-        assert str(path) in str(error) or len(str(error)) < 400
+        told = str(error)
+    assert "\n" not in told
+    assert str(path) in told
 
 
 @pytest.mark.parametrize("kind", WRITERS)

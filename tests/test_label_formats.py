@@ -17,7 +17,8 @@ Media file(s),,,,,,,,
 Player #1,/videos/day1.avi,,,,,,,
 Time offset (s),0.0,,,,,,,
 ,,,,,,,,
-Time,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,Comment,Status
+Time,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,Comment,\
+Status
 """
 NEW = (
     "Observation id\tObservation date\tDescription\tObservation duration\t"

@@ -34,8 +34,8 @@ def describe_recording(imported: Imported) -> Iterator[str]:
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
         f"{standard.pixels_per_cm:.4g} pixels per cm, {len(imported.bouts):,} bouts"
     )
-    for number, animal in enumerate(standard.animals, start=1):
-        yield f"  mouse{number} is {animal}"
+    for number, name in enumerate(standard.animals, start=1):
+        yield f"  mouse{number} is {name}"
     yield "  keypoints:"
     yield from ("  " + line for line in format_matches(standard.matches).splitlines())
     if imported.labels:
@@ -47,8 +47,8 @@ def describe_recording(imported: Imported) -> Iterator[str]:
             )
         yield "  actions:"
         for action in cast.actions.values():
-            name = action.name or "-"
-            yield f"    {action.behaviour} → {name} of {action.target}  ({action.how})"
+            what = f"{action.behaviour} → {action.name or '-'}"
+            yield f"    {what} to {action.target}  ({action.how})"
     yield from (f"  ! {note}" for note in imported.notes)
 
 

@@ -97,7 +97,7 @@ def read_as(found: Format, peek: Peek) -> Content:
         reason = " ".join(str(error).split())[:160]
         raise DataError(
             f"{peek.path}: looks like {found.name}, but cannot be read "
-            f"({type(error).__name__}: {reason}). Is it broken, or of an unusual version?"
+            f"({type(error).__name__}: {reason}). Is it broken, or of another version?"
         ) from error
 
 

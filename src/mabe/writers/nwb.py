@@ -7,6 +7,7 @@ where the bouts come from. Needs pynwb and ndx-ethogram, an extra.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,8 +44,11 @@ def write_nwb(
         file = _nwb_file(each, provenance)
 
         def write(place: Path, file: Any = file) -> None:
-            with pynwb.NWBHDF5IO(str(place), "w") as io:
-                io.write(file)
+            with warnings.catch_warnings():
+                # It is written beside its place first, under another ending.
+                warnings.filterwarnings("ignore", message="The file path provided")
+                with pynwb.NWBHDF5IO(str(place), "w") as io:
+                    io.write(file)
 
         write_atomically(path, write)
         paths.append(path)
@@ -80,9 +84,10 @@ def _nwb_file(each: Predicted, provenance: PredictionProvenance) -> Any:
         parameters=json.dumps(provenance.about(source), ensure_ascii=False),
         ethogram=ethogram,
     )
-    bouts.add_column("subject", "who does it")
-    bouts.add_column("target", "to whom; the subject itself for actions on oneself")
-    bouts.add_column("probability", "mean probability over the bout")
+    if each.bouts:  # a column of nothing has no type that could be written
+        bouts.add_column("subject", "who does it")
+        bouts.add_column("target", "to whom; the subject itself for actions on oneself")
+        bouts.add_column("probability", "mean probability over the bout")
     for bout in each.bouts:
         bouts.add_row(
             start_time=round(bout.start / each.fps, _DECIMALS),

@@ -130,6 +130,28 @@ def test_simba_points_and_targets(tmp_path):
     assert marks.behaviours == ("attack", "rest")
 
 
+def test_simba_poses_as_imported_with_two_rows_above_their_names(tmp_path):
+    text = write_simba(tmp_path / "x").read_text()
+    above = ",".join(["", *["IMPORTED_POSE"] * text.splitlines()[0].count(",")])
+    (tmp_path / "x").write_text(f"{above}\n{above}\n{text}")
+
+    assert_is_story(read(tmp_path / "x"), ("animal1", "animal2"))
+
+
+def test_keypoints_of_no_animal_are_left_out(tmp_path):
+    path = write_dlc_csv(tmp_path / "x")
+    scorer, animals, parts, coords, *rows = path.read_text().splitlines()
+    lines = [
+        *(f"{scorer},DLC_net,DLC_net,DLC_net", f"{animals},single,single,single"),
+        *(f"{parts},corner,corner,corner", f"{coords},x,y,likelihood"),
+        *(f"{row},1,2,1" for row in rows),
+    ]
+    path.write_text("\n".join(lines) + "\n")
+
+    assert_is_story(read(path))
+    assert read(path).notes == ("belong to no animal and were left out: corner",)
+
+
 def jabs(path, *, ids, points, confidence, **extra):
     with h5py.File(path, "w") as file:
         pose = file.create_group("poseest")

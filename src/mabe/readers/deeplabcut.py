@@ -4,7 +4,7 @@ Columns have the levels scorer, (individuals,) bodyparts, coords; coords are x, 
 likelihood, in any order; rows are frames. In CSV the levels are the first header rows;
 HDF5 files are pandas tables, "fixed" (arrays ``axis0_level*`` and ``block0_values``) or
 "table" (a PyTables table, its column names pickled in an attribute). Both are read with
-h5py alone. Keypoints without an animal stand under the individual ``single``.
+h5py alone.
 """
 
 import re
@@ -30,6 +30,8 @@ USUAL_CONFIDENCE = 0.6
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 _LIKELIHOOD = ("likelihood", "confidence", "prob")
 ONE_ANIMAL = "animal1"
+_NO_ANIMAL = "single"
+"""The individual under which DeepLabCut has keypoints that no animal has."""
 MABE22_FPS = 30.0
 
 
@@ -198,6 +200,18 @@ def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
     )
 
 
+def _without_unique_parts(
+    columns: Sequence[_Column], values: np.ndarray
+) -> tuple[Sequence[_Column], np.ndarray, list[str]]:
+    """Leave out what DeepLabCut tracks beside the animals, such as a box's corners."""
+    kept = [at for at, column in enumerate(columns) if column.animal != _NO_ANIMAL]
+    if len(kept) in (0, len(columns)):
+        return columns, values, []
+    gone = dict.fromkeys(c.keypoint for c in columns if c.animal == _NO_ANIMAL)
+    note = f"belong to no animal and were left out: {', '.join(gone)}"
+    return [columns[at] for at in kept], values[:, kept], [note]
+
+
 def poses_of_columns(
     path: Path,
     frames: Float[np.ndarray, " row"] | np.ndarray,
@@ -209,6 +223,7 @@ def poses_of_columns(
         raise DataError(
             f"{path}: {len(columns)} column names for {values.shape[1]} columns."
         )
+    columns, values, notes = _without_unique_parts(columns, values)
     scorers = list(dict.fromkeys(column.scorer for column in columns))
     if len(scorers) > 1:
         raise DataError(
@@ -235,7 +250,8 @@ def poses_of_columns(
                 f"{column.coord!r}."
             )
     both = np.concatenate([xy, confidence[..., None]], axis=-1)
-    first, placed, notes = place_frames(np.asarray(frames, float), both, str(path))
+    first, placed, odd = place_frames(np.asarray(frames, float), both, str(path))
+    notes += odd
     if any(column.coord == "z" for column in columns):
         notes.append("three dimensions: x and y are used")
     return Poses(

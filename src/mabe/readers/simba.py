@@ -28,7 +28,13 @@ _NO_TARGETS = re.compile(
 
 def is_simba(peek: Peek) -> bool:
     """Tell whether a table has SimBA's columns."""
-    return peek.kind == "text" and bool(peek.rows) and len(_points(peek.rows[0])) > 0
+    return peek.kind == "text" and _header_row(peek) is not None
+
+
+def _header_row(peek: Peek) -> int | None:
+    """Return which row names the columns; imported poses have two rows above it."""
+    rows = enumerate(peek.rows[:4])
+    return next((number for number, row in rows if _points(row)), None)
 
 
 def _points(header: list[str]) -> dict[str, dict[str, int]]:
@@ -43,7 +49,8 @@ def _points(header: list[str]) -> dict[str, dict[str, int]]:
 
 def read(peek: Peek) -> Content:
     """Return the tracks, and the targets where there are some."""
-    header = peek.rows[0]
+    above = _header_row(peek) or 0
+    header = peek.rows[above]
     points = _points(header)
     targets = _targets(header)
     wanted = sorted({at for each in points.values() for at in each.values()})
@@ -55,7 +62,7 @@ def read(peek: Peek) -> Content:
     if frame_at is not None:
         wanted.append(frame_at)
     wanted = sorted(set(wanted))
-    table = read_numbers(peek, skip_rows=1, columns=len(header), only=wanted)
+    table = read_numbers(peek, skip_rows=above + 1, columns=len(header), only=wanted)
     notes: tuple[str, ...] = ()
     if has_cut_row(peek, len(header)):
         table, notes = table[:-1], ("the last row is cut off and was left out",)

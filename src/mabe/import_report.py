@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mabe.importing import Imported
+from mabe.inspecting import count
 from mabe.matching import format_matches
 from mabe.pairing import Plan
 from mabe.project import FILE_NAME
@@ -13,7 +14,8 @@ from mabe.project import FILE_NAME
 def describe_plan(plan: Plan) -> Iterator[str]:
     """Yield which files belong together, and which to nothing."""
     labelled = sum(bool(pairing.labels) for pairing in plan.pairings)
-    yield f"{len(plan.pairings)} recordings with tracks, {labelled} with labels:"
+    recordings = count(len(plan.pairings), "recording")
+    yield f"{recordings} with tracks, {labelled} with labels:"
     for pairing in plan.pairings:
         labels = ", ".join(dict.fromkeys(each.path.name for each in pairing.labels))
         track = pairing.track
@@ -32,7 +34,8 @@ def describe_recording(imported: Imported) -> Iterator[str]:
     standard, cast = imported.standard, imported.cast
     yield (
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
-        f"{standard.pixels_per_cm:.4g} pixels per cm, {len(imported.bouts):,} bouts"
+        f"{standard.pixels_per_cm:.4g} pixels per cm, "
+        f"{count(len(imported.bouts), 'bout')}"
     )
     for number, name in enumerate(standard.animals, start=1):
         yield f"  mouse{number} is {name}"
@@ -75,8 +78,8 @@ class Totals:
 def describe_end(totals: Totals, out: Path | None) -> str:
     """Return the last lines: what there is now, and what to do next."""
     what = (
-        f"{totals.recordings} recordings, {totals.frames:,} frames, "
-        f"{totals.bouts:,} bouts"
+        f"{count(totals.recordings, 'recording')}, {count(totals.frames, 'frame')}, "
+        f"{count(totals.bouts, 'bout')}"
     )
     if out is None:
         return f"\n{what}; nothing written (--dry-run)"

@@ -58,7 +58,12 @@ def _describe_content(content: Content, project: Project) -> Iterator[str]:
         yield from _describe_marks(marks)
     more = max(len(content.poses), len(content.marks)) - _SHOWN
     if more > 0:
-        yield f"  … and {more} more recordings"
+        yield f"  … and {count(more, 'more recording')}"
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things: ``1 animal``, ``2 animals``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:
@@ -66,7 +71,8 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
     span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
     yield f"  tracks of {poses.name}: {len(poses.xy_px):,} frames{seconds}, {span}"
-    yield f"    {len(poses.animals)} animals: {', '.join(poses.animals)}"
+    animals = count(len(poses.animals), "animal")
+    yield f"    {animals}: {', '.join(poses.animals)}"
     rate = f"{poses.fps:g} fps" if poses.fps else "frame rate unknown (give --fps)"
     scale = (
         f"{poses.pixels_per_cm:.4g} pixels per cm"
@@ -83,7 +89,7 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     matches = match_names(poses.keypoints, project.keypoints)
     if is_one:
         yield f"    {len(poses.keypoints)} keypoints, and what they are taken for:"
-        yield from ("  " + line for line in format_matches(matches).splitlines())
+        yield from ("    " + line for line in format_matches(matches).splitlines())
     else:
         known = sum(match.keypoint is not None for match in matches)
         yield f"    {len(poses.keypoints)} keypoints, {known} known"
@@ -94,7 +100,7 @@ def _describe_marks(marks: Marks) -> Iterator[str]:
     rate = f", scored at {marks.fps:g} fps" if marks.fps else ""
     unit = "s" if marks.unit == "s" else "frames"
     length = f", {marks.length:,g} {unit} looked at" if marks.length else ""
-    yield f"  labels of {marks.name}: {len(marks.events):,} events{length}{rate}"
+    yield f"  labels of {marks.name}: {count(len(marks.events), 'event')}{length}{rate}"
     counts = Counter(event.behaviour for event in marks.events)
     of_each = [f"{name} ({counts[name]})" for name in marks.behaviours]
     yield f"    behaviours: {', '.join(of_each) or 'none'}"

@@ -66,7 +66,7 @@ def keep_sure(poses: Poses, min_confidence: float | None = None) -> Poses:
     at_origin = (poses.xy_px == 0).all(axis=-1)
     is_weak = np.zeros_like(given)
     if poses.confidence is not None:
-        is_weak = given & (poses.confidence < least)
+        is_weak = given & ~at_origin & (poses.confidence < least)
     sure = given & ~at_origin & ~is_weak
     xy = np.where(sure[..., None], poses.xy_px, np.float32(np.nan))
     notes = []
@@ -99,7 +99,7 @@ def _drop_absent(poses: Poses, seen: Bool[np.ndarray, " animal"]) -> Poses:
 
 
 def _share(mask: Bool[np.ndarray, "..."]) -> str:
-    return f"{mask.mean():.1%}"
+    return f"{np.count_nonzero(mask):,} ({mask.mean():.1%})"
 
 
 def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses:

@@ -7,17 +7,19 @@ import yaml
 from format_files import write_dlc_csv, write_simba
 from stories import TINY, write_fights
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, PairBout, Watched
 from mabe.checkpoint import load_checkpoint
 from mabe.cli import main
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError
 from mabe.pairing import plan_import
-from mabe.prediction import Marker, predict
+from mabe.pose_files import open_recording
+from mabe.prediction import Marker, predict, within_tracks
 from mabe.project import Project, dump_project, load_project
 from mabe.readers.kaggle import read_index, read_recording
 from mabe.runs import train
 from mabe.skeleton import KEYPOINTS
+from mabe.store import from_recording
 
 HEAD = "Time,Media file path,Total length,FPS,Subject,Behavior,Comment,Status\n"
 
@@ -306,6 +308,60 @@ def test_a_recording_without_any_known_keypoint_is_refused(recogniser, tmp_path)
     project = Project(fps=25, pixels_per_cm=10)
     with pytest.raises(DataError, match=r"ear_left.*knows none of these"):
         predict(recogniser, place, tmp_path / "out", project=project)
+
+
+def test_nothing_is_marked_where_nothing_is_tracked(recogniser, tmp_path):
+    place = tmp_path / "x.csv"
+    rows = [
+        f"{frame},{animal},{part},{x + frame % 3},{animal}\n"
+        for frame in range(500, 600)
+        for animal in (1, 2)
+        for part, x in (("nose", 10), ("body_center", 60), ("tail_base", 100))
+    ]
+    place.write_text("frame,id,keypoint,x,y\n" + "".join(rows))
+    project = Project(fps=25, pixels_per_cm=10)
+    store = from_recording(open_recording(place, 0, project, usual_fps=25), 33.3)
+    bouts = [
+        PairBout(start, stop, 1, 2, "attack", 0.9)
+        for start, stop in [(0, 400), (0, 600), (520, 530)]
+    ]
+
+    kept = [(bout.start, bout.stop) for bout in within_tracks(bouts, store, 0)]
+    assert kept == [(500, 600), (520, 530)]
+    [marked] = predict(recogniser, place, tmp_path / "out", project=project)
+    assert marked.length == 600
+
+
+def test_of_files_of_one_video_the_filtered_and_hdf5_are_taken(folder):
+    names = ("day1DLC_net_shuffle1_filtered.csv", "day3DLC_net.csv", "day3DLC_raw.csv")
+    for name in names:
+        write_dlc_csv(folder / name)
+    plan = plan_import(folder, Project())
+
+    taken = sorted(pairing.track.path.name for pairing in plan.pairings)
+    assert taken == [
+        *("day10DLC_net_shuffle1.csv", "day1DLC_net_shuffle1_filtered.csv"),
+        "day3DLC_net.csv",
+    ]
+    assert len(plan.doubles) == 2
+    assert "day3DLC_raw.csv: left out, day3DLC_net.csv is of the same video" in str(
+        plan.doubles
+    )
+
+
+def test_labels_go_to_the_tracks_in_their_own_folder(tmp_path):
+    for cage in ("cage1", "cage2"):
+        (tmp_path / cage).mkdir()
+        write_dlc_csv(tmp_path / cage / "day1DLC_net.csv")
+        write_boris(tmp_path / cage / "scores.csv", (1, 3, "a", cage))
+    plan = plan_import(tmp_path, Project())
+
+    assert [
+        (p.track.name, [m.marks.behaviours for m in p.labels]) for p in plan.pairings
+    ] == [
+        ("day1", [("cage1",)]),
+        ("day1_2", [("cage2",)]),
+    ]
 
 
 def test_a_folder_of_pose_files_is_marked_file_by_file(recogniser, folder):

@@ -295,6 +295,9 @@ def test_subjects_of_other_names_are_guessed_in_order_and_may_be_told():
     assert guessed.subjects == {"big": "adult", "mouse2": "juvenile"}
     assert guessed.how["big"].startswith("guess")
 
+    too_many = cast(subjects=("x", "y", "z"))
+    assert list(too_many.subjects.values()) == ["adult", "juvenile", None]
+
     told = cast(Project(subjects={"big": "juvenile", "cage": None}), subjects=("big",))
     assert told.subjects["big"] == "juvenile"
     with pytest.raises(ConfigError, match="nobody"):
@@ -315,7 +318,7 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
     bouts, notes = to_bouts(marks, cast(Project(actions=settings)))
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(5, 6, "interact", 1, 1))
-    assert notes == ["1 events left out by project.yaml"]
+    assert notes == ["'rear' left out: 1 events"]
 
 
 def test_of_three_animals_each_event_must_say_whom():

@@ -84,7 +84,7 @@ def make_cast(
         elif free:
             who[name], how[name] = free.pop(0), "guess: the next animal"
         else:
-            who[name], how[name] = animals[0], "guess: no animal is left"
+            who[name], how[name] = None, "guess: no animal is left, left out"
     if "" in subjects and "" not in who:
         who[""], how[""] = animals[0], "guess: the first animal"
     if lost := sorted({a for a in who.values() if a and a not in animals}):
@@ -145,7 +145,8 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
         action = cast.actions[event.behaviour]
         agent = _agent(event, action, cast)
         if action.name is None or agent is None:
-            reason = "left out by project.yaml"
+            who = f" of {event.subject!r}" if agent is None else ""
+            reason = f"{event.behaviour!r}{who} left out"
             dropped[reason] = dropped.get(reason, 0) + 1
             continue
         target = _target(event, action, agent, cast)
@@ -166,7 +167,7 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
                 cast.animals.index(target) + 1,
             )
         )
-    notes = [f"{count} events {reason}" for reason, count in dropped.items()]
+    notes = [f"{reason}: {count} events" for reason, count in dropped.items()]
     return _join_overlaps(bouts), notes
 
 

@@ -23,6 +23,7 @@ def describe_plan(plan: Plan) -> Iterator[str]:
         yield f"    labels: {labels or 'none'}"
     for each in plan.unused:
         yield f"  ! labels without tracks: {each.path.name} ({each.marks.name!r})"
+    yield from (f"  ! {double}" for double in plan.doubles)
     for name in plan.unknown:
         yield f"  ! not recognised: {name}"
     for problem in plan.bad:

@@ -16,7 +16,7 @@ from mabe.ethogram import Cast, make_cast, to_bouts, watched_of
 from mabe.files import write_text
 from mabe.pairing import Labels, Pairing, Plan, Track
 from mabe.project import FILE_NAME, ActionSettings, Project, dump_project
-from mabe.readers.formats import read_file
+from mabe.readers.formats import read_again
 from mabe.readers.labels import compare_lengths, to_frames
 from mabe.standard import Standard, standardise
 from mabe.writers.kaggle_layout import (
@@ -87,7 +87,7 @@ def _without_poses(ready: Imported) -> Imported:
 def _prepare(pairing: Pairing, plan: Plan) -> Imported:
     """Read one recording and settle it."""
     track, project, settings = pairing.track, plan.project, pairing.settings
-    poses = read_file(track.path).poses[track.place]
+    poses = read_again(track.path).poses[track.place]
     scored_fps = next((e.marks.fps for e in pairing.labels if e.marks.fps), None)
     standard = standardise(
         replace(poses, name=track.name, fps=poses.fps or scored_fps),

@@ -105,25 +105,63 @@ def look_at(paths: Sequence[Path], *, skip_bad: bool) -> Found:
     return Found(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad))
 
 
-def pair_up(found: Found, project: Project, folder: Path) -> list[Pairing]:
-    """Return each recording's tracks with its labels, by settings or else by names."""
+def one_of_each(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
+    """Return one track of each video in a folder, and which files are left out.
+
+    DeepLabCut writes CSV beside HDF5, and filtered tracks beside raw ones: of files of
+    one video the filtered is taken, and HDF5 before a text.
+    """
+    best: dict[tuple[Path, str], Track] = {}
+    for track in tracks:
+        key = (track.path.parent, track.name)
+        if key not in best or _preference(track) > _preference(best[key]):
+            best[key] = track
+    kept = [each for each in tracks if best[each.path.parent, each.name] is each]
+    notes = [
+        f"{each.path.name}: left out, {best[each.path.parent, each.name].path.name} is "
+        f"of the same video ({each.name})"
+        for each in tracks
+        if best[each.path.parent, each.name] is not each
+    ]
+    return kept, notes
+
+
+def _preference(track: Track) -> tuple[bool, bool]:
+    return "filtered" in track.path.stem.lower(), "HDF5" in track.format
+
+
+def pair_up(
+    found: Found, project: Project, folder: Path
+) -> tuple[list[Pairing], list[str]]:
+    """Return each recording's tracks with its labels, and what was left out.
+
+    By the project's settings, or else by names.
+    """
     pairings = [_pair_by_hand(each, found, folder) for each in project.recordings]
     done = {pairing.track for pairing in pairings}
     used = {labels.path for pairing in pairings for labels in pairing.labels}
-    tracks = [track for track in found.tracks if track not in done]
+    tracks, doubles = one_of_each([each for each in found.tracks if each not in done])
     marks = [labels for labels in found.marks if labels.path not in used]
-    alone = len(found.tracks) == 1 and len({each.path for each in marks}) == 1
+    owners = [(_owners(labels, tracks), labels) for labels in marks]
+    alone = len(tracks) == len(marks) == 1 and not done
     for track in tracks:
-        own = tuple(each for each in marks if belongs(each, track))
+        own = tuple(labels for those, labels in owners if track in those)
         notes: tuple[str, ...] = ()
-        if not own and alone and len(marks) == 1:
+        if not own and alone:
             own = tuple(marks)
             notes = (
                 f"labels of {marks[0].path.name} ({marks[0].marks.name!r}) taken for "
                 "its own: there are no others",
             )
         pairings.append(Pairing(track, own, None, notes))
-    return pairings
+    return pairings, doubles
+
+
+def _owners(labels: Labels, tracks: Sequence[Track]) -> list[Track]:
+    """Return the tracks that labels belong to: of several, those in the same folder."""
+    those = [track for track in tracks if belongs(labels, track)]
+    near = [track for track in those if track.path.parent == labels.path.parent]
+    return near or those
 
 
 def _pair_by_hand(settings: RecordingSettings, found: Found, folder: Path) -> Pairing:
@@ -180,6 +218,8 @@ class Plan:
     """Every subject of any label file; empty where events name none."""
     unused: tuple[Labels, ...]
     """Labels of recordings without tracks."""
+    doubles: tuple[str, ...]
+    """Tracks of a video that has others."""
     unknown: tuple[str, ...]
     bad: tuple[str, ...]
 
@@ -200,7 +240,8 @@ def plan_import(
             f"what "
             "each is."
         )
-    pairings = _with_own_names(pair_up(found, project, folder))
+    paired, doubles = pair_up(found, project, folder)
+    pairings = _with_own_names(paired)
     used = {id(labels) for pairing in pairings for labels in pairing.labels}
     return Plan(
         lab=project.lab or re.sub(r"\W+", "_", folder.absolute().name) or "lab",
@@ -212,6 +253,7 @@ def plan_import(
         acting=_acting(found.marks),
         unused=tuple(each for each in found.marks if id(each) not in used),
         unknown=found.unknown,
+        doubles=tuple(doubles),
         bad=found.bad,
     )
 

@@ -1,17 +1,16 @@
 """Pose files of any known format as recordings, without importing them first."""
 
-import functools
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 from mabe.bouts import Watched
 from mabe.errors import DataError
 from mabe.ethogram import make_cast, watched_of
-from mabe.pairing import find_files
+from mabe.pairing import Track, find_files, one_of_each
 from mabe.project import Project
-from mabe.readers.content import Content
-from mabe.readers.formats import read_file, recognise
+from mabe.readers.formats import read_again, recognise
 from mabe.recording import Recording
 from mabe.standard import Standard, standardise, to_recording
 
@@ -25,11 +24,16 @@ def find_recordings(path: Path) -> list[tuple[Path, int, str]]:
         files = [path]
     else:
         files = [each for each in find_files(path) if recognise(each)[0] is not None]
-    found = [
-        (file, place, poses.name)
+    tracks = [
+        Track(file, place, poses.name, content.format, poses.length)
         for file in files
-        for place, poses in enumerate(_read_once(file, _stamp(file)).poses)
+        for content in (read_again(file),)
+        for place, poses in enumerate(content.poses)
     ]
+    kept, doubles = one_of_each(tracks)
+    for double in doubles:
+        print(f"mabe: {double}", file=sys.stderr)
+    found = [(track.path, track.place, track.name) for track in kept]
     if not found:
         raise DataError(
             f"{path}: no tracks here; expected a pose file, a folder of some, or a "
@@ -46,7 +50,7 @@ def open_recording(
 
     A rate that is nowhere to be found is taken for `usual_fps`, with a note.
     """
-    poses = _read_once(file, _stamp(file)).poses[place]
+    poses = read_again(file).poses[place]
     if not (project.fps or poses.fps):
         poses = replace(poses, fps=usual_fps).noting(
             f"frame rate unknown: {usual_fps:g} fps taken, as the recogniser learned "
@@ -73,14 +77,3 @@ def _watched(standard: Standard, project: Project) -> tuple[Watched, ...]:
     acting = tuple(project.subjects) or ("",)
     cast = make_cast(standard.animals, acting, project.actions, project)
     return watched_of(cast, acting, project)
-
-
-def _stamp(file: Path) -> tuple[int, int]:
-    status = file.stat()
-    return status.st_size, status.st_mtime_ns
-
-
-@functools.lru_cache(maxsize=1)
-def _read_once(file: Path, stamp: tuple[int, int]) -> Content:
-    """Read a file; the last one stays, as its recordings are opened one by one."""
-    return read_file(file)

@@ -1,10 +1,12 @@
 """Marking recordings with a recogniser, and what is written of it."""
 
+import functools
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -14,13 +16,14 @@ from mabe import __version__
 from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
 from mabe.decisions.rules import decide
-from mabe.decoding import NO_ACTION, find_bouts
+from mabe.decoding import NO_ACTION, ClassBout, find_bouts
 from mabe.files import hash_file
 from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.pairs import PairTask, View
 from mabe.project import Project
 from mabe.provenance import PredictionProvenance, Source, write_provenance
 from mabe.rates import nearest_frames
+from mabe.steps import MISSING
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject, find_subjects, open_all
 from mabe.tasks import SceneTask
@@ -33,6 +36,7 @@ from mabe.writers.tables import (
 )
 
 Frames = Int[np.ndarray, " frame"]
+AnyBout = TypeVar("AnyBout", ClassBout, PairBout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +161,7 @@ class Marker:
             lab=about.lab,
             fps=about.fps,
             length=about.native_length,
-            bouts=tuple(sorted(bouts)),
+            bouts=tuple(sorted(within_tracks(bouts, store, index))),
         )
 
     def _own_frames(self, about: StoredRecording, length: int) -> Frames:
@@ -244,6 +248,7 @@ def _follow(
 ) -> Iterator[tuple[PoseStore, int]]:
     """Pass recordings on; hold each against the card, and note where it comes from."""
     contract = marker.checkpoint.contract
+    hash_once = functools.cache(hash_file)  # one file may hold many recordings
     for store, index in opened:
         about = store.recordings[index]
         odd = contract.compare(about, working_fps=marker.rate_fps) if contract else []
@@ -259,7 +264,7 @@ def _follow(
                 animals=about.animals,
                 tracks_hash=about.tracking_hash,
                 file=file.name if file else None,
-                file_hash=hash_file(file) if file else None,
+                file_hash=hash_once(file) if file else None,
                 notes=(*about.notes, *odd),
             )
         )
@@ -295,7 +300,30 @@ def _predict_scene(
         frames=about.native_length,
     )
     bouts = find_bouts(marking.chosen, marking.probabilities)
-    return VideoBouts(about.lab, about.video, about.fps, tuple(bouts))
+    kept = within_tracks(bouts, store, index)
+    return VideoBouts(about.lab, about.video, about.fps, tuple(kept))
+
+
+def within_tracks(
+    bouts: Sequence[AnyBout], store: PoseStore, index: int
+) -> list[AnyBout]:
+    """Return what of the bouts lies between the first and the last tracked frame.
+
+    Tracks of a stretch in the middle of a video keep the video's frame numbers; what a
+    network makes of the empty frames before them is nothing that was seen.
+    """
+    about = store.recordings[index]
+    seen = np.flatnonzero((store.steps(index)[..., 0] != MISSING).any(axis=1))
+    if not len(seen):
+        return []
+    first, last = (
+        round(frame * about.fps / store.rate_fps) for frame in (seen[0], seen[-1])
+    )
+    return [
+        replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
+        for bout in bouts
+        if bout.start <= last and bout.stop > first
+    ]
 
 
 def _name_columns(

@@ -4,6 +4,7 @@ The order matters where a file could be taken for two: what says its name most c
 is asked first.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +84,17 @@ def read_file(path: Path) -> Content:
     if found is None:
         raise DataError(f"{path}: {_describe_unknown(peek)}")
     return read_as(found, peek)
+
+
+def read_again(path: Path) -> Content:
+    """Return what a file holds; the last one stays, as its recordings come in turn."""
+    status = path.stat()
+    return _read_once(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(path: Path, size: int, changed_ns: int) -> Content:
+    return read_file(path)
 
 
 def read_as(found: Format, peek: Peek) -> Content:

@@ -106,9 +106,9 @@ def import_files(
     for line in describe_plan(plan):
         print(line)
     place = None if dry_run else out
-    totals = Totals()
+    totals, shown = Totals(), set[str]()
     for imported in run_import(plan, place, pieces=pieces):
-        print("\n".join(describe_recording(imported)))
+        print("\n".join(describe_recording(imported, shown)))
         totals.add(imported)
     print(describe_end(totals, place))
 

@@ -16,8 +16,8 @@ from mabe.project import ActionSettings, Project
 from mabe.readers.labels import SELF, Event, Marks
 
 _ALONE = re.compile(
-    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|freez|redress|nest|immobil|stretch|"
-    r"\b(dig|run|rest|walk|jump|sleep|eat|feed|drink|still|base|burrow|locomot|explor|"
+    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|nest|immobil|stretch|"
+    r"\b(dig|up|run|rest|walk|jump|sleep|eat|feed|drink|still|base|burrow|locomot|explor|"
     r"scratch)",
     re.IGNORECASE,
 )

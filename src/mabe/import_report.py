@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mabe.ethogram import Cast
 from mabe.importing import Imported
 from mabe.inspecting import count
 from mabe.matching import format_matches
@@ -30,9 +31,9 @@ def describe_plan(plan: Plan) -> Iterator[str]:
         yield f"  ! left out: {problem}"
 
 
-def describe_recording(imported: Imported) -> Iterator[str]:
-    """Yield one recording's tables: keypoints, who is who, what is done to whom."""
-    standard, cast = imported.standard, imported.cast
+def describe_recording(imported: Imported, shown: set[str]) -> Iterator[str]:
+    """Yield what one recording is taken for; tables already `shown` are not repeated."""
+    standard = imported.standard
     yield (
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
         f"{standard.pixels_per_cm:.4g} pixels per cm, "
@@ -40,20 +41,32 @@ def describe_recording(imported: Imported) -> Iterator[str]:
     )
     for number, name in enumerate(standard.animals, start=1):
         yield f"  mouse{number} is {name}"
-    yield "  keypoints:"
-    yield from ("  " + line for line in format_matches(standard.matches).splitlines())
+    tables = {"keypoints": format_matches(standard.matches)}
     if imported.labels:
-        yield "  subjects of the labels:"
-        for subject, animal in cast.subjects.items():
-            yield (
-                f"    {subject or '(none named)'} → {animal or '-'}  "
-                f"({cast.how[subject]})"
-            )
-        yield "  actions:"
-        for action in cast.actions.values():
-            what = f"{action.behaviour} → {action.name or '-'}"
-            yield f"    {what} to {action.target}  ({action.how})"
+        tables["subjects of the labels"] = _format_subjects(imported.cast)
+        tables["actions"] = _format_actions(imported.cast)
+    for title, table in tables.items():
+        if table in shown:
+            yield f"  {title}: as above"
+        else:
+            yield f"  {title}:\n{table}"
+        shown.add(table)
     yield from (f"  ! {note}" for note in imported.notes)
+
+
+def _format_subjects(cast: Cast) -> str:
+    return "\n".join(
+        f"    {subject or '(none named)'} → {animal or '-'}  ({cast.how[subject]})"
+        for subject, animal in cast.subjects.items()
+    )
+
+
+def _format_actions(cast: Cast) -> str:
+    return "\n".join(
+        f"    {action.behaviour} → {action.name or '-'} to {action.target}  "
+        f"({action.how})"
+        for action in cast.actions.values()
+    )
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -316,9 +317,8 @@ def within_tracks(
     seen = np.flatnonzero((store.steps(index)[..., 0] != MISSING).any(axis=1))
     if not len(seen):
         return []
-    first, last = (
-        round(frame * about.fps / store.rate_fps) for frame in (seen[0], seen[-1])
-    )
+    own = about.fps / store.rate_fps
+    first, last = round(seen[0] * own), math.ceil(round(seen[-1] * own, 3))
     return [
         replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
         for bout in bouts

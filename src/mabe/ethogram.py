@@ -16,9 +16,9 @@ from mabe.project import ActionSettings, Project
 from mabe.readers.labels import SELF, Event, Marks
 
 _ALONE = re.compile(
-    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|nest|immobil|stretch|"
-    r"\b(dig|up|run|rest|walk|jump|sleep|eat|feed|drink|still|base|burrow|locomot|explor|"
-    r"scratch)",
+    r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|"
+    r"nest|immobil|stretch|\b(dig|up|run|rest|walk|jump|sleep|eat|feed|drink|still|base|"
+    r"burrow|locomot|explor|scratch)",
     re.IGNORECASE,
 )
 """Actions that need nobody else."""

@@ -32,7 +32,7 @@ def describe_plan(plan: Plan) -> Iterator[str]:
 
 
 def describe_recording(imported: Imported, shown: set[str]) -> Iterator[str]:
-    """Yield what one recording is taken for; tables already `shown` are not repeated."""
+    """Yield what one recording is taken for; tables `shown` are not repeated."""
     standard = imported.standard
     yield (
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "

@@ -52,7 +52,7 @@ def check_place(out: Path) -> None:
 
 
 def run_import(plan: Plan, out: Path | None, *, pieces: int = 1) -> Iterator[Imported]:
-    """Yield each recording when it is ready, written to `out` if that is given.
+    """Yield each recording when it is settled, then write it to `out` if that is given.
 
     With `pieces` above 1 every recording is written as so many, one after the other.
     The metadata table comes last, so that a stopped import is no data set. Raises
@@ -68,9 +68,9 @@ def run_import(plan: Plan, out: Path | None, *, pieces: int = 1) -> Iterator[Imp
             ready = _prepare(pairing, plan)
         except MabeError as error:
             raise type(error)(f"{pairing.track.path}: {error}") from error
+        yield ready
         if out:
             rows += [_write(each, plan.lab, out) for each in cut(ready, pieces)]
-        yield ready
         done.append(_without_poses(ready))
     if out:
         write_metadata(out / "train.csv", rows)

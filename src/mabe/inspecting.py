@@ -89,7 +89,7 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     matches = match_names(poses.keypoints, project.keypoints)
     if is_one:
         yield f"    {len(poses.keypoints)} keypoints, and what they are taken for:"
-        yield from ("    " + line for line in format_matches(matches).splitlines())
+        yield from ("  " + line for line in format_matches(matches).splitlines())
     else:
         known = sum(match.keypoint is not None for match in matches)
         yield f"    {len(poses.keypoints)} keypoints, {known} known"

@@ -242,7 +242,7 @@ def format_matches(matches: Iterable[Match]) -> str:
     rows = [(each.name, each.keypoint or "-", each.how) for each in matches]
     width = max((len(name) for name, _, _ in rows), default=0)
     return "\n".join(
-        f"  {name:<{width}}  {keypoint:<13}  {how}" for name, keypoint, how in rows
+        f"    {name:<{width}}  {keypoint:<13}  {how}" for name, keypoint, how in rows
     )
 
 

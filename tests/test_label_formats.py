@@ -143,7 +143,25 @@ def test_cells_joined_for_several_videos(tmp_path):
     assert (marks.fps, marks.length) == (25, 75.5)
 
 
-def test_videos_of_different_rates_are_refused(tmp_path):
+def test_videos_scored_one_after_the_other_are_recordings_of_their_own(tmp_path):
+    joined = {"fps": "25.000;30.000", "length": "30.000;45.5"}
+    rows = (
+        new_row("28", "START", **joined)
+        + new_row("32", "STOP", **joined)
+        + new_row("40", "POINT", "rear", **joined)
+    ).replace("player #1:/videos/day1.avi", "player #1:/v/a.avi;/v/b.avi")
+    (tmp_path / "x").write_text(NEW + rows)
+    first, second = read_file(tmp_path / "x").marks
+
+    assert (first.name, first.fps, first.length) == ("a", 25, 30)
+    assert first.events == (Event(28, 30, "sniff", "m1"),)
+    assert (second.name, second.fps, second.length) == ("b", 30, 45.5)
+    assert second.events == (Event(0, 2, "sniff", "m1"), Event(10, 10, "rear", "m1"))
+    assert second.behaviours == ("sniff", "rear")
+    assert "2 videos" in second.notes[0]
+
+
+def test_rates_of_videos_that_are_not_named_must_agree(tmp_path):
     with pytest.raises(DataError, match="different frame rates"):
         read(tmp_path, NEW + new_row("1", "POINT", fps="25.000;30.000"))
 

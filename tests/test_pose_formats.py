@@ -132,8 +132,8 @@ def test_simba_points_and_targets(tmp_path):
 
 def test_simba_poses_as_imported_with_two_rows_above_their_names(tmp_path):
     text = write_simba(tmp_path / "x").read_text()
-    above = ",".join(["", *["IMPORTED_POSE"] * text.splitlines()[0].count(",")])
-    (tmp_path / "x").write_text(f"{above}\n{above}\n{text}")
+    above = ",IMPORTED_POSE" * text.splitlines()[0].count(",")
+    (tmp_path / "x").write_text(f"scorer{above}\nbodyparts{above}\ncoords{text}")
 
     assert_is_story(read(tmp_path / "x"), ("animal1", "animal2"))
 

@@ -24,9 +24,11 @@ from mabe.readers.boris_events import (
     START,
     STOP,
     TURN,
+    Medium,
     Moment,
     clean_modifiers,
     clean_subject,
+    marks_by_video,
     media_stems,
     one_rate,
     pair_moments,
@@ -35,7 +37,7 @@ from mabe.readers.boris_events import (
     parse_time,
 )
 from mabe.readers.content import Content
-from mabe.readers.labels import Event, Marks, marks_of
+from mabe.readers.labels import Event, Marks
 from mabe.readers.peek import Peek, read_text
 
 _STATUS = ("Behavior type", "Status")
@@ -81,8 +83,9 @@ def read_table(peek: Peek) -> Content:
         by_observation[table.observation or peek.path.stem] = []
     read = _read_aggregated if is_aggregated else _read_moments
     marks = tuple(
-        read(name or peek.path.stem, rows, table)
+        each
         for name, rows in by_observation.items()
+        for each in read(name or peek.path.stem, rows, table)
     )
     kind = "aggregated events" if is_aggregated else "events"
     return Content(f"BORIS {kind}", marks=marks)
@@ -130,7 +133,9 @@ def _who_and_what(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
     return clean_subject(row["Subject"]), row["Behavior"], clean_modifiers(modifiers)
 
 
-def _read_moments(name: str, rows: Sequence[dict[str, str]], table: _Table) -> Marks:
+def _read_moments(
+    name: str, rows: Sequence[dict[str, str]], table: _Table
+) -> tuple[Marks, ...]:
     """Return the events of one observation of a table of moments."""
     moments = []
     for row in rows:
@@ -146,12 +151,14 @@ def _read_moments(name: str, rows: Sequence[dict[str, str]], table: _Table) -> M
         time_s = parse_time(row["Time"], where) - _offset(row, table)
         subject, behaviour, modifiers = _who_and_what(row)
         moments.append(Moment(time_s, status, behaviour, subject, modifiers))
-    length_s = _duration(rows)
-    events, notes = pair_moments(moments, end_s=length_s)
-    return _marks(name, rows, table, events, notes, length_s)
+    media = _media(rows)
+    events, notes = pair_moments(moments, end_s=_end(media))
+    return marks_by_video(name, events, media, where=table.path, notes=notes)
 
 
-def _read_aggregated(name: str, rows: Sequence[dict[str, str]], table: _Table) -> Marks:
+def _read_aggregated(
+    name: str, rows: Sequence[dict[str, str]], table: _Table
+) -> tuple[Marks, ...]:
     """Return the events of one observation of an aggregated export."""
     events = []
     for row in rows:
@@ -165,40 +172,36 @@ def _read_aggregated(name: str, rows: Sequence[dict[str, str]], table: _Table) -
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
         subject, behaviour, modifiers = _who_and_what(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
-    return _marks(name, rows, table, events, [], _duration(rows))
+    return marks_by_video(name, events, _media(rows), where=table.path)
+
+
+def _end(media: Sequence[Medium]) -> float | None:
+    """Return when the last video ends; None where that is not said."""
+    lengths = [each.length_s for each in media]
+    return sum(length for length in lengths if length) if None not in lengths else None
 
 
 def _offset(row: Mapping[str, str], table: _Table) -> float:
     return parse_number(row.get("Time offset (s)", "")) or table.time_offset_s
 
 
-def _duration(rows: Sequence[Mapping[str, str]]) -> float | None:
-    """Return how long the media are together; None where the table does not say."""
-    for row in rows:
-        if (cell := _cell(row, _DURATION)) and (parts := parse_list(cell)):
-            return sum(parts)
-    return None
+def _media(rows: Sequence[Mapping[str, str]]) -> list[Medium]:
+    """Return the videos of the first player, with length and rate where they are said.
 
-
-def _marks(
-    name: str,
-    rows: Sequence[dict[str, str]],
-    table: _Table,
-    events: Sequence[Event],
-    notes: Sequence[str],
-    length_s: float | None,
-) -> Marks:
-    rates = {rate for row in rows for rate in parse_list(_cell(row, _FPS))}
-    media = {part for row in rows for part in _cell(row, _MEDIA).split(";")}
-    return marks_of(
-        name,
-        "s",
-        events,
-        fps=one_rate(rates, f"{table.path}: {name}"),
-        length=length_s,
-        media=media_stems(sorted(media)),
-        notes=notes,
-    )
+    Where the table has more rates than videos (or other numbers of them) it is not
+    known which is whose: all are taken together.
+    """
+    first = rows[0] if rows else {}
+    lengths, rates = parse_list(_cell(first, _DURATION)), parse_list(_cell(first, _FPS))
+    source = first.get("Source", "").split("|")[0].split(";")
+    stems = media_stems(source)
+    if len(stems) == len(lengths) == len(rates) and len(stems) > 1:
+        return [Medium(*each) for each in zip(stems, lengths, rates, strict=True)]
+    named = sorted({part for row in rows for part in _cell(row, _MEDIA).split(";")})
+    rates = [rate for row in rows for rate in parse_list(_cell(row, _FPS))]
+    stem = next(iter(media_stems(named)), "")
+    whole = sum(lengths) if lengths else None
+    return [Medium(stem, whole, one_rate(rates, _cell(first, _MEDIA)))]
 
 
 def is_project(peek: Peek) -> bool:
@@ -221,8 +224,11 @@ def read_project(peek: Peek) -> Content:
         kinds = {each["code"]: str(each.get("type", "")) for each in conf}
         subjects = [each["name"] for each in project.get("subjects_conf", {}).values()]
         marks = tuple(
-            _read_observation(name, each, kinds, subjects, str(peek.path))
-            for name, each in project["observations"].items()
+            each
+            for name, observation in project["observations"].items()
+            for each in _read_observation(
+                name, observation, kinds, subjects, str(peek.path)
+            )
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise DataError(
@@ -237,10 +243,10 @@ def _read_observation(
     observation: Mapping[str, Any],
     kinds: Mapping[str, str],
     subjects: Sequence[str],
-    path: str,
-) -> Marks:
+    path_of: str,
+) -> tuple[Marks, ...]:
     """Return the events of one observation of a project."""
-    where = f"{path}: observation {name!r}"
+    where = f"{path_of}: observation {name!r}"
     offset_s = float(observation.get("time offset") or 0)
     moments = []
     for event in observation["events"]:
@@ -257,28 +263,32 @@ def _read_observation(
         )
     info = observation.get("media_info") or {}
     files = observation.get("file") or {}
-    media = list(files.get("1", [])) if isinstance(files, dict) else []
-    lengths = [
-        float(info.get("length", {})[each])
-        for each in media
-        if each in info.get("length", {})
+    paths = (
+        [str(each) for each in files.get("1", [])] if isinstance(files, dict) else []
+    )
+    media = [
+        Medium(
+            next(iter(media_stems([path])), path),
+            _positive(info.get("length", {}).get(path)),
+            _positive(info.get("fps", {}).get(path)),
+        )
+        for path in paths
     ]
-    length_s = sum(lengths) if media and len(lengths) == len(media) else None
-    events, notes = pair_moments(moments, end_s=length_s)
+    events, notes = pair_moments(moments, end_s=_end(media) if media else None)
     unknown = sorted({event.behaviour for event in events} - kinds.keys())
     if unknown:
-        notes.append(
-            f"behaviours that its ethogram does not have: {', '.join(unknown)}"
-        )
-    rates = [float(rate) for rate in info.get("fps", {}).values()]
-    return marks_of(
+        notes.append(f"behaviours its ethogram does not have: {', '.join(unknown)}")
+    return marks_by_video(
         name,
-        "s",
         events,
+        media,
+        where=path_of,
         behaviours=kinds,
         subjects=subjects,
-        fps=one_rate(rates, where),
-        length=length_s,
-        media=media_stems(media),
         notes=notes,
     )
+
+
+def _positive(value: Any) -> float | None:
+    """Return a number above zero; None for what BORIS did not know."""
+    return float(value) if value and float(value) > 0 else None

@@ -11,10 +11,10 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mabe.errors import DataError
-from mabe.readers.labels import Event
+from mabe.readers.labels import Event, Marks, marks_of
 
 START, STOP, POINT, TURN = "START", "STOP", "POINT", "TURN"
 NO_SUBJECT = ("", "no focal subject")
@@ -114,6 +114,81 @@ def _describe(odd: str, moments: Sequence[Moment]) -> str:
     first = ", ".join(f"{m.behaviour} at {m.time_s:g} s" for m in moments[:_SHOWN])
     more = f" and {len(moments) - _SHOWN} more" if len(moments) > _SHOWN else ""
     return f"{odd}: {first}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One video of an observation."""
+
+    stem: str
+    length_s: float | None = None
+    fps: float | None = None
+
+
+def marks_by_video(
+    name: str,
+    events: Sequence[Event],
+    media: Sequence[Medium],
+    *,
+    where: str,
+    behaviours: Iterable[str] = (),
+    subjects: Iterable[str] = (),
+    notes: Sequence[str] = (),
+) -> tuple[Marks, ...]:
+    """Return the events of an observation, each video's by itself.
+
+    Videos that were scored one after the other share one clock in BORIS; tracks are of
+    one video each, so events get the time of their own. Where the lengths are not
+    known the observation stays in one piece.
+    """
+    lengths = [each.length_s for each in media]
+    if len(media) < 2 or None in lengths:
+        known = [length for length in lengths if length is not None]
+        whole = sum(known) if known and len(known) == len(media) else None
+        rate = one_rate((each.fps for each in media if each.fps), f"{where}: {name}")
+        stems = [each.stem for each in media if each.stem]
+        return (
+            marks_of(
+                *(name, "s", events),
+                behaviours=behaviours,
+                subjects=subjects,
+                fps=rate,
+                length=whole,
+                media=stems,
+                notes=notes,
+            ),
+        )
+    found, start_s = [], 0.0
+    note = f"observation {name!r} is of {len(media)} videos, one after the other"
+    for each in media:
+        stop_s = start_s + (each.length_s or 0.0)
+        found.append(
+            marks_of(
+                *(each.stem, "s", _between(events, start_s, stop_s)),
+                behaviours=(*behaviours, *(event.behaviour for event in events)),
+                subjects=(*subjects, *(e.subject for e in events if e.subject)),
+                fps=each.fps,
+                length=each.length_s,
+                media=[each.stem],
+                notes=(note, *notes),
+            )
+        )
+        start_s = stop_s
+    return tuple(found)
+
+
+def _between(events: Iterable[Event], start_s: float, stop_s: float) -> list[Event]:
+    """Return what of the events lies in a stretch of time, counted from its start."""
+    return [
+        replace(
+            event,
+            start=max(event.start, start_s) - start_s,
+            stop=min(event.stop, stop_s) - start_s,
+        )
+        for event in events
+        if event.start < stop_s
+        and (event.stop > start_s or event.start == event.stop == start_s)
+    ]
 
 
 def clean_subject(name: str) -> str:

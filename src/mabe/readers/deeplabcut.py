@@ -54,8 +54,11 @@ def is_csv(peek: Peek) -> bool:
     """Tell whether a text has DeepLabCut's header rows."""
     if peek.kind != "text":
         return False
-    heads = [row[0].lower() for row in peek.rows[:4] if row]
-    return heads[:3] == ["scorer", "bodyparts", "coords"] or heads == list(_LEVELS)
+    levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
+    heads = list(levels)
+    if heads[:3] != ["scorer", "bodyparts", "coords"] and heads != list(_LEVELS):
+        return False
+    return {coord.lower() for coord in levels["coords"]} >= {"x", "y"}
 
 
 def read_csv(peek: Peek) -> Content:

@@ -57,7 +57,7 @@ def read(peek: Peek) -> Content:
     wanted += [at for at in sorted(targets.values()) if at not in wanted]
     frame_at = next(
         (at for at, name in enumerate(header) if name.lower() in ("frames", "frame")),
-        0 if header[0] in ("", "scorer", "Unnamed: 0") else None,
+        0 if header[0] in ("", "scorer", "coords", "Unnamed: 0") else None,
     )
     if frame_at is not None:
         wanted.append(frame_at)

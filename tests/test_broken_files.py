@@ -145,7 +145,10 @@ def test_a_header_that_promises_a_billion_frames(tmp_path, name):
 
 def test_a_frame_number_of_a_billion(tmp_path):
     path = write_dlc_csv(tmp_path / "x", frames=[0, 10**9], xy=story()[:2])
-    with pytest.raises(DataError, match="frame numbers go from 0 to 1,000,000,000"):
+    with pytest.raises(DataError, match="2 rows of frames 0 to 1,000,000,000"):
+        read_file(path)
+    write_dlc_csv(tmp_path / "x", frames=[0, 19_000_000], xy=story()[:2])
+    with pytest.raises(DataError, match="without large gaps"):
         read_file(path)
     path.write_text("frame,id,keypoint,x,y\n0,a,nose,1,1\n1000000000,a,nose,1,1\n")
     with pytest.raises(DataError, match="at most 20,000,000"):
@@ -201,6 +204,7 @@ def test_pictures_labelled_to_train_a_tracker_are_no_tracks(tmp_path):
         (b"\x80\x04K\x01.", "a pickle: a program, which is not run"),
         (b"PK\x03\x04....", "unpack it"),
         (b"CDF\x01....", "old NetCDF"),
+        (b"x" * 300_000, "no known format"),
         (b"\x00\x01\x02\x03", "binary file, of no known format"),
     ],
 )

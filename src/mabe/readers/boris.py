@@ -151,7 +151,7 @@ def _read_moments(
         time_s = parse_time(row["Time"], where) - _offset(row, table)
         subject, behaviour, modifiers = _who_and_what(row)
         moments.append(Moment(time_s, status, behaviour, subject, modifiers))
-    media = _media(rows)
+    media = _media(rows, table.path)
     events, notes = pair_moments(moments, end_s=_end(media))
     return marks_by_video(name, events, media, where=table.path, notes=notes)
 
@@ -172,7 +172,7 @@ def _read_aggregated(
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
         subject, behaviour, modifiers = _who_and_what(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
-    return marks_by_video(name, events, _media(rows), where=table.path)
+    return marks_by_video(name, events, _media(rows, table.path), where=table.path)
 
 
 def _end(media: Sequence[Medium]) -> float | None:
@@ -185,7 +185,7 @@ def _offset(row: Mapping[str, str], table: _Table) -> float:
     return parse_number(row.get("Time offset (s)", "")) or table.time_offset_s
 
 
-def _media(rows: Sequence[Mapping[str, str]]) -> list[Medium]:
+def _media(rows: Sequence[Mapping[str, str]], where: str) -> list[Medium]:
     """Return the videos of the first player, with length and rate where they are said.
 
     Where the table has more rates than videos (or other numbers of them) it is not
@@ -201,7 +201,7 @@ def _media(rows: Sequence[Mapping[str, str]]) -> list[Medium]:
     rates = [rate for row in rows for rate in parse_list(_cell(row, _FPS))]
     stem = next(iter(media_stems(named)), "")
     whole = sum(lengths) if lengths else None
-    return [Medium(stem, whole, one_rate(rates, _cell(first, _MEDIA)))]
+    return [Medium(stem, whole, one_rate(rates, where))]
 
 
 def is_project(peek: Peek) -> bool:

@@ -4,6 +4,7 @@ The order matters where a file could be taken for two: what says its name most c
 is asked first.
 """
 
+import csv
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ FORMATS = (
 _STUMBLES = (
     ArithmeticError,
     AttributeError,
+    csv.Error,
     LookupError,
     RecursionError,
     TypeError,
@@ -72,7 +74,13 @@ def recognise(path: Path) -> tuple[Format | None, Peek]:
     peek = Peek(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
-    return next((each for each in FORMATS if each.is_it(peek)), None), peek
+    try:
+        return next((each for each in FORMATS if each.is_it(peek)), None), peek
+    except _STUMBLES as error:
+        raise DataError(
+            f"{path}: cannot be looked into ({type(error).__name__}: {error}); is it "
+            "broken?"
+        ) from error
 
 
 def read_file(path: Path) -> Content:

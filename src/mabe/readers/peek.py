@@ -110,7 +110,10 @@ class Peek:
     def rows(self) -> list[list[str]]:
         """The first rows of a table, cells stripped."""
         reader = csv.reader(self.lines, delimiter=self.delimiter)
-        return [[cell.strip() for cell in row] for row in reader]
+        try:
+            return [[cell.strip() for cell in row] for row in reader]
+        except csv.Error:  # a line of a hundred thousand characters: no table
+            return []
 
     @cached_property
     def names(self) -> frozenset[str]:

@@ -17,12 +17,11 @@ import polars as pl
 from mabe.errors import DataError
 from mabe.readers.content import Content
 from mabe.readers.deeplabcut import ONE_ANIMAL
-from mabe.readers.hdf5 import MAX_VALUES
 from mabe.readers.labels import SELF, Event, events_of_columns, marks_of
 from mabe.readers.long_table import MAX_FRAMES
 from mabe.readers.numbers import has_cut_row, read_numbers
 from mabe.readers.peek import Peek, read_text
-from mabe.readers.poses import Poses
+from mabe.readers.poses import Poses, check_span
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
@@ -144,12 +143,8 @@ def _place(table: pl.DataFrame, peek: Peek) -> Poses:
         table["keypoint"].unique(maintain_order=True).drop_nulls().to_list()
     )
     shape = (last - first + 1, len(animals), len(keypoints))
-    if first < 0 or last >= MAX_FRAMES or np.prod(shape) * 2.0 > MAX_VALUES:
-        raise DataError(
-            f"{peek.path}: {len(animals)} animals, {len(keypoints)} keypoints, frames "
-            f"{first:,} to {last:,}; expected 0 to at most {MAX_FRAMES:,}. Is this the "
-            "table of one recording?"
-        )
+    width = 2 * len(animals) * len(keypoints)
+    check_span(first, last, rows=len(frames), values=width, where=str(peek.path))
     at = (
         (frames - first).astype(np.int64),
         _codes(table["animal"], animals),

@@ -11,7 +11,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mabe.errors import DataError
+from mabe.readers.hdf5 import MAX_VALUES
 from mabe.readers.long_table import MAX_FRAMES
+
+_MUCH = 1 << 26
+_SPARSE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +134,22 @@ def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses
     return chosen.noting(f"animals left out: {', '.join(gone)}") if gone else chosen
 
 
+def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> None:
+    """Raise `DataError` where frames `first` to `last` cannot be those of a recording.
+
+    Memory is needed for every frame in between, so many `values` each; a few rows far
+    apart are taken for a column that does not hold frame numbers.
+    """
+    length = last - first + 1
+    is_sparse = length * values > _MUCH and length > _SPARSE * rows
+    if first < 0 or last >= MAX_FRAMES or length * values > MAX_VALUES or is_sparse:
+        raise DataError(
+            f"{where}: {rows:,} rows of frames {first:,} to {last:,}; expected frame "
+            f"numbers from 0 to at most {MAX_FRAMES:,}, without large gaps. Is this the "
+            "frame number, and one recording?"
+        )
+
+
 def place_frames(
     frames: np.ndarray, values: np.ndarray, where: str
 ) -> tuple[int, np.ndarray, list[str]]:
@@ -143,11 +163,8 @@ def place_frames(
     if not np.isfinite(frames).all() or (frames != np.floor(frames)).any():
         raise DataError(f"{where}: frame numbers must be whole; found {_odd(frames)}.")
     first, last = int(frames.min()), int(frames.max())
-    if first < 0 or last >= MAX_FRAMES:
-        raise DataError(
-            f"{where}: frame numbers go from {first:,} to {last:,}; expected 0 to at "
-            f"most {MAX_FRAMES:,}. Is this column the frame number?"
-        )
+    width = values[:1].size
+    check_span(first, last, rows=len(frames), values=width, where=where)
     rows = (frames - first).astype(np.int64)
     if len(rows) == last - first + 1 and (np.diff(rows) == 1).all():
         return first, values, []

@@ -58,10 +58,8 @@ class Contract:
         if own and len(lacking) == len(self.keypoints):
             raise DataError(
                 f"{about.name}: has {', '.join(sorted(own))}; the recogniser learned "
-                f"from "
-                f"{', '.join(self.keypoints)} and knows none of these. Map the "
-                f"keypoints "
-                "in project.yaml, or train on recordings like this one."
+                f"from {', '.join(self.keypoints)} and knows none of these. Map the "
+                "keypoints in project.yaml, or train on recordings like this one."
             )
         notes = []
         if lacking:

@@ -118,8 +118,7 @@ def _make_action(behaviour: str, animals: Sequence[str], project: Project) -> Ac
         if name not in (None, "self", "other", *animals):
             raise ConfigError(
                 f"project.yaml: action {behaviour!r} names {name!r}, but the animals "
-                f"are "
-                f"{list(animals)}"
+                f"are {list(animals)}"
             )
     name = slug(settings.name or behaviour)
     if settings.target:
@@ -153,8 +152,8 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
         if target is None:
             raise ConfigError(
                 f"{marks.name}: to whom is {event.behaviour!r} of {agent!r} done? "
-                f"There "
-                f"are {len(cast.animals)} animals; say `actions: {{{event.behaviour}: "
+                f"There are {len(cast.animals)} animals; say `actions: "
+                f"{{{event.behaviour}: "
                 "{target: self}}` in project.yaml, or an animal's name"
             )
         start, stop = round(event.start), round(event.stop)
@@ -168,7 +167,7 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
             )
         )
     notes = [f"{reason}: {count} events" for reason, count in dropped.items()]
-    return _join_overlaps(bouts), notes
+    return join_overlaps(bouts), notes
 
 
 def _without_fillers(marks: Marks) -> list[Event]:
@@ -189,7 +188,7 @@ def _without_fillers(marks: Marks) -> list[Event]:
     return sorted(kept)
 
 
-def _join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
+def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
     """Join bouts of one action of one pair that overlap: several files say the same."""
     joined: list[Bout] = []
     for bout in sorted(bouts, key=lambda each: (_what(each), each.start)):

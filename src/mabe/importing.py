@@ -12,7 +12,7 @@ import numpy as np
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import MabeError, OutputError
-from mabe.ethogram import Cast, make_cast, to_bouts, watched_of
+from mabe.ethogram import Cast, join_overlaps, make_cast, to_bouts, watched_of
 from mabe.files import write_text
 from mabe.pairing import Labels, Pairing, Plan, Track
 from mabe.project import FILE_NAME, ActionSettings, Project, dump_project
@@ -123,7 +123,7 @@ def _bouts(
         found, odd = to_bouts(marks, cast)
         notes += odd
         bouts |= clip(found, 0, length)
-    return tuple(sorted(bouts)), notes
+    return join_overlaps(bouts), notes
 
 
 def clip(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:

@@ -116,13 +116,16 @@ def one_of_each(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
         key = (track.path.parent, track.name)
         if key not in best or _preference(track) > _preference(best[key]):
             best[key] = track
-    kept = [each for each in tracks if best[each.path.parent, each.name] is each]
-    notes = [
-        f"{each.path.name}: left out, {best[each.path.parent, each.name].path.name} is "
-        f"of the same video ({each.name})"
-        for each in tracks
-        if best[each.path.parent, each.name] is not each
-    ]
+    kept, notes = [], []
+    for track in tracks:
+        other = best[track.path.parent, track.name]
+        if other.path == track.path:
+            kept.append(track)
+        else:
+            notes.append(
+                f"{track.path.name}: left out, {other.path.name} is of the same video "
+                f"({track.name})"
+            )
     return kept, notes
 
 
@@ -235,10 +238,8 @@ def plan_import(
     if not found.tracks:
         raise DataError(
             f"{folder}: no file with tracks; {len(found.marks)} recordings with "
-            f"labels, "
-            f"files not recognised: {list(found.unknown)[:8]}. `mabe inspect` tells "
-            f"what "
-            "each is."
+            f"labels, files not recognised: {list(found.unknown)[:8]}. `mabe inspect` "
+            "tells what each is."
         )
     paired, doubles = pair_up(found, project, folder)
     pairings = _with_own_names(paired)

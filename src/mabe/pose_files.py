@@ -37,8 +37,7 @@ def find_recordings(path: Path) -> list[tuple[Path, int, str]]:
     if not found:
         raise DataError(
             f"{path}: no tracks here; expected a pose file, a folder of some, or a "
-            f"folder "
-            "in the standard layout. `mabe inspect` tells what each file is."
+            "folder in the standard layout. `mabe inspect` tells what each file is."
         )
     return found
 

@@ -77,8 +77,7 @@ def read_predictions(folder: Path) -> Predictions:
         if of not in names:
             raise DataError(
                 f"{path}: has bouts of {of[0]}/{of[1]}, of which provenance.json does "
-                f"not "
-                "know; predict again."
+                "not know; predict again."
             )
         agent = names[of].get(row.get("agent") or "", row.get("agent") or "")
         target = row.get("target") or ""

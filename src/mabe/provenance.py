@@ -89,8 +89,7 @@ def read_provenance(folder: Path) -> PredictionProvenance:
     except FileNotFoundError:
         raise DataError(
             f"{folder}: no {FILE_NAME} here; expected a folder that `mabe predict` "
-            f"wrote. "
-            "Predict again: older versions wrote none."
+            "wrote. Predict again: older versions wrote none."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not readable ({error}); predict again.") from None

@@ -69,8 +69,8 @@ def standardise(
     if not any(match.keypoint for match in matches):
         raise DataError(
             f"{poses.name}: none of its keypoints {list(poses.keypoints)} is known; "
-            f"map "
-            f"them under `keypoints` in project.yaml to some of {', '.join(KEYPOINTS)}."
+            "map them under `keypoints` in project.yaml to some of "
+            f"{', '.join(KEYPOINTS)}."
         )
     rate = fps or project.fps or poses.fps
     if rate is None:
@@ -127,8 +127,7 @@ def _estimate_scale(
             )
     raise DataError(
         f"{poses.name}: pixels per cm are in none of its files, and cannot be "
-        f"estimated "
-        "without nose and tail base; give --pixels-per-cm, or `pixels_per_cm` in "
+        "estimated without nose and tail base; give --pixels-per-cm, or set it in "
         "project.yaml."
     )
 

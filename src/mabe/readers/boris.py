@@ -145,8 +145,7 @@ def _read_moments(
         if status is None:
             raise DataError(
                 f"{where}: expected START, STOP or POINT, found {word!r}; is the line "
-                f"cut "
-                "off?"
+                "cut off?"
             )
         time_s = parse_time(row["Time"], where) - _offset(row, table)
         subject, behaviour, modifiers = _who_and_what(row)

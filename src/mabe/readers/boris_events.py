@@ -238,8 +238,7 @@ def one_rate(rates: Iterable[float], where: str) -> float | None:
     if len(known) > 1 and known[-1] - known[0] > 0.001 * known[-1]:
         raise DataError(
             f"{where}: its videos have different frame rates ({known}); score and "
-            f"track "
-            "them one by one."
+            "track them one by one."
         )
     return known[0] if known else None
 

@@ -70,8 +70,7 @@ def read_csv(peek: Peek) -> Content:
         raise DataError(
             f"{peek.path}: the header rows have different lengths "
             f"({ {name: len(row) for name, row in levels.items()} }); expected one "
-            f"cell "
-            "a column in each."
+            "cell a column in each."
         )
     columns = [
         _Column(scorer, animal, part, coord.lower())
@@ -231,7 +230,7 @@ def poses_of_columns(
     if len(scorers) > 1:
         raise DataError(
             f"{path}: tracks of {len(scorers)} scorers ({', '.join(scorers)}); keep "
-            f"one."
+            "one."
         )
     animals = tuple(dict.fromkeys(column.animal for column in columns))
     keypoints = tuple(dict.fromkeys(column.keypoint for column in columns))

@@ -64,8 +64,8 @@ def check_size(dataset: h5py.Dataset, path: Path) -> None:
     if max(dataset.shape, default=0) > MAX_FRAMES or size > MAX_VALUES:
         raise DataError(
             f"{path}: {dataset.name} says it has the shape {dataset.shape}; expected "
-            f"at "
-            f"most {MAX_FRAMES:,} frames and {MAX_VALUES:,} values. Is the file broken?"
+            f"at most {MAX_FRAMES:,} frames and {MAX_VALUES:,} values. Is the file "
+            "broken?"
         )
     promised = size * dataset.dtype.itemsize
     held = dataset.id.get_storage_size()

@@ -55,8 +55,7 @@ def read(peek: Peek) -> Content:
         if points.ndim != 4 or points.shape[2:] != (len(KEYPOINTS), 2):
             raise DataError(
                 f"{peek.path}: poseest/points should be (frames, animals, 12, 2), "
-                f"found "
-                f"{points.shape}."
+                f"found {points.shape}."
             )
         if confidence.shape != points.shape[:3]:
             raise DataError(

@@ -163,14 +163,12 @@ def compare_lengths(
             f"{marks.name}: labels of {marked:,.0f} frames (the last ends at "
             f"{last:,.0f}) "
             f"do not fit tracks of {tracked:,}; up to {limit} frames may differ. Is "
-            f"the "
-            "frame rate right, and is it the same video? `max_length_difference` in "
+            "the frame rate right, and is it the same video? max_length_difference in "
             "project.yaml allows more."
         )
     if difference > 0.5:
         return (
             f"labels of {max(marked, last):,.0f} frames, tracks of {tracked:,}: taken "
-            f"to "
-            "start together",
+            "to start together",
         )
     return ()

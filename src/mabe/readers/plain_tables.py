@@ -211,8 +211,7 @@ def read_bouts(peek: Peek) -> Content:
         if not 0 <= start < stop <= MAX_FRAMES or not texts["action"]:
             raise DataError(
                 f"{peek.path}: row {number}: expected an action from a frame to a "
-                f"later "
-                f"one, found {list(row.values())}."
+                f"later one, found {list(row.values())}."
             )
         who = [_animal(texts.get(part, "")) for part in ("agent", "target")]
         if who[0] and who[1] in (who[0], SELF):

@@ -145,8 +145,8 @@ def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> 
     if first < 0 or last >= MAX_FRAMES or length * values > MAX_VALUES or is_sparse:
         raise DataError(
             f"{where}: {rows:,} rows of frames {first:,} to {last:,}; expected frame "
-            f"numbers from 0 to at most {MAX_FRAMES:,}, without large gaps. Is this the "
-            "frame number, and one recording?"
+            f"numbers from 0 to at most {MAX_FRAMES:,}, without large gaps. Is this "
+            "the frame number, and one recording?"
         )
 
 

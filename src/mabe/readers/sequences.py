@@ -187,8 +187,7 @@ def _calms21_poses(name: str, entry: dict[str, Any], peek: Peek) -> Poses:
     if keypoints.shape[1:] != (2, 2, 7):
         raise DataError(
             f"{peek.path}: keypoints of {name} should be (time, 2 mice, 2 xy, 7), "
-            f"found "
-            f"{keypoints.shape}."
+            f"found {keypoints.shape}."
         )
     confidence = None
     if "scores" in entry:

@@ -142,7 +142,7 @@ def _marks(
     if len(next(iter(active.values()))) != len(poses.xy_px):
         raise DataError(
             f"{peek.path}: rows are missing or repeated, so its targets cannot be "
-            f"placed."
+            "placed."
         )
     return marks_of(
         peek.path.stem,

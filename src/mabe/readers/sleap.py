@@ -48,7 +48,7 @@ def read_analysis(peek: Peek) -> Content:
     if xy.shape[2:] != (len(nodes), 2):
         raise DataError(
             f"{peek.path}: tracks of shape {tracks.shape} do not fit {len(nodes)} "
-            f"nodes."
+            "nodes."
         )
     if scores is not None and scores.shape != xy.shape[:3]:
         raise DataError(

@@ -257,6 +257,21 @@ def test_one_hot_columns(tmp_path):
     assert marks.length == 14
 
 
+def test_one_hot_columns_in_any_order(tmp_path):
+    text = "a,frame,b\n0,10,1\n1,11,1\n1,12,0\n0,13,0\n"
+    marks = read(tmp_path, text)
+
+    assert marks.events == (Event(10, 12, "b"), Event(11, 13, "a"))
+
+
+@pytest.mark.parametrize(
+    "rows", ["10,0\n11,1\n11,1\n12,0\n", "10,0\n11,1\n15,0\n16,0\n"]
+)
+def test_rows_that_are_doubled_or_lost_are_refused(tmp_path, rows):
+    with pytest.raises(DataError, match="Were rows lost or doubled"):
+        read(tmp_path, f"frame,a\n{rows}")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
 def test_any_encoding(tmp_path, encoding):
     text = OLD + old_row("1", "START", "à côté") + old_row("2", "STOP", "à côté")

@@ -236,9 +236,15 @@ def is_one_hot(peek: Peek) -> bool:
     header, body = peek.rows[0], peek.rows[1:-1]
     if any(_is_number(name) for name in header):
         return False
-    counted = header[0].lower() in (*_FRAME_NAMES, *_TIME_NAMES)
-    values = [cell.lower() for row in body for cell in (row[1:] if counted else row)]
+    at = _counter(header)
+    values = [cell.lower() for row in body for n, cell in enumerate(row) if n != at]
     return all(cell in _ONE_HOT for cell in values) and any(values)
+
+
+def _counter(header: list[str]) -> int | None:
+    """Return which column counts the frames or seconds, if one does."""
+    known = (*_FRAME_NAMES, *_TIME_NAMES)
+    return next((at for at, name in enumerate(header) if name.lower() in known), None)
 
 
 def _is_number(text: str) -> bool:
@@ -252,11 +258,11 @@ def read_one_hot(peek: Peek) -> Content:
     notes: tuple[str, ...] = ()
     if has_cut_row(peek, len(header)):
         table, notes = table[:-1], ("the last row is cut off and was left out",)
-    first = header[0].lower()
-    counted = first in (*_FRAME_NAMES, *_TIME_NAMES)
-    start, step = _steps(table[:, 0], peek) if counted else (0.0, 1.0)
-    values = table if not counted else table[:, 1:]
-    names = header[1:] if counted else header
+    at = _counter(header)
+    start, step = (0.0, 1.0) if at is None else _steps(table[:, at], peek)
+    in_seconds = at is not None and header[at].lower() in _TIME_NAMES
+    shown = [n for n in range(len(header)) if n != at]
+    values, names = table[:, shown], [header[n] for n in shown]
     bad = ~(np.isin(values, (0, 1)) | np.isnan(values))
     if bad.any():
         row, column = np.argwhere(bad)[0]
@@ -264,20 +270,20 @@ def read_one_hot(peek: Peek) -> Content:
             f"{peek.path}: expected 0 or 1 for {names[column]!r}, row {row + 1}, found "
             f"{values[row, column]:g}."
         )
-    columns = {name: values[:, at] == 1 for at, name in enumerate(names)}
-    if first not in _TIME_NAMES and step != 1:
+    columns = {name: values[:, n] == 1 for n, name in enumerate(names)}
+    if not in_seconds and step != 1:
         raise DataError(f"{peek.path}: frames are {step:g} apart; expected each one.")
-    if first in _TIME_NAMES:
+    if in_seconds:
         notes += (f"sampled every {step:g} s: shorter events may be missing",)
     marks = marks_of(
         peek.path.stem,
-        "s" if first in _TIME_NAMES else "frame",
+        "s" if in_seconds else "frame",
         events_of_columns(columns, start=start, step=step),
         behaviours=columns,
         length=start + step * len(table),
         notes=notes,
     )
-    kind = "BORIS binary table" if first == "time" else "one-hot table"
+    kind = "BORIS binary table" if in_seconds else "one-hot table"
     return Content(kind, marks=(marks,))
 
 

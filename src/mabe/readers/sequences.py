@@ -103,12 +103,19 @@ def read(peek: Peek) -> Content:
     return Content(
         f"{name} {'npy' if peek.kind == 'npy' else 'JSON'}",
         tuple(poses for poses, _ in found if poses is not None),
-        _join_pairs([marks for _, marks in found if marks is not None]),
+        (
+            *(
+                marks
+                for poses, marks in found
+                if marks is not None and poses is not None
+            ),
+            *_join_pairs([m for poses, m in found if m is not None and poses is None]),
+        ),
     )
 
 
 def _join_pairs(marks: list[Marks]) -> tuple[Marks, ...]:
-    """Join the sequences of one video that differ in who acts."""
+    """Join the exported sequences of one video, which differ in who acts."""
     by_name: dict[str, Marks] = {}
     for each in marks:
         first = by_name.get(each.name)

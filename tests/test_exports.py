@@ -188,7 +188,9 @@ def test_where_bouts_touch_the_stop_comes_first():
         PredictedBout(30, 60, "sniff", "adult", "juvenile"),
     )
     events = boris_events(Predicted(source(), bouts))
-    assert [event[0] for event in events] == [0, 1, 1, 2]
+    assert [(time_s, bool(comment)) for time_s, *_, comment, _ in events] == [
+        *((0, True), (1, False), (1, True), (2, False)),  # a comment: it starts
+    ]
 
 
 def test_a_boris_project_is_complete(folder):

@@ -176,7 +176,8 @@ def _short(name: str) -> str:
 
 def _array(values: Any, name: str, peek: Peek, ndim: int) -> np.ndarray:
     try:
-        array = np.asarray(values, np.float32)
+        with np.errstate(over="ignore"):  # what is too large is infinite, so missing
+            array = np.asarray(values, np.float32)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"{peek.path}: {name} is no regular array of numbers."

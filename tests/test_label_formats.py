@@ -237,6 +237,17 @@ def test_a_project_with_state_and_point_events(tmp_path):
     assert (marks.fps, marks.media) == (25, ("day1",))
 
 
+def test_a_project_whose_events_fill_the_first_look(tmp_path):
+    events = [[float(at), "m1", "s", "", ""] for at in range(40_000)]
+    project = {
+        "project_name": "long",
+        "observations": {"o": {"events": events, "file": {}}},
+        "behaviors_conf": {"0": {"code": "s", "type": "State event"}},
+        "project_format_version": "7.0",
+    }
+    assert len(read(tmp_path, json.dumps(project)).events) == 20_000
+
+
 def test_caltech_frames_count_from_one_and_both_ends_are_in(tmp_path):
     text = (
         "Caltech Behavior Annotator - Annotation File\r\n\r\nConfiguration file:\r\n"

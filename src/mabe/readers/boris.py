@@ -44,6 +44,12 @@ _STATUS = ("Behavior type", "Status")
 _FPS = ("FPS", "FPS (frame/s)")
 _DURATION = ("Media duration (s)", "Total length", "Observation duration")
 _MEDIA = ("Source", "Media file path", "Media file name", "Media file")
+_PROJECT_KEYS = (
+    "behaviors_conf",
+    "subjects_conf",
+    "project_format_version",
+    "project_name",
+)
 _WORDS = {"START": START, "STOP": STOP, "POINT": POINT, "POINT EVENT": POINT}
 
 
@@ -105,9 +111,8 @@ def _parse_table(peek: Peek) -> _Table:
     for number, row in enumerate(rows[at + 1 :], start=at + 2):
         if not any(row):
             continue
-        if len(row) < len(header) and any(row[len(header) :]) is False:
-            row = [*row, *[""] * (len(header) - len(row))]
-        cells = dict(zip(header, row, strict=False))
+        whole = [*row, *[""] * (len(header) - len(row))]
+        cells = dict(zip(header, whole, strict=False))
         if not cells.get("Behavior"):
             raise DataError(
                 f"{peek.path}: line {number}: expected an event of {len(header)} cells "
@@ -204,10 +209,8 @@ def _media(rows: Sequence[Mapping[str, str]], where: str) -> list[Medium]:
 
 
 def is_project(peek: Peek) -> bool:
-    """Tell whether a JSON document is a BORIS project."""
-    return peek.kind == "json" and (
-        '"behaviors_conf"' in peek.text or '"project_format_version"' in peek.text
-    )
+    """Tell whether a JSON document is a BORIS project; its parts come in any order."""
+    return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _PROJECT_KEYS)
 
 
 def read_project(peek: Peek) -> Content:

@@ -7,6 +7,7 @@ itself. Times are the media's own: BORIS adds an observation's time offset to th
 which is taken off again.
 """
 
+import itertools
 import math
 import re
 from collections import defaultdict
@@ -85,18 +86,19 @@ def _pair_thread(
 def _in_order(thread: Sequence[Moment]) -> list[Moment]:
     """Sort by time; at one moment a bout that goes on stops before the next starts."""
     ordered: list[Moment] = []
-    waiting = sorted(thread, key=lambda moment: moment.time_s)
     is_on = False
-    while waiting:
-        now = [m for m in waiting if m.time_s == waiting[0].time_s]
-        wanted = STOP if is_on else START
-        moment = next((m for m in now if m.status == wanted), now[0])
-        waiting.remove(moment)
-        ordered.append(moment)
-        if moment.status == TURN:
-            is_on = not is_on
-        elif moment.status in (START, STOP):
-            is_on = moment.status == START
+    by_time = sorted(thread, key=lambda moment: moment.time_s)
+    for _, at_once in itertools.groupby(by_time, key=lambda moment: moment.time_s):
+        now = list(at_once)
+        while now:
+            wanted = STOP if is_on else START
+            statuses = [moment.status for moment in now]
+            moment = now.pop(statuses.index(wanted) if wanted in statuses else 0)
+            ordered.append(moment)
+            if moment.status == TURN:
+                is_on = not is_on
+            elif moment.status in (START, STOP):
+                is_on = moment.status == START
     return ordered
 
 

@@ -17,7 +17,7 @@ from mabe.errors import DataError
 from mabe.readers.hdf5 import open_hdf5, text
 
 _HEAD_BYTES = 1 << 18
-_HEAD_LINES = 60
+_HEAD_LINES = 200
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _MAGICS = {
     b"PAR1": "parquet",

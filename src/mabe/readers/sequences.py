@@ -34,6 +34,7 @@ from mabe.readers.plain_pickle import plain_data
 from mabe.readers.poses import Poses
 
 FPS = 30.0
+_KEYS = ("keypoints", "scores", "annotations")
 RESIDENT, INTRUDER = "resident", "intruder"
 CALMS21_KEYPOINTS = (
     "nose",
@@ -66,10 +67,7 @@ def is_sequences(peek: Peek) -> bool:
     """Tell whether a file is one of these dictionaries."""
     if peek.kind == "npy":
         return b"keypoints" in peek.head
-    return peek.kind == "json" and (
-        '"keypoints"' in peek.text
-        or ('"annotations"' in peek.text and '"vocab"' in peek.text)
-    )
+    return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _KEYS)
 
 
 def read(peek: Peek) -> Content:

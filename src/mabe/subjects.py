@@ -107,7 +107,7 @@ def _is_layout(path: Path) -> bool:
     """Tell whether a path lies in the Kaggle layout (or does not exist at all)."""
     if path.is_file():
         return path.suffix == ".parquet" and (
-            path.absolute().parents[1].name.endswith("_tracking")
+            path.absolute().parent.parent.name.endswith("_tracking")
         )
     tables = [path / f"{split}.csv" for split in SPLITS]
     return not path.is_dir() or any(table.is_file() for table in tables)

@@ -155,6 +155,16 @@ def test_a_sleap_project_that_tracks_400_frames_from_the_middle_of_a_video():
     assert len(known(poses)) == 15
 
 
+def test_a_sleap_project_is_what_sleap_io_makes_of_it():
+    sleap_io = pytest.importorskip("sleap_io")
+    poses = poses_of("sleap/*.slp")
+
+    labels = sleap_io.load_slp(str(find("sleap/*.slp")), open_videos=False)
+    dense = labels.numpy(return_confidence=True)[poses.first_frame : poses.length]
+    np.testing.assert_array_equal(poses.xy_px, dense[..., :2].astype(np.float32))
+    np.testing.assert_array_equal(poses.confidence, dense[..., 2].astype(np.float32))
+
+
 def test_an_nwb_file_whose_timestamps_count_frames():
     poses = poses_of("nwb/*.nwb")
 

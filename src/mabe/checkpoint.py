@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mabe import __version__
 from mabe.config import RunConfig, build_config, dump_config
+from mabe.contract import Contract
 from mabe.decisions.rules import DecisionRules
 from mabe.ensembles import Ensemble
 from mabe.errors import RunError
@@ -44,6 +45,8 @@ class Provenance:
     """Content hashes of the tracks that chose the epoch (and the learning rate)."""
     validation: dict[str, Any]
     """Scores on the validation recordings."""
+    contract: Contract | None = None
+    """What the recordings it learned from were like; cards of old have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class Checkpoint:
     def trained_on(self) -> frozenset[str]:
         """Content hashes of the tracks that any member learned from."""
         return frozenset().union(*(m.provenance.trained_on for m in self.members))
+
+    @property
+    def contract(self) -> Contract | None:
+        """What recordings should be like; the first member speaks for all."""
+        return self.members[0].provenance.contract
 
     @property
     def validated_on(self) -> frozenset[str]:
@@ -251,4 +259,5 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         trained_on=tuple(values["trained_on"]),
         validated_on=tuple(values["validated_on"]),
         validation=values["validation"],
+        contract=Contract.from_json(values.get("contract")),
     )

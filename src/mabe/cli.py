@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mabe import __version__
+from mabe import __version__, cli_formats
 from mabe.errors import ConfigError, MabeError, StopRequested
 
 app = typer.Typer(
@@ -19,6 +19,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+cli_formats.register(app)
 
 Run = Annotated[
     Path,
@@ -290,18 +292,32 @@ def predict(
     run: Run,
     data: Annotated[
         Path,
-        typer.Argument(help="A tracking file, a folder in the Kaggle layout, a store."),
+        typer.Argument(
+            help="A pose file of any known format, a folder of some or in the Kaggle "
+            "layout, a store."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     tta: Tta = 1,
     device: Device = "auto",
     skip_bad: SkipBad = False,
+    fps: cli_formats.Fps = None,
+    pixels_per_cm: cli_formats.PixelsPerCm = None,
+    min_confidence: cli_formats.MinConfidence = None,
+    project: cli_formats.ProjectFile = None,
 ) -> None:
     """Mark recordings: bouts, and frame probabilities."""
     from mabe.prediction import predict as mark
 
+    settings = cli_formats.settle_project(
+        data,
+        project,
+        fps=fps,
+        pixels_per_cm=pixels_per_cm,
+        min_confidence=min_confidence,
+    )
     marker = _load(run, device, tta)
-    videos = mark(marker, data, out, skip_bad=skip_bad)
+    videos = mark(marker, data, out, skip_bad=skip_bad, project=settings)
     bouts = sum(len(video.bouts) for video in videos)
     print(f"✓ {len(videos)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")

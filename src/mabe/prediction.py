@@ -1,20 +1,30 @@
 """Marking recordings with a recogniser, and what is written of it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import functools
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
+from mabe import __version__
 from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
 from mabe.decisions.rules import decide
-from mabe.decoding import NO_ACTION, find_bouts
+from mabe.decoding import NO_ACTION, ClassBout, find_bouts
+from mabe.files import hash_file
 from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.pairs import PairTask, View
+from mabe.project import Project
+from mabe.provenance import PredictionProvenance, Source, write_provenance
 from mabe.rates import nearest_frames
+from mabe.steps import MISSING
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject, find_subjects, open_all
 from mabe.tasks import SceneTask
@@ -27,6 +37,7 @@ from mabe.writers.tables import (
 )
 
 Frames = Int[np.ndarray, " frame"]
+AnyBout = TypeVar("AnyBout", ClassBout, PairBout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +87,12 @@ class Marker:
     def rate_fps(self) -> float:
         """The working rate."""
         return self.checkpoint.recogniser.config.fps
+
+    @property
+    def usual_fps(self) -> float:
+        """The rate most of the recordings it learned from were filmed at."""
+        contract = self.checkpoint.contract
+        return contract.rates_fps[0] if contract else self.rate_fps
 
     @property
     def actions(self) -> tuple[str, ...] | None:
@@ -145,7 +162,7 @@ class Marker:
             lab=about.lab,
             fps=about.fps,
             length=about.native_length,
-            bouts=tuple(sorted(bouts)),
+            bouts=tuple(sorted(within_tracks(bouts, store, index))),
         )
 
     def _own_frames(self, about: StoredRecording, length: int) -> Frames:
@@ -159,29 +176,43 @@ class Marker:
 
 
 def predict(
-    marker: Marker, path: Path, out: Path, *, skip_bad: bool = False
+    marker: Marker,
+    path: Path,
+    out: Path,
+    *,
+    skip_bad: bool = False,
+    project: Project | None = None,
 ) -> list[VideoBouts] | list[DirectedBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
-    Returns the bouts in the order of the recordings.
+    `project` says of pose files what they do not say. Beside the bouts lies where they
+    come from (`mabe.provenance`). Returns them in the order of the recordings.
     """
-    subjects = find_subjects(path, rate_fps=marker.rate_fps)
+    subjects = find_subjects(
+        path,
+        rate_fps=marker.rate_fps,
+        project=project or Project(),
+        usual_fps=marker.usual_fps,
+    )
     place = out / "probabilities"
+    opened = open_all(subjects, skip_bad=skip_bad)
+    sources: list[Source] = []
+    followed = _follow(opened, marker, sources)
     marked: list[VideoBouts] | list[DirectedBouts]
     if marker.actions is not None:
-        pairs = predict_pairs(marker, subjects, place, skip_bad=skip_bad)
+        pairs = _mark_pairs(marker, followed, place)
         write_pair_bouts(out / "bouts.csv", pairs)
         marked = pairs
     else:
         task = marker.checkpoint.recogniser.task
         assert isinstance(task, SceneTask)
-        opened = open_all(subjects, skip_bad=skip_bad)
         scenes = [
             _predict_scene(marker, store, index, place, task.classes)
-            for store, index in opened
+            for store, index in followed
         ]
         write_bouts(out / "bouts.csv", scenes, task.classes)
         marked = scenes
+    write_provenance(out, _provenance(marker, sources))
     written = {place / video.lab / f"{video.video}.parquet" for video in marked}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
@@ -199,12 +230,64 @@ def predict_pairs(
     skip_bad: bool = False,
 ) -> list[DirectedBouts]:
     """Return the bouts of recordings; write probabilities where a place is given."""
+    return _mark_pairs(marker, open_all(subjects, skip_bad=skip_bad), place)
+
+
+def _mark_pairs(
+    marker: Marker, opened: Iterator[tuple[PoseStore, int]], place: Path | None
+) -> list[DirectedBouts]:
     found = []
-    for store, index in open_all(subjects, skip_bad=skip_bad):
+    for store, index in opened:
         about = store.recordings[index]
         path = place and place / about.lab / f"{about.video}.parquet"
         found.append(marker.directed_bouts(store, index, path))
     return found
+
+
+def _follow(
+    opened: Iterator[tuple[PoseStore, int]], marker: Marker, sources: list[Source]
+) -> Iterator[tuple[PoseStore, int]]:
+    """Pass recordings on; hold each against the card, and note where it comes from."""
+    contract = marker.checkpoint.contract
+    hash_once = functools.cache(hash_file)  # one file may hold many recordings
+    for store, index in opened:
+        about = store.recordings[index]
+        odd = contract.compare(about, working_fps=marker.rate_fps) if contract else []
+        for note in odd:
+            tqdm.write(f"mabe: {about.name}: {note}", file=sys.stderr)
+        file = store.root if store.root.is_file() else None
+        sources.append(
+            Source(
+                lab=about.lab,
+                video=about.video,
+                fps=about.fps,
+                length=about.native_length,
+                animals=about.animals,
+                tracks_hash=about.tracking_hash,
+                file=file.name if file else None,
+                file_hash=hash_once(file) if file else None,
+                notes=(*about.notes, *odd),
+            )
+        )
+        yield store, index
+
+
+def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
+    checkpoint = marker.checkpoint
+    task = checkpoint.recogniser.task
+    is_pair = isinstance(task, PairTask)
+    answers = task.actions if isinstance(task, PairTask) else task.classes[1:]
+    return PredictionProvenance(
+        mabe=__version__,
+        model=checkpoint.path.name,
+        model_hash=hash_file(checkpoint.path),
+        task="pair" if is_pair else "scene",
+        actions=answers,
+        rules=json.loads(checkpoint.rules.to_json()),
+        rate_fps=marker.rate_fps,
+        variants=marker.variants,
+        sources=tuple(sources),
+    )
 
 
 def _predict_scene(
@@ -218,7 +301,29 @@ def _predict_scene(
         frames=about.native_length,
     )
     bouts = find_bouts(marking.chosen, marking.probabilities)
-    return VideoBouts(about.lab, about.video, about.fps, tuple(bouts))
+    kept = within_tracks(bouts, store, index)
+    return VideoBouts(about.lab, about.video, about.fps, tuple(kept))
+
+
+def within_tracks(
+    bouts: Sequence[AnyBout], store: PoseStore, index: int
+) -> list[AnyBout]:
+    """Return what of the bouts lies between the first and the last tracked frame.
+
+    Tracks of a stretch in the middle of a video keep the video's frame numbers; what a
+    network makes of the empty frames before them is nothing that was seen.
+    """
+    about = store.recordings[index]
+    seen = np.flatnonzero((store.steps(index)[..., 0] != MISSING).any(axis=1))
+    if not len(seen):
+        return []
+    own = about.fps / store.rate_fps
+    first, last = round(seen[0] * own), math.ceil(round(seen[-1] * own, 3))
+    return [
+        replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
+        for bout in bouts
+        if bout.start <= last and bout.stop > first
+    ]
 
 
 def _name_columns(

@@ -23,6 +23,7 @@ from mabe.console import (
     show,
     tell,
 )
+from mabe.contract import Contract
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.files import usable_cores
@@ -384,6 +385,9 @@ def _save(
         trained_on=lesson.data.tracks(lesson.data.learned),
         validated_on=lesson.data.tracks(lesson.data.held_out),
         validation={k: v for k, v in record.items() if k not in about_data},
+        contract=Contract.of(
+            [lesson.data.store.recordings[i] for i in lesson.data.learned]
+        ),
     )
     save_models(
         config.checkpoint_dir,

@@ -1,7 +1,8 @@
 """The recordings that a path on the command line stands for, opened one by one.
 
-A path is a prepared store, a folder in the Kaggle layout, or one tracking file of it.
-One recording is in memory at a time, at the recogniser's working rate.
+A path is a prepared store, a folder in the Kaggle layout or one tracking file of it, or
+a pose file of any format that is read (see `mabe.readers.formats`), or a folder of
+some. One recording is in memory at a time, at the recogniser's working rate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mabe.errors import ConfigError, DataError
+from mabe.pose_files import find_recordings, open_recording
 from mabe.preparing import report_notes
+from mabe.project import Project
 from mabe.readers.kaggle import SPLITS, find_video, read_index, read_recording
 from mabe.recording import VideoInfo
 from mabe.store import PoseStore, StoredRecording, from_recording, is_store, open_store
@@ -28,11 +31,18 @@ class Subject:
 
 
 def find_subjects(
-    path: Path, *, rate_fps: float, splits: tuple[str, ...] = SPLITS
+    path: Path,
+    *,
+    rate_fps: float,
+    splits: tuple[str, ...] = SPLITS,
+    project: Project | None = None,
+    usual_fps: float | None = None,
 ) -> list[Subject]:
     """Return the recordings that a path on the command line stands for.
 
-    Raises `DataError` where there are none, `ConfigError` for a store of another rate.
+    Where a `project` is given, files of any format are taken; one whose frame rate is
+    nowhere to be found is taken to have `usual_fps`. Raises `DataError` where there are
+    none, `ConfigError` for a store of another rate.
     """
     if is_store(path):
         store = open_store(path)
@@ -48,6 +58,11 @@ def find_subjects(
                 lambda index=index: (store, index),  # type: ignore[misc]
             )
             for index, recording in enumerate(store.recordings)
+        ]
+    if project is not None and not _is_layout(path):
+        return [
+            _subject_of_pose_file(each, project, rate_fps, usual_fps or rate_fps)
+            for each in find_recordings(path)
         ]
     infos = [find_video(path)] if path.is_file() else read_index(path, splits=splits)
     return [_subject_of_file(info, rate_fps) for info in infos]
@@ -86,3 +101,25 @@ def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
         info.has_labels,
         lambda: (from_recording(read_recording(info), rate_fps), 0),
     )
+
+
+def _is_layout(path: Path) -> bool:
+    """Tell whether a path lies in the Kaggle layout (or does not exist at all)."""
+    if path.is_file():
+        return path.suffix == ".parquet" and (
+            path.absolute().parent.parent.name.endswith("_tracking")
+        )
+    tables = [path / f"{split}.csv" for split in SPLITS]
+    return not path.is_dir() or any(table.is_file() for table in tables)
+
+
+def _subject_of_pose_file(
+    found: tuple[Path, int, str], project: Project, rate_fps: float, usual_fps: float
+) -> Subject:
+    file, place, name = found
+
+    def open_it() -> tuple[PoseStore, int]:
+        recording = open_recording(file, place, project, usual_fps=usual_fps)
+        return from_recording(recording, rate_fps), 0
+
+    return Subject(name, False, open_it)

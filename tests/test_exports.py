@@ -1,0 +1,234 @@
+"""Predictions written for other programs and read back: the same to the frame."""
+
+import json
+import warnings
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mabe.bouts import Bout
+from mabe.cli import main
+from mabe.ethogram import make_cast, to_bouts
+from mabe.exporting import WRITERS, export
+from mabe.files import hash_file
+from mabe.predictions import Predicted, PredictedBout, read_predictions
+from mabe.project import Project
+from mabe.provenance import PredictionProvenance, Source, write_provenance
+from mabe.readers.formats import read_file
+from mabe.readers.labels import to_frames
+from mabe.writers.boris import boris_events
+
+ACTIONS = ("sniff", "rear", 'à côté, "quoted"')
+ANIMALS = ("adult", "juvenile", "third")
+LENGTH = 5000
+
+
+def provenance(*sources, task="pair"):
+    return PredictionProvenance(
+        mabe="0.1.0",
+        model="best.safetensors",
+        model_hash="abc123",
+        task=task,
+        actions=ACTIONS,
+        rules={"kind": task, "threshold": 0.5},
+        rate_fps=33.3,
+        variants=1,
+        sources=sources,
+    )
+
+
+def source(video="day1", fps=30.0, animals=ANIMALS):
+    return Source(
+        lab="lab",
+        video=video,
+        fps=fps,
+        length=LENGTH,
+        animals=animals,
+        tracks_hash="def456",
+        file="day1.h5",
+        file_hash="789",
+    )
+
+
+@st.composite
+def stories(draw):
+    """Draw a rate and bouts of several pairs, touching or apart."""
+    fps = draw(st.sampled_from([10.0, 25.0, 29.97, 30.0, 59.94, 120.0]))
+    is_scene = draw(st.booleans())
+    bouts = []
+    names = [("", "")] if is_scene else [(a, t) for a in ANIMALS for t in ANIMALS]
+    for agent, target in draw(st.lists(st.sampled_from(names), unique=True)):
+        borders = draw(
+            st.lists(st.integers(0, LENGTH), min_size=2, max_size=8, unique=True)
+        )
+        last = None
+        for start, stop in zip(sorted(borders), sorted(borders)[1:], strict=False):
+            action = draw(st.sampled_from((None, *ACTIONS)))
+            # Two bouts of one action that touch are one.
+            if action is not None and action != last:
+                bouts.append((start, stop, action, agent, target))
+            last = action if action != last else None
+    return fps, () if is_scene else ANIMALS, bouts
+
+
+def tell(story):
+    """Return what `mabe predict` would have found."""
+    fps, animals, bouts = story
+    found = tuple(sorted(PredictedBout(*bout, 0.5) for bout in bouts))
+    return Predicted(source(fps=fps, animals=animals), found)
+
+
+def facts(each):
+    """What has to come back: when, what, who, to whom."""
+    return sorted((b.start, b.stop, b.action, b.agent, b.target) for b in each.bouts)
+
+
+def read_back(path, fps):
+    [marks] = read_file(path).marks
+    found = []
+    for event in to_frames(marks, fps).events:
+        target = event.subject if event.target == "self" else event.target
+        place = (round(event.start), round(event.stop))
+        found.append((*place, event.behaviour, event.subject, target))
+    return sorted(found), marks
+
+
+LEAN = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+@given(stories())
+@LEAN
+def test_boris_there_and_back(tmp_path, story):
+    each = tell(story)
+    paths = WRITERS["boris"](tmp_path, [each], provenance(each.source))
+    found, marks = read_back(paths[0], each.fps)
+
+    assert found == facts(each)
+    assert marks.behaviours == ACTIONS
+    assert marks.fps == each.fps
+    assert round(marks.length * each.fps) == LENGTH
+
+
+@given(stories().filter(lambda story: story[2]))
+@LEAN
+@pytest.mark.parametrize("to", ["csv", "calms21"])
+def test_tables_and_json_there_and_back(tmp_path, to, story):
+    each = tell(story)
+    paths = WRITERS[to](tmp_path, [each], provenance(each.source))
+    assert read_back(paths[0], each.fps)[0] == facts(each)
+
+
+@given(stories())
+@settings(LEAN, max_examples=8)
+def test_nwb_there_and_back(tmp_path, story):
+    pytest.importorskip("ndx_ethogram")
+    each = tell(story)
+    [path] = WRITERS["nwb"](tmp_path, [each], provenance(each.source))
+    found, marks = read_back(path, each.fps)
+
+    assert found == facts(each)
+    assert marks.behaviours == ACTIONS
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Write what `mabe predict` writes of two recordings."""
+    sources = (source("day1"), source("day2", animals=("adult", "juvenile")))
+    write_provenance(tmp_path, provenance(*sources))
+    (tmp_path / "bouts.csv").write_text(
+        "lab,video,agent,target,action,start_frame,stop_frame,start_s,stop_s,probability\n"
+        "lab,day1,mouse1,mouse2,sniff,10,20,0.333,0.667,0.9\n"
+        "lab,day1,mouse3,self,rear,15,40,0.5,1.333,0.8\n",
+        encoding="utf-8",
+    )
+    return tmp_path
+
+
+def test_predictions_get_the_labs_own_names(folder):
+    first, second = read_predictions(folder).recordings
+
+    assert first.bouts == (
+        PredictedBout(10, 20, "sniff", "adult", "juvenile", 0.9),
+        PredictedBout(15, 40, "rear", "third", "third", 0.8),
+    )
+    assert second.bouts == ()
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_every_output_carries_its_provenance(folder, to):
+    if to == "nwb":
+        pytest.importorskip("ndx_ethogram")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        *files, beside = export(folder, to, folder / "out")
+
+    about = json.loads(beside.read_text(encoding="utf-8"))
+    assert about["model_hash"] == "abc123"
+    assert about["rules"]["threshold"] == 0.5
+    assert about["sources"][0]["file_hash"] == "789"
+    if to in ("boris", "nwb", "calms21", "csv"):
+        assert b"abc123" in files[0].read_bytes()
+
+
+def test_the_same_export_twice_has_the_same_bytes(folder):
+    for to in ("boris", "csv", "calms21", "submission"):
+        once = [hash_file(path) for path in export(folder, to, folder / "a")]
+        assert once == [hash_file(path) for path in export(folder, to, folder / "b")]
+
+
+def test_the_table_to_paste_is_what_boris_takes_from_its_clipboard(folder):
+    text = (export(folder, "boris", folder / "out")[1]).read_text(encoding="utf-8")
+
+    assert not text.endswith("\n")
+    lines = [line.split("\t") for line in text.split("\n")]
+    assert {len(line) for line in lines} == {6}
+    assert lines[0][:4] == ["0.333", "adult", "sniff", "juvenile"]
+    assert lines[0][5] == "10"
+
+
+def test_where_bouts_touch_the_stop_comes_first():
+    bouts = (
+        PredictedBout(0, 30, "sniff", "adult", "juvenile"),
+        PredictedBout(30, 60, "sniff", "adult", "juvenile"),
+    )
+    events = boris_events(Predicted(source(), bouts))
+    assert [(time_s, bool(comment)) for time_s, *_, comment, _ in events] == [
+        *((0, True), (1, False), (1, True), (2, False)),  # a comment: it starts
+    ]
+
+
+def test_a_boris_project_is_complete(folder):
+    [path, *_] = export(folder, "boris", folder / "out")
+    project = json.loads(path.read_text(encoding="utf-8"))
+
+    assert {s["name"] for s in project["subjects_conf"].values()} == set(ANIMALS)
+    codes = [each["code"] for each in project["behaviors_conf"].values()]
+    assert codes == list(ACTIONS)
+    day1 = project["observations"]["day1"]
+    assert day1["media_info"]["fps"] == {"day1.mp4": 30.0}
+    assert len(day1["events"]) == 4
+    assert "day2" in project["observations"]
+
+
+def test_a_boris_project_is_read_back_as_labels_of_animals(folder):
+    [path, *_] = export(folder, "boris", folder / "out")
+    day1 = to_frames(read_file(path).marks[0], 30.0)
+    cast = make_cast(ANIMALS, day1.subjects, day1.behaviours, Project())
+
+    assert to_bouts(day1, cast)[0] == (
+        Bout(10, 20, "sniff", 1, 2),
+        Bout(15, 40, "rear", 3, 3),
+    )
+
+
+def test_scenes_cannot_be_submitted_and_old_folders_are_told(folder, tmp_path, capsys):
+    write_provenance(folder, provenance(source("day1"), task="scene"))
+    assert main(["export", str(folder), "--to", "submission"]) == 2
+    assert "task: pair" in capsys.readouterr().err
+    assert main(["export", str(tmp_path / "no"), "--to", "csv"]) == 2
+    assert "Predict again" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mabe import __version__
+from mabe import __version__, seeing
 from mabe.errors import MabeError, StopRequested
 
 app = typer.Typer(
@@ -457,6 +457,9 @@ def check_submission(
             write_json(json_out, review.to_json())
         print(describe_review(submission, review))
     require_valid(submission, review)
+
+
+seeing.register(app)
 
 
 def _load(run: Path, device: str, tta: int) -> Any:

@@ -39,6 +39,7 @@ IncludeTraining = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(report)
+    app.command()(view)
 
 
 def report(
@@ -63,6 +64,66 @@ def report(
     score = contents.study.confidence()
     print(f"macro F1 {score}, on {contents.judged_on}")
     print(f"✓ {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def view(
+    run: Run,
+    recording: Annotated[
+        str,
+        typer.Argument(
+            help="A tracking file, a folder or store of recordings to choose from, or "
+            "the name of a recording in --data (LAB/VIDEO, or VIDEO)."
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where a recording of that name is; by default the run's data."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for corrected labels, a data set to train on; DATA-corrected "
+            "beside the data by default. The data themselves stay as they are."
+        ),
+    ] = None,
+    suggest: Annotated[
+        bool,
+        typer.Option(
+            "--suggest",
+            help="Look at all recordings first, and begin with those (and their "
+            "bouts) of which a correction would teach most.",
+        ),
+    ] = False,
+    video: Annotated[
+        Path | None,
+        typer.Option(help="The film of the recording, shown behind the poses."),
+    ] = None,
+    pixels_per_cm: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Scale of the film; by default the metadata's."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0: any that is free.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Only print the address.")
+    ] = False,
+    device: Device = "auto",
+) -> None:
+    """Review and correct what is found, on a page that only this machine can open."""
+    from mabe.viewing import find_place, lay_desk, rank, serve
+
+    marker = load_marker(run, device)
+    place = find_place(recording, marker, data)
+    desk = lay_desk(marker, place, out=out, video=video, pixels_per_cm=pixels_per_cm)
+    if suggest:
+        rank(desk)
+        print("Seconds a minute that are expected to be wrong, the most first:")
+        for index, subject in list(enumerate(desk.subjects))[:10]:
+            print(f"  {desk.doubts[index]:5.1f}  {subject.name}")
+    serve(desk, port=port, open_browser=not no_browser)
 
 
 def load_marker(run: Path, device: str) -> Any:

@@ -1,4 +1,4 @@
-"""What kind of mistakes are made: whole bouts, or only their edges?
+"""What kind of mistakes are made: whole bouts, or only their edges.
 
 Missed frames of a bout of which nothing was found are a *missed bout*; those of a bout
 that was found in part are an *edge* (a late start, an early end, a hole). Wrong frames

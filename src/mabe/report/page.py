@@ -101,7 +101,7 @@ def _first_places(drawn: list[Drawn]) -> dict[str, int]:
 
 
 def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
-    """Return losses, scores and the learning rate; of several runs each its macro F1."""
+    """Return losses, scores and learning rate; of several runs each its macro F1."""
     stories = contents.stories
     if len(stories) == 1:
         return _charts_of_one(stories[0], contents.study)

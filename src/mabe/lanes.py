@@ -54,7 +54,7 @@ class Lane:
     @property
     def counted(self) -> Bool[np.ndarray, " frame"]:
         """The frames that somebody watched for something, and that are not ignored."""
-        return (self.labels >= 0).any(axis=1)
+        return np.any(self.labels >= 0, axis=1)
 
     def seen(self, answer: int) -> Spans:
         """Return the bouts that people marked."""

@@ -1,7 +1,8 @@
 """A run's report: all there is to know of it gathered, then shown as one file."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,36 +75,84 @@ def gather(
 ) -> Contents:
     """Return all that a report of a run tells."""
     checkpoint = marker.checkpoint
-    place = data or own_data(checkpoint)
-    study = start_study(checkpoint)
-    answers = None if data else read_answers(checkpoint)
-    if answers:
-        judged_on = (
-            f"{len(answers.tracks)} recordings, each marked by runs that never saw it"
-        )
-        notes = _note_on_rules(checkpoint)
-        for lane in of_answers(answers, checkpoint.rules):
-            study.add(lane)
-    else:
-        unseen = Unseen(marker, _needed(place, run), include_training, skip_bad)
-        for lane in unseen_lanes(unseen):
-            study.add(lane)
-        judged_on = f"{unseen.scored} recordings of {unseen.path}"
-        if not include_training:
-            judged_on += " that it never learned from"
-        notes = unseen.notes()[1:]
+    judged = judge(
+        run, marker, data, include_training=include_training, skip_bad=skip_bad
+    )
     root = checkpoint.path.parent
     return Contents(
         run=str(run),
-        judged_on=judged_on,
-        notes=notes,
-        study=study,
+        judged_on=judged.on,
+        notes=judged.notes,
+        study=judged.study,
         stories=find_stories(run, checkpoint),
         class_frames=_class_frames(root),
         settings=_settings(checkpoint),
         circumstances=_circumstances(root),
-        checks=_checks(run, place),
+        checks=_checks(run, data or own_data(checkpoint)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """How a recogniser does on recordings it never saw, and which those are."""
+
+    study: Study
+    on: str
+    """In words: which recordings, and who had seen them."""
+    notes: tuple[str, ...]
+
+
+def judge(
+    run: Path,
+    marker: Marker,
+    data: Path | None = None,
+    *,
+    include_training: bool = False,
+    skip_bad: bool = False,
+    only: frozenset[str] = frozenset(),
+    most: int | None = None,
+) -> Judged:
+    """Return a study of what a run's recogniser finds in recordings it never saw.
+
+    `only` names recordings; `most` stops after so many. Raises `DataError` where there
+    is nothing to judge it on.
+    """
+    checkpoint = marker.checkpoint
+    study = start_study(checkpoint)
+    answers = None if data else read_answers(checkpoint)
+    if answers:
+        lanes = of_answers(answers, checkpoint.rules)
+        taken = _take(study, (x for x in lanes if not only or x.name in only), most)
+        on = f"{taken} recordings, each marked by runs that never saw it"
+        return Judged(study, on, _note_on_rules(checkpoint))
+    place = data or own_data(checkpoint)
+    if place is None:
+        raise DataError(
+            f"{run}: the data it was trained on are no longer where they were; say "
+            "where with --data"
+        )
+    unseen = Unseen(marker, place, include_training, skip_bad, only)
+    taken = _take(study, unseen_lanes(unseen), most)
+    on = f"{taken} recordings of {place}"
+    if not include_training:
+        on += " that it never learned from"
+    return Judged(study, on, unseen.notes()[1:])
+
+
+def _take(study: Study, lanes: Iterable[Lane], most: int | None) -> int:
+    """Add lanes to a study, of so many recordings; return of how many they were."""
+    names: set[str] = set()
+    for lane in lanes:
+        if most is not None and lane.name not in names and len(names) == most:
+            break
+        names.add(lane.name)
+        study.add(lane)
+    if not names:
+        raise DataError(
+            "nothing to show: none of the recordings that were named is among those "
+            "that the recogniser never learned from"
+        )
+    return len(names)
 
 
 def start_study(checkpoint: Checkpoint) -> Study:
@@ -170,15 +219,6 @@ def read_epochs(run_dir: Path) -> tuple[EpochFacts, ...]:
             f"{path}: expected a list of epochs as `mabe train` writes it, found "
             f"something else ({error!r}); restore it, or train again"
         ) from None
-
-
-def _needed(place: Path | None, run: Path) -> Path:
-    if place is None:
-        raise DataError(
-            f"{run}: the data it was trained on are no longer where they were; say "
-            "where with --data"
-        )
-    return place
 
 
 def _note_on_rules(checkpoint: Checkpoint) -> tuple[str, ...]:

@@ -40,6 +40,14 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(report)
     app.command()(view)
+    plots = typer.Typer(
+        help="Pictures for papers: .svg, .pdf or .png.", no_args_is_help=True
+    )
+    plots.command()(ethogram)
+    plots.command()(traces)
+    plots.command()(confusion)
+    plots.command("learning-curve")(learning_curve)
+    app.add_typer(plots, name="plot")
 
 
 def report(
@@ -124,6 +132,109 @@ def view(
         for index, subject in list(enumerate(desk.subjects))[:10]:
             print(f"  {desk.doubts[index]:5.1f}  {subject.name}")
     serve(desk, port=port, open_browser=not no_browser)
+
+
+Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png.")]
+Recordings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--recording", help="LAB/VIDEO (repeatable); the first that it never saw."
+    ),
+]
+Most = Annotated[int, typer.Option(min=1, help="Draw so many recordings.")]
+
+
+def ethogram(
+    run: Run,
+    out: Out,
+    data: Data = None,
+    recording: Recordings = None,
+    most: Most = 5,
+    include_training: IncludeTraining = False,
+    device: Device = "auto",
+) -> None:
+    """Draw people's bouts above those found."""
+    from mabe.figures import draw_ethograms, save
+
+    study = _judge(run, device, data, recording, most, include_training)
+    save(draw_ethograms(study, study.pictures_with_rows()), out)
+    print(f"✓ {out}")
+
+
+def traces(
+    run: Run,
+    out: Out,
+    data: Data = None,
+    recording: Recordings = None,
+    most: Most = 1,
+    include_training: IncludeTraining = False,
+    device: Device = "auto",
+) -> None:
+    """Draw chances over time, with people's bouts behind them."""
+    from mabe.figures import draw_traces, save
+
+    study = _judge(run, device, data, recording, most, include_training)
+    save(draw_traces(study, study.pictures_with_rows()), out)
+    print(f"✓ {out}")
+
+
+def confusion(
+    run: Run,
+    out: Out,
+    data: Data = None,
+    include_training: IncludeTraining = False,
+    device: Device = "auto",
+) -> None:
+    """Draw what is taken for what, over all recordings it never saw."""
+    from mabe.figures import draw_confusion, save
+
+    study = _judge(run, device, data, None, None, include_training)
+    save(draw_confusion(study), out)
+    print(f"✓ {out}")
+
+
+def learning_curve(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Run directories, or that of a cross-validation."),
+    ],
+    out: Out,
+) -> None:
+    """Draw loss and macro F1 over the epochs of one run or several."""
+    from mabe.checkpoint import load_checkpoint
+    from mabe.errors import RunError
+    from mabe.figures import draw_learning_curves, save
+    from mabe.reporting import find_stories
+
+    stories: list[Any] = []
+    for run in runs:
+        found = find_stories(run, load_checkpoint(run))
+        if not found:
+            raise RunError(f"{run}: no history.json here; give a run directory")
+        stories += found
+    save(draw_learning_curves(stories), out)
+    print(f"✓ {out}")
+
+
+def _judge(
+    run: Path,
+    device: str,
+    data: Path | None,
+    recordings: list[str] | None,
+    most: int | None,
+    include_training: bool,
+) -> Any:
+    """Return a study of some recordings: those named, else the first."""
+    from mabe.reporting import judge
+
+    return judge(
+        run,
+        load_marker(run, device),
+        data,
+        include_training=include_training,
+        only=frozenset(recordings or ()),
+        most=None if recordings else most,
+    ).study
 
 
 def load_marker(run: Path, device: str) -> Any:

@@ -56,8 +56,8 @@ def find_place(recording: str, marker: Marker, data: Path | None) -> Place:
     where = data or own_data(marker.checkpoint)
     if where is None:
         raise DataError(
-            f"{recording}: no such file or folder, and the run's own data are no longer "
-            "where they were; say with --data in which data it is a recording"
+            f"{recording}: no such file or folder, and the run's own data are no "
+            "longer where they were; say with --data in which data it is a recording"
         )
     return Place(where, recording)
 
@@ -161,7 +161,7 @@ def questions_of(marker: Marker) -> Questions:
     """Return what a recogniser is asked, as the page has to know it."""
     task, rules = marker.checkpoint.recogniser.task, marker.checkpoint.rules
     names = tuple(rule.name for rule in rules.classes)
-    actions_of = tuple((name,) for name in names)
+    actions_of: tuple[tuple[str, ...], ...] = tuple((name,) for name in names)
     if isinstance(task, SceneTask):
         actions_of = tuple(
             tuple(action for action, c in task.class_of.items() if c == place)

@@ -189,6 +189,10 @@ class Study:
         assert self.tally is not None
         return [measure_reliability(tally) for tally in self.tally]
 
+    def pictures_with_rows(self) -> list[Picture]:
+        """Return the pictures in which there is something to see."""
+        return [picture for picture in self.pictures if picture.rows]
+
     def worst_bouts(self, most: int) -> list[PlacedBout]:
         """Return the longest bouts that are missed or false as a whole."""
         longest = sorted(self.bad_bouts, key=lambda placed: -placed.bout.seconds)

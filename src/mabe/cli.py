@@ -139,6 +139,16 @@ def train(
         ),
     ] = False,
     skip_bad: SkipBad = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Tell only what the run comes to.")
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write its epochs for TensorBoard too: RUN/tensorboard.",
+        ),
+    ] = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting: --set epochs=20 (repeatable)."),
@@ -146,6 +156,7 @@ def train(
 ) -> None:
     """Train a recogniser; the run directory documents itself."""
     from mabe.config import load_config, parse_changes
+    from mabe.console import quietly
     from mabe.runs import train as run
 
     settings: dict[str, Any] = parse_changes(changes or [])
@@ -161,7 +172,14 @@ def train(
         # A quick test must not push a real run aside.
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
-    run(load_config(config, settings), resume=resume, skip_bad=skip_bad)
+    loaded = load_config(config, settings)
+    watcher = None
+    if tensorboard:
+        from mabe.tensorboard import EpochLog
+
+        watcher = EpochLog(loaded.checkpoint_dir)
+    with quietly(quiet):
+        run(loaded, resume=resume, skip_bad=skip_bad, watcher=watcher)
 
 
 @app.command()

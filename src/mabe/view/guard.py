@@ -36,10 +36,6 @@ _HEADERS = (
 )
 
 
-class BodyTooLarge(Exception):
-    """A request's body is longer than the server takes."""
-
-
 @dataclass(frozen=True, slots=True)
 class Guard:
     """An ASGI app around another that lets only the user's own page through."""
@@ -58,10 +54,11 @@ class Guard:
         if refusal := self.refusal(scope):
             await _refuse(send, *refusal)
             return
-        try:
-            await self.app(scope, _counted(receive), _with_headers(send))
-        except BodyTooLarge:
+        body = await _read_body(receive)
+        if body is None:
             await _refuse(send, 413, "the body is too large")
+        else:
+            await self.app(scope, _replayed(body, receive), _with_headers(send))
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
         """Return why a request is refused, None where it is not."""
@@ -100,19 +97,30 @@ class Guard:
         return hmac.compare_digest(given.encode(), self.token.encode())
 
 
-def _counted(receive: Receive) -> Receive:
-    """Return `receive` that stops where a body grows too large."""
-    taken = 0
-
-    async def limited() -> Message:
-        nonlocal taken
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return a request's body, None as soon as it is too large."""
+    body = bytearray()
+    while True:
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > MOST_BODY_BYTES:
-            raise BodyTooLarge
-        return message
+        body += message.get("body", b"")
+        if len(body) > MOST_BODY_BYTES:
+            return None
+        if not message.get("more_body", False):
+            return bytes(body)
 
-    return limited
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return `receive` for an app that is still to read the body."""
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
 
 
 def _with_headers(send: Send) -> Send:

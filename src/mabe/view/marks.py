@@ -22,8 +22,6 @@ from mabe.lanes import Lane
 
 UNKNOWN = 255
 _TOP = 254
-_FACTOR = 8
-"""Each level of a pyramid has so many times fewer columns than the one below."""
 DOUBT_FROM = 0.25
 """A stretch is doubtful where a decision is wrong with at least this chance."""
 DOUBT_OVER_S = 1.0
@@ -76,9 +74,9 @@ class LaneMarks:
 
     @cached_property
     def _levels(self) -> list[UInt8[np.ndarray, "column answers"]]:
-        """Return the chances, and coarser and coarser means of them."""
+        """Return the chances, and means of two frames, of four, and so on."""
         levels = [self.chances]
-        while len(levels[-1]) > 4096:
+        while len(levels[-1]) > 1:
             levels.append(_coarser(levels[-1]))
         return levels
 
@@ -90,20 +88,13 @@ class LaneMarks:
         Also returns the first frame that the columns cover, and how many frames each
         stands for.
         """
-        start, stop = max(0, start), min(stop, len(self.chances))
+        frames = len(self.chances)
+        start, stop = min(max(0, start), frames), min(stop, frames)
         level, step = 0, 1
         while (stop - start) / step > 2 * columns and level + 1 < len(self._levels):
-            level, step = level + 1, step * _FACTOR
+            level, step = level + 1, step * 2
         first, last = start // step, -(-stop // step)
-        values = self._levels[level][first:last]
-        while len(values) > 2 * columns:
-            keep = len(values) - len(values) % 2
-            if first % 2 or keep < 2:  # so that columns do not dance while panning
-                first, values = first + 1, values[1:]
-                continue
-            values = _means(values[:keep], 2)
-            first, step = first // 2, step * 2
-        return first * step, step, values
+        return first * step, step, self._levels[level][first:last]
 
 
 def doubt_of(
@@ -204,24 +195,14 @@ def read_marks(path: Path) -> list[LaneMarks] | None:
 
 def _coarser(
     values: UInt8[np.ndarray, "column answers"],
-) -> UInt8[np.ndarray, "column answers"]:
-    """Return the mean of every few columns; those left at the end are one more."""
-    whole = len(values) - len(values) % _FACTOR
-    parts = [_means(values[:whole], _FACTOR)]
-    if whole < len(values):
-        parts.append(_means(values[whole:], len(values) - whole))
-    return np.concatenate(parts)
-
-
-def _means(
-    values: UInt8[np.ndarray, "column answers"], step: int
-) -> UInt8[np.ndarray, "column answers"]:
-    groups = values.reshape(-1, step, values.shape[1])
-    known = groups != UNKNOWN
-    sums = np.where(known, groups, 0).sum(axis=1, dtype=np.int64)
-    counts = known.sum(axis=1)
-    means = np.rint(sums / np.maximum(counts, 1)).astype(np.uint8)
-    return np.where(counts > 0, means, np.uint8(UNKNOWN))
+) -> UInt8[np.ndarray, "half answers"]:
+    """Return the mean of every two columns; an odd one at the end stands for itself."""
+    even, odd = values[::2].astype(np.int16), values[1::2].astype(np.int16)
+    if len(odd) < len(even):
+        odd = np.concatenate([odd, even[-1:]])
+    means = (even + odd + 1) // 2
+    means = np.where(even == UNKNOWN, odd, np.where(odd == UNKNOWN, even, means))
+    return means.astype(np.uint8)
 
 
 def _mean_chance(chances: UInt8[np.ndarray, " frame"]) -> float | None:

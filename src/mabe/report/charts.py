@@ -147,6 +147,8 @@ def _polyline(
         for place, value in enumerate(curve.values)
         if _is_known(value, logarithmic)
     )
+    if not points:
+        return ""
     if " " not in points:
         x, _, y = points.partition(",")
         return f'<circle cx="{x}" cy="{y}" r="3" style="fill:{curve.colour}"/>'

@@ -279,8 +279,8 @@ def test_mabe_view_serves_this_machine_until_it_is_stopped(run, tmp_path):
     command = [sys.executable, "-c", code, *map(str, given)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        told = [process.stdout.readline() for _ in range(2)]
-        found = re.search(r"(http://127\.0\.0\.1:(\d+)/)#token=(\S+)", told[1])
+        told = [process.stdout.readline() for _ in range(3)]
+        found = re.search(r"(http://127\.0\.0\.1:(\d+)/)#token=(\S+)", told[-1])
         address, port, token = found.groups()
         assert ask(address, token)[0]["name"] == "Lab/1"
         with socket.socket() as other, pytest.raises(OSError, match="refused"):

@@ -37,6 +37,7 @@ _USUAL = {
     "mating": _GREEN,
     "mount": _GREEN,
     "aggressive": _ORANGE,
+    "aggression": _ORANGE,
     "attack": _ORANGE,
 }
 _ANIMALS = (_BLUE, _ORANGE, _GREEN, _OTHERS[0])

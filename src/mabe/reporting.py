@@ -80,7 +80,7 @@ def gather(
     )
     root = checkpoint.path.parent
     return Contents(
-        run=str(run),
+        run=_short_name(run),
         judged_on=judged.on,
         notes=judged.notes,
         study=judged.study,
@@ -133,10 +133,12 @@ def judge(
         )
     unseen = Unseen(marker, place, include_training, skip_bad, only)
     taken = _take(study, unseen_lanes(unseen), most)
-    on = f"{taken} recordings of {place}"
+    on = f"{taken} recordings of {place.resolve().name}"
     if not include_training:
         on += " that it never learned from"
-    return Judged(study, on, unseen.notes()[1:])
+    # What is said of those that are shown comes before what is said of others.
+    notes = sorted(unseen.notes()[1:], key=lambda note: "left out" in note)
+    return Judged(study, on, tuple(notes))
 
 
 def _take(study: Study, lanes: Iterable[Lane], most: int | None) -> int:
@@ -265,6 +267,12 @@ def _facts(root: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}; restore it") from None
     return facts
+
+
+def _short_name(run: Path) -> str:
+    """Return a name that still says something on another machine."""
+    place = run.resolve()
+    return f"{place.parent.name}/{place.name}" if place.is_file() else place.name
 
 
 def _as_yaml(value: Any) -> str:

@@ -126,7 +126,8 @@ def rank(desk: Desk) -> None:
 def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
     """Serve the page until Ctrl-C; on this machine alone.
 
-    Raises `ConfigError` where the port is taken.
+    Raises `ConfigError` where the port is taken, and `DataError` where the first
+    recording cannot be read.
     """
     token = secrets.token_urlsafe(32)
     with socket.socket() as listener:
@@ -139,6 +140,8 @@ def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
                 "a free one is taken"
             ) from None
         port = listener.getsockname()[1]
+        print(f"Reading {desk.subjects[0].name}", flush=True)
+        desk.open(0)  # so that the page has something to show at once
         # After the #, so that it is in no log and no Referer.
         address = f"http://127.0.0.1:{port}/#token={token}"
         print(f"Corrections go to {desk.corrections.root}")

@@ -55,7 +55,7 @@ export class Timeline {
     this.names.replaceChildren(...this.host.recording.rows.map((row, place) => {
       const box = document.createElement("div");
       box.style.top = `${place * ROW}px`;
-      for (const [tag, text] of [["i", "people"], ["i", row.answer === null ? "" : "mabe"], ["b", row.name]]) {
+      for (const [tag, text] of [["i", "people"], ["i", this.hasFound(row) ? "mabe" : ""], ["b", row.name]]) {
         const line = document.createElement(tag);
         line.textContent = text;
         if (tag === "b") { line.style.color = this.colour(row); line.title = row.name; }
@@ -65,6 +65,8 @@ export class Timeline {
     }));
     this.names.style.height = `${this.host.recording.rows.length * ROW}px`;
   }
+  // Of a scene's first answer, nothing of interest, no bouts are found.
+  hasFound(row) { return row.answer !== null && !(row.answer === 0 && this.host.recording.kind === "scene"); }
   colour(row) { return this.host.isDark() ? row.colour.dark : row.colour.light; }
   show(start, stop) {
     const { frames } = this.host.recording;
@@ -140,7 +142,7 @@ export class Timeline {
       pen.fillStyle = css.getPropertyValue("--track");
       pen.fillRect(0, top, width, BAR);
       if (row.answer === null) return;
-      pen.fillRect(0, top + BAR + GAP, width, BAR);
+      if (this.hasFound(row)) pen.fillRect(0, top + BAR + GAP, width, BAR);
       this.drawCurve(pen, row, top + ROW - 8, css);
     });
     for (const bout of this.shown()) {

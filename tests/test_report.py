@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from lane_stories import CLASSES, RULES, fight, scene
@@ -113,6 +113,7 @@ def test_the_worst_bouts_are_the_longest_and_say_where_they_are():
     assert worst[0].bout.probability == pytest.approx(0.8)
 
 
+@settings(deadline=None, max_examples=30)  # a thousand draws for the interval each
 @given(
     arrays(np.int64, 80, elements=st.integers(-1, 2)),
     arrays(np.int64, 80, elements=st.integers(0, 2)),

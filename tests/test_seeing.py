@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -136,6 +137,23 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
             for b in found[about.video].bouts
         ]
         assert sorted(bouts) == sorted(expected)
+
+
+def test_what_people_saw_where_nothing_can_be_found_is_missed(pairs):
+    marker = Marker(load_checkpoint(pairs))
+    data = marker.checkpoint.members[0].recogniser.config.data_dir
+    store, index = next(Unseen(marker, data).open())
+    task = marker.checkpoint.recogniser.task
+    blind = replace(task, vocabulary={"Lab": frozenset()})
+    marker.checkpoint.recogniser.task = blind
+    try:
+        lanes = list(look(marker, store, index))
+    finally:
+        marker.checkpoint.recogniser.task = task
+
+    assert sorted((lane.agent, lane.target) for lane in lanes) == [(1, 2), (2, 1)]
+    assert sum(len(lane.seen(0)) for lane in lanes) == 3
+    assert not any(len(lane.found(0)) for lane in lanes)
 
 
 @pytest.mark.parametrize("kind", ["run", "folds", "pairs"])

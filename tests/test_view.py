@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from desks import PORT, TOKEN, lay_desk
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from kaggle_files import write_index, write_tracking
@@ -466,6 +466,7 @@ def test_recordings_compare_by_the_minute():
     assert doubt_per_minute([]) == 0
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 40_000), st.integers(0, 40_000), st.integers(1, 40_000),
     st.integers(1, 300),

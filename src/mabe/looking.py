@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int8
+from jaxtyping import Bool, Float, Int, Int8
 
 from mabe.decisions.evidence import Evidence
 from mabe.decisions.rules import DecisionRules, decide
+from mabe.decisions.thresholds import NOTHING
 from mabe.lanes import SCENE, Lane
 from mabe.out_of_fold import OutOfFold
 from mabe.pairs import PairTask, View
@@ -75,17 +76,38 @@ def _look_at_pairs(marker: Marker, store: PoseStore, index: int) -> Iterator[Lan
     labels = label_own_frames(task, about)
     nobody_looked = np.full((about.native_length, len(task.actions)), -1, np.int8)
     for marking in marker.mark_views(store, index):
-        yield Lane(
-            lab=about.lab,
-            video=about.video,
-            agent=marking.view.agent,
-            target=marking.view.target,
-            track=about.tracking_hash,
-            fps=about.fps,
-            probabilities=_only(marking.possible, marking.probabilities),
-            labels=labels.get(marking.view, nobody_looked),
-            chosen=marking.chosen,
+        yield _pair_lane(
+            about,
+            marking.view,
+            _only(marking.possible, marking.probabilities),
+            labels.pop(marking.view, nobody_looked),
+            marking.chosen,
         )
+    # Of a view in which nothing can be found, what people saw is missed all the same.
+    nothing_said = np.full(nobody_looked.shape, np.nan, np.float32)
+    nothing_found = np.full(about.native_length, NOTHING)
+    for view, of_view in labels.items():
+        yield _pair_lane(about, view, nothing_said, of_view, nothing_found)
+
+
+def _pair_lane(
+    about: StoredRecording,
+    view: View,
+    chances: Float[np.ndarray, "frame actions"],
+    labels: Int8[np.ndarray, "frame actions"],
+    chosen: Int[np.ndarray, " frame"],
+) -> Lane:
+    return Lane(
+        lab=about.lab,
+        video=about.video,
+        agent=view.agent,
+        target=view.target,
+        track=about.tracking_hash,
+        fps=about.fps,
+        probabilities=chances,
+        labels=labels,
+        chosen=chosen,
+    )
 
 
 def label_own_frames(

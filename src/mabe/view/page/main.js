@@ -142,7 +142,8 @@ function tick(now) {
   if (!view.playing) return;
   const { recording } = view;
   const isThere = view.poses.at(view.frame) !== null;
-  if (isThere) view.place += ((now - last) / 1000) * recording.fps * view.speed; // else wait
+  const elapsed = Math.max(now - last, 0); // a frame's time may lie before it was asked for
+  if (isThere) view.place += (elapsed / 1000) * recording.fps * view.speed; // else wait
   last = now;
   const end = Math.min(view.until ?? recording.frames, recording.frames) - 1;
   view.frame = Math.min(Math.floor(view.place), end);

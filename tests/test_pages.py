@@ -1,5 +1,6 @@
 """Both pages in a real browser."""
 
+import base64
 import time
 
 import numpy as np
@@ -310,6 +311,60 @@ def test_the_page_fits_its_window(browser, address, width):
     open_view(browser, address)
     assert browser.run("return document.documentElement.scrollWidth") <= width
     assert browser.errors() == []
+
+
+FILM = """
+const done = arguments[0], canvas = document.createElement("canvas");
+canvas.width = canvas.height = 400;
+const pen = canvas.getContext("2d"), pieces = [];
+const mimeType = "video/webm", stream = canvas.captureStream(25);
+const recorder = new MediaRecorder(stream, { mimeType });
+recorder.ondataavailable = (event) => pieces.push(event.data);
+recorder.onstop = () => {
+  const reader = new FileReader();
+  reader.onload = () => done(reader.result.split(",")[1]);
+  reader.readAsDataURL(new Blob(pieces));
+};
+recorder.start();
+let n = 0;
+const draw = setInterval(() => {
+  pen.fillStyle = n % 2 ? "#c00" : "#00c";
+  pen.fillRect(0, 0, 400, 400);
+  n += 1;
+  if (n === 25) { clearInterval(draw); recorder.stop(); }
+}, 40);
+"""
+
+
+def test_the_film_lies_behind_the_poses_at_their_scale(browser, tmp_path):
+    browser.driver.set_script_timeout(20)
+    film = tmp_path / "film.webm"
+    film.write_bytes(base64.b64decode(browser.driver.execute_async_script(FILM)))
+    desk = lay_desk(tmp_path / "data", tmp_path / "out", video=film, video_of="Lab/1")
+    with served(lambda port: build_app(desk, port=port, token=TOKEN), TOKEN) as address:
+        open_view(browser, address)
+        browser.wait("document.getElementById('film').videoWidth === 400")
+        browser.run("window.mabe.view.seek(10)")
+        browser.wait("!document.getElementById('film').seeking")
+        time_s, film_box, stage_box, bounds, origin = browser.run(
+            "const { recording } = window.mabe.view, box = (id) => {"
+            "  const b = document.getElementById(id).getBoundingClientRect();"
+            "  return [b.left, b.top, b.width, b.height]; };"
+            "return [document.getElementById('film').currentTime, box('film'),"
+            "  box('poses'), recording.bounds, recording.originCm];"
+        )
+        assert time_s == pytest.approx(10.5 / 25, abs=0.02)
+        left, top, right, bottom = bounds
+        zoom = min(stage_box[2] / (right - left), stage_box[3] / (bottom - top))
+        assert film_box[2] == pytest.approx(400 / 10 * zoom, rel=0.01)  # 10 px a cm
+        middle = stage_box[0] + stage_box[2] / 2, stage_box[1] + stage_box[3] / 2
+        for axis, low, high in ((0, left, right), (1, top, bottom)):
+            # Where the film's pixel in the middle of what is seen has to lie.
+            pixel = ((low + high) / 2 + origin[axis]) * 10
+            place = film_box[axis] + pixel / 400 * film_box[2 + axis]
+            assert place == pytest.approx(middle[axis], abs=1)
+        assert browser.errors() == []
+    desk.close()
 
 
 HOURS = 10

@@ -252,6 +252,8 @@ def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
     assert find_place("Lab/3", marker, None).path == data
     desk = lay_desk(marker, find_place("3", marker, None))
     assert [s.name for s in desk.subjects][:2] == ["Lab/3", "Lab/1"]
+    learned = [desk.describe(index)["learned"] for index in range(6)]
+    assert sum(learned) == 4  # of two it knows nothing
     assert desk.corrections.root == data.with_name("fights-corrected")
     desk.close()
     assert source_folder(path) == data

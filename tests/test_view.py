@@ -485,6 +485,7 @@ def test_a_window_of_chances_is_the_mean_of_its_frames(frames, start, length, co
         assert abs(float(sent[column, 0]) - frames_of.mean()) <= 8  # rounded each time
 
 
+@settings(deadline=None)
 @given(arrays(np.float32, (5, 2), elements=st.floats(0, 1, width=32)))
 def test_bytes_are_near_and_unknown_is_told_apart(chances):
     chances[0, 0] = np.nan
@@ -504,6 +505,7 @@ def test_marks_survive_the_disk(tmp_path):
     assert back.runs.tolist() == [[0, 3, 1]]
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(KEYPOINTS)))
 def test_bones_join_tracked_points_into_one_body(tracked):
     bones = find_bones(tracked)

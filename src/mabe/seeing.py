@@ -58,7 +58,7 @@ def report(
     device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
-    """Write all there is to see of a run as one page: how good, where it fails, why."""
+    """Write all there is to see of a run as one page."""
     from mabe.reporting import write_report
 
     contents = write_report(
@@ -120,7 +120,7 @@ def view(
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Review and correct what is found, on a page that only this machine can open."""
+    """Review and correct what is found, on a local page."""
     from mabe.viewing import find_place, lay_desk, rank, serve
 
     marker = load_marker(run, device)
@@ -138,7 +138,8 @@ Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png."
 Recordings = Annotated[
     list[str] | None,
     typer.Option(
-        "--recording", help="LAB/VIDEO (repeatable); the first that it never saw."
+        "--recording",
+        help="LAB/VIDEO (repeatable); by default the first that it never saw.",
     ),
 ]
 Most = Annotated[int, typer.Option(min=1, help="Draw so many recordings.")]
@@ -185,7 +186,7 @@ def confusion(
     include_training: IncludeTraining = False,
     device: Device = "auto",
 ) -> None:
-    """Draw what is taken for what, over all recordings it never saw."""
+    """Draw what is taken for what."""
     from mabe.figures import draw_confusion, save
 
     study = _judge(run, device, data, None, None, include_training)
@@ -200,7 +201,7 @@ def learning_curve(
     ],
     out: Out,
 ) -> None:
-    """Draw loss and macro F1 over the epochs of one run or several."""
+    """Draw loss and macro F1 over epochs."""
     from mabe.checkpoint import load_checkpoint
     from mabe.errors import RunError
     from mabe.figures import draw_learning_curves, save

@@ -104,6 +104,7 @@ def lay_desk(
         infos=infos,
         look=look_at,
         corrections=Corrections(root, source, recogniser=str(marker.checkpoint.path)),
+        learned=marker.checkpoint.trained_on,
         cache=cache_folder() / "view",
         cache_key=key,
         video=video,

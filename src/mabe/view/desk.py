@@ -91,6 +91,8 @@ class Desk:
     """What the metadata say of recordings, by name."""
     look: Look
     corrections: Corrections
+    learned: frozenset[str] = frozenset()
+    """Content hashes of the tracks that the recogniser learned from."""
     cache: Path | None = None
     """Folder of what was found before."""
     cache_key: str = ""
@@ -200,6 +202,7 @@ class Desk:
             "bouts": [_bout_row(bout) for bout in self.labels(index)],
             "version": self.version(index),
             "corrected": self._corrected(about, info) is not None,
+            "learned": about.tracking_hash in self.learned,
             "video": has_video,
             "pixelsPerCm": scale,
             "originCm": list(about.origin_cm),

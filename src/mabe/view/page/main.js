@@ -64,7 +64,8 @@ async function open(index) {
   openFilm();
   fillPanels();
   byId("frame").max = recording.frames - 1;
-  tell(recording.corrected ? "corrected before; those labels are shown" : "");
+  const notes = [recording.corrected && "corrected before; those labels are shown", recording.learned && "it learned from this recording, so it may remember the labels"];
+  tell(notes.filter(Boolean).join(" · "));
   showChosen();
   paint();
   watch(index, number);

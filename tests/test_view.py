@@ -18,9 +18,9 @@ from mabe.readers.kaggle import read_index, read_labels
 from mabe.skeleton import KEYPOINTS
 from mabe.steps import MISSING
 from mabe.subjects import find_subjects
-from mabe.view.bones import find_bones
+from mabe.view.bodies import bounds_cm, find_bones
 from mabe.view.corrections import Corrections
-from mabe.view.desk import MOST_POSE_FRAMES, bounds_cm
+from mabe.view.desk import MOST_POSE_FRAMES
 from mabe.view.guard import MOST_BODY_BYTES
 from mabe.view.marks import (
     UNKNOWN,

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float
 
 from mabe.bouts import Bout, Watched
 from mabe.colours import Colour, animal_colours, colours_of
@@ -27,7 +26,7 @@ from mabe.skeleton import KEYPOINTS
 from mabe.steps import MISSING, STEP_CM
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject
-from mabe.view.bones import find_bones
+from mabe.view.bodies import bone_places, bounds_cm, pairs_of
 from mabe.view.corrections import Corrections
 from mabe.view.marks import LaneMarks, doubt_per_minute, read_marks, write_marks
 
@@ -35,8 +34,6 @@ KEPT_OPEN = 3
 """Recordings in memory; ten hours of two animals are about 50 MB each."""
 MOST_POSE_FRAMES = 4096
 """Frames that are sent at once."""
-_SAMPLES = 4000
-_EDGE_CM = 3.0
 
 Look = Callable[[PoseStore, int], Iterable[Lane]]
 
@@ -348,44 +345,6 @@ class Desk:
                 write_marks(path, marks)
         self.doubts[index] = doubt_per_minute(marks)
         return marks
-
-
-def pairs_of(about: StoredRecording) -> list[tuple[int, int]]:
-    """Return every agent and target that are tracked, those watched first."""
-    animals = sorted({slot // len(KEYPOINTS) + 1 for slot in about.slots})
-    watched = sorted({(w.agent, w.target) for w in about.watched})
-    labelled = sorted({(b.agent, b.target) for b in about.bouts})
-    every = [(a, b) for a in animals for b in animals if a != b]
-    every += [(a, a) for a in animals]
-    return list(dict.fromkeys([*watched, *labelled, *every]))
-
-
-def bone_places(slots: Sequence[int]) -> list[list[int]]:
-    """Return the bones of all animals as pairs of places in `slots`."""
-    place = {slot: number for number, slot in enumerate(slots)}
-    bones = []
-    for animal in sorted({slot // len(KEYPOINTS) for slot in slots}):
-        first = animal * len(KEYPOINTS)
-        tracked = {
-            KEYPOINTS[slot - first]
-            for slot in slots
-            if first <= slot < first + len(KEYPOINTS)
-        }
-        for one, other in find_bones(tracked):
-            ends = (first + KEYPOINTS.index(one), first + KEYPOINTS.index(other))
-            bones.append([place[end] for end in ends])
-    return bones
-
-
-def bounds_cm(store: PoseStore, index: int) -> list[float]:
-    """Return [left, top, right, bottom] of nearly all points, with some room."""
-    steps = store.steps(index)
-    some = steps[:: max(1, len(steps) // _SAMPLES)].reshape(-1, 2).astype(np.float32)
-    seen: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
-    if not len(seen):
-        return [-10.0, -10.0, 10.0, 10.0]
-    low, high = np.percentile(seen, [0.2, 99.8], axis=0)
-    return [*(low - _EDGE_CM).tolist(), *(high + _EDGE_CM).tolist()]
 
 
 def _key_of(about: StoredRecording) -> str:

@@ -11,7 +11,7 @@ demo: $(READY)
 	$(BIN)/mabe train --config configs/demo.yaml
 	$(BIN)/mabe evaluate demo/run demo/data
 	$(BIN)/mabe predict demo/run demo/data --out demo/out
-	$(BIN)/python benchmarks/ethogram.py demo/run demo/data --out demo/ethogram.png
+	$(BIN)/mabe report demo/run --out demo/report.html
 
 test: $(READY)
 	$(BIN)/python -m pytest

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
     [
         *("simulate", "prepare", "train", "crossval", "tune", "ensemble", "predict"),
         *("evaluate", "submit", "check-submission", "score", "check"),
+        *("report", "view", "plot"),
     ],
 )
 def test_every_command_explains_itself(command, capsys):
@@ -43,6 +44,9 @@ def test_a_wrong_option_or_command_is_exit_code_2(capsys):
         (["predict", "nowhere", "data", "--out", "out"], "no recogniser here"),
         (["evaluate", "nowhere", "data"], "no recogniser here"),
         (["tune", "nowhere"], "no recogniser here"),
+        (["report", "nowhere"], "no recogniser here"),
+        (["view", "nowhere", "1"], "no recogniser here"),
+        (["plot", "traces", "nowhere", "--out", "x.svg"], "no recogniser here"),
         (["ensemble", "nowhere", "--out", "out"], "no recogniser here"),
         (["submit", "nowhere", "data"], "no recogniser here"),
         (["score", "nowhere.csv", "other.csv"], "nowhere.csv"),

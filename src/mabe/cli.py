@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mabe import __version__, cli_formats
+from mabe import __version__, cli_formats, seeing
 from mabe.errors import ConfigError, MabeError, StopRequested
 
 app = typer.Typer(
@@ -155,6 +155,16 @@ def train(
         ),
     ] = None,
     skip_bad: SkipBad = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Tell only what the run comes to.")
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write its epochs for TensorBoard too: RUN/tensorboard.",
+        ),
+    ] = False,
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting: --set epochs=20 (repeatable)."),
@@ -163,6 +173,7 @@ def train(
     """Train a recogniser; the run directory documents itself."""
     from mabe.bagging import train_recipe, with_question
     from mabe.config import load_config, parse_changes
+    from mabe.console import quietly
     from mabe.runs import train as run
 
     settings: dict[str, Any] = parse_changes(changes or [])
@@ -182,12 +193,18 @@ def train(
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
     loaded = load_config(config, settings)
-    if loaded.model_type != "auto":
-        run(loaded, resume=resume, skip_bad=skip_bad)
-        return
-    if not resume:
-        loaded = with_question(loaded, skip_bad=skip_bad)
-    train_recipe(loaded, resume=resume, skip_bad=skip_bad, workers=workers)
+    watcher = None
+    if tensorboard:
+        from mabe.tensorboard import EpochLog
+
+        watcher = EpochLog(loaded.checkpoint_dir)
+    with quietly(quiet):
+        if loaded.model_type != "auto":
+            run(loaded, resume=resume, skip_bad=skip_bad, watcher=watcher)
+            return
+        if not resume:
+            loaded = with_question(loaded, skip_bad=skip_bad)
+        train_recipe(loaded, resume=resume, skip_bad=skip_bad, workers=workers)
 
 
 @app.command()
@@ -530,6 +547,9 @@ def check_submission(
             write_json(json_out, review.to_json())
         print(describe_review(submission, review))
     require_valid(submission, review)
+
+
+seeing.register(app)
 
 
 def _load(run: Path, device: str, tta: int) -> Any:

@@ -1,7 +1,8 @@
 """What a training run tells the person in front of it, line by line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -13,8 +14,24 @@ SHOWN_CLASSES = 8
 """Of more than these an epoch's line names the worst and the best."""
 
 
-def tell(*lines: str) -> None:
-    """Print lines without tearing a progress bar apart."""
+_quiet = False
+
+
+@contextmanager
+def quietly(wanted: bool) -> Iterator[None]:
+    """Tell only what a run comes to, while this lasts; no bars either."""
+    global _quiet
+    before, _quiet = _quiet, wanted
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def tell(*lines: str, always: bool = False) -> None:
+    """Print lines without tearing a progress bar apart; quietly only those `always`."""
+    if _quiet and not always:
+        return
     for line in lines:
         tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
@@ -28,7 +45,7 @@ def epoch_bar(*, epoch: int, epochs: int, done: int, steps: int) -> "tqdm[Any]":
         desc=f"Epoch {epoch}/{epochs}",
         unit="batch",
         leave=False,
-        disable=None,
+        disable=True if _quiet else None,
     )
 
 
@@ -85,14 +102,20 @@ def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[st
     ]
 
 
-def epoch_line(record: dict[str, Any], *, epochs: int, is_best: bool) -> str:
-    """Return one line for a finished epoch; `*` marks the best so far."""
+def epoch_line(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+    """Return one line for the last finished epoch; `*` marks a new best."""
+    record = history[-1]
+    scored = [each for each in history if each["f1_macro"] is not None]
+    best = max(scored, key=lambda each: each["f1_macro"]) if scored else record
+    is_best = best is record
+    so_far = "" if is_best else f" (best {show(best['f1_macro'])}, {best['epoch']})"
     per_class = _worst_and_best(record["per_class"])
     return (
         f"Epoch {record['epoch']:>3}/{epochs}  "
         f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
-        f"macro F1 {show(record['f1_macro'])}{'*' if is_best else ' '}  "
+        f"macro F1 {show(record['f1_macro'])}{'*' if is_best else so_far}  "
         f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
+        f"{time_left(history, epochs=epochs)}"
     )
 
 
@@ -103,6 +126,22 @@ def grown_line(record: dict[str, Any]) -> str:
         f"macro F1 {show(record['f1_macro'])}  "
         f"[{_worst_and_best(record['per_class'])}]  {record['seconds']:.0f} s"
     )
+
+
+def time_left(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+    """Return how long the epochs that are left take; nothing after the last one.
+
+    By the last five: the first ones wait for files.
+    """
+    left = epochs - len(history)
+    if left <= 0 or not history:
+        return ""
+    recent = [each["seconds"] for each in history[-5:]]
+    seconds = round(left * sum(recent) / len(recent))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours:
+        return f", {hours} h {minutes:02} min left"
+    return f", {minutes}:{seconds % 60:02} left"
 
 
 def _worst_and_best(per_class: dict[str, Any]) -> str:

@@ -56,6 +56,8 @@ class Unseen:
     path: Path
     include_training: bool = False
     skip_bad: bool = False
+    only: frozenset[str] = frozenset()
+    """Names of the recordings that are wanted, ``LAB/VIDEO``; all if none is named."""
     scored: int = field(default=0, init=False)
     unlabelled: int = field(default=0, init=False)
     learned: int = field(default=0, init=False)
@@ -65,6 +67,8 @@ class Unseen:
         """Yield a store and a recording's place in it."""
         origin = self.marker.checkpoint
         subjects = find_subjects(self.path, rate_fps=self.marker.rate_fps)
+        if self.only:
+            subjects = [subject for subject in subjects if subject.name in self.only]
         labelled = [subject for subject in subjects if subject.has_labels]
         self.unlabelled = len(subjects) - len(labelled)
         for store, index in open_all(labelled, skip_bad=self.skip_bad):

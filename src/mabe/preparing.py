@@ -102,10 +102,11 @@ def default_store_path(data_dir: Path, rate_fps: float) -> Path:
     """
     place = data_dir.resolve()
     digest = hashlib.sha256(str(place).encode()).hexdigest()[:8]
-    return _cache_folder() / f"{place.name}-{digest}-{rate_fps:g}fps"
+    return cache_folder() / f"{place.name}-{digest}-{rate_fps:g}fps"
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Return where `mabe` keeps what it can make again."""
     if chosen := os.environ.get("MABE_CACHE"):
         return Path(chosen).expanduser()
     if sys.platform == "win32":

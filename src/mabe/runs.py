@@ -2,9 +2,9 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,13 +22,14 @@ from mabe.console import (
     part_bar,
     show,
     tell,
+    time_left,
 )
 from mabe.contract import Contract
 from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.files import usable_cores
 from mabe.growing import grow_trees
-from mabe.lessons import Lesson, TrainingData, make_lesson
+from mabe.lessons import ClassCount, Lesson, TrainingData, make_lesson
 from mabe.pairs import asked_for, check_names
 from mabe.preparing import default_store_path, prepare
 from mabe.recogniser import Recogniser
@@ -62,6 +63,9 @@ from mabe.training import (
 )
 from mabe.windows import label_store
 
+Watcher = Callable[[Sequence[dict[str, Any]]], None]
+"""Is shown a run's history after each epoch."""
+
 
 @dataclass(frozen=True, slots=True)
 class StateKeeper:
@@ -85,7 +89,13 @@ class StateKeeper:
             )
 
 
-def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) -> Path:
+def train(
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    skip_bad: bool = False,
+    watcher: Watcher | None = None,
+) -> Path:
     """Train as the config says and return the run directory.
 
     An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
@@ -93,11 +103,13 @@ def train(config: RunConfig, *, resume: bool = False, skip_bad: bool = False) ->
     `MabeError` for what the user can mend.
     """
     with lock_run(config.checkpoint_dir):
-        _train(config, resume=resume, skip_bad=skip_bad)
+        _train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
     return config.checkpoint_dir
 
 
-def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
+def _train(
+    config: RunConfig, *, resume: bool, skip_bad: bool, watcher: Watcher | None
+) -> None:
     if config.model_type == "auto":
         raise ConfigError(
             "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
@@ -113,9 +125,10 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
     tell(*about_device)
     data = load_training_data(config, skip_bad=skip_bad)
     lesson = make_lesson(config, data)
+    counts = lesson.class_counts()
     tell(
         *describe_data(
-            lesson.class_counts(),
+            counts,
             unit="acting frames" if config.task == "pair" else "frames",
             learned=len(data.learned),
             held_out=len(data.held_out),
@@ -128,7 +141,7 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
         check_same_data(config.checkpoint_dir, data.content)
         write_config(config.checkpoint_dir, config)
     else:
-        _begin(config, data, about_device)
+        _begin(config, data, about_device, counts)
     if config.model_type == "trees":
         _grow(lesson, config)
         return
@@ -139,7 +152,7 @@ def _train(config: RunConfig, *, resume: bool, skip_bad: bool) -> None:
     tell(*describe_model(config, parameters=parameters, steps=steps))
     if resume:
         _go_on(state, config, fabric)
-    _train_epochs(state, lesson, config=config, fabric=fabric)
+    _train_epochs(state, lesson, config=config, fabric=fabric, watcher=watcher)
 
 
 def _grow(lesson: Lesson, config: RunConfig) -> None:
@@ -242,7 +255,12 @@ def load_store(
     )
 
 
-def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> None:
+def _begin(
+    config: RunConfig,
+    data: TrainingData,
+    about_device: list[str],
+    counts: Sequence[ClassCount],
+) -> None:
     """Start a run directory; an earlier run in its place is set aside."""
     run_dir = config.checkpoint_dir
     if kept := set_aside(run_dir):
@@ -251,6 +269,7 @@ def _begin(config: RunConfig, data: TrainingData, about_device: list[str]) -> No
     facts = {
         "device": about_device,
         "data": str(config.data_dir),
+        "class_frames": [asdict(count) for count in counts],
         "learned": [recordings[i].name for i in data.learned],
         "held_out": [recordings[i].name for i in data.held_out],
         "trained_on": list(data.tracks(data.learned)),
@@ -280,6 +299,7 @@ def _train_epochs(
     *,
     config: RunConfig,
     fabric: Fabric,
+    watcher: Watcher | None,
 ) -> None:
     steps = steps_in_epoch(lesson.counted_frames, config)
     with _stop_asked() as stop_asked:
@@ -289,6 +309,8 @@ def _train_epochs(
             keeper.save()  # scoring takes a while too
             _finish_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps)
             keeper.save()
+            if watcher:
+                watcher(state.history)
             keeper.stop_if_asked()
     scores = epoch_scores(state.history)
     best = state.history[len(scores) - 1 - epochs_since_best(scores)]
@@ -296,6 +318,7 @@ def _train_epochs(
         f"✓ Best macro F1 on held-out recordings: {show(best['f1_macro'])} "
         f"(epoch {best['epoch']} of {len(scores)})",
         f"✓ Recogniser: {config.checkpoint_dir / f'best{SUFFIX}'}",
+        always=True,
     )
 
 
@@ -311,6 +334,7 @@ def _train_one_epoch(
     epoch = len(state.history) + 1
     scores = epoch_scores(state.history)
     best = show(max(scores)) if scores else "-"
+    left = time_left(state.history, epochs=config.epochs)
     saved_at = time.monotonic()
     bar = epoch_bar(
         epoch=epoch,
@@ -322,7 +346,7 @@ def _train_one_epoch(
     def after_step(loss: float) -> None:
         nonlocal saved_at
         bar.update()
-        bar.set_postfix(loss=f"{loss:.3f}", best=best)
+        bar.set_postfix_str(f"loss {loss:.3f}, best {best}{left}")
         keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
             keeper.save()
@@ -365,7 +389,7 @@ def _finish_epoch(
     state.history.append(record)
     state.epoch_loss, state.epoch_seconds = 0.0, 0.0
     is_best = epochs_since_best(epoch_scores(state.history)) == 0
-    tell(epoch_line(record, epochs=config.epochs, is_best=is_best))
+    tell(epoch_line(state.history, epochs=config.epochs))
     _save(lesson, config, recogniser, record, is_best=is_best)
 
 

@@ -19,14 +19,11 @@ from mabe.checklist.facts import (
     ScoreFacts,
 )
 from mabe.checkpoint import Checkpoint
-from mabe.decisions.calibration import (
-    BINS,
-    measure_reliability,
-    tally_frames,
-)
+from mabe.decisions.calibration import measure_reliability
 from mabe.decisions.confidence import count_by_group
 from mabe.decisions.evidence import Evidence
-from mabe.decisions.rules import DecisionRules, refine
+from mabe.decisions.reliability import tally_answers
+from mabe.decisions.rules import DecisionRules
 from mabe.decisions.thresholds import (
     HITS,
     LABELLED,
@@ -141,17 +138,3 @@ def _expected_errors(
         rule.name: plain(measure_reliability(tally).expected_error)
         for rule, tally in zip(rules.classes, tallies, strict=True)
     }
-
-
-def tally_answers(
-    views: Sequence[Evidence], rules: DecisionRules
-) -> Int[np.ndarray, "classes bins 2"]:
-    """Return in how many frames each class happened, by its refined log-odds."""
-    tally = np.zeros((len(rules.classes), BINS, 2), np.int64)
-    for view in views:
-        said = refine(view.probabilities, fps=view.fps, rules=rules)
-        everything = np.zeros(len(said), int)
-        for index in range(len(rules.classes)):
-            labels = view.labels[:, index].astype(int)
-            tally[index] += tally_frames(said[:, index], labels, everything, 1)[0]
-    return tally

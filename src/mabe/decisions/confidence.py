@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.decisions.evidence import Evidence
+from mabe.decisions.evidence import Evidence, Kind
 from mabe.decisions.rules import DecisionRules, decide
 from mabe.decisions.thresholds import NOTHING, count_frames, f_scores, score_of
 
@@ -27,6 +27,8 @@ class Confidence:
     high: float
     f1: Float[np.ndarray, " classes"]
     """Of each class, all labs together; NaN where there is nothing to score."""
+    f1_interval: Float[np.ndarray, "classes 2"]
+    """Where each class's F1 would be with other recordings."""
 
     def __str__(self) -> str:
         return f"{self.score:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -40,19 +42,35 @@ def score_with_confidence(
     Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
     All are NaN where nothing can be scored: no action happened, and none was found.
     """
-    counts = count_by_group(views, rules)
+    return confidence_of_counts(count_by_group(views, rules), rules.kind, seed=seed)
+
+
+def confidence_of_counts(
+    counts: Int[np.ndarray, "groups labs classes 3"], kind: Kind, *, seed: int = 0
+) -> Confidence:
+    """Return the score of counted frames, and its 95 % interval over groups."""
     groups = len(counts)
     draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
-    scores = [float(score_of(counts[draw].sum(axis=0), rules.kind)) for draw in draws]
-    known = [score for score in scores if np.isfinite(score)] or [np.nan]
-    low, high = np.quantile(known, [0.025, 0.975])
+    drawn = [counts[draw].sum(axis=0) for draw in draws]
+    low, high = _interval(np.array([float(score_of(each, kind)) for each in drawn]))
     total = counts.sum(axis=0)
+    of_classes = np.array([f_scores(each.sum(axis=0), kind) for each in drawn])
     return Confidence(
-        float(score_of(total, rules.kind)),
-        float(low),
-        float(high),
-        f_scores(total.sum(axis=0), rules.kind),
+        float(score_of(total, kind)),
+        low,
+        high,
+        f_scores(total.sum(axis=0), kind),
+        np.array([_interval(column) for column in of_classes.T]),
     )
+
+
+def _interval(scores: Float[np.ndarray, " draws"]) -> tuple[float, float]:
+    """Return what 95 % of the scores lie between; NaN where none is known."""
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def count_by_group(

@@ -1,0 +1,149 @@
+// Poses, fetched a piece at a time around what is looked at, and drawn.
+// They are at the recogniser's rate; between two frames of it they are drawn between.
+import * as server from "./server.js";
+
+const KEPT = 24; // pieces; each is at most a few hundred kilobytes
+
+export class Poses {
+  constructor(recording, arrived) {
+    this.recording = recording;
+    this.arrived = arrived;
+    this.size = Math.min(1024, recording.mostPoseFrames);
+    this.values = recording.points.length * 2;
+    this.pieces = new Map();
+    this.failure = "";
+  }
+  piece(number) {
+    if (number < 0 || number * this.size >= this.recording.poseFrames) return null;
+    let piece = this.pieces.get(number);
+    if (piece) this.pieces.delete(number); // the latest used is the last
+    else piece = this.fetch(number);
+    this.pieces.set(number, piece);
+    return piece;
+  }
+  fetch(number) {
+    const piece = { values: null };
+    const start = number * this.size;
+    server.poses(this.recording.index, start, start + this.size).then(
+      (values) => { piece.values = values; this.failure = ""; this.arrived(); },
+      (error) => { this.failure = error.message; this.pieces.delete(number); this.arrived(); },
+    );
+    while (this.pieces.size >= KEPT) this.pieces.delete(this.pieces.keys().next().value);
+    return piece;
+  }
+  // Points in cm as [x, y] or null where missing; null where they are still on the way.
+  at(frame) {
+    const place = Math.min((frame * this.recording.poseFps) / this.recording.fps, this.recording.poseFrames - 1);
+    const before = Math.floor(place + 1e-6);
+    const one = this.raw(before);
+    this.piece(Math.floor(before / this.size) + 1); // what comes next
+    if (!one) return null;
+    const share = place - before;
+    const other = share > 0.01 ? this.raw(before + 1) : null;
+    return this.recording.points.map((_, point) => {
+      const a = this.point(one, point), b = other && this.point(other, point);
+      if (!a || !b) return share > 0.5 && b ? b : a;
+      return [a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share];
+    });
+  }
+  raw(frame) {
+    if (frame >= this.recording.poseFrames) return null;
+    const piece = this.piece(Math.floor(frame / this.size));
+    if (!piece?.values) return null;
+    return { values: piece.values, at: (frame % this.size) * this.values };
+  }
+  point({ values, at }, point) {
+    const x = values[at + 2 * point], y = values[at + 2 * point + 1];
+    if (x === this.recording.missing || y === this.recording.missing) return null;
+    return [x * this.recording.stepCm, y * this.recording.stepCm];
+  }
+}
+
+// Draws points and bones; a missing point stays where it was last seen, hollow.
+export class Stage {
+  constructor(canvas, film) {
+    this.canvas = canvas;
+    this.film = film;
+    this.lastSeen = [];
+    this.lastFrame = -1;
+  }
+  open(recording) {
+    this.recording = recording;
+    this.lastSeen = [];
+    this.lastFrame = -1;
+  }
+  scale() {
+    const [left, top, right, bottom] = this.recording.bounds;
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const zoom = Math.min(width / (right - left), height / (bottom - top));
+    return { zoom, x: (width - zoom * (right - left)) / 2 - left * zoom, y: (height - zoom * (bottom - top)) / 2 - top * zoom };
+  }
+  draw(points, frame, isDark) {
+    const { canvas } = this, ratio = devicePixelRatio || 1;
+    const width = canvas.clientWidth, height = canvas.clientHeight;
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+    const pen = canvas.getContext("2d");
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    const { zoom, x, y } = this.scale();
+    this.placeFilm(zoom, x, y);
+    this.ruler(pen, zoom, width, height, isDark);
+    if (!points) return;
+    const isNear = Math.abs(frame - this.lastFrame) <= this.recording.fps;
+    this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
+    this.lastFrame = frame;
+    const colour = (place) => {
+      const of = this.recording.animalColours[this.recording.points[place].animal];
+      return isDark ? of.dark : of.light;
+    };
+    const at = (place) => [this.lastSeen[place][0] * zoom + x, this.lastSeen[place][1] * zoom + y];
+    pen.lineCap = "round";
+    for (const [one, other] of this.recording.bones) {
+      if (!this.lastSeen[one] || !this.lastSeen[other]) continue;
+      const isSeen = points[one] && points[other];
+      pen.strokeStyle = colour(one);
+      pen.lineWidth = isSeen ? 3 : 1.5;
+      pen.globalAlpha = isSeen ? 0.85 : 0.5;
+      pen.setLineDash(isSeen ? [] : [4, 4]);
+      pen.beginPath();
+      pen.moveTo(...at(one));
+      pen.lineTo(...at(other));
+      pen.stroke();
+    }
+    pen.setLineDash([]);
+    this.lastSeen.forEach((point, place) => {
+      if (!point) return;
+      const isSeen = Boolean(points[place]);
+      const isNose = this.recording.points[place].name === "nose";
+      pen.globalAlpha = isSeen ? 1 : 0.7;
+      pen.fillStyle = pen.strokeStyle = colour(place);
+      pen.lineWidth = 1.5;
+      pen.beginPath();
+      pen.arc(...at(place), isNose ? 5.5 : 4, 0, 7);
+      if (isSeen) pen.fill();
+      else pen.stroke();
+    });
+    pen.globalAlpha = 1;
+  }
+  ruler(pen, zoom, width, height, isDark) {
+    const cm = [50, 20, 10, 5, 2, 1].find((each) => each * zoom < width / 4) ?? 1;
+    pen.strokeStyle = pen.fillStyle = isDark ? "#a3acb8" : "#5a6370";
+    pen.lineWidth = 2;
+    pen.beginPath();
+    pen.moveTo(14, height - 14);
+    pen.lineTo(14 + cm * zoom, height - 14);
+    pen.stroke();
+    pen.font = "12px system-ui, sans-serif";
+    pen.fillText(`${cm} cm`, 14, height - 20);
+  }
+  placeFilm(zoom, x, y) {
+    if (!this.recording.video) return;
+    // A pixel of the film is 1 / pixelsPerCm; poses are relative to their origin.
+    const size = zoom / this.recording.pixelsPerCm;
+    const [originX, originY] = this.recording.originCm;
+    this.film.style.transform = `translate(${x - originX * zoom}px, ${y - originY * zoom}px) scale(${size})`;
+  }
+}

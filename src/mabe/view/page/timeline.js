@@ -1,0 +1,329 @@
+// Timelines: the whole recording as a strip, and below it a window of it with a row for
+// each answer: bouts of people, bouts found, and the chance with its threshold.
+// All places are frames; what is drawn is what lies in the window.
+import * as server from "./server.js";
+
+const BAR = 13, GAP = 2, CURVE = 24, ROW = 2 * (BAR + GAP) + CURVE + 10, AXIS = 18;
+const EDGE_PX = 6, LEAST_PX = 1.5, CLOSEST_FRAMES = 12;
+const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000];
+const UNKNOWN = 255, TOP = 254;
+
+export function clock(seconds, digits = 0) {
+  const tenths = 10 ** digits, whole = Math.floor(seconds * tenths + 1e-6) / tenths;
+  const hours = Math.floor(whole / 3600), minutes = Math.floor(whole / 60) % 60;
+  const rest = (whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+function fit(canvas, height) {
+  const ratio = devicePixelRatio || 1, width = canvas.clientWidth;
+  canvas.style.height = `${height}px`;
+  const [w, h] = [Math.round(width * ratio), Math.round(height * ratio)];
+  if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return [pen, width];
+}
+
+export class Timeline {
+  // `host` gives: recording, labels, lanes, frame, chosen, begun, isDark, seek, choose, changed, pair.
+  constructor(detail, overview, names, host) {
+    Object.assign(this, { detail, overview, names, host });
+    this.curves = null;
+    this.asked = "";
+    this.drag = null;
+    detail.addEventListener("pointerdown", (event) => this.press(event));
+    detail.addEventListener("pointermove", (event) => this.move(event));
+    detail.addEventListener("pointerup", (event) => this.release(event));
+    detail.addEventListener("pointercancel", () => { this.drag = null; this.host.changed(); });
+    detail.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+    overview.addEventListener("pointerdown", (event) => { overview.setPointerCapture(event.pointerId); this.scrub(event); });
+    overview.addEventListener("pointermove", (event) => { if (event.buttons) this.scrub(event); });
+  }
+  open() {
+    const { recording } = this.host;
+    this.start = 0;
+    this.stop = Math.min(recording.frames, Math.round(Math.max(600, recording.fps * 120)));
+    if (recording.frames < 1.6 * this.stop) this.stop = recording.frames;
+    this.curves = null;
+    this.asked = "";
+    this.lane = 0;
+    this.nameRows();
+  }
+  nameRows() {
+    this.names.replaceChildren(...this.host.recording.rows.map((row, place) => {
+      const box = document.createElement("div");
+      box.style.top = `${place * ROW}px`;
+      for (const [tag, text] of [["i", "people"], ["i", this.hasFound(row) ? "mabe" : ""], ["b", row.name]]) {
+        const line = document.createElement(tag);
+        line.textContent = text;
+        if (tag === "b") { line.style.color = this.colour(row); line.title = row.name; }
+        box.append(line);
+      }
+      return box;
+    }));
+    this.names.style.height = `${this.host.recording.rows.length * ROW}px`;
+  }
+  // Of a scene's first answer, nothing of interest, no bouts are found.
+  hasFound(row) { return row.answer !== null && !(row.answer === 0 && this.host.recording.kind === "scene"); }
+  colour(row) { return this.host.isDark() ? row.colour.dark : row.colour.light; }
+  show(start, stop) {
+    const { frames } = this.host.recording;
+    const span = Math.min(Math.max(Math.round(stop - start), CLOSEST_FRAMES), frames);
+    this.start = Math.min(Math.max(Math.round(start), 0), frames - span);
+    this.stop = this.start + span;
+    this.host.changed();
+  }
+  zoom(factor, around = this.host.frame) {
+    const fixed = around >= this.start && around < this.stop ? around : (this.start + this.stop) / 2;
+    this.show(fixed - (fixed - this.start) * factor, fixed + (this.stop - fixed) * factor);
+  }
+  follow(frame) {
+    if (frame >= this.start && frame < this.stop) return;
+    const span = this.stop - this.start;
+    this.show(frame - span * 0.1, frame + span * 0.9);
+  }
+  x(frame) { return ((frame - this.start) / (this.stop - this.start)) * this.detail.clientWidth; }
+  frameAt(event) {
+    const box = this.detail.getBoundingClientRect();
+    return this.start + ((event.clientX - box.left) / box.width) * (this.stop - this.start);
+  }
+  rowOf(bout) { return this.host.recording.rows.findIndex((row) => row.actions.includes(bout.action)); }
+  // People's bouts that are shown: of a pair recogniser those of the pair looked at.
+  shown() {
+    const { labels, recording, pair } = this.host;
+    if (recording.kind === "scene") return labels.bouts;
+    return labels.bouts.filter((bout) => bout.agent === pair[0] && bout.target === pair[1]);
+  }
+  foundLane() {
+    const { lanes, recording, pair } = this.host;
+    if (!lanes) return -1;
+    if (recording.kind === "scene") return lanes.length ? 0 : -1;
+    return lanes.findIndex((lane) => lane.agent === pair[0] && lane.target === pair[1]);
+  }
+  found() {
+    const lane = this.foundLane();
+    return lane < 0 ? [] : this.host.lanes[lane].bouts;
+  }
+  draw() {
+    this.drawOverview();
+    this.drawDetail();
+    this.askForCurves();
+  }
+  drawOverview() {
+    const { recording, frame } = this.host;
+    const [pen, width] = fit(this.overview, 30);
+    const css = getComputedStyle(document.body);
+    pen.fillStyle = css.getPropertyValue("--track");
+    pen.fillRect(0, 0, width, 30);
+    const x = (at) => (at / recording.frames) * width;
+    const bar = (row, start, stop, top) => {
+      if (row < 0) return;
+      pen.fillStyle = this.colour(recording.rows[row]);
+      pen.fillRect(x(start), top, Math.max(x(stop) - x(start), LEAST_PX), 11);
+    };
+    for (const bout of this.shown()) bar(this.rowOf(bout), bout.start, bout.stop, 3);
+    for (const [start, stop, answer] of this.found()) bar(this.rowOfAnswer(answer), start, stop, 16);
+    pen.strokeStyle = css.getPropertyValue("--ink");
+    pen.lineWidth = 1.5;
+    pen.strokeRect(x(this.start) + 0.75, 0.75, Math.max(x(this.stop) - x(this.start) - 1.5, 2), 28.5);
+    pen.fillStyle = css.getPropertyValue("--bad");
+    pen.fillRect(x(frame) - 1, 0, 2, 30);
+  }
+  rowOfAnswer(answer) { return this.host.recording.rows.findIndex((row) => row.answer === answer); }
+  drawDetail() {
+    const { recording, frame, chosen, begun } = this.host;
+    const rows = recording.rows;
+    const [pen, width] = fit(this.detail, rows.length * ROW + AXIS);
+    const css = getComputedStyle(document.body), ink = css.getPropertyValue("--ink");
+    rows.forEach((row, place) => {
+      const top = place * ROW;
+      pen.fillStyle = css.getPropertyValue("--track");
+      pen.fillRect(0, top, width, BAR);
+      if (row.answer === null) return;
+      if (this.hasFound(row)) pen.fillRect(0, top + BAR + GAP, width, BAR);
+      this.drawCurve(pen, row, top + ROW - 8, css);
+    });
+    for (const bout of this.shown()) {
+      const { start, stop } = bout === this.drag?.bout && this.drag.preview ? this.drag.preview : bout;
+      this.drawBout(pen, this.rowOf(bout), 0, start, stop, bout === chosen?.bout, 1, ink);
+    }
+    for (const each of this.found()) this.drawBout(pen, this.rowOfAnswer(each[2]), 1, each[0], each[1], each === chosen?.found, 0.7, ink);
+    if (this.drag?.kind === "new") this.drawBout(pen, this.drag.row, 0, ...this.drag.span, true, 0.6, ink);
+    if (begun) this.drawBout(pen, this.rowOf(begun), 0, Math.min(begun.start, frame), Math.max(begun.start, frame) + 1, true, 0.6, ink);
+    this.drawAxis(pen, width, rows.length * ROW, css);
+    const x = this.x(frame + 0.5);
+    pen.fillStyle = css.getPropertyValue("--bad");
+    pen.fillRect(x - 1, 0, 2, rows.length * ROW);
+  }
+  drawBout(pen, row, line, start, stop, isChosen, alpha, ink) {
+    if (row < 0 || stop <= this.start || start >= this.stop) return;
+    const left = this.x(start), width = Math.max(this.x(stop) - left, LEAST_PX);
+    const top = row * ROW + line * (BAR + GAP);
+    pen.globalAlpha = alpha;
+    pen.fillStyle = this.colour(this.host.recording.rows[row]);
+    pen.fillRect(left, top, width, BAR);
+    pen.globalAlpha = 1;
+    if (!isChosen) return;
+    pen.strokeStyle = ink;
+    pen.lineWidth = 2;
+    pen.strokeRect(left, top + 1, width, BAR - 2);
+  }
+  drawCurve(pen, row, foot, css) {
+    if (row.threshold !== null && row.threshold < 1) {
+      pen.strokeStyle = css.getPropertyValue("--soft");
+      pen.lineWidth = 1;
+      pen.setLineDash([3, 4]);
+      pen.beginPath();
+      pen.moveTo(0, foot - row.threshold * CURVE);
+      pen.lineTo(this.detail.clientWidth, foot - row.threshold * CURVE);
+      pen.stroke();
+      pen.setLineDash([]);
+    }
+    const curves = this.curves;
+    if (!curves || curves.lane !== this.foundLane()) return;
+    const count = curves.values.length / curves.answers;
+    const x = (column) => this.x(curves.first + (column + 0.5) * curves.step);
+    pen.beginPath();
+    let from = null;
+    for (let column = 0; column < count; column += 1) {
+      const value = curves.values[column * curves.answers + row.answer];
+      if (value === UNKNOWN) continue;
+      if (from === null) pen.moveTo((from = x(column)), foot);
+      pen.lineTo(x(column), foot - (value / TOP) * CURVE);
+    }
+    if (from === null) return;
+    pen.lineTo(x(count - 1), foot);
+    pen.closePath();
+    pen.fillStyle = pen.strokeStyle = this.colour(row);
+    pen.globalAlpha = 0.25;
+    pen.fill();
+    pen.globalAlpha = 0.9;
+    pen.lineWidth = 1;
+    pen.stroke();
+    pen.globalAlpha = 1;
+  }
+  drawAxis(pen, width, top, css) {
+    const { fps } = this.host.recording, seconds = (this.stop - this.start) / fps;
+    const step = STEPS_S.find((each) => seconds / each <= width / 90) ?? STEPS_S.at(-1);
+    pen.fillStyle = css.getPropertyValue("--soft");
+    pen.font = "11px system-ui, sans-serif";
+    for (let n = Math.ceil(this.start / fps / step - 1e-9); n * step * fps < this.stop; n += 1) {
+      const x = this.x(n * step * fps);
+      if (x > width - 34) break;
+      pen.fillRect(x, top, 1, 5);
+      pen.fillText(clock(n * step + 1e-6, step < 1 ? 1 : 0), x + 3, top + 13);
+    }
+  }
+  // Fetches chances around the window, at about a column a pixel, when it has moved.
+  askForCurves() {
+    const lane = this.foundLane();
+    if (lane < 0) return;
+    const { recording } = this.host, span = this.stop - this.start;
+    const has = this.curves;
+    const covers = has && has.lane === lane && has.index === recording.index && has.start <= this.start && has.last >= this.stop;
+    if (covers && has.span / span < 1.6 && span / has.span < 1.6) return;
+    const start = Math.max(0, this.start - Math.round(span / 2)), stop = Math.min(recording.frames, this.stop + Math.round(span / 2));
+    const key = `${recording.index} ${lane} ${start} ${stop}`;
+    if (key === this.asked) return;
+    this.asked = key;
+    this.abort?.abort();
+    this.abort = new AbortController();
+    const columns = Math.min(4000, Math.max(200, this.detail.clientWidth * 2));
+    server.chances(recording.index, lane, start, stop, columns, this.abort.signal).then(
+      (sent) => {
+        if (key !== this.asked) return;
+        this.curves = { ...sent, lane, index: recording.index, span, start, last: stop, answers: this.host.answers() };
+        this.host.changed();
+      },
+      (error) => { if (error.name !== "AbortError") this.host.told(error.message, true); },
+    );
+  }
+  // What is under the pointer: a bout of people, its edge, a bout found, or a row.
+  hit(event) {
+    const box = this.detail.getBoundingClientRect();
+    const y = event.clientY - box.top, px = event.clientX - box.left;
+    const row = Math.floor(y / ROW), within = y - row * ROW;
+    if (row < 0 || row >= this.host.recording.rows.length) return { kind: "axis" };
+    if (within < BAR + GAP / 2) {
+      let best = null;
+      for (const bout of this.shown()) {
+        if (this.rowOf(bout) !== row) continue;
+        const left = this.x(bout.start), right = Math.max(this.x(bout.stop), left + LEAST_PX);
+        if (px < left - EDGE_PX || px > right + EDGE_PX) continue;
+        const inner = Math.min(EDGE_PX, (right - left) / 3);
+        const edge = px < left + inner ? "start" : px > right - inner ? "stop" : null;
+        const distance = edge ? Math.min(Math.abs(px - left), Math.abs(px - right)) : 0;
+        const isChosen = bout === this.host.chosen?.bout;
+        if (!best || distance < best.distance || isChosen) best = { kind: "bout", bout, edge, distance };
+        if (isChosen) break;
+      }
+      return best ?? { kind: "row", row };
+    }
+    if (within < 2 * BAR + GAP) {
+      const found = this.found().find((each) => this.rowOfAnswer(each[2]) === row && px >= this.x(each[0]) - 2 && px <= this.x(each[1]) + 2);
+      if (found) return { kind: "found", found };
+    }
+    return { kind: "time" };
+  }
+  press(event) {
+    if (event.button !== 0) return;
+    this.detail.focus({ preventScroll: true });
+    this.detail.setPointerCapture(event.pointerId);
+    const hit = this.hit(event), frame = this.frameAt(event);
+    if (hit.kind === "bout") {
+      this.host.choose({ bout: hit.bout }, !hit.edge);
+      this.drag = { kind: hit.edge ?? "none", bout: hit.bout, from: event.clientX, moved: false };
+    } else if (hit.kind === "found") {
+      this.host.choose({ found: hit.found }, true);
+      this.drag = { kind: "none" };
+    } else if (hit.kind === "row") {
+      this.drag = { kind: "row", row: hit.row, from: event.clientX, first: frame };
+    } else {
+      this.drag = { kind: "time" };
+      this.host.seek(frame);
+    }
+  }
+  move(event) {
+    const { drag } = this, frame = this.frameAt(event);
+    if (!drag) {
+      const hit = this.hit(event);
+      this.detail.style.cursor = hit.edge ? "ew-resize" : hit.kind === "bout" || hit.kind === "found" ? "pointer" : "crosshair";
+      return;
+    }
+    if (drag.kind === "time") this.host.seek(frame);
+    if (drag.kind === "row" && Math.abs(event.clientX - drag.from) > 3) drag.kind = "new";
+    if (drag.kind === "new") {
+      drag.span = [Math.min(drag.first, frame), Math.max(drag.first, frame)].map(Math.round);
+      this.host.changed();
+    }
+    if ((drag.kind === "start" || drag.kind === "stop") && Math.abs(event.clientX - drag.from) > 2) {
+      drag.moved = true;
+      const edge = Math.round(frame);
+      const bout = drag.kind === "start" ? { start: Math.min(edge, drag.bout.stop - 1) } : { stop: Math.max(edge, drag.bout.start + 1) };
+      drag.preview = { ...drag.bout, ...bout };
+      this.host.seek(drag.kind === "start" ? drag.preview.start : drag.preview.stop - 1);
+    }
+  }
+  release(event) {
+    const { drag } = this;
+    this.drag = null;
+    if (!drag) return;
+    if (drag.moved) this.host.edit(drag.bout, drag.preview);
+    if (drag.kind === "new") this.host.addAt(drag.row, ...drag.span);
+    if (drag.kind === "row") this.host.seek(this.frameAt(event));
+    this.host.changed();
+  }
+  wheel(event) {
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) { this.zoom(event.deltaY > 0 ? 1.25 : 0.8, this.frameAt(event)); return; }
+    const by = ((event.deltaX || event.deltaY) / this.detail.clientWidth) * (this.stop - this.start);
+    this.show(this.start + by, this.stop + by);
+  }
+  scrub(event) {
+    const box = this.overview.getBoundingClientRect();
+    const share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
+    this.host.seek(share * this.host.recording.frames);
+  }
+}

@@ -1,0 +1,55 @@
+"""A desk to review fights at, with a recogniser that is easily seen through."""
+
+import numpy as np
+from stories import write_fights
+
+from mabe.lanes import SCENE, Lane
+from mabe.readers.kaggle import read_index
+from mabe.subjects import find_subjects
+from mabe.view.corrections import Corrections
+from mabe.view.desk import Desk, Questions
+
+RATE_FPS = 30.0
+TOKEN = "secret"
+PORT = 8765
+QUESTIONS = Questions(
+    kind="scene",
+    answers=("background", "social", "aggressive"),
+    actions_of=((), ("sniff",), ("attack",)),
+    thresholds=(0.5, 0.5, 0.5),
+    rate_fps=RATE_FPS,
+)
+
+
+def look(store, index):
+    """Find a bout of aggression in the frames 50 to 150, and doubt 300 to 400."""
+    about = store.recordings[index]
+    chances = np.tile(np.float32([0.9, 0.05, 0.05]), (about.native_length, 1))
+    chances[50:150] = 0.1, 0.1, 0.8
+    chances[300:400] = 0.4, 0.3, 0.3
+    yield Lane(
+        lab=about.lab,
+        video=about.video,
+        agent=SCENE,
+        target=SCENE,
+        track=about.tracking_hash,
+        fps=about.fps,
+        probabilities=chances,
+        labels=np.full(chances.shape, -1, np.int8),
+        chosen=chances.argmax(axis=1),
+    )
+
+
+def lay_desk(folder, out, *, look=look, write=True, **options):
+    """Return a desk with two recordings of 24 s, 600 frames, with fights in them."""
+    if write:
+        write_fights(folder, videos=2)
+    infos = {info.name: info for info in read_index(folder)}
+    return Desk(
+        questions=QUESTIONS,
+        subjects=find_subjects(folder, rate_fps=RATE_FPS),
+        infos=infos,
+        look=look,
+        corrections=Corrections(out, folder, recogniser="best"),
+        **options,
+    )

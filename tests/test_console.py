@@ -1,0 +1,59 @@
+from mabe.console import epoch_bar, epoch_line, quietly, tell, time_left
+
+
+def record(epoch, f1, seconds=30.0):
+    return {
+        "epoch": epoch,
+        "train_loss": 0.5,
+        "val_loss": 0.6,
+        "f1_macro": f1,
+        "per_class": {"background": {"f1": 0.9}, "aggressive": {"f1": None}},
+        "learning_rate": 1e-3,
+        "seconds": seconds,
+    }
+
+
+def test_a_new_best_is_starred_and_the_time_left_is_told():
+    line = epoch_line([record(1, 0.4), record(2, 0.5)], epochs=4)
+    assert line == (
+        "Epoch   2/4  loss 0.500, held-out 0.600  macro F1 0.500*  "
+        "[background 0.900  aggressive -]  lr 1.0e-03  30 s, 1:00 left"
+    )
+
+
+def test_else_the_best_so_far_is_told_with_its_epoch():
+    line = epoch_line([record(1, 0.7), record(2, 0.5)], epochs=2)
+    assert "macro F1 0.500 (best 0.700, 1)" in line
+    assert "left" not in line
+
+
+def test_an_epoch_without_a_score_is_no_best():
+    assert "macro F1 -*" in epoch_line([record(1, None)], epochs=1)
+    assert "macro F1 - (best 0.300, 1)" in epoch_line(
+        [record(1, 0.3), record(2, None)], epochs=2
+    )
+
+
+def test_the_time_left_goes_by_the_last_epochs_and_over_the_hour():
+    history = [record(1, 0.1, 10_000.0), *(record(n, 0.1, 60.0) for n in range(2, 7))]
+    assert time_left(history, epochs=8) == ", 2:00 left"
+    assert time_left(history, epochs=106) == ", 1 h 40 min left"
+    assert time_left([], epochs=3) == ""
+
+
+def test_quietly_only_the_outcome_is_told(capsys):
+    with quietly(True):
+        tell("Epoch 1")
+        tell("✓ Best macro F1", always=True)
+        with epoch_bar(epoch=1, epochs=2, done=0, steps=3) as bar:
+            assert bar.disable
+    tell("after")
+    with quietly(False):
+        tell("not quiet")
+    assert capsys.readouterr().out == "✓ Best macro F1\nafter\nnot quiet\n"
+
+
+def test_outside_a_terminal_there_is_no_bar(capsys):
+    with epoch_bar(epoch=1, epochs=2, done=0, steps=3) as bar:
+        bar.update()
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,378 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from lane_stories import CLASSES, RULES, fight, scene
+
+from mabe.colours import colours_of
+from mabe.decisions.rules import DecisionRules
+from mabe.evaluation import Evaluation, score_video, summarise
+from mabe.lanes import Lane, count_confusion
+from mabe.report.contents import Check, Contents, EpochFacts, Setting, Story
+from mabe.report.faults import find_bad_bouts, find_faults
+from mabe.report.page import render
+from mabe.report.study import Study
+from mabe.report.traces import NEAR, average_columns, keep_corners
+from mabe.report.wording import class_words, clock, fault_words
+
+
+def study_of(*lanes):
+    study = Study("scene", CLASSES, RULES)
+    for lane in lanes:
+        study.add(lane)
+    return study
+
+
+def contents_of(study, **changes):
+    facts = {
+        "run": "checkpoints/fights",
+        "judged_on": "2 recordings of data that it never learned from",
+        "notes": ("a note",),
+        "study": study,
+        "stories": (story(),),
+        "class_frames": (),
+        "settings": (Setting("epochs", "3", False), Setting("seed", "42", True)),
+        "circumstances": (("mabe", "0.1.0"),),
+        "checks": (Check(name="epochs", verdict="ok", found="3 of 3", advice=""),),
+    }
+    return Contents(**facts | changes)
+
+
+def story(epochs=3):
+    return Story(
+        name="run",
+        epochs=tuple(
+            EpochFacts(
+                epoch=n,
+                train_loss=1 / n,
+                held_out_loss=1.2 / n,
+                macro_f1=n / 10,
+                f1={"background": 0.5, "social": None, "aggressive": 0.1},
+                learning_rate=1e-3 / n,
+            )
+            for n in range(1, epochs + 1)
+        ),
+        used_epoch=epochs,
+    )
+
+
+def test_a_late_start_is_an_edge_and_a_bout_nobody_found_is_missed():
+    faults = find_faults(fight(), 2)
+
+    assert faults.hit_s == 3
+    assert faults.missed_edge_s == 1
+    assert faults.missed_bout_s == 1
+    assert faults.false_bout_s == 2
+    assert faults.false_edge_s == 0
+    assert (faults.seen_bouts, faults.found_bouts) == (2, 2)
+    assert (faults.missed_bouts, faults.false_bouts) == (1, 1)
+    assert faults.matched_bouts == 1
+    assert faults.start_delays_s == (1.0,)
+    assert faults.stop_delays_s == (0.0,)
+    assert faults.bout_f1 == 0.5
+
+
+def test_what_nobody_watched_is_neither_missed_nor_false():
+    lane = scene(seen=[(10, 50, 2)], found=[(0, 100, 2)], ignored=[(0, 10), (50, 100)])
+    faults = find_faults(lane, 2)
+
+    assert faults.hit_s == 4
+    assert faults.false_bout_s == faults.false_edge_s == 0
+    assert not find_bad_bouts(lane, 2)
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.int64, 60, elements=st.integers(0, 2)),
+    arrays(np.int64, 60, elements=st.integers(0, 2)),
+)
+def test_every_second_has_one_fate(seen, found):
+    lane = scene(
+        [(f, f + 1, c) for f, c in enumerate(seen)],
+        [(f, f + 1, c) for f, c in enumerate(found)],
+        frames=60,
+    )
+    for answer in range(3):
+        faults = find_faults(lane, answer)
+        seen_s = faults.hit_s + faults.missed_bout_s + faults.missed_edge_s
+        found_s = faults.hit_s + faults.false_bout_s + faults.false_edge_s
+        assert seen_s == pytest.approx((seen == answer).sum() / 10)
+        assert found_s == pytest.approx((found == answer).sum() / 10)
+
+
+def test_the_worst_bouts_are_the_longest_and_say_where_they_are():
+    worst = study_of(fight()).worst_bouts(10)
+
+    assert [(p.bout.is_missed, p.bout.start_s, p.bout.seconds) for p in worst] == [
+        (False, 6.0, 2.0),
+        (True, 8.0, 1.0),
+    ]
+    assert worst[0].bout.probability == pytest.approx(0.8)
+
+
+@settings(deadline=None, max_examples=30)  # a thousand draws for the interval each
+@given(
+    arrays(np.int64, 80, elements=st.integers(-1, 2)),
+    arrays(np.int64, 80, elements=st.integers(0, 2)),
+)
+def test_a_report_scores_as_evaluate_does(labels, found):
+    lane = scene(
+        [(f, f + 1, max(c, 0)) for f, c in enumerate(labels)],
+        [(f, f + 1, c) for f, c in enumerate(found)],
+        frames=80,
+        ignored=[(f, f + 1) for f, c in enumerate(labels) if c < 0],
+    )
+    summary = summarise(
+        Evaluation(CLASSES, (score_video("Lab", "1", labels, found, 3),))
+    )
+    study = study_of(lane)
+
+    assert study.confusion.tolist() == summary["confusion"]
+    macro = study.confidence().score
+    assert macro == pytest.approx(summary["f1_macro"], nan_ok=True) or (
+        summary["f1_macro"] is None and np.isnan(macro)
+    )
+
+
+def test_a_pair_that_does_nothing_is_counted_as_nothing():
+    labels = np.array([[1, -1], [0, -1], [0, -1], [0, -1]], np.int8)
+    lane = Lane(
+        lab="Lab",
+        video="1",
+        agent=1,
+        target=2,
+        track="t",
+        fps=10.0,
+        probabilities=np.zeros((4, 2), np.float32),
+        labels=labels,
+        chosen=np.array([-1, 0, -1, 1]),  # action 1 was not watched: not judged
+    )
+    assert count_confusion(lane, "pair").tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 1]]
+
+
+def test_the_interval_is_over_recordings_and_copies_stay_together():
+    good = scene([(10, 50, 2)], [(10, 50, 2)], video="good")
+    bad = scene([(10, 50, 2)], [(60, 90, 1)], video="bad")
+    confidence = study_of(good, bad).confidence()
+
+    assert confidence.low < confidence.score < confidence.high
+    assert confidence.high == pytest.approx(1)
+    assert confidence.f1_interval[2].tolist() == [0, 1]
+
+
+def test_labs_and_recordings_come_worst_first():
+    good = scene([(10, 50, 2)], [(10, 50, 2)], lab="A")
+    bad = scene([(10, 50, 2)], [(30, 70, 2)], lab="B")
+    study = study_of(good, bad)
+
+    assert [each.lab for each in study.of_labs()] == ["B", "A"]
+    assert [each.lab for each in study.of_recordings()] == ["B", "A"]
+
+
+@settings(deadline=None)
+@given(
+    arrays(
+        np.float64,
+        st.integers(1, 80),
+        elements=st.floats(0, 1) | st.just(float("nan")),
+    )
+)
+def test_a_curve_of_fewer_points_stays_near(values):
+    corners = keep_corners(values)
+    known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        assert corners == []
+        return
+    places, kept = np.array(corners).T
+    between = np.interp(known, places, kept)
+    assert np.abs(between - values[known]).max() <= 2 * NEAR + 1e-9
+
+
+def test_a_flat_curve_is_two_points():
+    assert keep_corners(np.full(1000, 0.3)) == [(0, 0.3), (999, 0.3)]
+
+
+def test_columns_are_means_of_what_is_known():
+    values = np.array([0, 1, np.nan, 0.5, np.nan, np.nan])
+    np.testing.assert_allclose(average_columns(values, 3), [0.5, 0.5, np.nan])
+
+
+class Page(HTMLParser):
+    """Collects what a page refers to, and its bouts."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.loads, self.classes, self.ids, self.links = [], [], set(), []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.loads += [attrs[k] for k in ("src", "srcset", "poster") if k in attrs]
+        if tag == "link":
+            self.loads.append(attrs.get("href"))
+        if tag == "a":
+            self.links.append(attrs["href"])
+        self.ids.add(attrs.get("id"))
+        self.classes += (attrs.get("class") or "").split()
+
+
+def test_the_page_is_one_file_that_loads_nothing():
+    html = render(contents_of(study_of(fight())))
+    page = Page(html)
+
+    assert page.loads == []
+    assert not re.search(r"url\(|@import|https?://|fetch\(", html)
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
+
+
+def test_the_page_draws_every_bout_of_people_and_of_mabe():
+    page = Page(render(contents_of(study_of(fight()))))
+
+    assert page.classes.count("seen") == 2
+    assert page.classes.count("found") == 2
+
+
+def test_the_page_answers_in_order():
+    html = render(contents_of(study_of(fight())))
+    questions = re.findall(r"<h2[^>]*>([^<]+)</h2>", html)
+
+    assert questions == [
+        "How good is it?",
+        "Where does it fail?",
+        "What did it see?",
+        "How was it trained?",
+        "Can I trust it?",
+    ]
+
+
+def test_names_from_files_are_text_and_never_markup():
+    html = render(
+        contents_of(
+            study_of(scene([(10, 50, 2)], [], video="<script>alert(1)</script>")),
+            run="<img src=x>",
+            settings=(Setting("<b>", "</td><script>", False),),
+        )
+    )
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert html.count("<script>") == 1
+
+
+def test_a_page_without_history_labels_or_checks_still_says_so():
+    empty = scene([], [], ignored=[(0, 100)])
+    html = render(
+        contents_of(study_of(empty), stories=(), settings=(), checks=(), notes=())
+    )
+    assert "Nothing could be scored" in html
+    assert "No history" in html
+    assert "nan" not in html.lower().replace("nano", "")
+
+
+def test_runs_of_a_cross_validation_share_their_charts():
+    html = render(contents_of(study_of(fight()), stories=(story(), story(2))))
+    assert "Macro F1 on what each run held out" in html
+
+
+def test_a_run_of_one_epoch_and_no_learning_rate_is_drawn():
+    one = story(1)
+    epoch = one.epochs[0]
+    no_rate = EpochFacts(
+        epoch=1,
+        train_loss=epoch.train_loss,
+        held_out_loss=epoch.held_out_loss,
+        macro_f1=None,
+        f1={},
+        learning_rate=None,
+    )
+    html = render(
+        contents_of(
+            study_of(fight()),
+            stories=(Story(name="trees", epochs=(no_rate,), used_epoch=1),),
+        )
+    )
+    assert "Loss" in html
+
+
+def test_the_page_of_many_recordings_stays_below_five_megabytes():
+    rng = np.random.default_rng(0)
+    starts = np.arange(0, 20_000, 20)
+    study = study_of(
+        *(
+            scene(
+                [(s, s + 10, 1 + s % 2) for s in starts.tolist()],
+                [(s + 3, s + 9, 1 + s % 2) for s in starts.tolist()],
+                frames=20_000,
+                video=str(number),
+                sure=rng.uniform(0.5, 0.9),
+            )
+            for number in range(40)
+        )
+    )
+    html = render(contents_of(study))
+    assert 1_000_000 < len(html.encode()) < 5_000_000
+    assert "pictures are drawn" in html
+
+
+def test_pairs_are_named_and_nothing_is_a_column():
+    lane = fight()
+    rules = DecisionRules.plain("pair", CLASSES)
+    study = Study("pair", CLASSES, rules)
+    study.add(
+        Lane(
+            lab="Lab",
+            video="1",
+            agent=1,
+            target=1,
+            track="t",
+            fps=10.0,
+            probabilities=lane.probabilities,
+            labels=lane.labels,
+            chosen=lane.chosen,
+        )
+    )
+    html = render(contents_of(study))
+    assert "mouse1 itself" in html
+    assert ">nothing</th>" in html
+
+
+def test_plain_words_say_what_the_numbers_mean():
+    faults = find_faults(fight(), 2)
+    assert class_words("fights", faults) == (
+        "Of the time people call fights, it finds 60%; when it says fights, people "
+        "agree 60% of the time."
+    )
+    assert "bouts nobody else sees (1 of 2)" in fault_words("fights", faults)
+
+
+def test_clocks_go_over_the_hour():
+    assert clock(59.99) == "0:59"
+    assert clock(3727) == "1:02:07"
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(min_size=1), min_size=2, max_size=10, unique=True))
+def test_up_to_nine_classes_have_colours_of_their_own(names):
+    colours = colours_of(names, first_is_nothing=True)
+    assert len(colours) == len(names)
+    assert len(set(colours)) == len(names)
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+    ]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+def test_every_colour_stands_out_from_its_ground():
+    names = ["nothing", *map(str, range(9))]
+    for colour in colours_of(names, first_is_nothing=True):
+        on_white = 1.05 / (luminance(colour.on_light) + 0.05)
+        on_black = (luminance(colour.on_dark) + 0.05) / (luminance("#14171b") + 0.05)
+        assert on_white >= 3
+        assert on_black >= 3

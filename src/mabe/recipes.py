@@ -49,7 +49,7 @@ MOST_STEPS = 6_000
 FOLDS = 5
 MANY_FRAMES = 1_000_000
 """From here on one network for each fold is enough."""
-NETWORKS = 3
+NETWORKS = 2
 """For each fold: what one seed gets wrong another may get right."""
 
 

@@ -1,0 +1,205 @@
+"""What the recipe of `mabe train DATA` is made of, on `rat_dyad`.
+
+    python benchmarks/recipe.py curve     both kinds and both together, from few videos to all
+    python benchmarks/recipe.py parts     each group of features left out, on some folds
+    python benchmarks/recipe.py speed RUN how fast recognisers of a run mark a recording
+    python benchmarks/recipe.py table     print the results of `curve` and `parts`
+
+Scores are macro F1 over the frames of a fold's held-out videos at the working rate,
+which had no part in training; the last step counts. Finished trials are not repeated.
+`RUN` is the directory of `mabe train --config configs/rat_dyad.yaml`.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from mabe import runs
+from mabe.checkpoint import load_checkpoint
+from mabe.config import RunConfig, load_config
+from mabe.crossval import score
+from mabe.features.social import SocialFeatures
+from mabe.files import write_json
+from mabe.inference import Tracks, frame_probabilities
+from mabe.lessons import TrainingData, make_lesson
+from mabe.out_of_fold import answer_held_out, blend
+from mabe.recipes import choose_recipe
+from mabe.trials import Trial, find_trials
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"
+OUT = ROOT / "out" / "recipe"
+SIZES = (3, 5, 10, 20, 34)
+"""Videos learned from; a fold leaves 34 or 35."""
+GROUPS = tuple(SocialFeatures(rate_fps=10, max_gap_s=0.5, directed=False).groups)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run of a table."""
+
+    fold: int
+    kinds: tuple[str, ...] = ("trees", "network")
+    videos: int | None = None
+    without: str | None = None
+
+    @property
+    def name(self) -> str:
+        size = f"videos{self.videos}" if self.videos else f"without-{self.without}"
+        return f"{size}-fold{self.fold}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("what", choices=["curve", "parts", "speed", "table"])
+    parser.add_argument("run", type=Path, nargs="?")
+    parser.add_argument("--folds", type=int, nargs="+", default=[0, 2, 4])
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args()
+    if given.what == "speed":
+        measure_speed(given.run)
+        return
+    if given.what == "curve":
+        run_all([Cell(f, videos=n) for n in SIZES for f in given.folds], given.workers)
+    if given.what == "parts":
+        parts = ("nothing", *GROUPS)
+        run_all([Cell(f, without=g) for g in parts for f in given.folds], given.workers)
+    print_tables()
+
+
+def run_all(cells: list[Cell], workers: int) -> None:
+    with get_context("spawn").Pool(workers) as pool:
+        for name in pool.imap_unordered(run_cell, cells):
+            print(f"== {name}", flush=True)
+
+
+def run_cell(cell: Cell) -> str:
+    """Train both kinds, and keep the scores of each alone and of both together."""
+    torch.set_num_threads(1)
+    path = OUT / f"{cell.name}.json"
+    if path.is_file():
+        return cell.name
+    with without_group(cell.without) if cell.without else nullcontext():
+        answers = [train_kind(cell, kind) for kind in kinds(cell.fold)]
+    trees, network = answers
+    both = blend(answers, [0.5, 0.5])
+    found = {"trees": trees, "network": network, "both": both}
+    write_json(path, {name: score(each) for name, each in found.items()})
+    return cell.name
+
+
+def kinds(fold: int) -> list[RunConfig]:
+    """Return the recipe's settings of trees and of one network."""
+    given = load_config(ROOT / "configs" / "rat_dyad.yaml", {"data_dir": DATA})
+    recipe = choose_recipe(given, pieces=43, counted_frames=175_000)
+    changes = {"folds": 5, "fold": fold, "num_workers": 1}
+    return [kind.config.model_copy(update=changes) for kind in recipe.kinds]
+
+
+def train_kind(cell: Cell, config: RunConfig) -> Any:
+    folder = OUT / "runs" / cell.name / config.model_type
+    config = config.model_copy(update={"checkpoint_dir": folder})
+    data = some_videos(runs.load_training_data(config), cell)
+    with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
+        runs.train(config)
+    recogniser = load_checkpoint(Trial(config).model).recogniser
+    return answer_held_out(recogniser, make_lesson(config, data))
+
+
+def some_videos(data: TrainingData, cell: Cell) -> TrainingData:
+    """Learn from some videos only, others in each fold."""
+    if not cell.videos:
+        return data
+    order = np.random.default_rng(cell.fold).permutation(len(data.learned))
+    chosen = sorted(data.learned[place] for place in order[: cell.videos])
+    return replace(data, learned=chosen)
+
+
+@contextmanager
+def without_group(group: str) -> Iterator[None]:
+    """Leave a group of features missing everywhere."""
+    real = SocialFeatures.forward
+
+    def forward(self: SocialFeatures, poses: torch.Tensor) -> torch.Tensor:
+        x = real(self, poses)
+        x[..., self.groups.get(group, [])] = torch.nan
+        return x
+
+    with patch.object(SocialFeatures, "forward", forward):
+        yield
+
+
+def print_tables() -> None:
+    found = {path.stem: json.loads(path.read_text()) for path in OUT.glob("*.json")}
+    print("\n| videos | trees | network | both |\n|---|---|---|---|")
+    for size in SIZES:
+        cells = [v for k, v in found.items() if k.startswith(f"videos{size}-")]
+        if cells:
+            print(
+                f"| {size} | " + " | ".join(spread(cells, k) for k in cells[0]) + " |"
+            )
+    base = {k: v for k, v in found.items() if k.startswith("without-nothing-")}
+    print("\n| without | trees | network | both |\n|---|---|---|---|")
+    for group in GROUPS:
+        pairs = [
+            (found[key.replace("nothing", group)], whole)
+            for key, whole in base.items()
+            if key.replace("nothing", group) in found
+        ]
+        if pairs:
+            changes = [f"{change(pairs, k):+.3f}" for k in pairs[0][0]]
+            print(f"| {group} | " + " | ".join(changes) + " |")
+
+
+def change(pairs: list[tuple[Any, Any]], kind: str) -> float:
+    return np.mean(
+        [part[kind]["score"] - whole[kind]["score"] for part, whole in pairs]
+    )
+
+
+def spread(cells: list[dict[str, Any]], kind: str) -> str:
+    scores = [cell[kind]["score"] for cell in cells]
+    each = " ".join(f"{value:.3f}" for value in scores)
+    return f"{np.mean(scores):.3f} ({each})"
+
+
+def measure_speed(run: Path) -> None:
+    """Tell frames of the recording (30 fps) marked a second, features included."""
+    torch.set_num_threads(os.cpu_count() or 1)
+    first: dict[str, Trial] = {}
+    for trial in find_trials(run):
+        first.setdefault(trial.config.model_type, trial)
+    config = next(iter(first.values())).config
+    store = runs.load_store(DATA, rate_fps=config.fps, store_dir=config.store_dir)
+    subjects = {
+        **{
+            kind: load_checkpoint(trial.model).recogniser
+            for kind, trial in first.items()
+        },
+        "all members": load_checkpoint(run).recogniser,
+    }
+    for name, recogniser in subjects.items():
+        possible = np.ones(len(recogniser.task.classes), bool)
+        frames, seconds = 0, 0.0
+        for index, about in enumerate(store.recordings[:11]):
+            began = time.perf_counter()
+            frame_probabilities(recogniser, Tracks.of_stored(store, index), possible)
+            if index:  # the first one warms up
+                seconds += time.perf_counter() - began
+                frames += about.native_length
+        print(f"{name}: {frames / seconds:,.0f} frames/s of 30 fps video")
+
+
+if __name__ == "__main__":
+    main()

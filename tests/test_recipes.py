@@ -77,8 +77,8 @@ def test_few_pieces_make_as_many_folds_and_many_frames_more_steps():
     assert choose(pieces=3).folds == 3
     _, small = choose(frames=10_000).kinds
     _, large = choose(frames=20_000_000).kinds
-    assert small.config.steps_per_epoch * 5 == recipes.FEWEST_STEPS
-    assert large.config.steps_per_epoch * 5 == 5_000
+    assert small.config.steps_per_epoch * 2 == recipes.FEWEST_STEPS
+    assert large.config.steps_per_epoch * 2 == 5_000
     assert (small.seeds, large.seeds) == (recipes.NETWORKS, 1)
 
 

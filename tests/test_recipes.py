@@ -12,7 +12,7 @@ from mabe import recipes
 from mabe.bagging import explain_run, train_recipe, with_question
 from mabe.bouts import Bout, Watched
 from mabe.checklist import gather_facts
-from mabe.checkpoint import load_checkpoint
+from mabe.checkpoint import load_checkpoint, plain_rules
 from mabe.cli import main
 from mabe.config import RunConfig, build_config
 from mabe.ensembles import Ensemble
@@ -154,7 +154,7 @@ def run(fights, tmp_path_factory):
         return train_recipe(settings(fights, root), workers=1)
 
 
-def test_all_members_are_one_recogniser_with_tuned_decisions(run):
+def test_all_members_are_one_recogniser(run):
     checkpoint = load_checkpoint(run)
 
     assert isinstance(checkpoint.recogniser, Ensemble)
@@ -164,7 +164,17 @@ def test_all_members_are_one_recogniser_with_tuned_decisions(run):
     assert len(members) == 4 + 2 * 4
     weights = np.array(checkpoint.recogniser.weights)
     assert weights[is_trees].sum() == pytest.approx(0.5)
-    assert len(checkpoint.tuned_on) == len(checkpoint.trained_on) == 4
+    assert len(checkpoint.trained_on) == 4
+
+
+def test_decisions_are_tuned_only_where_that_is_worth_it_on_what_did_not_choose(run):
+    scores = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["scores"]
+    plain, nested = (scores[name]["score"] for name in ("together", "tuned, nested"))
+    checkpoint = load_checkpoint(run)
+
+    is_tuned = checkpoint.rules != plain_rules(checkpoint.recogniser.task)
+    assert is_tuned == bool(checkpoint.tuned_on) == (nested > plain)
+    assert scores["expected"]["score"] == max(plain, nested)
 
 
 def test_every_recording_is_scored_by_members_that_never_saw_it(run):

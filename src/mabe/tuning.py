@@ -30,17 +30,22 @@ from mabe.runs import load_training_data
 REPORT_NAME = "tuning.json"
 
 
-def tune_run(run: Path, *, folds: int = 5, seed: int = 0) -> Tuned:
+def tune_run(
+    run: Path, *, folds: int = 5, seed: int = 0, if_better: bool = False
+) -> Tuned:
     """Find rules for a run's recogniser and save them in it.
 
-    Raises `RunError` where the run has no recording that it never saw.
+    With `if_better` they are saved only where they score more than plain decisions on
+    recordings that did not choose them. Raises `RunError` where the run has no
+    recording that it never saw.
     """
     checkpoint = load_checkpoint(run)
     answers = find_answers(run, checkpoint)
     tuned = tune(
         answers.evidence(), answers.answers, answers.kind, folds=folds, seed=seed
     )
-    save_rules(checkpoint, tuned.rules, tuned_on=answers.tracks)
+    if tuned.nested > tuned.plain or not if_better:
+        save_rules(checkpoint, tuned.rules, tuned_on=answers.tracks)
     write_json(checkpoint.path.parent / REPORT_NAME, report(tuned))
     return tuned
 

@@ -1,6 +1,6 @@
 """What the recipe of `mabe train DATA` is made of, on `rat_dyad`.
 
-    python benchmarks/recipe.py curve     each kind and both as one, from few videos to all
+    python benchmarks/recipe.py curve     each kind, and both, from few videos to all
     python benchmarks/recipe.py parts     each group of features left out, on some folds
     python benchmarks/recipe.py speed RUN how fast recognisers of a run mark a recording
     python benchmarks/recipe.py table     print the results of `curve` and `parts`

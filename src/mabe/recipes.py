@@ -107,11 +107,17 @@ def choose_recipe(config: RunConfig, *, pieces: int, counted_frames: int) -> Rec
             f"{folds} folds by {config.split_by}: each of {pieces} "
             f"{names[config.split_by]} is marked by recognisers that never saw it",
             "Trees on windowed social features: strong from few recordings",
-            f"Networks (conv_gru, {WINDOW_S:.0f} s of context, {steps} steps), "
-            f"{seeds} for each fold: better on what takes context",
+            f"Networks ({_describe(network)}), {seeds} for each fold: better on what "
+            "takes context",
             "Half of the say to each: together they beat either",
         ),
     )
+
+
+def _describe(network: RunConfig) -> str:
+    window_s = network.sequence_length / network.fps
+    steps = network.epochs * (network.steps_per_epoch or 0)
+    return f"{network.model_type}, windows of {window_s:.0f} s, {steps} steps"
 
 
 def working_fps(config: RunConfig) -> float:

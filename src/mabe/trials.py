@@ -177,13 +177,19 @@ def _run_at_once(
         executor.shutdown(cancel_futures=True)
 
 
+_stopped: list[Trial] = []
+"""In a worker: the trial in which somebody asked it to stop; it takes up no other."""
+
+
 def _start_worker() -> None:
     end_with_parent()
     torch.set_num_threads(1)
 
 
 def _run_with_log(trial: Trial, skip_bad: bool) -> None:
-    """Run a trial whose words go into a file, and name that file where it fails."""
+    """Run a trial whose words go into a file beside its directory."""
+    if _stopped:
+        raise StopRequested("stopped before it began")
     log = trial.run_dir.with_name(f"{trial.run_dir.name}.log")
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -194,6 +200,7 @@ def _run_with_log(trial: Trial, skip_bad: bool) -> None:
         try:
             run_trial(trial, skip_bad=skip_bad)
         except StopRequested:
+            _stopped.append(trial)
             raise
         except MabeError as error:
             print(error, file=sys.stderr)

@@ -12,6 +12,8 @@ from mabe import recipes
 from mabe.bagging import explain_run, train_recipe, with_question
 from mabe.bouts import Bout, Watched
 from mabe.checklist import gather_facts
+from mabe.checklist.findings import Verdict
+from mabe.checklist.training_checks import check_epochs
 from mabe.checkpoint import load_checkpoint, plain_rules
 from mabe.cli import main
 from mabe.config import RunConfig, build_config
@@ -228,6 +230,7 @@ def test_the_checklist_knows_its_runs(run):
     facts = gather_facts(run, None, None)
 
     assert len(facts.trainings) == len(facts.members) == 12
+    assert check_epochs(facts).verdict is not Verdict.FAILED  # trees have only one
 
 
 def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(

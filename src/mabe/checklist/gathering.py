@@ -102,12 +102,13 @@ def _training(
 ) -> TrainingFacts:
     epochs = read_history(run_dir)
     used = checkpoint.members[0].provenance.epoch
+    is_grown = config.model_type == "trees"  # in one go, as long as it was planned
     return TrainingFacts(
         name=name,
         epochs=epochs,
-        planned_epochs=config.epochs,
+        planned_epochs=1 if is_grown else config.epochs,
         patience=config.early_stopping_patience,
-        is_annealed=config.scheduler == "cosine",
+        is_annealed=is_grown or config.scheduler == "cosine",
         # A run killed between the model and the history has it in the next one.
         used_epoch=min(used, len(epochs)),
     )

@@ -339,6 +339,6 @@ def test_a_fresh_recogniser_expects_little_to_happen():
     torch.manual_seed(0)
     recogniser = PairRecogniser(RunConfig(**SMALL), TASK).eval()
     chances = recogniser.probabilities(
-        poses_of(), torch.tensor([1, 2]), torch.tensor([True, False])
+        recogniser.look(poses_of()), torch.tensor([1, 2]), torch.tensor([True, False])
     )
     assert 0.01 < chances.mean() < 0.15

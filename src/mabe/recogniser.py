@@ -41,20 +41,12 @@ LONGER_IN_USE = 4
 `rat_dyad` worth 0.003 in each of four folds, and longer ones nothing more."""
 
 
-class SceneRecogniser(nn.Module):
-    """Tells which of the classes a frame shows."""
+class _Network(nn.Module):
+    """What networks of both tasks have in common: how they see."""
 
-    def __init__(self, config: RunConfig, task: SceneTask) -> None:
-        super().__init__()
-        self.config = config
-        self.task = task
-        self.features = scene_features(config)
-        self.entry = (
-            FittedEntry(features=config.features)
-            if config.feature_set == "social"
-            else FeatureEntry(features=config.features)
-        )
-        self.network = build_network(config, self.entry.channels, len(task.classes))
+    config: RunConfig
+    features: Any
+    """A module with the `names` and `groups` of its features."""
 
     @property
     def feature_names(self) -> list[str]:
@@ -70,6 +62,22 @@ class SceneRecogniser(nn.Module):
     def window(self) -> int:
         """How many frames it sees at once in use."""
         return window_in_use(self.config)
+
+
+class SceneRecogniser(_Network):
+    """Tells which of the classes a frame shows."""
+
+    def __init__(self, config: RunConfig, task: SceneTask) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task
+        self.features = scene_features(config)
+        self.entry = (
+            FittedEntry(features=config.features)
+            if config.feature_set == "social"
+            else FeatureEntry(features=config.features)
+        )
+        self.network = build_network(config, self.entry.channels, len(task.classes))
 
     def look(self, poses_BTAK2: Float[Tensor, "b t a k 2"]) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
@@ -95,7 +103,7 @@ class SceneRecogniser(nn.Module):
         return logits_BTN.masked_fill(~possible_N, -torch.inf).softmax(dim=-1)
 
 
-class PairRecogniser(nn.Module):
+class PairRecogniser(_Network):
     """Tells, for one agent and one target, each action's probability.
 
     All labs share the network; what is special to a lab is a few channels learned for
@@ -113,21 +121,6 @@ class PairRecogniser(nn.Module):
         self.network = build_network(config, channels, len(task.actions))
         # Most animals do nothing special most of the time: begin by saying so.
         nn.init.constant_(self.network.head.bias, FIRST_LOGIT)
-
-    @property
-    def feature_names(self) -> list[str]:
-        """The features' names, in order."""
-        return list(self.features.names)
-
-    @property
-    def sight(self) -> tuple[Any, ...]:
-        """What decides how it sees a view."""
-        return ("network", self.window, *feature_settings(self.config))
-
-    @property
-    def window(self) -> int:
-        """How many frames it sees at once in use."""
-        return window_in_use(self.config)
 
     def look(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""

@@ -116,6 +116,14 @@ def test_labels_that_fill_every_frame_once_ask_for_a_scene():
     assert "calm, fight" in guess.reasons[0]
 
 
+def test_what_is_to_be_ignored_is_no_class():
+    filled = recording(Bout(0, 60, "calm", 1, 2), Bout(60, 100, "fight", 1, 2))
+
+    guess = guess_question([filled], ignore=["calm"])
+
+    assert guess.settings["classes"] == {"fight": ["fight"]}
+
+
 @pytest.mark.parametrize(
     "bouts",
     [

@@ -124,7 +124,7 @@ def with_question(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
 
     For a config in which nobody said anything about it.
     """
-    asked = {"task", "classes", "actions", "ignore", "undirected"}
+    asked = {"task", "classes", "actions", "undirected"}
     if asked & config.model_fields_set:
         return config
     store = load_store(
@@ -134,7 +134,7 @@ def with_question(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
         workers=config.num_workers,
         skip_bad=skip_bad,
     )
-    guess = guess_question(store.recordings)
+    guess = guess_question(store.recordings, ignore=config.ignore)
     tell(*(f"• {reason}" for reason in guess.reasons))
     given = {key: getattr(config, key) for key in config.model_fields_set}
     return RunConfig(**(given | guess.settings))

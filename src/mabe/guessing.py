@@ -6,7 +6,7 @@ to whom.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -26,20 +26,23 @@ class Guess:
     reasons: tuple[str, ...]
 
 
-def guess_question(recordings: Sequence[StoredRecording]) -> Guess:
-    """Return what to ask of labelled recordings."""
+def guess_question(
+    recordings: Sequence[StoredRecording], *, ignore: Collection[str] = ()
+) -> Guess:
+    """Return what to ask of labelled recordings; actions to ignore are no classes."""
     labelled = [each for each in recordings if each.has_labels and each.bouts]
     if labelled and all(map(_is_one_class_a_frame, labelled)):
         frames: Counter[str] = Counter()
         for bout in (bout for each in labelled for bout in each.bouts):
             frames[bout.action] += bout.stop - bout.start
-        actions = [action for action, _ in frames.most_common()]
+        ranked = [action for action, _ in frames.most_common()]
+        actions = [action for action in ranked if action not in ignore]
         return Guess(
             {"task": "scene", "classes": {each: [each] for each in actions}},
             (
                 "Task: scene, as each frame has one label and no direction; classes: "
-                f"{', '.join(actions)}. To leave some out: --set 'ignore=[NAME]' and "
-                "`classes` in a config",
+                f"{', '.join(actions)}. To leave some out: --set 'ignore=[NAME]'; to "
+                "join some: `classes` in a config",
             ),
         )
     return Guess(

@@ -41,8 +41,8 @@ LONGER_IN_USE = 4
 `rat_dyad` worth 0.003 in each of four folds, and longer ones nothing more."""
 
 
-class _Network(nn.Module):
-    """What networks of both tasks have in common: how they see."""
+class _Seeing(nn.Module):
+    """What recognisers of every kind have in common: settings, and features."""
 
     config: RunConfig
     features: Any
@@ -52,6 +52,10 @@ class _Network(nn.Module):
     def feature_names(self) -> list[str]:
         """The features' names, in order."""
         return list(self.features.names)
+
+
+class _Network(_Seeing):
+    """What networks of both tasks have in common: how they see."""
 
     @property
     def sight(self) -> tuple[Any, ...]:
@@ -162,7 +166,7 @@ class PairRecogniser(_Network):
         return self.answer(x_BTF, lab_B, is_self_B).float().sigmoid()
 
 
-class TreesRecogniser(nn.Module):
+class TreesRecogniser(_Seeing):
     """Trees for either task; they have no weights but their own text.
 
     As a module it moves, saves and loads like the others: its text is a buffer of
@@ -181,11 +185,6 @@ class TreesRecogniser(nn.Module):
         self.features = tree_features(config)
         text = np.frombuffer(forest.to_bytes(), np.uint8).copy()
         self.register_buffer("text_X", torch.from_numpy(text))
-
-    @property
-    def feature_names(self) -> list[str]:
-        """The features' names, in order."""
-        return list(self.features.names)
 
     @property
     def sight(self) -> tuple[Any, ...]:
@@ -266,10 +265,12 @@ def pair_senses(
     return features, PairSocialEntry(features.view.layout, social=social)
 
 
-def tree_features(config: RunConfig) -> SocialFeatures | NearestPairFeatures:
+def tree_features(
+    config: RunConfig,
+) -> MotionFeatures | NearestPairFeatures | SocialFeatures:
     """Return what trees see; places of each keypoint would be too many for them."""
     if config.task == "scene":
-        return NearestPairFeatures(rate_fps=config.fps, max_gap_s=config.max_gap_s)
+        return scene_features(config)
     return SocialFeatures(
         rate_fps=config.fps, max_gap_s=config.max_gap_s, directed=True
     )

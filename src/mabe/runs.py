@@ -174,7 +174,7 @@ def _grow(lesson: Lesson, config: RunConfig) -> None:
         "seconds": round(time.perf_counter() - began, 2),
     }
     tell(grown_line(record))
-    _save(lesson, config, recogniser, record, is_best=True)
+    _save(lesson, config, recogniser, record, held_out.summary, is_best=True)
     save_history(config.checkpoint_dir, [record])
 
 
@@ -390,7 +390,7 @@ def _finish_epoch(
     state.epoch_loss, state.epoch_seconds = 0.0, 0.0
     is_best = epochs_since_best(epoch_scores(state.history)) == 0
     tell(epoch_line(state.history, epochs=config.epochs))
-    _save(lesson, config, recogniser, record, is_best=is_best)
+    _save(lesson, config, recogniser, record, held_out.summary, is_best=is_best)
 
 
 def _save(
@@ -398,17 +398,17 @@ def _save(
     config: RunConfig,
     recogniser: Recogniser,
     record: dict[str, Any],
+    validation: dict[str, Any],
     *,
     is_best: bool,
 ) -> None:
     """Write a recogniser as it is after an epoch, with where it comes from."""
-    about_data = ("epoch", "step", "learning_rate", "train_loss", "val_loss", "seconds")
     provenance = Provenance(
         epoch=record["epoch"],
         step=record["step"],
         trained_on=lesson.data.tracks(lesson.data.learned),
         validated_on=lesson.data.tracks(lesson.data.held_out),
-        validation={k: v for k, v in record.items() if k not in about_data},
+        validation=validation,
         contract=Contract.of(
             [lesson.data.store.recordings[i] for i in lesson.data.learned]
         ),

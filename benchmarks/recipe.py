@@ -2,6 +2,7 @@
 
     python benchmarks/recipe.py curve     each kind, and both, from few videos to all
     python benchmarks/recipe.py parts     each group of features left out, on some folds
+    python benchmarks/recipe.py network   each part of the network left out, on the same
     python benchmarks/recipe.py speed RUN how fast recognisers of a run mark a recording
     python benchmarks/recipe.py table     print the results of `curve` and `parts`
 
@@ -33,6 +34,7 @@ from mabe.features.social import SocialFeatures
 from mabe.files import write_json
 from mabe.inference import Tracks, frame_probabilities
 from mabe.lessons import TrainingData, make_lesson
+from mabe.models.conv_gru import ConvGRU
 from mabe.out_of_fold import answer_held_out, blend
 from mabe.recipes import choose_recipe
 from mabe.trials import Trial, find_trials
@@ -43,6 +45,19 @@ OUT = ROOT / "out" / "recipe"
 SIZES = (3, 5, 10, 20, 34)
 """Videos learned from; a fold leaves 34 or 35."""
 GROUPS = tuple(SocialFeatures(rate_fps=10, max_gap_s=0.5, directed=False).groups)
+PARTS: dict[str, dict[str, Any]] = {
+    "second GRU layer": {"gru_layers": 1},
+    "pooling before the GRU": {"gru_pooling": 1},
+    "long windows (12 s, not 46 s)": {"sequence_length": 115, "batch_size": 64},
+    "averaged weights": {"ema_decay": 0.0},
+    "class weights": {"class_weights": None},
+    "dropout": {"dropout": 0.0},
+    "gradient clipping": {"grad_clip": 0.0},
+    "GRU": {},
+    "convolution": {},
+    "quick head": {},
+}
+"""What is changed where a part of the network is left out; the last three are code."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,7 @@ class Cell:
     kinds: tuple[str, ...] = ("trees", "network")
     videos: int | None = None
     without: str | None = None
+    """A group of features, or a part of the network."""
 
     @property
     def name(self) -> str:
@@ -62,7 +78,7 @@ class Cell:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("what", choices=["curve", "parts", "speed", "table"])
+    parser.add_argument("what", choices=["curve", "parts", "network", "speed", "table"])
     parser.add_argument("run", type=Path, nargs="?")
     parser.add_argument("--folds", type=int, nargs="+", default=[0, 2, 4])
     parser.add_argument("--workers", type=int, default=2)
@@ -75,6 +91,9 @@ def main() -> None:
     if given.what == "parts":
         parts = ("nothing", *GROUPS)
         run_all([Cell(f, without=g) for g in parts for f in given.folds], given.workers)
+    if given.what == "network":
+        parts = ("nothing", *PARTS)
+        run_all([Cell(f, without=p) for p in parts for f in given.folds], given.workers)
     print_tables()
 
 
@@ -90,11 +109,16 @@ def run_cell(cell: Cell) -> str:
     path = OUT / f"{cell.name}.json"
     if path.is_file():
         return cell.name
-    with without_group(cell.without) if cell.without else nullcontext():
-        answers = [train_kind(cell, kind) for kind in kinds(cell.fold)]
-    trees, network = answers
-    both = blend(answers, [0.5, 0.5])
-    found = {"trees": trees, "network": network, "both": both}
+    trees, network = kinds(cell.fold)
+    if cell.without in PARTS:
+        changed = network.model_copy(update=PARTS[cell.without])
+        with without_part(cell.without):
+            found = {"network": train_kind(cell, changed)}
+    else:
+        with without_group(cell.without) if cell.without else nullcontext():
+            answers = [train_kind(cell, kind) for kind in (trees, network)]
+        found = dict(zip(("trees", "network"), answers, strict=True))
+        found["both"] = blend(answers, [0.5, 0.5])
     write_json(path, {name: score(each) for name, each in found.items()})
     return cell.name
 
@@ -140,6 +164,30 @@ def without_group(group: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def without_part(part: str) -> Iterator[None]:
+    """Let a part of the network give zeros wherever one is built."""
+    named = {"GRU": "gru", "convolution": "look", "quick head": "quick_head"}
+    if part not in named:
+        yield
+        return
+    real = ConvGRU.__init__
+
+    def build(self: ConvGRU, *args: Any, **settings: Any) -> None:
+        real(self, *args, **settings)
+        silence = silent_gru if part == "GRU" else torch.zeros_like
+        getattr(self, named[part]).register_forward_hook(
+            lambda _module, _given, found: silence(found)
+        )
+
+    with patch.object(ConvGRU, "__init__", build):
+        yield
+
+
+def silent_gru(found: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.zeros_like(each) for each in found)
+
+
 def print_tables() -> None:
     found = {path.stem: json.loads(path.read_text()) for path in OUT.glob("*.json")}
     print("\n| videos | trees | network | both |\n|---|---|---|---|")
@@ -151,15 +199,18 @@ def print_tables() -> None:
             )
     base = {k: v for k, v in found.items() if k.startswith("without-nothing-")}
     print("\n| without | trees | network | both |\n|---|---|---|---|")
-    for group in GROUPS:
+    for part in (*GROUPS, *PARTS):
         pairs = [
-            (found[key.replace("nothing", group)], whole)
+            (found[key.replace("nothing", part)], whole)
             for key, whole in base.items()
-            if key.replace("nothing", group) in found
+            if key.replace("nothing", part) in found
         ]
         if pairs:
-            changes = [f"{change(pairs, k):+.3f}" for k in pairs[0][0]]
-            print(f"| {group} | " + " | ".join(changes) + " |")
+            changes = [
+                f"{change(pairs, kind):+.3f}" if kind in pairs[0][0] else ""
+                for kind in ("trees", "network", "both")
+            ]
+            print(f"| {part} | " + " | ".join(changes) + " |")
 
 
 def change(pairs: list[tuple[Any, Any]], kind: str) -> float:

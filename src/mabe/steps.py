@@ -49,14 +49,14 @@ def to_steps(
     done = missing = out_of_reach = 0
     for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
         xy = (piece - origin_px) * steps_per_px
-        seen = ~(np.isnan(xy[..., 0]) | np.isnan(xy[..., 1]))
-        near = np.abs(xy) <= -MISSING - 1
-        kept = near[..., 0] & near[..., 1]
-        xy[~kept] = MISSING
+        distance = np.abs(xy)
+        farther = np.maximum(distance[..., 0], distance[..., 1])  # NaN where either is
+        lost = ~(farther <= -MISSING - 1)
+        np.copyto(xy, MISSING, where=lost[..., None])
         values[done : done + len(xy)] = np.rint(xy, out=xy)
         done += len(xy)
-        missing += int(np.count_nonzero(~kept))
-        out_of_reach += int(np.count_nonzero(seen & ~kept))
+        missing += int(np.count_nonzero(lost))
+        out_of_reach += int(np.count_nonzero(lost & ~np.isnan(farther)))
     origin_cm = origin_px / pixels_per_cm
     return Steps(
         values=values,

@@ -111,7 +111,8 @@ class Stitching:
 
     def result(self) -> Float[np.ndarray, "time n"]:
         """Return the answers, when every frame was in some window."""
-        return self.total / self.weight
+        self.total /= self.weight
+        return self.total
 
 
 def look_at(recogniser: Recogniser, poses_BTAK2: Tensor) -> Tensor:

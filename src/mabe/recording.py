@@ -5,7 +5,6 @@ and "did not happen" differ: only what `VideoInfo.watched` names was looked for.
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +12,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
+from mabe.spool import walk
 
-_PIECE_FRAMES = 1 << 12
+_FRAMES_AT_ONCE = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,25 +73,19 @@ class Recording:
         where labels of one go on after the last tracked frame.
         """
         digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
-        for piece in _pieces(self.xy_px[: self._tracked_frames()]):
+        tracked = self.xy_px[: self._tracked_frames()]
+        for rows in walk(tracked):
             # NaN has many bit patterns; adding zero also makes -0 and 0 the same.
-            points = np.where(np.isnan(piece), np.float32(np.nan), piece) + 0
+            xy = tracked[rows]
+            points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0
             digest.update(np.ascontiguousarray(points, "<f4").data)
         return digest.hexdigest()[:20]
 
     def _tracked_frames(self) -> int:
         """Return how many frames there are up to the last one with a point."""
-        for stop in range(len(self.xy_px), 0, -_PIECE_FRAMES):
-            start = max(0, stop - _PIECE_FRAMES)
+        for stop in range(len(self.xy_px), 0, -_FRAMES_AT_ONCE):
+            start = max(0, stop - _FRAMES_AT_ONCE)
             seen = np.isfinite(self.xy_px[start:stop, :, 0]).any(axis=1)
             if seen.any():
                 return start + int(np.flatnonzero(seen)[-1]) + 1
         return 0
-
-
-def _pieces(
-    xy_px: Float[np.ndarray, "time slot 2"],
-) -> Iterator[Float[np.ndarray, "_ slot 2"]]:
-    """Yield frames in order, few enough at a time for a core's cache."""
-    for start in range(0, len(xy_px), _PIECE_FRAMES):
-        yield xy_px[start : start + _PIECE_FRAMES]

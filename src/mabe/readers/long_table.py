@@ -25,6 +25,7 @@ from mabe.skeleton import (
     match_keypoint,
     nearest_keypoints,
 )
+from mabe.spool import Touched, make_array, walk
 
 MAX_FRAMES = 20_000_000
 """Longer recordings (nearly two days at 120 fps) are taken for a broken file, because
@@ -72,7 +73,7 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
                 canvas.add(batch)
     slots, merged = canvas.merged()
     notes = _notes_on_parts(canvas.parts_kept_out)
-    if repeated := canvas.rows - np.count_nonzero(canvas.points == canvas.points):
+    if repeated := canvas.rows - canvas.given_points():
         notes.append(f"points given twice: {repeated}, the last one was taken")
     return Tracks(
         slots=slots,
@@ -129,8 +130,28 @@ def whole_numbers(
 def _batches(
     file: pq.ParquetFile, columns: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a table piece by piece; one thread, because files are read in parallel."""
-    return file.iter_batches(_BATCH_ROWS, columns=list(columns), use_threads=False)
+    """Yield a table piece by piece; one thread, because files are read in parallel.
+
+    A few row groups at a time: of all that it is told to read Arrow keeps something.
+    """
+    for groups in _row_groups(file):
+        yield from file.iter_batches(
+            _BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False
+        )
+
+
+def _row_groups(file: pq.ParquetFile) -> Iterator[list[int]]:
+    """Yield row groups in order, together at least as many rows as a batch has."""
+    some: list[int] = []
+    rows = 0
+    for group in range(file.num_row_groups):
+        some.append(group)
+        rows += file.metadata.row_group(group).num_rows
+        if rows >= _BATCH_ROWS:
+            yield some
+            some, rows = [], 0
+    if some:
+        yield some
 
 
 def _count_frames(file: pq.ParquetFile, path: Path) -> int:
@@ -172,6 +193,7 @@ class _Canvas:
         self.slots: list[int] = []
         """The slot each column stands for."""
         self.points = np.empty((length, 0), np.complex64)
+        self.touched = Touched(self.points)
         self.rows = 0
         """Rows that gave a point."""
         self.parts: tuple[str, ...] = ()
@@ -193,6 +215,14 @@ class _Canvas:
             given = int(np.count_nonzero(values == values))
         self.rows += given
         self.points.reshape(-1)[place] = values
+        self.touched.add(values.nbytes)
+
+    def given_points(self) -> int:
+        """Return how many points there are."""
+        points = self.points
+        return sum(
+            int(np.count_nonzero(points[rows] == points[rows])) for rows in walk(points)
+        )
 
     def merged(
         self,
@@ -210,14 +240,16 @@ class _Canvas:
         slots, first = np.unique(self.slots, return_index=True)
         if slots.tolist() == self.slots:
             return slots, self.points
-        merged = self.points.take(first, axis=1)
-        for at, slot in enumerate(slots):
-            those = np.flatnonzero(np.equal(self.slots, slot))
-            if len(those) > 1:
-                several = self.points[:, those]
-                seen = several == several
-                with np.errstate(invalid="ignore"):  # 0 / 0 where none is: missing
-                    merged[:, at] = np.where(seen, several, 0).sum(1) / seen.sum(1)
+        several = {
+            at: those
+            for at, slot in enumerate(slots)
+            if len(those := np.flatnonzero(np.equal(self.slots, slot))) > 1
+        }
+        merged = make_array((len(self.points), len(slots)), self.points.dtype)
+        for rows in walk(self.points, merged):
+            merged[rows] = self.points[rows].take(first, axis=1)
+            for at, those in several.items():
+                merged[rows, at] = _mean_of_seen(self.points[rows][:, those])
         return slots, merged
 
     @property
@@ -280,9 +312,21 @@ class _Canvas:
             self.columns[key] = _UNKNOWN if slot is None else len(self.slots)
             if slot is not None:
                 self.slots.append(slot)
-        wider = np.full((len(self.points), len(self.slots)), _MISSING, np.complex64)
-        wider[:, : self.points.shape[1]] = self.points
-        self.points = wider
+        before = self.points.shape[1]
+        wider = make_array((len(self.points), len(self.slots)), self.points.dtype)
+        for rows in walk(self.points, wider):
+            wider[rows, :before] = self.points[rows]
+            wider[rows, before:] = _MISSING
+        self.points, self.touched = wider, Touched(wider)
+
+
+def _mean_of_seen(
+    several: Complex[np.ndarray, "time column"],
+) -> Complex[np.ndarray, " time"]:
+    """Return the mean of columns where they are present."""
+    seen = several == several
+    with np.errstate(invalid="ignore"):  # 0 / 0 where none is: missing
+        return np.where(seen, several, 0).sum(1) / seen.sum(1)
 
 
 def _find_slot(mouse: int, part: str) -> int | None:

@@ -40,10 +40,10 @@ from mabe.variants import (
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
-STRETCH_S = 600.0
+STRETCH_FRAMES = 6_000
 """So much of a recording is looked at, at once; bounds the memory."""
-AROUND_S = 30.0
-"""How far to each side what is told of a moment may reach."""
+AROUND_S = {"motion": 5.0, "social": 30.0}
+"""How far to each side what features, and trees, are told of a moment may reach."""
 _LEAST_SUM = 1e-9
 
 Chances = Float[np.ndarray, "u n"]
@@ -262,9 +262,8 @@ class _Asking:
         window = min(first.window, length)
         overlap = min(first.overlap, window // 2)
         stitching = Stitching(length, self.answers, overlap=overlap)
-        for stretch, starts in windowed_stretches(
-            length, window, overlap, first.config.fps
-        ):
+        around = round(AROUND_S[first.config.feature_set] * first.config.fps)
+        for stretch, starts in windowed_stretches(length, window, overlap, around):
             sights_TF = self._looks(first, stretch)
             at_once = max(1, BATCH_FRAMES // max(1, window))
             for some in batched(starts, at_once):
@@ -351,8 +350,8 @@ class Stretch:
 def stretches(length: int, recogniser: TreesRecogniser) -> list[Stretch]:
     """Return the stretches of a recording of so many frames; they bound the memory."""
     size, fps = recogniser.block_frames, recogniser.config.fps
-    own = round(STRETCH_S * fps / size) * size
-    around = round(AROUND_S * fps / size) * size
+    own = max(1, STRETCH_FRAMES // size) * size
+    around = round(AROUND_S[recogniser.config.feature_set] * fps / size) * size
     return [
         Stretch(
             start=start,
@@ -365,11 +364,10 @@ def stretches(length: int, recogniser: TreesRecogniser) -> list[Stretch]:
 
 
 def windowed_stretches(
-    length: int, window: int, overlap: int, rate_fps: float
+    length: int, window: int, overlap: int, around: int
 ) -> Iterator[tuple[Stretch, tuple[int, ...]]]:
     """Yield the stretches that a network looks at, and where windows begin in each."""
-    around = round(AROUND_S * rate_fps)
-    room = max(0, round(STRETCH_S * rate_fps) - window)
+    room = max(0, STRETCH_FRAMES - window)
     starts = window_starts(length, window, overlap)
     for some in batched(starts, 1 + room // max(1, window - overlap)):
         start, stop = some[0], some[-1] + window

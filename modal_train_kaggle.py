@@ -16,6 +16,7 @@ import modal
 
 ROOT = Path(__file__).parent
 MOUNT = "/mabe-data"
+DISK = "/tmp/mabe-runs"
 CORES = 4
 MEMORY_GIB = 16
 VOLUME = modal.Volume.from_name("mabe-data", create_if_missing=True)
@@ -53,6 +54,7 @@ def train(name: str, settings: dict[str, Any], gpu: str, code: str) -> dict[str,
         machine=Machine(gpu=gpu, cores=CORES, memory_gib=MEMORY_GIB),
         volume=MountedVolume(
             root=Path(MOUNT),
+            disk=Path(DISK),
             commit=VOLUME.commit,
             reload=VOLUME.reload,
             call=modal.current_function_call_id() or "here",

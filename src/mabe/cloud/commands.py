@@ -34,6 +34,10 @@ class Job:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Show what the user can mend as one line, and exit with 2, as `mabe` does."""
+    # As in `cli.main`: Windows consoles may not know the ✓.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     try:
         yield
     except MabeError as error:

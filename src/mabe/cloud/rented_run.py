@@ -13,7 +13,6 @@ was lost, its day was over, or the user starts it again.
 import filecmp
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +26,7 @@ from mabe.console import tell
 from mabe.errors import DataError, MabeError, RunError, StopRequested
 from mabe.run_directory import is_documented
 from mabe.runs import train
+from mabe.store import is_store
 
 COMMIT_EPOCHS = 5
 """So often a run is copied into the volume…"""
@@ -45,9 +45,11 @@ class TimeIsUp(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountedVolume:
-    """The volume as a machine sees it, and what Modal knows of its calls."""
+    """The volume as a machine sees it, its disk, and what Modal knows of calls."""
 
     root: Path
+    disk: Path
+    """A folder on the machine's own disk, the same on each machine."""
     commit: Callable[[], Any]
     """Makes what was written here last, and seen by others."""
     reload: Callable[[], Any]
@@ -142,21 +144,19 @@ def _train(
 ) -> dict[str, Any]:
     volume.reload()
     before = take_over(volume, name)
-    with tempfile.TemporaryDirectory(prefix="mabe-") as scratch:
-        run_dir = Path(scratch) / name
-        config = settle(settings, run_dir=run_dir, root=volume.root)
-        resume = fetch_earlier(volume.root / run_folder(name), run_dir)
-        keeper = RunKeeper(
-            run_dir, volume, name, machine, config.epochs, before, longest_s
-        )
-        try:
-            train(config, resume=resume, watcher=keeper)
-        finally:
-            if is_documented(run_dir):
-                keeper.save()
-        spent = keeper.ledger()
-        tell(f"✓ {name}: {describe_spent(spent.seconds, spent.usd)} in all")
-        return summarise(run_dir) | {"seconds": spent.seconds, "usd": spent.usd}
+    run_dir = volume.disk / name
+    shutil.rmtree(volume.disk, ignore_errors=True)  # what counts is in the volume
+    config = settle(settings, run_dir=run_dir, root=volume.root)
+    resume = fetch_earlier(volume.root / run_folder(name), run_dir)
+    keeper = RunKeeper(run_dir, volume, name, machine, config.epochs, before, longest_s)
+    try:
+        train(config, resume=resume, watcher=keeper)
+    finally:
+        if is_documented(run_dir):
+            keeper.save()
+    spent = keeper.ledger()
+    tell(f"✓ {name}: {describe_spent(spent.seconds, spent.usd)} in all")
+    return summarise(run_dir) | {"seconds": spent.seconds, "usd": spent.usd}
 
 
 def settle(settings: dict[str, Any], *, run_dir: Path, root: Path) -> RunConfig:
@@ -170,6 +170,8 @@ def settle(settings: dict[str, Any], *, run_dir: Path, root: Path) -> RunConfig:
             f"{settings['data_dir']}: not in the volume; first "
             "`modal run upload_code_to_modal.py --data-dir DIR`"
         )
+    if is_store(data_dir):  # it would be open throughout
+        data_dir = shutil.copytree(data_dir, run_dir.parent / "store")
     places: dict[str, Any] = {
         "data_dir": data_dir,
         "checkpoint_dir": run_dir,

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from mabe.errors import ConfigError
 
@@ -22,6 +22,7 @@ VOLUME_NAME = "mabe-data"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
+@runtime_checkable
 class Entry(Protocol):
     """A file or folder that a volume lists."""
 
@@ -30,6 +31,7 @@ class Entry(Protocol):
     type: Any
 
 
+@runtime_checkable
 class Batch(Protocol):
     """Files that are uploaded together when the batch ends."""
 
@@ -37,6 +39,7 @@ class Batch(Protocol):
         """Add a file of this machine, or an open one."""
 
 
+@runtime_checkable
 class Volume(Protocol):
     """What is used of `modal.Volume` from outside its machines."""
 

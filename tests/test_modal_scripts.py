@@ -141,16 +141,32 @@ def test_data_and_code_go_up_a_run_is_trained_and_comes_back(
     assert (tmp_path / "back/tiny/state.pt").is_file()
 
 
-def test_the_code_that_runs_is_the_code_that_was_uploaded(uploaded, script, config):
-    script.main(config=config)
-    digests = [path.name for path in (uploaded.root / "code").iterdir()]
-    assert len(digests) == 1
-    assert sys.path[0] == f"{uploaded.root}/code/{digests[0]}/src"
-    code = uploaded.root / "code" / digests[0]
-    assert (code / "src/mabe/runs.py").read_bytes() == (
-        ROOT / "src/mabe/runs.py"
-    ).read_bytes()
-    assert not list(code.rglob("__pycache__"))
+def test_a_machine_runs_the_code_that_was_uploaded_and_leaves_it_as_it_was(
+    uploaded, tmp_path
+):
+    [code] = (uploaded.root / "code").iterdir()
+    before = {p: p.read_bytes() for p in code.rglob("*") if p.is_file()}
+    shutil.copy(ROOT / "modal_train_kaggle.py", tmp_path)
+    machine = f"""
+import json, sys
+from types import SimpleNamespace
+import modal_train_kaggle as script
+script.MOUNT, script.DISK = {str(uploaded.root)!r}, {str(tmp_path / "disk")!r}
+script.VOLUME = SimpleNamespace(commit=lambda: None, reload=lambda: None)
+told = script.train.local("run", {{"data_dir": "nowhere"}}, "A10", {code.name!r})
+print(json.dumps([told["error"], sys.modules["mabe"].__file__]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", machine],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    error, place = json.loads(done.stdout.splitlines()[-1])
+    assert error.startswith("nowhere: not in the volume")
+    assert Path(place).is_relative_to(code)
+    assert {p: p.read_bytes() for p in code.rglob("*") if p.is_file()} == before
 
 
 def mounted(volume, *, call="fc-1", running=()):

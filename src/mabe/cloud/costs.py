@@ -99,7 +99,7 @@ def describe_price(config: RunConfig, machine: Machine) -> str:
         f"Cost (an estimate): {machine.gpu} with {machine.cores:g} cores and "
         f"{machine.memory_gib:g} GiB is ${machine.usd_per_hour:.2f} an hour (list "
         f"prices of {PRICES_OF}); by the V2 recipe's plan at most {show_hours(hours)}, "
-        f"${hours * machine.usd_per_hour:.2f}. The log says more after each epoch."
+        f"${hours * machine.usd_per_hour:.2f}. The log says more after the first epoch."
     )
 
 
@@ -122,8 +122,10 @@ def describe_to_come(
 
 
 def show_hours(hours: float) -> str:
-    """Return hours, or minutes where they are few."""
-    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.0f} min"
+    """Return hours; minutes or seconds where they are few."""
+    if hours >= 1:
+        return f"{hours:.1f} h"
+    return f"{60 * hours:.0f} min" if 60 * hours >= 1 else f"{3600 * hours:.0f} s"
 
 
 def _known_gpus(wanted: str) -> str:

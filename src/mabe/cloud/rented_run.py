@@ -85,11 +85,15 @@ class RunKeeper:
 
     def __call__(self, history: Sequence[dict[str, Any]]) -> None:
         """Do what is due after an epoch; raises `TimeIsUp` when the day is over."""
-        to_come = describe_to_come(history, epochs=self.epochs, machine=self.machine)
-        spent = self.ledger()
-        tell(f"  So far {describe_spent(spent.seconds, spent.usd)}{to_come}")
         now = time.monotonic()
-        if len(history) % COMMIT_EPOCHS == 0 or now - self.saved_at > COMMIT_S:
+        is_due = len(history) % COMMIT_EPOCHS == 0 or now - self.saved_at > COMMIT_S
+        if is_due or len(history) == 1:
+            spent = self.ledger()
+            to_come = describe_to_come(
+                history, epochs=self.epochs, machine=self.machine
+            )
+            tell(f"  So far {describe_spent(spent.seconds, spent.usd)}{to_come}")
+        if is_due:
             self.save()
         if now - self.began > self.longest_s:
             raise TimeIsUp(f"{self.name}: stopped to go on with a new call")

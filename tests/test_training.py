@@ -47,7 +47,8 @@ def batch(step, config=CONFIG):
 
 
 def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
-    return take_step(
+    """Take a step and return its loss, which is there at once on a CPU."""
+    take_step(
         state,
         drawn.poses,
         SceneQuestion.of_batch(drawn, config.class_weights, CPU),
@@ -55,6 +56,7 @@ def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
         fabric=fabric or make_fabric(CPU, "32"),
         learning_rate=learning_rate,
     )
+    return state.losses.last
 
 
 def train_steps(state, steps, config=CONFIG):

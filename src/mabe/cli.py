@@ -4,6 +4,7 @@ Only what the user asked for is imported, so that `--help` is quick.
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -583,11 +584,18 @@ def _options(
     """Learn from labelled pose tracks which animal does what to whom."""
 
 
-def _signature() -> str:
+def _sign() -> str:
+    """Return how an error is signed; wait, where the first process may tell the same.
+
+    If it does, the launcher ends this process meanwhile, and one line is told once.
+    """
     try:
-        return Team.of_environment().label
+        label = Team.of_environment().label
     except ConfigError:  # which is then the error that is told
         return ""
+    if label:
+        time.sleep(2)
+    return label
 
 
 def main(args: list[str] | None = None) -> int:
@@ -607,12 +615,16 @@ def main(args: list[str] | None = None) -> int:
             refuse_team(f"mabe {command[0]}")
         app(args=args, prog_name="mabe")
     except MabeError as error:
-        print(f"mabe{_signature()}: {error}", file=sys.stderr)
+        print(f"mabe{_sign()}: {error}", file=sys.stderr)
         return 2
     except StopRequested as stopped:
-        if not _signature():  # the first speaks for all
+        if not _sign():  # the first speaks for all
             print(f"mabe: {stopped}", file=sys.stderr)
         return 130
     except SystemExit as end:  # typer has shown help or a wrong option already
         return int(end.code or 0)
     return 0
+
+
+if __name__ == "__main__":  # torchrun -m mabe.cli
+    sys.exit(main())

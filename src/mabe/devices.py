@@ -1,6 +1,7 @@
 """The device a run computes on: which one, how good, and whether torch can use it."""
 
 import atexit
+import inspect
 import logging
 import platform
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import ConfigError, RunError
 from mabe.team import Team
@@ -22,6 +24,13 @@ MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
 )
 """Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
+_KEEP_BUFFERS = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
+"""Buffers hold what is usual in the data, and do not change: no step sends them about.
+torch 2.13 has renamed the setting."""
 _PATIENCE = timedelta(hours=2)
 """How long processes wait for the first, which prepares data and scores."""
 
@@ -117,7 +126,7 @@ def make_fabric(
         # Numbers of the host go over gloo, so that no GPU has to be waited for.
         process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         timeout=_PATIENCE,
-        broadcast_buffers=False,  # they hold what is usual, and do not change
+        **_KEEP_BUFFERS,
     )
     is_torchrun = team.launcher == "torchrun"
     fabric = Fabric(

@@ -13,6 +13,7 @@ from mabe.augment import (
     reorder_animals,
 )
 from mabe.skeleton import KEYPOINTS
+from mabe.team import Team
 
 NONE = Augmentation.none()
 
@@ -137,3 +138,14 @@ def test_the_same_generator_gives_the_same_poses_twice(poses):
         for _ in range(2)
     )
     torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
+
+
+def test_windows_shared_by_processes_get_the_numbers_they_get_in_one(poses):
+    def changed(part, team):
+        dice = Dice(torch.Generator().manual_seed(3), team)
+        return augment(part, Augmentation(animal_dropout=0.5), dice)
+
+    shared = [changed(poses[4 * r : 4 * r + 4], Team(r, 2)) for r in range(2)]
+    torch.testing.assert_close(
+        torch.cat(shared), changed(poses, Team()), equal_nan=True
+    )

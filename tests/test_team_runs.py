@@ -1,4 +1,4 @@
-"""Whole runs in two processes, on the story of two mice that fight or mind their own."""
+"""Whole runs in two processes, on the story of mice that fight or mind their own."""
 
 import json
 import os

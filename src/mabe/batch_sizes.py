@@ -60,7 +60,7 @@ def largest_fitting(fits: Callable[[int], bool], *, most: int) -> int:
     while 2 * windows <= most and fits(2 * windows):
         windows *= 2
     half_more = windows * 3 // 2
-    is_open = windows > 1 and half_more < most
+    is_open = windows > 1 and half_more <= most
     return half_more if is_open and fits(half_more) else windows
 
 

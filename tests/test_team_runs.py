@@ -7,7 +7,7 @@ import shutil
 import pytest
 import torch
 from stories import TINY, write_fights
-from teams import ROOT, launch, write_config, write_script
+from teams import ROOT, launch, launch_as_slurm, write_config, write_script
 
 from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
@@ -163,11 +163,13 @@ SceneRecogniser.forward = limited
 def test_where_one_process_is_short_of_memory_all_take_smaller_pieces(
     config, together, cache, tmp_path
 ):
+    """Started as SLURM does, which has to make no difference."""
     script = write_script(tmp_path / "small.py", SMALL_SECOND_CARD)
     args = ("train", "--config", config, "--checkpoint-dir", tmp_path / "run")
-    result = launch(script, *args, cache=cache)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("going on with 2 windows at a time") == 1
+    codes, said = launch_as_slurm(script, *args, cache=cache)
+    assert codes == [0, 0], said
+    assert "Processes: 2 (cpu), started by slurm" in said
+    assert said.count("going on with 2 windows at a time") == 1
     assert losses(tmp_path / "run") == pytest.approx(losses(together[0]), rel=1e-4)
 
 

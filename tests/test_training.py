@@ -6,24 +6,34 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pair_stories import stored
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mabe.config import RunConfig
 from mabe.devices import make_fabric
 from mabe.errors import RunError
 from mabe.loss_log import LossLog
-from mabe.questions import SceneQuestion, scene_loss
-from mabe.training import (
-    _accumulate_gradients,
-    averaged_model,
+from mabe.pair_windows import SEATS, PairBatch
+from mabe.pairs import PairTask
+from mabe.questions import (
+    ActionWeights,
+    PairQuestion,
+    SceneQuestion,
+    scene_loss,
+)
+from mabe.schedule import (
     count_plateaus,
     epochs_since_best,
     is_finished,
     learning_rate,
+    steps_in_epoch,
+)
+from mabe.training import (
+    _accumulate_gradients,
+    averaged_model,
     restore_state,
     start_state,
     state_values,
-    steps_in_epoch,
     take_step,
 )
 from mabe.windows import Batch
@@ -318,6 +328,24 @@ def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set)
     state = fresh(config)
     question = SceneQuestion.of_batch(batch(0), config.class_weights, CPU)
     args = (batch(0).poses, question, config, make_fabric(CPU, "32"))
+    _accumulate_gradients(state, *args)
+    assert all(p.grad is not None for p in state.model.parameters())
+
+
+@pytest.mark.parametrize("feature_set", ["motion", "social"])
+def test_so_does_every_weight_of_a_network_of_pairs(feature_set):
+    config = CONFIG.model_copy(update={"task": "pair", "feature_set": feature_set})
+    task = PairTask.from_recordings([stored(("1>2 sniff", 0, 5))])
+    state = start_state(config, task, make_fabric(CPU, "32"))
+    poses = np.random.default_rng(0).normal(0, 5, (4, 16, SEATS, 18, 2))
+    drawn = PairBatch(
+        poses.astype(np.float32),
+        labels=np.ones((4, 16, 1), np.int8),
+        lab=np.zeros(4, np.int64),
+        is_self=np.array([True, False, True, False]),
+    )
+    question = PairQuestion.of_batch(drawn, ActionWeights((1.0,), (1.0,)), CPU)
+    args = (drawn.poses, question, config, make_fabric(CPU, "32"))
     _accumulate_gradients(state, *args)
     assert all(p.grad is not None for p in state.model.parameters())
 

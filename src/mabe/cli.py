@@ -12,7 +12,7 @@ import typer
 
 from mabe import __version__, cli_formats, seeing
 from mabe.errors import ConfigError, MabeError, StopRequested
-from mabe.team import Team, refuse_team
+from mabe.team import Team
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -196,7 +196,7 @@ def train(
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
     loaded = load_config(config, settings)
     if loaded.model_type == "auto":
-        refuse_team("model_type: auto")
+        Team.of_environment().refuse("model_type: auto")
     watcher = None
     if tensorboard:
         from mabe.tensorboard import EpochLog
@@ -612,7 +612,7 @@ def main(args: list[str] | None = None) -> int:
     command = (sys.argv[1:] if args is None else args)[:1]
     try:
         if command not in ([], ["train"]):
-            refuse_team(f"mabe {command[0]}")
+            Team.of_environment().refuse(f"mabe {command[0]}")
         app(args=args, prog_name="mabe")
     except MabeError as error:
         print(f"mabe{_sign()}: {error}", file=sys.stderr)

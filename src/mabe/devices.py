@@ -24,7 +24,7 @@ MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
 )
 """Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
-_KEEP_BUFFERS = {
+_KEEP_BUFFERS: dict[str, Any] = {
     "forward_sync_buffers"
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
     else "broadcast_buffers": False

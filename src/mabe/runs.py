@@ -50,22 +50,24 @@ from mabe.run_directory import (
     with_settled_batch,
     write_config,
 )
-from mabe.splits import split_train_validation, spread_over_labs
-from mabe.store import PoseStore, is_store, open_store
-from mabe.team import Team, refuse_team
-from mabe.teamwork import any_of, lead, wait_for_all
-from mabe.training import (
-    TrainingState,
-    averaged_model,
+from mabe.schedule import (
     epoch_scores,
     epochs_since_best,
     is_finished,
     learning_rate,
+    steps_in_epoch,
+)
+from mabe.splits import split_train_validation, spread_over_labs
+from mabe.store import PoseStore, is_store, open_store
+from mabe.team import Team
+from mabe.teamwork import any_of, lead, wait_for_all
+from mabe.training import (
+    TrainingState,
+    averaged_model,
     restore_state,
     settle_micro_batch,
     start_state,
     state_values,
-    steps_in_epoch,
     train_epoch,
 )
 from mabe.windows import label_store
@@ -107,22 +109,23 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     watcher: Watcher | None = None,
+    team: Team | None = None,
 ) -> Path:
     """Train as the config says and return the run directory.
 
     An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
     another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
     `MabeError` for what the user can mend. Processes that torchrun or SLURM started
-    train together; the first one writes and tells.
+    train together, unless another `team` is given; the first one writes and tells.
     """
     if config.model_type == "auto":
         raise ConfigError(
             "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
             "one kind"
         )
+    team = team or Team.of_environment()
     if config.model_type == "trees":
-        refuse_team("model_type: trees")
-    team = Team.of_environment()
+        team.refuse("model_type: trees")
     device = choose_device(config.device, team)
     fabric = make_fabric(device, config.precision, team)
     with muted(not team.is_first), ExitStack() as held:

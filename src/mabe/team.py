@@ -74,15 +74,14 @@ class Team:
         each = windows // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
-
-def refuse_team(what: str) -> None:
-    """Raise `ConfigError` where several processes were started for what needs one."""
-    team = Team.of_environment()
-    if team.size > 1:
-        raise ConfigError(
-            f"{what} runs in one process, but {team.launcher} has started {team.size}; "
-            "start it without (several are for `mabe train` of one network)"
-        )
+    def refuse(self, what: str) -> None:
+        """Raise `ConfigError` where there are several processes for what needs one."""
+        if self.size > 1:
+            raise ConfigError(
+                f"{what} runs in one process, but {self.launcher} has started "
+                f"{self.size}; start it without (several are for `mabe train` of one "
+                "network)"
+            )
 
 
 def _tasks_per_node(environment: Mapping[str, str]) -> int:

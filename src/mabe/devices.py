@@ -1,6 +1,5 @@
 """The device a run computes on: which one, how good, and whether torch can use it."""
 
-import atexit
 import inspect
 import logging
 import platform
@@ -14,7 +13,6 @@ from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
-from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import ConfigError, RunError
@@ -140,13 +138,7 @@ def make_fabric(
         ],
     )
     fabric.launch()
-    atexit.register(_leave_team)
     return fabric
-
-
-def _leave_team() -> None:
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def _of_process(wanted: str, team: Team) -> str:

@@ -60,7 +60,7 @@ from mabe.schedule import (
 from mabe.splits import split_train_validation, spread_over_labs
 from mabe.store import PoseStore, is_store, open_store
 from mabe.team import Team
-from mabe.teamwork import any_of, lead, wait_for_all
+from mabe.teamwork import any_of, lead, part_in_peace, wait_for_all
 from mabe.training import (
     TrainingState,
     averaged_model,
@@ -143,6 +143,7 @@ def train(
             skip_bad=skip_bad,
             watcher=watcher,
         )
+    part_in_peace(fabric)
     return config.checkpoint_dir
 
 

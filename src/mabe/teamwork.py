@@ -5,6 +5,7 @@ GPU is waited for; sums of tensors on a GPU stay there (NCCL). Every process has
 to each of these calls, in the same order.
 """
 
+import atexit
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -52,6 +53,20 @@ def smallest(fabric: Fabric, here: int) -> int:
 def wait_for_all(fabric: Fabric) -> None:
     """Return when every process has come here."""
     any_of(fabric, False)
+
+
+def part_in_peace(fabric: Fabric) -> None:
+    """Let go of the others when this program ends, after all has gone well.
+
+    Not after an error: who lets go may first have to wait for the others.
+    """
+    if fabric.world_size > 1:
+        atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def sum_over_all(fabric: Fabric, here: Tensor) -> Tensor:

@@ -61,13 +61,15 @@ def prepare(
     skip_bad: bool = False,
     workers: int | None = None,
     progress: bool = True,
+    notes: bool = True,
 ) -> PoseStore:
     """Return the store of a data set in the Kaggle layout, built where it must be.
 
     A finished store is returned at once while the files' sizes and times stay; else
     contents are compared, and only what changed is read again. `skip_bad` leaves out
     recordings whose files are absent or broken, and says so on stderr. `workers` is
-    the number of processes, by default as many as there are cores and work for.
+    the number of processes, by default as many as there are cores and work for. Without
+    `notes` nothing is said about a store that was finished before.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
     """
@@ -76,7 +78,8 @@ def prepare(
     videos = sorted(read_index(data_dir), key=lambda info: (info.lab, info.video))
     stamps = {info.name: file_stamp(info, rate_fps) for info in videos}
     if (store := _find_finished(out_dir, stamps)) and not _leftovers(out_dir, store):
-        report_notes(store.recordings)
+        if notes:
+            report_notes(store.recordings)
         return store
     try:
         with _lock(out_dir):

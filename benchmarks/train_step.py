@@ -32,6 +32,8 @@ from mabe.runs import load_training_data
 from mabe.store import PoseStore
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
+AUGMENTING = ("center_scene", "draw_changes", "augment")
+"""What a step calls to change poses."""
 
 
 class OverlappingWindows(Dataset):
@@ -141,11 +143,11 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     state = training.start_state(config, lesson.task, fabric, lesson)
     clock = Clock()
     lesson.draw = clock.timed("draw", lesson.draw)  # type: ignore[method-assign]
-    real_look, real_augment = SceneRecogniser.look, training.augment
-    real_center = training.center_scene
+    real = {name: getattr(training, name) for name in AUGMENTING}
+    for name, work in real.items():
+        setattr(training, name, clock.timed("augment", work))
+    real_look = SceneRecogniser.look
     SceneRecogniser.look = clock.timed("features", real_look)  # type: ignore[method-assign]
-    training.augment = clock.timed("augment", real_augment)
-    training.center_scene = clock.timed("augment", real_center)
     for step in range(steps + 3):
         if step == 3:  # the first ones warm up
             clock.seconds.clear()
@@ -160,7 +162,8 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
                 learning_rate=config.learning_rate,
             )
     SceneRecogniser.look = real_look  # type: ignore[method-assign]
-    training.augment, training.center_scene = real_augment, real_center
+    for name, work in real.items():
+        setattr(training, name, work)
     parts = {
         name: clock.seconds[name] / steps for name in ("draw", "augment", "features")
     }

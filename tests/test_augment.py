@@ -7,15 +7,19 @@ import torch
 from mabe.augment import (
     Augmentation,
     Dice,
-    augment,
     center_scene,
+    draw_changes,
     pack_animals,
-    reorder_animals,
 )
+from mabe.augment import augment as change
 from mabe.skeleton import KEYPOINTS
 from mabe.team import Team
 
 NONE = Augmentation.none()
+
+
+def augment(poses, how, dice):
+    return change(poses, draw_changes(poses.shape, how, dice))
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ def test_a_mirrored_animal_keeps_its_left_ear_on_its_left(dice):
 
 
 def test_reordering_keeps_absent_animals_last_and_every_animal_whole(poses, dice):
-    changed = reorder_animals(poses, dice)
+    changed = augment(poses, replace(NONE, reorder_animals=True), dice)
     assert changed[:, :, 2:].isnan().all()
     kept = 0
     for before, after in zip(poses, changed, strict=True):
@@ -148,4 +152,15 @@ def test_windows_shared_by_processes_get_the_numbers_they_get_in_one(poses):
     shared = [changed(poses[4 * r : 4 * r + 4], Team(r, 2)) for r in range(2)]
     torch.testing.assert_close(
         torch.cat(shared), changed(poses, Team()), equal_nan=True
+    )
+
+
+def test_windows_changed_a_few_at_a_time_are_changed_alike(poses, dice):
+    changes = draw_changes(poses.shape, Augmentation(animal_dropout=0.5), dice)
+    parts = [slice(0, 3), slice(3, 8)]
+
+    torch.testing.assert_close(
+        torch.cat([change(poses[some], changes.of(some)) for some in parts]),
+        change(poses, changes),
+        equal_nan=True,
     )

@@ -32,13 +32,12 @@ class Clock(PoseStore):
     def __init__(self, *recordings):
         self.recordings = recordings
 
-    def poses_cm(self, index, start, stop):
-        poses = np.full((stop - start, 4, 18, 2), np.nan, np.float32)
-        poses[:, :, 0, 0] = np.arange(start, stop)[:, None]
-        poses[:, :, 0, 1] = 10 * index + np.arange(1, 5)
-        tracked = {slot // 18 for slot in self.recordings[index].slots}
-        poses[:, [animal for animal in range(4) if animal not in tracked]] = np.nan
-        return poses
+    def points_cm(self, index, start, stop):
+        slots = np.array(self.recordings[index].slots)
+        points = np.empty((stop - start, len(slots), 2), np.float32)
+        points[..., 0] = np.arange(start, stop)[:, None]
+        points[..., 1] = 10 * index + slots // 18 + 1
+        return points
 
 
 def sampler(*recordings, length=8, power=0.5, action_share=0.5, task=None):

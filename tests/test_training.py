@@ -290,8 +290,7 @@ class Asking(TorchDispatchMode):
 
 def test_a_step_asks_the_device_for_nothing(monkeypatch):
     """So the host goes on while a GPU computes; the loss is read steps later."""
-    all_slots = torch.arange(4 * 18)  # as on a GPU
-    monkeypatch.setattr("mabe.features.motion._occurring_slots", lambda _: all_slots)
+    monkeypatch.setattr("mabe.cache.is_on_processor", lambda _: False)  # as on a GPU
     config = CONFIG.model_copy(update={"dropout": 0.0})
     fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)
     state.losses = LossLog(behind=8)

@@ -1,20 +1,21 @@
 """Changes to poses that leave what the animals do unchanged.
 
 Dimension key: B batch, T time, A animal, K keypoint; a last axis of 2 is (x, y), cm.
-Poses are changed before any feature is computed, so every feature stays consistent.
-Each function draws its random numbers from the dice it is given, one draw per window;
-missing points (NaN) stay missing.
+Poses are changed before any feature is computed, so every feature stays consistent;
+missing points (NaN) stay missing. What is changed is drawn for all windows of a step
+first, so that they can then be changed a few at a time.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from mabe import cache
 from mabe.skeleton import mirror_order
 from mabe.team import Team
 from mabe.transfers import to_device
@@ -102,64 +103,109 @@ def pack_animals(poses_BTAK2: Poses) -> Poses:
     Which numbers a lab gave to its animals tells nothing about behaviour.
     """
     absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
-    if not poses_BTAK2.is_cuda and not (absent_BA[:, :-1] & ~absent_BA[:, 1:]).any():
-        return poses_BTAK2  # in order as they are, which a GPU would have to wait for
+    if cache.is_on_processor(poses_BTAK2) and not _out_of_order(absent_BA):
+        return poses_BTAK2
     return _in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
 
 
-def augment(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
-    """Return changed poses; time is stretched where windows are drawn."""
-    if how.turn or how.mirror or how.scale:
-        poses_BTAK2 = turn_and_mirror(poses_BTAK2, how, dice)
-    if how.shift_cm:
-        shift_B1112 = dice.normal(len(poses_BTAK2), 1, 1, 1, 2)
-        poses_BTAK2 = poses_BTAK2 + how.shift_cm * shift_B1112
-    if how.noise_cm:
-        noise_BTAK2 = dice.normal(*poses_BTAK2.shape)
-        poses_BTAK2 = poses_BTAK2 + how.noise_cm * noise_BTAK2
-    if how.reorder_animals:
-        poses_BTAK2 = reorder_animals(poses_BTAK2, dice)
-    return drop_points(poses_BTAK2, how, dice)
+def _out_of_order(absent_BA: Bool[Tensor, "b a"]) -> bool:
+    """Tell whether an animal that is absent comes before one that is there."""
+    return bool((absent_BA[:, :-1] & ~absent_BA[:, 1:]).any())
 
 
-def turn_and_mirror(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
-    """Turn by any angle, flip half of the windows and stretch lengths."""
-    windows = len(poses_BTAK2)
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What is changed of each window of a step; None where nothing is."""
+
+    matrix_B22: Float[Tensor, "b 2 2"] | None
+    """Turns, mirrors and stretches."""
+    flip_B: Bool[Tensor, " b"] | None
+    shift_B2: Float[Tensor, "b 2"] | None
+    noise_BTAK2: Float[Tensor, "b t a k 2"] | None
+    order_BA: Float[Tensor, "b a"] | None
+    """Animals that are there are put in the order of these numbers."""
+    drop_BAK: Bool[Tensor, "b a k"] | None
+    drop_first_B: Bool[Tensor, " b"] | None
+    """Whether the first animal goes, where another one stays."""
+
+    def of(self, some: slice) -> "Changes":
+        """Return the changes of some windows."""
+        return Changes(
+            *(
+                None if (each := getattr(self, field.name)) is None else each[some]
+                for field in fields(self)
+            )
+        )
+
+
+def draw_changes(shape: Sequence[int], how: Augmentation, dice: Dice) -> Changes:
+    """Draw what is changed of windows; `shape` is that of their poses."""
+    windows, _, animals, keypoints, _ = shape
+    turns = how.turn or how.mirror or how.scale
+    matrix_B22, flip_B = _draw_turns(windows, how, dice) if turns else (None, None)
+    drops = bool(how.keypoint_dropout or how.animal_dropout)
+    return Changes(
+        matrix_B22=matrix_B22,
+        flip_B=flip_B,
+        shift_B2=how.shift_cm * dice.normal(windows, 2) if how.shift_cm else None,
+        noise_BTAK2=how.noise_cm * dice.normal(*shape) if how.noise_cm else None,
+        order_BA=dice.uniform(windows, animals) if how.reorder_animals else None,
+        drop_BAK=dice.uniform(windows, animals, keypoints) < how.keypoint_dropout
+        if drops
+        else None,
+        drop_first_B=dice.uniform(windows) < how.animal_dropout if drops else None,
+    )
+
+
+def _draw_turns(
+    windows: int, how: Augmentation, dice: Dice
+) -> tuple[Float[Tensor, "b 2 2"], Bool[Tensor, " b"]]:
+    """Draw any angle, half of the windows to flip, and how much to stretch lengths."""
     angle_B = dice.uniform(windows) * (2 * math.pi * how.turn)
     stretch_B = 1 + how.scale * (2 * dice.uniform(windows) - 1)
     flip_B = dice.uniform(windows) < 0.5 * how.mirror
     cos_B, sin_B = angle_B.cos() * stretch_B, angle_B.sin() * stretch_B
     side_B = torch.where(flip_B, -1.0, 1.0)
-    matrix_B22 = torch.stack(
-        [cos_B * side_B, sin_B * side_B, -sin_B, cos_B], dim=1
-    ).view(-1, 2, 2)
+    rows = [cos_B * side_B, sin_B * side_B, -sin_B, cos_B]
+    return torch.stack(rows, dim=1).view(-1, 2, 2), flip_B
+
+
+def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
+    """Return changed poses; time is stretched where windows are drawn."""
+    if changes.matrix_B22 is not None and changes.flip_B is not None:
+        poses_BTAK2 = _turn(poses_BTAK2, changes.matrix_B22, changes.flip_B)
+    if changes.shift_B2 is not None:
+        poses_BTAK2 = poses_BTAK2 + changes.shift_B2[:, None, None, None]
+    if changes.noise_BTAK2 is not None:
+        poses_BTAK2 = poses_BTAK2 + changes.noise_BTAK2
+    if changes.order_BA is not None:
+        absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
+        order_BA = (changes.order_BA + absent_BA).argsort(dim=1)
+        poses_BTAK2 = _in_order(poses_BTAK2, order_BA)
+    if changes.drop_BAK is not None and changes.drop_first_B is not None:
+        poses_BTAK2 = _drop(poses_BTAK2, changes.drop_BAK, changes.drop_first_B)
+    return poses_BTAK2
+
+
+def _turn(
+    poses_BTAK2: Poses, matrix_B22: Float[Tensor, "b 2 2"], flip_B: Bool[Tensor, " b"]
+) -> Poses:
     order_K = to_device(np.array(mirror_order()), poses_BTAK2.device)
     mirrored = poses_BTAK2.index_select(3, order_K)
     poses_BTAK2 = torch.where(flip_B.view(-1, 1, 1, 1, 1), mirrored, poses_BTAK2)
     return (poses_BTAK2.flatten(1, 3) @ matrix_B22).view(poses_BTAK2.shape)
 
 
-def reorder_animals(poses_BTAK2: Poses, dice: Dice) -> Poses:
-    """Shuffle the animals that are there; absent ones go last."""
-    windows, _, animals = poses_BTAK2.shape[:3]
-    absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
-    key_BA = dice.uniform(windows, animals) + absent_BA
-    return _in_order(poses_BTAK2, key_BA.argsort(dim=1))
-
-
-def drop_points(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
-    """Make some keypoints, and some whole animals, missing for a whole window.
-
-    An animal is only dropped where another one stays.
-    """
-    if not (how.keypoint_dropout or how.animal_dropout):
-        return poses_BTAK2
-    windows, _, animals, keypoints, _ = poses_BTAK2.shape
-    chance_BAK = dice.uniform(windows, animals, keypoints)
-    drop_BAK = chance_BAK < how.keypoint_dropout
-    one_B = dice.uniform(windows)
+def _drop(
+    poses_BTAK2: Poses,
+    drop_BAK: Bool[Tensor, "b a k"],
+    drop_first_B: Bool[Tensor, " b"],
+) -> Poses:
+    """Make points missing for a whole window; an animal only where another stays."""
     several_B = ~poses_BTAK2[:, :, 1:, :, 0].isnan().flatten(1).all(dim=1)
-    drop_BAK[:, 0] |= ((one_B < how.animal_dropout) & several_B)[:, None]
+    is_first_A = torch.arange(poses_BTAK2.shape[2], device=poses_BTAK2.device) == 0
+    drop_BA = (drop_first_B & several_B)[:, None] & is_first_A
+    drop_BAK = drop_BAK | drop_BA[..., None]
     return poses_BTAK2.masked_fill(drop_BAK[:, None, :, :, None], torch.nan)
 
 

@@ -41,6 +41,7 @@ from mabe.questions import (
     balance_classes,
 )
 from mabe.recogniser import Recogniser
+from mabe.resident import ResidentPoses, fits_on
 from mabe.store import PoseStore
 from mabe.tasks import SceneTask
 from mabe.windows import Batch, LabelledStore, WindowSampler, label_store
@@ -118,6 +119,10 @@ class SceneLesson:
     ) -> Batch:
         """Draw windows and read one's own; each shows `stretch` times its length."""
         return self.sampler.draw(rng, windows, stretch, own)
+
+    def keep_poses_on(self, device: torch.device) -> bool:
+        """Let a GPU hold all poses and take windows by itself; tell whether it can."""
+        return _keep_poses_on(device, self.data.store, self.sampler)
 
     def question(self, batch: Batch, device: torch.device) -> SceneQuestion:
         """Return what is asked of a batch."""
@@ -215,6 +220,10 @@ class PairLesson:
         """Draw windows and read one's own; each shows `stretch` times its length."""
         return self.sampler.draw(rng, windows, stretch, own)
 
+    def keep_poses_on(self, device: torch.device) -> bool:
+        """Let a GPU hold all poses and take windows by itself; tell whether it can."""
+        return _keep_poses_on(device, self.data.store, self.sampler)
+
     def question(self, batch: PairBatch, device: torch.device) -> PairQuestion:
         """Return what is asked of a batch."""
         return PairQuestion.of_batch(batch, self.weights, device)
@@ -269,6 +278,15 @@ class PairLesson:
 
 
 Lesson = SceneLesson | PairLesson
+
+
+def _keep_poses_on(
+    device: torch.device, store: PoseStore, sampler: WindowSampler | PairSampler
+) -> bool:
+    if not fits_on(device, store):
+        return False
+    sampler.read = ResidentPoses(store, device).read
+    return True
 
 
 def make_lesson(config: RunConfig, data: TrainingData) -> Lesson:

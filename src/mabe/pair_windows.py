@@ -7,22 +7,29 @@ in the data, 0 gives every one the same. Windows of step *n* depend on ``(seed, 
 alone, so a stopped run goes on exactly.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from mabe.bouts import Spans
+from mabe.clips import (
+    NOBODY,
+    Clips,
+    ReadClips,
+    even_places,
+    first_frame,
+    read_clips,
+)
 from mabe.errors import DataError
 from mabe.pairs import UNWATCHED, PairTask, View, ViewLabels
 from mabe.skeleton import ANIMALS
 from mabe.store import PoseStore
-from mabe.windows import even_places, stretch_time
 
-NOBODY = -1
-"""Stands in an order of animals where there is none."""
 SEATS = ANIMALS + 1
 """Agent, target, and room for three others: of an action on oneself all are others."""
 
@@ -45,7 +52,8 @@ class LabelledViews:
 class PairBatch:
     """Windows of poses (cm, NaN where missing), agent first, and what is asked."""
 
-    poses: Float[np.ndarray, "b t a k 2"]
+    poses: Any
+    """``[b, t, p, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
     labels: Int8[np.ndarray, "b t actions"]
     lab: Int[np.ndarray, " b"]
     """Number of the lab, see `PairTask.lab_number`."""
@@ -119,6 +127,8 @@ class PairSampler:
     ) -> None:
         self.data = data
         self.length = length
+        self.read: ReadClips = functools.partial(read_clips, data.store)
+        """Where poses come from."""
         self.views = data.of(recordings)
         in_lab: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         in_action: dict[tuple[str, int], list[tuple[int, int, int]]]
@@ -174,18 +184,27 @@ class PairSampler:
         ][own]
         shown = max(2, round(self.length * stretch))
         offsets = rng.integers(0, shown, windows)[own]
-        reads = [
-            self._read(self.views[view], frame - int(offset), shown)
-            for (view, frame), offset in zip(picks, offsets, strict=True)
-        ]
         views = [self.views[view] for view, _ in picks]
-        poses = np.stack([poses for poses, _ in reads])
-        labels = np.stack([labels for _, labels in reads])
+        firsts = [
+            first_frame(frame - int(offset), shown, of_view.length)
+            for of_view, (_, frame), offset in zip(views, picks, offsets, strict=True)
+        ]
+        clips = Clips(
+            np.array([of_view.recording for of_view in views]),
+            np.array(firsts),
+            shown,
+            np.array([order_animals(of_view.view) for of_view in views]),
+        )
+        labels = np.stack(
+            [
+                _labels_shown(of_view, first, shown)
+                for of_view, first in zip(views, firsts, strict=True)
+            ]
+        )
         if shown != self.length:
-            poses = stretch_time(poses, self.length)
             labels = labels[:, even_places(shown, self.length).round().astype(int)]
         return PairBatch(
-            poses,
+            self.read(clips, self.length),
             labels,
             np.array([self._lab_number(of_view) for of_view in views]),
             np.array([of_view.view.is_self for of_view in views]),
@@ -195,18 +214,16 @@ class PairSampler:
         lab = self.data.store.recordings[labels.recording].lab
         return self.data.task.lab_number(lab)
 
-    def _read(
-        self, labels: ViewLabels, start: int, shown: int
-    ) -> tuple[Float[np.ndarray, "t a k 2"], Int8[np.ndarray, "t actions"]]:
-        """Read a window; outside a short recording nothing is seen or counted."""
-        start = max(0, min(start, labels.length - shown))
-        stop = min(start + shown, labels.length)
-        poses = self.data.store.poses_cm(labels.recording, start, stop)
-        poses, states = see_from(poses, labels.view), labels.frames(start, stop)
-        if missing := shown - (stop - start):
-            poses = np.pad(poses, [(0, missing), *[(0, 0)] * 3], constant_values=np.nan)
-            states = np.pad(states, [(0, missing), (0, 0)], constant_values=UNWATCHED)
-        return poses, states
+
+def _labels_shown(
+    labels: ViewLabels, first: int, shown: int
+) -> Int8[np.ndarray, "t actions"]:
+    """Return the labels of a clip; beyond a recording's end nothing counts."""
+    states = labels.frames(first, min(first + shown, labels.length))
+    missing = shown - len(states)
+    if not missing:
+        return states
+    return np.pad(states, [(0, missing), (0, 0)], constant_values=UNWATCHED)
 
 
 def count_states(

@@ -10,7 +10,7 @@ with the same `sight` see the same features, so several can share one look.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mabe.augment import pack_animals
+from mabe.cache import in_cache
 from mabe.config import RunConfig
 from mabe.features.motion import ALL_SLOTS, MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
@@ -48,7 +49,6 @@ LONGER_IN_USE = 4
 """A GRU at use sees windows so many times as long as those it learned from: on
 `rat_dyad` worth 0.003 in each of four folds, and longer ones nothing more."""
 
-CACHE_FRAMES = 800
 SHARED_IN_USE = 4
 """Two windows in use have a quarter in common: with V2 on two folds of `rat_dyad` not
 worse than a half, for a third less work."""
@@ -105,14 +105,17 @@ class SceneRecogniser(_Network):
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTAK2.device.type, enabled=False):
             # Features stay in 32 bits: speeds are small differences of large numbers.
-            return a_few_at_a_time(
-                lambda some: self.features(pack_animals(some)), poses_BTAK2
+            return in_cache(
+                lambda some: self.features(pack_animals(poses_BTAK2[some])),
+                poses_BTAK2,
             )
 
     def answer(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
         """Return logits for features."""
-        x_BTC = self.entry(x_BTF)
-        return self.network(x_BTC.to(self.network.head.weight.dtype))
+        dtype = self.network.head.weight.dtype
+        return self.network(
+            in_cache(lambda some: self.entry(x_BTF[some]).to(dtype), x_BTF)
+        )
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
@@ -175,7 +178,7 @@ class PairRecogniser(_Network):
     def look(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTPK2.device.type, enabled=False):
-            return a_few_at_a_time(self.features, poses_BTPK2)
+            return in_cache(lambda some: self.features(poses_BTPK2[some]), poses_BTPK2)
 
     def answer(
         self,
@@ -263,20 +266,6 @@ class TreesRecogniser(_Seeing):
 
 Network = SceneRecogniser | PairRecogniser
 Recogniser = SceneRecogniser | PairRecogniser | TreesRecogniser
-
-
-def a_few_at_a_time(
-    look: Callable[[Tensor], Tensor], windows_B: Float[Tensor, "b *rest"]
-) -> Tensor:
-    """Look at windows, on a processor as many at a time as its cache holds.
-
-    Features are made in dozens of passes over their windows; from main memory each pass
-    takes several times as long.
-    """
-    if windows_B.device.type != "cpu":
-        return look(windows_B)
-    at_once = max(1, CACHE_FRAMES // max(1, windows_B.shape[1]))
-    return torch.cat([look(some) for some in windows_B.split(at_once)])
 
 
 def has_quick_bf16(device: torch.device) -> bool:

@@ -196,6 +196,8 @@ def _train(
         _grow(lesson, config)
         return
     state = start_state(config, lesson.task, fabric, lesson)
+    if lesson.keep_poses_on(device):
+        tell(f"Poses: all of them in the memory of {device}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(lesson.counted_frames, config, processes=processes)
     tell(

@@ -124,6 +124,15 @@ class PoseStore:
 
         Frames are at the store's rate, centimetres relative to the recording's origin.
         """
+        poses = np.full((stop - start, SLOTS, 2), np.nan, np.float32)
+        slots = list(self.recordings[index].slots)
+        poses[:, slots] = self.points_cm(index, start, stop)
+        return poses.reshape(-1, ANIMALS, len(KEYPOINTS), 2)
+
+    def points_cm(
+        self, index: int, start: int, stop: int
+    ) -> Float[np.ndarray, "time slot 2"]:
+        """Return the same of the slots that are kept alone."""
         recording = self.recordings[index]
         if not 0 <= start <= stop <= recording.length:
             raise ValueError(
@@ -131,10 +140,9 @@ class PoseStore:
                 f"it has {recording.length}"
             )
         steps = self.steps(index)[start:stop]
-        poses = np.full((stop - start, SLOTS, 2), np.nan, np.float32)
-        poses[:, list(recording.slots)] = to_cm(steps)
+        points = to_cm(steps)
         self._count_touched(steps.nbytes)
-        return poses.reshape(-1, ANIMALS, len(KEYPOINTS), 2)
+        return points
 
     def steps(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
         """Return a recording's poses as they are kept; a view, read nothing yet."""

@@ -23,7 +23,8 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from mabe.augment import Dice, augment, center_scene
+from mabe.augment import Dice, augment, center_scene, draw_changes
+from mabe.cache import in_cache
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.loss_log import LossLog
@@ -54,7 +55,8 @@ _RANK_STRIDE = 1 << 48
 """Keeps dropout of the processes of a team apart."""
 
 AnyBatch = Batch | PairBatch
-Poses = Float[np.ndarray, "b t a k 2"]
+Poses = Float[np.ndarray | Tensor, "b t a k 2"]
+"""Read from the store, or from the device's own memory."""
 
 
 @runtime_checkable
@@ -159,7 +161,7 @@ def fit_entry(recogniser: Network, lesson: Lesson) -> None:
         return
     rng = np.random.default_rng([recogniser.config.seed, _FIT_STREAM])
     windows = max(1, _FIT_FRAMES // recogniser.config.sequence_length)
-    poses = torch.from_numpy(lesson.draw(rng, windows, 1.0).poses)
+    poses = to_device(lesson.draw(rng, windows, 1.0).poses, torch.device("cpu"))
     recogniser.entry.fit(recogniser.look(poses).flatten(0, 1))
 
 
@@ -384,8 +386,11 @@ def _backward_in_pieces(
     generator = torch.Generator(device).manual_seed(
         config.seed * _SEED_STRIDE + state.step
     )
-    centered = center_scene(to_device(poses, device))
-    changed = augment(centered, config.augmentation, Dice(generator, team))
+    shown = to_device(poses, device)
+    changes = draw_changes(shown.shape, config.augmentation, Dice(generator, team))
+    changed = in_cache(
+        lambda some: augment(center_scene(shown[some]), changes.of(some)), shown
+    )
     total = question.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)

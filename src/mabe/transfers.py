@@ -5,13 +5,13 @@ import torch
 from torch import Tensor
 
 
-def to_device(values: np.ndarray, device: torch.device) -> Tensor:
-    """Return an array as a tensor on the device.
+def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
+    """Return an array as a tensor on the device, or a tensor that may be there already.
 
     A GPU fetches it by itself from memory that stays in place ("pinned"), while the
     host goes on; from other memory the host would wait until the GPU has come so far.
     """
-    tensor = torch.from_numpy(values)
-    if device.type == "cuda":
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)

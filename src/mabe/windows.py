@@ -6,12 +6,22 @@ about the same chance, wherever it lies; frames that do not count are never draw
 for their own sake.
 """
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from mabe.bouts import find_spans
+from mabe.clips import (
+    Clips,
+    ReadClips,
+    as_numbered,
+    even_places,
+    first_frame,
+    read_clips,
+)
 from mabe.rates import nearest_frames
 from mabe.store import PoseStore, StoredRecording
 from mabe.tasks import NOT_COUNTED, SceneTask
@@ -31,7 +41,8 @@ class LabelledStore:
 class Batch:
     """Windows of poses (cm, NaN where missing) and what is asked of their frames."""
 
-    poses: Float[np.ndarray, "b t a k 2"]
+    poses: Any
+    """``[b, t, a, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
     labels: Int[np.ndarray, "b t"]
     possible: Bool[np.ndarray, "b classes"]
 
@@ -77,6 +88,8 @@ class WindowSampler:
     ) -> None:
         self.data = data
         self.length = length
+        self.read: ReadClips = functools.partial(read_clips, data.store)
+        """Where poses come from."""
         spans = [
             np.insert(find_spans(data.labels[r] != NOT_COUNTED), 0, r, axis=1)
             for r in recordings
@@ -119,46 +132,30 @@ class WindowSampler:
         starts: Int[np.ndarray, " b"],
         shown: int,
     ) -> Batch:
-        reads = [
-            self._read(int(r), int(s), shown)
-            for r, s in zip(recordings, starts, strict=True)
+        lengths = [len(self.data.labels[r]) for r in recordings]
+        firsts = [
+            first_frame(int(start), shown, length)
+            for start, length in zip(starts, lengths, strict=True)
         ]
-        poses = np.stack([poses for poses, _ in reads])
-        labels = np.stack([labels for _, labels in reads])
+        clips = Clips(
+            recordings, np.array(firsts, int), shown, as_numbered(len(recordings))
+        )
+        labels = np.stack(
+            [
+                _labels_shown(self.data.labels[r], first, shown)
+                for r, first in zip(recordings, firsts, strict=True)
+            ]
+        )
         if shown != self.length:
-            poses = stretch_time(poses, self.length)
             labels = labels[:, even_places(shown, self.length).round().astype(int)]
         possible = np.stack([self.data.possible[r] for r in recordings])
-        return Batch(poses, labels, possible)
-
-    def _read(
-        self, recording: int, start: int, shown: int
-    ) -> tuple[Float[np.ndarray, "t a k 2"], Int[np.ndarray, " t"]]:
-        """Read a window; outside a short recording nothing is seen or counted."""
-        labels = self.data.labels[recording]
-        start = max(0, min(start, len(labels) - shown))
-        stop = min(start + shown, len(labels))
-        poses = self.data.store.poses_cm(recording, start, stop)
-        read = labels[start:stop]
-        if missing := shown - (stop - start):
-            poses = np.pad(poses, [(0, missing), *[(0, 0)] * 3], constant_values=np.nan)
-            read = np.pad(read, (0, missing), constant_values=NOT_COUNTED)
-        return poses, read
+        return Batch(self.read(clips, self.length), labels, possible)
 
 
-def stretch_time(
-    poses: Float[np.ndarray, "b t a k 2"], length: int
-) -> Float[np.ndarray, "b u a k 2"]:
-    """Play windows faster or slower so that they last `length` frames.
-
-    Between two frames of which one is missing there is nothing (NaN).
-    """
-    places = even_places(poses.shape[1], length)
-    before = np.minimum(places.astype(int), poses.shape[1] - 2)
-    share = (places - before).astype(np.float32)[:, None, None, None]
-    return poses[:, before] * (1 - share) + poses[:, before + 1] * share
-
-
-def even_places(shown: int, length: int) -> Float[np.ndarray, " u"]:
-    """Return where `length` evenly spaced frames lie among the frames shown."""
-    return np.linspace(0, shown - 1, length)
+def _labels_shown(
+    labels: Int[np.ndarray, " time"], first: int, shown: int
+) -> Int[np.ndarray, " t"]:
+    """Return the labels of a clip; beyond a recording's end nothing counts."""
+    read = labels[first : first + shown]
+    missing = shown - len(read)
+    return np.pad(read, (0, missing), constant_values=NOT_COUNTED) if missing else read

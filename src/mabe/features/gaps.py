@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mabe import cache
+
 
 def bridge_gaps(
     poses_BTP2: Float[Tensor, "b t *p 2"], *, longest: int
@@ -19,10 +21,9 @@ def bridge_gaps(
     """
     if longest < 1:
         return poses_BTP2
-    if poses_BTP2.device.type != "cpu":
+    if not cache.is_on_processor(poses_BTP2):
         return _bridge(poses_BTP2, longest)
-    # Most points are seen all the time or not at all: that needs no work. A GPU would
-    # have to wait for which these are, and does all of them sooner.
+    # Most points are seen all the time or not at all: that needs no work.
     seen_BTP = ~poses_BTP2[..., 0].isnan()
     has_gaps_BP = seen_BTP.any(dim=1) & ~seen_BTP.all(dim=1)
     bridged_BPT2 = poses_BTP2.movedim(1, -2).clone()

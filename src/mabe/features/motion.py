@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mabe import cache
 from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_frame import in_scene_frame
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
@@ -134,10 +135,10 @@ class MotionFeatures(nn.Module):
     def _slots_to_compute(self, poses_BTS2: Tensor) -> Tensor:
         """Return the slots that occur in a batch, so that no work goes into the others.
 
-        Most labs track two animals and a few keypoints: on a CPU that is most of the
-        work. A GPU would have to wait for the answer, and does all of them sooner.
+        Most labs track two animals and a few keypoints: on a processor that is most of
+        the work. A GPU's host would have to wait for the answer.
         """
-        if poses_BTS2.is_cuda or self.slots != ALL_SLOTS:
+        if self.slots != ALL_SLOTS or not cache.is_on_processor(poses_BTS2):
             return torch.tensor(self.slots, device=poses_BTS2.device)
         seen_BTS = poses_BTS2[..., 0].isfinite()
         return seen_BTS.flatten(0, 1).any(dim=0).nonzero().flatten()

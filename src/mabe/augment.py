@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from mabe import cache
+from mabe.features.gaps import count_seen
 from mabe.skeleton import mirror_order
 from mabe.team import Team
 from mabe.transfers import to_device
@@ -102,10 +103,15 @@ def pack_animals(poses_BTAK2: Poses) -> Poses:
 
     Which numbers a lab gave to its animals tells nothing about behaviour.
     """
-    absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
+    absent_BA = _absent(poses_BTAK2)
     if cache.is_on_processor(poses_BTAK2) and not _out_of_order(absent_BA):
         return poses_BTAK2
     return _in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
+
+
+def _absent(poses_BTAK2: Poses) -> Bool[Tensor, "b a"]:
+    """Tell which animals are not seen at all in a window."""
+    return count_seen(poses_BTAK2).sum(dim=2) == 0
 
 
 def _out_of_order(absent_BA: Bool[Tensor, "b a"]) -> bool:
@@ -179,7 +185,7 @@ def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
     if changes.noise_BTAK2 is not None:
         poses_BTAK2 = poses_BTAK2 + changes.noise_BTAK2
     if changes.order_BA is not None:
-        absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
+        absent_BA = _absent(poses_BTAK2)
         order_BA = (changes.order_BA + absent_BA).argsort(dim=1)
         poses_BTAK2 = _in_order(poses_BTAK2, order_BA)
     if changes.drop_BAK is not None and changes.drop_first_B is not None:
@@ -202,7 +208,7 @@ def _drop(
     drop_first_B: Bool[Tensor, " b"],
 ) -> Poses:
     """Make points missing for a whole window; an animal only where another stays."""
-    several_B = ~poses_BTAK2[:, :, 1:, :, 0].isnan().flatten(1).all(dim=1)
+    several_B = ~_absent(poses_BTAK2)[:, 1:].all(dim=1)
     is_first_A = torch.arange(poses_BTAK2.shape[2], device=poses_BTAK2.device) == 0
     drop_BA = (drop_first_B & several_B)[:, None] & is_first_A
     drop_BAK = drop_BAK | drop_BA[..., None]

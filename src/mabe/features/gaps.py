@@ -6,7 +6,7 @@ point gets a made-up position, and only where the gap is short.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mabe import cache
@@ -24,11 +24,19 @@ def bridge_gaps(
     if not cache.is_on_processor(poses_BTP2):
         return _bridge(poses_BTP2, longest)
     # Most points are seen all the time or not at all: that needs no work.
-    seen_BTP = ~poses_BTP2[..., 0].isnan()
-    has_gaps_BP = seen_BTP.any(dim=1) & ~seen_BTP.all(dim=1)
+    count_BP = count_seen(poses_BTP2)
+    has_gaps_BP = (count_BP > 0) & (count_BP < poses_BTP2.shape[1])
     bridged_BPT2 = poses_BTP2.movedim(1, -2).clone()
     bridged_BPT2[has_gaps_BP] = _bridge(bridged_BPT2[has_gaps_BP], longest)
     return bridged_BPT2.movedim(-2, 1)
+
+
+def count_seen(
+    poses_BTP2: Float[Tensor, "b t *p 2"],
+) -> Int[Tensor, "b *p"]:
+    """Return in how many frames of its window each point is seen."""
+    # A sum over time takes half as long as `any` or `all`.
+    return (~poses_BTP2[..., 0].isnan()).sum(dim=1)
 
 
 def _bridge(

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mabe import cache
-from mabe.features.gaps import bridge_gaps
+from mabe.features.gaps import bridge_gaps, count_seen
 from mabe.features.scene_frame import in_scene_frame
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
@@ -140,8 +140,7 @@ class MotionFeatures(nn.Module):
         """
         if self.slots != ALL_SLOTS or not cache.is_on_processor(poses_BTS2):
             return torch.tensor(self.slots, device=poses_BTS2.device)
-        seen_BTS = poses_BTS2[..., 0].isfinite()
-        return seen_BTS.flatten(0, 1).any(dim=0).nonzero().flatten()
+        return count_seen(poses_BTS2).sum(dim=0).nonzero().flatten()
 
 
 def _spread(values_BTS: Tensor, slots: Tensor) -> Tensor:

@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mabe import training
 from mabe.config import RunConfig, load_config
-from mabe.devices import choose_device, make_fabric
+from mabe.devices import choose_device
+from mabe.fabric import make_fabric
 from mabe.lessons import make_lesson
 from mabe.recogniser import SceneRecogniser
 from mabe.runs import load_training_data

@@ -14,7 +14,7 @@ from mabe.batch_sizes import (
     useful_windows,
 )
 from mabe.config import RunConfig, build_config
-from mabe.devices import make_fabric
+from mabe.fabric import make_fabric
 from mabe.lessons import make_lesson
 from mabe.run_directory import load_config
 from mabe.runs import load_training_data, train

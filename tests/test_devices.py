@@ -8,10 +8,10 @@ from mabe.devices import (
     choose_precision,
     describe_device,
     has_kernels,
-    make_fabric,
     missing_kernels,
 )
 from mabe.errors import ConfigError
+from mabe.fabric import make_fabric
 
 CU124 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
 CU128 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]

@@ -10,8 +10,8 @@ from pair_stories import stored
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mabe.config import RunConfig
-from mabe.devices import make_fabric
 from mabe.errors import RunError
+from mabe.fabric import make_fabric
 from mabe.loss_log import LossLog
 from mabe.pair_windows import SEATS, PairBatch
 from mabe.pairs import PairTask

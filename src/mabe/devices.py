@@ -1,19 +1,9 @@
 """The device a run computes on: which one, how good, and whether torch can use it."""
 
-import inspect
-import logging
 import platform
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, Literal
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
-from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
-from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import ConfigError, RunError
 from mabe.team import Team
@@ -22,15 +12,6 @@ MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
 )
 """Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
-_KEEP_BUFFERS: dict[str, Any] = {
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
-    else "broadcast_buffers": False
-}
-"""Buffers hold what is usual in the data, and do not change: no step sends them about.
-torch 2.13 has renamed the setting."""
-_PATIENCE = timedelta(hours=2)
-"""How long processes wait for the first, which prepares data and scores."""
 
 
 def choose_device(wanted: str, team: Team | None = None) -> torch.device:
@@ -92,55 +73,6 @@ def describe_device(device: torch.device) -> list[str]:
     return lines
 
 
-class KeepInputs(MixedPrecision):
-    """Mixed precision that leaves the model's input as it is.
-
-    Fabric would round poses to 16 bits, a millimetre in 25 cm, before speeds are
-    taken from them. Features stay in 32 bits; the network's products are rounded.
-    """
-
-    def convert_input(self, data: Any) -> Any:
-        """Return the data unchanged."""
-        return data
-
-
-def make_fabric(
-    device: torch.device, precision: str, team: Team | None = None
-) -> Fabric:
-    """Return the Fabric that runs one process on the device, or one of a team.
-
-    With a team it returns when all processes are there.
-    """
-    kind = _PRECISIONS[choose_precision(device, precision)]
-    plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
-    if not team or team.size == 1:
-        return Fabric(
-            accelerator=device.type,
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            plugins=plugins,
-        )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    strategy = DDPStrategy(
-        # Numbers of the host go over gloo, so that no GPU has to be waited for.
-        process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
-        timeout=_PATIENCE,
-        **_KEEP_BUFFERS,
-    )
-    is_torchrun = team.launcher == "torchrun"
-    fabric = Fabric(
-        accelerator=device.type,
-        strategy=strategy,
-        devices=team.local_size,
-        num_nodes=team.machines,
-        plugins=[
-            *plugins,
-            TorchElasticEnvironment() if is_torchrun else SLURMEnvironment(),
-        ],
-    )
-    fabric.launch()
-    return fabric
-
-
 def _of_process(wanted: str, team: Team) -> str:
     """Return the device of one process of a team."""
     if wanted == "cpu":
@@ -167,13 +99,6 @@ def choose_precision(device: torch.device, wanted: str) -> str:
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(False) else "16"
     return "32"
-
-
-_PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"] | None] = {
-    "32": None,
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
 
 
 def _best_device() -> str:

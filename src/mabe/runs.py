@@ -28,8 +28,9 @@ from mabe.console import (
     time_left,
 )
 from mabe.contract import Contract
-from mabe.devices import choose_device, choose_precision, describe_device, make_fabric
+from mabe.devices import choose_device, choose_precision, describe_device
 from mabe.errors import ConfigError, DataError, StopRequested
+from mabe.fabric import make_fabric
 from mabe.files import usable_cores
 from mabe.growing import grow_trees
 from mabe.lessons import ClassCount, Lesson, TrainingData, make_lesson
@@ -196,8 +197,8 @@ def _train(
         _grow(lesson, config)
         return
     state = start_state(config, lesson.task, fabric, lesson)
-    if lesson.keep_poses_on(device):
-        tell(f"Poses: all of them in the memory of {device}")
+    if lesson.keep_poses_on(fabric.device):
+        tell(f"Poses: all of them in the memory of {fabric.device}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(lesson.counted_frames, config, processes=processes)
     tell(

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mabe.errors import DataError
+from mabe.spool import walk
 
 Kind = Literal["scene", "pair"]
 
@@ -121,5 +122,9 @@ class Timeline:
 
 def log_odds(chances: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
     """Return log(p / (1 - p)), NaN where there is no chance; 0 and 1 become ± 21."""
-    held = np.clip(chances.astype(np.float64), _LEAST_CHANCE, 1 - _LEAST_CHANCE)
-    return np.log(held) - np.log1p(-held)
+    odds = chances.astype(np.float64, order="C")
+    flat = odds.reshape(-1)
+    for some in walk(flat):
+        held = np.clip(flat[some], _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+        flat[some] = np.log(held) - np.log1p(-held)
+    return odds

@@ -11,7 +11,7 @@ action of a pair where it is at least 0.5.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from mabe.decisions.calibration import Calibration
 from mabe.decisions.evidence import Kind, Timeline, log_odds
 from mabe.decisions.smoothing import Smoothing, smooth
-from mabe.decisions.thresholds import choose
+from mabe.decisions.thresholds import choose, choose_by_column
 from mabe.decisions.tidying import tidy
 from mabe.errors import ConfigError
 
@@ -134,11 +134,15 @@ def decide(
 
     A class that is not possible, or of which nothing is said (NaN), is not chosen.
     """
-    said = _smooth_classes(probabilities, fps, rules)
-    if possible is not None:
-        said[:, ~possible] = -np.inf
     timeline = Timeline.of_one(len(probabilities), fps)
-    return decide_smoothed(said, timeline, rules, rules.thresholds(lab))
+    margins = (
+        column if possible is None or possible[place] else np.full_like(column, -np.inf)
+        for place, column in enumerate(
+            _margin_columns(probabilities, timeline, rules, lab)
+        )
+    )
+    chosen = choose_by_column(margins, len(probabilities), rules.kind)
+    return tidy_by(rules, chosen, timeline)
 
 
 def refine(
@@ -165,22 +169,42 @@ def _smooth_classes(
     probabilities: Float[np.ndarray, "time classes"], fps: float, rules: DecisionRules
 ) -> Float[np.ndarray, "time classes"]:
     """Return smoothed log-odds, minus infinity where nothing is said."""
+    timeline = Timeline.of_one(len(probabilities), fps)
+    return np.stack(list(_smooth_columns(probabilities, timeline, rules)), axis=1)
+
+
+def _smooth_columns(
+    probabilities: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+) -> Iterator[Float[np.ndarray, " time"]]:
+    """Yield each class's smoothed log-odds, minus infinity where nothing is said."""
     if probabilities.shape[1] != len(rules.classes):
         raise ConfigError(
             f"decision rules: for {len(rules.classes)} classes, but there are "
             f"probabilities of {probabilities.shape[1]}; are they of another model?"
         )
-    timeline = Timeline.of_one(len(probabilities), fps)
-    columns = [
-        smooth(log_odds(column), timeline, rule.smoothing)
-        for column, rule in zip(probabilities.T, rules.classes, strict=True)
-    ]
-    return nothing_said(np.stack(columns, axis=1))
+    for column, rule in zip(probabilities.T, rules.classes, strict=True):
+        said = smooth(log_odds(column), timeline, rule.smoothing)
+        np.copyto(said, -np.inf, where=np.isnan(said))
+        yield said
+
+
+def _margin_columns(
+    probabilities: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+    lab: str,
+) -> Iterator[Float[np.ndarray, " time"]]:
+    """Yield how far each class's smoothed log-odds are above its threshold."""
+    columns = _smooth_columns(probabilities, timeline, rules)
+    for said, threshold in zip(columns, rules.thresholds(lab), strict=True):
+        yield np.subtract(said, threshold, out=said, where=~np.isneginf(said))
 
 
 def nothing_said(
-    smoothed: Float[np.ndarray, "time classes"],
-) -> Float[np.ndarray, "time classes"]:
+    smoothed: Float[np.ndarray, "*axes"],
+) -> Float[np.ndarray, "*axes"]:
     """Return minus infinity for NaN: what nothing is said of is not chosen."""
     return np.where(np.isnan(smoothed), -np.inf, smoothed)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Complex, Float, Int, Integer
+from jaxtyping import Complex, Float, Int, Integer, Shaped
 
 from mabe.errors import DataError
 from mabe.skeleton import (
@@ -35,6 +35,8 @@ _CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
 _COLUMNS = (*_CELL_COLUMNS, "x", "y")
 _TEXTS = frozenset({"bodypart", "action"})
 _OTHER_KIND = {"tracking": "an annotation", "annotation": "a tracking"}
+# Arrow's own pool keeps tens of megabytes of what it no longer needs.
+pa.set_memory_pool(pa.system_memory_pool())
 _BATCH_ROWS = 1 << 17
 """Rows decoded at a time: few enough for a core's cache, whatever the row groups."""
 _MISSING = complex(math.nan, math.nan)
@@ -124,7 +126,17 @@ def whole_numbers(
             raise DataError(
                 f"{path}: column {name} must hold whole numbers, found {column.type}."
             ) from error
-    return column.to_numpy()
+    return as_numpy(column)
+
+
+def as_numpy(column: pa.Array) -> Shaped[np.ndarray, " row"]:
+    """Return numbers without copying them; missing ones as NaN.
+
+    `to_numpy` would load all of pandas, where that is installed: 50 MB.
+    """
+    if column.null_count:
+        column = column.cast(pa.float64()).fill_null(math.nan)
+    return np.from_dlpack(column)
 
 
 def _batches(
@@ -347,8 +359,8 @@ def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], 
     """Return x + iy, NaN where a coordinate is not finite, and how many others."""
     values = np.empty(len(x), np.complex64)
     with np.errstate(over="ignore", invalid="ignore"):
-        values.real = x.to_numpy(zero_copy_only=False)
-        values.imag = y.to_numpy(zero_copy_only=False)
+        values.real = as_numpy(x)
+        values.imag = as_numpy(y)
         # The sum is finite exactly where both are, and quicker to check.
         finite = np.isfinite(values.real + values.imag)
     given = int(np.count_nonzero(finite))
@@ -362,7 +374,7 @@ def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], tuple[str, ...
     if not pa.types.is_dictionary(parts.type):
         parts = parts.dictionary_encode()
     names = tuple(str(part) for part in parts.dictionary.to_pylist())
-    return parts.indices.to_numpy(), names
+    return as_numpy(parts.indices), names
 
 
 def _notes_on_parts(parts: frozenset[str]) -> list[str]:

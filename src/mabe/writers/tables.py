@@ -3,20 +3,24 @@
 Frames and seconds are the recording's own; spans are half-open, ``[start, stop)``.
 """
 
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float, Shaped
 
 from mabe.bouts import name_animal, name_target
 from mabe.decoding import ClassBout
-from mabe.files import write_bytes, write_text
+from mabe.files import write_atomically, write_text
 from mabe.writers.submission import DirectedBouts
 
+_ROWS_AT_ONCE = 1 << 16
+_HOW: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
 BOUT_COLUMNS = {
     "lab": pl.String,
     "video": pl.String,
@@ -104,7 +108,25 @@ def write_probabilities(
     frames: int,
 ) -> None:
     """Write one recording's probabilities at every frame, a column for each answer."""
-    table = pl.DataFrame({"frame": np.arange(frames, dtype=np.int32)} | dict(columns))
-    buffer = io.BytesIO()
-    table.write_parquet(buffer)
-    write_bytes(path, buffer.getbuffer())
+
+    def piece(start: int) -> pa.RecordBatch:
+        stop = min(start + _ROWS_AT_ONCE, frames)
+        some = {"frame": np.arange(start, stop, dtype=np.int32)} | {
+            name: column[start:stop] for name, column in columns.items()
+        }
+        arrays = [_as_arrow(values) for values in some.values()]
+        return pa.RecordBatch.from_arrays(arrays, names=list(some))
+
+    def write(place: Path) -> None:
+        with pq.ParquetWriter(place, piece(0).schema, **_HOW) as file:
+            for start in range(0, frames, _ROWS_AT_ONCE):
+                file.write_batch(piece(start))
+
+    write_atomically(path, write)
+
+
+def _as_arrow(values: Shaped[np.ndarray, " row"]) -> pa.Array:
+    """Return numbers as Arrow has them; `pa.array` would first load all of pandas."""
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, buffer])

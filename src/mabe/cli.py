@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from mabe import __version__, cli_formats, seeing
+from mabe.cli_machines import Cpus, Gpus, RayAddress, settle_executor, settle_words
 from mabe.errors import ConfigError, MabeError, StopRequested
+from mabe.executors import HERE
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -98,6 +100,8 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
     ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
     skip_bad: SkipBad = False,
 ) -> None:
     """Read recordings into one fast store (`train` does it)."""
@@ -109,7 +113,7 @@ def prepare(
         out or default_store_path(data_dir, fps),
         rate_fps=fps,
         skip_bad=skip_bad,
-        workers=workers,
+        executor=settle_executor(workers, ray, cpus_per_task),
     )
     frames = sum(recording.length for recording in store.recordings)
     print(
@@ -154,6 +158,9 @@ def train(
             "all cores by default.",
         ),
     ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Tell only what the run comes to.")
@@ -193,6 +200,12 @@ def train(
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
     loaded = load_config(config, settings)
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task)
+    if ray is not None and loaded.model_type != "auto":
+        raise ConfigError(
+            f"--ray: model_type: {loaded.model_type} is one run, which has no parts "
+            "to do elsewhere; it is for model_type: auto, and for `mabe crossval`"
+        )
     watcher = None
     if tensorboard:
         from mabe.tensorboard import EpochLog
@@ -204,7 +217,7 @@ def train(
             return
         if not resume:
             loaded = with_question(loaded, skip_bad=skip_bad)
-        train_recipe(loaded, resume=resume, skip_bad=skip_bad, workers=workers)
+        train_recipe(loaded, resume=resume, skip_bad=skip_bad, executor=executor)
 
 
 @app.command()
@@ -226,8 +239,12 @@ def crossval(
         typer.Option(help="What is held out whole: recording, animal or lab."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Runs at once, of one thread each.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Runs at once, of one thread each; 1 by default."),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     changes: Annotated[
         list[str] | None,
@@ -258,7 +275,8 @@ def crossval(
             "model_type: auto cross-validates by itself: `mabe train`. To compare "
             "others with it, name one: --set model_type=trees --set feature_set=social"
         )
-    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, workers=workers)
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor)
     print("\n" + format_report(report))
     print(f"✓ All runs as one recogniser: {loaded.checkpoint_dir}; next: mabe tune")
 
@@ -317,6 +335,15 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     tta: Tta = 1,
     device: Device = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Recordings at once, of one thread each; 1 by default."
+        ),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     fps: cli_formats.Fps = None,
     pixels_per_cm: cli_formats.PixelsPerCm = None,
@@ -333,8 +360,18 @@ def predict(
         pixels_per_cm=pixels_per_cm,
         min_confidence=min_confidence,
     )
-    marker = _load(run, device, tta)
-    videos = mark(marker, data, out, skip_bad=skip_bad, project=settings)
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    # Workers take it to the device of their own machine.
+    marker = _load(run, "cpu" if executor.threads else device, tta)
+    videos = mark(
+        marker,
+        data,
+        out,
+        skip_bad=skip_bad,
+        project=settings,
+        executor=executor,
+        device=device if executor.threads else None,
+    )
     bouts = sum(len(video.bouts) for video in videos)
     print(f"✓ {len(videos)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
@@ -591,7 +628,8 @@ def main(args: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        app(args=args, prog_name="mabe")
+        words = settle_words(sys.argv[1:] if args is None else args)
+        app(args=words, prog_name="mabe")
     except MabeError as error:
         print(f"mabe: {error}", file=sys.stderr)
         return 2

@@ -7,6 +7,7 @@ a crash leaves either the old file or the new one.
 import hashlib
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +21,11 @@ _PIECE_BYTES = 1 << 20
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
-    The temporary name holds the process id, so two runs never share one; on an
-    error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
+    The temporary name is drawn, so two runs (also on two machines) never share one; on
+    an error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
     `OutputError` where the operating system refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -38,6 +39,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; "
             "is the disk full, or a folder of this path a file or read-only?"
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none; raises `OutputError` where that is refused."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be made: {error.strerror or error}; is a folder of this "
+            "path a file, or read-only?"
         ) from error
 
 

@@ -23,9 +23,11 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from mabe.errors import ConfigError, DataError
+from mabe.executors import Executor, Processes
 from mabe.files import write_atomically, write_text
 from mabe.parts import (
     PartOutcome,
+    PartsPlace,
     PartTask,
     copy_part_poses,
     file_stamp,
@@ -60,6 +62,7 @@ def prepare(
     rate_fps: float,
     skip_bad: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> PoseStore:
     """Return the store of a data set in the Kaggle layout, built where it must be.
@@ -67,7 +70,8 @@ def prepare(
     A finished store is returned at once while the files' sizes and times stay; else
     contents are compared, and only what changed is read again. `skip_bad` leaves out
     recordings whose files are absent or broken, and says so on stderr. `workers` is
-    the number of processes, by default as many as there are cores and work for.
+    the number of processes, by default as many as there are cores and work for; an
+    `executor` is what does the work instead, perhaps on other machines.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
     """
@@ -84,7 +88,8 @@ def prepare(
             store = _find_finished(out_dir, stamps)
             if store is None:
                 builder = _Builder(out_dir, rate_fps, progress=progress)
-                store = builder.build(videos, stamps, workers, skip_bad=skip_bad)
+                executor = executor or (Processes(workers) if workers else None)
+                store = builder.build(videos, stamps, executor, skip_bad=skip_bad)
             for path in _leftovers(out_dir, store):
                 _remove(path)
             return store
@@ -172,14 +177,14 @@ class _Builder:
         self,
         videos: list[VideoInfo],
         stamps: dict[str, str],
-        workers: int | None,
+        executor: Executor | None,
         *,
         skip_bad: bool,
     ) -> PoseStore:
         """Bring the store up to date and return it."""
         contents = _unchanged(self.out_dir, self.old, stamps)
         bad: list[str] = []
-        for outcome in self._make_parts(videos, contents, workers):
+        for outcome in self._make_parts(videos, contents, executor):
             if outcome.error:
                 bad.append(outcome.error)
             else:
@@ -194,26 +199,30 @@ class _Builder:
         return store
 
     def _make_parts(
-        self, videos: list[VideoInfo], unchanged: dict[str, str], workers: int | None
+        self,
+        videos: list[VideoInfo],
+        unchanged: dict[str, str],
+        executor: Executor | None,
     ) -> Iterator[PartOutcome]:
         """Let every recording that may have changed become a part."""
         old = self.old.recordings if self.old else ()
         stored = {each.name: each.content_hash for each in old}
         tasks = [
-            PartTask(info, stored.get(info.name), self.parts_dir, self.rate_fps)
+            PartTask(info, stored.get(info.name))
             for info in videos
             if info.name not in unchanged
         ]
         # Longest first, so that no worker begins with it when the others end.
         tasks.sort(key=lambda task: -task.bytes)
         self.parts_dir.mkdir(exist_ok=True)
+        place = PartsPlace(self.parts_dir, self.rate_fps)
         with tqdm(
             total=len(tasks),
             desc="Preparing",
             unit="video",
             disable=None if self.progress and tasks else True,  # None: by terminal
         ) as bar:
-            for outcome in make_parts(tasks, workers):
+            for outcome in make_parts(tasks, place, executor):
                 bar.update()
                 yield outcome
 

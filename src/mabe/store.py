@@ -109,6 +109,15 @@ class PoseStore:
         """The file of the poses; None for poses in memory."""
         return None if isinstance(self._poses, np.ndarray) else self._poses
 
+    def alone(self, index: int) -> "PoseStore":
+        """Return a store of one recording, whose poses stay where they are."""
+        return PoseStore(
+            root=self.root,
+            rate_fps=self.rate_fps,
+            recordings=(self.recordings[index],),
+            poses=self._poses,
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": None}
 

@@ -39,6 +39,7 @@ from mabe.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.recipes import Kind, Recipe, at_rate, choose_recipe
+from mabe.remote import shown
 from mabe.run_directory import (
     check_same_data,
     check_same_settings,
@@ -170,7 +171,7 @@ def _begin(config: RunConfig, data: TrainingData, *, resume: bool) -> None:
         tell(f"{run_dir} held an earlier run, which is now {kept}")
     recordings = data.store.recordings
     used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
-    facts = {"data": str(config.data_dir), "recordings": used, "content": content}
+    facts = {"data": shown(config.data_dir), "recordings": used, "content": content}
     document(run_dir, config, facts)
 
 

@@ -90,7 +90,9 @@ def simulate(
 
 @app.command()
 def prepare(
-    data_dir: Annotated[Path, typer.Argument(help="Folder in the Kaggle layout.")],
+    data_dir: Annotated[
+        Path, typer.Argument(help="Folder in the Kaggle layout, or its URL (s3://…).")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Store to write; the user's cache by default.")
     ] = None,
@@ -127,8 +129,8 @@ def train(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Labelled recordings: a folder in the Kaggle layout, or a store. "
-            "Without --config the strongest recogniser known is trained on them."
+            help="Labelled recordings: a folder in the Kaggle layout, or a store; also "
+            "a URL (s3://…). Without --config the strongest recogniser known is trained on them."
         ),
     ] = None,
     config: Annotated[
@@ -226,7 +228,8 @@ def crossval(
         Path | None, typer.Option(help="YAML file of settings; see configs/.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder in the Kaggle layout, or a store.")
+        Path | None,
+        typer.Option(help="Folder in the Kaggle layout, or a store; also a URL."),
     ] = None,
     checkpoint_dir: Annotated[
         Path | None,
@@ -329,7 +332,7 @@ def predict(
         Path,
         typer.Argument(
             help="A pose file of any known format, a folder of some or in the Kaggle "
-            "layout, a store."
+            "layout, a store; a URL (s3://…) of one of the last two."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],

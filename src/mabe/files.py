@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,18 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Return where `mabe` keeps what it can make again."""
+    if chosen := os.environ.get("MABE_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mabe"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mabe"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mabe"
 
 
 def _flush_folder(folder: Path) -> None:

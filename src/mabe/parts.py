@@ -20,7 +20,7 @@ from jaxtyping import Int16
 from mabe.errors import DataError
 from mabe.executors import Executor, Processes
 from mabe.files import hash_file, usable_cores
-from mabe.readers.kaggle import read_recording
+from mabe.readers.kaggle import at_hand, read_recording
 from mabe.recording import VideoInfo
 from mabe.store import (
     FORMAT_VERSION,
@@ -53,6 +53,8 @@ class PartTask:
     @property
     def bytes(self) -> int:
         """Size of the tracking file, as a measure of the work."""
+        if self.info.remote:
+            return self.info.remote[0].bytes
         stat = _stat(self.info.tracking_path)
         return stat.st_size if stat else 0
 
@@ -88,20 +90,19 @@ def make_parts(
 
 def _make_part(place: PartsPlace, task: PartTask) -> PartOutcome:
     """Read one recording and write its part, unless store or parts have it."""
-    info = task.info
+    name = task.info.name
     try:
-        content = _content_hash(info, place.rate_fps)
-        part = part_path(place.folder, content)
-        if content != task.stored_hash and not _is_whole(part):
-            stored, steps = quantise(
-                read_recording(info),
-                place.rate_fps,
-                content_hash=content,
-            )
-            _write_part(part, stored, steps)
+        with at_hand(task.info) as info:
+            content = _content_hash(info, place.rate_fps)
+            part = part_path(place.folder, content)
+            if content != task.stored_hash and not _is_whole(part):
+                stored, steps = quantise(
+                    read_recording(info), place.rate_fps, content_hash=content
+                )
+                _write_part(part, stored, steps)
     except DataError as error:
-        return PartOutcome(info.name, "", str(error))
-    return PartOutcome(info.name, content)
+        return PartOutcome(name, "", str(error))
+    return PartOutcome(name, content)
 
 
 def _write_part(
@@ -155,6 +156,9 @@ def copy_part_poses(path: Path, out: BinaryIO) -> None:
 
 def file_stamp(info: VideoInfo, rate_fps: float) -> str:
     """Return what tells cheaply that a recording cannot have changed."""
+    if info.remote:
+        versions = [(file.bytes, file.version) for file in info.remote]
+        return short_digest(versions, *_settings(info, rate_fps))
     times = [
         (stat.st_size, stat.st_mtime_ns) if (stat := _stat(path)) else None
         for path in (info.tracking_path, info.annotation_path)

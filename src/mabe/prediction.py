@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mabe import __version__
 from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
+from mabe.contract import Contract
 from mabe.decisions.rules import decide
 from mabe.decoding import NO_ACTION, ClassBout, find_bouts
 from mabe.devices import choose_device
@@ -250,8 +251,11 @@ class Marked:
     bouts: VideoBouts | DirectedBouts
     source: Source
     about: StoredRecording
-    odd: tuple[str, ...]
-    """Where the recording is not as the recogniser expects it."""
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """Where the recording is not as the recogniser expects it."""
+        return self.source.notes[len(self.about.notes) :]
 
 
 def mark_all(
@@ -303,22 +307,24 @@ def mark_subject(job: MarkingJob, subject: Subject) -> Marked | str:
     if job.device:
         job.marker.checkpoint.recogniser.to(choose_device(job.device))
     try:
-        store, index = subject.open()
+        with subject.at_hand() as here:
+            store, index = here.open()
+            source = _source(store, index, job.marker.checkpoint.contract)
     except DataError as error:
         return str(error)
     about = store.recordings[index]
-    contract = job.marker.checkpoint.contract
-    odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
     path = job.place and job.place / about.lab / f"{about.video}.parquet"
     if job.marker.actions is None:
         bouts: VideoBouts | DirectedBouts = _mark_scene(job.marker, store, index, path)
     else:
         bouts = job.marker.directed_bouts(store, index, path)
-    return Marked(bouts, _source(store, about, odd), about, tuple(odd))
+    return Marked(bouts, source, about)
 
 
-def _source(store: PoseStore, about: StoredRecording, odd: list[str]) -> Source:
-    """Return where a recording comes from, and what was odd about it."""
+def _source(store: PoseStore, index: int, contract: Contract | None) -> Source:
+    """Return where a recording comes from; hold it against the card."""
+    about = store.recordings[index]
+    odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
     file = store.root if store.root.is_file() else None
     return Source(
         lab=about.lab,

@@ -12,7 +12,6 @@ process at a time works on a store.
 import contextlib
 import hashlib
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,7 @@ from tqdm.auto import tqdm
 
 from mabe.errors import ConfigError, DataError
 from mabe.executors import Executor, Processes
-from mabe.files import write_atomically, write_text
+from mabe.files import cache_folder, write_atomically, write_text
 from mabe.parts import (
     PartOutcome,
     PartsPlace,
@@ -38,6 +37,7 @@ from mabe.parts import (
 )
 from mabe.readers.kaggle import read_index
 from mabe.recording import VideoInfo
+from mabe.remote import as_url
 from mabe.steps import STEP_DTYPE
 from mabe.store import (
     INDEX_NAME,
@@ -105,21 +105,9 @@ def default_store_path(data_dir: Path, rate_fps: float) -> Path:
 
     In ``$MABE_CACHE`` or the user's cache folder, because data are often read-only.
     """
-    place = data_dir.resolve()
-    digest = hashlib.sha256(str(place).encode()).hexdigest()[:8]
-    return cache_folder() / f"{place.name}-{digest}-{rate_fps:g}fps"
-
-
-def cache_folder() -> Path:
-    """Return where `mabe` keeps what it can make again."""
-    if chosen := os.environ.get("MABE_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mabe"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mabe"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mabe"
+    place = as_url(data_dir) or str(data_dir.resolve())
+    digest = hashlib.sha256(place.rstrip("/").encode()).hexdigest()[:8]
+    return cache_folder() / f"{Path(place).name}-{digest}-{rate_fps:g}fps"
 
 
 def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:

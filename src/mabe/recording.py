@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
+from mabe.remote import RemoteFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +32,8 @@ class VideoInfo:
     tracking_path: Path
     annotation_path: Path | None
     """None: no annotation file; with `has_labels`, that nothing was seen."""
+    remote: tuple[RemoteFile, ...] = ()
+    """Tracking file and annotation file where they are in object storage."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):

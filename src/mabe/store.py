@@ -21,6 +21,7 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.files import write_text
 from mabe.recording import Recording
+from mabe.remote import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 from mabe.steps import REACH_CM, STEP_DTYPE, to_cm, to_steps
 
@@ -175,10 +176,12 @@ class PoseStore:
 
 
 def open_store(root: Path) -> PoseStore:
-    """Return the store in a folder.
+    """Return the store in a folder; one in object storage is fetched first.
 
     Raises `DataError` when there is none, or it is incomplete or of another version.
     """
+    if url := as_url(root):
+        root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
     if index["version"] != FORMAT_VERSION:
         raise DataError(
@@ -206,6 +209,8 @@ def is_store(root: Path) -> bool:
 
     Raises `DataError` when its index is somebody else's, not to be overwritten.
     """
+    if url := as_url(root):
+        return exists(f"{url.rstrip('/')}/{INDEX_NAME}")
     return (root / INDEX_NAME).exists() and bool(_read_index(root))
 
 

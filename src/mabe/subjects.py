@@ -6,6 +6,7 @@ some. One recording is in memory at a time, at the recogniser's working rate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,15 @@ from mabe.errors import ConfigError, DataError
 from mabe.pose_files import find_recordings, open_recording
 from mabe.preparing import report_notes
 from mabe.project import Project
-from mabe.readers.kaggle import SPLITS, find_video, read_index, read_recording
+from mabe.readers.kaggle import (
+    SPLITS,
+    at_hand,
+    find_video,
+    read_index,
+    read_recording,
+)
 from mabe.recording import VideoInfo
+from mabe.remote import as_url
 from mabe.store import PoseStore, StoredRecording, from_recording, is_store, open_store
 
 
@@ -29,6 +37,17 @@ class Subject:
     has_labels: bool
     open: Callable[[], tuple[PoseStore, int]]
     """Returns a store and the recording's place in it."""
+    video: tuple[VideoInfo, float] | None = None
+    """Of a video of a data set, what is known of it, and the working rate."""
+
+    @contextmanager
+    def at_hand(self) -> Iterator["Subject"]:
+        """Give it with its files on this machine, for the while."""
+        if self.video is None:
+            yield self
+            return
+        with at_hand(self.video[0]) as info:
+            yield _subject_of_file(info, self.video[1])
 
 
 def find_subjects(
@@ -107,15 +126,22 @@ def _open_stored(store: PoseStore) -> tuple[PoseStore, int]:
 
 
 def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
-    return Subject(info.name, info.has_labels, partial(_open_video, info, rate_fps))
+    opening = partial(_open_video, info, rate_fps)
+    return Subject(info.name, info.has_labels, opening, (info, rate_fps))
 
 
 def _open_video(info: VideoInfo, rate_fps: float) -> tuple[PoseStore, int]:
-    return from_recording(read_recording(info), rate_fps), 0
+    with at_hand(info) as here:
+        return from_recording(read_recording(here), rate_fps), 0
 
 
 def _is_layout(path: Path) -> bool:
-    """Tell whether a path lies in the Kaggle layout (or does not exist at all)."""
+    """Tell whether a path lies in the Kaggle layout (or does not exist at all).
+
+    What is in object storage has to.
+    """
+    if as_url(path):
+        return True
     if path.is_file():
         return path.suffix == ".parquet" and (
             path.absolute().parent.parent.name.endswith("_tracking")

@@ -130,7 +130,8 @@ def train(
         Path | None,
         typer.Argument(
             help="Labelled recordings: a folder in the Kaggle layout, or a store; also "
-            "a URL (s3://…). Without --config the strongest recogniser known is trained on them."
+            "a URL (s3://…). Without --config the strongest recogniser known is "
+            "trained on them."
         ),
     ] = None,
     config: Annotated[

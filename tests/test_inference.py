@@ -11,11 +11,12 @@ from mabe.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.inference import (
+    Stitching,
     Tracks,
     blend_weights,
     frame_probabilities,
-    stitch,
     window_starts,
+    windowed_stretches,
 )
 from mabe.recogniser import SceneRecogniser
 
@@ -38,33 +39,131 @@ def tracks(frames, seed=0):
     poses = np.random.default_rng(seed).normal(0, 10, (frames, 4, 18, 2))
     poses = poses.astype(np.float32)
     poses[:, 2:] = math.nan
-    return Tracks(frames, lambda start, stop: poses[start:stop])
+    return tracks_of(poses)
 
 
-@given(st.integers(1, 500), st.integers(1, 100))
-def test_windows_cover_every_frame_and_overlap_by_half(length, window):
-    starts = window_starts(length, min(window, length))
-    seen = np.zeros(length, int)
-    for start in starts:
-        seen[start : start + window] += 1
-    assert (seen >= 1).all()
+def tracks_of(poses):
+    return Tracks(len(poses), lambda start, stop: poses[start:stop])
+
+
+LENGTHS = st.integers(1, 500)
+WINDOWS = st.integers(1, 100)
+SHARES = st.sampled_from([0.0, 0.125, 0.25, 0.5])
+
+
+@given(LENGTHS, WINDOWS, SHARES)
+def test_windows_cover_every_frame_and_overlap_by_as_much_as_asked(
+    length, window, share
+):
+    window = min(window, length)
+    overlap = int(share * window)
+
+    starts = window_starts(length, window, overlap)
+
     assert starts == sorted(set(starts))
-    if length >= 2 * window:
-        assert max(np.diff(starts)) <= max(1, window // 2)
-    assert all(0 <= start <= max(0, length - window) for start in starts)
+    assert starts[0] == 0
+    assert starts[-1] + window == length
+    hops = np.diff(starts)
+    assert (hops[:-1] == window - overlap).all()
+    assert all(0 < hop <= window - overlap for hop in hops)
 
 
 def test_weights_fall_to_both_ends_and_never_reach_zero():
-    assert blend_weights(5).tolist() == [1, 2, 3, 2, 1]
-    assert blend_weights(4).tolist() == [1, 2, 2, 1]
+    assert blend_weights(5, 2).tolist() == [1, 2, 2, 2, 1]
+    assert blend_weights(4, 2).tolist() == [1, 2, 2, 1]
+    assert blend_weights(7, 3).tolist() == [1, 2, 3, 3, 3, 2, 1]
+    assert blend_weights(3, 0).tolist() == [1, 1, 1]
 
 
-@given(st.integers(1, 120), st.integers(1, 50))
-def test_what_does_not_depend_on_the_window_is_stitched_without_a_seam(length, window):
+@given(LENGTHS, WINDOWS, SHARES)
+def test_what_does_not_depend_on_the_window_is_stitched_without_a_seam(
+    length, window, share
+):
     window = min(window, length)
+    overlap = int(share * window)
     truth = np.random.default_rng(0).random((length, 3)).astype(np.float32)
-    pieces = ((s, truth[s : s + window]) for s in window_starts(length, window))
-    np.testing.assert_allclose(stitch(pieces, length, 3), truth, rtol=1e-5)
+    stitching = Stitching(length, 3, overlap=overlap)
+    for start in window_starts(length, window, overlap):
+        stitching.add(start, truth[start : start + window])
+    np.testing.assert_allclose(stitching.result(), truth, rtol=1e-5)
+
+
+@given(st.integers(1, 50_000), st.integers(10, 7_000), SHARES)
+def test_stretches_hold_all_windows_in_order_and_read_what_is_around_them(
+    length, window, share
+):
+    window = min(window, length)
+    overlap = int(share * window)
+
+    found = list(windowed_stretches(length, window, overlap, 30))
+
+    starts = [start for _, some in found for start in some]
+    assert starts == window_starts(length, window, overlap)
+    for stretch, some in found:
+        assert (stretch.start, stretch.stop) == (some[0], some[-1] + window)
+        assert stretch.length <= max(6_000, window)
+        assert stretch.read_from == max(0, stretch.start - 30)
+        assert stretch.read_to == min(length, stretch.stop + 30)
+
+
+def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
+    recogniser, monkeypatch
+):
+    whole = tracks(1000)
+    asked = []
+
+    def read(start, stop):
+        asked.append(stop - start)
+        return whole.read(start, stop)
+
+    at_once = frame_probabilities(recogniser, whole, ALL)
+    monkeypatch.setattr("mabe.inference.STRETCH_FRAMES", 70)
+
+    in_pieces = frame_probabilities(recogniser, Tracks(1000, read), ALL)
+
+    assert max(asked) <= 70 + 2 * 167
+    assert len(asked) > 5
+    np.testing.assert_allclose(in_pieces, at_once, atol=0.02)
+
+
+def test_a_quick_copy_for_two_animals_says_what_the_whole_recogniser_says(
+    recogniser, monkeypatch
+):
+    monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda device: False)
+    poses = tracks(90).read(0, 90)
+    poses[:, :, 5:] = math.nan
+    read = lambda start, stop: poses[start:stop]  # noqa: E731
+    two = [animal * 18 + keypoint for animal in (0, 1) for keypoint in range(5)]
+
+    quick = frame_probabilities(recogniser, Tracks(90, read, tuple(two)), ALL)
+
+    slow = frame_probabilities(recogniser, Tracks(90, read), ALL)
+    np.testing.assert_allclose(quick, slow, atol=1e-6)
+    assert len(recogniser.for_use(two).feature_names) == 10 * 4
+
+
+def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_directions():
+    torch.manual_seed(0)
+    config = RunConfig(
+        scene_frame=False, conv_channels=(8,), lstm_hidden=8, sequence_length=40
+    )
+    recogniser = SceneRecogniser(config, config.scene_task).eval()
+    poses = tracks(90).read(0, 90)
+
+    here = frame_probabilities(recogniser, tracks_of(poses), ALL)
+    there = frame_probabilities(recogniser, tracks_of(poses + 40), ALL)
+
+    np.testing.assert_allclose(there, here, atol=0.01)
+
+
+def test_sixteen_bits_say_nearly_the_same(recogniser, monkeypatch):
+    said = {}
+    for quick in (False, True):
+        monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda _, q=quick: q)
+        said[quick] = frame_probabilities(recogniser, tracks(200), ALL)
+
+    np.testing.assert_allclose(said[True], said[False], atol=0.02)
+    assert not np.array_equal(said[True], said[False])
 
 
 @pytest.mark.parametrize("frames", [1, 3, 39, 40, 41, 200])
@@ -85,7 +184,8 @@ def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(recogniser
     nobody = Tracks(
         60, lambda start, stop: np.full((stop - start, 4, 18, 2), np.nan, np.float32)
     )
-    assert np.isfinite(frame_probabilities(recogniser, nobody, ALL)).all()
+    for each in (nobody, Tracks(60, nobody.read, slots=())):
+        assert np.isfinite(frame_probabilities(recogniser, each, ALL)).all()
 
 
 def test_a_checkpoint_gives_the_same_answers_and_knows_what_it_saw(

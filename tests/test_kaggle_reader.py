@@ -10,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from kaggle_files import write_index, write_labels, write_table, write_tracking
 
+from mabe import spool
 from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.readers import long_table
 from mabe.readers.kaggle import find_video, read_index, read_recording
 from mabe.skeleton import KEYPOINTS
+from mabe.store import from_recording
 
 NOSE, TAIL_BASE = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
 HEADPIECE = KEYPOINTS.index("headpiece")
@@ -96,6 +98,46 @@ def test_batches_join_to_the_same_recording(story, monkeypatch):
     monkeypatch.setattr(long_table, "_BATCH_ROWS", 1)
 
     np.testing.assert_array_equal(read(story).xy_px, whole)
+
+
+def test_a_file_whose_writer_kept_no_statistics_reads_alike(story):
+    expected = read(story)
+    path = expected.info.tracking_path
+    pq.write_table(pq.read_table(path), path, write_statistics=False)
+
+    np.testing.assert_array_equal(read(story).xy_px, expected.xy_px)
+
+
+def test_animals_that_come_late_and_out_of_order_stand_in_the_order_of_slots(
+    tmp_path, monkeypatch
+):
+    write_index(tmp_path, {})
+    points = [(0, 2, "tail_base", 1, 1), (1, 1, "tail_base", 2, 2)]
+    write_tracking(tmp_path, [*points, (2, 1, "nose", 3, 3)])
+    at_once = read(tmp_path)
+    monkeypatch.setattr(long_table, "_BATCH_ROWS", 1)
+
+    late = read(tmp_path)
+
+    body = len(KEYPOINTS)
+    assert late.slots.tolist() == [NOSE, TAIL_BASE, body + TAIL_BASE]
+    np.testing.assert_array_equal(late.xy_px, at_once.xy_px)
+    assert late.xy_px[0, 2].tolist() == [1, 1]
+
+
+def test_a_recording_too_long_for_memory_reads_alike(story, monkeypatch):
+    at_once = from_recording(read(story), 30.0)
+    monkeypatch.setattr(spool, "LARGEST_IN_MEMORY", 0)
+    monkeypatch.setattr(spool, "_LET_GO_BYTES", 0)
+
+    on_disk = from_recording(read(story), 30.0)
+
+    assert on_disk.recordings == at_once.recordings
+    length = at_once.recordings[0].length
+    np.testing.assert_array_equal(
+        on_disk.poses_cm(0, 0, length), at_once.poses_cm(0, 0, length)
+    )
+    assert on_disk.tracked_span(0) == (0, 3)
 
 
 def test_the_headpiece_is_the_mean_of_the_corners_that_are_there(tmp_path):

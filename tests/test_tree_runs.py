@@ -112,7 +112,7 @@ def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop])
     whole = frame_probabilities(trees, tracks, ALL)
 
-    monkeypatch.setattr("mabe.inference.STRETCH_S", 60.0)
+    monkeypatch.setattr("mabe.inference.STRETCH_FRAMES", 600)
 
     assert len(stretches(len(poses), trees)) > 2
     np.testing.assert_allclose(
@@ -130,7 +130,7 @@ def test_stretches_read_what_is_around_them_and_decide_on_every_frame_once(run):
         assert found[-1].stop == found[-1].read_to == length
         for before, after in pairwise(found):
             assert before.stop == after.start
-            assert after.read_from == after.start - AROUND_S * 10
+            assert after.read_from == after.start - AROUND_S["social"] * 10
 
 
 def test_what_is_not_possible_is_not_found(run, fights):

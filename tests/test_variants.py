@@ -11,7 +11,12 @@ from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.pairs import PairTask, View
 from mabe.recogniser import build_recogniser
 from mabe.skeleton import KEYPOINTS
-from mabe.variants import Variant, pair_variants, scene_variants
+from mabe.variants import (
+    Variant,
+    pair_variants,
+    scene_variants,
+    slots_in_sights,
+)
 
 ALL = np.ones(4, bool)
 FRAMES = 50
@@ -284,3 +289,31 @@ def test_sights_never_exchange_agent_and_target(pair):
         for view in (View(1, 2), View(2, 1))
     )
     assert not same(forth, back)
+
+
+def test_slots_in_any_sight_are_those_of_animals_in_front_and_of_both_sides():
+    second, third = 18, 36
+    left_ear_and_nose_of_two = [second + LEFT, second + NOSE, third + NOSE]
+
+    assert slots_in_sights(left_ear_and_nose_of_two) == (
+        *(NOSE, LEFT, RIGHT),
+        *(18 + NOSE, 18 + LEFT, 18 + RIGHT),
+    )
+    assert slots_in_sights([]) == ()
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_naming_the_slots_that_occur_changes_no_sight(count, monkeypatch):
+    monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda device: False)
+    config = RunConfig(**SMALL)
+    recogniser = randomised(config, config.scene_task)
+    poses = np.roll(poses_of(), 1, axis=1)  # the first animal is never there
+    poses[:, :, RIGHT] = np.nan
+    seen = np.isfinite(poses[..., 0]).any(axis=0).ravel()
+    named = Tracks(FRAMES, tracks_of(poses).read, tuple(np.flatnonzero(seen).tolist()))
+
+    np.testing.assert_allclose(
+        frame_probabilities(recogniser, named, ALL, variants=count),
+        frame_probabilities(recogniser, tracks_of(poses), ALL, variants=count),
+        atol=1e-5,
+    )

@@ -1,13 +1,15 @@
 """Using a recogniser on recordings of any length: split, predict, stitch.
 
-A network's windows overlap by half and are blended with weights that fall linearly to
-their ends, so that there is no seam; trees see long stretches with some of what is
-around. Poses and probabilities are at the working rate.
+A recording is read stretch by stretch, each with some of what is around it, so that
+memory does not grow with its length and features are computed once. Trees decide on a
+stretch as it is; networks on windows of it, which overlap and are blended with weights
+that fall linearly to their ends, so that there is no seam. Poses and probabilities are
+at the working rate.
 """
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -17,9 +19,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mabe.augment import center_scene
 from mabe.config import RunConfig
 from mabe.ensembles import Ensemble
+from mabe.features.motion import ALL_SLOTS
 from mabe.pair_windows import see_from
 from mabe.pairs import PairTask, View
 from mabe.recogniser import (
@@ -29,18 +31,21 @@ from mabe.recogniser import (
     TreesRecogniser,
 )
 from mabe.store import PoseStore
-from mabe.tasks import SceneTask
-from mabe.variants import Variant, pair_variants, scene_variants
+from mabe.variants import (
+    Variant,
+    pair_variants,
+    scene_variants,
+    slots_in_sights,
+)
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
-STRETCH_S = 600.0
-"""Trees are asked of so much of a recording at once; bounds the memory."""
-AROUND_S = 30.0
-"""How far to each side what trees are told of a moment may reach."""
+STRETCH_FRAMES = 6_000
+"""So much of a recording is looked at, at once; bounds the memory."""
+AROUND_S = {"motion": 5.0, "social": 30.0}
+"""How far to each side what features, and trees, are told of a moment may reach."""
 _LEAST_SUM = 1e-9
 
-Poses = Float[np.ndarray, "b t a k 2"]
 Chances = Float[np.ndarray, "u n"]
 See = Callable[[Recogniser, Tensor], Tensor]
 """Gives the features that a recogniser has of poses."""
@@ -56,12 +61,18 @@ class Tracks:
     length: int
     read: ReadPoses
     """``read(start, stop)`` gives poses in cm, NaN where missing."""
+    slots: tuple[int, ...] = ALL_SLOTS
+    """The slots that may occur; the others never do."""
 
     @classmethod
     def of_stored(cls, store: PoseStore, index: int) -> "Tracks":
         """Return one recording of a store."""
-        length = store.recordings[index].length
-        return cls(length, lambda start, stop: store.poses_cm(index, start, stop))
+        about = store.recordings[index]
+        return cls(
+            about.length,
+            lambda start, stop: store.poses_cm(index, start, stop),
+            about.slots,
+        )
 
     def seen_from(self, view: View) -> "Tracks":
         """Return the same with the agent first, then the target and the others."""
@@ -70,39 +81,42 @@ class Tracks:
         )
 
 
-def window_starts(length: int, window: int) -> list[int]:
-    """Return where windows begin: half a window apart, the last one at the end."""
+def window_starts(length: int, window: int, overlap: int) -> list[int]:
+    """Return where windows begin: so much in common, the last one at the end."""
     if length <= window:
         return [0]
-    hop = max(1, window // 2)
-    return [*range(0, length - window, hop), length - window]
+    return [*range(0, length - window, window - overlap), length - window]
 
 
-def blend_weights(window: int) -> Float[np.ndarray, " window"]:
-    """Return weights that fall from the middle to the ends, never to zero."""
+def blend_weights(window: int, overlap: int) -> Float[np.ndarray, " window"]:
+    """Return weights that fall over the overlap to each end, never to zero."""
     ramp = np.arange(1, window + 1, dtype=np.float32)
-    return np.minimum(ramp, ramp[::-1])
+    return np.minimum(ramp, ramp[::-1]).clip(max=max(1, overlap))
 
 
-def stitch(
-    pieces: Iterator[tuple[int, Float[np.ndarray, "window classes"]]],
-    length: int,
-    classes: int,
-) -> Float[np.ndarray, "time classes"]:
-    """Blend the predictions of overlapping windows into one of `length` frames."""
-    total = np.zeros((length, classes), np.float32)
-    weight = np.zeros((length, 1), np.float32)
-    for start, piece in pieces:
-        share = blend_weights(len(piece))[:, None]
-        total[start : start + len(piece)] += share * piece
-        weight[start : start + len(piece)] += share
-    return total / weight
+class Stitching:
+    """Blends the answers of overlapping windows into one row of frames."""
+
+    def __init__(self, length: int, answers: int, *, overlap: int) -> None:
+        self.total = np.zeros((length, answers), np.float32)
+        self.weight = np.zeros((length, 1), np.float32)
+        self.overlap = overlap
+
+    def add(self, start: int, piece: Float[np.ndarray, "window n"]) -> None:
+        """Add the answers of the window that begins at `start`."""
+        stop = start + len(piece)
+        share = blend_weights(len(piece), self.overlap)[:, None]
+        self.total[start:stop] += share * piece
+        self.weight[start:stop] += share
+
+    def result(self) -> Float[np.ndarray, "time n"]:
+        """Return the answers, when every frame was in some window."""
+        self.total /= self.weight
+        return self.total
 
 
 def look_at(recogniser: Recogniser, poses_BTAK2: Tensor) -> Tensor:
     """Return the features that a recogniser has of poses."""
-    if isinstance(recogniser.task, SceneTask):
-        poses_BTAK2 = center_scene(poses_BTAK2)
     return recogniser.look(poses_BTAK2)
 
 
@@ -147,7 +161,13 @@ def frame_probabilities(
         sights=sights,
         see=see,
     )
-    return asking.ask(recogniser)
+    slots = slots_in_sights(tracks.slots) or ALL_SLOTS
+    return asking.ask(
+        [
+            (each.for_use(slots) if isinstance(each, SceneRecogniser) else each, weight)
+            for each, weight in weighted_members(recogniser)
+        ]
+    )
 
 
 @torch.inference_mode()
@@ -206,7 +226,7 @@ def _one_view(
         sights=lambda _config: pair_variants(variants),
         see=see,
     )
-    return asking.ask(recogniser)
+    return asking.ask(weighted_members(recogniser))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,12 +243,10 @@ class _Asking:
     sights: Callable[[RunConfig], list[Variant]]
     see: See
 
-    def ask(
-        self, recogniser: Recogniser | Ensemble
-    ) -> Float[np.ndarray, "time answers"]:
+    def ask(self, members: list[_Voice]) -> Float[np.ndarray, "time answers"]:
         """Add up what members say by their weights; those of one sight look once."""
         by_sight: dict[tuple[Any, ...], list[_Voice]] = {}
-        for member, weight in weighted_members(recogniser):
+        for member, weight in members:
             by_sight.setdefault(member.sight, []).append((member, weight))
         return sum_arrays(
             self._ask_trees(voices)
@@ -239,21 +257,46 @@ class _Asking:
 
     def _ask_networks(self, voices: list[_Voice]) -> Float[np.ndarray, "time n"]:
         first, _ = voices[0]
-        changes = self.sights(first.config)
-
-        def answer(poses: Poses) -> Float[np.ndarray, "b t n"]:
-            poses_BTAK2 = torch.from_numpy(poses).to(self.device)
-            said = [
-                weight * self.of_network(member, x_BTF)
-                for x_BTF in (self.see(first, each.of(poses_BTAK2)) for each in changes)
-                for member, weight in voices
-            ]
-            return (torch.stack(said).sum(dim=0) / len(changes)).cpu().numpy()
-
         assert not isinstance(first, TreesRecogniser)
-        return _in_windows(
-            answer, self.tracks, window=first.window, answers=self.answers
-        )
+        length = self.tracks.length
+        window = min(first.window, length)
+        overlap = min(first.overlap, window // 2)
+        stitching = Stitching(length, self.answers, overlap=overlap)
+        around = round(AROUND_S[first.config.feature_set] * first.config.fps)
+        for stretch, starts in windowed_stretches(length, window, overlap, around):
+            sights_TF = self._looks(first, stretch)
+            at_once = max(1, BATCH_FRAMES // max(1, window))
+            for some in batched(starts, at_once):
+                places = [start - stretch.start for start in some]
+                answers = self._answer(voices, sights_TF, places, window)
+                for start, piece in zip(some, answers, strict=True):
+                    stitching.add(start, piece)
+        return stitching.result()
+
+    def _looks(self, first: Recogniser, stretch: "Stretch") -> list[Tensor]:
+        """Return the features of a stretch in each sight of it."""
+        poses = self.tracks.read(stretch.read_from, stretch.read_to)
+        poses_1TAK2 = torch.from_numpy(poses[None]).to(self.device)
+        return [
+            self.see(first, each.of(poses_1TAK2))[0, stretch.within_read]
+            for each in self.sights(first.config)
+        ]
+
+    def _answer(
+        self,
+        voices: list[_Voice],
+        sights_TF: list[Tensor],
+        starts: Sequence[int],
+        window: int,
+    ) -> Float[np.ndarray, "b t n"]:
+        """Return what networks say of some windows of a stretch, sights averaged."""
+        said = []
+        for x_TF in sights_TF:
+            x_BTF = torch.stack([x_TF[start : start + window] for start in starts])
+            said += [
+                weight * self.of_network(member, x_BTF) for member, weight in voices
+            ]
+        return (torch.stack(said).sum(dim=0) / len(sights_TF)).cpu().numpy()
 
     def _ask_trees(self, voices: list[_Voice]) -> Float[np.ndarray, "time n"]:
         first, _ = voices[0]
@@ -272,7 +315,7 @@ class _Asking:
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Frames of a recording that trees decide on together, with some around them."""
+    """Frames of a recording that are decided on together, with some around them."""
 
     start: int
     stop: int
@@ -284,6 +327,11 @@ class Stretch:
     def length(self) -> int:
         """Number of frames that are decided on."""
         return self.stop - self.start
+
+    @property
+    def within_read(self) -> slice:
+        """Where the frames that are decided on lie among those that are read."""
+        return slice(self.start - self.read_from, self.stop - self.read_from)
 
     def rows(
         self,
@@ -302,8 +350,8 @@ class Stretch:
 def stretches(length: int, recogniser: TreesRecogniser) -> list[Stretch]:
     """Return the stretches of a recording of so many frames; they bound the memory."""
     size, fps = recogniser.block_frames, recogniser.config.fps
-    own = round(STRETCH_S * fps / size) * size
-    around = round(AROUND_S * fps / size) * size
+    own = max(1, STRETCH_FRAMES // size) * size
+    around = round(AROUND_S[recogniser.config.feature_set] * fps / size) * size
     return [
         Stretch(
             start=start,
@@ -313,6 +361,26 @@ def stretches(length: int, recogniser: TreesRecogniser) -> list[Stretch]:
         )
         for start in range(0, length, own)
     ]
+
+
+def windowed_stretches(
+    length: int, window: int, overlap: int, around: int
+) -> Iterator[tuple[Stretch, tuple[int, ...]]]:
+    """Yield the stretches that a network looks at, and where windows begin in each."""
+    room = max(0, STRETCH_FRAMES - window)
+    starts = window_starts(length, window, overlap)
+    for some in batched(starts, 1 + room // max(1, window - overlap)):
+        start, stop = some[0], some[-1] + window
+        yield (
+            Stretch(start, stop, max(0, start - around), min(stop + around, length)),
+            some,
+        )
+
+
+def batched(items: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
+    """Yield items in order, at most so many at once (`itertools` has it from 3.12)."""
+    for first in range(0, len(items), most):
+        yield tuple(items[first : first + most])
 
 
 def weighted_members(
@@ -336,24 +404,3 @@ def sum_arrays(
 ) -> Float[np.ndarray, "*axes"]:
     """Return the sum of some arrays; there has to be one."""
     return functools.reduce(np.add, arrays)
-
-
-def _in_windows(
-    answer: Callable[[Poses], Float[np.ndarray, "b t n"]],
-    tracks: Tracks,
-    *,
-    window: int,
-    answers: int,
-) -> Float[np.ndarray, "time n"]:
-    """Answer for windows of a recording, and stitch the answers."""
-    window = min(window, tracks.length)
-    starts = window_starts(tracks.length, window)
-    at_once = max(1, BATCH_FRAMES // max(1, window))
-
-    def pieces() -> Iterator[tuple[int, Float[np.ndarray, "window n"]]]:
-        for first in range(0, len(starts), at_once):
-            some = starts[first : first + at_once]
-            poses = np.stack([tracks.read(start, start + window) for start in some])
-            yield from zip(some, answer(poses), strict=True)
-
-    return stitch(pieces(), tracks.length, answers)

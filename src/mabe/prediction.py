@@ -30,7 +30,6 @@ from mabe.pairs import PairTask, View
 from mabe.project import Project
 from mabe.provenance import PredictionProvenance, Source, write_provenance
 from mabe.rates import nearest_frames
-from mabe.steps import MISSING
 from mabe.store import PoseStore, StoredRecording
 from mabe.subjects import Subject, find_subjects, leave_out, report_opened
 from mabe.tasks import SceneTask
@@ -388,11 +387,11 @@ def within_tracks(
     network makes of the empty frames before them is nothing that was seen.
     """
     about = store.recordings[index]
-    seen = np.flatnonzero((store.steps(index)[..., 0] != MISSING).any(axis=1))
-    if not len(seen):
+    span = store.tracked_span(index)
+    if span is None:
         return []
     own = about.fps / store.rate_fps
-    first, last = round(seen[0] * own), math.ceil(round(seen[-1] * own, 3))
+    first, last = round(span[0] * own), math.ceil(round((span[1] - 1) * own, 3))
     return [
         replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
         for bout in bouts

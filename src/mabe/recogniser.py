@@ -9,6 +9,8 @@ Each has two steps: `look` gives features of poses, `answer` what they mean. Rec
 with the same `sight` see the same features, so several can share one look.
 """
 
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from torch import Tensor, nn
 
 from mabe.augment import pack_animals
 from mabe.config import RunConfig
-from mabe.features.motion import MotionFeatures
+from mabe.features.motion import ALL_SLOTS, MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.pair import PairFeatures
 from mabe.features.pair_social import PairSocialFeatures
@@ -26,7 +28,13 @@ from mabe.features.rolling import RollingConfig, rolling_statistics
 from mabe.features.social import SocialFeatures
 from mabe.models.conv_bilstm import ConvBiLSTM
 from mabe.models.conv_gru import ConvGRU
-from mabe.models.entry import FeatureEntry, FittedEntry, PairEntry, PairSocialEntry
+from mabe.models.entry import (
+    FeatureEntry,
+    FittedEntry,
+    PairEntry,
+    PairSocialEntry,
+    channels_of_slots,
+)
 from mabe.models.tcn import TCN
 from mabe.pairs import UNKNOWN_LAB, PairTask
 from mabe.tasks import SceneTask
@@ -39,6 +47,11 @@ STATISTICS = RollingConfig()
 LONGER_IN_USE = 4
 """A GRU at use sees windows so many times as long as those it learned from: on
 `rat_dyad` worth 0.003 in each of four folds, and longer ones nothing more."""
+
+CACHE_FRAMES = 800
+SHARED_IN_USE = 4
+"""Two windows in use have a quarter in common: with V2 on two folds of `rat_dyad` not
+worse than a half, for a third less work."""
 
 
 class _Seeing(nn.Module):
@@ -60,12 +73,17 @@ class _Network(_Seeing):
     @property
     def sight(self) -> tuple[Any, ...]:
         """What decides how it sees a recording."""
-        return ("network", self.window, *feature_settings(self.config))
+        return ("network", self.window, self.overlap, *feature_settings(self.config))
 
     @property
     def window(self) -> int:
         """How many frames it sees at once in use."""
         return window_in_use(self.config)
+
+    @property
+    def overlap(self) -> int:
+        """How many frames two windows in use have in common."""
+        return self.window // SHARED_IN_USE
 
 
 class SceneRecogniser(_Network):
@@ -87,11 +105,14 @@ class SceneRecogniser(_Network):
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTAK2.device.type, enabled=False):
             # Features stay in 32 bits: speeds are small differences of large numbers.
-            return self.features(pack_animals(poses_BTAK2))
+            return a_few_at_a_time(
+                lambda some: self.features(pack_animals(some)), poses_BTAK2
+            )
 
     def answer(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
         """Return logits for features."""
-        return self.network(self.entry(x_BTF))
+        x_BTC = self.entry(x_BTF)
+        return self.network(x_BTC.to(self.network.head.weight.dtype))
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
@@ -103,8 +124,33 @@ class SceneRecogniser(_Network):
         self, x_BTF: Float[Tensor, "b t f"], possible_N: Bool[Tensor, " n"]
     ) -> Float[Tensor, "b t n"]:
         """Return probabilities over the classes that are possible; others get 0."""
+        if isinstance(self.features, MotionFeatures):
+            x_BTF = self.features.center_places(x_BTF)
         logits_BTN = self.answer(x_BTF).float()
         return logits_BTN.masked_fill(~possible_N, -torch.inf).softmax(dim=-1)
+
+    def for_use(self, slots: Sequence[int]) -> "SceneRecogniser":
+        """Return a quick copy, to mark recordings in which only these slots occur.
+
+        Channels of slots that never occur are zero, so leaving them out changes no
+        answer; of a usual lab's two animals that leaves a quarter of the work.
+        """
+        if not isinstance(self.network, ConvBiLSTM) or not isinstance(
+            self.features, MotionFeatures
+        ):
+            return self
+        quick = copy.deepcopy(self)
+        quick.features = scene_features(self.config, slots)
+        features = len(quick.features.names)
+        device = self.network.head.weight.device
+        quick.entry = FeatureEntry(features=features, slots=len(slots)).to(device)
+        assert isinstance(quick.network, ConvBiLSTM)
+        quick.network.keep_inputs(
+            channels_of_slots(slots, features=self.config.features)
+        )
+        if has_quick_bf16(device):
+            quick.network.to(torch.bfloat16)
+        return quick
 
 
 class PairRecogniser(_Network):
@@ -129,7 +175,7 @@ class PairRecogniser(_Network):
     def look(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTPK2.device.type, enabled=False):
-            return self.features(poses_BTPK2)
+            return a_few_at_a_time(self.features, poses_BTPK2)
 
     def answer(
         self,
@@ -219,6 +265,29 @@ Network = SceneRecogniser | PairRecogniser
 Recogniser = SceneRecogniser | PairRecogniser | TreesRecogniser
 
 
+def a_few_at_a_time(
+    look: Callable[[Tensor], Tensor], windows_B: Float[Tensor, "b *rest"]
+) -> Tensor:
+    """Look at windows, on a processor as many at a time as its cache holds.
+
+    Features are made in dozens of passes over their windows; from main memory each pass
+    takes several times as long.
+    """
+    if windows_B.device.type != "cpu":
+        return look(windows_B)
+    at_once = max(1, CACHE_FRAMES // max(1, windows_B.shape[1]))
+    return torch.cat([look(some) for some in windows_B.split(at_once)])
+
+
+def has_quick_bf16(device: torch.device) -> bool:
+    """Tell whether a processor multiplies matrices of 16 bits (bfloat16) by itself.
+
+    On one that has AMX an LSTM in use takes a quarter of the time; where 16 bits are
+    only unpacked to 32, none is won.
+    """
+    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
+
+
 def window_in_use(config: RunConfig) -> int:
     """Return how many frames a network sees at once when it is used."""
     longer = LONGER_IN_USE if config.model_type == "conv_gru" else 1
@@ -237,8 +306,10 @@ def feature_settings(config: RunConfig) -> tuple[Any, ...]:
     )
 
 
-def scene_features(config: RunConfig) -> MotionFeatures | NearestPairFeatures:
-    """Return what turns a scene's poses into features."""
+def scene_features(
+    config: RunConfig, slots: Sequence[int] = ALL_SLOTS
+) -> MotionFeatures | NearestPairFeatures:
+    """Return what turns a scene's poses, in which some slots occur, into features."""
     if config.feature_set == "social":
         return NearestPairFeatures(rate_fps=config.fps, max_gap_s=config.max_gap_s)
     return MotionFeatures(
@@ -246,6 +317,7 @@ def scene_features(config: RunConfig) -> MotionFeatures | NearestPairFeatures:
         use_motion_features=config.use_motion_features,
         max_gap_s=config.max_gap_s,
         scene_frame=config.scene_frame,
+        slots=slots,
     )
 
 

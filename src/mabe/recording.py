@@ -13,6 +13,9 @@ from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
 from mabe.remote import RemoteFile
+from mabe.spool import walk
+
+_FRAMES_AT_ONCE = 1 << 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,20 @@ class Recording:
         Copies of one track (the same video scored by several annotators) agree, also
         where labels of one go on after the last tracked frame.
         """
-        seen = np.flatnonzero(np.isfinite(self.xy_px[..., 0]).any(axis=1))
-        tracked = self.xy_px[: seen[-1] + 1 if len(seen) else 0]
         digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
-        # NaN has many bit patterns; adding zero also makes -0 and 0 the same.
-        points = np.where(np.isnan(tracked), np.float32(np.nan), tracked) + 0
-        digest.update(np.ascontiguousarray(points, "<f4").data)
+        tracked = self.xy_px[: self._tracked_frames()]
+        for rows in walk(tracked):
+            # NaN has many bit patterns; adding zero also makes -0 and 0 the same.
+            xy = tracked[rows]
+            points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0
+            digest.update(np.ascontiguousarray(points, "<f4").data)
         return digest.hexdigest()[:20]
+
+    def _tracked_frames(self) -> int:
+        """Return how many frames there are up to the last one with a point."""
+        for stop in range(len(self.xy_px), 0, -_FRAMES_AT_ONCE):
+            start = max(0, stop - _FRAMES_AT_ONCE)
+            seen = np.isfinite(self.xy_px[start:stop, :, 0]).any(axis=1)
+            if seen.any():
+                return start + int(np.flatnonzero(seen)[-1]) + 1
+        return 0

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from mabe.rates import resampled_length, resampled_pieces
+from mabe.spool import Touched, make_array, walk
 
 STEP_CM = 1 / 200
 MISSING = -32768
@@ -45,18 +46,21 @@ def to_steps(
     origin_px = _find_origin_px(xy_px, reach_px=REACH_CM * pixels_per_cm)
     steps_per_px = np.float32(1 / (pixels_per_cm * STEP_CM))
     length = resampled_length(len(xy_px), from_fps=from_fps, to_fps=to_fps)
-    values = np.empty((length, *xy_px.shape[1:]), STEP_DTYPE)
+    values = make_array((length, *xy_px.shape[1:]), STEP_DTYPE)
+    touched = [Touched(xy_px), Touched(values)]
     done = missing = out_of_reach = 0
     for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
         xy = (piece - origin_px) * steps_per_px
-        seen = ~(np.isnan(xy[..., 0]) | np.isnan(xy[..., 1]))
-        near = np.abs(xy) <= -MISSING - 1
-        kept = near[..., 0] & near[..., 1]
-        xy[~kept] = MISSING
+        distance = np.abs(xy)
+        farther = np.maximum(distance[..., 0], distance[..., 1])  # NaN where either is
+        lost = ~(farther <= -MISSING - 1)
+        np.copyto(xy, MISSING, where=lost[..., None])
         values[done : done + len(xy)] = np.rint(xy, out=xy)
         done += len(xy)
-        missing += int(np.count_nonzero(~kept))
-        out_of_reach += int(np.count_nonzero(seen & ~kept))
+        missing += int(np.count_nonzero(lost))
+        out_of_reach += int(np.count_nonzero(lost & ~np.isnan(farther)))
+        for each in touched:
+            each.add(xy.nbytes)
     origin_cm = origin_px / pixels_per_cm
     return Steps(
         values=values,
@@ -81,9 +85,13 @@ def _find_origin_px(
     Where a few lost points lie too far out for that (a tracker's glitch), the middle
     of their range would push the animals out of reach: then it is their median.
     """
-    # Over time first: that is one long run through memory.
-    low = np.fmin.reduce(np.fmin.reduce(xy_px, initial=np.nan), initial=np.nan)
-    high = np.fmax.reduce(np.fmax.reduce(xy_px, initial=np.nan), initial=np.nan)
+    low, high = np.full((2, 2), np.nan, xy_px.dtype)
+    for rows in walk(xy_px):
+        # Over time first: that is one long run through memory.
+        low = np.fmin(low, np.fmin.reduce(np.fmin.reduce(xy_px[rows]), initial=np.nan))
+        high = np.fmax(
+            high, np.fmax.reduce(np.fmax.reduce(xy_px[rows]), initial=np.nan)
+        )
     origin = np.nan_to_num(low + (high - low) / 2)
     for axis in np.flatnonzero(high - low > 2 * reach_px):
         some = xy_px[:: max(1, len(xy_px) // _ORIGIN_SAMPLES), :, axis]

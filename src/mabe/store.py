@@ -23,14 +23,15 @@ from mabe.files import write_text
 from mabe.recording import Recording
 from mabe.remote import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
-from mabe.steps import REACH_CM, STEP_DTYPE, to_cm, to_steps
+from mabe.spool import Touched, walk
+from mabe.steps import MISSING, REACH_CM, STEP_DTYPE, to_cm, to_steps
 
 FORMAT_VERSION = 4
 INDEX_NAME = "index.json"
 _FORMAT = "mabe pose store"
 _PAGES_AROUND_BYTES = 1 << 16
 """What Linux maps around a touched page, if it has it."""
-_MOST_TOUCHED_BYTES = 256 << 20
+_MOST_TOUCHED_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +105,7 @@ class PoseStore:
         self._poses = poses
         self._mapped: Int16[np.ndarray, " value"] | None = None
         self._touched_bytes = 0
+        self._in_memory = Touched(poses) if isinstance(poses, np.ndarray) else None
 
     @property
     def poses_path(self) -> Path | None:
@@ -153,12 +155,24 @@ class PoseStore:
         flat = mapped[recording.offset : recording.offset + recording.values]
         return flat.reshape(recording.length, len(recording.slots), 2)
 
+    def tracked_span(self, index: int) -> tuple[int, int] | None:
+        """Return the first frame with a point, and the one after the last."""
+        steps = self.steps(index)
+        seen = [np.empty(0, bool)]
+        for rows in walk(steps):
+            seen.append((steps[rows, :, 0] != MISSING).any(axis=1))
+        found = np.flatnonzero(np.concatenate(seen))
+        return (int(found[0]), int(found[-1]) + 1) if len(found) else None
+
     def _count_touched(self, read_bytes: int) -> None:
         """Begin a fresh map now and then.
 
         The pages of a map that were touched count as the process's own memory, which
         would grow to the size of the whole store; the system keeps them cached anyway.
         """
+        if self._in_memory:
+            self._in_memory.add(read_bytes)
+            return
         self._touched_bytes += read_bytes + _PAGES_AROUND_BYTES
         if self._touched_bytes > _MOST_TOUCHED_BYTES:
             self._mapped, self._touched_bytes = None, 0

@@ -5,13 +5,14 @@ on the numbers a lab gives to animals; a recogniser learns that only approximate
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mabe.skeleton import mirror_order
+from mabe.skeleton import KEYPOINTS, mirror_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +65,20 @@ def scene_variants(count: int, *, turns_matter: bool) -> list[Variant]:
 def pair_variants(count: int) -> list[Variant]:
     """Return at most two sights of a view: a mirror is all that changes it."""
     return [Variant(), Variant(mirror=True)][:count]
+
+
+def slots_in_sights(slots: Iterable[int]) -> tuple[int, ...]:
+    """Return the slots that occur in any sight of a scene in which some occur.
+
+    Animals that are there are numbered from the first on, in any order, and a mirror
+    makes a left ear of a right one.
+    """
+    seats = {slot // len(KEYPOINTS) for slot in slots}
+    seen = {slot % len(KEYPOINTS) for slot in slots}
+    mirror = mirror_order()
+    either = sorted(seen | {mirror[keypoint] for keypoint in seen})
+    return tuple(
+        animal * len(KEYPOINTS) + keypoint
+        for animal in range(len(seats))
+        for keypoint in either
+    )

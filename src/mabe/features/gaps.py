@@ -19,8 +19,22 @@ def bridge_gaps(
     """
     if longest < 1:
         return poses_BTP2
+    if poses_BTP2.device.type != "cpu":
+        return _bridge(poses_BTP2, longest)
+    # Most points are seen all the time or not at all: that needs no work. A GPU would
+    # have to wait for which these are, and does all of them sooner.
+    seen_BTP = ~poses_BTP2[..., 0].isnan()
+    has_gaps_BP = seen_BTP.any(dim=1) & ~seen_BTP.all(dim=1)
+    bridged_BPT2 = poses_BTP2.movedim(1, -2).clone()
+    bridged_BPT2[has_gaps_BP] = _bridge(bridged_BPT2[has_gaps_BP], longest)
+    return bridged_BPT2.movedim(-2, 1)
+
+
+def _bridge(
+    poses_BTP2: Float[Tensor, "b t *p 2"], longest: int
+) -> Float[Tensor, "b t *p 2"]:
     length = poses_BTP2.shape[1]
-    seen_BTP = poses_BTP2[..., 0].isfinite()
+    seen_BTP = ~poses_BTP2[..., 0].isnan()
     time_TP = torch.arange(length, device=poses_BTP2.device)
     time_TP = time_TP.view(-1, *[1] * (seen_BTP.dim() - 2))
     before_BTP = torch.where(seen_BTP, time_TP, -1).cummax(dim=1).values

@@ -19,6 +19,7 @@ from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_frame import in_scene_frame
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
+ALL_SLOTS = tuple(range(SLOTS))
 COORDINATES = 2 * SLOTS
 MOTION = 2 * SLOTS
 """One speed and one acceleration for each slot."""
@@ -45,13 +46,16 @@ def input_size(*, use_motion_features: bool) -> int:
     return COORDINATES + (MOTION if use_motion_features else 0)
 
 
-def feature_names(*, use_motion_features: bool) -> list[str]:
+def feature_names(
+    *, use_motion_features: bool, slots: Sequence[int] = ALL_SLOTS
+) -> list[str]:
     """Return the features' names in order, such as ``mouse1.nose.x``."""
-    slots = [f"mouse{a + 1}.{name}" for a in range(ANIMALS) for name in KEYPOINTS]
-    names = [f"{slot}.{axis}" for slot in slots for axis in "xy"]
+    every = [f"mouse{a + 1}.{name}" for a in range(ANIMALS) for name in KEYPOINTS]
+    those = [every[slot] for slot in slots]
+    names = [f"{slot}.{axis}" for slot in those for axis in "xy"]
     if use_motion_features:
-        names += [f"{slot}.speed" for slot in slots]
-        names += [f"{slot}.acceleration" for slot in slots]
+        names += [f"{slot}.speed" for slot in those]
+        names += [f"{slot}.acceleration" for slot in those]
     return names
 
 
@@ -72,7 +76,8 @@ class MotionFeatures(nn.Module):
     """Coordinates (cm) and, if wanted, speed (cm/s) and acceleration (cm/s²).
 
     Speed is √(vx² + vy²); acceleration is the change of that speed, so neither
-    depends on which way the arena is turned.
+    depends on which way the arena is turned. Where `slots` are named, only those have
+    features; the others must not occur.
     """
 
     def __init__(
@@ -82,13 +87,17 @@ class MotionFeatures(nn.Module):
         use_motion_features: bool,
         max_gap_s: float,
         scene_frame: bool,
+        slots: Sequence[int] = ALL_SLOTS,
     ) -> None:
         super().__init__()
         self.rate_fps = rate_fps
         self.use_motion_features = use_motion_features
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.scene_frame = scene_frame
-        self.names = feature_names(use_motion_features=use_motion_features)
+        self.slots = tuple(slots)
+        self.names = feature_names(
+            use_motion_features=use_motion_features, slots=self.slots
+        )
         self.groups = group_by(self.names, _kind)
 
     def forward(
@@ -96,28 +105,42 @@ class MotionFeatures(nn.Module):
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
-        slots = _occurring_slots(poses_BTS2)
+        slots = self._slots_to_compute(poses_BTS2)
         seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
         place_BTS2 = seen_BTS2
         if self.scene_frame:
             place_BTS2 = in_scene_frame(seen_BTS2, slots // len(KEYPOINTS))
-        features = [_spread(place_BTS2, slots).flatten(2)]
+        features = [place_BTS2]
         if self.use_motion_features:
             speed_BTS = change_per_second(seen_BTS2, self.rate_fps).norm(dim=-1)
-            change_BTS = change_per_second(speed_BTS, self.rate_fps)
-            features += [_spread(speed_BTS, slots), _spread(change_BTS, slots)]
-        return torch.cat(features, dim=2)
+            features += [speed_BTS, change_per_second(speed_BTS, self.rate_fps)]
+        if len(slots) < len(self.slots):
+            features = [_spread(each, slots) for each in features]
+        return torch.cat([each.flatten(2) for each in features], dim=2)
 
+    def center_places(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f"]:
+        """Move the mean of all places in a window to the origin, as in training.
 
-def _occurring_slots(poses_BTS2: Tensor) -> Tensor:
-    """Return the slots that occur in a batch, so that no work goes into the others.
+        In the scene's own frame they are relative to the animals already.
+        """
+        if self.scene_frame:
+            return x_BTF
+        split = [2 * len(self.slots), x_BTF.shape[2] - 2 * len(self.slots)]
+        place_BTC, motion_BTC = x_BTF.split(split, dim=2)
+        place_BTS2 = place_BTC.unflatten(2, (-1, 2))
+        place_BTS2 = place_BTS2 - place_BTS2.nanmean(dim=(1, 2), keepdim=True)
+        return torch.cat([place_BTS2.flatten(2), motion_BTC], dim=2)
 
-    Most labs track two animals and a few keypoints: on a CPU that is most of the work.
-    A GPU would have to wait for the answer, and does all of them sooner.
-    """
-    if poses_BTS2.is_cuda:
-        return torch.arange(SLOTS, device=poses_BTS2.device)
-    return poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0).nonzero().flatten()
+    def _slots_to_compute(self, poses_BTS2: Tensor) -> Tensor:
+        """Return the slots that occur in a batch, so that no work goes into the others.
+
+        Most labs track two animals and a few keypoints: on a CPU that is most of the
+        work. A GPU would have to wait for the answer, and does all of them sooner.
+        """
+        if poses_BTS2.is_cuda or self.slots != ALL_SLOTS:
+            return torch.tensor(self.slots, device=poses_BTS2.device)
+        seen_BTS = poses_BTS2[..., 0].isfinite()
+        return seen_BTS.flatten(0, 1).any(dim=0).nonzero().flatten()
 
 
 def _spread(values_BTS: Tensor, slots: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ Dimension key: B batch, T time, U time after pooling, C channels, N classes.
 Context: the whole window, through the LSTM.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from jaxtyping import Float
@@ -79,3 +80,10 @@ class ConvBiLSTM(nn.Module):
         full = logits_BNU.shape[-1] * self.pooling
         stretched = F.interpolate(logits_BNU.float(), size=full, mode="linear")
         return stretched[..., :length].mT
+
+    def keep_inputs(self, channels: Sequence[int]) -> None:
+        """Take some of the channels only from now on; the others are always zero."""
+        conv = self.stages[0].conv
+        assert isinstance(conv, nn.Conv1d)
+        conv.weight = nn.Parameter(conv.weight[:, channels])
+        conv.in_channels = len(channels)

@@ -8,6 +8,8 @@ is there (1) or not (0): zero alone would be a lie, since zero is also a place i
 arena. For fitted features zero is the usual value, and what is missing is a feature.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -37,21 +39,29 @@ class FeatureEntry(nn.Module):
 
     scale_F: Tensor
 
-    def __init__(self, *, features: int) -> None:
+    def __init__(self, *, features: int, slots: int = SLOTS) -> None:
         super().__init__()
+        self.coordinates = 2 * slots
         scale = torch.full((features,), COORDINATE_UNIT_CM)
-        scale[COORDINATES : COORDINATES + SLOTS] = SPEED_UNIT_CM_PER_S
-        scale[COORDINATES + SLOTS :] = ACCELERATION_UNIT_CM_PER_S2
+        scale[self.coordinates : self.coordinates + slots] = SPEED_UNIT_CM_PER_S
+        scale[self.coordinates + slots :] = ACCELERATION_UNIT_CM_PER_S2
         self.register_buffer("scale_F", scale, persistent=False)
-        self.channels = features + SLOTS
+        self.channels = features + slots
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
         """Return scaled values, then one channel per slot: 1 where it is seen."""
-        seen_BTS = x_BTF[..., 0:COORDINATES:2].isfinite().to(x_BTF.dtype)
+        seen_BTS = x_BTF[..., 0 : self.coordinates : 2].isfinite().to(x_BTF.dtype)
         x_BTF = (x_BTF / self.scale_F).nan_to_num(nan=0.0)
-        place_BTC = x_BTF[..., :COORDINATES]
-        motion_BTC = x_BTF[..., COORDINATES:].asinh()
+        place_BTC = x_BTF[..., : self.coordinates]
+        motion_BTC = x_BTF[..., self.coordinates :].asinh()
         return torch.cat([place_BTC, motion_BTC, seen_BTS], dim=2)
+
+
+def channels_of_slots(slots: Sequence[int], *, features: int) -> list[int]:
+    """Return which channels of a `FeatureEntry` of all slots belong to some of them."""
+    places = [2 * slot + axis for slot in slots for axis in (0, 1)]
+    per_slot = range(COORDINATES, features + SLOTS, SLOTS)
+    return places + [first + slot for first in per_slot for slot in slots]
 
 
 class PairEntry(nn.Module):

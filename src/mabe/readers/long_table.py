@@ -2,9 +2,8 @@
 
 Columns ``video_frame, mouse_id, bodypart, x, y``; animals count from 1, a missing
 point is an absent row (or a coordinate that is not finite), rows come in any order.
-Files are read twice, a batch of rows at a time: once to see how long the recording is
-and which points occur, once to put every point in its place. So memory holds the
-result and little else.
+Files are read a batch of rows at a time, so that memory holds the result and little
+else. How long the recording is stands in the file's statistics, or is looked up before.
 """
 
 import math
@@ -26,6 +25,7 @@ from mabe.skeleton import (
     match_keypoint,
     nearest_keypoints,
 )
+from mabe.spool import Touched, make_array, walk
 
 MAX_FRAMES = 20_000_000
 """Longer recordings (nearly two days at 120 fps) are taken for a broken file, because
@@ -38,6 +38,8 @@ _OTHER_KIND = {"tracking": "an annotation", "annotation": "a tracking"}
 _BATCH_ROWS = 1 << 17
 """Rows decoded at a time: few enough for a core's cache, whatever the row groups."""
 _MISSING = complex(math.nan, math.nan)
+_UNKNOWN, _NOT_YET = -1, -2
+"""In place of a column: a body part that is kept out, or that was not seen so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +61,19 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
     holds something impossible.
     """
     with open_parquet(path, _COLUMNS, kind="tracking") as file:
-        layout = _find_layout(file, path)
-        length = max(layout.frames, at_least_frames)
+        length = max(_count_frames(file, path), at_least_frames)
         if length > MAX_FRAMES:
             raise DataError(
                 f"{path}: the recording's last frame is {length - 1:,}; expected at "
                 f"most {MAX_FRAMES:,} frames. Is this file or its annotation broken?"
             )
-        points, rows = _scatter_points(file, layout, length)
-    slots, merged = _merge_columns(points, layout)
-    notes = _notes_on_parts(layout.parts_kept_out)
-    if repeated := rows - np.count_nonzero(points == points):
+        canvas = _Canvas(length, path)
+        for batch in _batches(file, _COLUMNS):
+            if batch.num_rows:
+                canvas.add(batch)
+    slots, merged = canvas.merged()
+    notes = _notes_on_parts(canvas.parts_kept_out)
+    if repeated := canvas.rows - canvas.given_points():
         notes.append(f"points given twice: {repeated}, the last one was taken")
     return Tracks(
         slots=slots,
@@ -123,152 +127,242 @@ def whole_numbers(
     return column.to_numpy()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """What a tracking file holds, and where its points go."""
-
-    frames: int
-    """Last tracked frame + 1."""
-    column_of: dict[tuple[int, str], int]
-    """(mouse_id, body part) to a column of its own."""
-    slots: Int[np.ndarray, " column"]
-    """The slot each column stands for, ascending."""
-    parts_kept_out: frozenset[str]
-    """Unknown body parts."""
-
-
 def _batches(
     file: pq.ParquetFile, columns: tuple[str, ...]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield a table piece by piece; one thread, because files are read in parallel."""
-    return file.iter_batches(_BATCH_ROWS, columns=list(columns), use_threads=False)
+    """Yield a table piece by piece; one thread, because files are read in parallel.
+
+    A few row groups at a time: of all that it is told to read Arrow keeps something.
+    """
+    for groups in _row_groups(file):
+        yield from file.iter_batches(
+            _BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False
+        )
 
 
-def _find_layout(file: pq.ParquetFile, path: Path) -> _Layout:
-    """Return which columns a tracking file needs, having checked every row's place."""
-    frames = 0
-    present: set[tuple[int, str]] = set()
-    for batch in _batches(file, _CELL_COLUMNS):
-        if batch.num_rows == 0:
-            continue
-        if any(column.null_count for column in batch.columns):
+def _row_groups(file: pq.ParquetFile) -> Iterator[list[int]]:
+    """Yield row groups in order, together at least as many rows as a batch has."""
+    some: list[int] = []
+    rows = 0
+    for group in range(file.num_row_groups):
+        some.append(group)
+        rows += file.metadata.row_group(group).num_rows
+        if rows >= _BATCH_ROWS:
+            yield some
+            some, rows = [], 0
+    if some:
+        yield some
+
+
+def _count_frames(file: pq.ParquetFile, path: Path) -> int:
+    """Return the last tracked frame + 1."""
+    last = _last_by_statistics(file)
+    if last is None:
+        frames = (
+            whole_numbers(batch.column(0).drop_null(), "video_frame", path)
+            for batch in _batches(file, ("video_frame",))
+        )
+        last = max((int(some.max()) for some in frames if len(some)), default=-1)
+    return last + 1
+
+
+def _last_by_statistics(file: pq.ParquetFile) -> int | None:
+    """Return the largest video_frame as the file's writer noted it, if it did."""
+    column = file.schema.names.index("video_frame")
+    groups = range(file.num_row_groups)
+    noted = [file.metadata.row_group(g).column(column).statistics for g in groups]
+    if not all(each and each.has_min_max for each in noted):
+        return None
+    largest = [each.max for each in noted]
+    is_whole = all(isinstance(each, int) for each in largest)
+    return max(largest, default=-1) if is_whole else None
+
+
+class _Canvas:
+    """The points of one recording, put in their places as rows come.
+
+    A point is x + iy, NaN where missing: a complex number is moved as one value, which
+    halves the work of the slowest step. Each (mouse_id, body part) has a column of its
+    own, made when it is first seen.
+    """
+
+    def __init__(self, length: int, path: Path) -> None:
+        self.path = path
+        self.columns: dict[tuple[int, str], int] = {}
+        """`_UNKNOWN` where the body part is."""
+        self.slots: list[int] = []
+        """The slot each column stands for."""
+        self.points = np.empty((length, 0), np.complex64)
+        self.touched = Touched(self.points)
+        self.rows = 0
+        """Rows that gave a point."""
+        self.parts: tuple[str, ...] = ()
+        self.column_of_cell = np.empty(0, np.int64)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Put some rows in their places; the last of several for one place stays."""
+        frame, mouse = self._checked(batch)
+        code, parts = _codes(batch.column("bodypart"))
+        cell = np.multiply(mouse, len(parts), dtype=np.int64)
+        cell += code
+        column = self._columns_of(cell, parts)
+        place = np.multiply(frame, len(self.slots), dtype=np.int64)
+        place += column
+        values, given = _as_complex(batch.column("x"), batch.column("y"))
+        if column.min() < 0:
+            known = column >= 0
+            place, values = place[known], values[known]
+            given = int(np.count_nonzero(values == values))
+        self.rows += given
+        self.points.reshape(-1)[place] = values
+        self.touched.add(values.nbytes)
+
+    def given_points(self) -> int:
+        """Return how many points there are."""
+        points = self.points
+        return sum(
+            int(np.count_nonzero(points[rows] == points[rows])) for rows in walk(points)
+        )
+
+    def merged(
+        self,
+    ) -> tuple[Int[np.ndarray, " slot"], Complex[np.ndarray, "time slot"]]:
+        """Return one column per slot, ascending: the mean of its columns where present.
+
+        Raises `DataError` where no row has a known body part.
+        """
+        if not self.slots:
+            raise DataError(
+                f"{self.path}: no row with a known body part; it has "
+                f"{sorted({part for _, part in self.columns})}, expected some of "
+                f"{', '.join(KEYPOINTS)}."
+            )
+        slots, first = np.unique(self.slots, return_index=True)
+        if slots.tolist() == self.slots:
+            return slots, self.points
+        several = {
+            at: those
+            for at, slot in enumerate(slots)
+            if len(those := np.flatnonzero(np.equal(self.slots, slot))) > 1
+        }
+        merged = make_array((len(self.points), len(slots)), self.points.dtype)
+        for rows in walk(self.points, merged):
+            merged[rows] = self.points[rows].take(first, axis=1)
+            for at, those in several.items():
+                merged[rows, at] = _mean_of_seen(self.points[rows][:, those])
+        return slots, merged
+
+    @property
+    def parts_kept_out(self) -> frozenset[str]:
+        """Unknown body parts."""
+        known = {part for (_, part), column in self.columns.items() if column >= 0}
+        return frozenset({part for _, part in self.columns} - known - PAWS)
+
+    def _checked(
+        self, batch: pa.RecordBatch
+    ) -> tuple[Integer[np.ndarray, " row"], Integer[np.ndarray, " row"]]:
+        """Return each row's frame and animal, or raise `DataError`."""
+        path = self.path
+        if any(batch.column(name).null_count for name in _CELL_COLUMNS):
             raise DataError(f"{path}: {_CELL_COLUMNS} must be given in every row.")
         frame, mouse = (
             whole_numbers(batch.column(name), name, path) for name in _CELL_COLUMNS[:2]
         )
         if frame.min() < 0:
             raise DataError(f"{path}: video_frame {frame.min()} is below 0.")
+        if frame.max() >= len(self.points):
+            raise DataError(
+                f"{path}: video_frame {frame.max()} is beyond {len(self.points) - 1}, "
+                "the largest that the file's statistics name; write it anew."
+            )
         if not 1 <= mouse.min() <= mouse.max() <= ANIMALS:
             raise DataError(
                 f"{path}: mouse_id must be 1 to {ANIMALS}, found "
                 f"{mouse.min()} to {mouse.max()}."
             )
-        frames = max(frames, int(frame.max()) + 1)
-        code, parts = _codes(batch.column("bodypart"))
-        counts = np.bincount(_cells(mouse, code, len(parts)))
-        for cell in np.flatnonzero(counts):
-            present.add((int(cell) // len(parts), parts[int(cell) % len(parts)]))
-    return _lay_out(frames, present, path)
+        return frame, mouse
 
+    def _columns_of(
+        self, cell: Int[np.ndarray, " row"], parts: tuple[str, ...]
+    ) -> Int[np.ndarray, " row"]:
+        """Return each row's column, given its ``mouse_id * len(parts) + part``."""
+        if parts != self.parts:
+            self._know_parts(parts)
+        column = self.column_of_cell[cell]
+        if column.min() == _NOT_YET:
+            fresh = np.unique(cell[column == _NOT_YET])
+            keys = [divmod(int(each), len(parts)) for each in fresh]
+            self._make_columns([(mouse, parts[part]) for mouse, part in keys])
+            self._know_parts(parts)
+            column = self.column_of_cell[cell]
+        return column
 
-def _lay_out(frames: int, present: set[tuple[int, str]], path: Path) -> _Layout:
-    """Give every known (mouse_id, body part) a column, in the order of slots."""
-    placed: list[tuple[int, int, str]] = []
-    for mouse, part in present:
-        if (keypoint := match_keypoint(part)) is not None:
-            slot = (mouse - 1) * len(KEYPOINTS) + KEYPOINTS.index(keypoint)
-            placed.append((slot, mouse, part))
-    placed.sort()
-    parts = {part for _, part in present}
-    if not placed:
-        raise DataError(
-            f"{path}: no row with a known body part; it has {sorted(parts)}, "
-            f"expected some of {', '.join(KEYPOINTS)}."
+    def _know_parts(self, parts: tuple[str, ...]) -> None:
+        """Take numbers of body parts to be places in this list from now on."""
+        self.parts = parts
+        keys = [(mouse, part) for mouse in range(ANIMALS + 1) for part in parts]
+        self.column_of_cell = np.array(
+            [self.columns.get(key, _NOT_YET) for key in keys], np.int64
         )
-    return _Layout(
-        frames=frames,
-        column_of={(mouse, part): at for at, (_, mouse, part) in enumerate(placed)},
-        slots=np.array([slot for slot, _, _ in placed]),
-        parts_kept_out=frozenset(parts - {part for _, _, part in placed} - PAWS),
-    )
+
+    def _make_columns(self, fresh: list[tuple[int, str]]) -> None:
+        """Make a column for each (mouse_id, body part), in the order of slots."""
+        for key in sorted(fresh, key=_place_of):
+            slot = _find_slot(*key)
+            self.columns[key] = _UNKNOWN if slot is None else len(self.slots)
+            if slot is not None:
+                self.slots.append(slot)
+        before = self.points.shape[1]
+        wider = make_array((len(self.points), len(self.slots)), self.points.dtype)
+        for rows in walk(self.points, wider):
+            wider[rows, :before] = self.points[rows]
+            wider[rows, before:] = _MISSING
+        self.points, self.touched = wider, Touched(wider)
 
 
-def _scatter_points(
-    file: pq.ParquetFile, layout: _Layout, length: int
-) -> tuple[Complex[np.ndarray, "time column"], int]:
-    """Return every point as x + iy, NaN where missing, and how many rows gave one.
-
-    A complex number is moved as one value, which halves the work of the slowest step.
-    """
-    width = len(layout.slots)
-    points = np.full(length * width, _MISSING, np.complex64)
-    rows = 0
-    for batch in _batches(file, _COLUMNS):
-        frame, mouse = (
-            whole_numbers(batch.column(name), name) for name in _CELL_COLUMNS[:2]
-        )
-        code, parts = _codes(batch.column("bodypart"))
-        columns = np.full((ANIMALS + 1, len(parts)), -1)
-        for (animal, part), column in layout.column_of.items():
-            if part in parts:
-                columns[animal, parts.index(part)] = column
-        column = columns.ravel()[_cells(mouse, code, len(parts))]
-        place = np.multiply(frame, width, dtype=np.int64)
-        place += column
-        values = _as_complex(batch.column("x"), batch.column("y"))
-        if columns[1:].min(initial=0) < 0:
-            known = column >= 0
-            place, values = place[known], values[known]
-        rows += int(np.count_nonzero(values == values))
-        points[place] = values
-    return points.reshape(length, width), rows
+def _mean_of_seen(
+    several: Complex[np.ndarray, "time column"],
+) -> Complex[np.ndarray, " time"]:
+    """Return the mean of columns where they are present."""
+    seen = several == several
+    with np.errstate(invalid="ignore"):  # 0 / 0 where none is: missing
+        return np.where(seen, several, 0).sum(1) / seen.sum(1)
 
 
-def _as_complex(x: pa.Array, y: pa.Array) -> Complex[np.ndarray, " row"]:
-    """Return x + iy; a point with a coordinate that is not finite is missing."""
+def _find_slot(mouse: int, part: str) -> int | None:
+    """Return the slot of an animal's body part; None where the part is unknown."""
+    keypoint = match_keypoint(part)
+    if keypoint is None:
+        return None
+    return (mouse - 1) * len(KEYPOINTS) + KEYPOINTS.index(keypoint)
+
+
+def _place_of(key: tuple[int, str]) -> tuple[int, int, str]:
+    """Sort by slot, unknown parts first."""
+    slot = _find_slot(*key)
+    return (-1 if slot is None else slot, *key)
+
+
+def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], int]:
+    """Return x + iy, NaN where a coordinate is not finite, and how many others."""
     values = np.empty(len(x), np.complex64)
     with np.errstate(over="ignore", invalid="ignore"):
         values.real = x.to_numpy(zero_copy_only=False)
         values.imag = y.to_numpy(zero_copy_only=False)
         # The sum is finite exactly where both are, and quicker to check.
-        values[~np.isfinite(values.real + values.imag)] = _MISSING
-    return values
+        finite = np.isfinite(values.real + values.imag)
+    given = int(np.count_nonzero(finite))
+    if given < len(values):
+        values[~finite] = _MISSING
+    return values, given
 
 
-def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], list[str]]:
+def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], tuple[str, ...]]:
     """Return the body parts as numbers into a list of names."""
     if not pa.types.is_dictionary(parts.type):
         parts = parts.dictionary_encode()
-    return parts.indices.to_numpy(), [
-        str(part) for part in parts.dictionary.to_pylist()
-    ]
-
-
-def _cells(
-    mouse: Integer[np.ndarray, " row"], code: Integer[np.ndarray, " row"], parts: int
-) -> Integer[np.ndarray, " row"]:
-    """Return one number for each (mouse_id, body part)."""
-    cells = np.multiply(mouse, parts, dtype=np.int64)
-    cells += code
-    return cells
-
-
-def _merge_columns(
-    points: Complex[np.ndarray, "time column"], layout: _Layout
-) -> tuple[Int[np.ndarray, " slot"], Complex[np.ndarray, "time slot"]]:
-    """Return one column per slot: the mean of its columns where they are present."""
-    slots, first, counts = np.unique(
-        layout.slots, return_index=True, return_counts=True
-    )
-    if len(slots) == len(layout.slots):
-        return slots, points
-    merged = points.take(first, axis=1)
-    for at in np.flatnonzero(counts > 1):
-        several = points[:, first[at] : first[at] + counts[at]]
-        seen = several == several
-        with np.errstate(invalid="ignore"):  # 0 / 0 where none is present: missing
-            merged[:, at] = np.where(seen, several, 0).sum(1) / seen.sum(1)
-    return slots, merged
+    names = tuple(str(part) for part in parts.dictionary.to_pylist())
+    return parts.indices.to_numpy(), names
 
 
 def _notes_on_parts(parts: frozenset[str]) -> list[str]:

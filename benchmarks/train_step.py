@@ -1,0 +1,176 @@
+"""Where a V2 step's time goes on this processor, beside a DataLoader of windows.
+
+    python benchmarks/train_step.py DATA [--threads 2] [--steps 30]
+
+`DATA` is in the Kaggle layout, such as `mabe simulate DATA --videos 38 --minutes 4`.
+A step of configs/config_5090.yaml (96 windows of 100 frames) draws windows from the
+store, augments them, turns them into features, learns. The obvious alternative, as
+recipes for this data do it: a torch Dataset of windows that overlap by half, features
+in NumPy for each, brought by a DataLoader with two worker processes. The floor of the
+input is one pass over its bytes: poses read once in 16 bits, features written once.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mabe import training
+from mabe.config import RunConfig, load_config
+from mabe.devices import choose_device, make_fabric
+from mabe.lessons import make_lesson
+from mabe.recogniser import SceneRecogniser
+from mabe.runs import load_training_data
+from mabe.store import PoseStore
+
+CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
+
+
+class OverlappingWindows(Dataset):
+    """Windows half a window apart, 288 features each, made in NumPy when asked for."""
+
+    def __init__(self, store: PoseStore, recordings: list[int], length: int) -> None:
+        self.store, self.length = store, length
+        self.places = [
+            (index, start)
+            for index in recordings
+            for start in range(
+                0, store.recordings[index].length - length + 1, length // 2
+            )
+        ]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        index, start = self.places[place]
+        poses = self.store.poses_cm(index, start, start + self.length)
+        points = np.nan_to_num(poses.reshape(self.length, 72, 2))
+        velocity = np.gradient(points, axis=0) * self.store.rate_fps
+        speed = np.linalg.norm(velocity, axis=2)
+        change = np.gradient(speed, axis=0) * self.store.rate_fps
+        return np.concatenate(
+            [points.reshape(self.length, -1), speed, change], axis=1, dtype=np.float32
+        )
+
+
+class Clock:
+    """Sums seconds by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds[name] += time.perf_counter() - began
+
+    def timed(self, name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **settings: Any) -> Any:
+            with self.of(name):
+                return work(*args, **settings)
+
+        return run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=30)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    config = load_config(CONFIG, {"data_dir": given.data, "device": "cpu"})
+    data = load_training_data(config)
+    parts = measure_steps(config, data, given.steps)
+    whole = sum(parts.values())
+    print(f"a step of {config.batch_size} windows of {config.sequence_length} frames")
+    for name, seconds in parts.items():
+        print(f"  {name:<9}{1e3 * seconds:8.1f} ms  {seconds / whole:6.1%}")
+    ours = sum(seconds for name, seconds in parts.items() if name != "learn")
+    theirs = measure_loader(config, data.store, data.learned, given.steps)
+    floor = measure_floor(config)
+    print(f"input: {1e3 * ours:.1f} ms, {ours / whole:.1%} of the step")
+    print(
+        f"DataLoader, 2 workers: {1e3 * theirs:.1f} ms; ratio {theirs / ours:.1f} "
+        "(without augmentation)"
+    )
+    print(f"floor (bytes moved once): {1e3 * floor:.2f} ms; ratio {ours / floor:.1f}")
+
+
+def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
+    """Return seconds of a step by part: draw, augment, features, learn."""
+    lesson = make_lesson(config, data)
+    fabric = make_fabric(choose_device("cpu"), config.precision)
+    state = training.start_state(config, lesson.task, fabric, lesson)
+    clock = Clock()
+    lesson.draw = clock.timed("draw", lesson.draw)  # type: ignore[method-assign]
+    real_look, real_augment = SceneRecogniser.look, training.augment
+    real_center = training.center_scene
+    SceneRecogniser.look = clock.timed("features", real_look)  # type: ignore[method-assign]
+    training.augment = clock.timed("augment", real_augment)
+    training.center_scene = clock.timed("augment", real_center)
+    for step in range(steps + 3):
+        if step == 3:  # the first ones warm up
+            clock.seconds.clear()
+        with clock.of("step"):
+            batch = training.draw_batch(lesson, config, state.step)
+            training.take_step(
+                state,
+                batch.poses,
+                lesson.question(batch, fabric.device),
+                config=config,
+                fabric=fabric,
+                learning_rate=config.learning_rate,
+            )
+    SceneRecogniser.look = real_look  # type: ignore[method-assign]
+    training.augment, training.center_scene = real_augment, real_center
+    parts = {
+        name: clock.seconds[name] / steps for name in ("draw", "augment", "features")
+    }
+    return parts | {"learn": clock.seconds["step"] / steps - sum(parts.values())}
+
+
+def measure_loader(
+    config: RunConfig, store: PoseStore, recordings: list[int], steps: int
+) -> float:
+    """Return seconds until the next batch when nothing else is done."""
+    loader = DataLoader(
+        OverlappingWindows(store, recordings, config.sequence_length),
+        batch_size=config.batch_size,
+        shuffle=True,
+        num_workers=2,
+        persistent_workers=True,
+    )
+    batches = iter(loader)
+    for _ in range(4):
+        next(batches)
+    began, count = time.perf_counter(), 0
+    for _ in zip(range(steps), batches, strict=False):
+        count += 1
+    return (time.perf_counter() - began) / count
+
+
+def measure_floor(config: RunConfig) -> float:
+    """Return seconds to copy what the input reads and writes at least."""
+    frames = config.batch_size * config.sequence_length
+    source = np.ones(frames * (72 * 2 * 2 + config.features * 4), np.uint8)
+    into = np.empty_like(source)
+    best = np.inf
+    for _ in range(20):
+        began = time.perf_counter()
+        np.copyto(into, source)
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+if __name__ == "__main__":
+    main()

@@ -2,11 +2,13 @@
 
     python benchmarks/unit_costs.py [--hours 2] [--videos 24] [--steps 12]
 
-Simulated labs of 10 to 120 fps, two to four animals, 4 to 12 keypoints. So figures are
+Simulated labs of 10 to 120 fps, two to four animals, 4 to 18 body parts. So figures are
 for what they really depend on: a million keypoint rows (prepare, parquet), an hour of
-video (train, predict, at the working rate of 33.3 Hz whatever the camera's), an
+video (train, predict, at the working rate of 33.3 Hz whatever the camera's), an hour of
+one view (pairs: who does what to whom is asked of every agent and target), an
 animal-hour of one keypoint (the store). One process, one thread; seconds are those the
-processor worked, so that other jobs on the machine do not count. V2, without tuning.
+processor worked, so that other jobs on the machine do not count. V2 and
+`configs/pairs.yaml`, hardly trained, which costs the same as well trained.
 """
 
 import argparse
@@ -26,6 +28,8 @@ import torch  # noqa: E402
 
 from mabe.checkpoint import load_checkpoint  # noqa: E402
 from mabe.config import load_config  # noqa: E402
+from mabe.console import quietly  # noqa: E402
+from mabe.pairs import PairTask  # noqa: E402
 from mabe.prediction import Marker, predict  # noqa: E402
 from mabe.preparing import prepare  # noqa: E402
 from mabe.readers.kaggle import read_index  # noqa: E402
@@ -34,7 +38,8 @@ from mabe.simulate import simulate  # noqa: E402
 from mabe.skeleton import KEYPOINTS  # noqa: E402
 from mabe.store import PoseStore  # noqa: E402
 
-V2 = Path(__file__).parents[1] / "configs" / "config_5090.yaml"
+CONFIGS = Path(__file__).parents[1] / "configs"
+V2, PAIRS = CONFIGS / "config_5090.yaml", CONFIGS / "pairs.yaml"
 
 
 @dataclass(frozen=True)
@@ -73,21 +78,29 @@ def measure_work(data: Path, store: PoseStore) -> Work:
     )
 
 
-def seconds_a_step(data: Path, place: Path, *, steps: int) -> float:
-    """Return what a step of V2 costs: the difference of a longer and a shorter run."""
+def train_briefly(
+    config: Path, data: Path, place: Path, *, name: str, steps: int
+) -> float:
+    """Train for so many steps; return how long the processor worked."""
+    changes = {
+        "data_dir": data,
+        "store_dir": place / "store",
+        "checkpoint_dir": place / name,
+        "epochs": 1,
+        "steps_per_epoch": steps,
+        "device": "cpu",
+    }
+    return core_seconds(lambda: train(load_config(config, changes)))
 
-    def run(name: str, number: int) -> float:
-        changes = {
-            "data_dir": data,
-            "store_dir": place / "store",
-            "checkpoint_dir": place / name,
-            "epochs": 1,
-            "steps_per_epoch": number,
-            "device": "cpu",
-        }
-        return core_seconds(lambda: train(load_config(V2, changes)))
 
-    return (run("long", 2 * steps) - run("short", steps)) / steps
+def view_hours(marker: Marker, store: PoseStore) -> float:
+    """Return the hours of all views that a recogniser of pairs is asked for."""
+    task = marker.checkpoint.recogniser.task
+    assert isinstance(task, PairTask)
+    return sum(
+        len(task.choices(each)) * each.length / store.rate_fps / 3600
+        for each in store.recordings
+    )
 
 
 def size_of(folder: Path, pattern: str) -> int:
@@ -115,11 +128,21 @@ def main() -> None:
         preparing = core_seconds(build)
         store = prepare(data, place / "store", rate_fps=33.3, progress=False)
         work = measure_work(data, store)
-        a_step = seconds_a_step(data, place, steps=args.steps)
+        with quietly(True):
+            # The difference of two runs: what comes before and after stays out.
+            short, longer = (
+                train_briefly(V2, data, place, name=f"v2-{steps}", steps=steps)
+                for steps in (args.steps, 2 * args.steps)
+            )
+            train_briefly(PAIRS, data, place, name="pairs", steps=1)
+        a_step = (longer - short) / args.steps
         config = load_config(V2)
         step_hours = config.batch_size * config.sequence_length / config.fps / 3600
-        marker = Marker(load_checkpoint(place / "long"))
-        predicting = core_seconds(lambda: predict(marker, data, place / "out"))
+        scenes = Marker(load_checkpoint(place / f"v2-{args.steps}"))
+        pairs = Marker(load_checkpoint(place / "pairs"))
+        predicting = core_seconds(lambda: predict(scenes, data, place / "out"))
+        pairing = core_seconds(lambda: predict(pairs, data, place / "out_pairs"))
+        of_views = view_hours(pairs, store)
         parquet = size_of(data, "train_tracking/*/*.parquet")
         poses = store.poses_path.stat().st_size if store.poses_path else 0
         answers = size_of(place / "out", "probabilities/*/*.parquet")
@@ -137,6 +160,7 @@ def main() -> None:
         ("train V2", a_step, "core-seconds a step"),
         ("train V2", a_step / step_hours, "core-seconds an hour of video and epoch"),
         ("predict V2", predicting / work.hours, "core-seconds an hour of video"),
+        ("predict pairs", pairing / of_views, "core-seconds an hour of one view"),
     ):
         print(f"{what:<14}{value:10.3f}  {unit}")
 

@@ -182,7 +182,8 @@ def _joined(ray: Any, address: str) -> Iterator[None]:
         reason = str(error).strip().split("\n", 1)[0]
         raise RunError(
             f"--ray {address}: no Ray cluster could be joined ({reason}); start one "
-            "with `ray start --head`, or leave the address out"
+            "with `ray start --head` (if it asks for a token, set RAY_AUTH_MODE=token "
+            "here), or leave the address out"
         ) from error
     try:
         yield

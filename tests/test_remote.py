@@ -123,6 +123,14 @@ def test_only_what_changed_is_fetched_again(data, in_memory, tmp_path, fetched):
     assert fetched == ["train.csv", "2.parquet", "2.parquet"]
     assert store.recordings[1].bouts == store.recordings[0].bouts
 
+    # Put there anew: another version, although of the same size.
+    again = "/labs/mice/train_annotation/Lab/3.parquet"
+    memory.pipe(again, memory.cat(again))
+    fetched.clear()
+    build(in_memory, tmp_path / "store")
+
+    assert fetched == ["train.csv", "3.parquet", "3.parquet"]
+
 
 def test_the_same_is_found_in_remote_data_and_where_it_comes_from(
     data, in_memory, tmp_path

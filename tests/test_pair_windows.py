@@ -344,3 +344,14 @@ def test_frames_that_count_are_counted_once_for_each_view():
         frames=40,
     )
     assert sampler(recording, task=TWO).counted_frames == 3 * 37
+
+
+def test_processes_that_share_a_batch_draw_the_windows_of_one():
+    source = sampler(*THREE)
+    whole, *parts = [
+        source.draw(np.random.default_rng(3), 8, 1.1, own)
+        for own in (slice(None), slice(0, 4), slice(4, 8))
+    ]
+    for name in ("poses", "labels", "lab", "is_self"):
+        shared = np.concatenate([getattr(part, name) for part in parts])
+        assert np.array_equal(shared, getattr(whole, name), equal_nan=name == "poses")

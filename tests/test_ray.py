@@ -143,6 +143,20 @@ def test_a_bad_file_is_named_and_left_out_when_asked(cluster, tmp_path, capsys):
     assert "✓ 1 recordings" in capsys.readouterr().out
 
 
+def test_a_command_with_ray_is_one_also_inside_a_step_of_slurm(
+    cluster, tmp_path, monkeypatch, capsys
+):
+    data = write_fights(tmp_path / "data", videos=1, seconds=1)
+    for name, value in (("STEP_NUM_TASKS", 4), ("PROCID", 0), ("LOCALID", 0)):
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "1")
+    words = ["prepare", str(data), "--out", str(tmp_path / "store")]
+
+    assert main(words) == 2
+    assert main([*words, "--ray"]) == 0
+    assert "✓ 1 recordings" in capsys.readouterr().out
+
+
 def settings(data, run, **changes):
     values = {**TINY, **changes, "data_dir": data, "checkpoint_dir": run}
     return build_config({**values, "store_dir": data.with_name("store")}, where="test")

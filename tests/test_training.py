@@ -6,21 +6,34 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pair_stories import stored
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from mabe.config import RunConfig
 from mabe.devices import make_fabric
 from mabe.errors import RunError
-from mabe.questions import SceneQuestion, scene_loss
-from mabe.training import (
-    averaged_model,
+from mabe.loss_log import LossLog
+from mabe.pair_windows import SEATS, PairBatch
+from mabe.pairs import PairTask
+from mabe.questions import (
+    ActionWeights,
+    PairQuestion,
+    SceneQuestion,
+    scene_loss,
+)
+from mabe.schedule import (
     count_plateaus,
     epochs_since_best,
     is_finished,
     learning_rate,
+    steps_in_epoch,
+)
+from mabe.training import (
+    _accumulate_gradients,
+    averaged_model,
     restore_state,
     start_state,
     state_values,
-    steps_in_epoch,
     take_step,
 )
 from mabe.windows import Batch
@@ -47,7 +60,8 @@ def batch(step, config=CONFIG):
 
 
 def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
-    return take_step(
+    """Take a step and return its loss, which is there at once on a CPU."""
+    take_step(
         state,
         drawn.poses,
         SceneQuestion.of_batch(drawn, config.class_weights, CPU),
@@ -55,6 +69,7 @@ def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
         fabric=fabric or make_fabric(CPU, "32"),
         learning_rate=learning_rate,
     )
+    return state.losses.last
 
 
 def train_steps(state, steps, config=CONFIG):
@@ -257,3 +272,83 @@ def test_the_averaged_weights_lag_behind_and_forget_the_start():
         )
     ]
     assert 0 < distance[0] < distance[1]
+
+
+class Asking(TorchDispatchMode):
+    """Notes when a computation needs to know a number before it goes on."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "nonzero", "masked_select", "equal"):
+            self.asked.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_step_asks_the_device_for_nothing(monkeypatch):
+    """So the host goes on while a GPU computes; the loss is read steps later."""
+    all_slots = torch.arange(4 * 18)  # as on a GPU
+    monkeypatch.setattr("mabe.features.motion._occurring_slots", lambda _: all_slots)
+    config = CONFIG.model_copy(update={"dropout": 0.0})
+    fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)
+    state.losses = LossLog(behind=8)
+    question = SceneQuestion.of_batch(drawn, config.class_weights, CPU)
+    with Asking() as mode:
+        loss = _accumulate_gradients(state, drawn.poses, question, config, fabric)
+        fabric.clip_gradients(
+            state.model, state.optimizer, max_norm=1.0, error_if_nonfinite=False
+        )
+        state.losses.add(loss, step=0, learning_rate=1e-3)
+    assert mode.asked == []
+    loss_at_once = train_steps(fresh(config), 1, config)[0]
+    assert state.losses.read_all() == pytest.approx(loss_at_once)
+
+
+def test_a_state_from_after_a_loss_that_is_no_number_is_never_given_away():
+    state = fresh()
+    state.losses = LossLog(behind=8)
+    train_steps(state, 1)
+    with torch.no_grad():
+        state.model.module.network.head.bias.fill_(math.nan)
+    train_steps(state, 1)  # not read yet
+    with pytest.raises(RunError, match="step 1: the loss is nan"):
+        state_values(state, make_fabric(CPU, "32"))
+
+
+@pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn", "conv_gru"])
+@pytest.mark.parametrize("feature_set", ["motion", "social"])
+def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set):
+    """Processes that train together wait for the gradient of each."""
+    config = CONFIG.model_copy(
+        update={"model_type": model_type, "feature_set": feature_set}
+    )
+    state = fresh(config)
+    question = SceneQuestion.of_batch(batch(0), config.class_weights, CPU)
+    args = (batch(0).poses, question, config, make_fabric(CPU, "32"))
+    _accumulate_gradients(state, *args)
+    assert all(p.grad is not None for p in state.model.parameters())
+
+
+@pytest.mark.parametrize("feature_set", ["motion", "social"])
+def test_so_does_every_weight_of_a_network_of_pairs(feature_set):
+    config = CONFIG.model_copy(update={"task": "pair", "feature_set": feature_set})
+    task = PairTask.from_recordings([stored(("1>2 sniff", 0, 5))])
+    state = start_state(config, task, make_fabric(CPU, "32"))
+    poses = np.random.default_rng(0).normal(0, 5, (4, 16, SEATS, 18, 2))
+    drawn = PairBatch(
+        poses.astype(np.float32),
+        labels=np.ones((4, 16, 1), np.int8),
+        lab=np.zeros(4, np.int64),
+        is_self=np.array([True, False, True, False]),
+    )
+    question = PairQuestion.of_batch(drawn, ActionWeights((1.0,), (1.0,)), CPU)
+    args = (drawn.poses, question, config, make_fabric(CPU, "32"))
+    _accumulate_gradients(state, *args)
+    assert all(p.grad is not None for p in state.model.parameters())
+
+
+def test_two_processes_share_the_steps_of_one():
+    assert steps_in_epoch(64 * 10, CONFIG, processes=2) == 5

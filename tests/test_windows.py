@@ -132,3 +132,14 @@ def test_a_video_nobody_annotated_has_no_label_at_all():
     recording = recording_at(10.0, bouts=(), watched=(), frames=4)
     assert labels_of(recording) == [NOT_COUNTED] * 4
     assert isinstance(stored(recording).recordings[0], StoredRecording)
+
+
+def test_processes_that_share_a_batch_draw_the_windows_of_one():
+    source = sampler([0] * 50, [1] * 70)
+    whole, *parts = [
+        source.draw(np.random.default_rng(3), 8, 1.1, own)
+        for own in (slice(None), slice(0, 4), slice(4, 8))
+    ]
+    for name in ("poses", "labels", "possible"):
+        shared = np.concatenate([getattr(part, name) for part in parts])
+        assert np.array_equal(shared, getattr(whole, name), equal_nan=name == "poses")

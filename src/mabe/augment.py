@@ -2,18 +2,22 @@
 
 Dimension key: B batch, T time, A animal, K keypoint; a last axis of 2 is (x, y), cm.
 Poses are changed before any feature is computed, so every feature stays consistent.
-Each function draws its random numbers from the generator it is given, one draw per
-window; missing points (NaN) stay missing.
+Each function draws its random numbers from the dice it is given, one draw per window;
+missing points (NaN) stay missing.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Generator, Tensor
 
 from mabe.skeleton import mirror_order
+from mabe.team import Team
+from mabe.transfers import to_device
 
 Poses = Float[Tensor, "b t a k 2"]
 
@@ -57,6 +61,32 @@ class Augmentation:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Dice:
+    """Random numbers for some of a step's windows.
+
+    They are drawn for all of the step's windows, and those of the others put aside: so
+    a window gets the same whether one process has all of them or several share.
+    """
+
+    generator: Generator
+    team: Team = Team()  # noqa: RUF009 - frozen
+
+    def uniform(self, *size: int) -> Tensor:
+        """Return numbers from 0 to 1; the first size is that of the windows."""
+        return self._own(torch.rand, size)
+
+    def normal(self, *size: int) -> Tensor:
+        """Return numbers of mean 0 and standard deviation 1."""
+        return self._own(torch.randn, size)
+
+    def _own(self, draw: Callable[..., Tensor], size: tuple[int, ...]) -> Tensor:
+        windows = size[0] * self.team.size
+        device = self.generator.device
+        drawn = draw((windows, *size[1:]), device=device, generator=self.generator)
+        return drawn[self.team.own(windows)]
+
+
 def center_scene(poses_BTAK2: Poses) -> Poses:
     """Move the mean of all points seen in a window to the origin.
 
@@ -77,49 +107,47 @@ def pack_animals(poses_BTAK2: Poses) -> Poses:
     return _in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
 
 
-def augment(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> Poses:
+def augment(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
     """Return changed poses; time is stretched where windows are drawn."""
     if how.turn or how.mirror or how.scale:
-        poses_BTAK2 = turn_and_mirror(poses_BTAK2, how, generator)
+        poses_BTAK2 = turn_and_mirror(poses_BTAK2, how, dice)
     if how.shift_cm:
-        shift_B1112 = _normal(poses_BTAK2, (len(poses_BTAK2), 1, 1, 1, 2), generator)
+        shift_B1112 = dice.normal(len(poses_BTAK2), 1, 1, 1, 2)
         poses_BTAK2 = poses_BTAK2 + how.shift_cm * shift_B1112
     if how.noise_cm:
-        noise_BTAK2 = _normal(poses_BTAK2, poses_BTAK2.shape, generator)
+        noise_BTAK2 = dice.normal(*poses_BTAK2.shape)
         poses_BTAK2 = poses_BTAK2 + how.noise_cm * noise_BTAK2
     if how.reorder_animals:
-        poses_BTAK2 = reorder_animals(poses_BTAK2, generator)
-    return drop_points(poses_BTAK2, how, generator)
+        poses_BTAK2 = reorder_animals(poses_BTAK2, dice)
+    return drop_points(poses_BTAK2, how, dice)
 
 
-def turn_and_mirror(
-    poses_BTAK2: Poses, how: Augmentation, generator: Generator
-) -> Poses:
+def turn_and_mirror(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
     """Turn by any angle, flip half of the windows and stretch lengths."""
     windows = len(poses_BTAK2)
-    angle_B = _uniform(poses_BTAK2, windows, generator) * (2 * math.pi * how.turn)
-    stretch_B = 1 + how.scale * (2 * _uniform(poses_BTAK2, windows, generator) - 1)
-    flip_B = _uniform(poses_BTAK2, windows, generator) < 0.5 * how.mirror
+    angle_B = dice.uniform(windows) * (2 * math.pi * how.turn)
+    stretch_B = 1 + how.scale * (2 * dice.uniform(windows) - 1)
+    flip_B = dice.uniform(windows) < 0.5 * how.mirror
     cos_B, sin_B = angle_B.cos() * stretch_B, angle_B.sin() * stretch_B
     side_B = torch.where(flip_B, -1.0, 1.0)
     matrix_B22 = torch.stack(
         [cos_B * side_B, sin_B * side_B, -sin_B, cos_B], dim=1
     ).view(-1, 2, 2)
-    order_K = torch.tensor(mirror_order(), device=poses_BTAK2.device)
+    order_K = to_device(np.array(mirror_order()), poses_BTAK2.device)
     mirrored = poses_BTAK2.index_select(3, order_K)
     poses_BTAK2 = torch.where(flip_B.view(-1, 1, 1, 1, 1), mirrored, poses_BTAK2)
     return (poses_BTAK2.flatten(1, 3) @ matrix_B22).view(poses_BTAK2.shape)
 
 
-def reorder_animals(poses_BTAK2: Poses, generator: Generator) -> Poses:
+def reorder_animals(poses_BTAK2: Poses, dice: Dice) -> Poses:
     """Shuffle the animals that are there; absent ones go last."""
     windows, _, animals = poses_BTAK2.shape[:3]
     absent_BA = poses_BTAK2[..., 0].isnan().all(dim=3).all(dim=1)
-    key_BA = _uniform(poses_BTAK2, (windows, animals), generator) + absent_BA
+    key_BA = dice.uniform(windows, animals) + absent_BA
     return _in_order(poses_BTAK2, key_BA.argsort(dim=1))
 
 
-def drop_points(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> Poses:
+def drop_points(poses_BTAK2: Poses, how: Augmentation, dice: Dice) -> Poses:
     """Make some keypoints, and some whole animals, missing for a whole window.
 
     An animal is only dropped where another one stays.
@@ -127,9 +155,9 @@ def drop_points(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> 
     if not (how.keypoint_dropout or how.animal_dropout):
         return poses_BTAK2
     windows, _, animals, keypoints, _ = poses_BTAK2.shape
-    chance_BAK = _uniform(poses_BTAK2, (windows, animals, keypoints), generator)
+    chance_BAK = dice.uniform(windows, animals, keypoints)
     drop_BAK = chance_BAK < how.keypoint_dropout
-    one_B = _uniform(poses_BTAK2, windows, generator)
+    one_B = dice.uniform(windows)
     several_B = ~poses_BTAK2[:, :, 1:, :, 0].isnan().flatten(1).all(dim=1)
     drop_BAK[:, 0] |= ((one_B < how.animal_dropout) & several_B)[:, None]
     return poses_BTAK2.masked_fill(drop_BAK[:, None, :, :, None], torch.nan)
@@ -138,11 +166,3 @@ def drop_points(poses_BTAK2: Poses, how: Augmentation, generator: Generator) -> 
 def _in_order(poses_BTAK2: Poses, order_BA: Tensor) -> Poses:
     row_B1 = torch.arange(len(poses_BTAK2), device=poses_BTAK2.device)[:, None]
     return poses_BTAK2.transpose(1, 2)[row_B1, order_BA].transpose(1, 2)
-
-
-def _uniform(like: Tensor, size: int | tuple[int, ...], generator: Generator) -> Tensor:
-    return torch.rand(size, device=like.device, generator=generator)
-
-
-def _normal(like: Tensor, size: tuple[int, ...], generator: Generator) -> Tensor:
-    return torch.randn(size, device=like.device, generator=generator)

@@ -4,6 +4,7 @@ Only what the user asked for is imported, so that `--help` is quick.
 """
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from mabe import __version__, cli_formats, seeing
 from mabe.cli_machines import Cpus, Gpus, RayAddress, settle_executor, settle_words
 from mabe.errors import ConfigError, MabeError, StopRequested
 from mabe.executors import HERE
+from mabe.team import Team
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -209,6 +211,8 @@ def train(
             f"--ray: model_type: {loaded.model_type} is one run, which has no parts "
             "to do elsewhere; it is for model_type: auto, and for `mabe crossval`"
         )
+    if loaded.model_type == "auto" and ray is None:
+        Team.of_environment().refuse("model_type: auto")
     watcher = None
     if tensorboard:
         from mabe.tensorboard import EpochLog
@@ -621,25 +625,48 @@ def _options(
     """Learn from labelled pose tracks which animal does what to whom."""
 
 
+def _sign() -> str:
+    """Return how an error is signed; wait, where the first process may tell the same.
+
+    If it does, the launcher ends this process meanwhile, and one line is told once.
+    """
+    try:
+        label = Team.of_environment().label
+    except ConfigError:  # which is then the error that is told
+        return ""
+    if label:
+        time.sleep(2)
+    return label
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the command line; user errors are one line, bugs keep their traceback.
 
     Returns 0 when all went well, 1 where a check failed, 2 for an error the user can
-    mend, 130 after Ctrl-C.
+    mend, 130 after Ctrl-C. Of several processes that train together, those beside the
+    first sign their errors.
     """
     # Windows consoles may not know the ✓; a question mark is better than a crash.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+    words = settle_words(sys.argv[1:] if args is None else args)
     try:
-        words = settle_words(sys.argv[1:] if args is None else args)
+        # Ray inside a SLURM step gives a command to one of its processes.
+        if words[:1] not in ([], ["train"]) and "--ray" not in words:
+            Team.of_environment().refuse(f"mabe {words[0]}")
         app(args=words, prog_name="mabe")
     except MabeError as error:
-        print(f"mabe: {error}", file=sys.stderr)
+        print(f"mabe{_sign()}: {error}", file=sys.stderr)
         return 2
     except StopRequested as stopped:
-        print(f"mabe: {stopped}", file=sys.stderr)
+        if not _sign():  # the first speaks for all
+            print(f"mabe: {stopped}", file=sys.stderr)
         return 130
     except SystemExit as end:  # typer has shown help or a wrong option already
         return int(end.code or 0)
     return 0
+
+
+if __name__ == "__main__":  # torchrun -m mabe.cli
+    sys.exit(main())

@@ -148,7 +148,9 @@ class RunConfig(BaseModel):
     """Rows to learn from, evenly spaced in time."""
 
     # Training
-    batch_size: Count = 64
+    batch_size: Count | Literal["auto"] = 64
+    """Windows that each process sees in a step. auto: as many as a GPU's memory holds,
+    while an epoch has a hundred steps; see `mabe.batch_sizes`."""
     epochs: Count = 100
     """One epoch shows about as many frames as there are that count."""
     steps_per_epoch: Count | None = None
@@ -270,6 +272,13 @@ class RunConfig(BaseModel):
             f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
             f"there are {total} inputs; set input_dim: {self.features}, or leave it out"
         )
+
+    @property
+    def windows(self) -> int:
+        """Windows that each process sees in a step; `auto` is settled before."""
+        if self.batch_size == "auto":
+            raise ValueError("batch_size: auto has to be settled before a run begins")
+        return self.batch_size
 
     @property
     def features(self) -> int:

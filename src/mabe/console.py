@@ -9,12 +9,26 @@ from tqdm import tqdm
 
 from mabe.config import RunConfig
 from mabe.lessons import ClassCount
+from mabe.team import Team
 
 SHOWN_CLASSES = 8
 """Of more than these an epoch's line names the worst and the best."""
 
 
 _quiet = False
+_mute = False
+
+
+@contextmanager
+def muted(wanted: bool) -> Iterator[None]:
+    """Tell nothing at all while this lasts: another process of the run does."""
+    global _mute
+    before, _mute = _mute, wanted
+    try:
+        with quietly(_quiet or wanted):
+            yield
+    finally:
+        _mute = before
 
 
 @contextmanager
@@ -30,7 +44,7 @@ def quietly(wanted: bool) -> Iterator[None]:
 
 def tell(*lines: str, always: bool = False) -> None:
     """Print lines without tearing a progress bar apart; quietly only those `always`."""
-    if _quiet and not always:
+    if _mute or (_quiet and not always):
         return
     for line in lines:
         tqdm.write(line, file=sys.stdout)
@@ -85,8 +99,19 @@ def describe_data(
     return lines
 
 
-def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[str]:
+def describe_team(team: Team, device: str) -> list[str]:
+    """Say how many processes train together; nothing of one by itself."""
+    if team.size == 1:
+        return []
+    machines = f" on {team.machines} machines" if team.machines > 1 else ""
+    return [f"Processes: {team.size}{machines} ({device}), started by {team.launcher}"]
+
+
+def describe_model(
+    config: RunConfig, *, parameters: int, steps: int, processes: int = 1
+) -> list[str]:
     """Say what will be trained, in the words V1/V2 users know."""
+    each = f"{processes} processes × " if processes > 1 else ""
     motion = "Enabled (speed + acceleration)"
     features = (
         "Social features: what two animals are to each other"
@@ -97,7 +122,7 @@ def describe_model(config: RunConfig, *, parameters: int, steps: int) -> list[st
         features,
         f"Input dimension: {config.features}",
         f"Network: {config.model_type}, {parameters:,} parameters",
-        f"✓ Training batches: {steps} an epoch, of {config.batch_size} windows of "
+        f"✓ Training batches: {steps} an epoch, of {each}{config.windows} windows of "
         f"{config.sequence_length / config.fps:.1f} s",
     ]
 

@@ -1,29 +1,49 @@
 """The device a run computes on: which one, how good, and whether torch can use it."""
 
+import inspect
+import logging
 import platform
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import ConfigError, RunError
+from mabe.team import Team
 
 MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
 )
 """Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
+_KEEP_BUFFERS: dict[str, Any] = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
+"""Buffers hold what is usual in the data, and do not change: no step sends them about.
+torch 2.13 has renamed the setting."""
+_PATIENCE = timedelta(hours=2)
+"""How long processes wait for the first, which prepares data and scores."""
 
 
-def choose_device(wanted: str) -> torch.device:
+def choose_device(wanted: str, team: Team | None = None) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
 
-    Raises `ConfigError` for one that is not there, and `RunError` where torch sees
-    the card but was built without kernels for it.
+    Of a team each process gets a GPU of its own. Raises `ConfigError` for one that is
+    not there, and `RunError` where torch sees the card but was built without kernels
+    for it.
     """
     if wanted == "auto":
         wanted = _best_device()
+    if team and team.size > 1:
+        wanted = _of_process(wanted, team)
     try:
         device = torch.device(wanted)
     except RuntimeError:
@@ -84,14 +104,60 @@ class KeepInputs(MixedPrecision):
         return data
 
 
-def make_fabric(device: torch.device, precision: str) -> Fabric:
-    """Return the Fabric that runs one process on the device."""
+def make_fabric(
+    device: torch.device, precision: str, team: Team | None = None
+) -> Fabric:
+    """Return the Fabric that runs one process on the device, or one of a team.
+
+    With a team it returns when all processes are there.
+    """
     kind = _PRECISIONS[choose_precision(device, precision)]
-    return Fabric(
-        accelerator=device.type,
-        devices=[device.index or 0] if device.type == "cuda" else 1,
-        plugins=KeepInputs(kind, device.type) if kind else None,
+    plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
+    if not team or team.size == 1:
+        return Fabric(
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            plugins=plugins,
+        )
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    strategy = DDPStrategy(
+        # Numbers of the host go over gloo, so that no GPU has to be waited for.
+        process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        timeout=_PATIENCE,
+        **_KEEP_BUFFERS,
     )
+    is_torchrun = team.launcher == "torchrun"
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=strategy,
+        devices=team.local_size,
+        num_nodes=team.machines,
+        plugins=[
+            *plugins,
+            TorchElasticEnvironment() if is_torchrun else SLURMEnvironment(),
+        ],
+    )
+    fabric.launch()
+    return fabric
+
+
+def _of_process(wanted: str, team: Team) -> str:
+    """Return the device of one process of a team."""
+    if wanted == "cpu":
+        return wanted
+    if wanted != "cuda":
+        raise ConfigError(
+            f"device: {wanted} cannot be shared by {team.size} processes, which "
+            f"{team.launcher} has started; use cuda (a GPU for each) or cpu"
+        )
+    seen = torch.cuda.device_count()
+    if 0 < seen < team.local_size:
+        raise ConfigError(
+            f"{team.local_size} processes on this machine, but {seen} GPU(s) to be "
+            "seen: start one process for each GPU (with SLURM, ask for --gres=gpu:N "
+            "rather than for --gpus-per-task, so that each process sees all)"
+        )
+    return f"cuda:{team.local_rank}"
 
 
 def choose_precision(device: torch.device, wanted: str) -> str:

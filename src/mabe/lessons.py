@@ -109,9 +109,15 @@ class SceneLesson:
         """Number of frames that count."""
         return self.sampler.counted_frames
 
-    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> Batch:
-        """Draw windows; each shows `stretch` times its length."""
-        return self.sampler.draw(rng, windows, stretch)
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> Batch:
+        """Draw windows and read one's own; each shows `stretch` times its length."""
+        return self.sampler.draw(rng, windows, stretch, own)
 
     def question(self, batch: Batch, device: torch.device) -> SceneQuestion:
         """Return what is asked of a batch."""
@@ -199,9 +205,15 @@ class PairLesson:
         """Number of frames that count, over all views."""
         return self.sampler.counted_frames
 
-    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> PairBatch:
-        """Draw windows; each shows `stretch` times its length."""
-        return self.sampler.draw(rng, windows, stretch)
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> PairBatch:
+        """Draw windows and read one's own; each shows `stretch` times its length."""
+        return self.sampler.draw(rng, windows, stretch, own)
 
     def question(self, batch: PairBatch, device: torch.device) -> PairQuestion:
         """Return what is asked of a batch."""

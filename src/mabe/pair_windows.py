@@ -153,9 +153,16 @@ class PairSampler:
         """Number of frames that count, over all views."""
         return _frames_in(*(labels.counted_spans() for labels in self.views))
 
-    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> PairBatch:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> PairBatch:
         """Draw windows; each shows `stretch` times its length, at an even spacing.
 
+        Only those that are this process's `own` are read.
         One frame to be shown is drawn from each of `windows` equal shares of the
         chances, so every batch spans labs and actions.
         """
@@ -164,9 +171,9 @@ class PairSampler:
         picks = [
             self._buckets[min(bucket, len(self._buckets) - 1)].frame(share)
             for bucket, share in zip(buckets, rng.random(windows), strict=True)
-        ]
+        ][own]
         shown = max(2, round(self.length * stretch))
-        offsets = rng.integers(0, shown, windows)
+        offsets = rng.integers(0, shown, windows)[own]
         reads = [
             self._read(self.views[view], frame - int(offset), shown)
             for (view, frame), offset in zip(picks, offsets, strict=True)

@@ -64,6 +64,7 @@ def prepare(
     workers: int | None = None,
     executor: Executor | None = None,
     progress: bool = True,
+    notes: bool = True,
 ) -> PoseStore:
     """Return the store of a data set in the Kaggle layout, built where it must be.
 
@@ -71,7 +72,8 @@ def prepare(
     contents are compared, and only what changed is read again. `skip_bad` leaves out
     recordings whose files are absent or broken, and says so on stderr. `workers` is
     the number of processes, by default as many as there are cores and work for; an
-    `executor` is what does the work instead, perhaps on other machines.
+    `executor` is what does the work instead, perhaps on other machines. Without `notes`
+    nothing is said about a store that was finished before.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
     """
@@ -80,7 +82,8 @@ def prepare(
     videos = sorted(read_index(data_dir), key=lambda info: (info.lab, info.video))
     stamps = {info.name: file_stamp(info, rate_fps) for info in videos}
     if (store := _find_finished(out_dir, stamps)) and not _leftovers(out_dir, store):
-        report_notes(store.recordings)
+        if notes:
+            report_notes(store.recordings)
         return store
     try:
         with _lock(out_dir):

@@ -8,12 +8,14 @@ here; whoever adds them up divides by the `total` of the whole batch.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mabe.pair_windows import PairBatch
+from mabe.transfers import to_device
 from mabe.windows import Batch
 
 
@@ -31,9 +33,9 @@ class SceneQuestion:
     ) -> "SceneQuestion":
         """Bring a batch's labels to the device."""
         return cls(
-            torch.from_numpy(batch.labels).to(device),
-            torch.from_numpy(batch.possible).to(device),
-            torch.tensor(weights, device=device),
+            to_device(batch.labels, device),
+            to_device(batch.possible, device),
+            to_device(np.array(weights, np.float32), device),
         )
 
     def split(self, windows: int) -> list["SceneQuestion"]:
@@ -77,11 +79,11 @@ class PairQuestion:
     ) -> "PairQuestion":
         """Bring a batch's labels to the device."""
         return cls(
-            torch.from_numpy(batch.labels).to(device),
-            torch.from_numpy(batch.lab).to(device),
-            torch.from_numpy(batch.is_self).to(device),
-            torch.tensor(weights.action, device=device),
-            torch.tensor(weights.happening, device=device),
+            to_device(batch.labels, device),
+            to_device(batch.lab, device),
+            to_device(batch.is_self, device),
+            to_device(np.array(weights.action, np.float32), device),
+            to_device(np.array(weights.happening, np.float32), device),
         )
 
     def split(self, windows: int) -> list["PairQuestion"]:

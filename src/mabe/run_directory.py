@@ -174,25 +174,40 @@ def save_state(run_dir: Path, values: dict[str, Any]) -> None:
     write_bytes(run_dir / "state.pt", buffer.getbuffer())
 
 
-def check_same_settings(run_dir: Path, config: RunConfig) -> None:
+def with_settled_batch(
+    run_dir: Path, config: RunConfig, *, processes: int
+) -> RunConfig:
+    """Return the config with the run's own batch size where that is `auto`."""
+    total = _read_facts(run_dir).get("windows_per_step")
+    if config.batch_size != "auto" or not total:
+        return config
+    return config.model_copy(update={"batch_size": max(1, total // processes)})
+
+
+def check_same_settings(
+    run_dir: Path, config: RunConfig, *, processes: int = 1
+) -> None:
     """Refuse to go on with a run under other settings.
 
-    Raises `RunError` where there is no run, and `ConfigError` where a setting that
-    makes it another run has changed.
+    What a step sees depends on how many windows its processes have together, so these
+    may be shared by another number of processes. Raises `RunError` where there is no
+    run, and `ConfigError` where a setting that makes it another run has changed.
     """
-    if not is_documented(run_dir):
-        raise RunError(
-            f"{run_dir}: nothing to resume, no run was begun here; start it without "
-            "--resume"
-        )
+    total = _read_facts(run_dir).get("windows_per_step")
     before = dump_config(load_config(run_dir / "config.yaml"))
     # A cosine is drawn out over all epochs; other schedules do not know their end.
     free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
+    free |= {"batch_size"} if total else set()
     changed = [
         f"{key} was {before[key]} and is {value}"
         for key, value in dump_config(config).items()
         if key not in free and value != before[key]
     ]
+    if total and config.windows * processes != total:
+        changed.append(
+            f"a step saw {total} windows and would see {config.windows * processes}: "
+            f"batch_size {config.batch_size} in {processes} process(es)"
+        )
     if changed:
         raise ConfigError(
             f"{run_dir}: cannot go on with other settings than it was started with "
@@ -203,8 +218,7 @@ def check_same_settings(run_dir: Path, config: RunConfig) -> None:
 
 def check_same_data(run_dir: Path, content: list[str]) -> None:
     """Raise `DataError` where the recordings or their labels have changed."""
-    documented = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    if documented["content"] != content:
+    if _read_facts(run_dir)["content"] != content:
         raise DataError(
             f"{run_dir}: cannot go on, the recordings or their labels have changed "
             "since it began; start a new run with another --checkpoint-dir"
@@ -223,6 +237,16 @@ def read_state(run_dir: Path) -> dict[str, Any] | None:
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0]
         raise RunError(f"{path}: cannot be read: {reason}") from error
+
+
+def _read_facts(run_dir: Path) -> dict[str, Any]:
+    """Return what `document` wrote; raises `RunError` where no run was begun."""
+    if not is_documented(run_dir):
+        raise RunError(
+            f"{run_dir}: nothing to resume, no run was begun here; start it without "
+            "--resume"
+        )
+    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
 
 
 def _git_commit() -> str | None:

@@ -3,7 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -11,14 +11,17 @@ from typing import Any
 
 from lightning_fabric import Fabric
 
+from mabe.batch_sizes import settle_batch_size
 from mabe.checkpoint import SUFFIX, Provenance
 from mabe.config import RunConfig
 from mabe.console import (
     describe_data,
     describe_model,
+    describe_team,
     epoch_bar,
     epoch_line,
     grown_line,
+    muted,
     part_bar,
     show,
     tell,
@@ -44,24 +47,33 @@ from mabe.run_directory import (
     save_models,
     save_state,
     set_aside,
+    with_settled_batch,
     write_config,
 )
-from mabe.splits import split_train_validation, spread_over_labs
-from mabe.store import PoseStore, is_store, open_store
-from mabe.training import (
-    TrainingState,
-    averaged_model,
+from mabe.schedule import (
     epoch_scores,
     epochs_since_best,
     is_finished,
     learning_rate,
+    steps_in_epoch,
+)
+from mabe.splits import split_train_validation, spread_over_labs
+from mabe.store import PoseStore, is_store, open_store
+from mabe.team import Team
+from mabe.teamwork import any_of, lead, part_in_peace, wait_for_all
+from mabe.training import (
+    TrainingState,
+    averaged_model,
     restore_state,
+    settle_micro_batch,
     start_state,
     state_values,
-    steps_in_epoch,
     train_epoch,
 )
 from mabe.windows import label_store
+
+_ASK_EVERY = 8
+"""Steps after which the processes of a team ask whether one of them is to stop."""
 
 Watcher = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown a run's history after each epoch."""
@@ -77,13 +89,15 @@ class StateKeeper:
     stop_asked: Callable[[], bool]
 
     def save(self) -> None:
-        """Write what a resumed run goes on from."""
-        save_state(self.run_dir, state_values(self.state, self.fabric))
+        """Write what a resumed run goes on from; the first process does."""
+        if self.fabric.is_global_zero:
+            save_state(self.run_dir, state_values(self.state, self.fabric))
 
     def stop_if_asked(self) -> None:
-        """Save and raise `StopRequested` if somebody asked for it."""
-        if self.stop_asked():
+        """Save and raise `StopRequested` if somebody asked one of the processes."""
+        if any_of(self.fabric, self.stop_asked()):
             self.save()
+            wait_for_all(self.fabric)  # the launcher ends all when one has left
             raise StopRequested(
                 f"stopped at step {self.state.step}; --resume goes on from there"
             )
@@ -95,35 +109,64 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     watcher: Watcher | None = None,
+    team: Team | None = None,
 ) -> Path:
     """Train as the config says and return the run directory.
 
     An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
     another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
-    `MabeError` for what the user can mend.
+    `MabeError` for what the user can mend. Processes that torchrun or SLURM started
+    train together, unless another `team` is given; the first one writes and tells.
     """
-    with lock_run(config.checkpoint_dir):
-        _train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
-    return config.checkpoint_dir
-
-
-def _train(
-    config: RunConfig, *, resume: bool, skip_bad: bool, watcher: Watcher | None
-) -> None:
     if config.model_type == "auto":
         raise ConfigError(
             "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
             "one kind"
         )
+    team = team or Team.of_environment()
+    if config.model_type == "trees":
+        team.refuse("model_type: trees")
+    device = choose_device(config.device, team)
+    fabric = make_fabric(device, config.precision, team)
+    with muted(not team.is_first), ExitStack() as held:
+        lead(fabric, lambda: held.enter_context(_locked(config.checkpoint_dir)))
+        about_device = [
+            *describe_device(device),
+            *describe_team(team, device.type),
+            f"Precision: {choose_precision(device, config.precision)}",
+        ]
+        _train(
+            config,
+            fabric,
+            about_device,
+            resume=resume,
+            skip_bad=skip_bad,
+            watcher=watcher,
+        )
+    part_in_peace(fabric)
+    return config.checkpoint_dir
+
+
+@contextmanager
+def _locked(run_dir: Path) -> Iterator[None]:
+    with lock_run(run_dir):
+        yield
+
+
+def _train(
+    config: RunConfig,
+    fabric: Fabric,
+    about_device: list[str],
+    *,
+    resume: bool,
+    skip_bad: bool,
+    watcher: Watcher | None,
+) -> None:
+    run_dir, processes = config.checkpoint_dir, fabric.world_size
     if resume:
-        check_same_settings(config.checkpoint_dir, config)
-    device = choose_device(config.device)
-    about_device = [
-        *describe_device(device),
-        f"Precision: {choose_precision(device, config.precision)}",
-    ]
+        config = lead(fabric, lambda: _as_begun(config, processes))
     tell(*about_device)
-    data = load_training_data(config, skip_bad=skip_bad)
+    data = _load_together(config, fabric, skip_bad=skip_bad)
     lesson = make_lesson(config, data)
     counts = lesson.class_counts()
     tell(
@@ -137,22 +180,57 @@ def _train(
             - len(data.held_out),
         )
     )
-    if resume:
-        check_same_data(config.checkpoint_dir, data.content)
-        write_config(config.checkpoint_dir, config)
-    else:
-        _begin(config, data, about_device, counts)
+    if config.batch_size == "auto" and config.model_type != "trees":
+        config, reason = settle_batch_size(config, lesson, fabric)
+        tell(reason)
+
+    def begin() -> None:
+        if resume:
+            check_same_data(run_dir, data.content)
+            write_config(run_dir, config)
+        else:
+            _begin(config, data, about_device, counts, processes)
+
+    lead(fabric, begin)
     if config.model_type == "trees":
         _grow(lesson, config)
         return
-    fabric = make_fabric(device, config.precision)
     state = start_state(config, lesson.task, fabric, lesson)
     parameters = sum(p.numel() for p in state.model.parameters())
-    steps = steps_in_epoch(lesson.counted_frames, config)
-    tell(*describe_model(config, parameters=parameters, steps=steps))
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=processes)
+    tell(
+        *describe_model(config, parameters=parameters, steps=steps, processes=processes)
+    )
     if resume:
         _go_on(state, config, fabric)
+    if not is_finished(config, epoch_scores(state.history)):
+        settle_micro_batch(state, lesson, config, fabric)
     _train_epochs(state, lesson, config=config, fabric=fabric, watcher=watcher)
+
+
+def _as_begun(config: RunConfig, processes: int) -> RunConfig:
+    """Return the config to go on with; raises where it is another run's."""
+    run_dir = config.checkpoint_dir
+    config = with_settled_batch(run_dir, config, processes=processes)
+    check_same_settings(run_dir, config, processes=processes)
+    return config
+
+
+def _load_together(
+    config: RunConfig, fabric: Fabric, *, skip_bad: bool
+) -> TrainingData:
+    """Let the first process prepare the data, then all of them load it."""
+    loaded: list[TrainingData] = []
+    lead(
+        fabric,
+        lambda: loaded.append(load_training_data(config, skip_bad=skip_bad)),
+    )
+    # Machines that share no disk prepare for themselves; the store has a lock.
+    return (
+        loaded[0]
+        if loaded
+        else load_training_data(config, skip_bad=skip_bad, notes=False)
+    )
 
 
 def _grow(lesson: Lesson, config: RunConfig) -> None:
@@ -178,7 +256,9 @@ def _grow(lesson: Lesson, config: RunConfig) -> None:
     save_history(config.checkpoint_dir, [record])
 
 
-def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> TrainingData:
+def load_training_data(
+    config: RunConfig, *, skip_bad: bool = False, notes: bool = True
+) -> TrainingData:
     """Prepare the data where needed, and hold recordings out."""
     store = load_store(
         config.data_dir,
@@ -186,6 +266,7 @@ def load_training_data(config: RunConfig, *, skip_bad: bool = False) -> Training
         store_dir=config.store_dir,
         workers=config.num_workers,
         skip_bad=skip_bad,
+        notes=notes,
     )
     usable = find_usable(store, config)
     if not usable:
@@ -236,6 +317,7 @@ def load_store(
     store_dir: Path | None = None,
     workers: int = 1,
     skip_bad: bool = False,
+    notes: bool = True,
 ) -> PoseStore:
     """Open a prepared store, or prepare a folder in the Kaggle layout."""
     if is_store(data_dir):
@@ -252,6 +334,7 @@ def load_store(
         rate_fps=rate_fps,
         skip_bad=skip_bad,
         workers=max(1, min(workers, usable_cores())),
+        notes=notes,
     )
 
 
@@ -260,6 +343,7 @@ def _begin(
     data: TrainingData,
     about_device: list[str],
     counts: Sequence[ClassCount],
+    processes: int,
 ) -> None:
     """Start a run directory; an earlier run in its place is set aside."""
     run_dir = config.checkpoint_dir
@@ -275,6 +359,9 @@ def _begin(
         "trained_on": list(data.tracks(data.learned)),
         "validated_on": list(data.tracks(data.held_out)),
         "content": data.content,
+        "windows_per_step": (
+            None if config.model_type == "trees" else processes * config.windows
+        ),
     }
     document(run_dir, config, facts)
 
@@ -282,7 +369,7 @@ def _begin(
 def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
     """Bring the state to where the run stopped."""
     run_dir = config.checkpoint_dir
-    values = read_state(run_dir)
+    values = lead(fabric, lambda: read_state(run_dir))
     if values is None:
         tell(f"{run_dir}: stopped before anything was saved; starting from the top")
         return
@@ -301,15 +388,19 @@ def _train_epochs(
     fabric: Fabric,
     watcher: Watcher | None,
 ) -> None:
-    steps = steps_in_epoch(lesson.counted_frames, config)
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=fabric.world_size)
     with _stop_asked() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
-            mean_loss = _train_one_epoch(state, lesson, config, fabric, keeper)
+            mean_loss = _train_one_epoch(
+                state, lesson, config, fabric, keeper, steps=steps
+            )
             keeper.save()  # scoring takes a while too
-            _finish_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps)
+            _finish_epoch(
+                state, lesson, config, fabric, mean_loss=mean_loss, steps=steps
+            )
             keeper.save()
-            if watcher:
+            if watcher and fabric.is_global_zero:
                 watcher(state.history)
             keeper.stop_if_asked()
     scores = epoch_scores(state.history)
@@ -328,9 +419,10 @@ def _train_one_epoch(
     config: RunConfig,
     fabric: Fabric,
     keeper: StateKeeper,
+    *,
+    steps: int,
 ) -> float:
     """Take the steps left of this epoch, saving the state now and then."""
-    steps = steps_in_epoch(lesson.counted_frames, config)
     epoch = len(state.history) + 1
     scores = epoch_scores(state.history)
     best = show(max(scores)) if scores else "-"
@@ -343,11 +435,12 @@ def _train_one_epoch(
         steps=steps,
     )
 
-    def after_step(loss: float) -> None:
+    def after_step() -> None:
         nonlocal saved_at
         bar.update()
-        bar.set_postfix_str(f"loss {loss:.3f}, best {best}{left}")
-        keeper.stop_if_asked()
+        bar.set_postfix_str(f"loss {show(state.losses.last)}, best {best}{left}")
+        if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
+            keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
             keeper.save()
             saved_at = time.monotonic()
@@ -362,11 +455,30 @@ def _finish_epoch(
     state: TrainingState,
     lesson: Lesson,
     config: RunConfig,
+    fabric: Fabric,
     *,
     mean_loss: float,
     steps: int,
 ) -> None:
-    """Score the epoch, and write its record and its models."""
+    """Let the first process score the epoch and write its models; note the record."""
+    record = lead(
+        fabric,
+        lambda: _score_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps),
+    )
+    state.history.append(record)
+    state.losses.start()
+    state.epoch_seconds = 0.0
+
+
+def _score_epoch(
+    state: TrainingState,
+    lesson: Lesson,
+    config: RunConfig,
+    *,
+    mean_loss: float,
+    steps: int,
+) -> dict[str, Any]:
+    """Score the epoch, write its models and return its record."""
     began = time.perf_counter()
     recogniser = averaged_model(state)
     held_out = lesson.score(recogniser)
@@ -386,11 +498,11 @@ def _finish_epoch(
         **held_out.summary,
         "seconds": round(seconds, 2),
     }
-    state.history.append(record)
-    state.epoch_loss, state.epoch_seconds = 0.0, 0.0
-    is_best = epochs_since_best(epoch_scores(state.history)) == 0
-    tell(epoch_line(state.history, epochs=config.epochs))
+    history = [*state.history, record]
+    is_best = epochs_since_best(epoch_scores(history)) == 0
+    tell(epoch_line(history, epochs=config.epochs))
     _save(lesson, config, recogniser, record, held_out.summary, is_best=is_best)
+    return record
 
 
 def _save(

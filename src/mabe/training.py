@@ -2,6 +2,11 @@
 
 Windows, augmentation and dropout of step *n* depend on ``(seed, n)`` alone, and the
 learning rate on the step and on the history alone; so a stopped run goes on exactly.
+
+Several processes (a team) share a step: each draws its part of the step's windows, and
+the gradients are those of the loss of all of them. So two processes of 32 windows learn
+what one of 64 learns, but for dropout. A step asks the device for nothing: its loss is
+read some steps later (`mabe.loss_log`).
 """
 
 import math
@@ -14,12 +19,14 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from mabe.augment import augment, center_scene
+from mabe.augment import Dice, augment, center_scene
 from mabe.config import RunConfig
 from mabe.errors import RunError
+from mabe.loss_log import LossLog
 from mabe.models.entry import FittedEntry, PairSocialEntry
 from mabe.pair_windows import PairBatch
 from mabe.pairs import PairTask
@@ -29,7 +36,12 @@ from mabe.recogniser import (
     SceneRecogniser,
     build_recogniser,
 )
+from mabe.schedule import epoch_scores, steps_in_epoch
+from mabe.schedule import learning_rate as rate_of_step
 from mabe.tasks import SceneTask
+from mabe.team import Team
+from mabe.teamwork import any_of, sum_over_all
+from mabe.transfers import to_device
 from mabe.windows import Batch
 
 _FIT_FRAMES = 30_000
@@ -38,7 +50,8 @@ _FIT_STREAM = 1 << 40
 """Keeps these windows apart from those of any step."""
 _SEED_STRIDE = 1_000_003
 """Keeps the steps of neighbouring seeds apart."""
-
+_RANK_STRIDE = 1 << 48
+"""Keeps dropout of the processes of a team apart."""
 
 AnyBatch = Batch | PairBatch
 Poses = Float[np.ndarray, "b t a k 2"]
@@ -63,11 +76,21 @@ class Lesson(Protocol):
     """What is to be learned: windows to look at, and what is asked of them."""
 
     @property
+    def task(self) -> SceneTask | PairTask:
+        """What is asked in general."""
+
+    @property
     def counted_frames(self) -> int:
         """Number of frames that count."""
 
-    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> AnyBatch:
-        """Draw windows; each shows `stretch` times its length."""
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> AnyBatch:
+        """Draw windows and read one's own; each shows `stretch` times its length."""
 
     def question(self, batch: Any, device: torch.device) -> Question:
         """Return what is asked of a batch, on the device."""
@@ -81,11 +104,11 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     average: AveragedModel
     """The weights to use: averaged over recent steps."""
+    losses: LossLog
+    """Of this epoch's steps so far."""
     step: int = 0
     micro_batch: int = 0
     """Windows that go through the network at once; shrinks when memory is short."""
-    epoch_loss: float = 0.0
-    """Sum of the losses of this epoch's steps so far."""
     epoch_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     """One record for each finished epoch."""
@@ -112,11 +135,21 @@ def start_state(
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
     )
-    average = AveragedModel(
-        recogniser, multi_avg_fn=_average_towards(config.ema_decay)
-    ).to(fabric.device)
+    average = AveragedModel(recogniser).to(fabric.device)
+    average.n_averaged = average.n_averaged.cpu()  # a number for the host
     model, optimizer = fabric.setup(recogniser, optimizer)
-    return TrainingState(model, optimizer, average, micro_batch=config.batch_size)
+    return TrainingState(
+        model,
+        optimizer,
+        average,
+        LossLog.of_device(fabric.device),
+        micro_batch=config.windows,
+    )
+
+
+def team_of(fabric: Fabric) -> Team:
+    """Return this process's place among those that share a step."""
+    return Team(fabric.global_rank, fabric.world_size)
 
 
 @torch.no_grad()
@@ -143,20 +176,18 @@ def take_step(
     config: RunConfig,
     fabric: Fabric,
     learning_rate: float,
-) -> float:
-    """Learn from one batch and return its loss."""
-    torch.manual_seed(config.seed * _SEED_STRIDE + state.step)
+) -> None:
+    """Learn from one batch; its loss goes into the state's log."""
+    torch.manual_seed(
+        config.seed * _SEED_STRIDE + state.step + fabric.global_rank * _RANK_STRIDE
+    )
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
 
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
     loss = _accumulate_gradients(state, poses, question, config, fabric)
-    if not math.isfinite(loss):
-        raise RunError(
-            f"step {state.step}: the loss is {loss}; lower learning_rate (now "
-            f"{learning_rate:.1e}), or go on from before with --resume"
-        )
+    state.losses.add(loss, step=state.step, learning_rate=learning_rate)
     if config.grad_clip:
         fabric.clip_gradients(
             state.model,
@@ -165,93 +196,38 @@ def take_step(
             error_if_nonfinite=False,
         )
     state.optimizer.step()
-    state.average.update_parameters(_unwrapped(state.model))
+    _update_average(state.average, _unwrapped(state.model), config.ema_decay)
     state.step += 1
-    return loss
 
 
-def draw_batch(lesson: Lesson, config: RunConfig, step: int) -> AnyBatch:
-    """Return the windows of one step; they depend on the seed and the step alone."""
+def draw_batch(
+    lesson: Lesson, config: RunConfig, step: int, team: Team | None = None
+) -> AnyBatch:
+    """Return this process's windows of one step.
+
+    Those of the whole team depend on the seed, the step and their number alone.
+    """
+    team = team or Team()
     rng = np.random.default_rng([config.seed, step])
     most = math.log1p(config.augmentation.time_stretch)
     stretch = math.exp(rng.uniform(-most, most))
-    return lesson.draw(rng, config.batch_size, stretch)
-
-
-def steps_in_epoch(counted_frames: int, config: RunConfig) -> int:
-    """Return how many steps an epoch has.
-
-    By default as many as show about as many frames as there are that count.
-    """
-    if config.steps_per_epoch:
-        return config.steps_per_epoch
-    frames = config.batch_size * config.sequence_length
-    return max(1, math.ceil(counted_frames / frames))
-
-
-def learning_rate(
-    config: RunConfig, *, step: int, steps_per_epoch: int, scores: Sequence[float]
-) -> float:
-    """Return the learning rate of a step, given the macro F1 of the epochs so far."""
-    warmup = config.warmup_epochs * steps_per_epoch
-    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    floor = min(config.min_lr, config.learning_rate)
-    if config.scheduler == "cosine":
-        done = min(1.0, step / (config.epochs * steps_per_epoch))
-        fall = (
-            floor + (config.learning_rate - floor) * (1 + math.cos(math.pi * done)) / 2
-        )
-        return rise * fall
-    if config.scheduler == "plateau":
-        falls = count_plateaus(scores, patience=config.scheduler_patience)
-        return rise * max(floor, config.learning_rate * config.scheduler_factor**falls)
-    return rise * config.learning_rate
-
-
-def count_plateaus(scores: Sequence[float], *, patience: int) -> int:
-    """Return how often the score went `patience` epochs without a new best.
-
-    Each plateau starts its count anew, so a run that stands still falls step by step.
-    """
-    best, waited, plateaus = -math.inf, 0, 0
-    for score in scores:
-        if score > best:
-            best, waited = score, 0
-        else:
-            waited += 1
-        if waited >= patience:
-            plateaus, waited = plateaus + 1, 0
-    return plateaus
-
-
-def epochs_since_best(scores: Sequence[float]) -> int:
-    """Return how many epochs ago the best score was; the first of equals counts."""
-    if not scores:
-        return 0
-    return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i))
-
-
-def is_finished(config: RunConfig, scores: Sequence[float]) -> bool:
-    """Tell whether all epochs are done, or the score has not risen for too long."""
-    patience = config.early_stopping_patience
-    stalled = bool(patience) and epochs_since_best(scores) >= patience
-    return len(scores) >= config.epochs or stalled
-
-
-def epoch_scores(history: Sequence[dict[str, Any]]) -> list[float]:
-    """Return the macro F1 of each epoch; one that could not be computed ranks last."""
-    return [-1.0 if r["f1_macro"] is None else r["f1_macro"] for r in history]
+    windows = config.windows * team.size
+    return lesson.draw(rng, windows, stretch, team.own(windows))
 
 
 def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
-    """Return the state as tensors and plain values, fit for a weights-only load."""
+    """Return the state as tensors and plain values, fit for a weights-only load.
+
+    All losses are read first: raises `RunError` where one is no number.
+    """
+    epoch_loss = state.losses.read_all()
     return {
         "model": _unwrapped(state.model).state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "average": state.average.state_dict(),
         "step": state.step,
         "micro_batch": state.micro_batch,
-        "epoch_loss": state.epoch_loss,
+        "epoch_loss": epoch_loss,
         "epoch_seconds": state.epoch_seconds,
         "history": state.history,
         "precision": fabric.strategy.precision.state_dict(),
@@ -265,7 +241,7 @@ def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) 
     state.average.load_state_dict(values["average"])
     state.step = values["step"]
     state.micro_batch = values["micro_batch"]
-    state.epoch_loss = values["epoch_loss"]
+    state.losses.start(values["epoch_loss"])
     state.epoch_seconds = values["epoch_seconds"]
     state.history = values["history"]
     fabric.strategy.precision.load_state_dict(values["precision"])
@@ -277,22 +253,23 @@ def train_epoch(
     *,
     config: RunConfig,
     fabric: Fabric,
-    after_step: Callable[[float], None],
+    after_step: Callable[[], None],
 ) -> float:
     """Take the steps that are left of this epoch and return its mean loss.
 
-    `after_step` gets each step's loss; it may save the state or raise to stop.
+    `after_step` may save the state or raise to stop.
     """
-    steps = steps_in_epoch(lesson.counted_frames, config)
+    team = team_of(fabric)
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=team.size)
     scores = epoch_scores(state.history)
     end = (len(state.history) + 1) * steps
     while state.step < end:
         began = time.perf_counter()
-        rate = learning_rate(
+        rate = rate_of_step(
             config, step=state.step, steps_per_epoch=steps, scores=scores
         )
-        batch = draw_batch(lesson, config, state.step)
-        loss = take_step(
+        batch = draw_batch(lesson, config, state.step, team)
+        take_step(
             state,
             batch.poses,
             lesson.question(batch, fabric.device),
@@ -300,10 +277,49 @@ def train_epoch(
             fabric=fabric,
             learning_rate=rate,
         )
-        state.epoch_loss += loss
         state.epoch_seconds += time.perf_counter() - began
-        after_step(loss)
-    return state.epoch_loss / steps
+        after_step()
+    return state.losses.read_all() / steps
+
+
+def settle_micro_batch(
+    state: TrainingState, lesson: Lesson, config: RunConfig, fabric: Fabric
+) -> None:
+    """Find how many windows fit at once in every process of a team, before it starts.
+
+    Where one runs out of memory within a step, the others would wait for its gradients
+    for ever; in this rehearsal nobody waits. It leaves no trace but `micro_batch`.
+    """
+    if fabric.world_size == 1:
+        return
+    batch = draw_batch(lesson, config, state.step, team_of(fabric))
+    question = lesson.question(batch, fabric.device)
+    while any_of(fabric, not fits(state, batch.poses, question, config, fabric)):
+        if state.micro_batch == 1:
+            raise RunError(
+                "out of memory with one window at a time; lower sequence_length, or "
+                "choose a smaller network"
+            )
+        _halve_micro_batch(state, config, fabric)
+
+
+def fits(
+    state: TrainingState,
+    poses: Poses,
+    question: Question,
+    config: RunConfig,
+    fabric: Fabric,
+) -> bool:
+    """Tell whether there is memory for a batch, in pieces as the state says."""
+    try:
+        _backward_in_pieces(state, poses, question, config, fabric, rehearsal=True)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        state.optimizer.zero_grad(set_to_none=True)
+    return True
 
 
 def _accumulate_gradients(
@@ -312,22 +328,35 @@ def _accumulate_gradients(
     question: Question,
     config: RunConfig,
     fabric: Fabric,
-) -> float:
+) -> Tensor:
     """Send the batch through in pieces that fit; halve them when memory runs out."""
     while True:
         try:
             return _backward_in_pieces(state, poses, question, config, fabric)
         except RuntimeError as error:
-            if state.micro_batch == 1 or not _is_out_of_memory(error):
+            if not _is_out_of_memory(error):
+                raise
+            if fabric.world_size > 1:  # the others wait for this one's gradients
+                raise RunError(
+                    f"step {state.step}: out of memory, though it was enough at the "
+                    "start; is another program on this GPU? Lower batch_size (now "
+                    f"{config.windows} windows a process), or go on with --resume"
+                ) from error
+            if state.micro_batch == 1:
                 raise
         # Outside of `except`: the error holds on to the tensors of its stack.
-        state.micro_batch = math.ceil(state.micro_batch / 2)
-        state.optimizer.zero_grad(set_to_none=True)
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        _halve_micro_batch(state, config, fabric)
+
+
+def _halve_micro_batch(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
+    state.micro_batch = math.ceil(state.micro_batch / 2)
+    state.optimizer.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if fabric.is_global_zero:
         print(
             f"Out of memory: going on with {state.micro_batch} windows at a time, "
-            f"accumulated to the same batch of {config.batch_size}"
+            f"accumulated to the same batch of {config.windows}"
         )
 
 
@@ -342,37 +371,59 @@ def _backward_in_pieces(
     question: Question,
     config: RunConfig,
     fabric: Fabric,
-) -> float:
-    device = fabric.device
+    *,
+    rehearsal: bool = False,
+) -> Tensor:
+    """Add up the gradients of this process's windows, and return the team's loss.
+
+    Processes wait for each other twice, for what all their windows weigh and, in the
+    last piece, for the mean of their gradients; in a rehearsal not at all.
+    """
+    device, team = fabric.device, team_of(fabric)
+    assert isinstance(state.model, _FabricModule)
     generator = torch.Generator(device).manual_seed(
         config.seed * _SEED_STRIDE + state.step
     )
-    centered = center_scene(torch.from_numpy(poses).to(device))
-    changed = augment(centered, config.augmentation, generator)
-    total = question.total().clamp(min=1e-6)
+    centered = center_scene(to_device(poses, device))
+    changed = augment(centered, config.augmentation, Dice(generator, team))
+    total = question.total()
+    if not rehearsal:
+        total = sum_over_all(fabric, total)
+    total = total.clamp(min=1e-6)
     loss = torch.zeros((), device=device)
-    pieces = zip(
-        changed.split(state.micro_batch), question.split(state.micro_batch), strict=True
+    pieces = list(
+        zip(
+            changed.split(state.micro_batch),
+            question.split(state.micro_batch),
+            strict=True,
+        )
     )
-    for some_poses, some_questions in pieces:
-        piece = some_questions.loss(state.model, some_poses) / total
-        fabric.backward(piece)
+    for number, (some_poses, some_questions) in enumerate(pieces, start=1):
+        is_alone = rehearsal or number < len(pieces)
+        with fabric.no_backward_sync(state.model, enabled=is_alone):
+            piece = some_questions.loss(state.model, some_poses) / total
+            # The mean of the processes' gradients is taken, but the sum is meant.
+            fabric.backward(piece * team.size if team.size > 1 else piece)
         loss += piece.detach()
-    return loss.item()
+    return loss if rehearsal else sum_over_all(fabric, loss)
 
 
-def _average_towards(decay: float) -> Callable[..., None]:
-    """Return an exponential moving average that is short at first."""
+@torch.no_grad()
+def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
+    """Move an exponential average, short at first, towards the model.
 
-    @torch.no_grad()
-    def update(
-        averages: Sequence[Tensor], values: Sequence[Tensor], seen: Tensor | int
-    ) -> None:
+    Done here, since AveragedModel asks the device how many steps it has seen.
+    """
+    seen = int(average.n_averaged)
+    averages: list[Tensor] = list(average.module.parameters())
+    values: list[Tensor] = list(model.parameters())
+    if seen:
         # Early on the average is short, so that it does not remember the random start.
-        share = 1 - min(decay, (1 + int(seen)) / (10 + int(seen)))
-        torch._foreach_lerp_(list(averages), list(values), share)
-
-    return update
+        share = 1 - min(decay, (1 + seen) / (10 + seen))
+        torch._foreach_lerp_(averages, values, share)
+    else:
+        torch._foreach_copy_(averages, values)
+    average.n_averaged += 1
 
 
 def _unwrapped(model: nn.Module) -> Network:

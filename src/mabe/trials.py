@@ -31,6 +31,7 @@ from mabe.out_of_fold import (
 )
 from mabe.run_directory import is_documented, wait_for_run
 from mabe.runs import load_training_data, train
+from mabe.team import Team
 
 CROSSVAL_REPORT = "crossval.json"
 RECIPE_REPORT = "recipe.json"
@@ -115,7 +116,9 @@ def _by_numbers(path: Path) -> tuple[str, int, int]:
 def run_trial(trial: Trial, *, skip_bad: bool) -> None:
     """Train one run, or go on with it, and write its out-of-fold answers."""
     config = trial.config
-    train(config, resume=is_documented(trial.run_dir), skip_bad=skip_bad)
+    # By itself, even where a launcher has started the process that trials run in.
+    resume = is_documented(trial.run_dir)
+    train(config, resume=resume, skip_bad=skip_bad, team=Team())
     lesson = make_lesson(config, load_training_data(config, skip_bad=skip_bad))
     model = load_checkpoint(trial.model)
     answers = answer_held_out(model.recogniser, lesson)

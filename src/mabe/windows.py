@@ -91,9 +91,16 @@ class WindowSampler:
         """Number of frames that count."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
-    def draw(self, rng: np.random.Generator, windows: int, stretch: float) -> Batch:
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> Batch:
         """Draw windows; each shows `stretch` times its length, at an even spacing.
 
+        Only those that are this process's `own` are read.
         The frames to be covered are drawn one from each of `windows` equal shares of
         all frames that count, so every batch spans the whole data set.
         """
@@ -104,7 +111,7 @@ class WindowSampler:
         frames = self._spans[rows, 2] - (self._ends[rows] - picks)
         shown = max(2, round(self.length * stretch))
         starts = frames - rng.integers(0, shown, windows)
-        return self._gather(recordings, starts, shown)
+        return self._gather(recordings[own], starts[own], shown)
 
     def _gather(
         self,

@@ -1,0 +1,78 @@
+"""How long an epoch is, how fast a step learns, and when a run is finished.
+
+All are functions of the config, the step and the history alone, so there is no state to
+save. Scores are macro F1 on held-out recordings, one for each finished epoch.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from mabe.config import RunConfig
+
+
+def steps_in_epoch(
+    counted_frames: int, config: RunConfig, *, processes: int = 1
+) -> int:
+    """Return how many steps an epoch has, each of a batch from every process.
+
+    By default as many as show about as many frames as there are that count.
+    """
+    if config.steps_per_epoch:
+        return config.steps_per_epoch
+    frames = processes * config.windows * config.sequence_length
+    return max(1, math.ceil(counted_frames / frames))
+
+
+def learning_rate(
+    config: RunConfig, *, step: int, steps_per_epoch: int, scores: Sequence[float]
+) -> float:
+    """Return the learning rate of a step, given the macro F1 of the epochs so far."""
+    warmup = config.warmup_epochs * steps_per_epoch
+    rise = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    floor = min(config.min_lr, config.learning_rate)
+    if config.scheduler == "cosine":
+        done = min(1.0, step / (config.epochs * steps_per_epoch))
+        fall = (
+            floor + (config.learning_rate - floor) * (1 + math.cos(math.pi * done)) / 2
+        )
+        return rise * fall
+    if config.scheduler == "plateau":
+        falls = count_plateaus(scores, patience=config.scheduler_patience)
+        return rise * max(floor, config.learning_rate * config.scheduler_factor**falls)
+    return rise * config.learning_rate
+
+
+def count_plateaus(scores: Sequence[float], *, patience: int) -> int:
+    """Return how often the score went `patience` epochs without a new best.
+
+    Each plateau starts its count anew, so a run that stands still falls step by step.
+    """
+    best, waited, plateaus = -math.inf, 0, 0
+    for score in scores:
+        if score > best:
+            best, waited = score, 0
+        else:
+            waited += 1
+        if waited >= patience:
+            plateaus, waited = plateaus + 1, 0
+    return plateaus
+
+
+def epochs_since_best(scores: Sequence[float]) -> int:
+    """Return how many epochs ago the best score was; the first of equals counts."""
+    if not scores:
+        return 0
+    return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i))
+
+
+def is_finished(config: RunConfig, scores: Sequence[float]) -> bool:
+    """Tell whether all epochs are done, or the score has not risen for too long."""
+    patience = config.early_stopping_patience
+    stalled = bool(patience) and epochs_since_best(scores) >= patience
+    return len(scores) >= config.epochs or stalled
+
+
+def epoch_scores(history: Sequence[dict[str, Any]]) -> list[float]:
+    """Return the macro F1 of each epoch; one that could not be computed ranks last."""
+    return [-1.0 if r["f1_macro"] is None else r["f1_macro"] for r in history]

@@ -19,6 +19,7 @@ from mabe.cli import main
 from mabe.config import RunConfig, build_config
 from mabe.ensembles import Ensemble
 from mabe.errors import ConfigError, RunError
+from mabe.executors import HERE
 from mabe.explaining import FILE_NAME as IMPORTANCE
 from mabe.guessing import guess_question
 from mabe.inference import Tracks, frame_probabilities
@@ -161,7 +162,7 @@ def run(fights, tmp_path_factory):
     root = tmp_path_factory.mktemp("recipe") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "NETWORKS", 2)
-        return train_recipe(settings(fights, root), workers=1)
+        return train_recipe(settings(fights, root), executor=HERE)
 
 
 def test_all_members_are_one_recogniser(run):
@@ -259,8 +260,8 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     with monkeypatch.context() as patch:
         patch.setattr("mabe.trials.train", stop_at_third)
         with pytest.raises(KeyboardInterrupt):
-            train_recipe(config, workers=1)
-    train_recipe(config, resume=True, workers=1)
+            train_recipe(config, executor=HERE)
+    train_recipe(config, resume=True, executor=HERE)
 
     assert (root / FILE_NAME).read_bytes() == (run / FILE_NAME).read_bytes()
     one, other = (load_checkpoint(each) for each in (root, run))
@@ -273,7 +274,7 @@ def test_a_recipe_that_runs_again_sets_the_earlier_one_aside(fights, tmp_path):
     (root / "notes.txt").write_text("mine", encoding="utf-8")
 
     with pytest.raises(RunError, match="holds something else than a run"):
-        train_recipe(settings(fights, root), workers=1)
+        train_recipe(settings(fights, root), executor=HERE)
 
 
 def test_a_run_that_names_one_kind_is_not_a_recipe(fights, tmp_path):

@@ -21,6 +21,7 @@ from mabe.crossval import Plan, assemble, make_plan, score
 from mabe.devices import choose_device
 from mabe.errors import RunError
 from mabe.evaluation import plain
+from mabe.executors import Executor, Processes
 from mabe.explaining import (
     explain_trials,
     format_importance,
@@ -38,6 +39,7 @@ from mabe.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.recipes import Kind, Recipe, at_rate, choose_recipe
+from mabe.remote import shown
 from mabe.run_directory import (
     check_same_data,
     check_same_settings,
@@ -56,17 +58,15 @@ def train_recipe(
     *,
     resume: bool = False,
     skip_bad: bool = False,
-    workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Path:
     """Train the best that is known for the data, and return the run directory.
 
-    `workers` recognisers are trained at once, by default as many as there are cores (on
-    a GPU one after the other); the result is the same. An earlier run in
+    By default as many recognisers are trained at once as there are cores (on a GPU one
+    after the other); an executor changes where, not what comes of it. An earlier run in
     `checkpoint_dir` is gone on with (`resume`) or set aside.
     """
-    device = choose_device(config.device)
-    if workers is None:
-        workers = usable_cores() if device.type == "cpu" else 1
+    executor = executor or _usual_executor(config)
     with lock_run(config.checkpoint_dir):
         if resume:
             check_same_settings(config.checkpoint_dir, config)
@@ -86,10 +86,15 @@ def train_recipe(
             kind = trial.run_dir.parent.parent.name
             tell(f"✓ {next(done)} of {len(trials)}: {kind}/{trial.name} {found}")
 
-        run_trials(trials, workers=workers, skip_bad=skip_bad, after_each=after_each)
+        run_trials(trials, skip_bad=skip_bad, after_each=after_each, executor=executor)
         _join(config.checkpoint_dir, recipe, plans)
         explain_run(config.checkpoint_dir, folds=1)
     return config.checkpoint_dir
+
+
+def _usual_executor(config: RunConfig) -> Executor:
+    device = choose_device(config.device)
+    return Processes(usable_cores() if device.type == "cpu" else 1)
 
 
 def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
@@ -166,7 +171,7 @@ def _begin(config: RunConfig, data: TrainingData, *, resume: bool) -> None:
         tell(f"{run_dir} held an earlier run, which is now {kept}")
     recordings = data.store.recordings
     used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
-    facts = {"data": str(config.data_dir), "recordings": used, "content": content}
+    facts = {"data": shown(config.data_dir), "recordings": used, "content": content}
     document(run_dir, config, facts)
 
 

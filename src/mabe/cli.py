@@ -11,7 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from mabe import __version__, cli_formats, seeing
+from mabe.cli_machines import Cpus, Gpus, RayAddress, settle_executor, settle_words
 from mabe.errors import ConfigError, MabeError, StopRequested
+from mabe.executors import HERE
 from mabe.team import Team
 
 app = typer.Typer(
@@ -90,7 +92,9 @@ def simulate(
 
 @app.command()
 def prepare(
-    data_dir: Annotated[Path, typer.Argument(help="Folder in the Kaggle layout.")],
+    data_dir: Annotated[
+        Path, typer.Argument(help="Folder in the Kaggle layout, or its URL (s3://…).")
+    ],
     out: Annotated[
         Path | None, typer.Option(help="Store to write; the user's cache by default.")
     ] = None,
@@ -100,6 +104,8 @@ def prepare(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
     ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
     skip_bad: SkipBad = False,
 ) -> None:
     """Read recordings into one fast store (`train` does it)."""
@@ -111,7 +117,7 @@ def prepare(
         out or default_store_path(data_dir, fps),
         rate_fps=fps,
         skip_bad=skip_bad,
-        workers=workers,
+        executor=settle_executor(workers, ray, cpus_per_task),
     )
     frames = sum(recording.length for recording in store.recordings)
     print(
@@ -125,8 +131,9 @@ def train(
     data: Annotated[
         Path | None,
         typer.Argument(
-            help="Labelled recordings: a folder in the Kaggle layout, or a store. "
-            "Without --config the strongest recogniser known is trained on them."
+            help="Labelled recordings: a folder in the Kaggle layout, or a store; also "
+            "a URL (s3://…). Without --config the strongest recogniser known is "
+            "trained on them."
         ),
     ] = None,
     config: Annotated[
@@ -156,6 +163,9 @@ def train(
             "all cores by default.",
         ),
     ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Tell only what the run comes to.")
@@ -195,7 +205,13 @@ def train(
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
     loaded = load_config(config, settings)
-    if loaded.model_type == "auto":
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task)
+    if ray is not None and loaded.model_type != "auto":
+        raise ConfigError(
+            f"--ray: model_type: {loaded.model_type} is one run, which has no parts "
+            "to do elsewhere; it is for model_type: auto, and for `mabe crossval`"
+        )
+    if loaded.model_type == "auto" and ray is None:
         Team.of_environment().refuse("model_type: auto")
     watcher = None
     if tensorboard:
@@ -208,7 +224,7 @@ def train(
             return
         if not resume:
             loaded = with_question(loaded, skip_bad=skip_bad)
-        train_recipe(loaded, resume=resume, skip_bad=skip_bad, workers=workers)
+        train_recipe(loaded, resume=resume, skip_bad=skip_bad, executor=executor)
 
 
 @app.command()
@@ -217,7 +233,8 @@ def crossval(
         Path | None, typer.Option(help="YAML file of settings; see configs/.")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder in the Kaggle layout, or a store.")
+        Path | None,
+        typer.Option(help="Folder in the Kaggle layout, or a store; also a URL."),
     ] = None,
     checkpoint_dir: Annotated[
         Path | None,
@@ -230,8 +247,12 @@ def crossval(
         typer.Option(help="What is held out whole: recording, animal or lab."),
     ] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Runs at once, of one thread each.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Runs at once, of one thread each; 1 by default."),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     changes: Annotated[
         list[str] | None,
@@ -262,7 +283,8 @@ def crossval(
             "model_type: auto cross-validates by itself: `mabe train`. To compare "
             "others with it, name one: --set model_type=trees --set feature_set=social"
         )
-    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, workers=workers)
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor)
     print("\n" + format_report(report))
     print(f"✓ All runs as one recogniser: {loaded.checkpoint_dir}; next: mabe tune")
 
@@ -315,12 +337,21 @@ def predict(
         Path,
         typer.Argument(
             help="A pose file of any known format, a folder of some or in the Kaggle "
-            "layout, a store."
+            "layout, a store; a URL (s3://…) of one of the last two."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     tta: Tta = 1,
     device: Device = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Recordings at once, of one thread each; 1 by default."
+        ),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     fps: cli_formats.Fps = None,
     pixels_per_cm: cli_formats.PixelsPerCm = None,
@@ -337,8 +368,18 @@ def predict(
         pixels_per_cm=pixels_per_cm,
         min_confidence=min_confidence,
     )
-    marker = _load(run, device, tta)
-    videos = mark(marker, data, out, skip_bad=skip_bad, project=settings)
+    executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    # Workers take it to the device of their own machine.
+    marker = _load(run, "cpu" if executor.threads else device, tta)
+    videos = mark(
+        marker,
+        data,
+        out,
+        skip_bad=skip_bad,
+        project=settings,
+        executor=executor,
+        device=device if executor.threads else None,
+    )
     bouts = sum(len(video.bouts) for video in videos)
     print(f"✓ {len(videos)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
@@ -609,11 +650,12 @@ def main(args: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    command = (sys.argv[1:] if args is None else args)[:1]
+    words = settle_words(sys.argv[1:] if args is None else args)
     try:
-        if command not in ([], ["train"]):
-            Team.of_environment().refuse(f"mabe {command[0]}")
-        app(args=args, prog_name="mabe")
+        # Ray inside a SLURM step gives a command to one of its processes.
+        if words[:1] not in ([], ["train"]) and "--ray" not in words:
+            Team.of_environment().refuse(f"mabe {words[0]}")
+        app(args=words, prog_name="mabe")
     except MabeError as error:
         print(f"mabe{_sign()}: {error}", file=sys.stderr)
         return 2

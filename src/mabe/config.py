@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_serializer,
     field_validator,
     model_validator,
 )
@@ -23,6 +24,7 @@ from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
 from mabe.features.social import social_names
+from mabe.remote import shown
 from mabe.skeleton import SLOTS
 from mabe.splits import GroupBy
 from mabe.tasks import CHALLENGE_CLASSES, SceneTask
@@ -42,7 +44,7 @@ class RunConfig(BaseModel):
 
     # Data
     data_dir: Path = Path("data/kaggle")
-    """Folder in the Kaggle layout, or a prepared store."""
+    """Folder in the Kaggle layout, or a prepared store; also a URL (s3://…)."""
     store_dir: Path | None = None
     """Where the prepared poses go; by default the user's cache folder."""
     num_workers: Annotated[int, Field(ge=0)] = 4
@@ -195,6 +197,10 @@ class RunConfig(BaseModel):
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     """auto: bf16 where a GPU has it, 16 on older GPUs, 32 on a CPU."""
     seed: Annotated[int, Field(ge=0)] = 42
+
+    @field_serializer("data_dir")
+    def _as_written(self, value: Path) -> str:
+        return shown(value)
 
     @field_validator("split_by", mode="before")
     @classmethod

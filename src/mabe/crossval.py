@@ -22,6 +22,7 @@ from mabe.decisions.confidence import score_with_confidence
 from mabe.decisions.rules import DecisionRules
 from mabe.errors import ConfigError, RunError
 from mabe.evaluation import plain
+from mabe.executors import HERE, Executor
 from mabe.files import write_json
 from mabe.lessons import TrainingData
 from mabe.out_of_fold import (
@@ -85,7 +86,7 @@ def crossval(
     folds: int,
     seeds: int,
     skip_bad: bool = False,
-    workers: int = 1,
+    executor: Executor = HERE,
 ) -> dict[str, Any]:
     """Train every fold with every seed, and score all of it; return the report.
 
@@ -101,7 +102,7 @@ def crossval(
         score_of = show(score(trial.answers)["score"])
         tell(f"✓ {next(done)} of {len(plan.trials)}: {trial.name} {score_of}")
 
-    run_trials(plan.trials, workers=workers, skip_bad=skip_bad, after_each=after_each)
+    run_trials(plan.trials, skip_bad=skip_bad, after_each=after_each, executor=executor)
     return assemble(plan)
 
 

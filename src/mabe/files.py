@@ -7,6 +7,8 @@ a crash leaves either the old file or the new one.
 import hashlib
 import json
 import os
+import secrets
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +22,11 @@ _PIECE_BYTES = 1 << 20
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
-    The temporary name holds the process id, so two runs never share one; on an
-    error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
+    The temporary name is drawn, so two runs (also on two machines) never share one; on
+    an error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
     `OutputError` where the operating system refuses.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -38,6 +40,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; "
             "is the disk full, or a folder of this path a file or read-only?"
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none; raises `OutputError` where that is refused."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be made: {error.strerror or error}; is a folder of this "
+            "path a file, or read-only?"
         ) from error
 
 
@@ -96,6 +109,18 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cache_folder() -> Path:
+    """Return where `mabe` keeps what it can make again."""
+    if chosen := os.environ.get("MABE_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mabe"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "mabe"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mabe"
 
 
 def _flush_folder(folder: Path) -> None:

@@ -7,12 +7,9 @@ not be made again.
 
 import hashlib
 import json
-import multiprocessing
 import os
-import signal
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import secrets
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -21,9 +18,9 @@ import numpy as np
 from jaxtyping import Int16
 
 from mabe.errors import DataError
+from mabe.executors import Executor, Processes
 from mabe.files import hash_file, usable_cores
-from mabe.processes import end_with_parent
-from mabe.readers.kaggle import read_recording
+from mabe.readers.kaggle import at_hand, read_recording
 from mabe.recording import VideoInfo
 from mabe.store import (
     FORMAT_VERSION,
@@ -38,18 +35,26 @@ _BYTES_WORTH_A_WORKER = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class PartsPlace:
+    """Where the parts of one store are made, and at which rate."""
+
+    folder: Path
+    rate_fps: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartTask:
     """One recording that has to become a part."""
 
     info: VideoInfo
     stored_hash: str | None
     """The content hash it has in the store as it is; then it needs no part."""
-    parts_dir: Path
-    rate_fps: float
 
     @property
     def bytes(self) -> int:
         """Size of the tracking file, as a measure of the work."""
+        if self.info.remote:
+            return self.info.remote[0].bytes
         stat = _stat(self.info.tracking_path)
         return stat.st_size if stat else 0
 
@@ -68,56 +73,36 @@ def part_path(parts_dir: Path, content_hash: str) -> Path:
     return parts_dir / f"{content_hash}.part"
 
 
-def make_parts(tasks: list[PartTask], workers: int | None) -> Iterator[PartOutcome]:
-    """Make parts in so many processes, yielding outcomes as they come."""
-    if workers is None:
-        work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
-        workers = min(usable_cores(), work)
-    workers = min(workers, len(tasks))
-    if workers <= 1:
-        yield from map(_make_part, tasks)
-        return
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
-    )
-    try:
-        for future in as_completed([executor.submit(_make_part, t) for t in tasks]):
-            yield future.result()
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process ended early, perhaps for want of memory: try again with "
-            "`mabe prepare --workers 1`, what is done is kept. (In a script of your "
-            'own, call it under `if __name__ == "__main__":`.)'
-        ) from error
-    finally:
-        # After Ctrl-C the files in hand are finished, the others left for next time.
-        executor.shutdown(cancel_futures=True)
+def usual_workers(tasks: Sequence[PartTask]) -> int:
+    """Return how many processes are worth starting: one for every core and work."""
+    work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
+    return min(usable_cores(), work)
 
 
-def _start_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
+def make_parts(
+    tasks: Sequence[PartTask], place: PartsPlace, executor: Executor | None
+) -> Iterator[PartOutcome]:
+    """Make parts, yielding outcomes as they come; by default in processes here."""
+    executor = executor or Processes(min(usual_workers(tasks), len(tasks)))
+    for _, outcome in executor.run(_make_part, place, tasks, folders=[place.folder]):
+        yield outcome
 
 
-def _make_part(task: PartTask) -> PartOutcome:
+def _make_part(place: PartsPlace, task: PartTask) -> PartOutcome:
     """Read one recording and write its part, unless store or parts have it."""
-    info = task.info
+    name = task.info.name
     try:
-        content = _content_hash(info, task.rate_fps)
-        part = part_path(task.parts_dir, content)
-        if content != task.stored_hash and not _is_whole(part):
-            stored, steps = quantise(
-                read_recording(info),
-                task.rate_fps,
-                content_hash=content,
-            )
-            _write_part(part, stored, steps)
+        with at_hand(task.info) as info:
+            content = _content_hash(info, place.rate_fps)
+            part = part_path(place.folder, content)
+            if content != task.stored_hash and not _is_whole(part):
+                stored, steps = quantise(
+                    read_recording(info), place.rate_fps, content_hash=content
+                )
+                _write_part(part, stored, steps)
     except DataError as error:
-        return PartOutcome(info.name, "", str(error))
-    return PartOutcome(info.name, content)
+        return PartOutcome(name, "", str(error))
+    return PartOutcome(name, content)
 
 
 def _write_part(
@@ -130,7 +115,8 @@ def _write_part(
     """
     header = recording_to_json(stored)
     header["poses_hash"] = hashlib.sha256(steps.data).hexdigest()
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    # Not by the process's id, which another machine may give too.
+    beside = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(json.dumps(header).encode() + b"\n")
@@ -170,6 +156,9 @@ def copy_part_poses(path: Path, out: BinaryIO) -> None:
 
 def file_stamp(info: VideoInfo, rate_fps: float) -> str:
     """Return what tells cheaply that a recording cannot have changed."""
+    if info.remote:
+        versions = [(file.bytes, file.version) for file in info.remote]
+        return short_digest(versions, *_settings(info, rate_fps))
     times = [
         (stat.st_size, stat.st_mtime_ns) if (stat := _stat(path)) else None
         for path in (info.tracking_path, info.annotation_path)

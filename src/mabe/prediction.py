@@ -5,27 +5,33 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from mabe import __version__
 from mabe.bouts import PairBout, label_runs, name_animal, name_target
 from mabe.checkpoint import Checkpoint
+from mabe.contract import Contract
 from mabe.decisions.rules import decide
 from mabe.decoding import NO_ACTION, ClassBout, find_bouts
-from mabe.files import hash_file
+from mabe.devices import choose_device
+from mabe.errors import DataError
+from mabe.executors import HERE, Executor
+from mabe.files import hash_file, make_folder
 from mabe.inference import Tracks, frame_probabilities, view_probabilities
 from mabe.pairs import PairTask, View
 from mabe.project import Project
 from mabe.provenance import PredictionProvenance, Source, write_provenance
 from mabe.rates import nearest_frames
 from mabe.store import PoseStore, StoredRecording
-from mabe.subjects import Subject, find_subjects, open_all
+from mabe.subjects import Subject, find_subjects, leave_out, report_opened
 from mabe.tasks import SceneTask
 from mabe.writers.submission import DirectedBouts
 from mabe.writers.tables import (
@@ -181,11 +187,14 @@ def predict(
     *,
     skip_bad: bool = False,
     project: Project | None = None,
+    executor: Executor = HERE,
+    device: str | None = None,
 ) -> list[VideoBouts] | list[DirectedBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
     `project` says of pose files what they do not say. Beside the bouts lies where they
-    come from (`mabe.provenance`). Returns them in the order of the recordings.
+    come from (`mabe.provenance`). Returns them in the order of the recordings. Workers
+    of an `executor` compute on the `device`, by default on the one the marker is on.
     """
     subjects = find_subjects(
         path,
@@ -194,81 +203,145 @@ def predict(
         usual_fps=marker.usual_fps,
     )
     place = out / "probabilities"
-    opened = open_all(subjects, skip_bad=skip_bad)
-    sources: list[Source] = []
-    followed = _follow(opened, marker, sources)
-    marked: list[VideoBouts] | list[DirectedBouts]
-    if marker.actions is not None:
-        pairs = _mark_pairs(marker, followed, place)
-        write_pair_bouts(out / "bouts.csv", pairs)
-        marked = pairs
+    job = MarkingJob(marker, place, device, executor.threads)
+    marked = mark_all(job, subjects, skip_bad=skip_bad, executor=executor)
+    found: list[VideoBouts] | list[DirectedBouts]
+    task = marker.checkpoint.recogniser.task
+    if isinstance(task, SceneTask):
+        found = [each.bouts for each in marked if isinstance(each.bouts, VideoBouts)]
+        write_bouts(out / "bouts.csv", found, task.classes)
     else:
-        task = marker.checkpoint.recogniser.task
-        assert isinstance(task, SceneTask)
-        scenes = [
-            _predict_scene(marker, store, index, place, task.classes)
-            for store, index in followed
-        ]
-        write_bouts(out / "bouts.csv", scenes, task.classes)
-        marked = scenes
-    write_provenance(out, _provenance(marker, sources))
-    written = {place / video.lab / f"{video.video}.parquet" for video in marked}
+        found = [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
+        write_pair_bouts(out / "bouts.csv", found)
+    write_provenance(out, _provenance(marker, [each.source for each in marked]))
+    written = {place / video.lab / f"{video.video}.parquet" for video in found}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
             f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
             "of this one alone"
         )
-    return marked
-
-
-def predict_pairs(
-    marker: Marker,
-    subjects: list[Subject],
-    place: Path | None = None,
-    *,
-    skip_bad: bool = False,
-) -> list[DirectedBouts]:
-    """Return the bouts of recordings; write probabilities where a place is given."""
-    return _mark_pairs(marker, open_all(subjects, skip_bad=skip_bad), place)
-
-
-def _mark_pairs(
-    marker: Marker, opened: Iterator[tuple[PoseStore, int]], place: Path | None
-) -> list[DirectedBouts]:
-    found = []
-    for store, index in opened:
-        about = store.recordings[index]
-        path = place and place / about.lab / f"{about.video}.parquet"
-        found.append(marker.directed_bouts(store, index, path))
     return found
 
 
-def _follow(
-    opened: Iterator[tuple[PoseStore, int]], marker: Marker, sources: list[Source]
-) -> Iterator[tuple[PoseStore, int]]:
-    """Pass recordings on; hold each against the card, and note where it comes from."""
-    contract = marker.checkpoint.contract
-    hash_once = functools.cache(hash_file)  # one file may hold many recordings
-    for store, index in opened:
-        about = store.recordings[index]
-        odd = contract.compare(about, working_fps=marker.rate_fps) if contract else []
-        for note in odd:
-            tqdm.write(f"mabe: {about.name}: {note}", file=sys.stderr)
-        file = store.root if store.root.is_file() else None
-        sources.append(
-            Source(
-                lab=about.lab,
-                video=about.video,
-                fps=about.fps,
-                length=about.native_length,
-                animals=about.animals,
-                tracks_hash=about.tracking_hash,
-                file=file.name if file else None,
-                file_hash=hash_once(file) if file else None,
-                notes=(*about.notes, *odd),
+def predict_pairs(
+    marker: Marker, subjects: list[Subject], *, skip_bad: bool = False
+) -> list[DirectedBouts]:
+    """Return who does what to whom in recordings."""
+    marked = mark_all(MarkingJob(marker), subjects, skip_bad=skip_bad)
+    return [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkingJob:
+    """What is the same for all recordings that are marked in one call."""
+
+    marker: Marker
+    place: Path | None = None
+    """Where frame probabilities go; None: nowhere."""
+    device: str | None = None
+    """What to compute on; None: where the marker is."""
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What one recording came to."""
+
+    bouts: VideoBouts | DirectedBouts
+    source: Source
+    about: StoredRecording
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """Where the recording is not as the recogniser expects it."""
+        return self.source.notes[len(self.about.notes) :]
+
+
+def mark_all(
+    job: MarkingJob,
+    subjects: Sequence[Subject],
+    *,
+    skip_bad: bool = False,
+    executor: Executor = HERE,
+) -> list[Marked]:
+    """Mark recordings, each a task of its own; return them in their order.
+
+    Raises `DataError` for one that cannot be read, unless `skip_bad`.
+    """
+    if job.place:
+        make_folder(job.place)
+    done: dict[int, Marked] = {}
+    # Closed here, so that work stops at once where a recording is bad.
+    with (
+        closing(
+            executor.run(
+                mark_subject,
+                job,
+                subjects,
+                folders=[job.place] if job.place else [],
+                wants_gpu=lambda _: job.device != "cpu",
             )
-        )
-        yield store, index
+        ) as outcomes,
+        tqdm(total=len(subjects), unit="video", disable=None, leave=False) as bar,
+    ):
+        for place, outcome in outcomes:
+            name = subjects[place].name
+            bar.update()
+            bar.set_postfix_str(name)
+            if isinstance(outcome, str):
+                leave_out(outcome, skip_bad=skip_bad)
+                continue
+            for note in outcome.odd:
+                tqdm.write(f"mabe: {name}: {note}", file=sys.stderr)
+            done[place] = outcome
+    marked = [done[place] for place in sorted(done)]
+    report_opened([each.about for each in marked], len(subjects))
+    return marked
+
+
+def mark_subject(job: MarkingJob, subject: Subject) -> Marked | str:
+    """Mark one recording; where it cannot be read return the reason instead."""
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    if job.device:
+        job.marker.checkpoint.recogniser.to(choose_device(job.device))
+    try:
+        with subject.at_hand() as here:
+            store, index = here.open()
+            source = _source(store, index, job.marker.checkpoint.contract)
+    except DataError as error:
+        return str(error)
+    about = store.recordings[index]
+    path = job.place and job.place / about.lab / f"{about.video}.parquet"
+    if job.marker.actions is None:
+        bouts: VideoBouts | DirectedBouts = _mark_scene(job.marker, store, index, path)
+    else:
+        bouts = job.marker.directed_bouts(store, index, path)
+    return Marked(bouts, source, about)
+
+
+def _source(store: PoseStore, index: int, contract: Contract | None) -> Source:
+    """Return where a recording comes from; hold it against the card."""
+    about = store.recordings[index]
+    odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
+    file = store.root if store.root.is_file() else None
+    return Source(
+        lab=about.lab,
+        video=about.video,
+        fps=about.fps,
+        length=about.native_length,
+        animals=about.animals,
+        tracks_hash=about.tracking_hash,
+        file=file.name if file else None,
+        file_hash=_hash_once(file, file.stat().st_mtime_ns) if file else None,
+        notes=(*about.notes, *odd),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _hash_once(file: Path, _changed_ns: int) -> str:
+    """Return a file's hash; one file may hold many recordings."""
+    return hash_file(file)
 
 
 def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
@@ -289,16 +362,17 @@ def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
     )
 
 
-def _predict_scene(
-    marker: Marker, store: PoseStore, index: int, place: Path, classes: tuple[str, ...]
+def _mark_scene(
+    marker: Marker, store: PoseStore, index: int, path: Path | None
 ) -> VideoBouts:
+    """Return what goes on in a scene; write the probabilities if asked to."""
     marking = marker.mark(store, index)
     about = marking.about
-    write_probabilities(
-        place / about.lab / f"{about.video}.parquet",
-        dict(zip(classes, marking.probabilities.T, strict=True)),
-        frames=about.native_length,
-    )
+    task = marker.checkpoint.recogniser.task
+    assert isinstance(task, SceneTask)
+    if path:
+        columns = dict(zip(task.classes, marking.probabilities.T, strict=True))
+        write_probabilities(path, columns, frames=about.native_length)
     bouts = find_bouts(marking.chosen, marking.probabilities)
     kept = within_tracks(bouts, store, index)
     return VideoBouts(about.lab, about.video, about.fps, tuple(kept))

@@ -12,7 +12,6 @@ process at a time works on a store.
 import contextlib
 import hashlib
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,11 @@ from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from mabe.errors import ConfigError, DataError
-from mabe.files import write_atomically, write_text
+from mabe.executors import Executor, Processes
+from mabe.files import cache_folder, write_atomically, write_text
 from mabe.parts import (
     PartOutcome,
+    PartsPlace,
     PartTask,
     copy_part_poses,
     file_stamp,
@@ -36,6 +37,7 @@ from mabe.parts import (
 )
 from mabe.readers.kaggle import read_index
 from mabe.recording import VideoInfo
+from mabe.remote import as_url
 from mabe.steps import STEP_DTYPE
 from mabe.store import (
     INDEX_NAME,
@@ -60,6 +62,7 @@ def prepare(
     rate_fps: float,
     skip_bad: bool = False,
     workers: int | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
     notes: bool = True,
 ) -> PoseStore:
@@ -68,8 +71,9 @@ def prepare(
     A finished store is returned at once while the files' sizes and times stay; else
     contents are compared, and only what changed is read again. `skip_bad` leaves out
     recordings whose files are absent or broken, and says so on stderr. `workers` is
-    the number of processes, by default as many as there are cores and work for. Without
-    `notes` nothing is said about a store that was finished before.
+    the number of processes, by default as many as there are cores and work for; an
+    `executor` is what does the work instead, perhaps on other machines. Without `notes`
+    nothing is said about a store that was finished before.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
     """
@@ -87,7 +91,8 @@ def prepare(
             store = _find_finished(out_dir, stamps)
             if store is None:
                 builder = _Builder(out_dir, rate_fps, progress=progress)
-                store = builder.build(videos, stamps, workers, skip_bad=skip_bad)
+                executor = executor or (Processes(workers) if workers else None)
+                store = builder.build(videos, stamps, executor, skip_bad=skip_bad)
             for path in _leftovers(out_dir, store):
                 _remove(path)
             return store
@@ -103,21 +108,9 @@ def default_store_path(data_dir: Path, rate_fps: float) -> Path:
 
     In ``$MABE_CACHE`` or the user's cache folder, because data are often read-only.
     """
-    place = data_dir.resolve()
-    digest = hashlib.sha256(str(place).encode()).hexdigest()[:8]
-    return cache_folder() / f"{place.name}-{digest}-{rate_fps:g}fps"
-
-
-def cache_folder() -> Path:
-    """Return where `mabe` keeps what it can make again."""
-    if chosen := os.environ.get("MABE_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mabe"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mabe"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mabe"
+    place = as_url(data_dir) or str(data_dir.resolve())
+    digest = hashlib.sha256(place.rstrip("/").encode()).hexdigest()[:8]
+    return cache_folder() / f"{Path(place).name}-{digest}-{rate_fps:g}fps"
 
 
 def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:
@@ -175,14 +168,14 @@ class _Builder:
         self,
         videos: list[VideoInfo],
         stamps: dict[str, str],
-        workers: int | None,
+        executor: Executor | None,
         *,
         skip_bad: bool,
     ) -> PoseStore:
         """Bring the store up to date and return it."""
         contents = _unchanged(self.out_dir, self.old, stamps)
         bad: list[str] = []
-        for outcome in self._make_parts(videos, contents, workers):
+        for outcome in self._make_parts(videos, contents, executor):
             if outcome.error:
                 bad.append(outcome.error)
             else:
@@ -197,26 +190,30 @@ class _Builder:
         return store
 
     def _make_parts(
-        self, videos: list[VideoInfo], unchanged: dict[str, str], workers: int | None
+        self,
+        videos: list[VideoInfo],
+        unchanged: dict[str, str],
+        executor: Executor | None,
     ) -> Iterator[PartOutcome]:
         """Let every recording that may have changed become a part."""
         old = self.old.recordings if self.old else ()
         stored = {each.name: each.content_hash for each in old}
         tasks = [
-            PartTask(info, stored.get(info.name), self.parts_dir, self.rate_fps)
+            PartTask(info, stored.get(info.name))
             for info in videos
             if info.name not in unchanged
         ]
         # Longest first, so that no worker begins with it when the others end.
         tasks.sort(key=lambda task: -task.bytes)
         self.parts_dir.mkdir(exist_ok=True)
+        place = PartsPlace(self.parts_dir, self.rate_fps)
         with tqdm(
             total=len(tasks),
             desc="Preparing",
             unit="video",
             disable=None if self.progress and tasks else True,  # None: by terminal
         ) as bar:
-            for outcome in make_parts(tasks, workers):
+            for outcome in make_parts(tasks, place, executor):
                 bar.update()
                 yield outcome
 

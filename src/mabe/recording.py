@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
+from mabe.remote import RemoteFile
 from mabe.spool import walk
 
 _FRAMES_AT_ONCE = 1 << 12
@@ -34,6 +35,8 @@ class VideoInfo:
     tracking_path: Path
     annotation_path: Path | None
     """None: no annotation file; with `has_labels`, that nothing was seen."""
+    remote: tuple[RemoteFile, ...] = ()
+    """Tracking file and annotation file where they are in object storage."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):

@@ -8,6 +8,7 @@ It holds
   any moment repeats at most the work since then, and ends the same.
 """
 
+import contextlib
 import io
 import json
 import platform
@@ -60,9 +61,7 @@ def lock_run(run_dir: Path) -> Iterator[None]:
             f"{run_dir}: holds something else than a run, which is left alone; choose "
             "another --checkpoint-dir"
         )
-    place = run_dir.resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place.with_name(f".{place.name}.lock"))
+    lock = FileLock(_lock_path(run_dir))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -74,6 +73,25 @@ def lock_run(run_dir: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _lock_path(run_dir: Path) -> Path:
+    place = run_dir.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place.with_name(f".{place.name}.lock")
+
+
+def wait_for_run(run_dir: Path, *, at_most_s: float) -> None:
+    """Wait until an earlier attempt at a run has ended, but not for ever.
+
+    A worker that was given up may take a while to die. Its lock ends with it, also for
+    other machines where their filesystem has locks.
+    """
+    with (
+        contextlib.suppress(Timeout),  # whoever still runs there is named by `lock_run`
+        FileLock(_lock_path(run_dir), timeout=at_most_s),
+    ):
+        pass
 
 
 def set_aside(run_dir: Path) -> Path | None:

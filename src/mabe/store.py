@@ -21,6 +21,7 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.files import write_text
 from mabe.recording import Recording
+from mabe.remote import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 from mabe.spool import Touched, walk
 from mabe.steps import MISSING, REACH_CM, STEP_DTYPE, to_cm, to_steps
@@ -111,6 +112,15 @@ class PoseStore:
         """The file of the poses; None for poses in memory."""
         return None if isinstance(self._poses, np.ndarray) else self._poses
 
+    def alone(self, index: int) -> "PoseStore":
+        """Return a store of one recording, whose poses stay where they are."""
+        return PoseStore(
+            root=self.root,
+            rate_fps=self.rate_fps,
+            recordings=(self.recordings[index],),
+            poses=self._poses,
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": None}
 
@@ -188,10 +198,12 @@ class PoseStore:
 
 
 def open_store(root: Path) -> PoseStore:
-    """Return the store in a folder.
+    """Return the store in a folder; one in object storage is fetched first.
 
     Raises `DataError` when there is none, or it is incomplete or of another version.
     """
+    if url := as_url(root):
+        root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
     if index["version"] != FORMAT_VERSION:
         raise DataError(
@@ -219,6 +231,8 @@ def is_store(root: Path) -> bool:
 
     Raises `DataError` when its index is somebody else's, not to be overwritten.
     """
+    if url := as_url(root):
+        return exists(f"{url.rstrip('/')}/{INDEX_NAME}")
     return (root / INDEX_NAME).exists() and bool(_read_index(root))
 
 

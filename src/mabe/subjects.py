@@ -6,7 +6,9 @@ some. One recording is in memory at a time, at the recogniser's working rate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -15,19 +17,37 @@ from mabe.errors import ConfigError, DataError
 from mabe.pose_files import find_recordings, open_recording
 from mabe.preparing import report_notes
 from mabe.project import Project
-from mabe.readers.kaggle import SPLITS, find_video, read_index, read_recording
+from mabe.readers.kaggle import (
+    SPLITS,
+    at_hand,
+    find_video,
+    read_index,
+    read_recording,
+)
 from mabe.recording import VideoInfo
+from mabe.remote import as_url
 from mabe.store import PoseStore, StoredRecording, from_recording, is_store, open_store
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One recording to be marked, opened when it is its turn."""
+    """One recording to be marked, opened when it is its turn, in whatever process."""
 
     name: str
     has_labels: bool
     open: Callable[[], tuple[PoseStore, int]]
     """Returns a store and the recording's place in it."""
+    video: tuple[VideoInfo, float] | None = None
+    """Of a video of a data set, what is known of it, and the working rate."""
+
+    @contextmanager
+    def at_hand(self) -> Iterator["Subject"]:
+        """Give it with its files on this machine, for the while."""
+        if self.video is None:
+            yield self
+            return
+        with at_hand(self.video[0]) as info:
+            yield _subject_of_file(info, self.video[1])
 
 
 def find_subjects(
@@ -55,7 +75,7 @@ def find_subjects(
             Subject(
                 recording.name,
                 recording.has_labels,
-                lambda index=index: (store, index),  # type: ignore[misc]
+                partial(_open_stored, store.alone(index)),
             )
             for index, recording in enumerate(store.recordings)
         ]
@@ -72,39 +92,56 @@ def open_all(
     subjects: Sequence[Subject], *, skip_bad: bool
 ) -> Iterator[tuple[PoseStore, int]]:
     """Open one recording after the other, with a progress bar."""
-    bad = 0
-    odd: list[StoredRecording] = []
+    opened: list[StoredRecording] = []
     bar = tqdm(subjects, unit="video", disable=None, leave=False)
     for subject in bar:
         bar.set_postfix_str(subject.name)
         try:
-            opened = subject.open()
+            store, index = subject.open()
         except DataError as error:
-            if not skip_bad:
-                raise DataError(
-                    f"{error} (--skip-bad leaves such recordings out)"
-                ) from None
-            bad += 1
-            tqdm.write(f"left out: {error}")
+            leave_out(str(error), skip_bad=skip_bad)
             continue
-        store, index = opened
-        odd.append(store.recordings[index])
-        yield opened
-    report_notes(odd)
-    if bad:
-        tqdm.write(f"{bad} of {len(subjects)} recordings left out: they cannot be read")
+        opened.append(store.recordings[index])
+        yield store, index
+    report_opened(opened, len(subjects))
+
+
+def leave_out(reason: str, *, skip_bad: bool) -> None:
+    """Say that a recording cannot be read, or raise `DataError` for it."""
+    if not skip_bad:
+        raise DataError(f"{reason} (--skip-bad leaves such recordings out)")
+    tqdm.write(f"left out: {reason}")
+
+
+def report_opened(opened: Sequence[StoredRecording], wanted: int) -> None:
+    """Say what was odd in the recordings that were read, and how many were not."""
+    report_notes(opened)
+    if bad := wanted - len(opened):
+        tqdm.write(f"{bad} of {wanted} recordings left out: they cannot be read")
+
+
+def _open_stored(store: PoseStore) -> tuple[PoseStore, int]:
+    # A map of its own, which ends with it: thousands may be opened one by one.
+    return store.alone(0), 0
 
 
 def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
-    return Subject(
-        info.name,
-        info.has_labels,
-        lambda: (from_recording(read_recording(info), rate_fps), 0),
-    )
+    opening = partial(_open_video, info, rate_fps)
+    return Subject(info.name, info.has_labels, opening, (info, rate_fps))
+
+
+def _open_video(info: VideoInfo, rate_fps: float) -> tuple[PoseStore, int]:
+    with at_hand(info) as here:
+        return from_recording(read_recording(here), rate_fps), 0
 
 
 def _is_layout(path: Path) -> bool:
-    """Tell whether a path lies in the Kaggle layout (or does not exist at all)."""
+    """Tell whether a path lies in the Kaggle layout (or does not exist at all).
+
+    What is in object storage has to.
+    """
+    if as_url(path):
+        return True
     if path.is_file():
         return path.suffix == ".parquet" and (
             path.absolute().parent.parent.name.endswith("_tracking")
@@ -117,9 +154,12 @@ def _subject_of_pose_file(
     found: tuple[Path, int, str], project: Project, rate_fps: float, usual_fps: float
 ) -> Subject:
     file, place, name = found
+    opening = partial(_open_pose_file, file, place, project, usual_fps, rate_fps)
+    return Subject(name, False, opening)
 
-    def open_it() -> tuple[PoseStore, int]:
-        recording = open_recording(file, place, project, usual_fps=usual_fps)
-        return from_recording(recording, rate_fps), 0
 
-    return Subject(name, False, open_it)
+def _open_pose_file(
+    file: Path, place: int, project: Project, usual_fps: float, rate_fps: float
+) -> tuple[PoseStore, int]:
+    recording = open_recording(file, place, project, usual_fps=usual_fps)
+    return from_recording(recording, rate_fps), 0

@@ -1,18 +1,16 @@
 """Runs of a cross-validation, one after the other or several at once.
 
 A trial is one seed and one fold. Its directory says when it is finished: it then holds
-what its recogniser says of what it never saw. A trial that was stopped goes on. Several
-at once have one thread each, in processes of their own, and tell their story in a file
-beside their directory (``fold0.log``); results do not depend on how many run at once.
+what its recogniser says of what it never saw. A trial that was stopped goes on, on
+whatever machine. Several at once have one thread each, in workers of their own, and
+tell their story in a file beside their directory (``fold0.log``); results do not depend
+on how many run at once.
 """
 
 import contextlib
-import multiprocessing
 import re
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +19,8 @@ import torch
 from mabe.checkpoint import SUFFIX, load_checkpoint
 from mabe.config import RunConfig, load_config
 from mabe.console import tell
-from mabe.errors import MabeError, RunError, StopRequested
+from mabe.errors import MabeError, RunError
+from mabe.executors import HERE, Executor
 from mabe.lessons import make_lesson
 from mabe.out_of_fold import (
     FILE_NAME,
@@ -30,8 +29,7 @@ from mabe.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
-from mabe.processes import end_with_parent
-from mabe.run_directory import is_documented
+from mabe.run_directory import is_documented, wait_for_run
 from mabe.runs import load_training_data, train
 from mabe.team import Team
 
@@ -130,11 +128,11 @@ def run_trial(trial: Trial, *, skip_bad: bool) -> None:
 def run_trials(
     trials: Sequence[Trial],
     *,
-    workers: int,
     skip_bad: bool,
     after_each: Callable[[Trial], None],
+    executor: Executor = HERE,
 ) -> None:
-    """Run what is not finished yet, so many at once; tell of each that is done.
+    """Run what is not finished yet; tell of each that is done.
 
     Raises what the first trial that fails raises, when those beside it have stopped.
     """
@@ -142,69 +140,55 @@ def run_trials(
     for trial in trials:
         if trial not in left:
             tell(f"✓ {trial.name} is finished")
-    if workers <= 1:
-        for trial in left:
-            tell(f"── {trial.name}")
-            run_trial(trial, skip_bad=skip_bad)
-            after_each(trial)
+    if not left:
         return
-    _run_at_once(left, workers, skip_bad, after_each)
-
-
-def _run_at_once(
-    trials: Sequence[Trial],
-    workers: int,
-    skip_bad: bool,
-    after_each: Callable[[Trial], None],
-) -> None:
-    executor = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start_worker,
+    folders = sorted({trial.run_dir.parent for trial in left})
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+    done = executor.run(
+        _run_quietly if executor.threads else _run_telling,
+        _How(skip_bad, executor.threads, executor.patience_s),
+        left,
+        folders=folders,
+        wants_gpu=_wants_gpu,
+        hears_interrupts=True,
     )
-    try:
-        waiting = {
-            executor.submit(_run_with_log, trial, skip_bad): trial for trial in trials
-        }
-        for future in as_completed(waiting):
-            future.result()
-            after_each(waiting[future])
-    except BrokenProcessPool as error:
-        raise RunError(
-            "a worker process ended early, perhaps for want of memory: try again with "
-            "--workers 1, what is done is kept"
-        ) from error
-    except KeyboardInterrupt:
-        raise StopRequested("stopped; the same command with --resume goes on") from None
-    finally:
-        executor.shutdown(cancel_futures=True)
+    for place, _ in done:
+        after_each(left[place])
 
 
-_stopped: list[Trial] = []
-"""In a worker: the trial in which somebody asked it to stop; it takes up no other."""
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What is the same for all trials of a call."""
+
+    skip_bad: bool
+    threads: int | None
+    patience_s: float
 
 
-def _start_worker() -> None:
-    end_with_parent()
-    torch.set_num_threads(1)
+def _wants_gpu(trial: Trial) -> bool:
+    return trial.config.model_type != "trees" and trial.config.device != "cpu"
 
 
-def _run_with_log(trial: Trial, skip_bad: bool) -> None:
+def _run_telling(how: _How, trial: Trial) -> None:
+    """Run a trial in the process that the user sees."""
+    tell(f"── {trial.name}")
+    run_trial(trial, skip_bad=how.skip_bad)
+
+
+def _run_quietly(how: _How, trial: Trial) -> None:
     """Run a trial whose words go into a file beside its directory."""
-    if _stopped:
-        raise StopRequested("stopped before it began")
+    torch.set_num_threads(how.threads or 1)
     log = trial.run_dir.with_name(f"{trial.run_dir.name}.log")
-    log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("a", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
         try:
-            run_trial(trial, skip_bad=skip_bad)
-        except StopRequested:
-            _stopped.append(trial)
-            raise
+            wait_for_run(trial.run_dir, at_most_s=how.patience_s)
+            if not trial.is_finished:
+                run_trial(trial, skip_bad=how.skip_bad)
         except MabeError as error:
             print(error, file=sys.stderr)
             raise

@@ -12,11 +12,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mabe.errors import ConfigError, DataError, OutputError
-from mabe.files import hash_file
+from mabe.files import cache_folder, hash_file
 from mabe.lanes import Lane
 from mabe.looking import look
 from mabe.prediction import Marker
-from mabe.preparing import cache_folder
 from mabe.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
 from mabe.reporting import own_data

@@ -14,9 +14,14 @@ Integer widths differ from file to file. The layout is that of the Kaggle compet
 
 import csv
 import functools
+import itertools
 import json
 import math
 import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +31,14 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.readers.long_table import open_parquet, read_tracks, whole_numbers
 from mabe.recording import Recording, VideoInfo
+from mabe.remote import (
+    RemoteFile,
+    RemoteFolder,
+    as_url,
+    fetch,
+    list_folder,
+    naming_urls,
+)
 from mabe.skeleton import ANIMALS
 
 SPLITS = ("train", "test")
@@ -43,14 +56,14 @@ def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[Vide
 
     A video that is in two splits is taken from the first. Where a split has no
     annotation folder its labels are hidden, so its videos count as unwatched although
-    the table names actions. Raises `DataError` when there are no tables or no videos,
-    or when a row makes no sense.
+    the table names actions. A folder in object storage is listed, and its tables read.
+    Raises `DataError` when there are no tables or no videos, or when a row makes no
+    sense.
     """
+    if url := as_url(data_dir):
+        return _read_remote_index(url, splits)
     tables = [path for split in splits if (path := data_dir / f"{split}.csv").is_file()]
-    videos: dict[str, VideoInfo] = {}
-    for path in tables:
-        for info in _read_table(path):
-            videos.setdefault(info.name, info)
+    videos = _first_of_each(_read_table(path) for path in tables)
     if not videos:
         looked_for = " or ".join(f"{split}.csv" for split in splits)
         found = "none has a row" if tables else "there is none"
@@ -63,7 +76,56 @@ def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[Vide
             '`kagglehub.competition_download("MABe-mouse-behavior-detection")`, '
             f"or make some with `mabe simulate {data_dir}`."
         )
+    return videos
+
+
+def _first_of_each(tables: Iterable[list[VideoInfo]]) -> list[VideoInfo]:
+    videos: dict[str, VideoInfo] = {}
+    for info in itertools.chain.from_iterable(tables):
+        videos.setdefault(info.name, info)
     return list(videos.values())
+
+
+def _read_remote_index(url: str, splits: tuple[str, ...]) -> list[VideoInfo]:
+    """Return the videos of a folder in object storage; only its tables are fetched."""
+    folder = list_folder(url)
+    tables = [file for split in splits if (file := folder.files.get(f"{split}.csv"))]
+    with tempfile.TemporaryDirectory(prefix="mabe-") as place:
+        local = {Path(place) / file.name: file.url for file in tables}
+        for file, path in zip(tables, local, strict=True):
+            fetch(file, path)
+        with naming_urls(local):
+            videos = _first_of_each(_read_table(path, folder) for path in local)
+    if not videos:
+        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        raise DataError(
+            f"{url}: no videos; looked for {looked_for} among {len(folder.files)} "
+            "files. Pose files of other formats are read from disk: copy them, or "
+            "bring them into this layout with `mabe import`."
+        )
+    return videos
+
+
+@contextmanager
+def at_hand(info: VideoInfo) -> Iterator[VideoInfo]:
+    """Give a video whose files are on this machine, for the while."""
+    if not info.remote:
+        yield info
+        return
+    with tempfile.TemporaryDirectory(prefix="mabe-") as place:
+        folders = (Path(place) / "tracking", Path(place) / "annotation")
+        local: dict[Path, str] = {}
+        for file, folder in zip(info.remote, folders, strict=False):
+            fetch(file, folder / file.name)
+            local[folder / file.name] = file.url
+        tracking, *annotation = local
+        with naming_urls(local):
+            yield replace(
+                info,
+                tracking_path=tracking,
+                annotation_path=annotation[0] if annotation else None,
+                remote=(),
+            )
 
 
 def find_video(tracking_path: Path) -> VideoInfo:
@@ -93,11 +155,19 @@ def find_video(tracking_path: Path) -> VideoInfo:
     )
 
 
-def _read_table(path: Path) -> list[VideoInfo]:
-    """Return the videos of one metadata table; its name tells the split."""
+def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInfo]:
+    """Return the videos of one metadata table; its name tells the split.
+
+    Of a `remote` folder the table alone is here.
+    """
     # The labels of a split without an annotation folder are hidden (Kaggle's test
     # videos): what its table names was watched, but "no label" is no "no" there.
-    has_labels = path.with_name(f"{path.stem}_annotation").is_dir()
+    annotations = f"{path.stem}_annotation"
+    has_labels = (
+        remote.has_folder(annotations)
+        if remote
+        else path.with_name(annotations).is_dir()
+    )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)
@@ -111,7 +181,7 @@ def _read_table(path: Path) -> list[VideoInfo]:
             f"{path}: no column {missing}; it has {columns}. "
             "Is this the metadata table of the Kaggle layout?"
         )
-    videos = [_parse_row(row, path, has_labels=has_labels) for row in rows]
+    videos = [_parse_row(row, path, remote, has_labels=has_labels) for row in rows]
     seen: set[str] = set()
     for info in videos:
         if info.name in seen:
@@ -121,7 +191,11 @@ def _read_table(path: Path) -> list[VideoInfo]:
 
 
 def _parse_row(
-    row: dict[str, str | None], table: Path, *, has_labels: bool
+    row: dict[str, str | None],
+    table: Path,
+    remote: RemoteFolder | None,
+    *,
+    has_labels: bool,
 ) -> VideoInfo:
     """Return the video of one row of a metadata table."""
     lab, video = ((row[column] or "").strip() for column in ("lab_id", "video_id"))
@@ -133,7 +207,11 @@ def _parse_row(
     except ValueError as error:
         raise DataError(f"{where}: behaviors_labeled {error}.") from error
     split, place = table.stem, Path(lab) / f"{video}.parquet"
-    annotation = table.with_name(f"{split}_annotation") / place
+    root = Path(remote.url) if remote else table.parent
+    tracking = root / f"{split}_tracking" / place
+    annotation = root / f"{split}_annotation" / place
+    objects = _find_objects(remote, tracking, annotation) if remote else ()
+    is_annotated = len(objects) > 1 if remote else annotation.is_file()
     return VideoInfo(
         lab=lab,
         video=video,
@@ -143,10 +221,25 @@ def _parse_row(
         ),
         watched=watched,
         animals=_parse_animals(row),
-        has_labels=has_labels and bool(watched or annotation.is_file()),
-        tracking_path=table.with_name(f"{split}_tracking") / place,
-        annotation_path=annotation if has_labels and annotation.is_file() else None,
+        has_labels=has_labels and bool(watched or is_annotated),
+        tracking_path=tracking,
+        annotation_path=annotation if has_labels and is_annotated else None,
+        remote=objects,
     )
+
+
+def _find_objects(
+    remote: RemoteFolder, tracking: Path, annotation: Path
+) -> tuple[RemoteFile, ...]:
+    """Return a video's files in object storage, the tracking file first.
+
+    One that the table names and the listing lacks is told when it is fetched.
+    """
+    root = Path(remote.url)
+    places = [path.relative_to(root).as_posix() for path in (tracking, annotation)]
+    found = [remote.files.get(place) for place in places]
+    absent = RemoteFile(f"{remote.url.rstrip('/')}/{places[0]}", 0, "absent")
+    return (found[0] or absent, *([found[1]] if found[1] else []))
 
 
 def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:

@@ -8,9 +8,7 @@ will do on mice.
 
 import hashlib
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mabe.errors import ConfigError, DataError
+from mabe.executors import Processes
 from mabe.files import usable_cores, write_json
 from mabe.simulate.copying import plan_like
 from mabe.simulate.inventing import plan_invented
@@ -181,18 +180,8 @@ def _write_all(
     out_dir: Path, videos: tuple[VideoPlan, ...], workers: int
 ) -> Iterator[bool]:
     """Write every video and yield whether it was absent, in any order."""
-    if min(workers, len(videos)) == 1:
-        yield from (write_video(out_dir, video) for video in videos)
-        return
-    # Spawned everywhere, as on Windows: nothing is inherited by accident.
-    pool = ProcessPoolExecutor(
-        min(workers, len(videos)), mp_context=multiprocessing.get_context("spawn")
-    )
-    try:
-        # The longest first, so that no worker is left alone with it at the end.
-        longest_first = sorted(videos, key=lambda video: -video.frames)
-        jobs = [pool.submit(write_video, out_dir, video) for video in longest_first]
-        for job in as_completed(jobs):
-            yield job.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    # The longest first, so that no worker is left alone with it at the end.
+    longest_first = sorted(videos, key=lambda video: -video.frames)
+    executor = Processes(min(workers, len(videos)))
+    for _, written in executor.run(write_video, out_dir, longest_first):
+        yield written

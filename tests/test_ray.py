@@ -1,0 +1,297 @@
+"""Folds, files and videos as tasks on a cluster of two machines, one of which dies.
+
+Both machines are Ray nodes on this one, with a core each.
+"""
+
+import filecmp
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from stories import TINY, write_fights
+
+from mabe.checkpoint import load_checkpoint
+from mabe.cli import main
+from mabe.cli_machines import settle_words
+from mabe.config import build_config
+from mabe.crossval import crossval
+from mabe.errors import ConfigError, DataError, RunError, StopRequested
+from mabe.executors import Processes
+from mabe.out_of_fold import FILE_NAME
+from mabe.prediction import Marker, predict
+from mabe.preparing import prepare
+from mabe.ray_cluster import RayCluster, is_address
+
+NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    ray = pytest.importorskip("ray", reason='Ray is not installed: pip install "[ray]"')
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        # Workers do what functions of this file say.
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))
+        cluster = Cluster(initialize_head=True, head_node_args=NODE)
+        cluster.add_node(**NODE)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        cluster.wait_for_nodes()
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def fights(tmp_path_factory):
+    return write_fights(tmp_path_factory.mktemp("fights") / "data", videos=4)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """Ray, where something else happens beside the work."""
+
+    beside: object
+    place: Path
+    ray: RayCluster = RayCluster()  # noqa: RUF009 - frozen
+    threads: int = 1
+    patience_s: float = 60
+
+    def run(self, work, shared, tasks, **options):
+        return self.ray.run(self.beside, (work, shared, self.place), tasks, **options)
+
+
+def die_once(shared, task):
+    """Let the first worker that has done a task die before it can tell."""
+    work, own, flag = shared
+    result = work(own, task)
+    try:
+        flag.touch(exist_ok=False)
+    except FileExistsError:
+        return result
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def note_the_machine(shared, trial):
+    """Write down which machine works on a trial."""
+    import ray
+
+    work, own, folder = shared
+    node = ray.get_runtime_context().get_node_id()
+    (folder / node).write_text(str(trial.run_dir), encoding="utf-8")
+    return work(own, trial)
+
+
+def same_files(one, other):
+    left, right = (
+        sorted(p.relative_to(root) for root in [place] for p in root.rglob("*"))
+        for place in (one, other)
+    )
+    files = [path for path in left if (one / path).is_file()]
+    return left == right and not any(
+        not filecmp.cmp(one / path, other / path, shallow=False) for path in files
+    )
+
+
+def test_a_store_is_the_same_although_a_worker_died(cluster, fights, tmp_path):
+    here = prepare(fights, tmp_path / "here", rate_fps=33.3, workers=1, progress=False)
+    deadly = Watched(die_once, tmp_path / "died")
+
+    prepare(fights, tmp_path / "ray", rate_fps=33.3, executor=deadly, progress=False)
+
+    assert deadly.place.exists()
+    assert len(here.recordings) == 4
+    assert same_files(tmp_path / "here", tmp_path / "ray")
+
+
+def test_the_same_is_found_on_ray_in_processes_and_here(cluster, fights, tmp_path):
+    config = settings(fights, tmp_path / "run", epochs=2, steps_per_epoch=5)
+    crossval(config, folds=2, seeds=1)
+    marker = Marker(load_checkpoint(tmp_path / "run"))
+    deadly = Watched(die_once, tmp_path / "died")
+
+    found = predict(marker, fights, tmp_path / "here")
+    again = predict(marker, fights, tmp_path / "ray", executor=deadly, device="auto")
+    predict(marker, fights, tmp_path / "two", executor=Processes(2), device="cpu")
+
+    assert deadly.place.exists()
+    assert found == again
+    assert [video.video for video in found] == ["1", "2", "3", "4"]
+    assert same_files(tmp_path / "here", tmp_path / "ray")
+    assert same_files(tmp_path / "here", tmp_path / "two")
+
+
+def test_a_bad_file_is_named_and_left_out_when_asked(cluster, tmp_path, capsys):
+    data = write_fights(tmp_path / "data", videos=2, seconds=4)
+    (data / "train_tracking" / "Lab" / "1.parquet").write_bytes(b"PAR1")
+
+    code = main(["prepare", str(data), "--out", str(tmp_path / "store"), "--ray"])
+    told = capsys.readouterr().err
+    again = main(
+        ["prepare", "--ray", str(data), "--out", str(tmp_path / "store"), "--skip-bad"]
+    )
+
+    assert code == 2
+    assert "mabe: Ray: 2 machine(s), 2 cores, 0 GPUs" in told
+    assert "1 of 2 recordings cannot be used" in told.splitlines()[-1]
+    assert again == 0
+    assert "✓ 1 recordings" in capsys.readouterr().out
+
+
+def test_a_command_with_ray_is_one_also_inside_a_step_of_slurm(
+    cluster, tmp_path, monkeypatch, capsys
+):
+    data = write_fights(tmp_path / "data", videos=1, seconds=1)
+    for name, value in (("STEP_NUM_TASKS", 4), ("PROCID", 0), ("LOCALID", 0)):
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "1")
+    words = ["prepare", str(data), "--out", str(tmp_path / "store")]
+
+    assert main(words) == 2
+    assert main([*words, "--ray"]) == 0
+    assert "✓ 1 recordings" in capsys.readouterr().out
+
+
+def settings(data, run, **changes):
+    values = {**TINY, **changes, "data_dir": data, "checkpoint_dir": run}
+    return build_config({**values, "store_dir": data.with_name("store")}, where="test")
+
+
+def test_a_run_whose_machine_died_goes_on_on_another_and_ends_the_same(
+    cluster, fights, tmp_path
+):
+    long = {"epochs": 6, "early_stopping_patience": 0, "save_freq": 0}
+    crossval(settings(fights, tmp_path / "here", **long), folds=2, seeds=1)
+    run = tmp_path / "ray"
+    watched = Watched(note_the_machine, tmp_path / "machines")
+    watched.place.mkdir()
+    node = next(iter(cluster.worker_nodes))
+    note = watched.place / node.node_id
+
+    def kill_a_machine_in_the_middle():
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            trial = note.read_text(encoding="utf-8") if note.exists() else ""
+            if trial and (Path(trial) / "state.pt").exists():
+                break
+            time.sleep(0.01)
+        cluster.remove_node(node, allow_graceful=False)
+
+    killer = threading.Thread(target=kill_a_machine_in_the_middle)
+    killer.start()
+    crossval(settings(fights, run, **long), folds=2, seeds=1, executor=watched)
+    killer.join()
+
+    told = [path.read_text(encoding="utf-8") for path in run.glob("*/fold*.log")]
+    assert sum("✓ Going on from step" in each for each in told) == 1
+    assert (run / FILE_NAME).read_bytes() == (
+        tmp_path / "here" / FILE_NAME
+    ).read_bytes()
+
+
+def fail(_, kind):
+    if kind == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    raise {"ours": DataError("x.parquet: broken"), "bug": ZeroDivisionError("oops")}[
+        kind
+    ]
+
+
+def test_errors_of_workers_arrive_as_they_are(cluster):
+    with pytest.raises(DataError, match=r"^x\.parquet: broken$"):
+        list(RayCluster().run(fail, None, ["ours"]))
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        list(RayCluster().run(fail, None, ["bug"]))
+    with pytest.raises(RunError, match="a worker died again and again"):
+        list(RayCluster(retries=1).run(fail, None, ["die"]))
+
+
+def linger(folder, name):
+    """Wait for ever, and write down that one was asked to stop."""
+    (folder / f"{name} began").touch()
+    try:
+        for _ in range(3_000):
+            time.sleep(0.01)
+    finally:
+        (folder / f"{name} stopped").touch()
+
+
+def test_after_ctrl_c_workers_are_asked_to_stop(cluster, tmp_path):
+    def interrupt_when_begun():
+        while not (tmp_path / "a began").exists():
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt_when_begun)
+    thread.start()
+    with pytest.raises(StopRequested, match="what is done is kept"):
+        list(RayCluster().run(linger, tmp_path, ["a"], folders=[tmp_path]))
+    thread.join()
+
+    assert (tmp_path / "a stopped").exists()
+    assert [path.name for path in tmp_path.glob(".mabe*")] == []
+
+
+def test_a_machine_that_does_not_see_the_folders_says_so(cluster, tmp_path):
+    class Elsewhere(type(tmp_path)):
+        """A folder whose mark is nowhere to be seen, as on a disk not shared."""
+
+        def resolve(self):
+            return Gone(self)
+
+    class Gone(type(tmp_path)):
+        def touch(self):
+            pass
+
+    with pytest.raises(RunError, match="need a filesystem they share"):
+        list(RayCluster().run(fail, None, ["ours"], folders=[Elsewhere(tmp_path)]))
+
+
+def test_the_word_behind_ray_is_an_address_only_if_it_looks_like_one():
+    assert settle_words(["prepare", "--ray", "data"]) == [
+        "prepare",
+        "--ray",
+        "local",
+        "data",
+    ]
+    assert settle_words(["--ray", "head:6379", "x"]) == ["--ray", "head:6379", "x"]
+    assert settle_words(["prepare", "data", "--ray"])[-1] == "local"
+    assert all(map(is_address, ["auto", "ray://10.0.0.1:10001", "[::1]:6379"]))
+    assert not any(map(is_address, ["C:\\data", "s3://data/x", "--out", "data", ""]))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--ray", "--workers", "2"], "give one"),
+        (["--cpus-per-task", "2"], "are for --ray"),
+        (["--ray=my data"], "expected nothing"),
+        (["--ray", "localhost:1"], "no Ray cluster could be joined"),
+    ],
+)
+def test_what_cannot_be_is_one_line(words, message, tmp_path, capsys, monkeypatch):
+    pytest.importorskip("ray").shutdown()  # as where nothing was joined yet
+    data = write_fights(tmp_path / "data", videos=1, seconds=1)
+
+    assert main(["prepare", str(data), "--out", str(tmp_path / "s"), *words]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert len(told) == 1
+    assert message in told[0]
+
+
+def test_without_the_extra_its_name_is_told(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    data = write_fights(tmp_path / "data", videos=1, seconds=1)
+
+    assert main(["prepare", str(data), "--out", str(tmp_path / "s"), "--ray"]) == 2
+    assert 'pip install "mabe[ray]"' in capsys.readouterr().err
+
+
+def test_impossible_addresses_are_refused_before_anything_is_done():
+    with pytest.raises(ConfigError, match="expected nothing"):
+        RayCluster(address="nowhere")

@@ -1,6 +1,6 @@
 """Where a V2 step's time goes on this processor, beside a DataLoader of windows.
 
-    python benchmarks/train_step.py DATA [--threads 2] [--steps 30]
+    python benchmarks/train_step.py DATA [--threads 2] [--precision 32]
 
 `DATA` is in the Kaggle layout, such as `mabe simulate DATA --videos 38 --minutes 4`.
 A step of configs/config_5090.yaml (96 windows of 100 frames) draws windows from the
@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mabe import training
 from mabe.config import RunConfig, load_config
-from mabe.devices import choose_device
+from mabe.devices import choose_device, choose_precision
 from mabe.fabric import make_fabric
 from mabe.lessons import make_lesson
 from mabe.recogniser import SceneRecogniser
@@ -120,9 +120,11 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--precision", default="auto", choices=["auto", "32", "bf16"])
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
-    config = load_config(CONFIG, {"data_dir": given.data, "device": "cpu"})
+    changes = {"data_dir": given.data, "device": "cpu", "precision": given.precision}
+    config = load_config(CONFIG, changes)
     data = load_training_data(config)
     parts = measure_steps(config, data, given.steps)
     whole = sum(parts.values())
@@ -140,7 +142,8 @@ def main() -> None:
 def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     """Return seconds of a step by part: draw, augment, features, learn."""
     lesson = make_lesson(config, data)
-    fabric = make_fabric(choose_device("cpu"), config.precision)
+    device = choose_device("cpu")
+    fabric = make_fabric(device, choose_precision(device, config.precision))
     state = training.start_state(config, lesson.task, fabric, lesson)
     clock = Clock()
     lesson.draw = clock.timed("draw", lesson.draw)  # type: ignore[method-assign]

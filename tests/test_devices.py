@@ -61,9 +61,21 @@ def test_cuda_where_there_is_none_is_one_line_with_what_to_try():
         choose_device("cuda")
 
 
-def test_cpu_computes_in_32_bits_unless_asked():
-    assert choose_precision(torch.device("cpu"), "auto") == "32"
-    assert choose_precision(torch.device("cpu"), "bf16") == "bf16"
+@pytest.mark.parametrize(
+    ("has_amx", "model_type", "wanted", "chosen"),
+    [
+        (False, "conv_bilstm", "auto", "32"),
+        (True, "conv_bilstm", "auto", "bf16"),
+        (True, "conv_gru", "auto", "32"),  # torch has no quick one of 16 bits
+        (True, "conv_bilstm", "32", "32"),
+        (False, "conv_bilstm", "bf16", "bf16"),
+    ],
+)
+def test_a_processor_computes_in_16_bits_where_that_is_quicker(
+    monkeypatch, has_amx, model_type, wanted, chosen
+):
+    monkeypatch.setattr("mabe.devices.has_quick_bf16", lambda _: has_amx)
+    assert choose_precision(torch.device("cpu"), wanted, model_type) == chosen
 
 
 def test_mixed_precision_leaves_poses_unrounded():

@@ -195,7 +195,8 @@ class RunConfig(BaseModel):
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    """auto: bf16 where a GPU has it, 16 on older GPUs, 32 on a CPU."""
+    """auto: bf16 where a GPU has it, 16 on older GPUs; on a CPU 32, or bf16 for an LSTM
+    where the processor has AMX."""
     seed: Annotated[int, Field(ge=0)] = 42
 
     @field_serializer("data_dir")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 
+from mabe.cache import has_quick_bf16
 from mabe.errors import ConfigError, RunError
 from mabe.team import Team
 
@@ -92,13 +93,15 @@ def _of_process(wanted: str, team: Team) -> str:
     return f"cuda:{team.local_rank}"
 
 
-def choose_precision(device: torch.device, wanted: str) -> str:
+def choose_precision(
+    device: torch.device, wanted: str, model_type: str = "conv_bilstm"
+) -> str:
     """Return 32, bf16 or 16; `auto` is the fastest that is safe on the device."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(False) else "16"
-    return "32"
+    return "bf16" if model_type == "conv_bilstm" and has_quick_bf16(device) else "32"
 
 
 def _best_device() -> str:

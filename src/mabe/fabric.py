@@ -16,7 +16,6 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch.nn.parallel import DistributedDataParallel
 
-from mabe.devices import choose_precision
 from mabe.team import Team
 
 _KEEP_BUFFERS: dict[str, Any] = {
@@ -52,9 +51,9 @@ def make_fabric(
 ) -> Fabric:
     """Return the Fabric that runs one process on the device, or one of a team.
 
-    With a team it returns when all processes are there.
+    `precision` is 32, bf16 or 16. With a team it returns when all processes are there.
     """
-    kind = _PRECISIONS[choose_precision(device, precision)]
+    kind = _PRECISIONS[precision]
     plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
     if not team or team.size == 1:
         return Fabric(

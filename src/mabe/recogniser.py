@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mabe.augment import pack_animals
-from mabe.cache import in_cache
+from mabe.cache import has_quick_bf16, in_cache
 from mabe.config import RunConfig
 from mabe.features.motion import ALL_SLOTS, MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
@@ -266,15 +266,6 @@ class TreesRecogniser(_Seeing):
 
 Network = SceneRecogniser | PairRecogniser
 Recogniser = SceneRecogniser | PairRecogniser | TreesRecogniser
-
-
-def has_quick_bf16(device: torch.device) -> bool:
-    """Tell whether a processor multiplies matrices of 16 bits (bfloat16) by itself.
-
-    On one that has AMX an LSTM in use takes a quarter of the time; where 16 bits are
-    only unpacked to 32, none is won.
-    """
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def window_in_use(config: RunConfig) -> int:

@@ -37,6 +37,7 @@ from mabe.lessons import ClassCount, Lesson, TrainingData, make_lesson
 from mabe.pairs import asked_for, check_names
 from mabe.preparing import default_store_path, prepare
 from mabe.recogniser import Recogniser
+from mabe.remote import shown
 from mabe.run_directory import (
     check_same_data,
     check_same_settings,
@@ -128,13 +129,14 @@ def train(
     if config.model_type == "trees":
         team.refuse("model_type: trees")
     device = choose_device(config.device, team)
-    fabric = make_fabric(device, config.precision, team)
+    precision = choose_precision(device, config.precision, config.model_type)
+    fabric = make_fabric(device, precision, team)
     with muted(not team.is_first), ExitStack() as held:
         lead(fabric, lambda: held.enter_context(_locked(config.checkpoint_dir)))
         about_device = [
             *describe_device(device),
             *describe_team(team, device.type),
-            f"Precision: {choose_precision(device, config.precision)}",
+            f"Precision: {precision}",
         ]
         _train(
             config,
@@ -355,7 +357,7 @@ def _begin(
     recordings = data.store.recordings
     facts = {
         "device": about_device,
-        "data": str(config.data_dir),
+        "data": shown(config.data_dir),
         "class_frames": [asdict(count) for count in counts],
         "learned": [recordings[i].name for i in data.learned],
         "held_out": [recordings[i].name for i in data.held_out],

@@ -88,9 +88,9 @@ def mark_windows_one_by_one(recogniser: SceneRecogniser, poses: np.ndarray) -> N
             total[start : start + window] += piece / 2
 
 
-def operations_per_frame(config) -> float:
-    """Return multiplications and additions of V2's network for what occurs."""
-    channels, rate, total = 5 * len(SEEN), 1.0, 0.0
+def operations_per_frame(config, slots: int = len(SEEN)) -> float:
+    """Return operations of V2's network where so many slots occur."""
+    channels, rate, total = 5 * slots, 1.0, 0.0
     for width in config.conv_channels:
         total += rate * channels * width * config.conv_kernel
         channels, rate = width, rate / 2

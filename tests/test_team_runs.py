@@ -15,7 +15,13 @@ from mabe.errors import ConfigError
 from mabe.runs import train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-SHARED = {**TINY, "batch_size": 4, "dropout": 0.0, "epochs": 2}
+SHARED = {
+    **TINY,
+    "batch_size": 4,
+    "dropout": 0.0,
+    "epochs": 2,
+    "precision": "32",  # whose rounding is too fine to tell one process from two
+}
 """Each of two processes sees four windows in a step."""
 
 

@@ -1,0 +1,254 @@
+"""What a GPU makes of V2: steps, memory, use of the card, and what its floor would be.
+
+    python benchmarks/gpu.py DATA [--batch 96 512 2048] [--steps 100] [--device cuda]
+
+`DATA` is in the Kaggle layout or a store; the full size is what counts (`mabe simulate
+DATA --like CHALLENGE`). Prints the card; whether a step ever makes the host wait (torch
+raises an error where it does); for each batch size the time of a step, windows' frames
+a second and peak memory, with poses in the card's own memory and read by the host; how
+long 100 epochs take without and with `torch.compile`; the speed of marking. The floor
+of a step is its multiplications at the speed of one large product of matrices, or its
+bytes at the speed of one large copy, whichever is longer. What an RTX 5090 would give
+is the measured time, scaled by the larger ratio of the two cards' published speeds: an
+estimate, and called so. With `--device cpu` it runs without a GPU, to try it out.
+"""
+
+import argparse
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from predict_speed import operations_per_frame
+
+from mabe import training
+from mabe.config import RunConfig, load_config
+from mabe.devices import choose_device, choose_precision, describe_device
+from mabe.fabric import make_fabric
+from mabe.inference import Tracks, frame_probabilities
+from mabe.lessons import make_lesson
+from mabe.recogniser import SceneRecogniser
+from mabe.resident import ResidentPoses
+from mabe.runs import load_training_data
+from mabe.schedule import steps_in_epoch
+
+CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
+EPOCHS = 100
+WARM_UP = 5
+
+
+@dataclass(frozen=True)
+class Card:
+    """Published figures of a card: dense bfloat16 (TFLOP/s) and memory (GB/s)."""
+
+    name: str
+    tflops: float
+    gb_per_s: float
+
+
+CARDS = (
+    Card("H100", 989, 3350),
+    Card("H200", 989, 4800),
+    Card("RTX 5090", 209, 1792),
+)
+"""From the makers' data sheets, with 32-bit accumulation, without sparsity."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--batch", type=int, nargs="+", default=[96, 512, 2048])
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--device", default="cuda")
+    given = parser.parse_args()
+    device = choose_device(given.device)
+    print(*describe_device(device), f"torch {torch.__version__}", sep="\n")
+    config = load_config(CONFIG, {"data_dir": given.data, "device": given.device})
+    bench = Bench(config, device, given.steps)
+    bench.check_that_nobody_waits()
+    for batch in given.batch:
+        bench.measure_batch(batch)
+    bench.measure_epochs(given.batch[-1])
+    bench.measure_marking()
+
+
+class Bench:
+    """Everything that is measured of one card on one data set."""
+
+    def __init__(self, config: RunConfig, device: torch.device, steps: int) -> None:
+        self.config, self.device, self.steps = config, device, steps
+        self.data = load_training_data(config)
+        self.lesson = make_lesson(config, self.data)
+        self.host_read = self.lesson.sampler.read
+        began = time.perf_counter()
+        self.resident = ResidentPoses(self.data.store, device)
+        self._wait()
+        size = self.resident.points_V.nbytes / 1e9
+        seconds = time.perf_counter() - began
+        print(f"poses on the device: {size:.2f} GB in {seconds:.1f} s")
+
+    def check_that_nobody_waits(self) -> None:
+        """Take steps in a mode in which torch raises where the host would wait."""
+        step = self._stepper(96, in_device=True)
+        for _ in range(WARM_UP):
+            step()
+        if self.device.type != "cuda":
+            print("host waits within a step: cannot be told without a GPU")
+            return
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            step()
+            step()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        print("host waits within a step: never")
+
+    def measure_batch(self, batch: int) -> None:
+        """Print what a step of so many windows takes."""
+        frames = batch * self.config.sequence_length
+        for in_device in (True, False):
+            with self._peak_memory() as peak:
+                seconds = self._seconds_a_step(self._stepper(batch, in_device))
+            floor, where = self._floor(frames), "the device" if in_device else "host"
+            print(
+                f"batch {batch}, poses from {where}: {1e3 * seconds:.2f} ms a step, "
+                f"{frames / seconds / 1e6:.2f} M frames/s, "
+                f"peak {peak[0] / 1e9:.2f} GB; "
+                f"floor {1e3 * floor:.2f} ms, ratio {seconds / floor:.1f}",
+                flush=True,
+            )
+
+    def measure_epochs(self, batch: int) -> None:
+        """Print how long the recipe's epochs take, by measured steps."""
+        config = self.config.model_copy(update={"batch_size": batch})
+        steps = steps_in_epoch(self.lesson.counted_frames, config)
+        for compiled in (False, True) if self.device.type == "cuda" else (False,):
+            step = self._stepper(batch, in_device=True, compiled=compiled)
+            seconds = self._seconds_a_step(step)
+            minutes = EPOCHS * steps * seconds / 60
+            how = "with torch.compile" if compiled else "as it is"
+            print(
+                f"{EPOCHS} epochs of {steps} steps of {batch} windows, {how}: "
+                f"{minutes:.1f} minutes (scoring not included)"
+            )
+            self._estimate(minutes)
+
+    def measure_marking(self) -> None:
+        """Print how fast recordings are marked, features included."""
+        torch.manual_seed(0)
+        recogniser = SceneRecogniser(self.config, self.lesson.task).to(self.device)
+        recogniser.eval()
+        store = self.data.store
+        possible = np.ones(len(self.lesson.task.classes), bool)
+        some = sorted(self.data.held_out[:10])
+        frames = sum(store.recordings[index].native_length for index in some)
+
+        def mark() -> None:
+            for index in some:
+                frame_probabilities(
+                    recogniser, Tracks.of_stored(store, index), possible
+                )
+
+        mark()
+        seconds = seconds_of(mark)
+        print(f"marking: {frames / seconds:,.0f} of the recordings' frames a second")
+
+    def _stepper(
+        self, batch: int, in_device: bool, compiled: bool = False
+    ) -> Callable[[], None]:
+        """Return what takes one step of a fresh network."""
+        config = self.config.model_copy(update={"batch_size": batch})
+        fabric = make_fabric(
+            self.device,
+            choose_precision(self.device, config.precision, config.model_type),
+        )
+        self.lesson.sampler.read = self.resident.read if in_device else self.host_read
+        state = training.start_state(config, self.lesson.task, fabric)
+        if compiled:
+            state.model.module.network.compile()
+
+        def step() -> None:
+            drawn = training.draw_batch(self.lesson, config, state.step)
+            training.take_step(
+                state,
+                drawn.poses,
+                self.lesson.question(drawn, self.device),
+                config=config,
+                fabric=fabric,
+                learning_rate=config.learning_rate,
+            )
+
+        return step
+
+    def _seconds_a_step(self, step: Callable[[], None]) -> float:
+        for _ in range(WARM_UP):
+            step()
+        self._wait()
+        began = time.perf_counter()
+        for _ in range(self.steps):
+            step()
+        self._wait()
+        return (time.perf_counter() - began) / self.steps
+
+    def _floor(self, frames: int) -> float:
+        """Return the least seconds of a step: forward, and twice as much backward."""
+        operations = 3 * frames * operations_per_frame(self.config, slots=72)
+        moved = frames * 3 * 4 * (self.config.features + sum(self.config.conv_channels))
+        return max(
+            operations / self._operations_a_second(), moved / self._bytes_a_second()
+        )
+
+    def _operations_a_second(self) -> float:
+        size = 8192 if self.device.type == "cuda" else 1024
+        a, b = torch.randn(2, size, size, device=self.device).bfloat16()
+        return 2 * size**3 / self._best(lambda: a @ b)
+
+    def _bytes_a_second(self) -> float:
+        size = 1 << (30 if self.device.type == "cuda" else 24)
+        values = torch.empty(size, dtype=torch.uint8, device=self.device)
+        into = torch.empty_like(values)
+        return 2 * size / self._best(lambda: into.copy_(values))
+
+    def _best(self, work: Callable[[], object]) -> float:
+        def all_of_it() -> None:
+            work()
+            self._wait()
+
+        return min(seconds_of(all_of_it) for _ in range(5))
+
+    def _estimate(self, minutes: float) -> None:
+        """Print what another card would take, if what limits this one limits it too."""
+        name = describe_device(self.device)[-1 if self.device.type != "cuda" else 1]
+        here = next((card for card in CARDS if card.name in name), None)
+        if here is None:
+            return
+        for card in CARDS:
+            slower = max(here.tflops / card.tflops, here.gb_per_s / card.gb_per_s)
+            print(f"  estimate for {card.name}: {minutes * slower:.0f} minutes at most")
+
+    @contextlib.contextmanager
+    def _peak_memory(self) -> Iterator[list[int]]:
+        peak = [0]
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        yield peak
+        if self.device.type == "cuda":
+            peak[0] = torch.cuda.max_memory_allocated(self.device)
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Return how long something takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    main()

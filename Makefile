@@ -14,7 +14,7 @@ demo: $(READY)
 	$(BIN)/mabe report demo/run --out demo/report.html
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -153,14 +153,3 @@ def test_windows_shared_by_processes_get_the_numbers_they_get_in_one(poses):
     torch.testing.assert_close(
         torch.cat(shared), changed(poses, Team()), equal_nan=True
     )
-
-
-def test_windows_changed_a_few_at_a_time_are_changed_alike(poses, dice):
-    changes = draw_changes(poses.shape, Augmentation(animal_dropout=0.5), dice)
-    parts = [slice(0, 3), slice(3, 8)]
-
-    torch.testing.assert_close(
-        torch.cat([change(poses[some], changes.of(some)) for some in parts]),
-        change(poses, changes),
-        equal_nan=True,
-    )

@@ -266,7 +266,7 @@ def solutions(draw):
 SUBMISSIONS = st.lists(bouts(["chase", "chase", "attack", "rear"], 4), min_size=1)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(solutions(), SUBMISSIONS, st.sampled_from([0.5, 1.0, 2.0]))
 def test_it_agrees_with_sets_of_frames(solution, submission, beta):
     expected = obvious_score(solution, submission, beta)
@@ -279,7 +279,6 @@ def test_it_agrees_with_sets_of_frames(solution, submission, beta):
         )
 
 
-@settings(deadline=None)
 @given(solutions(), SUBMISSIONS, st.randoms())
 def test_the_order_of_a_submission_does_not_matter(solution, submission, random):
     assume(obvious_score(solution, submission) is not None)

@@ -112,7 +112,7 @@ def test_batches_are_limited_in_bytes_too(volume, data, monkeypatch):
 files = st.dictionaries(st.sampled_from("abc"), st.sampled_from([b"x", b"y", b"zz"]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(files, min_size=1, max_size=4), st.integers(1, 9))
 @example([{"a": b"x", "b": b"x"}, {"a": b"y", "b": b"y"}], 5)
 def test_the_volume_holds_what_is_here_whatever_happened_before(states, breaks_in):

@@ -164,7 +164,7 @@ def test_a_frame_without_evidence_is_bridged_within_reach_and_else_stays_unsaid(
     assert np.isnan(found[25:45]).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     arrays(np.float64, 9, elements=st.floats(-4, 4)),
     arrays(np.float64, 9, elements=st.floats(0.1, 3)),

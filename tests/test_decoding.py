@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.decoding import NO_ACTION, ClassBout, choose_actions, find_bouts
@@ -37,7 +37,6 @@ def test_no_frame_at_all_has_no_action():
 CHANCES = st.lists(st.floats(0, 1), min_size=3, max_size=3)
 
 
-@settings(deadline=None)
 @given(
     st.lists(CHANCES, max_size=6),
     st.lists(st.booleans(), min_size=3, max_size=3),

@@ -262,7 +262,7 @@ def test_acceleration_is_that_of_the_speed():
 # What changes nothing, and what exchanges what.
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 1000),
     angle=st.floats(-7, 7),
@@ -276,7 +276,7 @@ def test_turning_and_shifting_the_arena_changes_nothing(seed, angle, shift):
     assert_same(features(moved), features(poses), atol=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_in_a_mirror_left_and_right_change_sign_and_nothing_else(seed):
     poses = wandering(seed)
@@ -300,7 +300,7 @@ def exchange_sides(values):
     return values[..., [NAMES.index(other_side(name)) for name in NAMES]]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_exchanging_agent_and_target_exchanges_what_is_their_own(seed):
     poses = wandering(seed)
@@ -321,7 +321,7 @@ def test_exchanging_roles_exchanges_ahead_and_behind():
     assert_all(exchanged["target.body_center.along"], -10.0)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 1000))
 def test_exchanging_others_exchanges_their_features_alone(seed):
     poses = wandering(seed)

@@ -112,7 +112,7 @@ def test_a_leap_of_a_metre_does_not_drown_other_values():
     assert 6 < channels[NAMES.index("agent.nose.speed")] < 8
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.permutations(range(OTHERS)), st.integers(0, 1000))
 def test_the_order_of_the_others_does_not_matter(order, seed):
     features = features_of(poses_of(missing=0.3, seed=seed))
@@ -158,7 +158,6 @@ def test_the_number_of_others_does_not_matter_where_they_are_in_one_place():
     torch.testing.assert_close(entry(features_of(crowd)), entry(features_of(poses)))
 
 
-@settings(deadline=None)
 @given(
     missing=st.floats(0, 1),
     seats=st.integers(0, 5),

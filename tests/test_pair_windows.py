@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import RATE, stored
 
@@ -122,7 +122,6 @@ def test_nobody_sits_twice():
 # What a window holds.
 
 
-@settings(deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     length=st.integers(3, 12),
@@ -309,7 +308,6 @@ def test_views_are_those_of_the_recordings_asked_for():
 SPANS = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20)), max_size=4)
 
 
-@settings(deadline=None)
 @given(attacks=SPANS, sniffs=SPANS, handled=SPANS)
 def test_counts_are_those_of_the_frames_one_by_one(attacks, sniffs, handled):
     recording = stored(

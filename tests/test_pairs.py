@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import RATE, stored
 
@@ -159,7 +159,6 @@ def test_a_label_between_two_frames_of_the_working_rate_is_dropped():
 SPANS = st.tuples(st.integers(0, 60), st.integers(1, 20))
 
 
-@settings(deadline=None)
 @given(
     marked=st.lists(st.tuples(st.sampled_from(["attack", "sniff"]), SPANS), max_size=6),
     handled=st.lists(SPANS, max_size=2),
@@ -410,7 +409,6 @@ def test_what_labels_answer_of_what_is_asked():
 NAMES = st.sampled_from(["attack", "rear", "sniff", "Übergriff"])
 
 
-@settings(deadline=None)
 @given(
     actions=st.lists(NAMES, unique=True, min_size=1),
     labs=st.lists(NAMES, unique=True),

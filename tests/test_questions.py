@@ -96,7 +96,7 @@ def random_question(seed, *, windows=5, frames=3, actions=4):
     return PairQuestion.of_batch(batch, weights, CPU), logits, batch, weights
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_loss_and_total_are_those_of_the_answers_one_by_one(seed):
     question, logits, batch, weights = random_question(seed)
@@ -139,7 +139,7 @@ def poses_for(logits):
 # Pieces.
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 7))
 def test_the_pieces_of_a_question_sum_to_the_whole(seed, windows):
     question, logits, batch, _ = random_question(seed)

@@ -229,7 +229,7 @@ def test_what_it_goes_by_is_kept_and_told(run, fights, capsys):
     told = capsys.readouterr().out
     kept = json.loads((run / IMPORTANCE).read_text(encoding="utf-8"))
     assert set(kept) == {"trees", "network"}
-    assert "distances" in kept["trees"]
+    assert "facing" in kept["trees"]
     best = max(kept["trees"].values(), key=lambda drops: drops["f1_macro"])
     assert best["f1_macro"] >= 0
     assert "What it goes by" in told

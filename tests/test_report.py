@@ -85,7 +85,6 @@ def test_what_nobody_watched_is_neither_missed_nor_false():
     assert not find_bad_bouts(lane, 2)
 
 
-@settings(deadline=None)
 @given(
     arrays(np.int64, 60, elements=st.integers(0, 2)),
     arrays(np.int64, 60, elements=st.integers(0, 2)),
@@ -114,7 +113,7 @@ def test_the_worst_bouts_are_the_longest_and_say_where_they_are():
     assert worst[0].bout.probability == pytest.approx(0.8)
 
 
-@settings(deadline=None, max_examples=30)  # a thousand draws for the interval each
+@settings(max_examples=30)  # a thousand draws for the interval each
 @given(
     arrays(np.int64, 80, elements=st.integers(-1, 2)),
     arrays(np.int64, 80, elements=st.integers(0, 2)),
@@ -173,7 +172,6 @@ def test_labs_and_recordings_come_worst_first():
     assert [each.lab for each in study.of_recordings()] == ["B", "A"]
 
 
-@settings(deadline=None)
 @given(
     arrays(
         np.float64,
@@ -353,7 +351,6 @@ def test_clocks_go_over_the_hour():
     assert clock(3727) == "1:02:07"
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=10, unique=True))
 def test_up_to_nine_classes_have_colours_of_their_own(names):
     colours = colours_of(names, first_is_nothing=True)

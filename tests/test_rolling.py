@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -35,7 +35,6 @@ def windows(values, before, after):
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom")
-@settings(deadline=None)
 @given(values=signals, before=st.integers(0, 9), after=st.integers(0, 9))
 def test_means_and_deviations_are_what_the_obvious_loop_says(values, before, after):
     sums = WindowSums(values)
@@ -48,7 +47,6 @@ def test_means_and_deviations_are_what_the_obvious_loop_says(values, before, aft
     np.testing.assert_allclose(sums.deviation(before, after), spreads, atol=1e-4)
 
 
-@settings(deadline=None)
 @given(values=signals, half=st.integers(0, 20))
 def test_the_largest_is_what_the_obvious_loop_says(values, half):
     known = windows(values, half, half)

@@ -3,11 +3,37 @@ import math
 import pytest
 import torch
 
-from mabe.features.scene_frame import animal_centers, in_scene_frame
+from mabe.features import scene_frame
+from mabe.features.rows import Rows
+from mabe.skeleton import KEYPOINTS
 
 NAN = math.nan
 TWO = torch.tensor([0, 1])
 """One keypoint of the first animal, one of the second."""
+
+
+def rows_of(points, animal_S):
+    """Put every point of every window in a row: keypoint 0, 1, 2 ... of its animal."""
+    before = [int((animal_S[:place] == a).sum()) for place, a in enumerate(animal_S)]
+    slot_S = animal_S * len(KEYPOINTS) + torch.tensor(before)
+    windows = len(points)
+    return Rows(
+        torch.arange(windows).repeat_interleave(len(slot_S)),
+        slot_S.repeat(windows),
+        windows,
+    )
+
+
+def in_scene_frame(points_BTS2, animal_S):
+    windows = len(points_BTS2)
+    points_NT2 = points_BTS2.transpose(1, 2).flatten(0, 1)
+    seen_NT2 = scene_frame.in_scene_frame(points_NT2, rows_of(points_BTS2, animal_S))
+    return seen_NT2.unflatten(0, (windows, -1)).transpose(1, 2)
+
+
+def animal_centers(points_BTS2, animal_S):
+    points_NT2 = points_BTS2.transpose(1, 2).flatten(0, 1)
+    return scene_frame.animal_centers(points_NT2, rows_of(points_BTS2, animal_S))
 
 
 def scene(*animals):

@@ -164,9 +164,9 @@ def test_what_is_usual_is_kept_with_the_weights(run, fights):
 def test_in_use_a_gru_sees_longer_windows_than_it_learned_from(run, monkeypatch):
     recogniser = load_checkpoint(run / "last.safetensors").recogniser
     shown = []
-    real = recogniser.look
+    real = recogniser.answer
     monkeypatch.setattr(
-        recogniser, "look", lambda poses: shown.append(poses.shape[1]) or real(poses)
+        recogniser, "answer", lambda x: shown.append(x.shape[1]) or real(x)
     )
     poses = scene((0.0, 0.0), (0.0, 8.0), frames=1000)[0].numpy()
     tracks = Tracks(1000, lambda start, stop: poses[start:stop])

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.errors import DataError
@@ -91,7 +91,6 @@ LABS_AND_TRACKS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(LABS_AND_TRACKS, st.integers(2, 5), st.integers(0, 9))
 def test_dealing_labs_leaves_every_lab_and_all_its_copies_in_one_fold(
     pairs, folds, seed

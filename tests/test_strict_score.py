@@ -160,7 +160,7 @@ ROWS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ROWS, ROWS)
 def test_where_labels_and_guesses_are_of_the_same_actions_both_scores_agree(
     labels, guesses

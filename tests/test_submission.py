@@ -92,7 +92,7 @@ chosen = st.lists(st.integers(-1, 2), min_size=1, max_size=30)
 
 
 @given(st.dictionaries(views, chosen, min_size=1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_one_action_a_frame_for_each_pair_makes_a_valid_submission(
     tmp_path_factory, actions
 ):
@@ -360,7 +360,7 @@ rows_of_bouts = st.lists(
 
 @given(rows_of_bouts)
 @example([(1, "a", 0, 40), (1, "b", 5, 30), (1, "c", 10, 2), (1, "a", 20, 5)])
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_overlaps_are_those_that_an_obvious_loop_finds(tmp_path_factory, bouts):
     folder = tmp_path_factory.mktemp("overlaps")
     path = save(

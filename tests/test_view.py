@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from desks import PORT, TOKEN, lay_desk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from kaggle_files import write_index, write_tracking
@@ -466,7 +466,6 @@ def test_recordings_compare_by_the_minute():
     assert doubt_per_minute([]) == 0
 
 
-@settings(deadline=None)
 @given(
     st.integers(1, 40_000), st.integers(0, 40_000), st.integers(1, 40_000),
     st.integers(1, 300),
@@ -485,7 +484,6 @@ def test_a_window_of_chances_is_the_mean_of_its_frames(frames, start, length, co
         assert abs(float(sent[column, 0]) - frames_of.mean()) <= 8  # rounded each time
 
 
-@settings(deadline=None)
 @given(arrays(np.float32, (5, 2), elements=st.floats(0, 1, width=32)))
 def test_bytes_are_near_and_unknown_is_told_apart(chances):
     chances[0, 0] = np.nan
@@ -505,7 +503,6 @@ def test_marks_survive_the_disk(tmp_path):
     assert back.runs.tolist() == [[0, 3, 1]]
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(KEYPOINTS)))
 def test_bones_join_tracked_points_into_one_body(tracked):
     bones = find_bones(tracked)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.bouts import Bout, Watched
-from mabe.clips import stretch_time
+from mabe.clips import neighbours, stretch_time
 from mabe.recording import Recording, VideoInfo
 from mabe.store import PoseStore, StoredRecording, from_recording
 from mabe.tasks import NOT_COUNTED, SceneTask
@@ -82,7 +82,7 @@ def test_stretched_windows_keep_their_length_and_their_labels(stretch):
 
 def test_stretching_by_one_changes_nothing():
     poses = np.random.default_rng(0).random((7, 4, 18, 2), np.float32)
-    np.testing.assert_allclose(stretch_time(poses, 7), poses)
+    np.testing.assert_allclose(stretch_time(poses, *neighbours(len(poses), 7)), poses)
 
 
 @given(st.integers(0, 1000))

@@ -2,22 +2,21 @@
 
 Dimension key: B batch, T time, A animal, K keypoint; a last axis of 2 is (x, y), cm.
 Poses are changed before any feature is computed, so every feature stays consistent;
-missing points (NaN) stay missing. What is changed is drawn for all windows of a step
-first, so that they can then be changed a few at a time.
+missing points (NaN) stay missing.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from mabe import cache
 from mabe.features.gaps import count_seen
-from mabe.skeleton import mirror_order
+from mabe.skeleton import KEYPOINTS, mirror_order
 from mabe.team import Team
 from mabe.transfers import to_device
 
@@ -94,8 +93,10 @@ def center_scene(poses_BTAK2: Poses) -> Poses:
 
     Where a camera's pixel (0, 0) lies tells nothing about behaviour.
     """
-    center_B1112 = poses_BTAK2.nanmean(dim=(1, 2, 3), keepdim=True)
-    return poses_BTAK2 - center_B1112
+    # A sum and a count take half as long as a mean that leaves out what is missing.
+    sum_B2 = poses_BTAK2.nan_to_num(nan=0.0).sum(dim=(1, 2, 3))
+    center_B2 = sum_B2 / count_seen(poses_BTAK2).sum(dim=(1, 2))[:, None]
+    return poses_BTAK2 - center_B2[:, None, None, None]
 
 
 def pack_animals(poses_BTAK2: Poses) -> Poses:
@@ -134,15 +135,6 @@ class Changes:
     drop_first_B: Bool[Tensor, " b"] | None
     """Whether the first animal goes, where another one stays."""
 
-    def of(self, some: slice) -> "Changes":
-        """Return the changes of some windows."""
-        return Changes(
-            *(
-                None if (each := getattr(self, field.name)) is None else each[some]
-                for field in fields(self)
-            )
-        )
-
 
 def draw_changes(shape: Sequence[int], how: Augmentation, dice: Dice) -> Changes:
     """Draw what is changed of windows; `shape` is that of their poses."""
@@ -178,43 +170,62 @@ def _draw_turns(
 
 def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
     """Return changed poses; time is stretched where windows are drawn."""
-    if changes.matrix_B22 is not None and changes.flip_B is not None:
-        poses_BTAK2 = _turn(poses_BTAK2, changes.matrix_B22, changes.flip_B)
-    if changes.shift_B2 is not None:
-        poses_BTAK2 = poses_BTAK2 + changes.shift_B2[:, None, None, None]
+    shape, absent_BA = poses_BTAK2.shape, _absent(poses_BTAK2)
+    if (slot_BS := _new_order(absent_BA, changes)) is not None:
+        poses_BTAK2 = _in_order(poses_BTAK2.flatten(2, 3), slot_BS).view(shape)
+    if changes.matrix_B22 is not None:
+        poses_BTAK2 = (poses_BTAK2.flatten(1, 3) @ changes.matrix_B22).view(shape)
+    if (shift_B1S2 := _shift(absent_BA, changes)) is not None:
+        poses_BTAK2 = poses_BTAK2 + shift_B1S2
     if changes.noise_BTAK2 is not None:
         poses_BTAK2 = poses_BTAK2 + changes.noise_BTAK2
-    if changes.order_BA is not None:
-        absent_BA = _absent(poses_BTAK2)
-        order_BA = (changes.order_BA + absent_BA).argsort(dim=1)
-        poses_BTAK2 = _in_order(poses_BTAK2, order_BA)
-    if changes.drop_BAK is not None and changes.drop_first_B is not None:
-        poses_BTAK2 = _drop(poses_BTAK2, changes.drop_BAK, changes.drop_first_B)
     return poses_BTAK2
 
 
-def _turn(
-    poses_BTAK2: Poses, matrix_B22: Float[Tensor, "b 2 2"], flip_B: Bool[Tensor, " b"]
-) -> Poses:
-    order_K = to_device(np.array(mirror_order()), poses_BTAK2.device)
-    mirrored = poses_BTAK2.index_select(3, order_K)
-    poses_BTAK2 = torch.where(flip_B.view(-1, 1, 1, 1, 1), mirrored, poses_BTAK2)
-    return (poses_BTAK2.flatten(1, 3) @ matrix_B22).view(poses_BTAK2.shape)
+def _new_order(
+    absent_BA: Bool[Tensor, "b a"], changes: Changes
+) -> Int[Tensor, "b s"] | None:
+    """Return which slot's point comes to each slot; None where all stay."""
+    if changes.order_BA is None and changes.flip_B is None:
+        return None
+    device = absent_BA.device
+    order_A = torch.arange(absent_BA.shape[1], device=device)
+    order_BA = order_A.expand(absent_BA.shape)
+    if changes.order_BA is not None:
+        order_BA = (changes.order_BA + absent_BA).argsort(dim=1)
+    order_K = torch.arange(len(KEYPOINTS), device=device)
+    order_B1K = order_K.expand(len(absent_BA), 1, -1)
+    if changes.flip_B is not None:
+        mirrored_K = to_device(np.array(mirror_order()), device)
+        order_B1K = torch.where(changes.flip_B[:, None, None], mirrored_K, order_B1K)
+    return (order_BA[..., None] * len(KEYPOINTS) + order_B1K).flatten(1)
 
 
-def _drop(
-    poses_BTAK2: Poses,
-    drop_BAK: Bool[Tensor, "b a k"],
-    drop_first_B: Bool[Tensor, " b"],
-) -> Poses:
-    """Make points missing for a whole window; an animal only where another stays."""
-    several_B = ~_absent(poses_BTAK2)[:, 1:].all(dim=1)
-    is_first_A = torch.arange(poses_BTAK2.shape[2], device=poses_BTAK2.device) == 0
-    drop_BA = (drop_first_B & several_B)[:, None] & is_first_A
+def _shift(
+    absent_BA: Bool[Tensor, "b a"], changes: Changes
+) -> Float[Tensor, "b 1 *slot 2"] | None:
+    """Return how far points go in a window; NaN where they go missing.
+
+    An animal goes missing only where another one stays.
+    """
+    shift_B2, drop_BAK = changes.shift_B2, changes.drop_BAK
+    if drop_BAK is None or changes.drop_first_B is None:
+        return None if shift_B2 is None else shift_B2[:, None, None, None]
+    several_B = (~absent_BA).sum(dim=1) > 1
+    is_first_A = torch.arange(absent_BA.shape[1], device=absent_BA.device) == 0
+    drop_BA = (changes.drop_first_B & several_B)[:, None] & is_first_A
     drop_BAK = drop_BAK | drop_BA[..., None]
-    return poses_BTAK2.masked_fill(drop_BAK[:, None, :, :, None], torch.nan)
+    nowhere_BAK2 = torch.zeros((), device=absent_BA.device).expand(*drop_BAK.shape, 2)
+    if shift_B2 is not None:
+        nowhere_BAK2 = shift_B2[:, None, None].expand(*drop_BAK.shape, 2)
+    return nowhere_BAK2.masked_fill(drop_BAK[..., None], torch.nan)[:, None]
 
 
-def _in_order(poses_BTAK2: Poses, order_BA: Tensor) -> Poses:
-    row_B1 = torch.arange(len(poses_BTAK2), device=poses_BTAK2.device)[:, None]
-    return poses_BTAK2.transpose(1, 2)[row_B1, order_BA].transpose(1, 2)
+def _in_order(
+    poses_BTS2: Float[Tensor, "b t s *k 2"], order_BS: Int[Tensor, "b s"]
+) -> Float[Tensor, "b t s *k 2"]:
+    """Bring each window's slots, or whole animals, into a new order."""
+    pairs_BTS = cache.as_pairs(poses_BTS2)
+    order_B1S = order_BS.view(len(order_BS), 1, -1, *[1] * (pairs_BTS.dim() - 3))
+    pairs_BTS = pairs_BTS.gather(2, order_B1S.expand(pairs_BTS.shape))
+    return cache.as_points(pairs_BTS, poses_BTS2.dtype)

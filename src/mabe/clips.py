@@ -4,7 +4,7 @@ All clips of a step are equally long, in frames at the store's rate. A clip of a
 recording that is shorter goes on beyond its end, where nothing is seen.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +52,14 @@ def read_clips(
 
     Only the points that occur are handled before they come to their seats.
     """
-    shape = (*clips.seats.shape, len(KEYPOINTS), 2)
-    poses = np.full((shape[0], length, *shape[1:]), np.nan, np.float32)
-    for into, recording, start, seats in zip(
+    windows, seats = clips.seats.shape
+    poses = np.full((windows, length, seats * len(KEYPOINTS), 2), np.nan, np.float32)
+    places = neighbours(clips.frames, length) if clips.frames != length else None
+    for into, recording, start, animals in zip(
         poses,
         clips.recordings.tolist(),
         clips.starts.tolist(),
-        clips.seats.tolist(),
+        clips.seats,
         strict=True,
     ):
         about = store.recordings[recording]
@@ -69,25 +70,31 @@ def read_clips(
             points = np.pad(
                 points, [(0, missing), (0, 0), (0, 0)], constant_values=np.nan
             )
-        if clips.frames != length:
-            points = stretch_time(points, length)
-        animals = np.array(about.slots, int) // len(KEYPOINTS)
-        keypoints = np.array(about.slots, int) % len(KEYPOINTS)
-        for seat, animal in enumerate(seats):
-            those = animals == animal
-            if those.any():
-                into[:, seat, keypoints[those]] = points[:, those]
-    return poses
+        if places:
+            points = stretch_time(points, *places)
+        columns, slots = _seated(about.slots, animals)
+        into[:, slots] = points[:, columns]
+    return poses.reshape(windows, length, seats, len(KEYPOINTS), 2)
+
+
+def _seated(
+    slots: Sequence[int], animals: Int[np.ndarray, " seat"]
+) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    """Return which of a recording's points are to be seen, and in which slots."""
+    animal_of_point, keypoint = np.divmod(slots, len(KEYPOINTS))
+    seat, column = np.nonzero(animals[:, None] == animal_of_point)
+    return column, seat * len(KEYPOINTS) + keypoint[column]
 
 
 def stretch_time(
-    poses: Float[np.ndarray, "t *point 2"], length: int
+    poses: Float[np.ndarray, "t *point 2"],
+    before: Int[np.ndarray, " u"],
+    share: Float[np.ndarray, " u"],
 ) -> Float[np.ndarray, "u *point 2"]:
-    """Play a clip faster or slower so that it lasts `length` frames.
+    """Play a clip faster or slower: show its `neighbours` instead of its frames.
 
     Between two frames of which one is missing there is nothing (NaN).
     """
-    before, share = neighbours(len(poses), length)
     share = share.reshape(-1, *[1] * (poses.ndim - 1))
     return poses[before] * (1 - share) + poses[before + 1] * share
 

@@ -130,7 +130,7 @@ class RunConfig(BaseModel):
     tcn_width: Count = 96
     tcn_layers: Count = 8
     gru_width: Count = 96
-    gru_layers: Count = 2
+    gru_layers: Count = 1
     gru_pooling: Count = 4
     """Frames that the GRU takes together."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3

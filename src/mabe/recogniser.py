@@ -105,10 +105,7 @@ class SceneRecogniser(_Network):
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTAK2.device.type, enabled=False):
             # Features stay in 32 bits: speeds are small differences of large numbers.
-            return in_cache(
-                lambda some: self.features(pack_animals(poses_BTAK2[some])),
-                poses_BTAK2,
-            )
+            return self.features(pack_animals(poses_BTAK2))
 
     def answer(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
         """Return logits for features."""
@@ -178,7 +175,7 @@ class PairRecogniser(_Network):
     def look(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTPK2.device.type, enabled=False):
-            return in_cache(lambda some: self.features(poses_BTPK2[some]), poses_BTPK2)
+            return self.features(poses_BTPK2)
 
     def answer(
         self,

@@ -73,7 +73,7 @@ def to_steps(
 def to_cm(steps: Int16[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Return centimetres from the origin, NaN for a missing point."""
     cm = steps * np.float32(STEP_CM)
-    cm[steps == MISSING] = np.nan
+    np.copyto(cm, np.nan, where=steps == MISSING)
     return cm
 
 

@@ -189,7 +189,8 @@ class PoseStore:
         if isinstance(self._poses, np.ndarray):
             return self._poses
         try:
-            return np.memmap(self._poses, STEP_DTYPE, mode="r")
+            # As a plain array: a memmap's own views take several times as long to make.
+            return np.asarray(np.memmap(self._poses, STEP_DTYPE, mode="r"))
         except FileNotFoundError as error:
             raise DataError(
                 f"{self._poses}: the store was prepared anew since it was opened; "

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mabe.augment import Dice, augment, center_scene, draw_changes
-from mabe.cache import in_cache
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.loss_log import LossLog
@@ -388,9 +387,7 @@ def _backward_in_pieces(
     )
     shown = to_device(poses, device)
     changes = draw_changes(shown.shape, config.augmentation, Dice(generator, team))
-    changed = in_cache(
-        lambda some: augment(center_scene(shown[some]), changes.of(some)), shown
-    )
+    changed = augment(center_scene(shown), changes)
     total = question.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mabe import cache
+from mabe.cache import as_pairs, as_points
 
 
 def bridge_gaps(
@@ -54,12 +55,14 @@ def _bridge(
         ~seen_BTP & (before_BTP >= 0) & (after_BTP < length) & (span_BTP <= longest + 1)
     )
     share_BTP = (time_TP - before_BTP) / span_BTP.clamp(min=1)
-    start_BTP2 = _take(poses_BTP2, before_BTP.clamp(min=0))
-    end_BTP2 = _take(poses_BTP2, after_BTP.clamp(max=length - 1))
+    start_BTP2 = at_times(poses_BTP2, before_BTP.clamp(min=0))
+    end_BTP2 = at_times(poses_BTP2, after_BTP.clamp(max=length - 1))
     line_BTP2 = torch.lerp(start_BTP2, end_BTP2, share_BTP[..., None])
     return torch.where(fill_BTP[..., None], line_BTP2, poses_BTP2)
 
 
-def _take(poses_BTP2: Tensor, time_BTP: Tensor) -> Tensor:
-    index_BTP2 = time_BTP[..., None].expand(*time_BTP.shape, 2)
-    return poses_BTP2.gather(1, index_BTP2)
+def at_times(
+    points_BTP2: Float[Tensor, "b t *p 2"], time_BUP: Int[Tensor, "b u *p"]
+) -> Float[Tensor, "b u *p 2"]:
+    """Return where each point is at the times asked for."""
+    return as_points(as_pairs(points_BTP2).gather(1, time_BUP), points_BTP2.dtype)

@@ -1,6 +1,6 @@
 """The V1 and V2 features: where every keypoint is, and how it moves.
 
-Dimension key: B batch, T time, A animal, K keypoint, F feature.
+Dimension key: B batch, T time, A animal, K keypoint, S slot, N row, F feature.
 Poses come in cm at `rate_fps`, NaN where missing, and features leave in cm, cm/s and
 cm/s², NaN where missing: a speed across a gap is missing, not huge.
 
@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mabe import cache
-from mabe.features.gaps import bridge_gaps, count_seen
+from mabe.features.gaps import bridge_gaps
+from mabe.features.rows import Rows
 from mabe.features.scene_frame import in_scene_frame
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
@@ -81,6 +81,9 @@ class MotionFeatures(nn.Module):
     features; the others must not occur.
     """
 
+    place_S: Tensor
+    """Where each slot is among `slots`."""
+
     def __init__(
         self,
         *,
@@ -96,6 +99,9 @@ class MotionFeatures(nn.Module):
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.scene_frame = scene_frame
         self.slots = tuple(slots)
+        place_S = torch.full((SLOTS,), -1)
+        place_S[list(self.slots)] = torch.arange(len(self.slots))
+        self.register_buffer("place_S", place_S, persistent=False)
         self.names = feature_names(
             use_motion_features=use_motion_features, slots=self.slots
         )
@@ -106,18 +112,20 @@ class MotionFeatures(nn.Module):
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
-        slots = self._slots_to_compute(poses_BTS2)
-        seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
-        place_BTS2 = seen_BTS2
-        if self.scene_frame:
-            place_BTS2 = in_scene_frame(seen_BTS2, slots // len(KEYPOINTS))
-        features = [place_BTS2]
+        rows = Rows.of(poses_BTS2, self.slots)
+        seen_NT2 = bridge_gaps(rows.take(poses_BTS2), longest=self.max_gap_frames)
+        place_NT2 = in_scene_frame(seen_NT2, rows) if self.scene_frame else seen_NT2
+        place_N, slots = self.place_S[rows.slot_N], len(self.slots)
+        shape = (rows.windows, len(self.names), poses_BTS2.shape[1])
+        x_BFT = poses_BTS2.new_full(shape, torch.nan)
+        x_BFT[rows.window_N, 2 * place_N] = place_NT2[..., 0]
+        x_BFT[rows.window_N, 2 * place_N + 1] = place_NT2[..., 1]
         if self.use_motion_features:
-            speed_BTS = change_per_second(seen_BTS2, self.rate_fps).norm(dim=-1)
-            features += [speed_BTS, change_per_second(speed_BTS, self.rate_fps)]
-        if len(slots) < len(self.slots):
-            features = [_spread(each, slots) for each in features]
-        return torch.cat([each.flatten(2) for each in features], dim=2)
+            speed_NT = change_per_second(seen_NT2, self.rate_fps).norm(dim=-1)
+            change_NT = change_per_second(speed_NT, self.rate_fps)
+            x_BFT[rows.window_N, 2 * slots + place_N] = speed_NT
+            x_BFT[rows.window_N, 3 * slots + place_N] = change_NT
+        return x_BFT.transpose(1, 2)
 
     def center_places(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f"]:
         """Move the mean of all places in a window to the origin, as in training.
@@ -131,20 +139,3 @@ class MotionFeatures(nn.Module):
         place_BTS2 = place_BTC.unflatten(2, (-1, 2))
         place_BTS2 = place_BTS2 - place_BTS2.nanmean(dim=(1, 2), keepdim=True)
         return torch.cat([place_BTS2.flatten(2), motion_BTC], dim=2)
-
-    def _slots_to_compute(self, poses_BTS2: Tensor) -> Tensor:
-        """Return the slots that occur in a batch, so that no work goes into the others.
-
-        Most labs track two animals and a few keypoints: on a processor that is most of
-        the work. A GPU's host would have to wait for the answer.
-        """
-        if self.slots != ALL_SLOTS or not cache.is_on_processor(poses_BTS2):
-            return torch.tensor(self.slots, device=poses_BTS2.device)
-        return count_seen(poses_BTS2).sum(dim=0).nonzero().flatten()
-
-
-def _spread(values_BTS: Tensor, slots: Tensor) -> Tensor:
-    """Put the values of some slots where they belong among all; NaN elsewhere."""
-    batch, time = values_BTS.shape[:2]
-    full = values_BTS.new_full((batch, time, SLOTS, *values_BTS.shape[3:]), torch.nan)
-    return full.index_copy(2, slots, values_BTS)

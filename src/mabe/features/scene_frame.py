@@ -1,42 +1,44 @@
 """The scene's own frame of reference: origin between the animals, x along their line.
 
-Dimension key: B batch, T time, S slot (one keypoint of one animal), A animal.
+Dimension key: B batch, T time, A animal, N row (one keypoint of one animal of one
+window, see `mabe.features.rows`); a last axis of 2 is (x, y).
 Seen in this frame, a distance between two animals is a coordinate, wherever they are
 and whichever way the camera was turned. The first animal is on the positive side of x.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from mabe.features.gaps import bridge_gaps
-from mabe.skeleton import ANIMALS
+from mabe.features.gaps import at_times, bridge_gaps
+from mabe.features.rows import Rows
 
 
 def in_scene_frame(
-    points_BTS2: Float[Tensor, "b t s 2"], animal_S: Int[Tensor, " s"]
-) -> Float[Tensor, "b t s 2"]:
+    points_NT2: Float[Tensor, "n t 2"], rows: Rows
+) -> Float[Tensor, "n t 2"]:
     """Return the points in each frame's own scene frame; missing ones stay missing.
 
     With two animals x runs from the second to the first. With more it is the axis
     along which they spread most; with one, the arena's own x.
     """
-    center_BTA2 = animal_centers(points_BTS2, animal_S)
+    center_BTA2 = animal_centers(points_NT2, rows)
     origin_BT12 = center_BTA2.nanmean(dim=2, keepdim=True)
     axis_BT2 = spread_axis(center_BTA2 - origin_BT12)
-    from_origin_BTS2 = points_BTS2 - origin_BT12
-    across_BT2 = torch.stack([-axis_BT2[..., 1], axis_BT2[..., 0]], dim=-1)
+    from_origin_NT2 = points_NT2 - origin_BT12.squeeze(2)[rows.window_N]
+    x_NT, y_NT = from_origin_NT2.unbind(dim=-1)
+    along_x_NT, along_y_NT = axis_BT2[rows.window_N].unbind(dim=-1)
     return torch.stack(
         [
-            (from_origin_BTS2 * axis_BT2[:, :, None]).sum(dim=-1),
-            (from_origin_BTS2 * across_BT2[:, :, None]).sum(dim=-1),
+            x_NT * along_x_NT + y_NT * along_y_NT,
+            y_NT * along_x_NT - x_NT * along_y_NT,
         ],
         dim=-1,
     )
 
 
 def animal_centers(
-    points_BTS2: Float[Tensor, "b t s 2"], animal_S: Int[Tensor, " s"]
+    points_NT2: Float[Tensor, "n t 2"], rows: Rows
 ) -> Float[Tensor, "b t a 2"]:
     """Return the mean of each animal's points, without gaps.
 
@@ -44,13 +46,11 @@ def animal_centers(
     where it was and where it will be, so that the frame of reference does not jump.
     NaN where an animal is never seen.
     """
-    belongs_SA = (
-        animal_S[:, None] == torch.arange(ANIMALS, device=animal_S.device)
-    ).to(points_BTS2.dtype)
-    seen_BTS = points_BTS2[..., 0].isfinite().to(points_BTS2.dtype)
-    count_BTA1 = (seen_BTS @ belongs_SA)[..., None]
-    sum_BTA2 = (points_BTS2.nan_to_num(nan=0.0).mT @ belongs_SA).mT
-    return hold_ends(bridge_gaps(sum_BTA2 / count_BTA1, longest=points_BTS2.shape[1]))
+    seen_NT1 = points_NT2[..., :1].isfinite().to(points_NT2.dtype)
+    count_BAT1 = rows.sum_of_animals(seen_NT1)
+    sum_BAT2 = rows.sum_of_animals(points_NT2.nan_to_num(nan=0.0))
+    center_BTA2 = (sum_BAT2 / count_BAT1).transpose(1, 2)
+    return hold_ends(bridge_gaps(center_BTA2, longest=center_BTA2.shape[1]))
 
 
 def spread_axis(
@@ -82,4 +82,4 @@ def hold_ends(
     first_B1A = torch.where(seen_BTA, time_T1, length - 1).amin(dim=1, keepdim=True)
     last_B1A = torch.where(seen_BTA, time_T1, 0).amax(dim=1, keepdim=True)
     held_BTA = torch.minimum(torch.maximum(time_T1, first_B1A), last_B1A)
-    return points_BTA2.take_along_dim(held_BTA[..., None], dim=1)
+    return at_times(points_BTA2, held_BTA)

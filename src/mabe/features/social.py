@@ -157,8 +157,8 @@ class SocialFeatures(nn.Module):
         self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]
     ) -> Iterator[tuple[str, OfPair]]:
         dyad = self._meet(poses_BTAK2)
-        distances = distances_by_role if self.directed else distances_by_size
-        yield "distances", distances(dyad)
+        if self.directed:
+            yield "distances", distances(dyad)
         for of_pair in (closeness, gap, togetherness, stir):
             yield of_pair.__name__, of_pair(dyad)
         for of_each in (motion, facing, posture, visibility):
@@ -189,27 +189,13 @@ def social_names(*, directed: bool) -> tuple[str, ...]:
     return SocialFeatures(rate_fps=30.0, max_gap_s=0.5, directed=directed).names
 
 
-def distances_by_role(dyad: Dyad) -> OfPair:
-    """From every landmark of the agent to every one of the target: who sniffs where."""
+def distances(dyad: Dyad) -> OfPair:
+    """From every landmark of the agent to every one of the target: who sniffs where.
+
+    Only where labels have a direction: without one they made `rat_dyad` no better.
+    """
     names = [f"{a}-{b}.distance_cm" for a in LANDMARKS for b in LANDMARKS]
     return OfPair(tuple(names), dyad.distance_BTLM.flatten(2))
-
-
-def distances_by_size(dyad: Dyad) -> OfPair:
-    """As by role; snout to rump, both ways, comes as the smaller and the larger."""
-    row, column = torch.triu_indices(len(LANDMARKS), len(LANDMARKS)).tolist()
-    words = [
-        f"{LANDMARKS[a]}-{LANDMARKS[b]}.distance_cm"
-        for a, b in zip(row, column, strict=True)
-    ]
-    there_BTF = dyad.distance_BTLM[:, :, row, column]
-    back_BTF = dyad.distance_BTLM[:, :, column, row]
-    mixed = [place for place in range(len(row)) if row[place] != column[place]]
-    names = [f"smaller.{word}" for word in words]
-    names += [f"larger.{words[place]}" for place in mixed]
-    larger_BTF = torch.fmax(there_BTF, back_BTF)[..., mixed]
-    values_BTF = torch.cat([torch.fmin(there_BTF, back_BTF), larger_BTF], dim=2)
-    return OfPair(tuple(names), values_BTF)
 
 
 def closeness(dyad: Dyad) -> OfPair:

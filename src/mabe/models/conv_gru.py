@@ -19,7 +19,7 @@ class ConvGRU(nn.Module):
         classes: int,
         *,
         width: int = 96,
-        layers: int = 2,
+        layers: int = 1,
         kernel: int = 5,
         pooling: int = 4,
         dropout: float = 0.3,

@@ -94,7 +94,7 @@ def center_scene(poses_BTAK2: Poses) -> Poses:
     Where a camera's pixel (0, 0) lies tells nothing about behaviour.
     """
     # A sum and a count take half as long as a mean that leaves out what is missing.
-    sum_B2 = poses_BTAK2.nan_to_num(nan=0.0).sum(dim=(1, 2, 3))
+    sum_B2 = poses_BTAK2.nansum(dim=(1, 2, 3))
     center_B2 = sum_B2 / count_seen(poses_BTAK2).sum(dim=(1, 2))[:, None]
     return poses_BTAK2 - center_B2[:, None, None, None]
 
@@ -146,7 +146,7 @@ def draw_changes(shape: Sequence[int], how: Augmentation, dice: Dice) -> Changes
         matrix_B22=matrix_B22,
         flip_B=flip_B,
         shift_B2=how.shift_cm * dice.normal(windows, 2) if how.shift_cm else None,
-        noise_BTAK2=how.noise_cm * dice.normal(*shape) if how.noise_cm else None,
+        noise_BTAK2=dice.normal(*shape).mul_(how.noise_cm) if how.noise_cm else None,
         order_BA=dice.uniform(windows, animals) if how.reorder_animals else None,
         drop_BAK=dice.uniform(windows, animals, keypoints) < how.keypoint_dropout
         if drops
@@ -175,10 +175,13 @@ def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
         poses_BTAK2 = _in_order(poses_BTAK2.flatten(2, 3), slot_BS).view(shape)
     if changes.matrix_B22 is not None:
         poses_BTAK2 = (poses_BTAK2.flatten(1, 3) @ changes.matrix_B22).view(shape)
+    if slot_BS is None and changes.matrix_B22 is None:
+        poses_BTAK2 = poses_BTAK2.clone()
+    # In place from here on: fresh memory costs a processor more than the sums do.
     if (shift_B1S2 := _shift(absent_BA, changes)) is not None:
-        poses_BTAK2 = poses_BTAK2 + shift_B1S2
+        poses_BTAK2 += shift_B1S2
     if changes.noise_BTAK2 is not None:
-        poses_BTAK2 = poses_BTAK2 + changes.noise_BTAK2
+        poses_BTAK2 += changes.noise_BTAK2
     return poses_BTAK2
 
 

@@ -7,9 +7,16 @@ Context: the whole window, through the LSTM.
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mabe import cache
+
+LSTM_WINDOWS = 16
+"""A processor's LSTM of 16 bits gets whole multiples of so many windows: oneDNN takes
+79 four times as long as 80."""
 
 
 class ConvStage(nn.Module):
@@ -75,11 +82,23 @@ class ConvBiLSTM(nn.Module):
         """Return one logit per class at every frame."""
         length = x_BTC.shape[1]
         h_BCU = self.stages(x_BTC.mT)
-        h_BUC, _ = self.lstm(h_BCU.mT)
+        h_BUC = self._through_lstm(h_BCU.mT)
         logits_BNU = self.head(self.dropout(h_BUC)).mT
         full = logits_BNU.shape[-1] * self.pooling
         stretched = F.interpolate(logits_BNU.float(), size=full, mode="linear")
         return stretched[..., :length].mT
+
+    def _through_lstm(self, h_BUC: Float[Tensor, "b u c"]) -> Float[Tensor, "b u d"]:
+        windows = len(h_BUC)
+        if cache.is_on_processor(h_BUC) and self._in_16_bits():
+            h_BUC = F.pad(h_BUC, (0, 0, 0, 0, 0, -windows % LSTM_WINDOWS))
+        return self.lstm(h_BUC)[0][:windows]
+
+    def _in_16_bits(self) -> bool:
+        return self.head.weight.dtype == torch.bfloat16 or (
+            torch.is_autocast_enabled("cpu")
+            and torch.get_autocast_dtype("cpu") == torch.bfloat16
+        )
 
     def keep_inputs(self, channels: Sequence[int]) -> None:
         """Take some of the channels only from now on; the others are always zero."""

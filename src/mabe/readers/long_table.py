@@ -302,7 +302,8 @@ class _Canvas:
             self._know_parts(parts)
         column = self.column_of_cell[cell]
         if column.min() == _NOT_YET:
-            fresh = np.unique(cell[column == _NOT_YET])
+            count = np.bincount(cell, minlength=len(self.column_of_cell))
+            fresh = np.flatnonzero((count > 0) & (self.column_of_cell == _NOT_YET))
             keys = [divmod(int(each), len(parts)) for each in fresh]
             self._make_columns([(mouse, parts[part]) for mouse, part in keys])
             self._know_parts(parts)

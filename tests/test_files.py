@@ -1,9 +1,16 @@
 import errno
+import os
 
 import pytest
 
 from mabe.errors import OutputError
-from mabe.files import hash_file, write_atomically, write_json, write_text
+from mabe.files import (
+    append_rest,
+    hash_file,
+    write_atomically,
+    write_json,
+    write_text,
+)
 
 
 def names_in(folder):
@@ -54,3 +61,41 @@ def test_a_hash_is_of_the_content_alone(tmp_path):
         (tmp_path / name).write_text(text)
     hashes = [hash_file(tmp_path / name) for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def append_rest_of(text, place):
+    """Append a text but for its first line to a file that says `so far `."""
+    (place / "source").write_text(text)
+    with (place / "out").open("wb") as out:
+        out.write(b"so far ")
+        with (place / "source").open("rb") as source:
+            source.readline()
+            append_rest(source, out)
+        out.write(b" and on")
+    return (place / "out").read_text()
+
+
+def test_the_rest_of_a_file_is_appended_once(tmp_path):
+    assert append_rest_of("first line\nthe rest", tmp_path) == "so far the rest and on"
+
+
+def test_a_system_that_stops_copying_half_way_is_helped_out(tmp_path, monkeypatch):
+    calls = []
+
+    def copy_three_bytes_then_fail(source, out, count, offset):
+        calls.append(offset)
+        if len(calls) > 1:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        content = (tmp_path / "source").read_bytes()
+        return os.write(out, content[offset : offset + 3])
+
+    monkeypatch.setattr(
+        os, "copy_file_range", copy_three_bytes_then_fail, raising=False
+    )
+    assert append_rest_of("first line\nthe rest", tmp_path) == "so far the rest and on"
+    assert calls == [11, 14]
+
+
+def test_a_system_that_cannot_copy_files_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "copy_file_range", raising=False)
+    assert append_rest_of("first line\nthe rest", tmp_path) == "so far the rest and on"

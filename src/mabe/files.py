@@ -4,15 +4,17 @@ A file is written beside its place, flushed to the disk, and renamed into place;
 a crash leaves either the old file or the new one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mabe.errors import OutputError
 
@@ -84,6 +86,27 @@ def hash_file(path: Path) -> str:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()[:20]
+
+
+def append_rest(source: BinaryIO, out: BinaryIO) -> None:
+    """Append what is left to read of a file to another.
+
+    Inside the kernel where that is possible: it takes a quarter of the time.
+    """
+    at = source.tell()
+    if hasattr(os, "copy_file_range"):
+        out.flush()
+        left = os.fstat(source.fileno()).st_size - at
+        # What goes wrong here (not every file system can do it) is left to the plain
+        # way, which copies the rest or says why it cannot.
+        with contextlib.suppress(OSError):
+            while left and (
+                copied := os.copy_file_range(source.fileno(), out.fileno(), left, at)
+            ):
+                at, left = at + copied, left - copied
+        out.seek(0, os.SEEK_END)
+    source.seek(at)
+    shutil.copyfileobj(source, out, _PIECE_BYTES)
 
 
 def _replace(beside: Path, path: Path) -> None:

@@ -19,7 +19,7 @@ from jaxtyping import Int16
 
 from mabe.errors import DataError
 from mabe.executors import Executor, Processes
-from mabe.files import hash_file, usable_cores
+from mabe.files import append_rest, hash_file, usable_cores
 from mabe.readers.kaggle import at_hand, read_recording
 from mabe.recording import VideoInfo
 from mabe.store import (
@@ -150,8 +150,7 @@ def copy_part_poses(path: Path, out: BinaryIO) -> None:
     """Append a part's poses to an open file."""
     with path.open("rb") as file:
         file.readline()
-        while piece := file.read(1 << 22):
-            out.write(piece)
+        append_rest(file, out)
 
 
 def file_stamp(info: VideoInfo, rate_fps: float) -> str:

@@ -93,15 +93,12 @@ def _between_neighbours(
     after = np.minimum(before + 1, last)
     share = np.clip(positions - before, 0, 1).astype(xy.dtype)
 
-    earlier, later = xy[before], xy[after]
-    between = later - earlier
-    between *= share[:, None, None]
-    between += earlier
-
     # The nearest frame decides what is missing: 0 × NaN is NaN, so a frame that is
     # hit exactly comes back here too.
-    is_later = share > 0.5 + _ROUNDING
-    nearest = earlier
-    nearest[is_later] = later[is_later]
+    nearest = xy.take(np.where(share > 0.5 + _ROUNDING, after, before), axis=0)
+    earlier, between = xy.take(before, axis=0), xy.take(after, axis=0)
+    between -= earlier
+    between *= share[:, None, None]
+    between += earlier
     np.copyto(between, nearest, where=np.isnan(between))
     return between

@@ -8,7 +8,7 @@ were seen; `MISSING` stands for a missing point. Steps of 1/200 cm add little to
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int16
+from jaxtyping import Bool, Float, Int16
 
 from mabe.rates import resampled_length, resampled_pieces
 from mabe.spool import Touched, make_array, walk
@@ -18,6 +18,9 @@ MISSING = -32768
 REACH_CM = 32767 * STEP_CM
 """Points farther than this from a recording's origin, 163 cm, count as missing."""
 STEP_DTYPE = np.dtype("<i2")
+_MISSING_POINT = np.full(2, MISSING, STEP_DTYPE).view(np.int32)[0]
+_RUNS = 16
+"""As so many stretches of time a piece is looked through at once."""
 _ORIGIN_SAMPLES = 20_000
 """Frames that are looked at for a median, which needs a sort."""
 
@@ -44,21 +47,24 @@ def to_steps(
 ) -> Steps:
     """Return poses in steps at a new rate; a piece at a time, to spare memory."""
     origin_px = _find_origin_px(xy_px, reach_px=REACH_CM * pixels_per_cm)
+    origin_of_row = np.tile(origin_px, xy_px.shape[1])  # a loop over x and y is slow
     steps_per_px = np.float32(1 / (pixels_per_cm * STEP_CM))
     length = resampled_length(len(xy_px), from_fps=from_fps, to_fps=to_fps)
     values = make_array((length, *xy_px.shape[1:]), STEP_DTYPE)
     touched = [Touched(xy_px), Touched(values)]
     done = missing = out_of_reach = 0
     for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
-        xy = (piece - origin_px) * steps_per_px
-        distance = np.abs(xy)
-        farther = np.maximum(distance[..., 0], distance[..., 1])  # NaN where either is
-        lost = ~(farther <= -MISSING - 1)
-        np.copyto(xy, MISSING, where=lost[..., None])
-        values[done : done + len(xy)] = np.rint(xy, out=xy)
+        xy = piece.reshape(len(piece), len(origin_of_row)) - origin_of_row
+        xy *= steps_per_px
+        seen, kept = _both(xy == xy), _both(np.abs(xy) <= -MISSING - 1)
+        seen_here, kept_here = np.count_nonzero(seen), np.count_nonzero(kept)
+        missing += kept.size - int(kept_here)
+        out_of_reach += int(seen_here) - int(kept_here)
+        made = values[done : done + len(xy)]
+        with np.errstate(invalid="ignore"):  # NaN has no whole number
+            np.rint(xy, out=made.reshape(xy.shape), casting="unsafe")
+        np.putmask(made.view(np.int32)[..., 0], ~kept, _MISSING_POINT)
         done += len(xy)
-        missing += int(np.count_nonzero(lost))
-        out_of_reach += int(np.count_nonzero(lost & ~np.isnan(farther)))
         for each in touched:
             each.add(xy.nbytes)
     origin_cm = origin_px / pixels_per_cm
@@ -77,6 +83,13 @@ def to_cm(steps: Int16[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     return cm
 
 
+def _both(
+    each: Bool[np.ndarray, "time coordinate"],
+) -> Bool[np.ndarray, "time slot"]:
+    """Return of which points both coordinates fulfil something; two as one value."""
+    return each.view(np.uint16) == 0x0101
+
+
 def _find_origin_px(
     xy_px: Float[np.ndarray, "time slot 2"], *, reach_px: float
 ) -> Float[np.ndarray, " 2"]:
@@ -87,13 +100,23 @@ def _find_origin_px(
     """
     low, high = np.full((2, 2), np.nan, xy_px.dtype)
     for rows in walk(xy_px):
-        # Over time first: that is one long run through memory.
-        low = np.fmin(low, np.fmin.reduce(np.fmin.reduce(xy_px[rows]), initial=np.nan))
-        high = np.fmax(
-            high, np.fmax.reduce(np.fmax.reduce(xy_px[rows]), initial=np.nan)
-        )
+        low = np.fmin(low, _extreme(np.fmin, xy_px[rows]))
+        high = np.fmax(high, _extreme(np.fmax, xy_px[rows]))
     origin = np.nan_to_num(low + (high - low) / 2)
     for axis in np.flatnonzero(high - low > 2 * reach_px):
         some = xy_px[:: max(1, len(xy_px) // _ORIGIN_SAMPLES), :, axis]
         origin[axis] = np.nanmedian(some)
     return origin
+
+
+def _extreme(
+    pick: np.ufunc, xy: Float[np.ndarray, "time slot 2"]
+) -> Float[np.ndarray, " 2"]:
+    """Return the smallest (or largest) x and y, NaN where there is none."""
+    # A few long runs through memory are quicker than many short rows.
+    whole = len(xy) - len(xy) % _RUNS
+    runs = xy[:whole].reshape(_RUNS, whole // _RUNS, *xy.shape[1:])
+    over_time = [
+        pick.reduce(each, initial=np.nan) for each in (pick.reduce(runs), xy[whole:])
+    ]
+    return pick.reduce(np.stack(over_time).reshape(-1, 2), initial=np.nan)

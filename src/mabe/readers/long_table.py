@@ -39,7 +39,7 @@ _OTHER_KIND = {"tracking": "an annotation", "annotation": "a tracking"}
 pa.set_memory_pool(pa.system_memory_pool())
 _BATCH_ROWS = 1 << 17
 """Rows decoded at a time: few enough for a core's cache, whatever the row groups."""
-_MISSING = complex(math.nan, math.nan)
+_MISSING = np.complex64(complex(math.nan, math.nan))
 _UNKNOWN, _NOT_YET = -1, -2
 """In place of a column: a body part that is kept out, or that was not seen so far."""
 
@@ -231,9 +231,10 @@ class _Canvas:
 
     def given_points(self) -> int:
         """Return how many points there are."""
-        points = self.points
+        bits = self.points.view(np.uint64)
         return sum(
-            int(np.count_nonzero(points[rows] == points[rows])) for rows in walk(points)
+            int(np.count_nonzero(bits[rows] != _MISSING.view(np.uint64)))
+            for rows in walk(bits)
         )
 
     def merged(

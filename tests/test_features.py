@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from mabe import cache
 from mabe.features.gaps import bridge_gaps
 from mabe.features.motion import (
     MotionFeatures,
@@ -12,7 +13,7 @@ from mabe.features.motion import (
     feature_names,
     input_size,
 )
-from mabe.models.entry import FeatureEntry
+from mabe.models.entry import FeatureEntry, asinh
 
 RATE = 10.0
 NAN = math.nan
@@ -175,6 +176,31 @@ def test_bridging_touches_nothing_that_was_seen():
     bridged = bridge_gaps(poses, longest=4)
     seen = ~poses.isnan()
     torch.testing.assert_close(bridged[seen], poses[seen], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.05, 0.5, 1.0])
+@pytest.mark.parametrize("longest", [1, 3, 40])
+def test_a_processor_bridges_gap_by_gap_what_a_gpu_bridges_at_once(
+    monkeypatch, missing, longest
+):
+    torch.manual_seed(0)
+    poses = torch.randn(3, 40, 2, 5, 2)
+    poses[torch.rand(3, 40, 2, 5) < missing] = NAN
+    gap_by_gap = bridge_gaps(poses, longest=longest)
+    monkeypatch.setattr(cache, "is_on_processor", lambda _: False)
+    at_once = bridge_gaps(poses, longest=longest)
+    assert torch.equal(gap_by_gap.nan_to_num(99), at_once.nan_to_num(99))
+
+
+def test_tails_are_tamed_as_by_torchs_own_asinh():
+    values = torch.cat([torch.logspace(-30, 38, 500), torch.tensor([0.0, NAN])])
+    values = torch.cat([values, -values])
+    close = {"rtol": 1e-6, "atol": 0, "equal_nan": True}
+    usual = values[values.isnan() | (values.abs() < 1e18)]
+    torch.testing.assert_close(asinh(usual), usual.asinh(), **close)
+    torch.testing.assert_close(
+        asinh(values), values.asinh(), rtol=0, atol=0.7, equal_nan=True
+    )
 
 
 def test_the_network_gets_zero_and_a_flag_for_a_missing_point():

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
-CACHE_FRAMES = 800
-"""Frames of 288 features, with a result of that size, fit a core's second cache."""
+CACHE_BYTES = 1 << 20
+"""So many, with a result of that size, fit a core's second cache."""
 _TWICE_AS_WIDE = {torch.float32: torch.int64, torch.float64: torch.complex128}
 
 
@@ -42,7 +42,7 @@ def as_points(
 def in_cache(work: Callable[[slice], Tensor], windows_B: Tensor) -> Tensor:
     """Return what `work` gives for slices of windows, joined; on a GPU it is one."""
     count = len(windows_B)
-    at_once = max(1, CACHE_FRAMES // max(1, windows_B.shape[1]))
+    at_once = max(1, CACHE_BYTES // max(1, windows_B[:1].nbytes))
     if not is_on_processor(windows_B) or count <= at_once:
         return work(slice(0, count))
     slices = [slice(first, first + at_once) for first in range(0, count, at_once)]

@@ -24,12 +24,9 @@ def bridge_gaps(
         return poses_BTP2
     if not cache.is_on_processor(poses_BTP2):
         return _bridge(poses_BTP2, longest)
-    # Most points are seen all the time or not at all: that needs no work.
-    count_BP = count_seen(poses_BTP2)
-    has_gaps_BP = (count_BP > 0) & (count_BP < poses_BTP2.shape[1])
-    bridged_BPT2 = poses_BTP2.movedim(1, -2).clone()
-    bridged_BPT2[has_gaps_BP] = _bridge(bridged_BPT2[has_gaps_BP], longest)
-    return bridged_BPT2.movedim(-2, 1)
+    points_BPT2 = poses_BTP2.movedim(1, -2).clone(memory_format=torch.contiguous_format)
+    _bridge_runs(points_BPT2.view(-1, *points_BPT2.shape[-2:]), longest)
+    return points_BPT2.movedim(-2, 1)
 
 
 def count_seen(
@@ -59,6 +56,27 @@ def _bridge(
     end_BTP2 = at_times(poses_BTP2, after_BTP.clamp(max=length - 1))
     line_BTP2 = torch.lerp(start_BTP2, end_BTP2, share_BTP[..., None])
     return torch.where(fill_BTP[..., None], line_BTP2, poses_BTP2)
+
+
+def _bridge_runs(points_NT2: Float[Tensor, "n t 2"], longest: int) -> None:
+    """Do the same in place, gap by gap: work for what is missing alone."""
+    length = points_NT2.shape[1]
+    points_M2 = points_NT2.view(-1, 2)
+    missing_NT = points_NT2[..., 0].isnan()
+    missing_NT &= ~missing_NT.all(dim=1, keepdim=True)
+    place_K = missing_NT.view(-1).nonzero().squeeze(1)
+    is_first_K = place_K.diff(prepend=place_K.new_full((1,), -2)) != 1
+    is_first_K |= place_K % length == 0
+    gap_K = is_first_K.cumsum(dim=0) - 1
+    first_G = place_K[is_first_K]
+    frames_G = gap_K.bincount(minlength=len(first_G))
+    after_G = first_G + frames_G
+    fill_G = (first_G % length > 0) & (after_G % length > 0) & (frames_G <= longest)
+    filled_K = fill_G[gap_K]
+    place_K, gap_K = place_K[filled_K], gap_K[filled_K]
+    share_K = (place_K - first_G[gap_K] + 1) / (frames_G[gap_K] + 1)
+    start_K2, end_K2 = points_M2[first_G[gap_K] - 1], points_M2[after_G[gap_K]]
+    points_M2[place_K] = torch.lerp(start_K2, end_K2, share_K[:, None])
 
 
 def at_times(

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mabe import cache
 from mabe.features.motion import COORDINATES
 from mabe.features.pair import BODY_MOTION, OTHERS, POINTS, PairLayout
 from mabe.skeleton import SLOTS
@@ -53,7 +54,7 @@ class FeatureEntry(nn.Module):
         seen_BTS = x_BTF[..., 0 : self.coordinates : 2].isfinite().to(x_BTF.dtype)
         x_BTF = (x_BTF / self.scale_F).nan_to_num(nan=0.0)
         place_BTC = x_BTF[..., : self.coordinates]
-        motion_BTC = x_BTF[..., self.coordinates :].asinh()
+        motion_BTC = asinh(x_BTF[..., self.coordinates :])
         return torch.cat([place_BTC, motion_BTC, seen_BTS], dim=2)
 
 
@@ -91,7 +92,7 @@ class PairEntry(nn.Module):
         )
         seen_BTS = place_BTC[..., ::2].isfinite().to(x_BTF.dtype)
         place_BTC = (place_BTC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
-        motion_BTC = (motion_BTC / self.motion_scale_F).nan_to_num(nan=0.0).asinh()
+        motion_BTC = asinh((motion_BTC / self.motion_scale_F).nan_to_num(nan=0.0))
         pooled_BTC = self._pool(others_BTC.unflatten(2, (OTHERS, -1)))
         return torch.cat([place_BTC, motion_BTC, seen_BTS, pooled_BTC], dim=2)
 
@@ -100,7 +101,7 @@ class PairEntry(nn.Module):
         place_BTOC, speed_BTOC = x_BTOF.split([2 * POINTS, POINTS], dim=3)
         seen_BTOS = place_BTOC[..., ::2].isfinite()
         place_BTOC = (place_BTOC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
-        speed_BTOC = (speed_BTOC / SPEED_UNIT_CM_PER_S).nan_to_num(nan=0.0).asinh()
+        speed_BTOC = asinh((speed_BTOC / SPEED_UNIT_CM_PER_S).nan_to_num(nan=0.0))
         h_BTOC = torch.cat([place_BTOC, speed_BTOC, seen_BTOS.to(x_BTOF.dtype)], dim=3)
         h_BTOC = F.relu(self.other(h_BTOC))
         is_there_BTO1 = seen_BTOS.any(dim=3, keepdim=True)
@@ -138,7 +139,7 @@ class FittedEntry(nn.Module):
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
         """Return scaled values without gaps."""
         scaled_BTF = (x_BTF - self.middle_F) / self.spread_F
-        return scaled_BTF.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).asinh()
+        return asinh(scaled_BTF.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
 
 
 class PairSocialEntry(nn.Module):
@@ -159,6 +160,19 @@ class PairSocialEntry(nn.Module):
         """Return the channels of both."""
         view_BTF, social_BTF = x_BTF.split(self.sizes, dim=2)
         return torch.cat([self.view(view_BTF), self.social(social_BTF)], dim=2)
+
+
+def asinh(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Return the inverse hyperbolic sine.
+
+    torch has none that takes a processor's values several at a time; of functions that
+    do it is made in a sixth of the time.
+    """
+    if not cache.is_on_processor(values):
+        return values.asinh()
+    size = values.abs()
+    more = size * (1 + size / (1 + (size * size + 1).sqrt()))
+    return more.log1p().copysign(values)
 
 
 def _unit(name: str) -> float:

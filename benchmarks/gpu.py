@@ -1,12 +1,13 @@
 """What a GPU makes of V2: steps, memory, use of the card, and what its floor would be.
 
-    python benchmarks/gpu.py DATA [--batch 96 512 2048] [--steps 100] [--device cuda]
+    python benchmarks/gpu.py DATA [--batch 96 512 2048] [--seconds 3] [--device cuda]
 
 `DATA` is in the Kaggle layout or a store; the full size is what counts (`mabe simulate
 DATA --like CHALLENGE`). Prints the card; whether a step ever makes the host wait (torch
 raises an error where it does); for each batch size the time of a step, windows' frames
-a second and peak memory, with poses in the card's own memory and read by the host; how
-long 100 epochs take without and with `torch.compile`; the speed of marking. The floor
+a second, peak memory and how busy `nvidia-smi` says that the card is, with poses in the
+card's own memory and read by the host; how long 100 epochs take without and with
+`torch.compile`; the speed of marking. The floor
 of a step is its multiplications at the speed of one large product of matrices, or its
 bytes at the speed of one large copy, whichever is longer. What an RTX 5090 would give
 is the measured time, scaled by the larger ratio of the two cards' published speeds: an
@@ -15,7 +16,9 @@ estimate, and called so. With `--device cpu` it runs without a GPU, to try it ou
 
 import argparse
 import contextlib
+import subprocess
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +40,8 @@ from mabe.schedule import steps_in_epoch
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 EPOCHS = 100
+COMPILED = ((), ("network",), ("features", "network"))
+"""Parts of the recogniser that `torch.compile` turns into kernels of their own."""
 WARM_UP = 5
 
 
@@ -61,13 +66,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--batch", type=int, nargs="+", default=[96, 512, 2048])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--device", default="cuda")
     given = parser.parse_args()
     device = choose_device(given.device)
     print(*describe_device(device), f"torch {torch.__version__}", sep="\n")
     config = load_config(CONFIG, {"data_dir": given.data, "device": given.device})
-    bench = Bench(config, device, given.steps)
+    bench = Bench(config, device, given.seconds)
     bench.check_that_nobody_waits()
     for batch in given.batch:
         bench.measure_batch(batch)
@@ -78,8 +83,8 @@ def main() -> None:
 class Bench:
     """Everything that is measured of one card on one data set."""
 
-    def __init__(self, config: RunConfig, device: torch.device, steps: int) -> None:
-        self.config, self.device, self.steps = config, device, steps
+    def __init__(self, config: RunConfig, device: torch.device, seconds: float) -> None:
+        self.config, self.device, self.seconds = config, device, seconds
         self.data = load_training_data(config)
         self.lesson = make_lesson(config, self.data)
         self.host_read = self.lesson.sampler.read
@@ -102,22 +107,25 @@ class Bench:
         try:
             step()
             step()
+            print("host waits within a step: never")
+        except RuntimeError:
+            print(f"host waits within a step:\n{traceback.format_exc()}")
         finally:
             torch.cuda.set_sync_debug_mode("default")
-        print("host waits within a step: never")
 
     def measure_batch(self, batch: int) -> None:
         """Print what a step of so many windows takes."""
         frames = batch * self.config.sequence_length
         for in_device in (True, False):
-            with self._peak_memory() as peak:
+            with self._peak_memory() as peak, self._watch_card() as busy:
                 seconds = self._seconds_a_step(self._stepper(batch, in_device))
             floor, where = self._floor(frames), "the device" if in_device else "host"
             print(
                 f"batch {batch}, poses from {where}: {1e3 * seconds:.2f} ms a step, "
                 f"{frames / seconds / 1e6:.2f} M frames/s, "
                 f"peak {peak[0] / 1e9:.2f} GB; "
-                f"floor {1e3 * floor:.2f} ms, ratio {seconds / floor:.1f}",
+                f"floor {1e3 * floor:.2f} ms, ratio {seconds / floor:.1f}"
+                f"{busy[0]}",
                 flush=True,
             )
 
@@ -125,11 +133,15 @@ class Bench:
         """Print how long the recipe's epochs take, by measured steps."""
         config = self.config.model_copy(update={"batch_size": batch})
         steps = steps_in_epoch(self.lesson.counted_frames, config)
-        for compiled in (False, True) if self.device.type == "cuda" else (False,):
-            step = self._stepper(batch, in_device=True, compiled=compiled)
+        for parts in COMPILED if self.device.type == "cuda" else COMPILED[:1]:
+            step = self._stepper(batch, in_device=True, compiled=parts)
+            began = time.perf_counter()
+            step()
+            self._wait()
+            first_s = time.perf_counter() - began
             seconds = self._seconds_a_step(step)
             minutes = EPOCHS * steps * seconds / 60
-            how = "with torch.compile" if compiled else "as it is"
+            how = f"{' and '.join(parts) or 'nothing'} compiled in {first_s:.0f} s"
             print(
                 f"{EPOCHS} epochs of {steps} steps of {batch} windows, {how}: "
                 f"{minutes:.1f} minutes (scoring not included)"
@@ -157,7 +169,7 @@ class Bench:
         print(f"marking: {frames / seconds:,.0f} of the recordings' frames a second")
 
     def _stepper(
-        self, batch: int, in_device: bool, compiled: bool = False
+        self, batch: int, in_device: bool, compiled: tuple[str, ...] = ()
     ) -> Callable[[], None]:
         """Return what takes one step of a fresh network."""
         config = self.config.model_copy(update={"batch_size": batch})
@@ -167,8 +179,8 @@ class Bench:
         )
         self.lesson.sampler.read = self.resident.read if in_device else self.host_read
         state = training.start_state(config, self.lesson.task, fabric)
-        if compiled:
-            state.model.module.network.compile()
+        for part in compiled:
+            getattr(state.model.module, part).compile(dynamic=False)
 
         def step() -> None:
             drawn = training.draw_batch(self.lesson, config, state.step)
@@ -187,11 +199,12 @@ class Bench:
         for _ in range(WARM_UP):
             step()
         self._wait()
-        began = time.perf_counter()
-        for _ in range(self.steps):
+        began, steps = time.perf_counter(), 0
+        while time.perf_counter() - began < self.seconds:
             step()
+            steps += 1
         self._wait()
-        return (time.perf_counter() - began) / self.steps
+        return (time.perf_counter() - began) / steps
 
     def _floor(self, frames: int) -> float:
         """Return the least seconds of a step: forward, and twice as much backward."""
@@ -237,6 +250,31 @@ class Bench:
         yield peak
         if self.device.type == "cuda":
             peak[0] = torch.cuda.max_memory_allocated(self.device)
+
+    @contextlib.contextmanager
+    def _watch_card(self) -> Iterator[list[str]]:
+        """Give, once done, the share of time in which some kernel ran, and the power.
+
+        The median of what `nvidia-smi` says; so the start hardly counts.
+        """
+        told = [""]
+        if self.device.type != "cuda":
+            yield told
+            return
+        query = ["--query-gpu=utilization.gpu,power.draw", "--format=csv,noheader"]
+        command = ["nvidia-smi", f"--id={self.device.index or 0}", "-lms", "100"]
+        with subprocess.Popen(
+            [*command, *query], stdout=subprocess.PIPE, text=True
+        ) as watch:
+            yield told
+            watch.terminate()
+            seen, _ = watch.communicate()
+        rows = [line.split(",") for line in seen.splitlines() if "[" not in line]
+        busy, watts = (
+            float(np.median([float(row[at].split()[0]) for row in rows]))
+            for at in (0, 1)
+        )
+        told[0] = f"; card busy {busy:.0f} % of the time, {watts:.0f} W"
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

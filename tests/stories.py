@@ -1,6 +1,7 @@
 """A data set whose answer anybody can see: two mice that fight or mind their own."""
 
 import json
+import os
 
 import numpy as np
 from kaggle_files import write_index, write_labels, write_tracking
@@ -18,10 +19,10 @@ TINY = {
     "num_workers": 1,
     "warmup_epochs": 0,
     "ema_decay": 0.9,
-    "device": "cpu",
+    "device": os.environ.get("MABE_TEST_DEVICE", "cpu"),
     "seed": 1,
 }
-"""A network that learns the story in seconds."""
+"""A network that learns the story in seconds; MABE_TEST_DEVICE=cuda tries a GPU."""
 
 
 def write_fights(folder, *, videos=6, seconds=24, labelled=True):

@@ -26,7 +26,7 @@ def on_a_gpu(monkeypatch):
 
 
 def test_only_what_is_seen_is_worked_on(poses):
-    rows = Rows.of(poses, range(SLOTS))
+    rows = Rows.of(poses, torch.arange(SLOTS))
     assert rows.window_N.tolist() == [0, 0, 1]
     assert rows.slot_N.tolist() == [0, SECOND, 0]
     torch.testing.assert_close(rows.take(poses)[2], poses[1, :, 0])
@@ -34,7 +34,7 @@ def test_only_what_is_seen_is_worked_on(poses):
 
 def test_a_gpu_works_on_all_without_looking(poses, monkeypatch):
     on_a_gpu(monkeypatch)
-    rows = Rows.of(poses, [0, SECOND])
+    rows = Rows.of(poses, torch.tensor([0, SECOND]))
     assert rows.slot_N.tolist() == [0, SECOND, 0, SECOND]
     torch.testing.assert_close(rows.take(poses)[0], poses[0, :, 0])
     assert rows.take(poses)[3].isnan().all()
@@ -45,7 +45,7 @@ def test_an_animals_sum_is_that_of_its_own_points(poses, on_gpu, monkeypatch):
     if on_gpu:
         on_a_gpu(monkeypatch)
     poses[0, :, 1] = poses[0, :, 0]
-    rows = Rows.of(poses, [0, 1, SECOND])
+    rows = Rows.of(poses, torch.tensor([0, 1, SECOND]))
     sums = rows.sum_of_animals(rows.take(poses).nan_to_num(nan=0.0))
     torch.testing.assert_close(sums[0, 0], 2 * poses[0, :, 0])
     torch.testing.assert_close(sums[0, 1], poses[0, :, SECOND].nan_to_num(nan=0.0))

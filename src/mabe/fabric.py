@@ -54,6 +54,10 @@ def make_fabric(
     `precision` is 32, bf16 or 16. With a team it returns when all processes are there.
     """
     kind = _PRECISIONS[precision]
+    # It would advise to round all products of 32 bits, of places in cm too.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # the same seed, the same run
     plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
     if not team or team.size == 1:
         return Fabric(
@@ -61,7 +65,6 @@ def make_fabric(
             devices=[device.index or 0] if device.type == "cuda" else 1,
             plugins=plugins,
         )
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     strategy = DDPStrategy(
         # Numbers of the host go over gloo, so that no GPU has to be waited for.
         process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",

@@ -140,9 +140,9 @@ class SceneRecogniser(_Network):
         ):
             return self
         quick = copy.deepcopy(self)
-        quick.features = scene_features(self.config, slots)
-        features = len(quick.features.names)
         device = self.network.head.weight.device
+        quick.features = scene_features(self.config, slots).to(device)
+        features = len(quick.features.names)
         quick.entry = FeatureEntry(features=features, slots=len(slots)).to(device)
         assert isinstance(quick.network, ConvBiLSTM)
         quick.network.keep_inputs(

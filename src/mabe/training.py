@@ -135,6 +135,7 @@ def start_state(
         recogniser.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
+        fused=fabric.device.type == "cuda",
     )
     average = AveragedModel(recogniser).to(fabric.device)
     average.n_averaged = average.n_averaged.cpu()  # a number for the host

@@ -44,7 +44,8 @@ def along_x_where(
     is_so_BT1: Bool[Tensor, "b t 1"], axis_BT2: Float[Tensor, "b t 2"]
 ) -> Float[Tensor, "b t 2"]:
     """Return the arena's x in some frames, and a direction in the others."""
-    return torch.where(is_so_BT1, axis_BT2.new_tensor([1.0, 0.0]), axis_BT2)
+    x_BT1, y_BT1 = axis_BT2.split(1, dim=-1)
+    return torch.cat([x_BT1.where(~is_so_BT1, 1.0), y_BT1.where(~is_so_BT1, 0.0)], -1)
 
 
 def without_gaps(points_BT2: Float[Tensor, "b t 2"]) -> Float[Tensor, "b t 2"]:
@@ -87,9 +88,7 @@ def _mean_of(
     points_BTS2: Tensor, keypoint_S: Tensor, names: tuple[str, ...]
 ) -> Float[Tensor, "b t 2"]:
     """Return the mean of what is seen of some keypoints, NaN where none is."""
-    wanted = torch.tensor(
-        [KEYPOINTS.index(name) for name in names], device=keypoint_S.device
-    )
-    is_one_S = torch.isin(keypoint_S, wanted)
-    hidden_S1 = ~is_one_S[:, None]
+    # One bit for each keypoint: a list would have to be sent to a GPU.
+    wanted = sum(1 << KEYPOINTS.index(name) for name in names)
+    hidden_S1 = ((wanted >> keypoint_S) & 1 == 0)[:, None]
     return points_BTS2.masked_fill(hidden_S1, torch.nan).nanmean(dim=2)

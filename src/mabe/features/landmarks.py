@@ -117,7 +117,7 @@ def _best_of(
     poses_BTAK2: Float[Tensor, "b t a k 2"], sources: tuple[str, ...]
 ) -> Float[Tensor, "b t a 2"]:
     def middle_of(source: str) -> Tensor:
-        numbers = [KEYPOINTS.index(name) for name in source.split("+")]
-        return poses_BTAK2[..., numbers, :].mean(dim=3)
+        numbers = (KEYPOINTS.index(name) for name in source.split("+"))
+        return torch.stack([poses_BTAK2[..., k, :] for k in numbers]).mean(dim=0)
 
     return first_seen(*(middle_of(source) for source in sources))

@@ -1,6 +1,7 @@
 """The V1 and V2 features: where every keypoint is, and how it moves.
 
-Dimension key: B batch, T time, A animal, K keypoint, S slot, N row, F feature.
+Dimension key: B batch, T time, A animal, K keypoint, S slot, Q slot that has
+features, N row, F feature.
 Poses come in cm at `rate_fps`, NaN where missing, and features leave in cm, cm/s and
 cm/s², NaN where missing: a speed across a gap is missing, not huge.
 
@@ -81,8 +82,10 @@ class MotionFeatures(nn.Module):
     features; the others must not occur.
     """
 
+    slot_Q: Tensor
+    """The slots that have features."""
     place_S: Tensor
-    """Where each slot is among `slots`."""
+    """Where each slot is among them."""
 
     def __init__(
         self,
@@ -99,8 +102,9 @@ class MotionFeatures(nn.Module):
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.scene_frame = scene_frame
         self.slots = tuple(slots)
-        place_S = torch.full((SLOTS,), -1)
-        place_S[list(self.slots)] = torch.arange(len(self.slots))
+        slot_Q, place_S = torch.tensor(self.slots), torch.full((SLOTS,), -1)
+        place_S[slot_Q] = torch.arange(len(self.slots))
+        self.register_buffer("slot_Q", slot_Q, persistent=False)
         self.register_buffer("place_S", place_S, persistent=False)
         self.names = feature_names(
             use_motion_features=use_motion_features, slots=self.slots
@@ -112,7 +116,7 @@ class MotionFeatures(nn.Module):
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
-        rows = Rows.of(poses_BTS2, self.slots)
+        rows = Rows.of(poses_BTS2, self.slot_Q)
         seen_NT2 = bridge_gaps(rows.take(poses_BTS2), longest=self.max_gap_frames)
         place_NT2 = in_scene_frame(seen_NT2, rows) if self.scene_frame else seen_NT2
         place_N, slots = self.place_S[rows.slot_N], len(self.slots)

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mabe import cache
 from mabe.features.social import SocialFeatures
 
 
@@ -43,7 +44,8 @@ class NearestPairFeatures(nn.Module):
         """Return the features, NaN where a point is missing."""
         pairs = list(combinations(range(_count_animals(poses_BTAK2)), 2))
         x_BTPF = torch.stack(
-            [self.social(poses_BTAK2[:, :, list(pair)]) for pair in pairs], dim=2
+            [self.social(poses_BTAK2[:, :, a :: b - a][:, :, :2]) for a, b in pairs],
+            dim=2,
         )
         gap_BTP = x_BTPF[..., self.gap].nan_to_num(nan=torch.inf)
         nearest_BT11 = gap_BTP.argmin(dim=2)[:, :, None, None]
@@ -53,7 +55,7 @@ class NearestPairFeatures(nn.Module):
 def _count_animals(poses_BTAK2: Tensor) -> int:
     """Return how many animals a batch has, at least two; on a GPU all, unasked."""
     animals = poses_BTAK2.shape[2]
-    if poses_BTAK2.is_cuda:
+    if not cache.is_on_processor(poses_BTAK2):
         return animals
     there_A = poses_BTAK2[..., 0].isfinite().flatten(3).any(dim=3).any(dim=1).any(dim=0)
     numbers = there_A.nonzero()

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mabe import cache
 from mabe.features.agent_frame import (
     along_x_where,
     body_axis,
@@ -100,12 +101,12 @@ class _Body:
     def of(
         cls, seat: int, slots: Tensor, seen_BTS2: Tensor, velocity_BTS2: Tensor
     ) -> "_Body":
-        is_its_S = slots // POINTS == seat
-        its_BTS2 = seen_BTS2[:, :, is_its_S]
+        its = _of_seat(seat, slots)
+        its_BTS2 = seen_BTS2[:, :, its]
         return cls(
             without_gaps(its_BTS2.nanmean(dim=2)),
-            body_axis(its_BTS2, slots[is_its_S] % POINTS),
-            velocity_BTS2[:, :, is_its_S].nanmean(dim=2),
+            body_axis(its_BTS2, slots[its] % POINTS),
+            velocity_BTS2[:, :, its].nanmean(dim=2),
         )
 
     def sees(self, vector_BT2: Tensor) -> Float[Tensor, "b t 2"]:
@@ -174,9 +175,17 @@ def _kind(name: str) -> str:
 def _occurring(poses_BTS2: Tensor) -> Tensor:
     """Return the slots that occur in a batch; on a GPU all, which needs no waiting."""
     slots = torch.arange(poses_BTS2.shape[2], device=poses_BTS2.device)
-    if poses_BTS2.is_cuda:
+    if not cache.is_on_processor(poses_BTS2):
         return slots
     return slots[poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0)]
+
+
+def _of_seat(seat: int, slots: Tensor) -> slice:
+    """Return which of the slots that occur, which are in order, are a seat's."""
+    ends = [seat * POINTS, (seat + 1) * POINTS]
+    if cache.is_on_processor(slots):
+        ends = torch.searchsorted(slots, torch.tensor(ends)).tolist()
+    return slice(*ends)
 
 
 def _spread(

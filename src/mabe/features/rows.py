@@ -1,13 +1,12 @@
 """Rows: the tracks of a batch that are worked on, one keypoint of one animal each.
 
 Dimension key: B window, T time, S slot (one keypoint of one animal, as in
-`mabe.skeleton`), A animal, N row, V any values.
+`mabe.skeleton`), Q slot that may occur, A animal, N row, V any values.
 Most labs track two animals and a few keypoints, so most of a batch's slots are empty.
 On a processor only those in which something is seen become rows, which leaves out most
 of the work; on a GPU, whose host would have to wait for the answer, all do.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,17 +27,17 @@ class Rows:
     windows: int
 
     @classmethod
-    def of(cls, poses_BTS2: Float[Tensor, "b t s 2"], slots: Sequence[int]) -> "Rows":
+    def of(
+        cls, poses_BTS2: Float[Tensor, "b t s 2"], slot_Q: Int[Tensor, " q"]
+    ) -> "Rows":
         """Return the rows of these slots; the others must not occur."""
-        windows, device = len(poses_BTS2), poses_BTS2.device
+        windows = len(poses_BTS2)
         if cache.is_on_processor(poses_BTS2):
             place_N2 = count_seen(poses_BTS2).nonzero()
             return cls(place_N2[:, 0], place_N2[:, 1], windows)
-        every_B = torch.arange(windows, device=device)
-        those_S = torch.tensor(slots, device=device)
-        return cls(
-            every_B.repeat_interleave(len(slots)), those_S.repeat(windows), windows
-        )
+        window_BQ = torch.arange(windows, device=slot_Q.device)[:, None]
+        window_BQ = window_BQ.expand(-1, len(slot_Q))
+        return cls(window_BQ.flatten(), slot_Q.repeat(windows), windows)
 
     def take(self, poses_BTS2: Float[Tensor, "b t s 2"]) -> Float[Tensor, "n t 2"]:
         """Return the rows' points."""

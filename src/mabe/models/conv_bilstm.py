@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mabe import cache
+from mabe.models.recurrent import through
 
 LSTM_WINDOWS = 16
 """A processor's LSTM of 16 bits gets whole multiples of so many windows: oneDNN takes
@@ -92,7 +93,7 @@ class ConvBiLSTM(nn.Module):
         windows = len(h_BUC)
         if cache.is_on_processor(h_BUC) and self._in_16_bits():
             h_BUC = F.pad(h_BUC, (0, 0, 0, 0, 0, -windows % LSTM_WINDOWS))
-        return self.lstm(h_BUC)[0][:windows]
+        return through(self.lstm, h_BUC)[:windows]
 
     def _in_16_bits(self) -> bool:
         return self.head.weight.dtype == torch.bfloat16 or (

@@ -9,6 +9,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mabe.models.recurrent import through
+
 
 class ConvGRU(nn.Module):
     """Logits are the sum of a quick head (a few frames) and a slow one (the window)."""
@@ -47,7 +49,7 @@ class ConvGRU(nn.Module):
         h_BTC = F.gelu(self.enter_norm(self.enter(x_BTC)))
         h_BTC = h_BTC + F.gelu(self.look_norm(self.look(h_BTC.mT).mT))
         h_BCU = F.avg_pool1d(self.dropout(h_BTC).mT, self.pooling, ceil_mode=True)
-        h_BUC, _ = self.gru(h_BCU.mT)
+        h_BUC = through(self.gru, h_BCU.mT)
         logits_BNU = self.head(self.dropout(h_BUC)).mT.float()
         full = logits_BNU.shape[-1] * self.pooling
         slow_BNT = F.interpolate(logits_BNU, size=full, mode="linear")

@@ -1,0 +1,120 @@
+"""What a GPU owes: the CPU's answers, the same twice, and a host that never waits.
+
+Skipped where there is none. With MABE_TEST_DEVICE=cuda the stories of whole runs
+(test_runs.py, test_prediction.py) are told on the GPU too.
+"""
+
+import numpy as np
+import pytest
+import torch
+from stories import TINY, write_fights
+
+from mabe import training
+from mabe.config import RunConfig, build_config
+from mabe.fabric import make_fabric
+from mabe.inference import Tracks, frame_probabilities
+from mabe.lessons import make_lesson
+from mabe.runs import load_training_data
+from mabe.training import averaged_model, start_state, take_step
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+KINDS = [
+    {"model_type": "conv_bilstm", "feature_set": "motion"},
+    {"model_type": "tcn", "feature_set": "social"},
+    {"model_type": "conv_gru", "feature_set": "social"},
+    {"model_type": "conv_bilstm", "feature_set": "motion", "task": "pair"},
+    {"model_type": "conv_gru", "feature_set": "social", "task": "pair"},
+]
+
+
+@pytest.fixture(scope="module")
+def fights(tmp_path_factory):
+    return write_fights(tmp_path_factory.mktemp("fights") / "data")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
+
+
+class Run:
+    """A network on its way, without files."""
+
+    def __init__(self, config: RunConfig, precision: str) -> None:
+        self.device = torch.device(config.device)
+        self.config, self.data = config, load_training_data(config)
+        self.lesson = make_lesson(config, self.data)
+        self.fabric = make_fabric(self.device, precision)
+        self.state = start_state(config, self.lesson.task, self.fabric, self.lesson)
+        self.lesson.keep_poses_on(self.device)
+
+    def learn(self, steps: int) -> float:
+        """Take steps and return their mean loss."""
+        self.state.losses.start()
+        for _ in range(steps):
+            self.step()
+        return self.state.losses.read_all() / steps
+
+    def step(self) -> None:
+        drawn = training.draw_batch(self.lesson, self.config, self.state.step)
+        take_step(
+            self.state,
+            drawn.poses,
+            self.lesson.question(drawn, self.device),
+            config=self.config,
+            fabric=self.fabric,
+            learning_rate=self.config.learning_rate,
+        )
+
+
+def settings(data, tmp_path, **changes) -> RunConfig:
+    values = {**TINY, "data_dir": data, "checkpoint_dir": tmp_path / "run"}
+    return build_config({**values, **changes}, where="test")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_learns_what_a_cpu_learns(fights, tmp_path, kind):
+    """The same windows and the same start; only chance draws and rounding differ."""
+    quiet = {**kind, "dropout": 0.0, "lab_dropout": 0.0, "use_augmentation": False}
+    losses = [
+        Run(settings(fights, tmp_path, **quiet, device=device), "32").learn(5)
+        for device in ("cpu", "cuda")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_same_steps_twice_give_the_same_weights(fights, tmp_path, kind, precision):
+    config = settings(fights, tmp_path, **kind, device="cuda")
+    one, other = Run(config, precision), Run(config, precision)
+    assert one.learn(5) == other.learn(5)
+    again = averaged_model(other.state).state_dict()
+    for name, value in averaged_model(one.state).state_dict().items():
+        torch.testing.assert_close(value, again[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_within_a_step_the_host_never_waits_for_the_gpu(fights, tmp_path, kind):
+    run = Run(settings(fights, tmp_path, **kind, device="cuda"), "bf16")
+    run.learn(12)  # what is set up once may wait; losses are read 8 steps late
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(3):
+            run.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("kind", KINDS[:3])
+def test_a_gpu_marks_what_a_cpu_marks(fights, tmp_path, kind):
+    run = Run(settings(fights, tmp_path, **kind, device="cuda"), "32")
+    run.learn(30)
+    recogniser = averaged_model(run.state)
+    tracks = Tracks.of_stored(run.data.store, 0)
+    possible = np.ones(len(run.lesson.task.classes), bool)
+    on_gpu = frame_probabilities(recogniser, tracks, possible)
+    on_cpu = frame_probabilities(recogniser.to("cpu"), tracks, possible)
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=0.02)  # a GPU marks in 16 bits
+    assert np.ptp(on_gpu[:, 0]) > 0.3  # it tells fights from peace

@@ -1,0 +1,108 @@
+"""The host of a GPU never waits for it, told on a machine without one.
+
+A tensor on torch's `meta` device has a shape and no values, so what looks at a value
+fails, as does what mixes devices. What such a tensor does not mind, a list that would
+have to be sent to the GPU first, is noted by name.
+"""
+
+import pytest
+import torch
+from torch.overrides import TorchFunctionMode
+
+from mabe.augment import Changes, augment, center_scene, pack_animals
+from mabe.config import RunConfig
+from mabe.pair_windows import SEATS
+from mabe.pairs import PairTask
+from mabe.recogniser import build_recogniser
+
+SENDING = ("tensor", "as_tensor", "new_tensor")
+KINDS = [
+    {"feature_set": "motion"},
+    {"feature_set": "motion", "scene_frame": False},
+    {"feature_set": "social"},
+    {"feature_set": "motion", "task": "pair"},
+    {"feature_set": "social", "task": "pair"},
+]
+B, T = 3, 20
+
+
+class Sending(TorchFunctionMode):
+    """Notes what would send values from the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name = func.__name__
+        if name in SENDING:
+            self.seen.append(name)
+        if name in ("__getitem__", "__setitem__"):
+            index = args[1] if isinstance(args[1], tuple) else (args[1],)
+            self.seen += [f"{name} {each}" for each in index if isinstance(each, list)]
+        return func(*args, **(kwargs or {}))
+
+
+def recogniser_of(kind):
+    config = RunConfig(fps=30.0, **kind)
+    task = config.scene_task
+    if config.task == "pair":
+        task = PairTask(
+            actions=("chase",),
+            labs=("a",),
+            vocabulary={"a": frozenset({("chase", False)})},
+        )
+    return build_recogniser(config, task)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_ask_a_gpu_for_nothing_and_send_it_nothing(kind):
+    recogniser = recogniser_of(kind).to("meta")
+    seats = SEATS if kind.get("task") == "pair" else 4
+    poses = torch.zeros(B, T, seats, 18, 2, device="meta")
+    with Sending() as mode:
+        if kind.get("task") != "pair":
+            poses = pack_animals(poses)
+        channels = recogniser.entry(recogniser.features(poses))
+    assert channels.shape == (B, T, recogniser.entry.channels)
+    assert channels.device.type == "meta"
+    assert mode.seen == []
+
+
+def test_a_copy_for_use_has_all_its_parts_on_the_gpu():
+    quick = recogniser_of({"feature_set": "motion"}).to("meta").for_use((0, 1, 18))
+    poses = torch.zeros(B, T, 4, 18, 2, device="meta")
+    assert quick.entry(quick.features(poses)).device.type == "meta"
+
+
+def test_augmentation_asks_a_gpu_for_nothing():
+    poses = torch.zeros(B, T, 4, 18, 2, device="meta")
+    changes = Changes(
+        matrix_B22=torch.zeros(B, 2, 2, device="meta"),
+        flip_B=torch.zeros(B, dtype=torch.bool, device="meta"),
+        shift_B2=torch.zeros(B, 2, device="meta"),
+        noise_BTAK2=torch.zeros_like(poses),
+        order_BA=torch.zeros(B, 4, device="meta"),
+        drop_BAK=torch.zeros(B, 4, 18, dtype=torch.bool, device="meta"),
+        drop_first_B=torch.zeros(B, dtype=torch.bool, device="meta"),
+    )
+    with Sending() as mode:
+        augment(center_scene(poses), changes)
+    assert mode.seen == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
+    """Another way to the same features: all slots are worked on, whoever is there."""
+    torch.manual_seed(0)
+    recogniser = recogniser_of(kind)
+    seats = SEATS if kind.get("task") == "pair" else 4
+    poses = torch.randn(B, T, seats, 18, 2).cumsum(dim=1)
+    poses[torch.rand(B, T, seats, 18) < 0.2] = torch.nan
+    poses[:, :, 2:] = torch.nan
+    poses[0, :, 1] = torch.nan
+    here = recogniser.look(poses)
+    monkeypatch.setattr("mabe.cache.is_on_processor", lambda _: False)
+    torch.testing.assert_close(
+        recogniser.look(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
+    )

@@ -9,13 +9,12 @@ import pytest
 import torch
 from stories import TINY, write_fights
 
-from mabe import training
 from mabe.config import RunConfig, build_config
 from mabe.fabric import make_fabric
 from mabe.inference import Tracks, frame_probabilities
 from mabe.lessons import make_lesson
 from mabe.runs import load_training_data
-from mabe.training import averaged_model, start_state, take_step
+from mabe.training import averaged_model, draw_and_take_step, start_state
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -57,11 +56,9 @@ class Run:
         return self.state.losses.read_all() / steps
 
     def step(self) -> None:
-        drawn = training.draw_batch(self.lesson, self.config, self.state.step)
-        take_step(
+        draw_and_take_step(
             self.state,
-            drawn.poses,
-            self.lesson.question(drawn, self.device),
+            self.lesson,
             config=self.config,
             fabric=self.fabric,
             learning_rate=self.config.learning_rate,
@@ -123,5 +120,5 @@ def test_a_gpu_marks_what_a_cpu_marks(fights, tmp_path, kind):
     possible = np.ones(len(run.lesson.task.classes), bool)
     on_gpu = frame_probabilities(recogniser, tracks, possible)
     on_cpu = frame_probabilities(recogniser.to("cpu"), tracks, possible)
-    np.testing.assert_allclose(on_gpu, on_cpu, atol=0.02)  # a GPU marks in 16 bits
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=0.02)  # with AMX in 16 bits
     assert np.ptp(on_gpu[:, 0]) > 0.3  # it tells fights from peace

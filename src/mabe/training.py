@@ -135,7 +135,7 @@ def start_state(
         recogniser.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
-        fused=fabric.device.type == "cuda",
+        fused=fabric.device.type == "cuda" or None,
     )
     average = AveragedModel(recogniser).to(fabric.device)
     average.n_averaged = average.n_averaged.cpu()  # a number for the host
@@ -202,6 +202,26 @@ def take_step(
     state.step += 1
 
 
+def draw_and_take_step(
+    state: TrainingState,
+    lesson: Lesson,
+    *,
+    config: RunConfig,
+    fabric: Fabric,
+    learning_rate: float,
+) -> None:
+    """Draw this process's windows of the state's next step, and learn from them."""
+    batch = draw_batch(lesson, config, state.step, team_of(fabric))
+    take_step(
+        state,
+        batch.poses,
+        lesson.question(batch, fabric.device),
+        config=config,
+        fabric=fabric,
+        learning_rate=learning_rate,
+    )
+
+
 def draw_batch(
     lesson: Lesson, config: RunConfig, step: int, team: Team | None = None
 ) -> AnyBatch:
@@ -261,8 +281,7 @@ def train_epoch(
 
     `after_step` may save the state or raise to stop.
     """
-    team = team_of(fabric)
-    steps = steps_in_epoch(lesson.counted_frames, config, processes=team.size)
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=fabric.world_size)
     scores = epoch_scores(state.history)
     end = (len(state.history) + 1) * steps
     while state.step < end:
@@ -270,14 +289,8 @@ def train_epoch(
         rate = rate_of_step(
             config, step=state.step, steps_per_epoch=steps, scores=scores
         )
-        batch = draw_batch(lesson, config, state.step, team)
-        take_step(
-            state,
-            batch.poses,
-            lesson.question(batch, fabric.device),
-            config=config,
-            fabric=fabric,
-            learning_rate=rate,
+        draw_and_take_step(
+            state, lesson, config=config, fabric=fabric, learning_rate=rate
         )
         state.epoch_seconds += time.perf_counter() - began
         after_step()

@@ -14,8 +14,8 @@ app = modal.App("mabe-kaggle-fetch")
 @app.local_entrypoint()
 def main(name: str, out: str = "checkpoints") -> None:
     """Copy the run of this name into OUT/NAME; another run there is set aside."""
-    from mabe.cloud.commands import one_line_errors
-    from mabe.cloud.fetching import fetch_run
+    from mabe.training.modal.commands import one_line_errors
+    from mabe.training.modal.transfer import fetch_run
 
     with one_line_errors():
         print(f"✓ {fetch_run(VOLUME, name, Path(out))}")

@@ -45,8 +45,8 @@ def train(name: str, settings: dict[str, Any], gpu: str, code: str) -> dict[str,
     """Train the run of this name as far as it goes; on Modal's machine."""
     VOLUME.reload()
     sys.path.insert(0, f"{MOUNT}/code/{code}/src")
-    from mabe.cloud.costs import Machine
-    from mabe.cloud.rented_run import MountedVolume, train_rented
+    from mabe.training.modal.costs import Machine
+    from mabe.training.modal.remote_run import MountedVolume, train_rented
 
     return train_rented(
         settings,
@@ -87,8 +87,13 @@ def main(
     --config: settings, by default V2's. --data-dir: a folder that was uploaded.
     --max-sequences: at most this many recordings, for a quick test.
     """
-    from mabe.cloud.commands import one_line_errors, plan_job, report, send_code
-    from mabe.cloud.costs import Machine, find_gpu
+    from mabe.training.modal.commands import (
+        one_line_errors,
+        plan_job,
+        report,
+        send_code,
+    )
+    from mabe.training.modal.costs import Machine, find_gpu
 
     with one_line_errors():
         job = plan_job(

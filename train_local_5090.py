@@ -6,7 +6,7 @@ The same as `mabe train`, with configs/config_5090.yaml where no --config is giv
 import sys
 from pathlib import Path
 
-from mabe.cli import main
+from mabe.cli.main import main
 
 DEFAULT_CONFIG = Path(__file__).parent / "configs" / "config_5090.yaml"
 

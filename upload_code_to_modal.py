@@ -15,7 +15,7 @@ app = modal.App("mabe-kaggle-upload")
 @app.local_entrypoint()
 def main(data_dir: str | None = None, config: str | None = None) -> None:
     """Upload the data of --data-dir (else of --config, else of V2) and the code."""
-    from mabe.cloud.commands import one_line_errors, upload_everything
+    from mabe.training.modal.commands import one_line_errors, upload_everything
 
     with one_line_errors():
         upload_everything(VOLUME, root=ROOT, data_dir=data_dir, config=config)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from mabe.config import load_config
-from mabe.runs import train
-from mabe.simulate import simulate
+from mabe.data.simulate import simulate
+from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
 WEIGHTS: dict[str, Any] = {

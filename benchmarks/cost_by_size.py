@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 SHARES = (0.01, 0.1, 1.0)
-MABE = "import sys; from mabe.cli import main; sys.exit(main())"
+MABE = "import sys; from mabe.cli.main import main; sys.exit(main())"
 WAIT_AND_TELL = """
 import json, resource, subprocess, sys
 done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)

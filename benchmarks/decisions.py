@@ -19,15 +19,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import load_config
-from mabe.decisions.fitting import CANDIDATES, Search
-from mabe.decisions.tuning import tune
-from mabe.lessons import Lesson, make_lesson
-from mabe.out_of_fold import OutOfFold, answer_held_out, blend, join
-from mabe.recogniser import Recogniser, build_recogniser
-from mabe.run_directory import read_state
-from mabe.runs import load_training_data
+from mabe.decoding.fit_rules import CANDIDATES, Search
+from mabe.decoding.tune import tune
+from mabe.decoding.views import OutOfFold
+from mabe.experiments.out_of_fold import answer_held_out, blend, join
+from mabe.models.checkpoint import load_checkpoint
+from mabe.models.model import Recogniser, build_recogniser
+from mabe.training.objectives import Lesson, make_lesson
+from mabe.training.run import load_training_data
+from mabe.training.run_directory import read_state
 
 PLAIN = Search(
     smoothings=(("none", 0.0),), calibrated=False, thresholds=False, tidied=False

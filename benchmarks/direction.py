@@ -19,13 +19,13 @@ from pathlib import Path
 
 import polars as pl
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import load_config
-from mabe.examination import Comparison, Unseen, compare
+from mabe.data.simulate import simulate
+from mabe.inference.evaluate import Comparison, Unseen, compare
+from mabe.inference.predict import Marker
 from mabe.metrics import mabe_f_score
-from mabe.prediction import Marker
-from mabe.runs import train
-from mabe.simulate import simulate
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
 ACTIONS = ("attack", "chase", "mount", "sniff")

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-MABE = "import sys; from mabe.cli import main; sys.exit(main())"
+MABE = "import sys; from mabe.cli.main import main; sys.exit(main())"
 
 
 def main() -> None:

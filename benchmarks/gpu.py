@@ -27,16 +27,16 @@ import numpy as np
 import torch
 from predict_speed import operations_per_frame
 
-from mabe import training
 from mabe.config import RunConfig, load_config
-from mabe.devices import choose_device, choose_precision, describe_device
-from mabe.fabric import make_fabric
-from mabe.inference import Tracks, frame_probabilities
-from mabe.lessons import make_lesson
-from mabe.recogniser import SceneRecogniser
-from mabe.resident import ResidentPoses
-from mabe.runs import load_training_data
-from mabe.schedule import steps_in_epoch
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.model import SceneRecogniser
+from mabe.runtime.devices import choose_device, choose_precision, describe_device
+from mabe.runtime.distributed import make_fabric
+from mabe.training import loop as training
+from mabe.training.gpu_poses import ResidentPoses
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data
+from mabe.training.schedule import steps_in_epoch
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 EPOCHS = 100

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from mabe.decisions.evidence import Evidence
-from mabe.decisions.fitting import Search
-from mabe.decisions.rules import DecisionRules
-from mabe.decisions.tuning import tune
-from mabe.readers.kaggle import read_index, read_labels
+from mabe.decoding.fit_rules import Search
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.tune import tune
+from mabe.decoding.views import Evidence
+from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.recording import VideoInfo
 
 ROOT = Path(__file__).parent.parent

@@ -32,7 +32,7 @@ SETTINGS = {
 
 def start(data: Path, run_dir: Path, *, resume: bool) -> subprocess.Popen[bytes]:
     """Start training in a process of its own."""
-    code = "import sys; from mabe.cli import main; sys.exit(main())"
+    code = "import sys; from mabe.cli.main import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "train", "--data-dir", str(data)]
     command += ["--checkpoint-dir", str(run_dir)]
     for key, value in SETTINGS.items():
@@ -76,7 +76,7 @@ def main() -> int:
         folder = Path(temporary)
         os.environ["MABE_CACHE"] = str(folder / "cache")
         data = folder / "data"
-        code = "import sys; from mabe.cli import main; sys.exit(main())"
+        code = "import sys; from mabe.cli.main import main; sys.exit(main())"
         simulate = [sys.executable, "-c", code, "simulate", str(data)]
         subprocess.run([*simulate, "--videos", "12", "--minutes", "1"], check=True)
         start(data, folder / "run-a", resume=False).wait()  # prepares the store too

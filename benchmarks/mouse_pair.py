@@ -29,14 +29,14 @@ import polars as pl
 from jaxtyping import Bool, Float
 
 from mabe.bouts import Bout, Watched, find_spans, name_animal, name_target
-from mabe.checkpoint import load_checkpoint
 from mabe.config import RunConfig, load_config
+from mabe.data.prepare import prepare
 from mabe.errors import DataError
-from mabe.examination import MARK_COLUMNS, Comparison, Unseen, compare
+from mabe.inference.evaluate import MARK_COLUMNS, Comparison, Unseen, compare
+from mabe.inference.predict import Marker
 from mabe.metrics import ScoreTable, score_table
-from mabe.prediction import Marker
-from mabe.preparing import prepare
-from mabe.runs import load_training_data, train
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import load_training_data, train
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))

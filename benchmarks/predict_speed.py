@@ -21,8 +21,9 @@ import torch
 from train_step import motion_in_numpy
 
 from mabe.config import load_config
-from mabe.inference import Tracks, frame_probabilities
-from mabe.recogniser import SceneRecogniser, has_quick_bf16
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.model import SceneRecogniser
+from mabe.runtime.tensors import has_quick_bf16
 from mabe.skeleton import KEYPOINTS, SLOTS
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mabe.preparing import prepare
-from mabe.readers.kaggle import read_index
+from mabe.data.prepare import prepare
+from mabe.io.readers.kaggle import read_index
 from mabe.skeleton import KEYPOINTS
 
 PARTS = KEYPOINTS[:11]

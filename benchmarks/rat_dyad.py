@@ -26,8 +26,8 @@ from torch import Tensor
 
 from mabe.config import load_config
 from mabe.features import motion
-from mabe.models import entry
-from mabe.runs import train
+from mabe.models import input_scaling as entry
+from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"

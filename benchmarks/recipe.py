@@ -26,18 +26,17 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mabe import runs
-from mabe.checkpoint import load_checkpoint
 from mabe.config import RunConfig, load_config
-from mabe.crossval import score
+from mabe.experiments.auto_recipe import choose_recipe
+from mabe.experiments.cross_validation import Trial, find_trials, score
+from mabe.experiments.out_of_fold import answer_held_out, blend
 from mabe.features.social import SocialFeatures
-from mabe.files import write_json
-from mabe.inference import Tracks, frame_probabilities
-from mabe.lessons import TrainingData, make_lesson
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
-from mabe.out_of_fold import answer_held_out, blend
-from mabe.recipes import choose_recipe
-from mabe.trials import Trial, find_trials
+from mabe.runtime.files import write_json
+from mabe.training import run as runs
+from mabe.training.objectives import TrainingData, make_lesson
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"

@@ -10,9 +10,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from mabe.simulate.inventing import plan_invented
-from mabe.simulate.plan import VideoPlan
-from mabe.simulate.writing import simulate_poses, write_video
+from mabe.data.simulate.plan import VideoPlan
+from mabe.data.simulate.plan_new import plan_invented
+from mabe.data.simulate.write import simulate_poses, write_video
 
 
 def main() -> None:

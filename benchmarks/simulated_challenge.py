@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 from mabe.config import load_config
-from mabe.runs import train
+from mabe.training.run import train
 
 CONFIGS = Path(__file__).parent.parent / "configs"
 RECIPES = {"V1": "config.yaml", "V2": "config_5090.yaml"}

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import load_config
-from mabe.prediction import Marker, predict
-from mabe.runs import train
+from mabe.inference.predict import Marker, predict
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import train
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 

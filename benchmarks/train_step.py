@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mabe import training
 from mabe.config import RunConfig, load_config
-from mabe.devices import choose_device, choose_precision
-from mabe.fabric import make_fabric
-from mabe.lessons import make_lesson
-from mabe.recogniser import SceneRecogniser
-from mabe.runs import load_training_data
-from mabe.store import PoseStore
+from mabe.data.store import PoseStore
+from mabe.models.model import SceneRecogniser
+from mabe.runtime.devices import choose_device, choose_precision
+from mabe.runtime.distributed import make_fabric
+from mabe.training import loop as training
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 AUGMENTING = ("center_scene", "draw_changes", "augment")

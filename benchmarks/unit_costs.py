@@ -26,17 +26,17 @@ for threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "MKL_NUM_THREADS"):
 import pyarrow.parquet as pq  # noqa: E402 - after the number of threads
 import torch  # noqa: E402
 
-from mabe.checkpoint import load_checkpoint  # noqa: E402
 from mabe.config import load_config  # noqa: E402
-from mabe.console import quietly  # noqa: E402
-from mabe.pairs import PairTask  # noqa: E402
-from mabe.prediction import Marker, predict  # noqa: E402
-from mabe.preparing import prepare  # noqa: E402
-from mabe.readers.kaggle import read_index  # noqa: E402
-from mabe.runs import train  # noqa: E402
-from mabe.simulate import simulate  # noqa: E402
+from mabe.data.prepare import prepare  # noqa: E402
+from mabe.data.simulate import simulate  # noqa: E402
+from mabe.data.store import PoseStore  # noqa: E402
+from mabe.inference.predict import Marker, predict  # noqa: E402
+from mabe.io.readers.kaggle import read_index  # noqa: E402
+from mabe.models.checkpoint import load_checkpoint  # noqa: E402
+from mabe.pair_task import PairTask  # noqa: E402
+from mabe.runtime.console import quietly  # noqa: E402
 from mabe.skeleton import KEYPOINTS  # noqa: E402
-from mabe.store import PoseStore  # noqa: E402
+from mabe.training.run import train  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 V2, PAIRS = CONFIGS / "config_5090.yaml", CONFIGS / "pairs.yaml"

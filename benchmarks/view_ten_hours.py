@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def mabe(*args: object) -> list[str]:
-    code = "import sys; from mabe.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from mabe.cli.main import main; sys.exit(main(sys.argv[1:]))"
     return [sys.executable, "-c", code, *map(str, args)]
 
 

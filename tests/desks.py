@@ -3,11 +3,11 @@
 import numpy as np
 from stories import write_fights
 
-from mabe.lanes import SCENE, Lane
-from mabe.readers.kaggle import read_index
-from mabe.subjects import find_subjects
-from mabe.view.corrections import Corrections
-from mabe.view.desk import Desk, Questions
+from mabe.data.sources import find_subjects
+from mabe.decoding.views import SCENE, Lane
+from mabe.io.readers.kaggle import read_index
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.session import Desk, Questions
 
 RATE_FPS = 30.0
 TOKEN = "secret"

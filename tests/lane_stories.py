@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from mabe.decisions.rules import DecisionRules
-from mabe.lanes import SCENE, Lane
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.views import SCENE, Lane
 
 FPS = 10.0
 CLASSES = ("background", "social", "aggressive")

@@ -4,9 +4,9 @@ An action is written as ``"1>2 attack"``, on oneself ``"1>1 rear"``.
 """
 
 from mabe.bouts import Bout, Watched
-from mabe.rates import resampled_length
+from mabe.recording import StoredRecording
+from mabe.resampling import resampled_length
 from mabe.skeleton import KEYPOINTS
-from mabe.store import StoredRecording
 
 RATE = 10.0
 """Frames per second of a store; of a recording too, where a test does not say."""

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 TIME_LIMIT_S = 120
 """Long past the end of any of these runs: nobody may wait for ever."""
-MAIN = "from mabe.cli import main\nsys.exit(main(sys.argv[1:]))\n"
+MAIN = "from mabe.cli.main import main\nsys.exit(main(sys.argv[1:]))\n"
 
 
 def launch(script: Path, *args: object, cache: Path) -> subprocess.CompletedProcess:

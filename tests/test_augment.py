@@ -4,16 +4,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mabe.augment import (
-    Augmentation,
-    Dice,
-    center_scene,
-    draw_changes,
-    pack_animals,
-)
-from mabe.augment import augment as change
+from mabe.config import Augmentation
+from mabe.features.arrangement import center_scene, pack_animals
+from mabe.runtime.process_group import Team
 from mabe.skeleton import KEYPOINTS
-from mabe.team import Team
+from mabe.training.augmentation import Dice, draw_changes
+from mabe.training.augmentation import augment as change
 
 NONE = Augmentation.none()
 

@@ -7,18 +7,17 @@ from hypothesis import strategies as st
 from stories import TINY, write_fights
 from test_training import SmallCard
 
-from mabe.batch_sizes import (
+from mabe.config import RunConfig, build_config, load_config
+from mabe.runtime.distributed import make_fabric
+from mabe.training.batch_size import (
     has_memory_for,
     largest_fitting,
     settle_batch_size,
     useful_windows,
 )
-from mabe.config import RunConfig, build_config
-from mabe.fabric import make_fabric
-from mabe.lessons import make_lesson
-from mabe.run_directory import load_config
-from mabe.runs import load_training_data, train
-from mabe.training import start_state
+from mabe.training.loop import start_state
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data, train
 
 CPU = make_fabric(torch.device("cpu"), "32")
 

@@ -17,10 +17,10 @@ from format_files import (
     write_sleap,
 )
 
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.errors import DataError, MabeError
-from mabe.readers.formats import read_file
-from mabe.readers.plain_pickle import plain_data
+from mabe.io.readers.formats import read_file
+from mabe.io.readers.safe_pickle import plain_data
 
 BORIS = (
     "Observation id,o\nTime,Media file path,Total length,FPS,Subject,Behavior,"

@@ -12,16 +12,24 @@ from hypothesis import strategies as st
 from pair_stories import stored
 from stories import TINY, write_fights
 
-from mabe.checklist import CHECKS, Finding, Verdict, findings_json, format_findings
-from mabe.checklist.answers import TuningFacts, calibrate, score_answers
-from mabe.checklist.checks import run_checks
-from mabe.checklist.data_facts import describe_data
-from mabe.checklist.facts import (
+from mabe.cli.main import main
+from mabe.config import build_config
+from mabe.decoding import DecisionRules
+from mabe.decoding.calibration import Calibration
+from mabe.decoding.views import OutOfFold, ViewAnswers
+from mabe.experiments.checklist import (
+    CHECKS,
+    Finding,
+    Verdict,
+    findings_json,
+    format_findings,
+    run_checks,
+)
+from mabe.experiments.checklist.facts import (
     CalibrationFacts,
     ClassCalibration,
     ClassScore,
     DataFacts,
-    Epoch,
     Facts,
     LabFacts,
     MemberFacts,
@@ -29,14 +37,16 @@ from mabe.checklist.facts import (
     SubmissionFacts,
     TrainingFacts,
 )
-from mabe.checklist.findings import has_failed
-from mabe.cli import main
-from mabe.config import build_config
-from mabe.crossval import crossval
-from mabe.decisions import DecisionRules
-from mabe.decisions.calibration import Calibration
-from mabe.out_of_fold import OutOfFold, ViewAnswers
-from mabe.runs import train
+from mabe.experiments.checklist.findings import has_failed
+from mabe.experiments.checklist.gather import (
+    TuningFacts,
+    calibrate,
+    describe_data,
+    score_answers,
+)
+from mabe.experiments.cross_validation import crossval
+from mabe.training.run import train
+from mabe.training.run_directory import Epoch
 
 OK, WARNING, FAILED, SKIPPED = Verdict
 

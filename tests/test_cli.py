@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mabe.cli import main
+from mabe.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -23,7 +23,7 @@ def test_every_command_explains_itself(command, capsys):
 
 
 def test_help_does_not_wait_for_torch():
-    code = "import sys; from mabe.cli import main; main(['--help']); "
+    code = "import sys; from mabe.cli.main import main; main(['--help']); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -1,8 +1,8 @@
 import pytest
 
-from mabe.cloud.costs import Machine, describe_to_come, find_gpu, longest_hours
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
+from mabe.training.modal.costs import Machine, describe_to_come, find_gpu, longest_hours
 
 A10 = Machine(gpu="A10", cores=4, memory_gib=16)
 

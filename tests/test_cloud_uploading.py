@@ -10,10 +10,10 @@ from folder_volume import FolderVolume
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mabe.cloud import uploading
-from mabe.cloud.uploading import upload_code, upload_data
-from mabe.cloud.volume import stored_sizes
 from mabe.errors import ConfigError, DataError
+from mabe.training.modal import transfer as uploading
+from mabe.training.modal.transfer import upload_code, upload_data
+from mabe.training.modal.volume import stored_sizes
 
 
 @pytest.fixture

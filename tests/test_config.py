@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from mabe.augment import Augmentation
 from mabe.config import (
+    Augmentation,
     RunConfig,
     build_config,
     dump_config,

@@ -1,4 +1,5 @@
-from mabe.console import epoch_bar, epoch_line, quietly, tell, time_left
+from mabe.runtime.console import quietly, tell
+from mabe.training.progress import epoch_bar, epoch_line, time_left
 
 
 def record(epoch, f1, seconds=30.0):

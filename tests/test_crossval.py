@@ -12,15 +12,16 @@ from chases import TINY_PAIRS, write_chases
 from kaggle_files import write_index, write_labels
 from stories import TINY, write_fights
 
-from mabe import crossval as joining
-from mabe import runs, trials
-from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
-from mabe.crossval import crossval, format_report
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
-from mabe.examination import Unseen, examine
-from mabe.out_of_fold import FILE_NAME, join, read_out_of_fold
-from mabe.prediction import Marker
+from mabe.experiments import cross_validation as joining
+from mabe.experiments import cross_validation as trials
+from mabe.experiments.cross_validation import crossval, format_report
+from mabe.experiments.out_of_fold import FILE_NAME, join, read_out_of_fold
+from mabe.inference.evaluate import Unseen, examine
+from mabe.inference.predict import Marker
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training import run as runs
 
 FOLDS, SEEDS = 2, 2
 

@@ -10,11 +10,11 @@ import torch
 from stories import TINY, write_fights
 
 from mabe.config import RunConfig, build_config
-from mabe.fabric import make_fabric
-from mabe.inference import Tracks, frame_probabilities
-from mabe.lessons import make_lesson
-from mabe.runs import load_training_data
-from mabe.training import averaged_model, draw_and_take_step, start_state
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.runtime.distributed import make_fabric
+from mabe.training.loop import averaged_model, draw_and_take_step, start_state
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 

@@ -8,17 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mabe.decisions.calibration import fit_platt, measure_reliability, tally_frames
-from mabe.decisions.confidence import score_with_confidence
-from mabe.decisions.evidence import Evidence, Timeline, log_odds
-from mabe.decisions.fitting import Search
-from mabe.decisions.rules import ClassRule, DecisionRules, decide
-from mabe.decisions.smoothing import Smoothing, smooth
-from mabe.decisions.thresholds import score_of
-from mabe.decisions.tidying import tidy
-from mabe.decisions.tuning import tune
-from mabe.decisions.viterbi import steady_levels
+from mabe.decoding.bootstrap import score_with_confidence
+from mabe.decoding.bout_filters import tidy
+from mabe.decoding.calibration import fit_platt, measure_reliability, tally_frames
+from mabe.decoding.fit_rules import Search
+from mabe.decoding.rules import ClassRule, DecisionRules, decide
+from mabe.decoding.smoothing import Smoothing, smooth
+from mabe.decoding.tune import tune
+from mabe.decoding.views import Evidence, Timeline, log_odds
+from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError
+from mabe.metrics.frame_scores import score_of
 
 FPS = 10.0
 NAMES = ("attack", "sniff")

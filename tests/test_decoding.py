@@ -2,7 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.decoding import NO_ACTION, ClassBout, choose_actions, find_bouts
+from mabe.bouts import NO_ACTION, ClassBout, find_bouts
+from mabe.decoding.rules import choose_actions
 
 ALL = np.array([True, True, True])
 NONE = NO_ACTION

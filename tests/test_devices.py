@@ -3,15 +3,15 @@ import platform
 import pytest
 import torch
 
-from mabe.devices import (
+from mabe.errors import ConfigError
+from mabe.runtime.devices import (
     choose_device,
     choose_precision,
     describe_device,
     has_kernels,
     missing_kernels,
 )
-from mabe.errors import ConfigError
-from mabe.fabric import make_fabric
+from mabe.runtime.distributed import make_fabric
 
 CU124 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
 CU128 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
@@ -74,7 +74,7 @@ def test_cuda_where_there_is_none_is_one_line_with_what_to_try():
 def test_a_processor_computes_in_16_bits_where_that_is_quicker(
     monkeypatch, has_amx, model_type, wanted, chosen
 ):
-    monkeypatch.setattr("mabe.devices.has_quick_bf16", lambda _: has_amx)
+    monkeypatch.setattr("mabe.runtime.devices.has_quick_bf16", lambda _: has_amx)
     assert choose_precision(torch.device("cpu"), wanted, model_type) == chosen
 
 

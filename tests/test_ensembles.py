@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save
 
-from mabe.checkpoint import (
+from mabe.config import RunConfig
+from mabe.decoding.rules import ClassRule, DecisionRules
+from mabe.errors import RunError
+from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.models.checkpoint import (
     Member,
     Provenance,
     load_checkpoint,
@@ -18,14 +22,10 @@ from mabe.checkpoint import (
     save_ensemble,
     save_rules,
 )
-from mabe.config import RunConfig
-from mabe.decisions.rules import ClassRule, DecisionRules
-from mabe.ensembles import Ensemble
-from mabe.errors import RunError
-from mabe.inference import Tracks, frame_probabilities, view_probabilities
-from mabe.pairs import PairTask, View
-from mabe.recogniser import build_recogniser
-from mabe.tasks import CHALLENGE_CLASSES
+from mabe.models.ensemble import Ensemble
+from mabe.models.model import build_recogniser
+from mabe.pair_task import PairTask, View
+from mabe.scene_task import CHALLENGE_CLASSES
 
 SMALL = {"conv_channels": (8,), "lstm_hidden": 4, "lstm_layers": 1, "lab_channels": 2}
 SMALL |= {"sequence_length": 20, "tcn_width": 8, "tcn_layers": 2}

@@ -4,7 +4,7 @@ import signal
 import pytest
 
 from mabe.errors import DataError, RunError, StopRequested
-from mabe.executors import HERE, Processes
+from mabe.runtime.executors import HERE, Processes
 
 
 def divided(shared, task):

@@ -8,16 +8,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mabe.bouts import Bout
-from mabe.cli import main
-from mabe.ethogram import make_cast, to_bouts
-from mabe.exporting import WRITERS, export
-from mabe.files import hash_file
-from mabe.predictions import Predicted, PredictedBout, read_predictions
-from mabe.project import Project
-from mabe.provenance import PredictionProvenance, Source, write_provenance
-from mabe.readers.formats import read_file
-from mabe.readers.labels import to_frames
-from mabe.writers.boris import boris_events
+from mabe.cli.main import main
+from mabe.io.behaviour_names import make_cast, to_bouts
+from mabe.io.exporter import WRITERS, export
+from mabe.io.predictions import (
+    Predicted,
+    PredictedBout,
+    PredictionProvenance,
+    Source,
+    read_predictions,
+    write_provenance,
+)
+from mabe.io.project import Project
+from mabe.io.readers.annotations import to_frames
+from mabe.io.readers.formats import read_file
+from mabe.io.writers.boris import boris_events
+from mabe.runtime.files import hash_file
 
 ACTIONS = ("sniff", "rear", 'à côté, "quoted"')
 ANIMALS = ("adult", "juvenile", "third")

@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 
-from mabe import cache
 from mabe.features.gaps import bridge_gaps
 from mabe.features.motion import (
     MotionFeatures,
@@ -13,7 +12,8 @@ from mabe.features.motion import (
     feature_names,
     input_size,
 )
-from mabe.models.entry import FeatureEntry, asinh
+from mabe.models.input_scaling import FeatureEntry, asinh
+from mabe.runtime import tensors as cache
 
 RATE = 10.0
 NAN = math.nan

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from mabe.errors import OutputError
-from mabe.files import (
+from mabe.runtime.files import (
     append_rest,
     hash_file,
     write_atomically,

@@ -8,18 +8,18 @@ from format_files import write_dlc_csv, write_simba
 from stories import TINY, write_fights
 
 from mabe.bouts import Bout, PairBout, Watched
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import build_config
+from mabe.data.sources import open_recording
+from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
-from mabe.pairing import plan_import
-from mabe.pose_files import open_recording
-from mabe.prediction import Marker, predict, within_tracks
-from mabe.project import Project, dump_project, load_project
-from mabe.readers.kaggle import read_index, read_recording
-from mabe.runs import train
+from mabe.inference.predict import Marker, predict, within_tracks
+from mabe.io.file_matching import plan_import
+from mabe.io.project import Project, dump_project, load_project
+from mabe.io.readers.kaggle import read_index, read_recording
+from mabe.models.checkpoint import load_checkpoint
 from mabe.skeleton import KEYPOINTS
-from mabe.store import from_recording
+from mabe.training.run import train
 
 HEAD = "Time,Media file path,Total length,FPS,Subject,Behavior,Comment,Status\n"
 

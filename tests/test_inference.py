@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.config import RunConfig
 from mabe.errors import RunError
-from mabe.inference import (
+from mabe.inference.stitching import (
     Stitching,
     Tracks,
     blend_weights,
@@ -18,7 +17,8 @@ from mabe.inference import (
     window_starts,
     windowed_stretches,
 )
-from mabe.recogniser import SceneRecogniser
+from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
+from mabe.models.model import SceneRecogniser
 
 ALL = np.array([True] * 4)
 PROVENANCE = Provenance(
@@ -117,7 +117,7 @@ def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
         return whole.read(start, stop)
 
     at_once = frame_probabilities(recogniser, whole, ALL)
-    monkeypatch.setattr("mabe.inference.STRETCH_FRAMES", 70)
+    monkeypatch.setattr("mabe.inference.stitching.STRETCH_FRAMES", 70)
 
     in_pieces = frame_probabilities(recogniser, Tracks(1000, read), ALL)
 
@@ -129,7 +129,7 @@ def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
 def test_a_quick_copy_for_two_animals_says_what_the_whole_recogniser_says(
     recogniser, monkeypatch
 ):
-    monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda device: False)
+    monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda device: False)
     poses = tracks(90).read(0, 90)
     poses[:, :, 5:] = math.nan
     read = lambda start, stop: poses[start:stop]  # noqa: E731
@@ -159,7 +159,7 @@ def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_direction
 def test_sixteen_bits_say_nearly_the_same(recogniser, monkeypatch):
     said = {}
     for quick in (False, True):
-        monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda _, q=quick: q)
+        monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda _, q=quick: q)
         said[quick] = frame_probabilities(recogniser, tracks(200), ALL)
 
     np.testing.assert_allclose(said[True], said[False], atol=0.02)

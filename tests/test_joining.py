@@ -8,14 +8,20 @@ import pytest
 import torch
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
 from mabe.config import build_config
+from mabe.decoding.views import OutOfFold, ViewAnswers
 from mabe.errors import RunError
-from mabe.inference import Tracks, frame_probabilities
-from mabe.joining import drop_useless, find_weights, join_runs, kept_epochs
-from mabe.out_of_fold import FILE_NAME, OutOfFold, ViewAnswers, read_out_of_fold
-from mabe.recogniser import build_recogniser
-from mabe.runs import load_training_data, train
+from mabe.experiments.ensembling import (
+    drop_useless,
+    find_weights,
+    join_runs,
+    kept_epochs,
+)
+from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
+from mabe.models.model import build_recogniser
+from mabe.training.run import load_training_data, train
 
 
 @pytest.fixture(scope="module")

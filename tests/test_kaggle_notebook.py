@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from mabe.cli import app
+from mabe.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebooks" / "kaggle_submission.ipynb"

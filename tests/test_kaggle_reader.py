@@ -10,13 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 from kaggle_files import write_index, write_labels, write_table, write_tracking
 
-from mabe import spool
 from mabe.bouts import Bout, Watched
+from mabe.data.store import from_recording
 from mabe.errors import DataError
-from mabe.readers import long_table
-from mabe.readers.kaggle import find_video, read_index, read_recording
+from mabe.io.readers import kaggle_tracks as long_table
+from mabe.io.readers.kaggle import find_video, read_index, read_recording
+from mabe.runtime import disk_arrays as spool
 from mabe.skeleton import KEYPOINTS
-from mabe.store import from_recording
 
 NOSE, TAIL_BASE = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
 HEADPIECE = KEYPOINTS.index("headpiece")

@@ -6,10 +6,10 @@ import pytest
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError, DataError
-from mabe.ethogram import make_cast, slug, to_bouts, watched_of
-from mabe.project import Project
-from mabe.readers.formats import read_file
-from mabe.readers.labels import Event, compare_lengths, marks_of, to_frames
+from mabe.io.behaviour_names import make_cast, slug, to_bouts, watched_of
+from mabe.io.project import Project
+from mabe.io.readers.annotations import Event, compare_lengths, marks_of, to_frames
+from mabe.io.readers.formats import read_file
 
 OLD = """Observation id,obs1,,,,,,,
 ,,,,,,,,

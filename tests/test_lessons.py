@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from pair_stories import RATE, stored
 
+from mabe.bouts import NO_ACTION
 from mabe.config import RunConfig
-from mabe.decoding import NO_ACTION
+from mabe.data.store import PoseStore
 from mabe.errors import ConfigError
-from mabe.lessons import (
+from mabe.training.objectives import (
     ClassCount,
     PairLesson,
     TrainingData,
     count_answers,
     summarise_labs,
 )
-from mabe.store import PoseStore
 
 ACTIONS = ("attack", "sniff")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mabe.errors import RunError
-from mabe.loss_log import LossLog
+from mabe.training.loss_log import LossLog
 
 
 def add_all(log, losses):

@@ -3,7 +3,12 @@
 import pytest
 
 from mabe.errors import ConfigError
-from mabe.matching import format_matches, match_names, split_animals, take_apart
+from mabe.io.keypoint_names import (
+    format_matches,
+    match_names,
+    split_animals,
+    take_apart,
+)
 from mabe.skeleton import KEYPOINTS
 
 

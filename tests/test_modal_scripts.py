@@ -24,12 +24,12 @@ from modal.volume import AbstractVolumeUploadContextManager
 from safetensors.torch import load_file
 from stories import TINY, write_fights
 
-from mabe.cloud import rented_run
-from mabe.cloud.rented_run import RunKeeper, TimeIsUp, copy_run, train_rented
 from mabe.config import build_config
 from mabe.errors import RunError
-from mabe.lessons import SceneLesson
-from mabe.runs import train
+from mabe.training.modal import remote_run as rented_run
+from mabe.training.modal.remote_run import RunKeeper, TimeIsUp, copy_run, train_rented
+from mabe.training.objectives import SceneLesson
+from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 3
@@ -183,8 +183,8 @@ def mounted(volume, *, call="fc-1", running=()):
 @pytest.fixture
 def attempt(uploaded, script, config):
     """Run one attempt of a call, as Modal would."""
-    from mabe.cloud.commands import plan_job
-    from mabe.cloud.costs import Machine
+    from mabe.training.modal.commands import plan_job
+    from mabe.training.modal.costs import Machine
 
     job = plan_job(
         root=ROOT,
@@ -325,7 +325,7 @@ def test_what_the_user_can_mend_is_told_and_not_tried_again(
 def test_a_prepared_store_is_learned_from_on_the_machine_s_own_disk(
     data, uploaded, attempt, undisturbed, monkeypatch
 ):
-    from mabe.preparing import prepare
+    from mabe.data.prepare import prepare
 
     prepare(data, uploaded.root / "data/store", rate_fps=33.3, workers=1)
     seen = []
@@ -376,8 +376,8 @@ def test_mistakes_are_one_line_before_anything_is_rented(
 
 
 def test_a_quick_test_is_another_run_and_the_default_is_v2(volume):
-    from mabe.cloud.commands import plan_job
-    from mabe.cloud.costs import Machine
+    from mabe.training.modal.commands import plan_job
+    from mabe.training.modal.costs import Machine
 
     def plan(**options):
         machine = Machine(gpu="A10", cores=4, memory_gib=16)
@@ -411,7 +411,7 @@ def test_a_run_that_is_not_there_is_named_with_those_that_are(
 def test_bringing_a_run_back_never_overwrites_another(
     uploaded, attempt, undisturbed, tmp_path
 ):
-    from mabe.cloud.fetching import fetch_run
+    from mabe.training.modal.transfer import fetch_run
 
     attempt()
     mine = shutil.copytree(undisturbed, tmp_path / "back" / "tiny")

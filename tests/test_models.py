@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mabe.config import RunConfig
-from mabe.recogniser import build_network
+from mabe.models.model import build_network
 
 CHANNELS, CLASSES = 360, 4
 SMALL = {

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
-from mabe.readers.kaggle import read_index, read_recording
 from mabe.skeleton import KEYPOINTS
 
 h5py = pytest.importorskip("h5py", reason="DeepLabCut's HDF5 files need h5py")

@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
-from mabe.augment import Changes, augment, center_scene, pack_animals
 from mabe.config import RunConfig
-from mabe.pair_windows import SEATS
-from mabe.pairs import PairTask
-from mabe.recogniser import build_recogniser
+from mabe.data.pair_windows import SEATS
+from mabe.features.arrangement import center_scene, pack_animals
+from mabe.models.model import build_recogniser
+from mabe.pair_task import PairTask
+from mabe.training.augmentation import Changes, augment
 
 SENDING = ("tensor", "as_tensor", "new_tensor")
 KINDS = [
@@ -102,7 +103,7 @@ def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
     poses[:, :, 2:] = torch.nan
     poses[0, :, 1] = torch.nan
     here = recogniser.look(poses)
-    monkeypatch.setattr("mabe.cache.is_on_processor", lambda _: False)
+    monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
     torch.testing.assert_close(
         recogniser.look(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
     )

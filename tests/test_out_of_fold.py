@@ -9,11 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mabe.decoding.views import OutOfFold, ViewAnswers
 from mabe.errors import RunError
-from mabe.out_of_fold import (
+from mabe.experiments.out_of_fold import (
     FILE_NAME,
-    OutOfFold,
-    ViewAnswers,
     blend,
     join,
     read_out_of_fold,

@@ -12,14 +12,15 @@ from lane_stories import fight, scene
 from test_report import contents_of, study_of
 
 from mabe.bouts import Bout
-from mabe.lanes import SCENE, Lane
-from mabe.report.page import render
+from mabe.data.sources import Subject
+from mabe.data.store import PoseStore
+from mabe.decoding.views import SCENE, Lane
+from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS
-from mabe.store import PoseStore, StoredRecording
-from mabe.subjects import Subject
-from mabe.view.corrections import Corrections
-from mabe.view.desk import Desk
-from mabe.view.server import build_app
+from mabe.viz.report.page import render
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.server import build_app
+from mabe.viz.review.session import Desk
 
 pytestmark = needs_browser
 

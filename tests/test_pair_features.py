@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mabe.features.agent_frame import body_axis, into_frame, turning_rate, without_gaps
+from mabe.features.egocentric import body_axis, into_frame, turning_rate, without_gaps
 from mabe.features.pair import BODY_MOTION, OTHERS, PairFeatures, PairLayout
 from mabe.skeleton import KEYPOINTS, mirror_order
 

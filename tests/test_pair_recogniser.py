@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from mabe.config import RunConfig
 from mabe.features.pair import OTHERS, PairFeatures, PairLayout
-from mabe.models.entry import OTHERS_CHANNELS, PairEntry
-from mabe.pairs import UNKNOWN_LAB, PairTask
-from mabe.recogniser import PairRecogniser, build_recogniser
+from mabe.models.input_scaling import OTHERS_CHANNELS, PairEntry
+from mabe.models.model import PairRecogniser, build_recogniser
+from mabe.pair_task import UNKNOWN_LAB, PairTask
 
 NAN = math.nan
 LAYOUT = PairLayout(use_motion_features=True)

@@ -11,18 +11,18 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from stories import FPS, TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import build_config
+from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError, StopRequested
-from mabe.examination import Unseen, compare, evaluate_pairs, examine
-from mabe.inference import Tracks, view_probabilities
+from mabe.inference.evaluate import Unseen, compare, evaluate_pairs, examine
+from mabe.inference.predict import Marker, predict
+from mabe.inference.stitching import Tracks, view_probabilities
+from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
-from mabe.pairs import View
-from mabe.prediction import Marker, predict
-from mabe.readers.kaggle import read_index, read_recording
-from mabe.runs import train
-from mabe.store import from_recording
+from mabe.models.checkpoint import load_checkpoint
+from mabe.pair_task import View
+from mabe.training.run import train
 
 FRAMES = int(24 * FPS)
 
@@ -120,7 +120,7 @@ def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_pa
 def test_a_run_that_was_stopped_ends_the_same(data, tmp_path, monkeypatch):
     whole = train(settings(data, tmp_path / "whole", epochs=2))
     config = settings(data, tmp_path / "cut", epochs=2)
-    monkeypatch.setattr("mabe.runs.save_models", _press_ctrl_c)
+    monkeypatch.setattr("mabe.training.run.save_models", _press_ctrl_c)
     with pytest.raises(StopRequested):
         train(config)
     monkeypatch.undo()

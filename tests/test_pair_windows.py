@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import RATE, stored
 
-from mabe.errors import DataError
-from mabe.pair_windows import (
-    NOBODY,
+from mabe.data.clips import NOBODY
+from mabe.data.pair_windows import (
     SEATS,
     LabelledViews,
     PairSampler,
@@ -17,8 +16,9 @@ from mabe.pair_windows import (
     order_animals,
     see_from,
 )
-from mabe.pairs import UNWATCHED, PairTask, View
-from mabe.store import PoseStore
+from mabe.data.store import PoseStore
+from mabe.errors import DataError
+from mabe.pair_task import UNWATCHED, PairTask, View
 
 
 class Clock(PoseStore):

@@ -10,8 +10,8 @@ from pair_stories import RATE, stored
 
 from mabe.bouts import Watched
 from mabe.errors import ConfigError, DataError
-from mabe.pairs import UNKNOWN_LAB, PairTask, View, all_views, asked_for
-from mabe.rates import nearest_frames
+from mabe.pair_task import UNKNOWN_LAB, PairTask, View, all_views, asked_for
+from mabe.resampling import nearest_frames
 
 FIGHTS = PairTask(
     actions=("attack", "rear", "sniff"),

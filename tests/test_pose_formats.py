@@ -23,11 +23,11 @@ from format_files import (
 )
 
 from mabe.errors import DataError
-from mabe.project import Project
-from mabe.readers.formats import read_file
-from mabe.readers.labels import Event
-from mabe.readers.poses import Poses, keep_sure, pick_animals
-from mabe.standard import standardise, to_recording
+from mabe.io.project import Project
+from mabe.io.readers.annotations import Event
+from mabe.io.readers.formats import read_file
+from mabe.io.readers.poses import Poses, keep_sure, pick_animals
+from mabe.io.standardize import standardise, to_recording
 
 
 def read(path):

@@ -6,14 +6,14 @@ import polars as pl
 import pytest
 from stories import FPS, TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
+from mabe.data.prepare import prepare
 from mabe.errors import ConfigError, DataError
-from mabe.evaluation import format_table, summarise
-from mabe.examination import Unseen, evaluate
-from mabe.prediction import Marker, predict
-from mabe.preparing import prepare
-from mabe.runs import train
+from mabe.inference.evaluate import Unseen, evaluate
+from mabe.inference.predict import Marker, predict
+from mabe.metrics.summary import format_table, summarise
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import train
 
 FRAMES = int(24 * FPS)
 

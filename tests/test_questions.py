@@ -8,8 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mabe.pair_windows import PairBatch
-from mabe.questions import (
+from mabe.data.pair_windows import PairBatch
+from mabe.training.losses import (
     ActionWeights,
     PairQuestion,
     SceneQuestion,

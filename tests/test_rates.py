@@ -6,8 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mabe import rates
-from mabe.rates import (
+from mabe import resampling as rates
+from mabe.resampling import (
     LEAST_AVERAGED,
     nearest_frames,
     resampled_length,

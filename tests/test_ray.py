@@ -15,17 +15,17 @@ from pathlib import Path
 import pytest
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
-from mabe.cli_machines import settle_words
+from mabe.cli.executor_options import settle_words
+from mabe.cli.main import main
 from mabe.config import build_config
-from mabe.crossval import crossval
+from mabe.data.prepare import prepare
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
-from mabe.executors import Processes
-from mabe.out_of_fold import FILE_NAME
-from mabe.prediction import Marker, predict
-from mabe.preparing import prepare
-from mabe.ray_cluster import RayCluster, is_address
+from mabe.experiments.cross_validation import crossval
+from mabe.experiments.out_of_fold import FILE_NAME
+from mabe.inference.predict import Marker, predict
+from mabe.models.checkpoint import load_checkpoint
+from mabe.runtime.executors import Processes
+from mabe.runtime.ray_executor import RayCluster, is_address
 
 NODE = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import load_config
-from mabe.examination import Unseen, evaluate
-from mabe.prediction import Marker
-from mabe.runs import train
+from mabe.inference.evaluate import Unseen, evaluate
+from mabe.inference.predict import Marker
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import train
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"

@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mabe.inspecting import inspect
-from mabe.matching import match_names
-from mabe.project import Project
-from mabe.readers.formats import read_file
-from mabe.readers.labels import Event
-from mabe.readers.poses import keep_sure
-from mabe.standard import standardise, tell_apart
+from mabe.io.inspector import inspect
+from mabe.io.keypoint_names import match_names
+from mabe.io.project import Project
+from mabe.io.readers.annotations import Event
+from mabe.io.readers.formats import read_file
+from mabe.io.readers.poses import keep_sure
+from mabe.io.standardize import standardise, tell_apart
 
 ROOT = Path(os.environ.get("MABE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FORMATS = ROOT / "formats"

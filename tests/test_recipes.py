@@ -8,25 +8,26 @@ import pytest
 from chases import write_chases
 from stories import TINY, write_fights
 
-from mabe import recipes
-from mabe.bagging import explain_run, train_recipe, with_question
 from mabe.bouts import Bout, Watched
-from mabe.checklist import gather_facts
-from mabe.checklist.findings import Verdict
-from mabe.checklist.training_checks import check_epochs
-from mabe.checkpoint import load_checkpoint, plain_rules
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
-from mabe.ensembles import Ensemble
+from mabe.data.prepare import load_store
 from mabe.errors import ConfigError, RunError
-from mabe.executors import HERE
-from mabe.explaining import FILE_NAME as IMPORTANCE
-from mabe.guessing import guess_question
-from mabe.inference import Tracks, frame_probabilities
-from mabe.out_of_fold import FILE_NAME, read_out_of_fold
-from mabe.recogniser import TreesRecogniser
-from mabe.runs import load_store, train
-from mabe.store import StoredRecording
+from mabe.experiments import auto_recipe as recipes
+from mabe.experiments.auto import explain_run, train_recipe, with_question
+from mabe.experiments.auto_recipe import guess_question
+from mabe.experiments.checklist import gather_facts
+from mabe.experiments.checklist.findings import Verdict
+from mabe.experiments.checklist.training_checks import check_epochs
+from mabe.experiments.importance import FILE_NAME as IMPORTANCE
+from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.checkpoint import load_checkpoint, plain_rules
+from mabe.models.ensemble import Ensemble
+from mabe.models.model import TreesRecogniser
+from mabe.recording import StoredRecording
+from mabe.runtime.executors import HERE
+from mabe.training.run import train
 
 QUICK = {
     "tree_rounds": 8,
@@ -258,7 +259,7 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
         return train(own, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mabe.trials.train", stop_at_third)
+        patch.setattr("mabe.experiments.cross_validation.train", stop_at_third)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(config, executor=HERE)
     train_recipe(config, resume=True, executor=HERE)

@@ -10,16 +10,16 @@ import fsspec
 import pytest
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import RunConfig, build_config, dump_config
+from mabe.data.prepare import default_store_path, load_store, prepare
+from mabe.data.store import is_store, open_store
 from mabe.errors import DataError, RunError
-from mabe.prediction import Marker, predict
-from mabe.preparing import default_store_path, prepare
-from mabe.readers import kaggle
-from mabe.remote import as_url, shown
-from mabe.runs import load_store, train
-from mabe.store import is_store, open_store
+from mabe.inference.predict import Marker, predict
+from mabe.io.readers import kaggle
+from mabe.models.checkpoint import load_checkpoint
+from mabe.runtime.object_storage import as_url, shown
+from mabe.training.run import train
 
 
 @pytest.fixture

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from lane_stories import CLASSES, RULES, fight, scene
 
-from mabe.colours import colours_of
-from mabe.decisions.rules import DecisionRules
-from mabe.evaluation import Evaluation, score_video, summarise
-from mabe.lanes import Lane, count_confusion
-from mabe.report.contents import Check, Contents, EpochFacts, Setting, Story
-from mabe.report.faults import find_bad_bouts, find_faults
-from mabe.report.page import render
-from mabe.report.study import Study
-from mabe.report.traces import NEAR, average_columns, keep_corners
-from mabe.report.wording import class_words, clock, fault_words
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.views import Lane, count_confusion
+from mabe.metrics.summary import Evaluation, score_video, summarise
+from mabe.viz.colours import colours_of
+from mabe.viz.downsampling import NEAR, average_columns, keep_corners
+from mabe.viz.error_types import find_bad_bouts, find_faults
+from mabe.viz.report.contents import Check, Contents, EpochFacts, Setting, Story
+from mabe.viz.report.page import render
+from mabe.viz.report.wording import class_words, clock, fault_words
+from mabe.viz.study import Study
 
 
 def study_of(*lanes):

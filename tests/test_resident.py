@@ -8,11 +8,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.clips import NOBODY, Clips, as_numbered, read_clips
-from mabe.resident import ResidentPoses, fits_on
+from mabe.data.clips import NOBODY, Clips, as_numbered, read_clips
+from mabe.data.quantization import MISSING, STEP_CM
+from mabe.data.store import PoseStore
+from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS
-from mabe.steps import MISSING, STEP_CM
-from mabe.store import PoseStore, StoredRecording
+from mabe.training.gpu_poses import ResidentPoses, fits_on
 
 BODY = len(KEYPOINTS)
 SLOTS = ((0, 5, BODY + 1), (2, 3 * BODY + 4), (7,))

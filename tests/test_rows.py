@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mabe.features.rows import Rows
+from mabe.features.tracked_rows import Rows
 from mabe.skeleton import KEYPOINTS, SLOTS
 
 SECOND = len(KEYPOINTS)
@@ -22,7 +22,7 @@ def poses():
 
 
 def on_a_gpu(monkeypatch):
-    monkeypatch.setattr("mabe.cache.is_on_processor", lambda _: False)
+    monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
 
 
 def test_only_what_is_seen_is_worked_on(poses):

@@ -12,13 +12,13 @@ import torch
 from kaggle_files import write_labels
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
-from mabe.lessons import SceneLesson
-from mabe.run_directory import lock_run
-from mabe.runs import train
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.objectives import SceneLesson
+from mabe.training.run import train
+from mabe.training.run_directory import lock_run
 
 MODELS = ("best.safetensors", "last.safetensors")
 
@@ -93,7 +93,7 @@ def kill_training(config: RunConfig, *, after_saves: int) -> None:
     code = f"""
 import os, signal
 import torch
-from mabe import runs
+from mabe.training import run as runs
 torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, a little
 from mabe.config import build_config
 saves = 0

@@ -7,7 +7,7 @@ import pytest
 from kaggle_files import write_index
 from score_stories import PAIR, said, seen
 
-from mabe.cli import main
+from mabe.cli.main import main
 
 
 @pytest.fixture
@@ -141,6 +141,6 @@ def test_a_file_that_is_no_table_is_named(tmp_path, capsys, content):
 def test_the_command_does_not_wait_for_torch(run, tmp_path):
     run(*HALF)
     files = [str(tmp_path / f"{name}.csv") for name in ("solution", "submission")]
-    code = f"import sys; from mabe.cli import main; main(['score', *{files!r}]); "
+    code = f"import sys; from mabe.cli.main import main; main(['score', *{files!r}]); "
     code += "sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

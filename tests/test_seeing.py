@@ -16,17 +16,16 @@ import yaml
 from chases import TINY_PAIRS, write_chases
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
-from mabe.cli import main
+from mabe.cli.main import main
+from mabe.decoding.views import SCENE
 from mabe.errors import ConfigError, DataError, OutputError
-from mabe.examination import Unseen, compare, evaluate, evaluate_pairs
-from mabe.figures import save
-from mabe.lanes import SCENE
-from mabe.looking import look, of_answers
-from mabe.out_of_fold import read_out_of_fold
-from mabe.prediction import Marker
-from mabe.reporting import judge, unseen_lanes
-from mabe.viewing import (
+from mabe.experiments.out_of_fold import read_out_of_fold
+from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
+from mabe.inference.predict import Marker
+from mabe.models.checkpoint import load_checkpoint
+from mabe.viz.figures import save
+from mabe.viz.report.gather import judge, unseen_lanes
+from mabe.viz.review.launch import (
     Place,
     default_out,
     find_place,
@@ -36,6 +35,7 @@ from mabe.viewing import (
     serve,
     source_folder,
 )
+from mabe.viz.views import look, of_answers
 
 
 def write_config(folder, story, **changes):
@@ -294,7 +294,7 @@ def ask(address, token):
 
 
 def test_mabe_view_serves_this_machine_until_it_is_stopped(run, tmp_path):
-    code = "import sys; from mabe.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from mabe.cli.main import main; sys.exit(main(sys.argv[1:]))"
     given = ["view", run, "Lab/1", "--no-browser", "--out", tmp_path / "corrected"]
     command = [sys.executable, "-c", code, *map(str, given)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

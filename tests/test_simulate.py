@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.bouts import Bout
+from mabe.data.simulate import simulate
+from mabe.data.simulate.actions import find_act
+from mabe.data.simulate.arena import Arena, unit
+from mabe.data.simulate.bodies import pose_bodies
+from mabe.data.simulate.bout_script import write_script
+from mabe.data.simulate.camera import Camera, film
+from mabe.data.simulate.movement import move_animals
+from mabe.data.simulate.noise import random_stream, smooth
+from mabe.data.simulate.plan import METADATA_COLUMNS
+from mabe.data.simulate.plan_new import plan_invented
 from mabe.errors import ConfigError, DataError
-from mabe.simulate import simulate
-from mabe.simulate.acts import find_act
-from mabe.simulate.arena import Arena, unit
-from mabe.simulate.bodies import pose_bodies
-from mabe.simulate.camera import Camera, film
-from mabe.simulate.inventing import plan_invented
-from mabe.simulate.movement import move_animals
-from mabe.simulate.plan import METADATA_COLUMNS
-from mabe.simulate.script import write_script
-from mabe.simulate.signals import random_stream, smooth
 
 FPS = 30.0
 ROOM = Arena(width_cm=60, height_cm=60)

@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mabe.features.kinematics import change_over, least, seconds_since
 from mabe.features.landmarks import LANDMARKS, find_landmarks, undo_swaps
-from mabe.features.signals import change_over, least, seconds_since
 from mabe.features.social import LONGEST_WAIT_S, SocialFeatures
 from mabe.skeleton import KEYPOINTS, mirror_order
 

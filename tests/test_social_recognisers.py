@@ -10,18 +10,18 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.features.nearest_pair import NearestPairFeatures
-from mabe.features.pair_social import PairSocialFeatures
+from mabe.features.pair import PairSocialFeatures
 from mabe.features.social import SocialFeatures, social_names
-from mabe.inference import Tracks, frame_probabilities
-from mabe.lessons import make_lesson
-from mabe.models.entry import FittedEntry
-from mabe.recogniser import LONGER_IN_USE, build_recogniser
-from mabe.runs import load_training_data, train
+from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.models.checkpoint import load_checkpoint
+from mabe.models.input_scaling import FittedEntry
+from mabe.models.model import LONGER_IN_USE, build_recogniser
 from mabe.skeleton import KEYPOINTS
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data, train
 
 NAN = math.nan
 GRU = {"model_type": "conv_gru", "feature_set": "social", "fps": 10.0, "gru_width": 16}

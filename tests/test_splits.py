@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mabe.data.splits import split_folds, split_train_validation, spread_over_labs
 from mabe.errors import DataError
-from mabe.splits import split_folds, split_train_validation, spread_over_labs
-from mabe.store import StoredRecording
+from mabe.recording import StoredRecording
 
 
 def stored_video(lab, tracking_hash):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe import spool
 from mabe.errors import DataError
-from mabe.spool import Touched, make_array, walk
+from mabe.runtime import disk_arrays as spool
+from mabe.runtime.disk_arrays import Touched, make_array, walk
 
 FLOATS = np.dtype(np.float32)
 

@@ -16,14 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kaggle_files import write_index, write_labels, write_tracking
 
-from mabe import parts, preparing, store
 from mabe.bouts import Bout, Watched
+from mabe.data import prepare as preparing
+from mabe.data import prepare_parts as parts
+from mabe.data import store
+from mabe.data.prepare import default_store_path, prepare
+from mabe.data.quantization import REACH_CM, STEP_CM, to_cm, to_steps
+from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError
-from mabe.preparing import default_store_path, prepare
-from mabe.readers.kaggle import read_index, read_recording
+from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.skeleton import KEYPOINTS
-from mabe.steps import REACH_CM, STEP_CM, to_cm, to_steps
-from mabe.store import from_recording, open_store
 
 NOSE, TAIL_BASE = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
 FPS = 30.0
@@ -306,7 +308,7 @@ def test_what_stopped_runs_left_is_cleared_away(data, tmp_path):
 def test_two_processes_at_once_agree(data, tmp_path):
     build(data, tmp_path / "alone")
     script = (
-        "import sys; from pathlib import Path; from mabe.preparing import prepare; "
+        "import sys; from pathlib import Path; from mabe.data.prepare import prepare; "
         f"prepare(Path(sys.argv[1]), Path(sys.argv[2]), rate_fps={FPS}, workers=1)"
     )
     command = [sys.executable, "-c", script, str(data), str(tmp_path / "store")]

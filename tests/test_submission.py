@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mabe.bouts import PairBout, label_runs
-from mabe.cli import main
+from mabe.bouts import DirectedBouts, PairBout, label_runs
+from mabe.cli.main import main
 from mabe.errors import DataError
-from mabe.submission import Severity, check_submission, review_submission
-from mabe.writers.submission import DirectedBouts, write_submission
+from mabe.io.submission import Severity, check_submission, review_submission
+from mabe.io.submission.write import write_submission
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))

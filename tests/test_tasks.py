@@ -3,7 +3,7 @@ import pytest
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError
-from mabe.tasks import CHALLENGE_CLASSES, NOT_COUNTED, SceneTask
+from mabe.scene_task import CHALLENGE_CLASSES, NOT_COUNTED, SceneTask
 
 TASK = SceneTask.from_groups(CHALLENGE_CLASSES)
 WATCHED = [

@@ -5,12 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.cli import main
+from mabe.cli.main import main
 from mabe.config import RunConfig
-from mabe.devices import choose_device
 from mabe.errors import ConfigError
-from mabe.runs import train
-from mabe.team import Team
+from mabe.runtime.devices import choose_device
+from mabe.runtime.process_group import Team
+from mabe.training.run import train
 
 
 def torchrun(rank, size, *, local_size=None):
@@ -91,7 +91,7 @@ def test_every_window_is_one_process_s_own(size, each):
 @pytest.mark.usefixtures("started_twice")
 @pytest.mark.parametrize("command", ["predict", "crossval", "simulate"])
 def test_what_needs_one_process_is_refused_in_several(command, monkeypatch, capsys):
-    monkeypatch.setattr("mabe.cli.time.sleep", lambda _: None)
+    monkeypatch.setattr("mabe.cli.main.time.sleep", lambda _: None)
     assert main([command, "a", "b"]) == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -100,7 +100,7 @@ def test_what_needs_one_process_is_refused_in_several(command, monkeypatch, caps
 
 @pytest.mark.usefixtures("started_twice")
 def test_so_are_recipes_and_trees(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("mabe.cli.time.sleep", lambda _: None)
+    monkeypatch.setattr("mabe.cli.main.time.sleep", lambda _: None)
     assert main(["train", str(tmp_path)]) == 2
     assert "model_type: auto runs in one process" in capsys.readouterr().err
     trees = RunConfig(model_type="trees", feature_set="social")

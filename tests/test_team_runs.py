@@ -9,10 +9,10 @@ import torch
 from stories import TINY, write_fights
 from teams import ROOT, launch, launch_as_slurm, write_config, write_script
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
 from mabe.errors import ConfigError
-from mabe.runs import train
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.run import train
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 SHARED = {
@@ -106,7 +106,7 @@ def test_only_the_first_process_tells_and_writes(together):
 
 
 KILLED_IN_AN_EPOCH = """
-from mabe import runs
+from mabe.training import run as runs
 saves, save_state = 0, runs.save_state
 def save_then_die(*args):
     global saves
@@ -136,7 +136,7 @@ def test_a_killed_run_of_two_processes_goes_on_to_the_same_end(
 
 
 SECOND_FAILS = """
-from mabe import training
+from mabe.training import loop as training
 from mabe.errors import DataError
 draw_batch = training.draw_batch
 def draw(lesson, config, step, team):
@@ -156,7 +156,7 @@ def test_a_process_that_fails_ends_the_run_and_says_why(config, cache, tmp_path)
 
 
 SMALL_SECOND_CARD = """
-from mabe.recogniser import SceneRecogniser
+from mabe.models.model import SceneRecogniser
 forward = SceneRecogniser.forward
 def limited(self, poses):
     if rank == 1 and self.training and len(poses) > 2:

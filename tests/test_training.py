@@ -10,25 +10,12 @@ from pair_stories import stored
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mabe.config import RunConfig
+from mabe.data.pair_windows import SEATS, PairBatch
+from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
-from mabe.fabric import make_fabric
-from mabe.loss_log import LossLog
-from mabe.pair_windows import SEATS, PairBatch
-from mabe.pairs import PairTask
-from mabe.questions import (
-    ActionWeights,
-    PairQuestion,
-    SceneQuestion,
-    scene_loss,
-)
-from mabe.schedule import (
-    count_plateaus,
-    epochs_since_best,
-    is_finished,
-    learning_rate,
-    steps_in_epoch,
-)
-from mabe.training import (
+from mabe.pair_task import PairTask
+from mabe.runtime.distributed import make_fabric
+from mabe.training.loop import (
     _accumulate_gradients,
     averaged_model,
     restore_state,
@@ -36,7 +23,15 @@ from mabe.training import (
     state_values,
     take_step,
 )
-from mabe.windows import Batch
+from mabe.training.loss_log import LossLog
+from mabe.training.losses import ActionWeights, PairQuestion, SceneQuestion, scene_loss
+from mabe.training.schedule import (
+    count_plateaus,
+    epochs_since_best,
+    is_finished,
+    learning_rate,
+    steps_in_epoch,
+)
 
 CONFIG = RunConfig(
     conv_channels=(8, 8),
@@ -290,7 +285,9 @@ class Asking(TorchDispatchMode):
 
 def test_a_step_asks_the_device_for_nothing(monkeypatch):
     """So the host goes on while a GPU computes; the loss is read steps later."""
-    monkeypatch.setattr("mabe.cache.is_on_processor", lambda _: False)  # as on a GPU
+    monkeypatch.setattr(
+        "mabe.runtime.tensors.is_on_processor", lambda _: False
+    )  # as on a GPU
     config = CONFIG.model_copy(update={"dropout": 0.0})
     fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)
     state.losses = LossLog(behind=8)

@@ -9,14 +9,20 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from stories import TINY, write_fights
 
-from mabe.checkpoint import load_checkpoint
 from mabe.config import build_config
 from mabe.errors import ConfigError
-from mabe.examination import Unseen, examine
-from mabe.inference import AROUND_S, Tracks, frame_probabilities, look_at, stretches
-from mabe.lessons import make_lesson
-from mabe.prediction import Marker
-from mabe.runs import load_training_data, train
+from mabe.inference.evaluate import Unseen, examine
+from mabe.inference.predict import Marker
+from mabe.inference.stitching import (
+    AROUND_S,
+    Tracks,
+    frame_probabilities,
+    look_at,
+    stretches,
+)
+from mabe.models.checkpoint import load_checkpoint
+from mabe.training.objectives import make_lesson
+from mabe.training.run import load_training_data, train
 
 TREES = {
     "model_type": "trees",
@@ -77,7 +83,7 @@ def test_a_finished_run_of_trees_is_not_grown_again(run, fights, monkeypatch):
     def fail(*_args, **_options):
         raise AssertionError("grown again")
 
-    monkeypatch.setattr("mabe.runs.grow_trees", fail)
+    monkeypatch.setattr("mabe.training.run.grow_trees", fail)
 
     train(settings(fights, run, TINY), resume=True)
 
@@ -112,7 +118,7 @@ def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop])
     whole = frame_probabilities(trees, tracks, ALL)
 
-    monkeypatch.setattr("mabe.inference.STRETCH_FRAMES", 600)
+    monkeypatch.setattr("mabe.inference.stitching.STRETCH_FRAMES", 600)
 
     assert len(stretches(len(poses), trees)) > 2
     np.testing.assert_allclose(

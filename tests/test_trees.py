@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mabe.errors import DataError, RunError
-from mabe.trees import (
+from mabe.models.boosted_trees import (
     Forest,
     LabelledRows,
     TreesConfig,

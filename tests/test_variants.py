@@ -7,16 +7,11 @@ import pytest
 import torch
 
 from mabe.config import RunConfig
-from mabe.inference import Tracks, frame_probabilities, view_probabilities
-from mabe.pairs import PairTask, View
-from mabe.recogniser import build_recogniser
+from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_sights
+from mabe.models.model import build_recogniser
+from mabe.pair_task import PairTask, View
 from mabe.skeleton import KEYPOINTS
-from mabe.variants import (
-    Variant,
-    pair_variants,
-    scene_variants,
-    slots_in_sights,
-)
 
 ALL = np.ones(4, bool)
 FRAMES = 50
@@ -304,7 +299,7 @@ def test_slots_in_any_sight_are_those_of_animals_in_front_and_of_both_sides():
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_naming_the_slots_that_occur_changes_no_sight(count, monkeypatch):
-    monkeypatch.setattr("mabe.recogniser.has_quick_bf16", lambda device: False)
+    monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda device: False)
     config = RunConfig(**SMALL)
     recogniser = randomised(config, config.scene_task)
     poses = np.roll(poses_of(), 1, axis=1)  # the first animal is never there

@@ -13,16 +13,17 @@ from starlette.testclient import TestClient
 from stories import write_fights
 
 from mabe.bouts import Bout
+from mabe.data.quantization import MISSING
+from mabe.data.sources import find_subjects
 from mabe.errors import DataError, OutputError
-from mabe.readers.kaggle import read_index, read_labels
+from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.skeleton import KEYPOINTS
-from mabe.steps import MISSING
-from mabe.subjects import find_subjects
-from mabe.view.bodies import bounds_cm, find_bones
-from mabe.view.corrections import Corrections
-from mabe.view.desk import MOST_POSE_FRAMES
-from mabe.view.guard import MOST_BODY_BYTES
-from mabe.view.marks import (
+from mabe.viz.review.access import MOST_BODY_BYTES
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.server import build_app
+from mabe.viz.review.session import MOST_POSE_FRAMES
+from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
+from mabe.viz.review.timeline import (
     UNKNOWN,
     LaneMarks,
     doubt_of,
@@ -32,7 +33,6 @@ from mabe.view.marks import (
     to_bytes,
     write_marks,
 )
-from mabe.view.server import build_app
 
 OWN = f"http://127.0.0.1:{PORT}"
 KEY = {"x-mabe-token": TOKEN}

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.bouts import Bout, Watched
-from mabe.clips import neighbours, stretch_time
-from mabe.recording import Recording, VideoInfo
-from mabe.store import PoseStore, StoredRecording, from_recording
-from mabe.tasks import NOT_COUNTED, SceneTask
-from mabe.windows import LabelledStore, WindowSampler, label_store
+from mabe.data.clips import neighbours, stretch_time
+from mabe.data.scene_windows import LabelledStore, WindowSampler, label_store
+from mabe.data.store import PoseStore, from_recording
+from mabe.recording import Recording, StoredRecording, VideoInfo
+from mabe.scene_task import NOT_COUNTED, SceneTask
 
 RATE = 10.0
 TASK = SceneTask.from_groups(

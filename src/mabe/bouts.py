@@ -6,7 +6,7 @@ A *span array* has one row per stretch, ``[start, stop)``, sorted and disjoint.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 Spans = Int[np.ndarray, "_ 2"]
 
@@ -83,3 +83,56 @@ def name_animal(animal: int) -> str:
 def name_target(agent: int, target: int) -> str:
     """Return a target as a submission writes it, ``mouse2`` or ``self``."""
     return "self" if target == agent else name_animal(target)
+
+
+NO_ACTION = -1
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ClassBout:
+    """One stretch of one class in a scene."""
+
+    start: int
+    stop: int
+    class_index: int
+    probability: float
+    """Mean probability of the class over the bout."""
+
+
+def find_bouts(
+    chosen: Int[np.ndarray, " time"],
+    probabilities: Float[np.ndarray, "time classes"],
+) -> list[ClassBout]:
+    """Return the bouts of every class but the first, in time order."""
+    return [
+        ClassBout(
+            int(start),
+            int(stop),
+            int(index),
+            float(probabilities[start:stop, index].mean()),
+        )
+        for start, stop, index in label_runs(chosen)
+        if index != 0
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoBouts:
+    """The predicted bouts of one recording."""
+
+    lab: str
+    video: str
+    fps: float
+    bouts: tuple[ClassBout, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DirectedBouts:
+    """The predicted bouts of one recording: who does what to whom."""
+
+    video: str
+    lab: str
+    fps: float
+    length: int
+    """Number of frames of the recording."""
+    bouts: tuple[PairBout, ...]

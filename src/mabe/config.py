@@ -5,6 +5,7 @@ counted at the working rate `fps`; everything named `_s` is in seconds.
 """
 
 import difflib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,22 +20,68 @@ from pydantic import (
     model_validator,
 )
 
-from mabe.augment import Augmentation
+from mabe.data.splits import GroupBy
 from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
 from mabe.features.social import social_names
-from mabe.remote import shown
+from mabe.runtime.object_storage import shown
+from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
 from mabe.skeleton import SLOTS
-from mabe.splits import GroupBy
-from mabe.tasks import CHALLENGE_CLASSES, SceneTask
 
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
 Positive = Annotated[float, Field(gt=0)]
+
+
 NotNegative = Annotated[float, Field(ge=0)]
+
+
 Count = Annotated[int, Field(ge=1)]
+
+
 MOST_CLASSES = 100
 """Labels of tens of millions of frames are kept in one byte each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How strongly poses are changed during training; zero or False is off."""
+
+    turn: bool = True
+    """Turn the arena by any angle: cameras have no north."""
+    mirror: bool = True
+    """Flip half of the windows, and exchange left and right keypoints."""
+    shift_cm: float = 3.0
+    """Standard deviation of a shift of the whole scene."""
+    scale: float = 0.1
+    """Stretch by up to this share: animals differ in size, and px/cm is a guess."""
+    noise_cm: float = 0.05
+    """Standard deviation of jitter on every point."""
+    keypoint_dropout: float = 0.05
+    """Chance that a keypoint of an animal is missing for the whole window."""
+    animal_dropout: float = 0.02
+    """Chance that an animal is missing for the whole window."""
+    reorder_animals: bool = True
+    """Shuffle which animal comes first; scenes have no direction."""
+    time_stretch: float = 0.15
+    """Play windows slower or faster by up to this share; one factor per batch."""
+
+    @classmethod
+    def none(cls) -> "Augmentation":
+        """Leave poses as they are."""
+        return cls(
+            turn=False,
+            mirror=False,
+            shift_cm=0.0,
+            scale=0.0,
+            noise_cm=0.0,
+            keypoint_dropout=0.0,
+            animal_dropout=0.0,
+            reorder_animals=False,
+            time_stretch=0.0,
+        )
 
 
 class RunConfig(BaseModel):

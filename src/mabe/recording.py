@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
-from mabe.remote import RemoteFile
-from mabe.spool import walk
+from mabe.runtime.disk_arrays import walk
+from mabe.runtime.object_storage import RemoteFile
 
 _FRAMES_AT_ONCE = 1 << 12
 
@@ -92,3 +92,52 @@ class Recording:
             if seen.any():
                 return start + int(np.flatnonzero(seen)[-1]) + 1
         return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecording:
+    """What a store knows of one recording besides its poses."""
+
+    lab: str
+    video: str
+    fps: float
+    """The recording's own rate, in which `bouts` count."""
+    native_length: int
+    """Frames of the recording."""
+    length: int
+    """Frames at the store's rate."""
+    slots: tuple[int, ...]
+    """Which slots of the skeleton are kept, ascending."""
+    origin_cm: tuple[float, float]
+    """Where (0, 0) of the stored poses lies in the recording's own coordinates."""
+    offset: int
+    """Where the recording starts in the store's array, in values."""
+    bouts: tuple[Bout, ...]
+    watched: tuple[Watched, ...]
+    """What annotators looked for, or are to look for."""
+    animals: tuple[str, ...] = ()
+    """The lab's own names of the animals, where it gives them."""
+    has_labels: bool
+    """False: nobody annotated this recording yet."""
+    tracking_hash: str
+    """Content of the tracks, to find copies of them; see `Recording.tracking_hash`."""
+    content_hash: str
+    """Everything the stored poses and labels depend on."""
+    missing_share: float
+    """Share of the kept slots' points that are missing."""
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The video as messages and outputs name it."""
+        return f"{self.lab}/{self.video}"
+
+    @property
+    def looked_for(self) -> tuple[Watched, ...]:
+        """What the labels answer: a "no" is a "no" only for these."""
+        return self.watched if self.has_labels else ()
+
+    @property
+    def values(self) -> int:
+        """How many numbers of the store's array belong to the recording."""
+        return self.length * len(self.slots) * 2

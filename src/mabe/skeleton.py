@@ -28,8 +28,13 @@ KEYPOINTS = (
     "tail_tip",
     "headpiece",
 )
+
+
 ANIMALS = 4
+
+
 SLOTS = ANIMALS * len(KEYPOINTS)
+
 
 LEFT_RIGHT_PAIRS = (
     ("ear_left", "ear_right"),
@@ -38,10 +43,12 @@ LEFT_RIGHT_PAIRS = (
 )
 """Keypoints that change places when a pose is seen in a mirror."""
 
+
 PAWS = frozenset(
     f"{side}_{end}" for side in ("forepaw", "hindpaw") for end in ("left", "right")
 )
 """Tracked in the unlabelled MABe22 clips only, and dropped on purpose."""
+
 
 _ALIASES = {
     "snout": "nose",

@@ -31,10 +31,16 @@ _SOURCES = {
 }
 """Where each landmark is, the best first; a + b is half way between the two."""
 
+
 LANDMARKS = tuple(_SOURCES)
+
+
 SNOUT, NECK, BODY, RUMP = range(4)
+
+
 TRUNK = slice(SNOUT, RUMP + 1)
 """The landmarks that move with the body; a tail goes its own ways."""
+
 
 SWAP_MARGIN_CM = 4.0
 """Identities were swapped where both middles would have moved this much less."""

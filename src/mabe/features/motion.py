@@ -17,12 +17,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mabe.features.gaps import bridge_gaps
-from mabe.features.rows import Rows
 from mabe.features.scene_frame import in_scene_frame
+from mabe.features.tracked_rows import Rows
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
 ALL_SLOTS = tuple(range(SLOTS))
+
+
 COORDINATES = 2 * SLOTS
+
+
 MOTION = 2 * SLOTS
 """One speed and one acceleration for each slot."""
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mabe import cache
 from mabe.features.social import SocialFeatures
+from mabe.runtime import tensors
 
 
 class NearestPairFeatures(nn.Module):
@@ -55,7 +55,7 @@ class NearestPairFeatures(nn.Module):
 def _count_animals(poses_BTAK2: Tensor) -> int:
     """Return how many animals a batch has, at least two; on a GPU all, unasked."""
     animals = poses_BTAK2.shape[2]
-    if not cache.is_on_processor(poses_BTAK2):
+    if not tensors.is_on_processor(poses_BTAK2):
         return animals
     there_A = poses_BTAK2[..., 0].isfinite().flatten(3).any(dim=3).any(dim=1).any(dim=0)
     numbers = there_A.nonzero()

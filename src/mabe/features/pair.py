@@ -6,6 +6,12 @@ Poses come in cm at `rate_fps` in the order of `mabe.pair_windows.order_animals`
 where missing, and features leave in cm, cm/s, cm/s² and rad/s, NaN where missing.
 Nothing here depends on where in the arena the animals are, or how it is turned; only
 an agent whose heading is never seen sees places along the arena's x.
+
+What an agent sees, and what the two are to each other: for who does what to whom.
+
+Dimension key: B batch, T time, P seat (agent, target, others), K keypoint, F feature.
+The first features are those of `mabe.features.pair` (places, motion, the others), the
+last those of `mabe.features.social` between agent and target.
 """
 
 from dataclasses import dataclass
@@ -14,8 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mabe import cache
-from mabe.features.agent_frame import (
+from mabe.features.egocentric import (
     along_x_where,
     body_axis,
     into_frame,
@@ -24,11 +29,18 @@ from mabe.features.agent_frame import (
 )
 from mabe.features.gaps import bridge_gaps
 from mabe.features.motion import change_per_second, group_by
+from mabe.features.social import SocialFeatures
+from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS
 
 OTHERS = 3
+
+
 SEATS = 2 + OTHERS
+
+
 POINTS = len(KEYPOINTS)
+
 
 BODY_MOTION = (
     "agent.forward",  # walks ahead, or backs away
@@ -175,7 +187,7 @@ def _kind(name: str) -> str:
 def _occurring(poses_BTS2: Tensor) -> Tensor:
     """Return the slots that occur in a batch; on a GPU all, which needs no waiting."""
     slots = torch.arange(poses_BTS2.shape[2], device=poses_BTS2.device)
-    if not cache.is_on_processor(poses_BTS2):
+    if not tensors.is_on_processor(poses_BTS2):
         return slots
     return slots[poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0)]
 
@@ -183,7 +195,7 @@ def _occurring(poses_BTS2: Tensor) -> Tensor:
 def _of_seat(seat: int, slots: Tensor) -> slice:
     """Return which of the slots that occur, which are in order, are a seat's."""
     ends = [seat * POINTS, (seat + 1) * POINTS]
-    if cache.is_on_processor(slots):
+    if tensors.is_on_processor(slots):
         ends = torch.searchsorted(slots, torch.tensor(ends)).tolist()
     return slice(*ends)
 
@@ -196,3 +208,31 @@ def _spread(
     shape = (batch, time, SEATS * POINTS, *values_BTS.shape[3:])
     full = values_BTS.new_full(shape, torch.nan).index_copy(2, slots, values_BTS)
     return full.unflatten(2, (SEATS, POINTS))
+
+
+class PairSocialFeatures(nn.Module):
+    """Both kinds of features of one view, side by side."""
+
+    def __init__(
+        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+    ) -> None:
+        super().__init__()
+        self.view = PairFeatures(
+            rate_fps=rate_fps,
+            use_motion_features=use_motion_features,
+            max_gap_s=max_gap_s,
+        )
+        self.social = SocialFeatures(
+            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True
+        )
+        self.names = (*self.view.names, *self.social.names)
+        self.groups = self.view.groups | {
+            name: [len(self.view.names) + place for place in places]
+            for name, places in self.social.groups.items()
+        }
+
+    def forward(
+        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        return torch.cat([self.view(poses_BTPK2), self.social(poses_BTPK2)], dim=2)

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mabe.features.gaps import at_times, bridge_gaps
-from mabe.features.rows import Rows
+from mabe.features.tracked_rows import Rows
 
 
 def in_scene_frame(

@@ -25,6 +25,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mabe.features.gaps import bridge_gaps
+from mabe.features.kinematics import (
+    change_over,
+    cross,
+    dot,
+    least,
+    length,
+    seconds_since,
+    shifted,
+    span_frames,
+)
 from mabe.features.landmarks import (
     BODY,
     LANDMARKS,
@@ -38,29 +48,23 @@ from mabe.features.landmarks import (
     undo_swaps,
     without_gaps,
 )
-from mabe.features.signals import (
-    change_over,
-    cross,
-    dot,
-    least,
-    length,
-    seconds_since,
-    shifted,
-    span_frames,
-)
 from mabe.skeleton import KEYPOINTS
 
 MOTION_SPAN_S = 0.2
 """Speeds are differences over this time: over a single frame they are mostly jitter."""
 
+
 TREND_SPAN_S = 2.0
 """How the gap changes over this time tells coming together from fidgeting."""
+
 
 CONTACT_SHARE = 0.25
 """Two animals touch where they are at most this share of a body's length apart."""
 
+
 LONGEST_WAIT_S = 10.0
 """Times since and until a contact are counted up to this."""
+
 
 DOUBLED_CM = 1.0
 """Two landmarks of one kind this near are one animal that the tracker saw twice."""

@@ -1,6 +1,12 @@
 """How well predictions agree with people: classes of frames, bouts, the challenge."""
 
-from mabe.metrics.challenge import challenge_table, mabe_f_score
+from mabe.metrics.challenge import (
+    challenge_table,
+    mabe_f_score,
+    score_table,
+    strict_f_score,
+    watched_table,
+)
 from mabe.metrics.classes import (
     ClassScores,
     Confusion,
@@ -12,8 +18,7 @@ from mabe.metrics.classes import (
     scores_of_confusion,
     scores_of_counts,
 )
-from mabe.metrics.counting import ActionScore, HostVisibleError, LabScore, ScoreTable
-from mabe.metrics.strict import score_table, strict_f_score, watched_table
+from mabe.metrics.score_table import ActionScore, HostVisibleError, LabScore, ScoreTable
 
 __all__ = [
     "ActionScore",

@@ -22,6 +22,8 @@ from mabe.bouts import Spans, find_spans
 from mabe.metrics.intervals import find_overlaps, match_bouts
 
 Labels = Int[np.ndarray, " time"]
+
+
 Confusion = Int[np.ndarray, "true predicted"]
 
 

@@ -1,1 +1,1 @@
-"""Networks: features in, one logit for each class and frame out."""
+"""The model and its parts: networks, boosted trees, ensemble, checkpoint."""

@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mabe import cache
 from mabe.models.recurrent import through
+from mabe.runtime import tensors
 
 LSTM_WINDOWS = 16
 """A processor's LSTM of 16 bits gets whole multiples of so many windows: oneDNN takes
@@ -91,7 +91,7 @@ class ConvBiLSTM(nn.Module):
 
     def _through_lstm(self, h_BUC: Float[Tensor, "b u c"]) -> Float[Tensor, "b u d"]:
         windows = len(h_BUC)
-        if cache.is_on_processor(h_BUC) and self._in_16_bits():
+        if tensors.is_on_processor(h_BUC) and self._in_16_bits():
             h_BUC = F.pad(h_BUC, (0, 0, 0, 0, 0, -windows % LSTM_WINDOWS))
         return through(self.lstm, h_BUC)[:windows]
 

@@ -1,0 +1,1 @@
+"""Poses of all recordings as one store, splits, samplers and simulated recordings."""

@@ -1,0 +1,249 @@
+"""Which stretches of which views a training step of the pair task sees.
+
+Rare actions and small labs have to be seen too. So a share of the windows shows a
+frame of some action, the others any frame that was watched; and among (lab, action)
+pairs, and among labs, the chance grows with a power of the number of frames: 1 is as
+in the data, 0 gives every one the same. Windows of step *n* depend on ``(seed, n)``
+alone, so a stopped run goes on exactly.
+"""
+
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8
+
+from mabe.bouts import Spans
+from mabe.data.clips import (
+    NOBODY,
+    Clips,
+    ReadClips,
+    even_places,
+    first_frame,
+    read_clips,
+)
+from mabe.data.store import PoseStore
+from mabe.errors import DataError
+from mabe.pair_task import UNWATCHED, PairTask, View, ViewLabels
+from mabe.skeleton import ANIMALS
+
+SEATS = ANIMALS + 1
+"""Agent, target, and room for three others: of an action on oneself all are others."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledViews:
+    """A store, with what people said of every view that was watched."""
+
+    store: PoseStore
+    task: PairTask
+    views: tuple[ViewLabels, ...]
+
+    def of(self, recordings: Sequence[int]) -> list[ViewLabels]:
+        """Return the views of some recordings."""
+        wanted = set(recordings)
+        return [labels for labels in self.views if labels.recording in wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class PairBatch:
+    """Windows of poses (cm, NaN where missing), agent first, and what is asked."""
+
+    poses: Any
+    """``[b, t, p, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
+    labels: Int8[np.ndarray, "b t actions"]
+    lab: Int[np.ndarray, " b"]
+    """Number of the lab, see `PairTask.lab_number`."""
+    is_self: Bool[np.ndarray, " b"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    """Spans of frames that are drawn alike."""
+
+    rows: Int[np.ndarray, "_ 3"]
+    """Rows of (view, start, stop)."""
+    ends: Int[np.ndarray, " _"]
+    """Running total of their frames."""
+
+    @classmethod
+    def of(cls, rows: Sequence[tuple[int, int, int]]) -> "_Bucket":
+        table = np.array(rows, int)
+        return cls(table, np.cumsum(table[:, 2] - table[:, 1]))
+
+    def frame(self, share: float) -> tuple[int, int]:
+        """Return (view, frame) at a share in [0, 1) of all frames."""
+        place = int(share * self.ends[-1])
+        row = int(np.searchsorted(self.ends, place, side="right"))
+        view, _, stop = self.rows[row]
+        return int(view), int(stop - (self.ends[row] - place))
+
+
+def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
+    """Find what people said of every watched view of a store."""
+    views = [
+        labels
+        for index, recording in enumerate(store.recordings)
+        for labels in task.learned_labels(recording, index, store.rate_fps)
+    ]
+    return LabelledViews(store, task, tuple(views))
+
+
+def order_animals(view: View) -> list[int]:
+    """Return which animals come first, second … as a view's network sees them.
+
+    Agent, target (nobody for an action on oneself), then the others; `SEATS` places.
+    """
+    others = [a for a in range(ANIMALS) if a + 1 not in (view.agent, view.target)]
+    target = NOBODY if view.is_self else view.target - 1
+    seats = [view.agent - 1, target, *others]
+    return seats + [NOBODY] * (SEATS - len(seats))
+
+
+def see_from(
+    poses: Float[np.ndarray, "t a k 2"], view: View
+) -> Float[np.ndarray, "t p k 2"]:
+    """Return the poses in a view's order of animals; nobody is missing everywhere."""
+    order = order_animals(view)
+    seen = poses[:, order]
+    seen[:, [place for place, animal in enumerate(order) if animal == NOBODY]] = np.nan
+    return seen
+
+
+class PairSampler:
+    """Draws training windows from the views of some recordings."""
+
+    def __init__(
+        self,
+        data: LabelledViews,
+        recordings: Sequence[int],
+        *,
+        length: int,
+        power: float,
+        action_share: float,
+    ) -> None:
+        self.data = data
+        self.length = length
+        self.read: ReadClips = functools.partial(read_clips, data.store)
+        """Where poses come from."""
+        self.views = data.of(recordings)
+        in_lab: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+        in_action: dict[tuple[str, int], list[tuple[int, int, int]]]
+        in_action = defaultdict(list)
+        for number, labels in enumerate(self.views):
+            lab = data.store.recordings[labels.recording].lab
+            for start, stop in labels.counted_spans():
+                in_lab[lab].append((number, int(start), int(stop)))
+            for action in labels.marked():
+                for start, stop in labels.happening_spans(action):
+                    in_action[lab, action].append((number, int(start), int(stop)))
+        watched = [_Bucket.of(rows) for _, rows in sorted(in_lab.items())]
+        marked = [_Bucket.of(rows) for _, rows in sorted(in_action.items())]
+        self._buckets = watched + marked
+        if not self._buckets:
+            raise DataError(
+                f"none of the {len(recordings)} recordings to learn from has a frame "
+                "that counts. Are the animals tracked that the labels name, and are "
+                "not all frames in `ignore`?"
+            )
+        share = action_share if marked else 0.0
+        chances = np.concatenate(
+            [
+                (1 - share) * _chances(watched, power),
+                share * _chances(marked, power),
+            ]
+        )
+        self._ends = np.cumsum(chances)
+
+    @property
+    def counted_frames(self) -> int:
+        """Number of frames that count, over all views."""
+        return _frames_in(*(labels.counted_spans() for labels in self.views))
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> PairBatch:
+        """Draw windows; each shows `stretch` times its length, at an even spacing.
+
+        Only those that are this process's `own` are read.
+        One frame to be shown is drawn from each of `windows` equal shares of the
+        chances, so every batch spans labs and actions.
+        """
+        places = (np.arange(windows) + rng.random(windows)) / windows * self._ends[-1]
+        buckets = np.searchsorted(self._ends, places, side="right")
+        picks = [
+            self._buckets[min(bucket, len(self._buckets) - 1)].frame(share)
+            for bucket, share in zip(buckets, rng.random(windows), strict=True)
+        ][own]
+        shown = max(2, round(self.length * stretch))
+        offsets = rng.integers(0, shown, windows)[own]
+        views = [self.views[view] for view, _ in picks]
+        firsts = [
+            first_frame(frame - int(offset), shown, of_view.length)
+            for of_view, (_, frame), offset in zip(views, picks, offsets, strict=True)
+        ]
+        clips = Clips(
+            np.array([of_view.recording for of_view in views]),
+            np.array(firsts),
+            shown,
+            np.array([order_animals(of_view.view) for of_view in views]),
+        )
+        labels = np.stack(
+            [
+                _labels_shown(of_view, first, shown)
+                for of_view, first in zip(views, firsts, strict=True)
+            ]
+        )
+        if shown != self.length:
+            labels = labels[:, even_places(shown, self.length).round().astype(int)]
+        return PairBatch(
+            self.read(clips, self.length),
+            labels,
+            np.array([self._lab_number(of_view) for of_view in views]),
+            np.array([of_view.view.is_self for of_view in views]),
+        )
+
+    def _lab_number(self, labels: ViewLabels) -> int:
+        lab = self.data.store.recordings[labels.recording].lab
+        return self.data.task.lab_number(lab)
+
+
+def _labels_shown(
+    labels: ViewLabels, first: int, shown: int
+) -> Int8[np.ndarray, "t actions"]:
+    """Return the labels of a clip; beyond a recording's end nothing counts."""
+    states = labels.frames(first, min(first + shown, labels.length))
+    missing = shown - len(states)
+    if not missing:
+        return states
+    return np.pad(states, [(0, missing), (0, 0)], constant_values=UNWATCHED)
+
+
+def count_states(
+    views: Sequence[ViewLabels], actions: int
+) -> tuple[Int[np.ndarray, " actions"], Int[np.ndarray, " actions"]]:
+    """Return how many frames have each action, and how many were watched for it."""
+    happened = np.zeros(actions, np.int64)
+    watched = np.zeros(actions, np.int64)
+    for labels in views:
+        watched[labels.watched] += _frames_in(labels.counted_spans())
+        for action in labels.marked():
+            happened[action] += _frames_in(labels.happening_spans(action))
+    return happened, watched
+
+
+def _frames_in(*spans: Spans) -> int:
+    return sum(int((each[:, 1] - each[:, 0]).sum()) for each in spans)
+
+
+def _chances(buckets: Sequence[_Bucket], power: float) -> Float[np.ndarray, " _"]:
+    """Return the chance of each bucket, its frames to a power."""
+    raised = np.array([float(bucket.ends[-1]) ** power for bucket in buckets])
+    return raised / raised.sum() if len(buckets) else raised

@@ -1,0 +1,347 @@
+"""Building a pose store: every file read once, in parallel, and never half a result.
+
+Each recording becomes a *part*, named by the hash of everything it depends on; then
+all parts are joined into one file of poses, and the index is written last. A part
+that is there is not made again. So a run that was stopped, at whatever moment, is
+taken up where it was, and ends with the same bytes as one that was not.
+
+Every file that others read is renamed into its place when it is complete, and one
+process at a time works on a store.
+"""
+
+import contextlib
+import hashlib
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm.auto import tqdm
+
+from mabe.data.prepare_parts import (
+    PartOutcome,
+    PartsPlace,
+    PartTask,
+    copy_part_poses,
+    file_stamp,
+    make_parts,
+    part_path,
+    read_part_header,
+    short_digest,
+)
+from mabe.data.quantization import STEP_DTYPE
+from mabe.data.store import INDEX_NAME, PoseStore, is_store, open_store, write_index
+from mabe.errors import ConfigError, DataError
+from mabe.io.readers.kaggle import read_index
+from mabe.recording import StoredRecording, VideoInfo
+from mabe.runtime.executors import Executor, Processes
+from mabe.runtime.files import cache_folder, usable_cores, write_atomically, write_text
+from mabe.runtime.object_storage import as_url
+
+SOURCES_NAME = "sources.json"
+
+
+_LOCK_NAME = ".lock"
+
+
+_PARTS_NAME = "parts"
+
+
+_SHOWN = 5
+"""How many bad files or notes a message lists."""
+
+
+def prepare(
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    rate_fps: float,
+    skip_bad: bool = False,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+    notes: bool = True,
+) -> PoseStore:
+    """Return the store of a data set in the Kaggle layout, built where it must be.
+
+    A finished store is returned at once while the files' sizes and times stay; else
+    contents are compared, and only what changed is read again. `skip_bad` leaves out
+    recordings whose files are absent or broken, and says so on stderr. `workers` is
+    the number of processes, by default as many as there are cores and work for; an
+    `executor` is what does the work instead, perhaps on other machines. Without `notes`
+    nothing is said about a store that was finished before.
+
+    Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
+    """
+    if not rate_fps > 0:
+        raise ConfigError(f"the working rate must be above 0 fps, found {rate_fps}.")
+    videos = sorted(read_index(data_dir), key=lambda info: (info.lab, info.video))
+    stamps = {info.name: file_stamp(info, rate_fps) for info in videos}
+    if (store := _find_finished(out_dir, stamps)) and not _leftovers(out_dir, store):
+        if notes:
+            report_notes(store.recordings)
+        return store
+    try:
+        with _lock(out_dir):
+            # Another process may have finished it while this one waited.
+            store = _find_finished(out_dir, stamps)
+            if store is None:
+                builder = _Builder(out_dir, rate_fps, progress=progress)
+                executor = executor or (Processes(workers) if workers else None)
+                store = builder.build(videos, stamps, executor, skip_bad=skip_bad)
+            for path in _leftovers(out_dir, store):
+                _remove(path)
+            return store
+    except OSError as error:
+        raise DataError(
+            f"{out_dir}: the pose store cannot be written ({error}); give another "
+            "folder (`mabe prepare --out`, or the environment variable MABE_CACHE)."
+        ) from error
+
+
+def default_store_path(data_dir: Path, rate_fps: float) -> Path:
+    """Return where the store of a data set is kept unless a user says otherwise.
+
+    In ``$MABE_CACHE`` or the user's cache folder, because data are often read-only.
+    """
+    place = as_url(data_dir) or str(data_dir.resolve())
+    digest = hashlib.sha256(place.rstrip("/").encode()).hexdigest()[:8]
+    return cache_folder() / f"{Path(place).name}-{digest}-{rate_fps:g}fps"
+
+
+def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:
+    """Return the store if it was made from just these files."""
+    store = _open_if_whole(out_dir)
+    unchanged = _unchanged(out_dir, store, stamps)
+    is_finished = store and len(unchanged) == len(stamps) == len(store.recordings)
+    return store if is_finished else None
+
+
+def _unchanged(
+    out_dir: Path, store: PoseStore | None, stamps: dict[str, str]
+) -> dict[str, str]:
+    """Return the content hashes of recordings that are stored as their files are."""
+    stored = (
+        {each.name: each.content_hash for each in store.recordings} if store else {}
+    )
+    return {
+        name: content
+        for name, (stamp, content) in _read_sources(out_dir).items()
+        if stamps.get(name) == stamp and stored.get(name) == content
+    }
+
+
+def _open_if_whole(out_dir: Path) -> PoseStore | None:
+    """Return a folder's store, None where there is none or one of another version."""
+    if not is_store(out_dir):
+        return None
+    try:
+        return open_store(out_dir)
+    except DataError:  # another version, or a file is gone: it is built anew
+        return None
+
+
+def _read_sources(out_dir: Path) -> dict[str, tuple[str, str]]:
+    """Return the (stamp, content hash) that each recording had when it was stored."""
+    try:
+        sources = json.loads((out_dir / SOURCES_NAME).read_text(encoding="utf-8"))
+        return {name: (stamp, content) for name, (stamp, content) in sources.items()}
+    except (FileNotFoundError, ValueError):  # only saves time: contents are hashed
+        return {}
+
+
+class _Builder:
+    """One building of one store, by the process that holds its lock."""
+
+    def __init__(self, out_dir: Path, rate_fps: float, *, progress: bool) -> None:
+        self.out_dir = out_dir
+        self.rate_fps = rate_fps
+        self.progress = progress
+        self.parts_dir = out_dir / _PARTS_NAME
+        self.old = _open_if_whole(out_dir)
+
+    def build(
+        self,
+        videos: list[VideoInfo],
+        stamps: dict[str, str],
+        executor: Executor | None,
+        *,
+        skip_bad: bool,
+    ) -> PoseStore:
+        """Bring the store up to date and return it."""
+        contents = _unchanged(self.out_dir, self.old, stamps)
+        bad: list[str] = []
+        for outcome in self._make_parts(videos, contents, executor):
+            if outcome.error:
+                bad.append(outcome.error)
+            else:
+                contents[outcome.name] = outcome.content_hash
+        _report_bad(sorted(bad), len(videos), skip_bad=skip_bad)
+        names = [info.name for info in videos if info.name in contents]
+        self._join([contents[name] for name in names])
+        sources = {name: (stamps[name], contents[name]) for name in names}
+        write_text(self.out_dir / SOURCES_NAME, json.dumps(sources, indent=0) + "\n")
+        store = open_store(self.out_dir)
+        report_notes(store.recordings)
+        return store
+
+    def _make_parts(
+        self,
+        videos: list[VideoInfo],
+        unchanged: dict[str, str],
+        executor: Executor | None,
+    ) -> Iterator[PartOutcome]:
+        """Let every recording that may have changed become a part."""
+        old = self.old.recordings if self.old else ()
+        stored = {each.name: each.content_hash for each in old}
+        tasks = [
+            PartTask(info, stored.get(info.name))
+            for info in videos
+            if info.name not in unchanged
+        ]
+        # Longest first, so that no worker begins with it when the others end.
+        tasks.sort(key=lambda task: -task.bytes)
+        self.parts_dir.mkdir(exist_ok=True)
+        place = PartsPlace(self.parts_dir, self.rate_fps)
+        with tqdm(
+            total=len(tasks),
+            desc="Preparing",
+            unit="video",
+            disable=None if self.progress and tasks else True,  # None: by terminal
+        ) as bar:
+            for outcome in make_parts(tasks, place, executor):
+                bar.update()
+                yield outcome
+
+    def _join(self, contents: list[str]) -> None:
+        """Write the poses of all recordings into one file, then the index."""
+        old = self.old.recordings if self.old else ()
+        in_old = {each.content_hash: number for number, each in enumerate(old)}
+        recordings: list[StoredRecording] = []
+        offset = 0
+        for content in contents:
+            if content in in_old:
+                recording = old[in_old[content]]
+            else:
+                recording = read_part_header(part_path(self.parts_dir, content))
+            recordings.append(replace(recording, offset=offset))
+            offset += recording.values
+
+        def write_poses(place: Path) -> None:
+            with place.open("wb") as file:
+                for content in contents:
+                    if self.old and content in in_old:
+                        file.write(self.old.steps(in_old[content]).data)
+                    else:
+                        copy_part_poses(part_path(self.parts_dir, content), file)
+
+        # Named by its content: an index never meets the poses of another.
+        itemsize = STEP_DTYPE.itemsize
+        poses = self.out_dir / f"poses-{short_digest(*contents)}.i16"
+        if not (poses.exists() and poses.stat().st_size == offset * itemsize):
+            write_atomically(poses, write_poses)
+        write_index(
+            self.out_dir,
+            rate_fps=self.rate_fps,
+            poses=poses.name,
+            recordings=tuple(recordings),
+        )
+
+
+def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:
+    """Raise for bad files, or say that they are left out."""
+    if not bad:
+        return
+    more = f" … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
+    listed = " | ".join(bad[:_SHOWN]) + more
+    count = f"{len(bad)} of {videos} recordings cannot be used"
+    if not skip_bad:
+        raise DataError(f"{count} (--skip-bad leaves them out): {listed}")
+    if len(bad) == videos:
+        raise DataError(f"{count}, none is left: {listed}")
+    print(f"mabe: {count} and are left out: {listed}", file=sys.stderr)
+
+
+def report_notes(recordings: Sequence[StoredRecording]) -> None:
+    """Say once per laboratory what was odd in its files."""
+    videos: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for recording in recordings:
+        for note in recording.notes:
+            videos[recording.lab, note].append(recording.video)
+    for number, ((lab, note), those) in enumerate(videos.items()):
+        if number == 4 * _SHOWN:
+            more = len(videos) - number
+            print(f"mabe: … and {more} more notes, see {INDEX_NAME}", file=sys.stderr)
+            break
+        where = (
+            f"{lab}/{those[0]}" if len(those) == 1 else f"{lab}, {len(those)} videos"
+        )
+        print(f"mabe: {where}: {note}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _lock(out_dir: Path) -> Iterator[None]:
+    """Keep other processes from the store; a lock ends with the process holding it."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out_dir / _LOCK_NAME)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"mabe: waiting: another process prepares {out_dir}", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _leftovers(out_dir: Path, store: PoseStore) -> list[Path]:
+    """Return what stopped runs and earlier states of the store have left."""
+    kept = store.poses_path
+    return [
+        *sorted((out_dir / _PARTS_NAME).glob("*.part")),
+        *sorted((out_dir / _PARTS_NAME).glob("*.tmp")),
+        *([parts] if (parts := out_dir / _PARTS_NAME).is_dir() else []),
+        *sorted(path for path in out_dir.glob("poses-*.i16") if path != kept),
+        *sorted(out_dir.glob(".poses-*.tmp")),
+        *sorted(out_dir.glob(".index.json.*.tmp")),
+        *sorted(out_dir.glob(".sources.json.*.tmp")),
+    ]
+
+
+def _remove(path: Path) -> None:
+    # Windows keeps a file that another process has mapped, and a folder may hold
+    # something that is not ours: both stay, and do no harm.
+    with contextlib.suppress(OSError):
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def load_store(
+    data_dir: Path,
+    *,
+    rate_fps: float,
+    store_dir: Path | None = None,
+    workers: int = 1,
+    skip_bad: bool = False,
+    notes: bool = True,
+) -> PoseStore:
+    """Open a prepared store, or prepare a folder in the Kaggle layout."""
+    if is_store(data_dir):
+        store = open_store(data_dir)
+        if store.rate_fps != rate_fps:
+            raise ConfigError(
+                f"{data_dir}: prepared at {store.rate_fps} fps, but {rate_fps} is "
+                "wanted; set `fps`, or prepare again with --fps"
+            )
+        return store
+    return prepare(
+        data_dir,
+        store_dir or default_store_path(data_dir, rate_fps),
+        rate_fps=rate_fps,
+        skip_bad=skip_bad,
+        workers=max(1, min(workers, usable_cores())),
+        notes=notes,
+    )

@@ -1,0 +1,162 @@
+"""Which stretches of which recordings a training step sees.
+
+A *window* is `length` frames at the working rate. Windows of step *n* depend on
+``(seed, n)`` alone, so a stopped run goes on exactly. Every frame that counts has
+about the same chance, wherever it lies; frames that do not count are never drawn
+for their own sake.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from mabe.bouts import find_spans
+from mabe.data.clips import (
+    Clips,
+    ReadClips,
+    as_numbered,
+    even_places,
+    first_frame,
+    read_clips,
+)
+from mabe.data.store import PoseStore
+from mabe.recording import StoredRecording
+from mabe.resampling import nearest_frames
+from mabe.scene_task import NOT_COUNTED, SceneTask
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledStore:
+    """A store, with the class of every frame and the classes possible in each video."""
+
+    store: PoseStore
+    labels: tuple[Int[np.ndarray, "_"], ...]
+    """One class for each frame at the working rate, of each recording."""
+    possible: tuple[Bool[np.ndarray, " classes"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows of poses (cm, NaN where missing) and what is asked of their frames."""
+
+    poses: Any
+    """``[b, t, a, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
+    labels: Int[np.ndarray, "b t"]
+    possible: Bool[np.ndarray, "b classes"]
+
+
+def label_store(store: PoseStore, task: SceneTask) -> LabelledStore:
+    """Give every frame of a store its class.
+
+    Raises `ConfigError` where the data have actions the task does not place.
+    """
+    task.check_actions(
+        {b.action for r in store.recordings for b in r.bouts}
+        | {w.action for r in store.recordings for w in r.looked_for}
+    )
+    return LabelledStore(
+        store,
+        tuple(labels_at_rate(r, task, store.rate_fps) for r in store.recordings),
+        tuple(task.possible(r.looked_for, r.bouts) for r in store.recordings),
+    )
+
+
+def labels_at_rate(
+    recording: StoredRecording, task: SceneTask, rate_fps: float
+) -> Int[np.ndarray, " time"]:
+    """Return the class of each frame at the working rate."""
+    own = task.frame_labels(
+        recording.bouts, recording.looked_for, recording.native_length
+    )
+    return own[
+        nearest_frames(
+            recording.length,
+            from_fps=recording.fps,
+            to_fps=rate_fps,
+            from_length=recording.native_length,
+        )
+    ]
+
+
+class WindowSampler:
+    """Draws training windows from some recordings of a store."""
+
+    def __init__(
+        self, data: LabelledStore, recordings: list[int], *, length: int
+    ) -> None:
+        self.data = data
+        self.length = length
+        self.read: ReadClips = functools.partial(read_clips, data.store)
+        """Where poses come from."""
+        spans = [
+            np.insert(find_spans(data.labels[r] != NOT_COUNTED), 0, r, axis=1)
+            for r in recordings
+        ]
+        self._spans = np.concatenate([np.empty((0, 3), int), *spans])
+        """Rows of (recording, start, stop)."""
+        lengths = self._spans[:, 2] - self._spans[:, 1]
+        self._ends = np.cumsum(lengths)
+
+    @property
+    def counted_frames(self) -> int:
+        """Number of frames that count."""
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> Batch:
+        """Draw windows; each shows `stretch` times its length, at an even spacing.
+
+        Only those that are this process's `own` are read.
+        The frames to be covered are drawn one from each of `windows` equal shares of
+        all frames that count, so every batch spans the whole data set.
+        """
+        places = (np.arange(windows) + rng.random(windows)) / windows
+        picks = (places * self.counted_frames).astype(int)
+        rows = np.searchsorted(self._ends, picks, side="right")
+        recordings = self._spans[rows, 0]
+        frames = self._spans[rows, 2] - (self._ends[rows] - picks)
+        shown = max(2, round(self.length * stretch))
+        starts = frames - rng.integers(0, shown, windows)
+        return self._gather(recordings[own], starts[own], shown)
+
+    def _gather(
+        self,
+        recordings: Int[np.ndarray, " b"],
+        starts: Int[np.ndarray, " b"],
+        shown: int,
+    ) -> Batch:
+        lengths = [len(self.data.labels[r]) for r in recordings]
+        firsts = [
+            first_frame(int(start), shown, length)
+            for start, length in zip(starts, lengths, strict=True)
+        ]
+        clips = Clips(
+            recordings, np.array(firsts, int), shown, as_numbered(len(recordings))
+        )
+        labels = np.stack(
+            [
+                _labels_shown(self.data.labels[r], first, shown)
+                for r, first in zip(recordings, firsts, strict=True)
+            ]
+        )
+        if shown != self.length:
+            labels = labels[:, even_places(shown, self.length).round().astype(int)]
+        possible = np.stack([self.data.possible[r] for r in recordings])
+        return Batch(self.read(clips, self.length), labels, possible)
+
+
+def _labels_shown(
+    labels: Int[np.ndarray, " time"], first: int, shown: int
+) -> Int[np.ndarray, " t"]:
+    """Return the labels of a clip; beyond a recording's end nothing counts."""
+    read = labels[first : first + shown]
+    missing = shown - len(read)
+    return np.pad(read, (0, missing), constant_values=NOT_COUNTED) if missing else read

@@ -1,0 +1,192 @@
+"""Animals that act out a script: data in the Kaggle layout with a known answer.
+
+Either six invented laboratories (small enough to try everything with), or the labs,
+metadata and labels of a real data set with simulated poses (as large as it). The poses
+are plausible, not real: scores on them say that a model can learn, not how well it
+will do on mice.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from mabe.data.simulate.plan import DataSetPlan, VideoPlan
+from mabe.data.simulate.plan_like import plan_like
+from mabe.data.simulate.plan_new import plan_invented
+from mabe.data.simulate.write import write_listing, write_video
+from mabe.errors import ConfigError, DataError
+from mabe.runtime.executors import Processes
+from mabe.runtime.files import usable_cores, write_json
+
+DEFAULT_VIDEOS = 24
+
+
+DEFAULT_MINUTES = 2.0
+
+
+MANIFEST = "simulation.json"
+"""Says what a folder was made from, so that a rerun goes on and never mixes."""
+
+
+_GENERATION = 1
+"""Counted up when the same settings begin to give other files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulationSummary:
+    """What a simulated data set holds, and how much of it was made just now."""
+
+    out_dir: Path
+    labs: int
+    videos: int
+    written: int
+    """Videos made in this call; the others were there already."""
+    frames: int
+    bouts: int
+    """Acted ones, labelled or not."""
+
+
+def simulate(
+    out_dir: Path,
+    *,
+    like: Path | None = None,
+    videos: int | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+    minutes: float = DEFAULT_MINUTES,
+    actions: Sequence[str] = (),
+) -> SimulationSummary:
+    """Make a data set; the same settings give the same bytes, and finish a rest.
+
+    `like` names a real data set with train.csv and train_annotation/, whose labels are
+    acted out; otherwise `minutes` is the length of each of the `videos` of invented
+    labs, which watch for `actions` instead of their own if given. `videos` beside
+    `like` takes that many, in turn from every lab. `workers` is the number of
+    processes.
+
+    Raises
+    ------
+    DataError
+        If `out_dir` holds anything else, or `like` is not such a data set.
+    ConfigError
+        If a number is not above zero, or `actions` are given beside `like`.
+
+    """
+    _check_settings(videos=videos, minutes=minutes, workers=workers)
+    if like and actions:
+        raise ConfigError(
+            "simulate: --actions are for the invented labs; --like has its own. Leave "
+            "one of them out."
+        )
+    if like is None:
+        plan = plan_invented(
+            videos=videos or DEFAULT_VIDEOS,
+            minutes=minutes,
+            seed=seed,
+            actions=actions,
+        )
+    else:
+        plan = plan_like(like, videos=videos, seed=seed)
+    _claim_folder(out_dir, plan, seed=seed, like=like)
+    write_listing(out_dir / "train.csv", plan)
+    written = 0
+    done = _write_all(out_dir, plan.videos, workers or usable_cores())
+    # No bar where the output is no terminal.
+    hide = None if progress else True
+    for made in tqdm(done, total=len(plan.videos), unit="video", disable=hide):
+        written += made
+    return SimulationSummary(
+        out_dir=out_dir,
+        labs=len({video.lab for video in plan.videos}),
+        videos=len(plan.videos),
+        written=written,
+        frames=sum(video.frames for video in plan.videos),
+        bouts=sum(len(video.bouts) for video in plan.videos),
+    )
+
+
+def _check_settings(*, videos: int | None, minutes: float, workers: int | None) -> None:
+    for name, value in (("videos", videos), ("minutes", minutes), ("workers", workers)):
+        if value is not None and not value > 0:
+            raise ConfigError(
+                f"simulate: {name} must be above 0, found {value}. "
+                "Leave it out for the usual value."
+            )
+
+
+def _claim_folder(
+    out_dir: Path, plan: DataSetPlan, *, seed: int, like: Path | None
+) -> None:
+    """Write the manifest into an empty folder, or find the same one there."""
+    manifest = {
+        "made_by": "mabe simulate",
+        "generation": _GENERATION,
+        "seed": seed,
+        "like": like.name if like else None,
+        "videos": len(plan.videos),
+        "fingerprint": _fingerprint(plan),
+    }
+    path = out_dir / MANIFEST
+    if path.is_file():
+        if (found := _read_manifest(path)) != manifest:
+            raise DataError(
+                f"{out_dir}: holds a simulation with other settings or labels "
+                f"(seed {found.get('seed')}, {found.get('videos')} videos, like "
+                f"{found.get('like')}), expected none or the same. Choose another "
+                "folder or delete this one."
+            )
+        _sweep(out_dir)
+        return
+    if out_dir.exists() and not out_dir.is_dir():
+        raise DataError(
+            f"{out_dir}: expected a folder, found a file. Choose another name."
+        )
+    others = sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
+    # A run that was stopped at once may leave nothing but its unfinished manifest.
+    if others := [name for name in others if not name.startswith(f".{MANIFEST}.")]:
+        raise DataError(
+            f"{out_dir}: expected a new or empty folder, found {others[:3]}. "
+            "Choose another folder, so that nothing gets mixed up."
+        )
+    write_json(path, manifest)
+
+
+def _sweep(out_dir: Path) -> None:
+    """Remove the unfinished files that a run leaves when it is killed."""
+    for leftover in out_dir.rglob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path}: expected the JSON of an earlier simulation ({error}). "
+            "Choose another folder."
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _fingerprint(plan: DataSetPlan) -> str:
+    digest = hashlib.sha256(repr((plan.columns, plan.rows)).encode())
+    for video in plan.videos:
+        digest.update(video.content().encode())
+    return digest.hexdigest()[:20]
+
+
+def _write_all(
+    out_dir: Path, videos: tuple[VideoPlan, ...], workers: int
+) -> Iterator[bool]:
+    """Write every video and yield whether it was absent, in any order."""
+    # The longest first, so that no worker is left alone with it at the end.
+    longest_first = sorted(videos, key=lambda video: -video.frames)
+    executor = Processes(min(workers, len(videos)))
+    for _, written in executor.run(write_video, out_dir, longest_first):
+        yield written

@@ -1,0 +1,90 @@
+"""What has to be known of one video to make its files, and nothing of how."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from mabe.bouts import Bout
+from mabe.data.simulate.arena import Arena
+from mabe.data.simulate.camera import Camera
+
+METADATA_COLUMNS = (
+    "lab_id",
+    "video_id",
+    *(
+        f"mouse{mouse}_{fact}"
+        for mouse in range(1, 5)
+        for fact in ("strain", "color", "sex", "id", "age", "condition")
+    ),
+    *("frames_per_second", "video_duration_sec", "pix_per_cm_approx"),
+    *("video_width_pix", "video_height_pix", "arena_width_cm", "arena_height_cm"),
+    *("arena_shape", "arena_type", "body_parts_tracked", "behaviors_labeled"),
+    "tracking_method",
+)
+
+
+ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Widths:
+    """Integer types of a video's files, by their Arrow names."""
+
+    frame: str
+    mouse: str
+
+    def holding(self, frames: int) -> "Widths":
+        """Return these, widened where the frames of a video need it."""
+        fits = frames <= 2 ** (pa.type_for_alias(self.frame).bit_width - 1) - 1
+        return self if fits else Widths(frame="int32", mouse=self.mouse)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoPlan:
+    """One video: who acts what, where, and who films it."""
+
+    lab: str
+    video: str
+    seed: int
+    frames: int
+    animals: tuple[int, ...]
+    body_parts: tuple[str, ...]
+    arena: Arena
+    camera: Camera
+    bouts: tuple[Bout, ...]
+    annotation: pa.Table | None
+    """As it is written: the labels, whatever their types. None: no file."""
+    widths: Widths
+
+    @property
+    def name(self) -> str:
+        """The video as messages name it."""
+        return f"{self.lab}/{self.video}"
+
+    def content(self) -> str:
+        """Return all that decides what the files hold, for fingerprints."""
+        labels = self.annotation and (
+            self.annotation.schema,
+            self.annotation.to_pydict(),
+        )
+        facts = (self.lab, self.video, self.seed, self.frames, self.animals)
+        more = (self.body_parts, self.arena, self.camera, self.bouts, self.widths)
+        return f"{facts} {more} {labels}"
+
+    def tracking_path(self, out_dir: Path) -> Path:
+        """Return where its tracking belongs."""
+        return out_dir / "train_tracking" / self.lab / f"{self.video}.parquet"
+
+    def annotation_path(self, out_dir: Path) -> Path:
+        """Return where its labels belong."""
+        return out_dir / "train_annotation" / self.lab / f"{self.video}.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSetPlan:
+    """A whole data set: the rows of its train.csv, and its videos."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    videos: tuple[VideoPlan, ...]

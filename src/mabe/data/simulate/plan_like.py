@@ -1,0 +1,216 @@
+"""Plans after a real data set: its labs, metadata and labels, with simulated poses."""
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import chain, zip_longest
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mabe.bouts import Bout
+from mabe.data.simulate.arena import Arena
+from mabe.data.simulate.camera import Camera
+from mabe.data.simulate.noise import random_stream
+from mabe.data.simulate.plan import (
+    ANNOTATION_COLUMNS,
+    METADATA_COLUMNS,
+    DataSetPlan,
+    VideoPlan,
+    Widths,
+)
+from mabe.errors import DataError
+
+_MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]
+
+
+def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
+    """Plan the videos of a data set in the Kaggle layout, or some from every lab.
+
+    Raises
+    ------
+    DataError
+        If train.csv is absent or lacks a column, or a value or annotation in it
+        cannot be read.
+
+    """
+    listing = folder / "train.csv"
+    columns, rows = _read_listing(listing)
+    if videos is not None:
+        rows = _in_turn(rows, columns.index("lab_id"))[:videos]
+    plans = [
+        _plan_video(_Row(listing, dict(zip(columns, row, strict=True))), folder, seed)
+        for row in rows
+    ]
+    return DataSetPlan(columns=columns, rows=tuple(rows), videos=tuple(plans))
+
+
+class _Row:
+    """One line of train.csv, whose values are read with a message for people."""
+
+    def __init__(self, path: Path, values: dict[str, str]) -> None:
+        self.path = path
+        self.values = values
+        self.name = f"{values['lab_id']}/{values['video_id']}"
+
+    def number(self, column: str, *, otherwise: float | None = None) -> float:
+        """Return a number above zero, or what stands for an empty one."""
+        text = self.values[column]
+        if not text and otherwise is not None:
+            return otherwise
+        try:
+            value = float(text)
+        except ValueError:
+            value = np.nan
+        if not (np.isfinite(value) and value > 0):
+            raise DataError(
+                f"{self.path}: {self.name}: {column} must be a number above 0, "
+                f"found {text!r}. Correct it or leave the video out."
+            )
+        return value
+
+    def names(self, column: str) -> list[str]:
+        """Return a JSON list of names; an empty value is an empty list."""
+        text = self.values[column]
+        try:
+            names = json.loads(text) if text else []
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{self.path}: {self.name}: {column} must be a JSON list of names, "
+                f"found {text[:60]!r} ({error.msg}). Correct it in the file."
+            ) from error
+        return [str(name) for name in names]
+
+
+def _read_listing(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file; expected a folder in the Kaggle layout with "
+            "train.csv and train_annotation/. Is it one folder up or down?"
+        )
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    if missing := set(METADATA_COLUMNS) - set(header):
+        raise DataError(
+            f"{path}: no column {sorted(missing)}; it has {header[:5]}... "
+            "Is this the challenge's train.csv?"
+        )
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}: row {number} has {len(row)} values where the header names "
+                f"{len(header)}. Was the file cut off? Get it again."
+            )
+    return tuple(header), [tuple(row) for row in rows]
+
+
+def _in_turn(rows: Sequence[tuple[str, ...]], lab: int) -> list[tuple[str, ...]]:
+    """Deal the rows out lab by lab."""
+    by_lab = defaultdict(list)
+    for row in rows:
+        by_lab[row[lab]].append(row)
+    rounds = zip_longest(*by_lab.values())
+    return [row for row in chain.from_iterable(rounds) if row is not None]
+
+
+def _plan_video(row: _Row, folder: Path, seed: int) -> VideoPlan:
+    lab, video = row.values["lab_id"], row.values["video_id"]
+    path = folder / "train_annotation" / lab / f"{video}.parquet"
+    annotation = _read_annotation(path) if path.is_file() else None
+    bouts = _bouts(annotation) if annotation is not None else ()
+    fps = row.number("frames_per_second")
+    scale = row.number("pix_per_cm_approx")
+    frames = round(fps * row.number("video_duration_sec"))
+    frames = max(frames, 1, *(bout.stop for bout in bouts))
+    arena, camera = _film_set(row, fps=fps, scale=scale)
+    body_parts = row.names("body_parts_tracked")
+    if not body_parts:
+        raise DataError(
+            f"{row.path}: {row.name}: body_parts_tracked names no body part, so there "
+            "is nothing to simulate. Leave the video out."
+        )
+    return VideoPlan(
+        lab=lab,
+        video=video,
+        seed=seed,
+        frames=frames,
+        animals=_animals(row, bouts),
+        body_parts=tuple(body_parts),
+        arena=arena,
+        camera=camera,
+        bouts=bouts,
+        annotation=annotation,
+        widths=_widths(lab).holding(frames),
+    )
+
+
+def _read_annotation(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path}: expected an annotation in parquet, which could not be read "
+            f"({str(error).splitlines()[0]}). Get the file again."
+        ) from error
+    if missing := set(ANNOTATION_COLUMNS) - set(table.column_names):
+        raise DataError(
+            f"{path}: no column {sorted(missing)}; it has {table.column_names}. "
+            "Is this a tracking file?"
+        )
+    return table
+
+
+def _bouts(table: pa.Table) -> tuple[Bout, ...]:
+    """Return what can be acted: labels of no length cannot."""
+    lasting = table.filter(pc.less(table["start_frame"], table["stop_frame"]))
+    columns = [lasting[name].to_pylist() for name in ANNOTATION_COLUMNS]
+    return tuple(
+        Bout(start=start, stop=stop, action=action, agent=agent, target=target)
+        for agent, target, action, start, stop in zip(*columns, strict=True)
+    )
+
+
+def _animals(row: _Row, bouts: Sequence[Bout]) -> tuple[int, ...]:
+    """Return the animals that are described, watched or seen doing something."""
+    described = {int(name[5]) for name in _MOUSE_COLUMNS if row.values[name]}
+    watched = {
+        int(mouse.removeprefix("mouse"))
+        for entry in row.names("behaviors_labeled")
+        for mouse in entry.replace("'", "").split(",")[:2]
+        if mouse.removeprefix("mouse").isdecimal()
+    }
+    acting = {animal for bout in bouts for animal in (bout.agent, bout.target)}
+    return tuple(sorted(described | watched | acting)) or (1,)
+
+
+def _film_set(row: _Row, *, fps: float, scale: float) -> tuple[Arena, Camera]:
+    width_px = row.number("video_width_pix", otherwise=40 * scale)
+    height_px = row.number("video_height_pix", otherwise=40 * scale)
+    arena = Arena(
+        width_cm=row.number("arena_width_cm", otherwise=width_px / scale),
+        height_cm=row.number("arena_height_cm", otherwise=height_px / scale),
+        is_round="circ" in row.values["arena_shape"],
+    )
+    rng = random_stream("tracker", row.values["lab_id"])
+    camera = Camera(
+        fps=fps,
+        pixels_per_cm=scale,
+        width_px=width_px,
+        height_px=height_px,
+        missing_share=float(rng.uniform(0.02, 0.35)),
+        jitter_cm=float(rng.uniform(0.04, 0.15)),
+    )
+    return arena, camera
+
+
+def _widths(lab: str) -> Widths:
+    """Return integer types that differ from lab to lab."""
+    rng = random_stream("widths", lab)
+    return Widths(
+        frame=str(rng.choice(["int16", "int32", "int64"])),
+        mouse=str(rng.choice(["int8", "int16", "int64"])),
+    )

@@ -1,0 +1,346 @@
+"""All recordings' poses as one array on disk, with their labels beside it.
+
+A store is a folder with ``index.json`` (what there is, and where) and one
+``poses-<key>.i16``: little-endian 16-bit steps as in `mabe.steps`, relative to each
+recording's `origin_cm`. A recording's poses lie together in the order [time, slot,
+xy], and only the slots that occur in it are kept, so a lab with two mice does not pay
+for four. Poses are at the store's rate; labels stay at the recording's own frames.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int16
+
+from mabe.bouts import Bout, Watched
+from mabe.data.quantization import MISSING, REACH_CM, STEP_DTYPE, to_cm, to_steps
+from mabe.errors import DataError
+from mabe.recording import Recording, StoredRecording
+from mabe.runtime.disk_arrays import Touched, walk
+from mabe.runtime.files import write_text
+from mabe.runtime.object_storage import as_url, exists, fetch_store
+from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
+
+FORMAT_VERSION = 4
+
+
+INDEX_NAME = "index.json"
+
+
+_FORMAT = "mabe pose store"
+
+
+_PAGES_AROUND_BYTES = 1 << 16
+"""What Linux maps around a touched page, if it has it."""
+
+
+_MOST_TOUCHED_BYTES = 64 << 20
+
+
+class PoseStore:
+    """Poses and labels of many recordings.
+
+    The file is mapped into memory when the first pose is asked for, in each process
+    by itself: a store sent to a worker process does not take the map along.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: Path,
+        rate_fps: float,
+        recordings: tuple[StoredRecording, ...],
+        poses: Path | Int16[np.ndarray, " value"],
+    ) -> None:
+        self.root = root
+        """The store's folder; of poses in memory, the file they came from."""
+        self.rate_fps = rate_fps
+        self.recordings = recordings
+        self._poses = poses
+        self._mapped: Int16[np.ndarray, " value"] | None = None
+        self._touched_bytes = 0
+        self._in_memory = Touched(poses) if isinstance(poses, np.ndarray) else None
+
+    @property
+    def poses_path(self) -> Path | None:
+        """The file of the poses; None for poses in memory."""
+        return None if isinstance(self._poses, np.ndarray) else self._poses
+
+    def alone(self, index: int) -> "PoseStore":
+        """Return a store of one recording, whose poses stay where they are."""
+        return PoseStore(
+            root=self.root,
+            rate_fps=self.rate_fps,
+            recordings=(self.recordings[index],),
+            poses=self._poses,
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_mapped": None}
+
+    def __repr__(self) -> str:
+        return f"PoseStore({str(self.root)!r}, {len(self.recordings)} recordings)"
+
+    def poses_cm(
+        self, index: int, start: int, stop: int
+    ) -> Float[np.ndarray, "time 4 18 2"]:
+        """Return frames [start, stop) of a recording, NaN where a point is missing.
+
+        Frames are at the store's rate, centimetres relative to the recording's origin.
+        """
+        poses = np.full((stop - start, SLOTS, 2), np.nan, np.float32)
+        slots = list(self.recordings[index].slots)
+        poses[:, slots] = self.points_cm(index, start, stop)
+        return poses.reshape(-1, ANIMALS, len(KEYPOINTS), 2)
+
+    def points_cm(
+        self, index: int, start: int, stop: int
+    ) -> Float[np.ndarray, "time slot 2"]:
+        """Return the same of the slots that are kept alone."""
+        recording = self.recordings[index]
+        if not 0 <= start <= stop <= recording.length:
+            raise ValueError(
+                f"{recording.name}: frames {start} to {stop} asked for, "
+                f"it has {recording.length}"
+            )
+        steps = self.steps(index)[start:stop]
+        points = to_cm(steps)
+        self._count_touched(steps.nbytes)
+        return points
+
+    def steps(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
+        """Return a recording's poses as they are kept; a view, read nothing yet."""
+        recording = self.recordings[index]
+        mapped = self._mapped
+        if mapped is None:
+            mapped = self._mapped = self._map()
+        flat = mapped[recording.offset : recording.offset + recording.values]
+        return flat.reshape(recording.length, len(recording.slots), 2)
+
+    def tracked_span(self, index: int) -> tuple[int, int] | None:
+        """Return the first frame with a point, and the one after the last."""
+        steps = self.steps(index)
+        seen = [np.empty(0, bool)]
+        for rows in walk(steps):
+            seen.append((steps[rows, :, 0] != MISSING).any(axis=1))
+        found = np.flatnonzero(np.concatenate(seen))
+        return (int(found[0]), int(found[-1]) + 1) if len(found) else None
+
+    def _count_touched(self, read_bytes: int) -> None:
+        """Begin a fresh map now and then.
+
+        The pages of a map that were touched count as the process's own memory, which
+        would grow to the size of the whole store; the system keeps them cached anyway.
+        """
+        if self._in_memory:
+            self._in_memory.add(read_bytes)
+            return
+        self._touched_bytes += read_bytes + _PAGES_AROUND_BYTES
+        if self._touched_bytes > _MOST_TOUCHED_BYTES:
+            self._mapped, self._touched_bytes = None, 0
+
+    def _map(self) -> Int16[np.ndarray, " value"]:
+        if isinstance(self._poses, np.ndarray):
+            return self._poses
+        try:
+            # As a plain array: a memmap's own views take several times as long to make.
+            return np.asarray(np.memmap(self._poses, STEP_DTYPE, mode="r"))
+        except FileNotFoundError as error:
+            raise DataError(
+                f"{self._poses}: the store was prepared anew since it was opened; "
+                "start again."
+            ) from error
+
+
+def open_store(root: Path) -> PoseStore:
+    """Return the store in a folder; one in object storage is fetched first.
+
+    Raises `DataError` when there is none, or it is incomplete or of another version.
+    """
+    if url := as_url(root):
+        root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
+    index = _read_index(root)
+    if index["version"] != FORMAT_VERSION:
+        raise DataError(
+            f"{root}: a pose store of version {index['version']}, this is version "
+            f"{FORMAT_VERSION}; run `mabe prepare` again."
+        )
+    recordings = tuple(
+        recording_from_json(entry, index["watched"]) for entry in index["recordings"]
+    )
+    poses = root / index["poses"]
+    expected = sum(recording.values for recording in recordings) * STEP_DTYPE.itemsize
+    found = poses.stat().st_size if poses.is_file() else 0
+    if found != expected:
+        raise DataError(
+            f"{poses}: {found:,} bytes where {expected:,} belong; run `mabe prepare` "
+            "again."
+        )
+    return PoseStore(
+        root=root, rate_fps=index["rate_fps"], recordings=recordings, poses=poses
+    )
+
+
+def is_store(root: Path) -> bool:
+    """Tell whether a folder holds a store, of any version.
+
+    Raises `DataError` when its index is somebody else's, not to be overwritten.
+    """
+    if url := as_url(root):
+        return exists(f"{url.rstrip('/')}/{INDEX_NAME}")
+    return (root / INDEX_NAME).exists() and bool(_read_index(root))
+
+
+def _read_index(root: Path) -> dict[str, Any]:
+    path = root / INDEX_NAME
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{root}: no pose store here ({INDEX_NAME} is absent); make one with "
+            f"`mabe prepare DATA --out {root}`."
+        ) from error
+    except ValueError as error:
+        raise DataError(
+            f"{path}: not a pose store's index ({error}); delete it and prepare again."
+        ) from error
+    if not isinstance(index, dict) or index.get("format") != _FORMAT:
+        raise DataError(
+            f"{path}: not a pose store's index; choose another folder for the store."
+        )
+    return index
+
+
+def write_index(
+    root: Path,
+    *,
+    rate_fps: float,
+    poses: str,
+    recordings: tuple[StoredRecording, ...],
+) -> None:
+    """Make a store of a file of poses that is already in its place."""
+    watched = sorted({recording.watched for recording in recordings})
+    place = {each: number for number, each in enumerate(watched)}
+    entries = [
+        recording_to_json(recording) | {"watched": place[recording.watched]}
+        for recording in recordings
+    ]
+    index = {
+        "format": _FORMAT,
+        "version": FORMAT_VERSION,
+        "rate_fps": rate_fps,
+        "poses": poses,
+        "watched": [_watched_rows(each) for each in watched],
+    }
+    # One recording a line: quick to read, and still fit for a person's eyes.
+    lines = ",\n".join(_dense_json(entry) for entry in entries)
+    write_text(
+        root / INDEX_NAME, _dense_json(index)[:-1] + f',"recordings":[\n{lines}\n]}}\n'
+    )
+
+
+def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
+    """Return what JSON can hold of a recording; bouts as rows, to be quick."""
+    plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
+    return plain | {
+        "bouts": _bout_rows(recording.bouts),
+        "watched": _watched_rows(recording.watched),
+    }
+
+
+def recording_from_json(
+    entry: Mapping[str, Any], watched_lists: list[Any] | None = None
+) -> StoredRecording:
+    """Return the recording of `recording_to_json`.
+
+    In an index `watched` is a number into the lists that many recordings share.
+    """
+    watched = entry["watched"]
+    if watched_lists is not None:
+        watched = watched_lists[watched]
+    return StoredRecording(
+        **{
+            **entry,
+            "slots": tuple(entry["slots"]),
+            "origin_cm": tuple(entry["origin_cm"]),
+            "bouts": tuple(
+                Bout(start, stop, sys.intern(action), agent, target)
+                for start, stop, action, agent, target in entry["bouts"]
+            ),
+            "watched": tuple(Watched(*row) for row in watched),
+            "animals": tuple(entry["animals"]),
+            "notes": tuple(entry["notes"]),
+        }
+    )
+
+
+def from_recording(recording: Recording, rate_fps: float) -> PoseStore:
+    """Return one recording as a store in memory, with the poses a store would give."""
+    stored, steps = quantise(recording, rate_fps)
+    return PoseStore(
+        root=recording.info.tracking_path,
+        rate_fps=rate_fps,
+        recordings=(stored,),
+        poses=steps.reshape(-1),
+    )
+
+
+def quantise(
+    recording: Recording,
+    rate_fps: float,
+    *,
+    content_hash: str = "",
+) -> tuple[StoredRecording, Int16[np.ndarray, "time slot 2"]]:
+    """Return a recording's poses in steps at the working rate, and what to know of it.
+
+    The content hash stays empty for a recording that no store will hold.
+    """
+    info = recording.info
+    steps = to_steps(
+        recording.xy_px,
+        pixels_per_cm=info.pixels_per_cm,
+        from_fps=info.fps,
+        to_fps=rate_fps,
+    )
+    notes = recording.notes
+    if steps.out_of_reach:
+        far = f"points over {REACH_CM:.0f} cm from the middle: {steps.out_of_reach}"
+        notes += (f"{far}, taken for missing",)
+    stored = StoredRecording(
+        lab=info.lab,
+        video=info.video,
+        fps=info.fps,
+        native_length=recording.length,
+        length=len(steps.values),
+        slots=tuple(int(slot) for slot in recording.slots),
+        origin_cm=steps.origin_cm,
+        offset=0,
+        bouts=recording.bouts,
+        watched=info.watched,
+        animals=info.animals,
+        has_labels=info.has_labels,
+        tracking_hash=recording.tracking_hash(),
+        content_hash=content_hash,
+        missing_share=steps.missing_share,
+        notes=notes,
+    )
+    return stored, steps.values
+
+
+def _bout_rows(bouts: tuple[Bout, ...]) -> list[list[Any]]:
+    return [
+        [bout.start, bout.stop, bout.action, bout.agent, bout.target] for bout in bouts
+    ]
+
+
+def _watched_rows(watched: tuple[Watched, ...]) -> list[list[Any]]:
+    return [[each.agent, each.target, each.action] for each in watched]
+
+
+def _dense_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

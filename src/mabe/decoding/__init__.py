@@ -1,0 +1,8 @@
+"""From probabilities to decisions that hold on new recordings."""
+
+from mabe.decoding.rules import ClassRule, DecisionRules, decide
+from mabe.decoding.tune import Tuned, tune
+from mabe.decoding.views import Evidence
+from mabe.scene_task import Kind
+
+__all__ = ["ClassRule", "DecisionRules", "Evidence", "Kind", "Tuned", "decide", "tune"]

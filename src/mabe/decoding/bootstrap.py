@@ -1,0 +1,91 @@
+"""How sure a score is: what it would be with other recordings of the same kind.
+
+Recordings are drawn anew with replacement (bootstrap; Efron, Annals of Statistics
+1979), copies of one track together. The interval holds 95 % of the scores of such
+draws. It knows nothing of the luck of training, which other seeds show.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mabe.bouts import NO_ACTION
+from mabe.decoding.rules import DecisionRules, decide
+from mabe.decoding.views import Evidence
+from mabe.metrics.frame_scores import count_frames, f_scores, score_of
+from mabe.scene_task import Kind
+
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """A score, and where it would be with other recordings."""
+
+    score: float
+    low: float
+    high: float
+    f1: Float[np.ndarray, " classes"]
+    """Of each class, all labs together; NaN where there is nothing to score."""
+    f1_interval: Float[np.ndarray, "classes 2"]
+    """Where each class's F1 would be with other recordings."""
+
+    def __str__(self) -> str:
+        return f"{self.score:.3f} ({self.low:.3f} to {self.high:.3f})"
+
+
+def score_with_confidence(
+    views: Sequence[Evidence], rules: DecisionRules, *, seed: int = 0
+) -> Confidence:
+    """Return the score of some rules, and its 95 % interval over recordings.
+
+    Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
+    All are NaN where nothing can be scored: no action happened, and none was found.
+    """
+    return confidence_of_counts(count_by_group(views, rules), rules.kind, seed=seed)
+
+
+def confidence_of_counts(
+    counts: Int[np.ndarray, "groups labs classes 3"], kind: Kind, *, seed: int = 0
+) -> Confidence:
+    """Return the score of counted frames, and its 95 % interval over groups."""
+    groups = len(counts)
+    draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
+    drawn = [counts[draw].sum(axis=0) for draw in draws]
+    low, high = _interval(np.array([float(score_of(each, kind)) for each in drawn]))
+    total = counts.sum(axis=0)
+    of_classes = np.array([f_scores(each.sum(axis=0), kind) for each in drawn])
+    return Confidence(
+        float(score_of(total, kind)),
+        low,
+        high,
+        f_scores(total.sum(axis=0), kind),
+        np.array([_interval(column) for column in of_classes.T]),
+    )
+
+
+def _interval(scores: Float[np.ndarray, " draws"]) -> tuple[float, float]:
+    """Return what 95 % of the scores lie between; NaN where none is known."""
+    known = scores[np.isfinite(scores)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def count_by_group(
+    views: Sequence[Evidence], rules: DecisionRules
+) -> Int[np.ndarray, "groups labs classes 3"]:
+    """Count frames labelled, predicted and hit of each group of recordings."""
+    labs = sorted({view.lab for view in views})
+    groups = sorted({view.group for view in views})
+    counts = np.zeros((len(groups), len(labs), len(rules.classes), 3), np.int64)
+    for view in views:
+        chosen = decide(view.probabilities, fps=view.fps, lab=view.lab, rules=rules)
+        # A frame of which the model says nothing is not scored as its background.
+        chosen = np.where(np.isnan(view.probabilities).all(axis=1), NO_ACTION, chosen)
+        place = groups.index(view.group), labs.index(view.lab)
+        counts[place] += count_frames(chosen, view.labels)
+    return counts

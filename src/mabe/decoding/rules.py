@@ -1,0 +1,264 @@
+"""Rules of decision: how probabilities become one choice a frame.
+
+The log-odds of each class are smoothed over time and compared with a threshold of its
+own, which may differ from lab to lab; the class furthest above its threshold is chosen.
+Then gaps are closed and short bouts dropped. Calibration makes chances that can be
+believed (`refine`) and decides nothing: what a threshold is good for does not depend
+on it.
+
+Rules without settings are plain: the most probable class of a scene, the most probable
+action of a pair where it is at least 0.5.
+
+From probabilities to decisions: one class or action a frame, then bouts.
+
+Probabilities have the axes ``[time, class]`` (a scene) or ``[time, action]`` (one
+agent and one target). Spans are half-open. A scene's first class means "nothing of
+interest" and makes no bouts; a pair may do nothing, which is `NO_ACTION`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from mabe.bouts import NO_ACTION
+from mabe.decoding.bout_filters import tidy
+from mabe.decoding.calibration import Calibration
+from mabe.decoding.smoothing import Smoothing, smooth
+from mabe.decoding.thresholds import choose, choose_by_column
+from mabe.decoding.views import Timeline, log_odds
+from mabe.errors import ConfigError
+from mabe.scene_task import Kind
+
+NEVER = 1.0
+"""The threshold of a class that is never chosen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRule:
+    """How one class is decided on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    name: str
+    smoothing: Smoothing = field(default_factory=Smoothing)
+    calibration: Calibration = field(default_factory=Calibration)
+    threshold: float = 0.5
+    """A smoothed probability; where a lab has none of its own."""
+    lab_thresholds: dict[str, float] = field(default_factory=dict)
+    min_bout_s: float = 0.0
+    max_gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for lab, threshold in (
+            ("any lab", self.threshold),
+            *self.lab_thresholds.items(),
+        ):
+            if not 0 < threshold <= NEVER:
+                raise ConfigError(
+                    f"rule of {self.name}: the threshold of {lab} must be above 0 and "
+                    f"at most {NEVER:.0f} (never), found {threshold}"
+                )
+        for name in ("min_bout_s", "max_gap_s"):
+            if not (np.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(
+                    f"rule of {self.name}: {name} must be >= 0, found "
+                    f"{getattr(self, name)}"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRules:
+    """How every class is decided on; `classes` has the order of the probabilities."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    kind: Kind
+    classes: tuple[ClassRule, ...]
+
+    def __post_init__(self) -> None:
+        names = [rule.name for rule in self.classes]
+        if len(set(names)) < len(names) or not names:
+            raise ConfigError(
+                f"decision rules: expected classes of different names, found {names}"
+            )
+
+    @classmethod
+    def plain(cls, kind: Kind, names: Sequence[str]) -> "DecisionRules":
+        """Return rules that take probabilities at their word."""
+        return cls(kind=kind, classes=tuple(ClassRule(name=name) for name in names))
+
+    @property
+    def nothing(self) -> int:
+        """What is chosen where nothing of interest goes on: 0 in scenes, else -1."""
+        return 0 if self.kind == "scene" else -1
+
+    def thresholds(self, lab: str) -> Float[np.ndarray, " classes"]:
+        """Return a lab's thresholds in log-odds; infinite: never."""
+        chances = np.array(
+            [rule.lab_thresholds.get(lab, rule.threshold) for rule in self.classes]
+        )
+        return np.where(chances >= NEVER, np.inf, log_odds(chances))
+
+    def with_class(self, index: int, rule: ClassRule) -> "DecisionRules":
+        """Return the rules with one class decided on otherwise."""
+        classes = (*self.classes[:index], rule, *self.classes[index + 1 :])
+        return replace(self, classes=classes)
+
+    def to_json(self) -> str:
+        """Return the rules as JSON text."""
+        return json.dumps(asdict(self), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str = "decision rules") -> "DecisionRules":
+        """Read rules from JSON text; `where` it is from is for messages.
+
+        Raises `ConfigError` for an unknown key or an impossible value.
+        """
+        try:
+            return TypeAdapter(cls).validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            raise ConfigError(
+                f"{where}: {place or 'text'}: {first['msg']}, found "
+                f"{str(first['input'])[:60]!r}; write it with `DecisionRules.to_json`."
+            ) from error
+
+
+def decide(
+    probabilities: Float[np.ndarray, "time classes"],
+    *,
+    fps: float,
+    lab: str,
+    rules: DecisionRules,
+    possible: Bool[np.ndarray, " classes"] | None = None,
+) -> Int[np.ndarray, " time"]:
+    """Return the class of each frame; for a pair -1 where it does nothing.
+
+    A class that is not possible, or of which nothing is said (NaN), is not chosen.
+    """
+    timeline = Timeline.of_one(len(probabilities), fps)
+    margins = (
+        column if possible is None or possible[place] else np.full_like(column, -np.inf)
+        for place, column in enumerate(
+            _margin_columns(probabilities, timeline, rules, lab)
+        )
+    )
+    chosen = choose_by_column(margins, len(probabilities), rules.kind)
+    return tidy_by(rules, chosen, timeline)
+
+
+def refine(
+    probabilities: Float[np.ndarray, "time classes"],
+    *,
+    fps: float,
+    rules: DecisionRules,
+) -> Float[np.ndarray, "time classes"]:
+    """Return smoothed and calibrated log-odds, minus infinity where nothing is said."""
+    return calibrate(_smooth_classes(probabilities, fps, rules), rules.classes)
+
+
+def calibrate(
+    said: Float[np.ndarray, "time classes"], rules: Sequence[ClassRule]
+) -> Float[np.ndarray, "time classes"]:
+    """Return calibrated log-odds."""
+    columns = [
+        rule.calibration(column) for column, rule in zip(said.T, rules, strict=True)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _smooth_classes(
+    probabilities: Float[np.ndarray, "time classes"], fps: float, rules: DecisionRules
+) -> Float[np.ndarray, "time classes"]:
+    """Return smoothed log-odds, minus infinity where nothing is said."""
+    timeline = Timeline.of_one(len(probabilities), fps)
+    return np.stack(list(_smooth_columns(probabilities, timeline, rules)), axis=1)
+
+
+def _smooth_columns(
+    probabilities: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+) -> Iterator[Float[np.ndarray, " time"]]:
+    """Yield each class's smoothed log-odds, minus infinity where nothing is said."""
+    if probabilities.shape[1] != len(rules.classes):
+        raise ConfigError(
+            f"decision rules: for {len(rules.classes)} classes, but there are "
+            f"probabilities of {probabilities.shape[1]}; are they of another model?"
+        )
+    for column, rule in zip(probabilities.T, rules.classes, strict=True):
+        said = smooth(log_odds(column), timeline, rule.smoothing)
+        np.copyto(said, -np.inf, where=np.isnan(said))
+        yield said
+
+
+def _margin_columns(
+    probabilities: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+    lab: str,
+) -> Iterator[Float[np.ndarray, " time"]]:
+    """Yield how far each class's smoothed log-odds are above its threshold."""
+    columns = _smooth_columns(probabilities, timeline, rules)
+    for said, threshold in zip(columns, rules.thresholds(lab), strict=True):
+        yield np.subtract(said, threshold, out=said, where=~np.isneginf(said))
+
+
+def nothing_said(
+    smoothed: Float[np.ndarray, "*axes"],
+) -> Float[np.ndarray, "*axes"]:
+    """Return minus infinity for NaN: what nothing is said of is not chosen."""
+    return np.where(np.isnan(smoothed), -np.inf, smoothed)
+
+
+def decide_smoothed(
+    said: Float[np.ndarray, "time classes"],
+    timeline: Timeline,
+    rules: DecisionRules,
+    thresholds: Float[np.ndarray, " classes"],
+) -> Int[np.ndarray, " time"]:
+    """Return the choice of each frame from smoothed log-odds."""
+    margins = said - np.where(np.isneginf(said), 0, thresholds)  # no infinity minus it
+    return tidy_by(rules, choose(margins, rules.kind), timeline)
+
+
+def tidy_by(
+    rules: DecisionRules, chosen: Int[np.ndarray, " time"], timeline: Timeline
+) -> Int[np.ndarray, " time"]:
+    """Return choices with gaps closed and short bouts dropped."""
+    return tidy(
+        chosen,
+        timeline,
+        nothing=rules.nothing,
+        max_gap_s=np.array([rule.max_gap_s for rule in rules.classes]),
+        min_bout_s=np.array([rule.min_bout_s for rule in rules.classes]),
+    )
+
+
+def choose_classes(
+    probabilities: Float[np.ndarray, "time classes"],
+) -> Int[np.ndarray, " time"]:
+    """Return the most probable class of each frame."""
+    return probabilities.argmax(axis=1)
+
+
+def choose_actions(
+    probabilities: Float[np.ndarray, "time actions"],
+    possible: Bool[np.ndarray, " actions"],
+    *,
+    threshold: float = 0.5,
+) -> Int[np.ndarray, " time"]:
+    """Return the most probable possible action of each frame, or `NO_ACTION`.
+
+    One agent does one thing to one target at a time, as the challenge demands.
+    """
+    allowed = np.where(possible, probabilities, -np.inf)
+    best = allowed.argmax(axis=1)
+    is_sure = allowed.max(axis=1, initial=-np.inf) >= threshold
+    return np.where(is_sure, best, NO_ACTION)

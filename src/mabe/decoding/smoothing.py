@@ -1,0 +1,168 @@
+"""Smoothing of one class's log-odds over time, by one of four methods.
+
+Everything is in seconds, because laboratories film at different rates. A recording
+never sees another, and a frame without evidence (NaN) is bridged from what lies within
+a method's reach, else stays NaN.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+from pydantic import ConfigDict
+
+from mabe.decoding.views import Timeline
+from mabe.decoding.viterbi import LEVEL_LIMIT, steady_levels
+from mabe.errors import ConfigError
+
+Method = Literal["none", "median", "gaussian", "viterbi"]
+
+
+_KERNEL_SIGMAS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Smoothing:
+    """How one class's log-odds are smoothed.
+
+    `seconds` is the window of a median, the sigma of a Gaussian, and for Viterbi the
+    time in which the frames say only one thing (their evidence is divided by it).
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    method: Method = "none"
+    seconds: float = 0.0
+    switches_per_s: float = 0.0
+    """For Viterbi: how often the action starts or stops, as the labels have it."""
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ConfigError(
+                f"smoothing: expected a method of {get_args(Method)}, found "
+                f"{self.method!r}"
+            )
+        if not (np.isfinite(self.seconds) and self.seconds >= 0):
+            raise ConfigError(f"smoothing: seconds must be >= 0, found {self.seconds}")
+        if (self.method == "none") != (self.seconds == 0):
+            raise ConfigError(
+                f"smoothing: {self.method} with {self.seconds} s; every method but "
+                "none needs seconds above 0, and none needs 0"
+            )
+        if (self.method == "viterbi") != (self.switches_per_s > 0):
+            raise ConfigError(
+                f"smoothing: {self.method} with {self.switches_per_s} switches per "
+                "second; Viterbi needs a rate above 0, the others have none"
+            )
+
+    @property
+    def reach_s(self) -> float:
+        """How far a frame without evidence may look for some."""
+        share = {"none": 0, "median": 0.5, "gaussian": 3, "viterbi": 1}
+        return share[self.method] * self.seconds
+
+
+def smooth(
+    evidence: Float[np.ndarray, " time"], timeline: Timeline, how: Smoothing
+) -> Float[np.ndarray, " time"]:
+    """Return the smoothed log-odds of one class."""
+    if how.method == "none" or not np.isfinite(evidence).any():
+        return evidence
+    held = np.clip(evidence, -LEVEL_LIMIT, LEVEL_LIMIT)
+    if how.method == "viterbi":
+        smoothed = steady_levels(held, change_costs(timeline, how))
+    else:
+        each = _median if how.method == "median" else _gaussian
+        smoothed = np.concatenate(
+            [
+                each(held[frames], fps * how.seconds)
+                for frames, fps in zip(timeline.slices, timeline.fps, strict=True)
+            ]
+        )
+    return np.where(_is_within_reach(evidence, timeline, how.reach_s), smoothed, np.nan)
+
+
+def switch_rate(bouts: float, on_s: float, off_s: float) -> float:
+    """Return how often an action starts or stops, per second; 0 if it never does.
+
+    This is the geometric mean of two rates: starts per second without it and stops per
+    second with it. It is rounded to a power of √2: nothing depends on more, and sets of
+    recordings that agree need not be smoothed twice.
+    """
+    if not (bouts and on_s and off_s):
+        return 0.0
+    rate = bouts / np.sqrt(on_s * off_s)
+    return float(2 ** (np.round(2 * np.log2(rate)) / 2))
+
+
+def change_costs(timeline: Timeline, how: Smoothing) -> Float[np.ndarray, " time"]:
+    """Return what starting or stopping costs after each frame, in log-odds.
+
+    Frames of one stretch of `how.seconds` say one thing between them, so all they say
+    counts as that of one frame; what is the chance of a change from one such stretch to
+    the next? Instead of dividing the evidence, the cost is multiplied.
+    """
+    chance = min(how.switches_per_s * how.seconds, 0.5)
+    stretch_frames = np.maximum(timeline.frame_fps * how.seconds, 1)
+    return np.where(timeline.is_last, 0, -np.log(chance) * stretch_frames)
+
+
+def _median(
+    evidence: Float[np.ndarray, " time"], window_frames: float
+) -> Float[np.ndarray, " time"]:
+    """Return the median of what is known in a centred window of odd length."""
+    window = 2 * int(window_frames / 2) + 1
+    known = pl.Series(evidence).fill_nan(None)
+    median = known.rolling_median(window, min_samples=1, center=True)
+    return median.cast(pl.Float64).fill_null(np.nan).to_numpy()
+
+
+def _gaussian(
+    evidence: Float[np.ndarray, " time"], sigma_frames: float
+) -> Float[np.ndarray, " time"]:
+    """Return the mean of what is known, weighted by a Gaussian."""
+    if len(evidence) == 0:
+        return evidence
+    radius = int(np.ceil(_KERNEL_SIGMAS * sigma_frames))
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_frames) ** 2)
+    known = np.isfinite(evidence)
+    weights = _convolve(known.astype(float), kernel)
+    return _convolve(np.where(known, evidence, 0), kernel) / np.maximum(weights, 1e-6)
+
+
+def _convolve(
+    signal: Float[np.ndarray, " time"], kernel: Float[np.ndarray, " taps"]
+) -> Float[np.ndarray, " time"]:
+    """Return the convolution, centred; by Fourier, since kernels may be long."""
+    padded = len(signal) + len(kernel) - 1
+    padded = 1 << (padded - 1).bit_length()  # quick lengths
+    product = np.fft.rfft(signal, padded) * np.fft.rfft(kernel, padded)
+    start = len(kernel) // 2
+    return np.fft.irfft(product, padded)[start : start + len(signal)]
+
+
+def _is_within_reach(
+    evidence: Float[np.ndarray, " time"], timeline: Timeline, reach_s: float
+) -> np.ndarray:
+    """Return which frames have evidence at most so far away, in their own recording."""
+    within = np.isfinite(evidence)
+    if within.all():
+        return within
+    for frames, fps in zip(timeline.slices, timeline.fps, strict=True):
+        within[frames] = _distance_to(within[frames]) <= reach_s * fps
+    return within
+
+
+def _distance_to(known: np.ndarray) -> Float[np.ndarray, " time"]:
+    """Return how many frames away the nearest true frame is; infinite if none is."""
+    places = np.flatnonzero(known)
+    if len(places) == 0:
+        return np.full(len(known), np.inf)
+    frames = np.arange(len(known))
+    after = np.searchsorted(places, frames).clip(max=len(places) - 1)
+    before = (after - 1).clip(min=0)
+    return np.minimum(
+        np.abs(places[after] - frames), np.abs(places[before] - frames)
+    ).astype(float)

@@ -1,0 +1,5 @@
+"""Several runs together.
+
+Cross-validation, the automatic recipe, ensembles, tuning, feature importance and the
+checklist.
+"""

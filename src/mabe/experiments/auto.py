@@ -1,0 +1,240 @@
+"""Train a recipe: several kinds of recogniser, on all but a part of the data in turn.
+
+Every recording is marked by recognisers that never saw it. So there is an honest score
+on all of the data, decisions are tuned on all of it, and all of it is learned from: the
+recognisers of all folds are used as one (bagging; Breiman, Machine Learning 1996).
+
+A run directory holds a cross-validation for each kind (``trees``, ``network``), the
+joined recogniser (``best.safetensors``), its out-of-fold answers, and ``recipe.json``
+with the scores.
+"""
+
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from mabe.config import RunConfig
+from mabe.data.prepare import load_store
+from mabe.data.splits import find_groups
+from mabe.decoding.views import OutOfFold
+from mabe.errors import RunError
+from mabe.experiments.auto_recipe import (
+    Kind,
+    Recipe,
+    at_rate,
+    choose_recipe,
+    guess_question,
+)
+from mabe.experiments.cross_validation import (
+    RECIPE_REPORT,
+    Plan,
+    Trial,
+    assemble,
+    find_trials,
+    make_plan,
+    run_trials,
+    score,
+)
+from mabe.experiments.importance import (
+    explain_trials,
+    format_importance,
+    read_importance,
+    write_importance,
+)
+from mabe.experiments.out_of_fold import (
+    FILE_NAME,
+    blend,
+    read_out_of_fold,
+    write_out_of_fold,
+)
+from mabe.experiments.tune import format_tuned, tune_run
+from mabe.metrics.summary import plain
+from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
+from mabe.runtime.console import group_bar, show, tell
+from mabe.runtime.devices import choose_device
+from mabe.runtime.executors import Executor, Processes
+from mabe.runtime.files import usable_cores, write_json
+from mabe.runtime.object_storage import shown
+from mabe.training.objectives import TrainingData, make_lesson
+from mabe.training.run import load_training_data
+from mabe.training.run_directory import (
+    check_same_data,
+    check_same_settings,
+    document,
+    lock_run,
+    set_aside,
+)
+
+
+def train_recipe(
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    skip_bad: bool = False,
+    executor: Executor | None = None,
+) -> Path:
+    """Train the best that is known for the data, and return the run directory.
+
+    By default as many recognisers are trained at once as there are cores (on a GPU one
+    after the other); an executor changes where, not what comes of it. An earlier run in
+    `checkpoint_dir` is gone on with (`resume`) or set aside.
+    """
+    executor = executor or _usual_executor(config)
+    with lock_run(config.checkpoint_dir):
+        if resume:
+            check_same_settings(config.checkpoint_dir, config)
+        data = load_training_data(_at_rate(config), skip_bad=skip_bad)
+        recipe = _choose(config, data)
+        tell(*(f"• {reason}" for reason in recipe.reasons))
+        _begin(config, data, resume=resume)
+        plans = [
+            _plan(kind, recipe, data, config.checkpoint_dir) for kind in recipe.kinds
+        ]
+        # Those that take longest first, so that no worker is left alone at the end.
+        trials = [trial for plan in reversed(plans) for trial in plan.trials]
+        done = count(1 + sum(trial.is_finished for trial in trials))
+
+        def after_each(trial: Trial) -> None:
+            found = show(score(trial.answers)["score"])
+            kind = trial.run_dir.parent.parent.name
+            tell(f"✓ {next(done)} of {len(trials)}: {kind}/{trial.name} {found}")
+
+        run_trials(trials, skip_bad=skip_bad, after_each=after_each, executor=executor)
+        _join(config.checkpoint_dir, recipe, plans)
+        explain_run(config.checkpoint_dir, folds=1)
+    return config.checkpoint_dir
+
+
+def _usual_executor(config: RunConfig) -> Executor:
+    device = choose_device(config.device)
+    return Processes(usable_cores() if device.type == "cpu" else 1)
+
+
+def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
+    """Find out what the recognisers of a finished run go by, keep it and tell it.
+
+    One seed of each kind is asked, of its held-out recordings, over so many folds (by
+    default all). Raises `RunError` where there is no finished run.
+    """
+    by_kind: dict[str, list[Trial]] = {}
+    for trial in find_trials(run_dir):
+        by_kind.setdefault(trial.run_dir.parent.parent.name, []).append(trial)
+    if not by_kind:
+        raise RunError(
+            f"{run_dir}: no finished runs here to explain; expected the directory of "
+            "`mabe train DATA`, or of a cross-validation"
+        )
+    found = {}
+    for kind, trials in by_kind.items():
+        of_one_seed = [
+            trial for trial in trials if trial.config.seed == trials[0].config.seed
+        ]
+        with group_bar(kind) as bar:
+            found[kind] = explain_trials(of_one_seed[:folds], after_group=bar.update)
+    write_importance(run_dir, found)
+    kept = read_importance(run_dir)
+    assert kept is not None
+    tell("", format_importance(kept))
+
+
+def with_question(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
+    """Return a config that asks what the data seem to be labelled for.
+
+    For a config in which nobody said anything about it.
+    """
+    asked = {"task", "classes", "actions", "undirected"}
+    if asked & config.model_fields_set:
+        return config
+    store = load_store(
+        config.data_dir,
+        rate_fps=at_rate(config)["fps"],
+        store_dir=config.store_dir,
+        workers=config.num_workers,
+        skip_bad=skip_bad,
+    )
+    guess = guess_question(store.recordings, ignore=config.ignore)
+    tell(*(f"• {reason}" for reason in guess.reasons))
+    given = {key: getattr(config, key) for key in config.model_fields_set}
+    return RunConfig(**(given | guess.settings))
+
+
+def _at_rate(config: RunConfig) -> RunConfig:
+    return config.model_copy(update=at_rate(config))
+
+
+def _choose(config: RunConfig, data: TrainingData) -> Recipe:
+    """Decide what to train on the data."""
+    used = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
+    lesson = make_lesson(_at_rate(config), data)
+    return choose_recipe(
+        config,
+        pieces=len(find_groups(used, by=config.split_by)),
+        counted_frames=round(lesson.counted_frames * len(used) / len(data.learned)),
+    )
+
+
+def _begin(config: RunConfig, data: TrainingData, *, resume: bool) -> None:
+    """Start a run directory, or check that it is gone on with on the same data."""
+    run_dir = config.checkpoint_dir
+    content = sorted(data.content)  # the fold in hand does not matter here
+    if resume:
+        check_same_data(run_dir, content)
+        return
+    if kept := set_aside(run_dir):
+        tell(f"{run_dir} held an earlier run, which is now {kept}")
+    recordings = data.store.recordings
+    used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
+    facts = {"data": shown(config.data_dir), "recordings": used, "content": content}
+    document(run_dir, config, facts)
+
+
+def _plan(kind: Kind, recipe: Recipe, data: TrainingData, root: Path) -> Plan:
+    """Claim a directory for the runs of one kind."""
+    own = kind.config.model_copy(update={"checkpoint_dir": root / kind.name})
+    return make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
+
+
+def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> None:
+    """Write all runs as one recogniser, tune its decisions, and tell the scores."""
+    members: list[Member] = []
+    weights: list[float] = []
+    answers: list[OutOfFold] = []
+    scores: dict[str, Any] = {}
+    for kind, plan in zip(recipe.kinds, plans, strict=True):
+        scores[kind.name] = assemble(plan)["all_seeds"]
+        loaded = load_checkpoint(plan.root)
+        members += loaded.members
+        weights += [kind.weight / len(loaded.members)] * len(loaded.members)
+        answers.append(read_out_of_fold(plan.root / FILE_NAME))
+    joined = blend(answers, [kind.weight for kind in recipe.kinds])
+    write_out_of_fold(root / FILE_NAME, joined)
+    save_ensemble(root / f"best{SUFFIX}", members, weights)
+    scores["together"] = score(joined)
+    tell("", "On recordings that no member which was asked had seen:")
+    tell(*(_line(name, each) for name, each in scores.items()), "")
+    tuned = tune_run(root, if_better=True)
+    is_better = tuned.nested > tuned.plain
+    tell(
+        format_tuned(tuned),
+        "",
+        "• Decisions are tuned: worth it on recordings that did not choose the rules"
+        if is_better
+        else "• Decisions stay plain: tuned ones are no better on recordings that did "
+        "not choose the rules",
+    )
+    expected = plain(tuned.nested if is_better else tuned.plain)
+    scores["tuned, nested"] = {"score": plain(tuned.nested)}
+    scores["expected"] = {"score": expected}
+    write_json(root / RECIPE_REPORT, {"reasons": recipe.reasons, "scores": scores})
+    tell(
+        f"✓ Expect about {show(expected)} on new recordings of this kind",
+        f"✓ Recogniser: {root / f'best{SUFFIX}'}, {len(members)} members",
+    )
+
+
+def _line(name: str, found: dict[str, Any]) -> str:
+    """Return one kind's score with its interval, and that of each class."""
+    low, high = (show(value) for value in found["interval_95"])
+    f1 = "  ".join(f"{key} {show(value)}" for key, value in found["f1"].items())
+    return f"  {name:<9} {show(found['score'])}  ({low} to {high})  {f1}"

@@ -1,0 +1,412 @@
+"""Reading all that a checklist looks at: a run, a cross-validation or a joined file.
+
+A run that was not finished is gathered as far as it went; one without a finished epoch,
+or with a file that cannot be read, is a `RunError` that says so in one line.
+
+Scores and calibration from out-of-fold answers.
+
+Rules that were tuned on the answers flatter when judged by them, so where `tuning.json`
+has nested figures (each fold judged by the rules of the others) these are told instead.
+
+What a data set holds: labels, points, and copies of tracks.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from mabe.config import RunConfig, load_config
+from mabe.data.prepare import load_store
+from mabe.data.store import is_store, open_store
+from mabe.decoding.bootstrap import count_by_group
+from mabe.decoding.calibration import measure_reliability
+from mabe.decoding.calibration_of_views import tally_answers
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.views import Evidence, OutOfFold
+from mabe.errors import DataError, RunError
+from mabe.experiments.checklist.facts import (
+    CalibrationFacts,
+    ClassCalibration,
+    ClassScore,
+    DataFacts,
+    Facts,
+    LabFacts,
+    MemberFacts,
+    ScoreFacts,
+    SubmissionFacts,
+    TrainingFacts,
+)
+from mabe.experiments.cross_validation import Trial, find_trials
+from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
+from mabe.experiments.tune import REPORT_NAME
+from mabe.io.submission import Review, Severity, review_submission
+from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f_scores, score_of
+from mabe.metrics.summary import plain
+from mabe.models.checkpoint import Checkpoint, load_checkpoint, plain_rules
+from mabe.pair_task import PairTask
+from mabe.recording import StoredRecording
+from mabe.skeleton import KEYPOINTS
+from mabe.training.run_directory import is_documented, read_history
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is known of one member; no training where it left no run directory."""
+
+    training: TrainingFacts | None
+    member: MemberFacts
+
+
+def gather_facts(
+    run: Path, data: Path | None = None, submission: Path | None = None
+) -> Facts:
+    """Return all there is to know of a run, and of data and a submission if given.
+
+    `run` is a run directory, that of a cross-validation or an ensemble, or a checkpoint
+    file. Raises `RunError` where it is none or is broken, and `DataError` where data or
+    the named submission cannot be read.
+    """
+    trials = find_trials(run)
+    checkpoint = load_checkpoint(run)
+    root = checkpoint.path.parent
+    if trials:
+        parts = [_part_of_trial(trial) for trial in trials]
+    else:
+        parts = _parts_of_file(checkpoint)
+    answers = read_answers(checkpoint)
+    task = checkpoint.recogniser.task
+    return Facts(
+        kind="pair" if isinstance(task, PairTask) else "scene",
+        trainings=tuple(part.training for part in parts if part.training),
+        members=tuple(part.member for part in parts),
+        answered=frozenset(answers.tracks if answers else ()),
+        scores=_gather_scores(checkpoint, answers),
+        calibration=calibrate(answers, checkpoint.rules, read_tuning(checkpoint))
+        if answers
+        else None,
+        data=gather_data(data, checkpoint.recogniser.config) if data else None,
+        submission=_gather_submission(root, data, submission),
+    )
+
+
+def _part_of_trial(trial: Trial) -> _Part:
+    """Return one fold: its training, and the tracks that its own answers are of."""
+    model = load_checkpoint(trial.model)
+    return _Part(
+        _training(trial.name, trial.run_dir, trial.config, model),
+        _member(trial.name, model, 0, trial.answers.tracks),
+    )
+
+
+def _parts_of_file(checkpoint: Checkpoint) -> list[_Part]:
+    """Return the members of one file, with its history where it lies in its run."""
+    root = checkpoint.path.parent
+    if len(checkpoint.members) > 1 or not is_documented(root):
+        return [
+            _Part(None, _member(f"member {place + 1}", checkpoint, place))
+            for place in range(len(checkpoint.members))
+        ]
+    config = load_config(root / "config.yaml")
+    answers = read_answers(checkpoint)
+    return [
+        _Part(
+            _training(str(root), root, config, checkpoint),
+            _member(str(root), checkpoint, 0, answers.tracks if answers else ()),
+        )
+    ]
+
+
+def _training(
+    name: str, run_dir: Path, config: RunConfig, checkpoint: Checkpoint
+) -> TrainingFacts:
+    epochs = read_history(run_dir)
+    used = checkpoint.members[0].provenance.epoch
+    is_grown = config.model_type == "trees"  # in one go, as long as it was planned
+    return TrainingFacts(
+        name=name,
+        epochs=epochs,
+        planned_epochs=1 if is_grown else config.epochs,
+        patience=config.early_stopping_patience,
+        is_annealed=is_grown or config.scheduler == "cosine",
+        # A run killed between the model and the history has it in the next one.
+        used_epoch=min(used, len(epochs)),
+    )
+
+
+def _member(
+    name: str, checkpoint: Checkpoint, place: int, answered: Sequence[str] = ()
+) -> MemberFacts:
+    provenance = checkpoint.members[place].provenance
+    return MemberFacts(
+        name=name,
+        trained_on=frozenset(provenance.trained_on),
+        validated_on=frozenset(provenance.validated_on),
+        answered=frozenset(answered),
+    )
+
+
+def read_answers(checkpoint: Checkpoint) -> OutOfFold | None:
+    """Return the out-of-fold answers of a checkpoint, None where none are its own.
+
+    Beside a single run they may be those of another of its epochs, unless they have
+    tuned it.
+    """
+    path = checkpoint.path.parent / FILE_NAME
+    if not path.is_file():
+        return None
+    answers = read_out_of_fold(path)
+    is_own = len(checkpoint.members) > 1 or set(answers.tracks) <= set(
+        checkpoint.tuned_on
+    )
+    return answers if is_own else None
+
+
+def _gather_scores(
+    checkpoint: Checkpoint, answers: OutOfFold | None
+) -> ScoreFacts | None:
+    """Return out-of-fold scores, else those of the epoch; None for other ensembles."""
+    if answers:
+        is_tuned = checkpoint.rules != plain_rules(checkpoint.recogniser.task)
+        tuning = read_tuning(checkpoint) if is_tuned else None
+        return score_answers(answers, checkpoint.rules, is_tuned, tuning)
+    if len(checkpoint.members) > 1:
+        return None
+    provenance = checkpoint.members[0].provenance
+    where = f"on what it held out, in epoch {provenance.epoch}"
+    return ScoreFacts(
+        macro_f1=provenance.validation["f1_macro"],
+        macro_from=where,
+        classes=tuple(
+            ClassScore(
+                name=name,
+                f1=scores["f1"],
+                recall=scores["recall"],
+                labelled=scores["support"],
+                is_predicted=scores["precision"] is not None,
+            )
+            for name, scores in provenance.validation["per_class"].items()
+        ),
+        classes_from=where,
+    )
+
+
+def _gather_submission(
+    root: Path, data: Path | None, submission: Path | None
+) -> SubmissionFacts | None:
+    """Review the submission that is named, or lies in the run.
+
+    One in the run that cannot be read is a finding; one that was named is an error.
+    """
+    path = submission or root / "submission.csv"
+    if submission is None and not path.is_file():
+        return None
+    metadata = data if data and data.is_dir() and not is_store(data) else None
+    facts = SubmissionFacts(path=str(path), against_data=metadata is not None)
+    try:
+        review = review_submission(path, metadata)
+    except DataError as error:
+        if submission:
+            raise
+        return replace(facts, errors=(str(error),))
+    return replace(
+        facts,
+        rows=review.rows,
+        errors=_told(review, Severity.ERROR),
+        warnings=_told(review, Severity.WARNING),
+    )
+
+
+def _told(review: Review, severity: Severity) -> tuple[str, ...]:
+    return tuple(
+        each.message if each.line is None else f"line {each.line}: {each.message}"
+        for each in review.problems
+        if each.severity is severity
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TuningFacts:
+    """The nested figures of a tuning."""
+
+    score: float | None
+    errors: dict[str, float | None]
+    """Expected calibration error of each class, by rules that others chose."""
+
+
+def read_tuning(checkpoint: Checkpoint) -> TuningFacts | None:
+    """Return the nested figures beside a checkpoint, None where there are none.
+
+    Raises `RunError` where the file is damaged.
+    """
+    path = checkpoint.path.parent / REPORT_NAME
+    if not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return TuningFacts(
+            values["score"]["nested"],
+            {
+                name: each["refined"]["expected_error"]
+                for name, each in values["reliability"].items()
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: expected the figures of a tuning, found something else "
+            f"({error!r}); `mabe tune` writes it anew"
+        ) from None
+
+
+def score_answers(
+    answers: OutOfFold,
+    rules: DecisionRules,
+    is_tuned: bool,
+    tuning: TuningFacts | None,
+) -> ScoreFacts:
+    """Return scores of the answers as the rules decide."""
+    counts = count_by_group(answers.evidence(), rules).sum(axis=0)
+    macro = plain(float(score_of(counts, answers.kind)))
+    macro_from = classes_from = "out of fold"
+    if is_tuned:
+        macro_from = classes_from = "out of fold, by rules tuned on the same recordings"
+        if tuning:
+            macro, macro_from = tuning.score, "out of fold, nested: tuned on others"
+    return ScoreFacts(
+        macro_f1=macro,
+        macro_from=macro_from,
+        classes=_class_scores(counts.sum(axis=0), answers),
+        classes_from=classes_from,
+    )
+
+
+def _class_scores(
+    counts: Int[np.ndarray, "classes 3"], answers: OutOfFold
+) -> tuple[ClassScore, ...]:
+    labelled = counts[:, LABELLED]
+    # An action that nobody marked has no F1 here, though the challenge may give it 0.
+    f1 = f_scores(counts, "scene")
+    return tuple(
+        ClassScore(
+            name=name,
+            f1=plain(f1[i]),
+            recall=float(counts[i, HITS] / labelled[i]) if labelled[i] else None,
+            labelled=int(labelled[i]),
+            is_predicted=bool(counts[i, PREDICTED]),
+        )
+        for i, name in enumerate(answers.answers)
+    )
+
+
+def calibrate(
+    answers: OutOfFold, rules: DecisionRules, tuning: TuningFacts | None
+) -> CalibrationFacts:
+    """Return the expected error of each class, as given and as the rules refine it."""
+    plain_rules = DecisionRules.plain(answers.kind, answers.answers)
+    evidence = answers.evidence()
+    given = _expected_errors(evidence, plain_rules)
+    is_tuned = rules != plain_rules
+    refined: dict[str, float | None] = {}
+    if is_tuned:
+        refined = tuning.errors if tuning else _expected_errors(evidence, rules)
+    return CalibrationFacts(
+        classes=tuple(
+            ClassCalibration(name, given[name], refined.get(name))
+            for name in answers.answers
+        ),
+        is_tuned=is_tuned,
+    )
+
+
+def _expected_errors(
+    views: Sequence[Evidence], rules: DecisionRules
+) -> dict[str, float | None]:
+    tallies = tally_answers(views, rules)
+    return {
+        rule.name: plain(measure_reliability(tally).expected_error)
+        for rule, tally in zip(rules.classes, tallies, strict=True)
+    }
+
+
+def gather_data(path: Path, config: RunConfig) -> DataFacts:
+    """Return what a folder in the Kaggle layout, or a store of any rate, holds.
+
+    The folder is prepared at the run's rate where it is not yet. Raises `DataError`
+    where there are no recordings.
+    """
+    if is_store(path):
+        store = open_store(path)
+    else:
+        store = load_store(path, rate_fps=config.fps, workers=config.num_workers)
+    return describe_data(store.recordings, config, where=str(path))
+
+
+def describe_data(
+    recordings: Sequence[StoredRecording], config: RunConfig, *, where: str = "data"
+) -> DataFacts:
+    """Return what some recordings hold of what the config does not ignore."""
+    if not recordings:
+        raise DataError(f"{where}: no recordings; give a data set that has some")
+    names: dict[str, list[str]] = defaultdict(list)
+    by_lab: dict[str, list[StoredRecording]] = defaultdict(list)
+    for recording in recordings:
+        names[recording.tracking_hash].append(recording.name)
+        by_lab[recording.lab].append(recording)
+    return DataFacts(
+        labs=tuple(
+            _describe_lab(lab, those, config) for lab, those in sorted(by_lab.items())
+        ),
+        recordings=len(recordings),
+        unlabelled=sum(not each.has_labels for each in recordings),
+        without_bouts=tuple(
+            each.name for each in recordings if each.has_labels and not each.bouts
+        ),
+        untracked=tuple(each.name for each in recordings if not _is_tracked(each)),
+        names_of={track: tuple(those) for track, those in names.items()},
+    )
+
+
+def _describe_lab(
+    lab: str, recordings: Sequence[StoredRecording], config: RunConfig
+) -> LabFacts:
+    points = [each.length * len(each.slots) for each in recordings]
+    missing = sum(
+        each.missing_share * number
+        for each, number in zip(recordings, points, strict=True)
+    )
+    return LabFacts(
+        lab=lab,
+        recordings=len(recordings),
+        missing_share=missing / max(1, sum(points)),
+        keypoints=frozenset(
+            KEYPOINTS[slot % len(KEYPOINTS)]
+            for each in recordings
+            for slot in each.slots
+        ),
+        bouts=count_bouts(recordings, config),
+    )
+
+
+def count_bouts(
+    recordings: Sequence[StoredRecording], config: RunConfig
+) -> dict[str, int]:
+    """Return the bouts of each action that was watched or marked and is asked for."""
+    counts: Counter[str] = Counter()
+    for recording in recordings:
+        counts.update({watched.action: 0 for watched in recording.looked_for})
+        counts.update(bout.action for bout in recording.bouts)
+    return {
+        action: number
+        for action, number in sorted(counts.items())
+        if action not in config.ignore
+        and (config.actions is None or action in config.actions)
+    }
+
+
+def _is_tracked(recording: StoredRecording) -> bool:
+    return bool(recording.slots) and recording.missing_share < 1

@@ -1,0 +1,152 @@
+"""What a recogniser goes by: how much worse it gets when told wrong of one thing.
+
+A group of features (distances, motion, facing …) is shown as it is at another moment:
+shifted by half of what the recogniser sees at once. Its values and their rhythm stay,
+only what they have to do with the rest is lost. What the score on held-out recordings
+falls by is the group's importance (permutation importance, Breiman, Machine Learning
+2001, of whole groups). Groups that tell the same stand in for each other, so the drops
+do not add up.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from mabe.errors import RunError
+from mabe.experiments.cross_validation import Trial
+from mabe.inference.stitching import See, look_at
+from mabe.metrics.summary import plain
+from mabe.models.checkpoint import load_checkpoint
+from mabe.models.ensemble import Ensemble
+from mabe.models.model import Recogniser
+from mabe.runtime.console import show
+from mabe.runtime.files import write_json
+from mabe.training.objectives import Lesson, make_lesson
+from mabe.training.run import load_training_data
+
+FILE_NAME = "importance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """What one group of features is worth."""
+
+    group: str
+    drop: float
+    """What macro F1 falls by without it."""
+    drops: dict[str, float]
+    """What each class's, or action's, F1 falls by."""
+
+
+def shifted(group: str) -> See:
+    """Return a way to see in which one group of features is of another moment."""
+
+    def see(recogniser: Recogniser, poses_BTAK2: Tensor) -> Tensor:
+        x_BTF = look_at(recogniser, poses_BTAK2)
+        places = recogniser.features.groups[group]
+        wrong_BTF = x_BTF.clone()
+        wrong_BTF[..., places] = x_BTF[..., places].roll(x_BTF.shape[1] // 2, dims=1)
+        return wrong_BTF
+
+    return see
+
+
+def explain(
+    recogniser: Recogniser, lesson: Lesson, *, after_group: Callable[[], object]
+) -> list[Importance]:
+    """Return what each group is worth on the recordings that a lesson holds out."""
+    whole = lesson.score(recogniser).summary
+    found = []
+    for group in recogniser.features.groups:
+        without = lesson.score(recogniser, see=shifted(group)).summary
+        found.append(
+            Importance(
+                group,
+                _fall(whole["f1_macro"], without["f1_macro"]),
+                {
+                    name: _fall(scores["f1"], without["per_class"][name]["f1"])
+                    for name, scores in whole["per_class"].items()
+                },
+            )
+        )
+        after_group()
+    return found
+
+
+def explain_trials(
+    trials: Sequence[Trial], *, after_group: Callable[[], object]
+) -> list[Importance]:
+    """Return the mean over some runs, the most important group first."""
+    each = []
+    for trial in trials:
+        recogniser = load_checkpoint(trial.model).recogniser
+        if isinstance(recogniser, Ensemble):
+            raise RunError(f"{trial.run_dir}: expected a single recogniser")
+        lesson = make_lesson(trial.config, load_training_data(trial.config))
+        each.append(explain(recogniser, lesson, after_group=after_group))
+    means = [_mean(groups) for groups in zip(*each, strict=True)]
+    return sorted(means, key=lambda one: -one.drop)
+
+
+def write_importance(run_dir: Path, by_kind: dict[str, list[Importance]]) -> None:
+    """Keep what recognisers of each kind go by."""
+    write_json(
+        run_dir / FILE_NAME,
+        {
+            kind: {
+                one.group: {
+                    "f1_macro": plain(one.drop),
+                    **{name: plain(drop) for name, drop in one.drops.items()},
+                }
+                for one in found
+            }
+            for kind, found in by_kind.items()
+        },
+    )
+
+
+def read_importance(run_dir: Path) -> dict[str, Any] | None:
+    """Return what was kept, or None where nothing was."""
+    path = run_dir / FILE_NAME
+    if not path.is_file():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def format_importance(by_kind: dict[str, Any]) -> str:
+    """Return a table for the terminal: one block for each kind."""
+    lines = ["What it goes by: F1 falls by so much when a group is told wrongly"]
+    for kind, groups in by_kind.items():
+        lines.append(f"  {kind}")
+        for group, drops in groups.items():
+            of_classes = "  ".join(
+                f"{name} {show(drop)}"
+                for name, drop in drops.items()
+                if name != "f1_macro"
+            )
+            lines.append(f"    {group:<14}{show(drops['f1_macro']):>7}   {of_classes}")
+    return "\n".join(lines)
+
+
+def _mean(groups: Sequence[Importance]) -> Importance:
+    names = groups[0].drops
+    return Importance(
+        groups[0].group,
+        float(np.mean([one.drop for one in groups])),
+        {
+            name: float(np.nanmean([one.drops[name] for one in groups]))
+            if any(np.isfinite(one.drops[name]) for one in groups)
+            else np.nan
+            for name in names
+        },
+    )
+
+
+def _fall(before: float | None, after: float | None) -> float:
+    """Return the difference; NaN where there was nothing to score."""
+    return np.nan if before is None or after is None else before - after

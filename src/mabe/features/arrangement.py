@@ -1,0 +1,55 @@
+"""Animals in order, and where a window of poses has its origin.
+
+Dimension key: B batch, T time, A animal, K keypoint; a last axis of 2 is (x, y), cm.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mabe.features.gaps import count_seen
+from mabe.runtime import tensors
+
+Poses = Float[Tensor, "b t a k 2"]
+
+
+def center_scene(poses_BTAK2: Poses) -> Poses:
+    """Move the mean of all points seen in a window to the origin.
+
+    Where a camera's pixel (0, 0) lies tells nothing about behaviour.
+    """
+    # A sum and a count take half as long as a mean that leaves out what is missing.
+    sum_B2 = poses_BTAK2.nansum(dim=(1, 2, 3))
+    center_B2 = sum_B2 / count_seen(poses_BTAK2).sum(dim=(1, 2))[:, None]
+    return poses_BTAK2 - center_B2[:, None, None, None]
+
+
+def pack_animals(poses_BTAK2: Poses) -> Poses:
+    """Move animals that are absent from a window behind those that are there.
+
+    Which numbers a lab gave to its animals tells nothing about behaviour.
+    """
+    absent_BA = absent_animals(poses_BTAK2)
+    if tensors.is_on_processor(poses_BTAK2) and not _out_of_order(absent_BA):
+        return poses_BTAK2
+    return in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
+
+
+def _out_of_order(absent_BA: Bool[Tensor, "b a"]) -> bool:
+    """Tell whether an animal that is absent comes before one that is there."""
+    return bool((absent_BA[:, :-1] & ~absent_BA[:, 1:]).any())
+
+
+def absent_animals(poses_BTAK2: Poses) -> Bool[Tensor, "b a"]:
+    """Tell which animals are not seen at all in a window."""
+    return count_seen(poses_BTAK2).sum(dim=2) == 0
+
+
+def in_order(
+    poses_BTS2: Float[Tensor, "b t s *k 2"], order_BS: Int[Tensor, "b s"]
+) -> Float[Tensor, "b t s *k 2"]:
+    """Bring each window's slots, or whole animals, into a new order."""
+    pairs_BTS = tensors.as_pairs(poses_BTS2)
+    order_B1S = order_BS.view(len(order_BS), 1, -1, *[1] * (pairs_BTS.dim() - 3))
+    pairs_BTS = pairs_BTS.gather(2, order_B1S.expand(pairs_BTS.shape))
+    return tensors.as_points(pairs_BTS, poses_BTS2.dtype)

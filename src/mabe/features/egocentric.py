@@ -1,0 +1,96 @@
+"""The agent's own frame of reference: origin in its middle, x along its heading.
+
+Dimension key: B batch, T time, S slot (one keypoint of one animal), K keypoint.
+Seen in this frame, "the target is behind me" is a coordinate, wherever the two are
+and whichever way the camera was turned; and agent and target are told apart, which is
+what direction is about. Seen in a mirror, left and right change sign and nothing else.
+"""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mabe.features.gaps import bridge_gaps
+from mabe.features.scene_frame import hold_ends
+from mabe.skeleton import KEYPOINTS
+
+FRONT = ("nose", "head", "ear_left", "ear_right", "neck", "headpiece")
+
+
+REAR = ("body_center", "hip_left", "hip_right", "spine_2", "tail_base")
+"""A body's direction is from the mean of what is seen of its rear to that of its
+front; a tail bends too freely to tell."""
+
+
+def body_axis(
+    points_BTS2: Float[Tensor, "b t s 2"], keypoint_S: Int[Tensor, " s"]
+) -> Float[Tensor, "b t 2"]:
+    """Return the unit vector one animal heads along, without gaps.
+
+    While front or rear is unseen the direction turns evenly from where it was to
+    where it will be. An animal of which the two are never seen together has none (NaN).
+    """
+    front_BT2 = _mean_of(points_BTS2, keypoint_S, FRONT)
+    rear_BT2 = _mean_of(points_BTS2, keypoint_S, REAR)
+    heading_BT2 = front_BT2 - rear_BT2
+    # Where the two coincide there is no direction: 0 / 0 is NaN, as if unseen.
+    axis_BT2 = heading_BT2 / heading_BT2.norm(dim=-1, keepdim=True)
+    held_BT2 = without_gaps(axis_BT2)
+    length_BT1 = held_BT2.norm(dim=-1, keepdim=True)
+    # Half way between two opposite directions there is none: take the arena's x.
+    is_none_BT1 = length_BT1 < 1e-3
+    return along_x_where(is_none_BT1, held_BT2 / length_BT1)
+
+
+def along_x_where(
+    is_so_BT1: Bool[Tensor, "b t 1"], axis_BT2: Float[Tensor, "b t 2"]
+) -> Float[Tensor, "b t 2"]:
+    """Return the arena's x in some frames, and a direction in the others."""
+    x_BT1, y_BT1 = axis_BT2.split(1, dim=-1)
+    return torch.cat([x_BT1.where(~is_so_BT1, 1.0), y_BT1.where(~is_so_BT1, 0.0)], -1)
+
+
+def without_gaps(points_BT2: Float[Tensor, "b t 2"]) -> Float[Tensor, "b t 2"]:
+    """Fill every gap: straight between two ends, and held before and after.
+
+    What is never seen stays missing (NaN).
+    """
+    bridged_BT12 = bridge_gaps(points_BT2[:, :, None], longest=points_BT2.shape[1])
+    return hold_ends(bridged_BT12).squeeze(2)
+
+
+def into_frame(
+    vectors_BTS2: Float[Tensor, "b t s 2"], axis_BT2: Float[Tensor, "b t 2"]
+) -> Float[Tensor, "b t s 2"]:
+    """Return (along, across) of vectors, across being positive to the left of x."""
+    axis_BT12 = axis_BT2[:, :, None]
+    across_BT12 = torch.stack([-axis_BT12[..., 1], axis_BT12[..., 0]], dim=-1)
+    return torch.stack(
+        [(vectors_BTS2 * axis_BT12).sum(-1), (vectors_BTS2 * across_BT12).sum(-1)],
+        dim=-1,
+    )
+
+
+def turning_rate(
+    axis_BT2: Float[Tensor, "b t 2"], rate_fps: float
+) -> Float[Tensor, "b t"]:
+    """Return how fast a direction turns, in radians a second, positive to the left.
+
+    The first frame repeats the second, so that nothing is missing.
+    """
+    before_BT2, after_BT2 = axis_BT2[:, :-1], axis_BT2[:, 1:]
+    cross_BT = before_BT2[..., 0] * after_BT2[..., 1]
+    cross_BT = cross_BT - before_BT2[..., 1] * after_BT2[..., 0]
+    turn_BT = torch.atan2(cross_BT, (before_BT2 * after_BT2).sum(-1)) * rate_fps
+    first_B1 = turn_BT[:, :1] if turn_BT.shape[1] else axis_BT2[:, :1, 0] * 0
+    return torch.cat([first_B1, turn_BT], dim=1)
+
+
+def _mean_of(
+    points_BTS2: Tensor, keypoint_S: Tensor, names: tuple[str, ...]
+) -> Float[Tensor, "b t 2"]:
+    """Return the mean of what is seen of some keypoints, NaN where none is."""
+    # One bit for each keypoint: a list would have to be sent to a GPU.
+    wanted = sum(1 << KEYPOINTS.index(name) for name in names)
+    hidden_S1 = ((wanted >> keypoint_S) & 1 == 0)[:, None]
+    return points_BTS2.masked_fill(hidden_S1, torch.nan).nanmean(dim=2)

@@ -1,0 +1,1 @@
+"""A model used: windows and stitching, test-time augmentation, predict, evaluate."""

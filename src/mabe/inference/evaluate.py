@@ -1,0 +1,270 @@
+"""Scoring a recogniser on labelled recordings it never saw."""
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import polars as pl
+from jaxtyping import Bool
+
+from mabe.bouts import (
+    Bout,
+    DirectedBouts,
+    PairBout,
+    Watched,
+    find_spans,
+    name_animal,
+    name_target,
+)
+from mabe.data.sources import find_subjects, open_all
+from mabe.data.store import PoseStore
+from mabe.errors import DataError
+from mabe.inference.predict import Marker
+from mabe.metrics import challenge_table, score_table
+from mabe.metrics.score_files import Report, format_report, report_values
+from mabe.metrics.summary import Evaluation, format_table, score_video, summarise
+from mabe.pair_task import PairTask, asked_for
+from mabe.recording import StoredRecording
+from mabe.scene_task import SceneTask
+
+SomeBout = TypeVar("SomeBout", Bout, PairBout)
+
+
+ENTRY_COLUMNS = dict.fromkeys(
+    ("lab_id", "video_id", "agent_id", "target_id", "action"), pl.String
+)
+
+
+MARK_COLUMNS = {
+    **dict.fromkeys(("video_id", "agent_id", "target_id", "action"), pl.String),
+    **dict.fromkeys(("start_frame", "stop_frame"), pl.Int64),
+}
+
+
+SOLUTION_COLUMNS = {
+    "lab_id": pl.String,
+    **MARK_COLUMNS,
+    "behaviors_labeled": pl.String,
+}
+
+
+@dataclass(slots=True)
+class Unseen:
+    """The recordings of a path that a recogniser may be scored on, opened one by one.
+
+    Counts what is left out, and why, as it goes.
+    """
+
+    marker: Marker
+    path: Path
+    include_training: bool = False
+    skip_bad: bool = False
+    only: frozenset[str] = frozenset()
+    """Names of the recordings that are wanted, ``LAB/VIDEO``; all if none is named."""
+    scored: int = field(default=0, init=False)
+    unlabelled: int = field(default=0, init=False)
+    learned: int = field(default=0, init=False)
+    chose: int = field(default=0, init=False)
+
+    def open(self) -> Iterator[tuple[PoseStore, int]]:
+        """Yield a store and a recording's place in it."""
+        origin = self.marker.checkpoint
+        subjects = find_subjects(self.path, rate_fps=self.marker.rate_fps)
+        if self.only:
+            subjects = [subject for subject in subjects if subject.name in self.only]
+        labelled = [subject for subject in subjects if subject.has_labels]
+        self.unlabelled = len(subjects) - len(labelled)
+        for store, index in open_all(labelled, skip_bad=self.skip_bad):
+            about = store.recordings[index]
+            if not self._counts(about):
+                self.unlabelled += 1
+                continue
+            if about.tracking_hash in origin.trained_on:
+                self.learned += 1
+                if not self.include_training:
+                    continue
+            self.chose += about.tracking_hash in {
+                *origin.validated_on,
+                *origin.tuned_on,
+            }
+            self.scored += 1
+            yield store, index
+        if not self.scored:
+            raise DataError(
+                f"{self.path}: nothing to score: of {len(subjects)} recordings "
+                f"{self.learned} were learned from and {self.unlabelled} have no frame "
+                "that counts. Give labelled recordings the recogniser never saw, or "
+                "--include-training to see how well it remembers"
+            )
+
+    def _counts(self, about: StoredRecording) -> bool:
+        """Tell whether anything was watched that the recogniser is asked for."""
+        task = self.marker.checkpoint.recogniser.task
+        if isinstance(task, PairTask):
+            return bool(self.asked(about))
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+        return bool((labels >= 0).any())
+
+    def asked(self, about: StoredRecording) -> set[Watched]:
+        """Return what a recording's labels answer of what the recogniser is asked."""
+        config = self.marker.checkpoint.recogniser.config
+        return asked_for(about, actions=config.actions, ignore=config.ignore)
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what a reader has to know to judge the figures."""
+        notes = [f"{self.scored} recordings scored"]
+        if self.unlabelled:
+            notes.append(f"{self.unlabelled} left out: no frame that counts")
+        if self.learned and self.include_training:
+            notes.append(
+                f"{self.learned} of them were learned from: these figures are not "
+                "honest ones"
+            )
+        elif self.learned:
+            notes.append(f"{self.learned} left out: the recogniser learned from them")
+        if self.chose:
+            notes.append(
+                f"{self.chose} of them were held out during training and chose the "
+                "best epoch, or thresholds, which flatters the figures a little"
+            )
+        return tuple(notes)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was found in unseen recordings, and what people say of them."""
+
+    found: tuple[DirectedBouts, ...]
+    solution: pl.DataFrame
+    """What people marked, as the challenge's tables have it."""
+    watched: pl.DataFrame
+
+    @property
+    def submission(self) -> pl.DataFrame:
+        """What was found, as the challenge's tables have it."""
+        rows = [row for video in self.found for row in _rows(video.video, video.bouts)]
+        return pl.DataFrame(rows, schema=MARK_COLUMNS, orient="row")
+
+
+def compare(unseen: Unseen) -> Comparison:
+    """Mark unseen recordings; frames are the recordings' own.
+
+    Actions to ignore are cut out of labels and predictions alike.
+    """
+    task = unseen.marker.checkpoint.recogniser.task
+    assert isinstance(task, PairTask)
+    found: list[DirectedBouts] = []
+    solution: list[tuple[Any, ...]] = []
+    watched: list[tuple[str, ...]] = []
+    for store, index in unseen.open():
+        about = store.recordings[index]
+        entries = unseen.asked(about)
+        listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
+        watched += [(about.lab, about.video, *_names(entry)) for entry in entries]
+        labels = [b for b in about.bouts if _entry(b) in entries]
+        kept = _counted_frames(about, task.ignored)
+        solution += [
+            (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
+        ]
+        marked = unseen.marker.directed_bouts(store, index)
+        found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
+    return Comparison(
+        tuple(found),
+        pl.DataFrame(solution, schema=SOLUTION_COLUMNS, orient="row"),
+        pl.DataFrame(watched, schema=ENTRY_COLUMNS, orient="row"),
+    )
+
+
+def evaluate_pairs(unseen: Unseen) -> Report:
+    """Score who does what to whom, by the challenge's rules and the strict ones.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    tables = compare(unseen)
+    submission = tables.submission
+    return Report(
+        challenge_table(tables.solution, submission, may_be_empty=True),
+        score_table(tables.solution, submission, tables.watched),
+        unseen.notes(),
+    )
+
+
+def _counted_frames(
+    about: StoredRecording, ignored: Collection[str]
+) -> Bool[np.ndarray, " frame"]:
+    kept = np.ones(about.native_length, bool)
+    for bout in about.bouts:
+        if bout.action in ignored:
+            kept[bout.start : bout.stop] = False
+    return kept
+
+
+def _cut(
+    bouts: Iterable[SomeBout], kept: Bool[np.ndarray, " frame"]
+) -> Iterator[SomeBout]:
+    """Yield what is left of bouts in the frames that are kept."""
+    for bout in bouts:
+        for start, stop in bout.start + find_spans(kept[bout.start : bout.stop]):
+            yield replace(bout, start=int(start), stop=int(stop))
+
+
+def _rows(
+    video: str, bouts: Iterable[Bout | PairBout]
+) -> list[tuple[str, str, str, str, int, int]]:
+    """Return bouts as rows of the challenge's tables."""
+    return [(video, *_names(_entry(b)), b.start, b.stop) for b in bouts]
+
+
+def _entry(bout: Bout | PairBout) -> Watched:
+    return Watched(bout.agent, bout.target, bout.action)
+
+
+def _names(entry: Watched) -> tuple[str, str, str]:
+    """Return agent, target and action as the challenge writes them."""
+    target = name_target(entry.agent, entry.target)
+    return name_animal(entry.agent), target, entry.action
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The scores of an examination, for programs and for people."""
+
+    summary: dict[str, Any]
+    text: str
+
+
+def examine(unseen: Unseen) -> Result:
+    """Score a recogniser of either kind on recordings it never saw.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    if unseen.marker.actions is not None:
+        report = evaluate_pairs(unseen)
+        return Result(report_values(report), format_report(report, per_lab=True))
+    scores = evaluate(unseen)
+    summary = summarise(scores)
+    return Result(summary, "\n".join([format_table(summary), "", *scores.notes]))
+
+
+def evaluate(unseen: Unseen) -> Evaluation:
+    """Score a scene recogniser, frame by frame and bout by bout.
+
+    Raises `DataError` where no recording is left to score.
+    """
+    task = unseen.marker.checkpoint.recogniser.task
+    assert isinstance(task, SceneTask)
+    videos = []
+    for store, index in unseen.open():
+        about = store.recordings[index]
+        task.check_actions(bout.action for bout in about.bouts)
+        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+        marking = unseen.marker.mark(store, index)
+        videos.append(
+            score_video(
+                about.lab, about.video, labels, marking.chosen, len(task.classes)
+            )
+        )
+    return Evaluation(task.classes, tuple(videos), unseen.notes())

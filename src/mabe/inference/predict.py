@@ -1,0 +1,423 @@
+"""Marking recordings with a recogniser, and what is written of it."""
+
+import functools
+import json
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from tqdm import tqdm
+
+from mabe import __version__
+from mabe.bouts import (
+    NO_ACTION,
+    ClassBout,
+    DirectedBouts,
+    PairBout,
+    VideoBouts,
+    find_bouts,
+    label_runs,
+    name_animal,
+    name_target,
+)
+from mabe.data.sources import Subject, find_subjects, leave_out, report_opened
+from mabe.data.store import PoseStore
+from mabe.decoding.rules import decide
+from mabe.errors import DataError
+from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.io.predictions import (
+    PredictionProvenance,
+    Source,
+    write_bouts,
+    write_pair_bouts,
+    write_probabilities,
+    write_provenance,
+)
+from mabe.io.project import Project
+from mabe.models.checkpoint import Checkpoint
+from mabe.models.input_contract import Contract
+from mabe.pair_task import PairTask, View
+from mabe.recording import StoredRecording
+from mabe.resampling import nearest_frames
+from mabe.runtime.devices import choose_device
+from mabe.runtime.executors import HERE, Executor
+from mabe.runtime.files import hash_file, make_folder
+from mabe.scene_task import SceneTask
+
+Frames = Int[np.ndarray, " frame"]
+
+
+AnyBout = TypeVar("AnyBout", ClassBout, PairBout)
+
+
+@dataclass(frozen=True, slots=True)
+class Marking:
+    """What a recogniser finds in one recording, at the recording's own frames."""
+
+    about: StoredRecording
+    probabilities: Float[np.ndarray, "frame classes"]
+    chosen: Int[np.ndarray, " frame"]
+    """The class of each frame."""
+
+
+@dataclass(frozen=True, slots=True)
+class ViewMarking:
+    """What a recogniser finds from one agent to one target, at the own frames."""
+
+    view: View
+    possible: Bool[np.ndarray, " actions"]
+    probabilities: Float[np.ndarray, "frame actions"]
+    chosen: Int[np.ndarray, " frame"]
+    """The action of each frame, or `NO_ACTION`."""
+
+    def bouts(self, actions: tuple[str, ...]) -> list[PairBout]:
+        """Return the bouts of the chosen actions, in time order."""
+        return [
+            PairBout(
+                int(start),
+                int(stop),
+                self.view.agent,
+                self.view.target,
+                actions[action],
+                float(self.probabilities[start:stop, action].mean()),
+            )
+            for start, stop, action in label_runs(self.chosen)
+            if action != NO_ACTION
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """A recogniser, how it decides, and how many sights of a recording it averages."""
+
+    checkpoint: Checkpoint
+    variants: int = 1
+
+    @property
+    def rate_fps(self) -> float:
+        """The working rate."""
+        return self.checkpoint.recogniser.config.fps
+
+    @property
+    def usual_fps(self) -> float:
+        """The rate most of the recordings it learned from were filmed at."""
+        contract = self.checkpoint.contract
+        return contract.rates_fps[0] if contract else self.rate_fps
+
+    @property
+    def actions(self) -> tuple[str, ...] | None:
+        """What animals do to each other; None where scenes are marked."""
+        task = self.checkpoint.recogniser.task
+        return task.actions if isinstance(task, PairTask) else None
+
+    def mark(self, store: PoseStore, index: int) -> Marking:
+        """Return what goes on in a scene, at the recording's own frames.
+
+        Where the metadata say what was watched, only those classes are possible; where
+        they say nothing, all are.
+        """
+        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
+        assert isinstance(recogniser.task, SceneTask)
+        about = store.recordings[index]
+        possible = recogniser.task.choices(about.watched)
+        tracks = Tracks.of_stored(store, index)
+        found = frame_probabilities(
+            recogniser, tracks, possible, variants=self.variants
+        )
+        chosen = decide(
+            found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+        )
+        own = self._own_frames(about, len(found))
+        return Marking(about, found[own], chosen[own])
+
+    def mark_views(self, store: PoseStore, index: int) -> Iterator[ViewMarking]:
+        """Yield what is found in each view that is asked for; one in memory at a time.
+
+        Where the metadata say what was watched, only that is asked for; where they say
+        nothing, every pair of tracked animals is.
+        """
+        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
+        assert isinstance(recogniser.task, PairTask)
+        about = store.recordings[index]
+        tracks = Tracks.of_stored(store, index)
+        own = self._own_frames(about, about.length)
+        for view, possible in recogniser.task.choices(about).items():
+            if not about.length:
+                return
+            found = view_probabilities(
+                recogniser, tracks, view, about.lab, variants=self.variants
+            )
+            chosen = decide(
+                found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+            )
+            yield ViewMarking(view, possible, found[own], chosen[own])
+
+    def directed_bouts(
+        self, store: PoseStore, index: int, probabilities_path: Path | None = None
+    ) -> DirectedBouts:
+        """Return who does what to whom; write the probabilities if asked to."""
+        about = store.recordings[index]
+        actions = self.actions
+        assert actions is not None
+        bouts: list[PairBout] = []
+        columns: dict[str, Float[np.ndarray, " frame"]] = {}
+        for marking in self.mark_views(store, index):
+            bouts += marking.bouts(actions)
+            if probabilities_path:
+                columns |= _name_columns(marking, actions)
+        if probabilities_path:
+            write_probabilities(probabilities_path, columns, frames=about.native_length)
+        return DirectedBouts(
+            video=about.video,
+            lab=about.lab,
+            fps=about.fps,
+            length=about.native_length,
+            bouts=tuple(sorted(within_tracks(bouts, store, index))),
+        )
+
+    def _own_frames(self, about: StoredRecording, length: int) -> Frames:
+        """Return, for each of the recording's own frames, the nearest one here."""
+        return nearest_frames(
+            about.native_length,
+            from_fps=self.rate_fps,
+            to_fps=about.fps,
+            from_length=length,
+        )
+
+
+def predict(
+    marker: Marker,
+    path: Path,
+    out: Path,
+    *,
+    skip_bad: bool = False,
+    project: Project | None = None,
+    executor: Executor = HERE,
+    device: str | None = None,
+) -> list[VideoBouts] | list[DirectedBouts]:
+    """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
+
+    `project` says of pose files what they do not say. Beside the bouts lies where they
+    come from (`mabe.provenance`). Returns them in the order of the recordings. Workers
+    of an `executor` compute on the `device`, by default on the one the marker is on.
+    """
+    subjects = find_subjects(
+        path,
+        rate_fps=marker.rate_fps,
+        project=project or Project(),
+        usual_fps=marker.usual_fps,
+    )
+    place = out / "probabilities"
+    job = MarkingJob(marker, place, device, executor.threads)
+    marked = mark_all(job, subjects, skip_bad=skip_bad, executor=executor)
+    found: list[VideoBouts] | list[DirectedBouts]
+    task = marker.checkpoint.recogniser.task
+    if isinstance(task, SceneTask):
+        found = [each.bouts for each in marked if isinstance(each.bouts, VideoBouts)]
+        write_bouts(out / "bouts.csv", found, task.classes)
+    else:
+        found = [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
+        write_pair_bouts(out / "bouts.csv", found)
+    write_provenance(out, _provenance(marker, [each.source for each in marked]))
+    written = {place / video.lab / f"{video.video}.parquet" for video in found}
+    if earlier := set(place.glob("*/*.parquet")) - written:
+        tqdm.write(
+            f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
+            "of this one alone"
+        )
+    return found
+
+
+def predict_pairs(
+    marker: Marker, subjects: list[Subject], *, skip_bad: bool = False
+) -> list[DirectedBouts]:
+    """Return who does what to whom in recordings."""
+    marked = mark_all(MarkingJob(marker), subjects, skip_bad=skip_bad)
+    return [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
+
+
+@dataclass(frozen=True, slots=True)
+class MarkingJob:
+    """What is the same for all recordings that are marked in one call."""
+
+    marker: Marker
+    place: Path | None = None
+    """Where frame probabilities go; None: nowhere."""
+    device: str | None = None
+    """What to compute on; None: where the marker is."""
+    threads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """What one recording came to."""
+
+    bouts: VideoBouts | DirectedBouts
+    source: Source
+    about: StoredRecording
+
+    @property
+    def odd(self) -> tuple[str, ...]:
+        """Where the recording is not as the recogniser expects it."""
+        return self.source.notes[len(self.about.notes) :]
+
+
+def mark_all(
+    job: MarkingJob,
+    subjects: Sequence[Subject],
+    *,
+    skip_bad: bool = False,
+    executor: Executor = HERE,
+) -> list[Marked]:
+    """Mark recordings, each a task of its own; return them in their order.
+
+    Raises `DataError` for one that cannot be read, unless `skip_bad`.
+    """
+    if job.place:
+        make_folder(job.place)
+    done: dict[int, Marked] = {}
+    # Closed here, so that work stops at once where a recording is bad.
+    with (
+        closing(
+            executor.run(
+                mark_subject,
+                job,
+                subjects,
+                folders=[job.place] if job.place else [],
+                wants_gpu=lambda _: job.device != "cpu",
+            )
+        ) as outcomes,
+        tqdm(total=len(subjects), unit="video", disable=None, leave=False) as bar,
+    ):
+        for place, outcome in outcomes:
+            name = subjects[place].name
+            bar.update()
+            bar.set_postfix_str(name)
+            if isinstance(outcome, str):
+                leave_out(outcome, skip_bad=skip_bad)
+                continue
+            for note in outcome.odd:
+                tqdm.write(f"mabe: {name}: {note}", file=sys.stderr)
+            done[place] = outcome
+    marked = [done[place] for place in sorted(done)]
+    report_opened([each.about for each in marked], len(subjects))
+    return marked
+
+
+def mark_subject(job: MarkingJob, subject: Subject) -> Marked | str:
+    """Mark one recording; where it cannot be read return the reason instead."""
+    if job.threads:
+        torch.set_num_threads(job.threads)
+    if job.device:
+        job.marker.checkpoint.recogniser.to(choose_device(job.device))
+    try:
+        with subject.at_hand() as here:
+            store, index = here.open()
+            source = _source(store, index, job.marker.checkpoint.contract)
+    except DataError as error:
+        return str(error)
+    about = store.recordings[index]
+    path = job.place and job.place / about.lab / f"{about.video}.parquet"
+    if job.marker.actions is None:
+        bouts: VideoBouts | DirectedBouts = _mark_scene(job.marker, store, index, path)
+    else:
+        bouts = job.marker.directed_bouts(store, index, path)
+    return Marked(bouts, source, about)
+
+
+def _source(store: PoseStore, index: int, contract: Contract | None) -> Source:
+    """Return where a recording comes from; hold it against the card."""
+    about = store.recordings[index]
+    odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
+    file = store.root if store.root.is_file() else None
+    return Source(
+        lab=about.lab,
+        video=about.video,
+        fps=about.fps,
+        length=about.native_length,
+        animals=about.animals,
+        tracks_hash=about.tracking_hash,
+        file=file.name if file else None,
+        file_hash=_hash_once(file, file.stat().st_mtime_ns) if file else None,
+        notes=(*about.notes, *odd),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _hash_once(file: Path, _changed_ns: int) -> str:
+    """Return a file's hash; one file may hold many recordings."""
+    return hash_file(file)
+
+
+def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
+    checkpoint = marker.checkpoint
+    task = checkpoint.recogniser.task
+    is_pair = isinstance(task, PairTask)
+    answers = task.actions if isinstance(task, PairTask) else task.classes[1:]
+    return PredictionProvenance(
+        mabe=__version__,
+        model=checkpoint.path.name,
+        model_hash=hash_file(checkpoint.path),
+        task="pair" if is_pair else "scene",
+        actions=answers,
+        rules=json.loads(checkpoint.rules.to_json()),
+        rate_fps=marker.rate_fps,
+        variants=marker.variants,
+        sources=tuple(sources),
+    )
+
+
+def _mark_scene(
+    marker: Marker, store: PoseStore, index: int, path: Path | None
+) -> VideoBouts:
+    """Return what goes on in a scene; write the probabilities if asked to."""
+    marking = marker.mark(store, index)
+    about = marking.about
+    task = marker.checkpoint.recogniser.task
+    assert isinstance(task, SceneTask)
+    if path:
+        columns = dict(zip(task.classes, marking.probabilities.T, strict=True))
+        write_probabilities(path, columns, frames=about.native_length)
+    bouts = find_bouts(marking.chosen, marking.probabilities)
+    kept = within_tracks(bouts, store, index)
+    return VideoBouts(about.lab, about.video, about.fps, tuple(kept))
+
+
+def within_tracks(
+    bouts: Sequence[AnyBout], store: PoseStore, index: int
+) -> list[AnyBout]:
+    """Return what of the bouts lies between the first and the last tracked frame.
+
+    Tracks of a stretch in the middle of a video keep the video's frame numbers; what a
+    network makes of the empty frames before them is nothing that was seen.
+    """
+    about = store.recordings[index]
+    span = store.tracked_span(index)
+    if span is None:
+        return []
+    own = about.fps / store.rate_fps
+    first, last = round(span[0] * own), math.ceil(round((span[1] - 1) * own, 3))
+    return [
+        replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
+        for bout in bouts
+        if bout.start <= last and bout.stop > first
+    ]
+
+
+def _name_columns(
+    marking: ViewMarking, actions: tuple[str, ...]
+) -> dict[str, Float[np.ndarray, " frame"]]:
+    """Return the probability of each possible action under a name of its own."""
+    who = marking.view.agent, marking.view.target
+    pair = f"{name_animal(who[0])},{name_target(*who)}"
+    return {
+        f"{pair},{actions[place]}": marking.probabilities[:, place]
+        for place in np.flatnonzero(marking.possible)
+    }

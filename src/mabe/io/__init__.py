@@ -1,0 +1,1 @@
+"""Every file format in and out, `project.yaml`, prediction folders and submissions."""

@@ -1,0 +1,135 @@
+"""What a file or a folder is, told to people: animals, keypoints, labels, problems."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from mabe.errors import DataError, MabeError
+from mabe.io.file_matching import find_files
+from mabe.io.keypoint_names import format_matches, match_names
+from mabe.io.project import Project
+from mabe.io.readers.annotations import Content, Marks
+from mabe.io.readers.formats import read_as, read_file, recognise
+from mabe.io.readers.kaggle import read_index
+from mabe.io.readers.poses import Poses, keep_sure
+from mabe.io.standardize import tell_apart
+from mabe.recording import VideoInfo
+
+_SHOWN = 4
+"""How many recordings of one file are told in full."""
+
+
+def inspect(path: Path, project: Project) -> Iterator[str]:
+    """Yield what is to be said of a file or a folder, line by line.
+
+    A folder's files that are broken or unknown are said to be so; a single file's
+    problem raises `DataError`.
+    """
+    if path.is_file():
+        yield f"{path}"
+        yield from _describe_content(read_file(path), project)
+        return
+    if not path.is_dir():
+        raise DataError(f"{path}: there is no such file or folder.")
+    if any((path / f"{split}.csv").is_file() for split in ("train", "test")):
+        yield from _describe_layout(path)
+        return
+    files = find_files(path)
+    if not files:
+        raise DataError(f"{path}: no file here that could hold tracks or labels.")
+    for file in files:
+        yield f"{file.relative_to(path)}"
+        try:
+            found, peek = recognise(file)
+            if found is None:
+                yield "  not recognised"
+            else:
+                yield from _describe_content(read_as(found, peek), project)
+        except MabeError as error:
+            yield f"  ! {error}"
+
+
+def _describe_content(content: Content, project: Project) -> Iterator[str]:
+    yield f"  {content.format}"
+    for poses in content.poses[:_SHOWN]:
+        yield from _describe_poses(poses, project, is_one=len(content.poses) == 1)
+    for marks in content.marks[:_SHOWN]:
+        yield from _describe_marks(marks)
+    more = max(len(content.poses), len(content.marks)) - _SHOWN
+    if more > 0:
+        yield f"  … and {count(more, 'more recording')}"
+
+
+def count(number: int, what: str) -> str:
+    """Return a number of things: ``1 animal``, ``2 animals``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:
+    poses = keep_sure(tell_apart(poses), project.min_confidence)
+    seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
+    span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
+    yield f"  tracks of {poses.name}: {len(poses.xy_px):,} frames{seconds}, {span}"
+    animals = count(len(poses.animals), "animal")
+    yield f"    {animals}: {', '.join(poses.animals)}"
+    rate = f"{poses.fps:g} fps" if poses.fps else "frame rate unknown (give --fps)"
+    scale = (
+        f"{poses.pixels_per_cm:.4g} pixels per cm"
+        if poses.pixels_per_cm
+        else "pixels per cm unknown"
+    )
+    yield f"    {rate}, {scale}"
+    missing = 1 - poses.present.mean(axis=(0, 2))
+    of_each = ", ".join(
+        f"{name} {share:.1%}"
+        for name, share in zip(poses.animals, missing, strict=True)
+    )
+    yield f"    missing points: {1 - poses.present.mean():.1%} ({of_each})"
+    matches = match_names(poses.keypoints, project.keypoints)
+    if is_one:
+        yield f"    {len(poses.keypoints)} keypoints, and what they are taken for:"
+        yield from ("  " + line for line in format_matches(matches).splitlines())
+    else:
+        known = sum(match.keypoint is not None for match in matches)
+        yield f"    {len(poses.keypoints)} keypoints, {known} known"
+    yield from (f"    ! {note}" for note in poses.notes)
+
+
+def _describe_marks(marks: Marks) -> Iterator[str]:
+    rate = f", scored at {marks.fps:g} fps" if marks.fps else ""
+    unit = "s" if marks.unit == "s" else "frames"
+    length = f", {marks.length:,g} {unit} looked at" if marks.length else ""
+    yield f"  labels of {marks.name}: {count(len(marks.events), 'event')}{length}{rate}"
+    counts = Counter(event.behaviour for event in marks.events)
+    of_each = [f"{name} ({counts[name]})" for name in marks.behaviours]
+    yield f"    behaviours: {', '.join(of_each) or 'none'}"
+    if marks.subjects:
+        yield f"    subjects: {', '.join(marks.subjects)}"
+    if marks.media:
+        yield f"    videos: {', '.join(marks.media)}"
+    points = sum(event.start == event.stop for event in marks.events)
+    if points:
+        yield f"    {points} of them are moments without a duration"
+    yield from (f"    ! {note}" for note in marks.notes)
+
+
+def _describe_layout(folder: Path) -> Iterator[str]:
+    """Yield a summary of a folder in the standard layout, lab by lab."""
+    videos = read_index(folder)
+    yield f"{folder}"
+    yield f"  the standard layout: {len(videos)} videos, ready for `mabe train`"
+    labs: dict[str, list[VideoInfo]] = {}
+    for info in videos:
+        labs.setdefault(info.lab, []).append(info)
+    for lab, those in labs.items():
+        labelled = sum(info.has_labels for info in those)
+        rates = sorted({info.fps for info in those})
+        actions = sorted({each.action for info in those for each in info.watched})
+        yield (
+            f"  {lab}: {len(those)} videos, {labelled} labelled; "
+            f"{', '.join(f'{rate:g}' for rate in rates)} fps; watched: "
+            f"{', '.join(actions) or 'nothing'}"
+        )
+        lost = [info.video for info in those if not info.tracking_path.is_file()]
+        if lost:
+            yield f"    ! {len(lost)} tracking files are absent, such as {lost[0]}"

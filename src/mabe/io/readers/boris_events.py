@@ -1,0 +1,260 @@
+"""BORIS's events: moments with a status, paired to stretches.
+
+A *moment* is one row of a BORIS table or project. State events have a START and a STOP
+each (in projects nothing says which: they take turns), point events have one moment.
+Several may go on at once; each subject, behaviour and set of modifiers is paired by
+itself. Times are the media's own: BORIS adds an observation's time offset to them,
+which is taken off again.
+"""
+
+import itertools
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from mabe.errors import DataError
+from mabe.io.readers.annotations import Event, Marks, marks_of
+
+START, STOP, POINT, TURN = "START", "STOP", "POINT", "TURN"
+
+
+NO_SUBJECT = ("", "no focal subject")
+
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One coded event: when, who, what, and whether it starts or ends there."""
+
+    time_s: float
+    status: str
+    behaviour: str
+    subject: str = ""
+    modifiers: tuple[str, ...] = ()
+
+
+def pair_moments(
+    moments: Iterable[Moment], *, end_s: float | None
+) -> tuple[list[Event], list[str]]:
+    """Return the stretches between starts and stops, and what was odd.
+
+    An event that never stops goes on to the end of the observation; one that starts
+    again before it stopped begins with the later start, and a stop without a start is
+    left out: what was meant is not in the file.
+    """
+    threads: dict[tuple[str, str, tuple[str, ...]], list[Moment]] = defaultdict(list)
+    for moment in moments:
+        threads[moment.subject, moment.behaviour, moment.modifiers].append(moment)
+    events: list[Event] = []
+    notes: dict[str, list[Moment]] = defaultdict(list)
+    for thread in threads.values():
+        events += _pair_thread(thread, end_s, notes)
+    return events, [_describe(odd, those) for odd, those in notes.items()]
+
+
+def _pair_thread(
+    thread: Sequence[Moment], end_s: float | None, notes: dict[str, list[Moment]]
+) -> list[Event]:
+    """Pair the moments of one subject and behaviour."""
+    events: list[Event] = []
+    going: Moment | None = None
+    for moment in _in_order(thread):
+        status = moment.status
+        if status == TURN:
+            status = START if going is None else STOP
+        if status == POINT:
+            events.append(_event(moment, moment.time_s))
+        elif status == START:
+            if going is not None:
+                notes[
+                    "started again without a stop, the earlier start left out"
+                ].append(going)
+            going = moment
+        elif going is None:
+            notes["a stop without a start, left out"].append(moment)
+        else:
+            events.append(_event(going, moment.time_s))
+            going = None
+    if going is not None and end_s is not None and end_s > going.time_s:
+        notes["never stopped, taken to go on to the end"].append(going)
+        events.append(_event(going, end_s))
+    elif going is not None:
+        notes["never stopped and no end is known, left out"].append(going)
+    return events
+
+
+def _in_order(thread: Sequence[Moment]) -> list[Moment]:
+    """Sort by time; at one moment a bout that goes on stops before the next starts."""
+    ordered: list[Moment] = []
+    is_on = False
+    by_time = sorted(thread, key=lambda moment: moment.time_s)
+    for _, at_once in itertools.groupby(by_time, key=lambda moment: moment.time_s):
+        now = list(at_once)
+        while now:
+            wanted = STOP if is_on else START
+            statuses = [moment.status for moment in now]
+            moment = now.pop(statuses.index(wanted) if wanted in statuses else 0)
+            ordered.append(moment)
+            if moment.status == TURN:
+                is_on = not is_on
+            elif moment.status in (START, STOP):
+                is_on = moment.status == START
+    return ordered
+
+
+def _event(start: Moment, stop_s: float) -> Event:
+    return Event(
+        start.time_s,
+        stop_s,
+        start.behaviour,
+        start.subject,
+        "|".join(start.modifiers),
+    )
+
+
+def _describe(odd: str, moments: Sequence[Moment]) -> str:
+    first = ", ".join(f"{m.behaviour} at {m.time_s:g} s" for m in moments[:_SHOWN])
+    more = f" and {len(moments) - _SHOWN} more" if len(moments) > _SHOWN else ""
+    return f"{odd}: {first}{more}"
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """One video of an observation."""
+
+    stem: str
+    length_s: float | None = None
+    fps: float | None = None
+
+
+def marks_by_video(
+    name: str,
+    events: Sequence[Event],
+    media: Sequence[Medium],
+    *,
+    where: str,
+    behaviours: Iterable[str] = (),
+    subjects: Iterable[str] = (),
+    notes: Sequence[str] = (),
+) -> tuple[Marks, ...]:
+    """Return the events of an observation, each video's by itself.
+
+    Videos that were scored one after the other share one clock in BORIS; tracks are of
+    one video each, so events get the time of their own. Where the lengths are not
+    known the observation stays in one piece.
+    """
+    lengths = [each.length_s for each in media]
+    if len(media) < 2 or None in lengths:
+        known = [length for length in lengths if length is not None]
+        whole = sum(known) if known and len(known) == len(media) else None
+        rate = one_rate((each.fps for each in media if each.fps), f"{where}: {name}")
+        stems = [each.stem for each in media if each.stem]
+        return (
+            marks_of(
+                *(name, "s", events),
+                behaviours=behaviours,
+                subjects=subjects,
+                fps=rate,
+                length=whole,
+                media=stems,
+                notes=notes,
+            ),
+        )
+    found, start_s = [], 0.0
+    note = f"observation {name!r} is of {len(media)} videos, one after the other"
+    for each in media:
+        stop_s = start_s + (each.length_s or 0.0)
+        found.append(
+            marks_of(
+                *(each.stem, "s", _between(events, start_s, stop_s)),
+                behaviours=(*behaviours, *(event.behaviour for event in events)),
+                subjects=(*subjects, *(e.subject for e in events if e.subject)),
+                fps=each.fps,
+                length=each.length_s,
+                media=[each.stem],
+                notes=(note, *notes),
+            )
+        )
+        start_s = stop_s
+    return tuple(found)
+
+
+def _between(events: Iterable[Event], start_s: float, stop_s: float) -> list[Event]:
+    """Return what of the events lies in a stretch of time, counted from its start."""
+    return [
+        replace(
+            event,
+            start=max(event.start, start_s) - start_s,
+            stop=min(event.stop, stop_s) - start_s,
+        )
+        for event in events
+        if event.start < stop_s
+        and (event.stop > start_s or event.start == event.stop == start_s)
+    ]
+
+
+def clean_subject(name: str) -> str:
+    """Return a subject's name, empty for BORIS's "No focal subject"."""
+    name = name.strip()
+    return "" if name.lower() in NO_SUBJECT else name
+
+
+def clean_modifiers(cells: Iterable[str]) -> tuple[str, ...]:
+    """Return the modifiers that were chosen."""
+    parts = (part.strip() for cell in cells for part in cell.split("|"))
+    return tuple(part for part in parts if part and part.lower() != "none")
+
+
+def parse_time(cell: str, where: str) -> float:
+    """Return seconds from ``29.850``, ``29,850`` or ``00:00:29.850``."""
+    match = re.fullmatch(r"(-?)(?:(?:(\d+):)?(\d+):)?(\d+(?:[.,]\d*)?)", cell.strip())
+    if match is None:
+        raise DataError(
+            f"{where}: expected a time in seconds (29.850) or hh:mm:ss, found {cell!r}."
+        )
+    sign, hours, minutes, seconds = match.groups()
+    total = float(seconds.replace(",", "."))
+    total += 60 * int(minutes or 0) + 3600 * int(hours or 0)
+    return -total if sign else total
+
+
+def parse_number(cell: str) -> float | None:
+    """Return a number with a point or a comma, None for ``NA`` or nothing."""
+    try:
+        value = float(cell.strip().replace(",", "."))
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def parse_list(cell: str) -> list[float]:
+    """Return the numbers of the first player's media, joined by ``;``."""
+    first_player = cell.split("|")[0]
+    found = (parse_number(part) for part in first_player.split(";"))
+    return [value for value in found if value is not None]
+
+
+def one_rate(rates: Iterable[float], where: str) -> float | None:
+    """Return the frame rate of all media; None where none is known."""
+    known = sorted({round(rate, 3) for rate in rates if rate > 0})
+    if len(known) > 1 and known[-1] - known[0] > 0.001 * known[-1]:
+        raise DataError(
+            f"{where}: its videos have different frame rates ({known}); score and "
+            "track them one by one."
+        )
+    return known[0] if known else None
+
+
+def media_stems(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the bare names of media files, whatever system they come from."""
+    names = []
+    for path in paths:
+        bare = re.sub(r"^player #\d+:\s*", "", path.strip())
+        name = bare.replace("\\", "/").rsplit("/", 1)[-1]
+        if name and name not in ("NA", "Not found"):
+            names.append(name.rsplit(".", 1)[0] if "." in name else name)
+    return tuple(dict.fromkeys(names))

@@ -1,0 +1,311 @@
+"""CalMS21 and MABe22: many short recordings in one dictionary, as JSON or npy.
+
+CalMS21: ``{group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}``,
+with keypoints ``(time, 2 mice, 2 xy, 7)``, scores ``(time, 2, 7)``, and a class a frame
+whose names are in ``metadata["vocab"]``. Mouse 0 is the resident, who acts on the
+intruder. MABe22: ``{"sequences": {name: {"keypoints": (time, 3 mice, 12, 2),
+"annotations"}}, "vocabulary": [...]}``. The npy files are pickles of these;
+`plain_pickle` finds their data without running them. Both were filmed at 30 frames per
+second.
+"""
+
+import json
+import tokenize
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from mabe.bouts import label_runs
+from mabe.errors import DataError
+from mabe.io.readers.annotations import (
+    SELF,
+    Content,
+    Event,
+    Marks,
+    events_of_columns,
+    join_marks,
+    marks_of,
+)
+from mabe.io.readers.deeplabcut import MABE22_FPS
+from mabe.io.readers.hdf5 import MAX_VALUES
+from mabe.io.readers.poses import Poses
+from mabe.io.readers.safe_pickle import plain_data
+from mabe.io.readers.sniffing import Peek, read_text
+
+FPS = 30.0
+
+
+_KEYS = ("keypoints", "scores", "annotations")
+
+
+RESIDENT, INTRUDER = "resident", "intruder"
+
+
+CALMS21_KEYPOINTS = (
+    "nose",
+    "left_ear",
+    "right_ear",
+    "neck",
+    "left_hip",
+    "right_hip",
+    "tail_base",
+)
+
+
+CALMS21_VOCABULARY = {"attack": 0, "investigation": 1, "mount": 2, "other": 3}
+
+
+CALMS21_NOTHING = "other"
+
+
+MABE22_KEYPOINTS = (
+    "nose",
+    "left_ear",
+    "right_ear",
+    "neck",
+    "left_forepaw",
+    "right_forepaw",
+    "center_back",
+    "left_hindpaw",
+    "right_hindpaw",
+    "tail_base",
+    "tail_middle",
+    "tail_tip",
+)
+
+
+def is_sequences(peek: Peek) -> bool:
+    """Tell whether a file is one of these dictionaries."""
+    if peek.kind == "npy":
+        return b"keypoints" in peek.head
+    return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _KEYS)
+
+
+def read(peek: Peek) -> Content:
+    """Return all recordings of a file, with their labels where they have some."""
+    data = _load_npy(peek) if peek.kind == "npy" else _load_json(peek)
+    if not isinstance(data, dict):
+        raise DataError(
+            f"{peek.path}: expected a dictionary of sequences, found "
+            f"{type(data).__name__}."
+        )
+    if isinstance(data.get("sequences"), dict):
+        vocabulary = _vocabulary(data.get("vocabulary"))
+        found: list[tuple[Poses | None, Marks | None]] = [
+            (_mabe22_poses(name, entry, peek), _mabe22_marks(name, entry, vocabulary))
+            for name, entry in data["sequences"].items()
+        ]
+        name = "MABe22"
+    else:
+        found = [
+            (
+                _calms21_poses(name, entry, peek) if "keypoints" in entry else None,
+                _calms21_marks(name, entry, peek),
+            )
+            for name, entry in _calms21_entries(data)
+        ]
+        name = "CalMS21"
+    if not found:
+        raise DataError(
+            f"{peek.path}: holds no sequence with keypoints or annotations."
+        )
+    return Content(
+        f"{name} {'npy' if peek.kind == 'npy' else 'JSON'}",
+        tuple(poses for poses, _ in found if poses is not None),
+        (
+            *(
+                marks
+                for poses, marks in found
+                if marks is not None and poses is not None
+            ),
+            *_join_pairs([m for poses, m in found if m is not None and poses is None]),
+        ),
+    )
+
+
+def _join_pairs(marks: list[Marks]) -> tuple[Marks, ...]:
+    """Join the exported sequences of one video, which differ in who acts."""
+    by_name: dict[str, Marks] = {}
+    for each in marks:
+        first = by_name.get(each.name)
+        by_name[each.name] = each if first is None else join_marks(first, each)
+    return tuple(by_name.values())
+
+
+def _load_json(peek: Peek) -> Any:
+    try:
+        return json.loads(read_text(peek))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise DataError(
+            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
+        ) from error
+
+
+def _load_npy(peek: Peek) -> Any:
+    """Return the dictionary of an npy file whose array holds one object."""
+    try:
+        with peek.path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            header = (
+                np.lib.format.read_array_header_1_0
+                if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )
+            shape, _, dtype = header(file)
+            pickled = file.read()
+    except (ValueError, OSError, SyntaxError, tokenize.TokenError) as error:
+        raise DataError(f"{peek.path}: cannot be read as npy: {error}.") from error
+    if not dtype.hasobject or shape != ():
+        raise DataError(
+            f"{peek.path}: expected a dictionary in an npy file, found an array of "
+            f"{dtype} with the shape {shape}."
+        )
+    return plain_data(pickled, str(peek.path))
+
+
+def _calms21_entries(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the sequences of all groups (annotators), or of a bare dictionary."""
+    for name, entry in data.items():
+        if not isinstance(entry, dict):
+            continue
+        if "keypoints" in entry or "annotations" in entry:
+            yield str(name), entry
+        else:
+            yield from (
+                (str(inner), each)
+                for inner, each in entry.items()
+                if isinstance(each, dict) and each.keys() & {"keypoints", "annotations"}
+            )
+
+
+def _short(name: str) -> str:
+    """Return a sequence's own name: CalMS21's are paths."""
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def _array(values: Any, name: str, peek: Peek, ndim: int) -> np.ndarray:
+    try:
+        with np.errstate(over="ignore"):  # what is too large is infinite, so missing
+            array = np.asarray(values, np.float32)
+    except (ValueError, TypeError) as error:
+        raise DataError(
+            f"{peek.path}: {name} is no regular array of numbers."
+        ) from error
+    if array.ndim != ndim or array.size > MAX_VALUES:
+        raise DataError(
+            f"{peek.path}: {name} should have {ndim} axes, found the shape "
+            f"{array.shape}."
+        )
+    return array
+
+
+def _calms21_poses(name: str, entry: dict[str, Any], peek: Peek) -> Poses:
+    keypoints = _array(entry["keypoints"], f"keypoints of {name}", peek, 4)
+    if keypoints.shape[1:] != (2, 2, 7):
+        raise DataError(
+            f"{peek.path}: keypoints of {name} should be (time, 2 mice, 2 xy, 7), "
+            f"found {keypoints.shape}."
+        )
+    confidence = None
+    if "scores" in entry:
+        confidence = _array(entry["scores"], f"scores of {name}", peek, 3)
+        if confidence.shape != (len(keypoints), 2, 7):
+            confidence = None
+    return Poses(
+        name=_short(name),
+        animals=(RESIDENT, INTRUDER),
+        keypoints=CALMS21_KEYPOINTS,
+        xy_px=np.ascontiguousarray(keypoints.swapaxes(2, 3)),
+        confidence=confidence,
+        fps=_number(entry, "fps") or FPS,
+        pixels_per_cm=_number(entry, "pixels_per_cm"),
+        tracker="MARS",
+    )
+
+
+def _number(entry: dict[str, Any], key: str) -> float | None:
+    metadata = entry.get("metadata")
+    value = metadata.get(key) if isinstance(metadata, dict) else None
+    return float(value) if isinstance(value, int | float) and value > 0 else None
+
+
+def _calms21_marks(name: str, entry: dict[str, Any], peek: Peek) -> Marks | None:
+    if "annotations" not in entry:
+        return None
+    metadata = entry.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    vocabulary = metadata.get("vocab", CALMS21_VOCABULARY)
+    if isinstance(vocabulary, str):
+        vocabulary = json.loads(vocabulary)
+    names = {int(code): str(action) for action, code in vocabulary.items()}
+    codes = _array(entry["annotations"], f"annotations of {name}", peek, 1).astype(int)
+    if lost := sorted(set(np.unique(codes).tolist()) - names.keys()):
+        raise DataError(
+            f"{peek.path}: annotations of {name} have the classes {lost}, which its "
+            f"vocabulary {vocabulary} does not name."
+        )
+    agent = str(metadata.get("agent", RESIDENT))
+    target = str(metadata.get("target", INTRUDER))
+    if agent and agent == target:
+        target = SELF
+    events = [
+        Event(int(start), int(stop), names[int(code)], agent, target)
+        for start, stop, code in label_runs(codes)
+        if names[int(code)] != CALMS21_NOTHING
+    ]
+    return marks_of(
+        str(metadata.get("video") or _short(name)),
+        "frame",
+        events,
+        behaviours=[each for each in names.values() if each != CALMS21_NOTHING],
+        subjects=[agent] if agent else [],
+        fps=_number(entry, "fps") or FPS,
+        length=len(codes),
+    )
+
+
+def _mabe22_poses(name: str, entry: dict[str, Any], peek: Peek) -> Poses:
+    keypoints = _array(entry["keypoints"], f"keypoints of {name}", peek, 4)
+    if keypoints.shape[2:] != (12, 2):
+        raise DataError(
+            f"{peek.path}: keypoints of {name} should be (time, mice, 12, 2), found "
+            f"{keypoints.shape}; only the mice of MABe22 are read."
+        )
+    return Poses(
+        name=_short(str(name)),
+        animals=tuple(f"mouse{at + 1}" for at in range(keypoints.shape[1])),
+        keypoints=MABE22_KEYPOINTS,
+        xy_px=keypoints,
+        fps=MABE22_FPS,
+        tracker="MABe22",
+    )
+
+
+def _vocabulary(names: Any) -> list[str]:
+    return [str(name) for name in names] if isinstance(names, list | tuple) else []
+
+
+def _mabe22_marks(
+    name: str, entry: dict[str, Any], vocabulary: list[str]
+) -> Marks | None:
+    """Return labels a frame; MABe22's others are one value a sequence."""
+    annotations = np.asarray(entry.get("annotations", []))
+    length = len(entry["keypoints"])
+    if annotations.shape != (len(vocabulary), length) or not vocabulary:
+        return None
+    columns = {
+        action: annotations[at] == 1
+        for at, action in enumerate(vocabulary)
+        if np.isin(annotations[at], (0, 1)).all()
+    }
+    if not columns:
+        return None
+    return marks_of(
+        _short(str(name)),
+        "frame",
+        events_of_columns(columns),
+        behaviours=columns,
+        fps=MABE22_FPS,
+        length=length,
+    )

@@ -1,0 +1,279 @@
+"""DeepLabCut's tracks: CSV and HDF5, of one animal or several.
+
+Columns have the levels scorer, (individuals,) bodyparts, coords; coords are x, y and
+likelihood, in any order; rows are frames. In CSV the levels are the first header rows;
+HDF5 files are pandas tables, "fixed" (arrays ``axis0_level*`` and ``block0_values``) or
+"table" (a PyTables table, its column names pickled in an attribute). Both are read with
+h5py alone.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float
+
+from mabe.errors import DataError
+from mabe.io.readers.annotations import Content
+from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
+from mabe.io.readers.hdf5 import check_size, open_hdf5, read_array, text, texts
+from mabe.io.readers.poses import Poses, place_frames
+from mabe.io.readers.safe_pickle import plain_data
+from mabe.io.readers.sniffing import Peek
+
+USUAL_CONFIDENCE = 0.6
+"""DeepLabCut's own default for a point to be drawn or analysed (`pcutoff`)."""
+
+
+_LEVELS = ("scorer", "individuals", "bodyparts", "coords")
+
+
+_LIKELIHOOD = ("likelihood", "confidence", "prob")
+
+
+ONE_ANIMAL = "animal1"
+
+
+_NO_ANIMAL = "single"
+"""The individual under which DeepLabCut has keypoints that no animal has."""
+
+
+MABE22_FPS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """What one column of numbers holds."""
+
+    scorer: str
+    animal: str
+    keypoint: str
+    coord: str
+
+
+def recording_stem(path: Path) -> str:
+    """Return the name of the video a DeepLabCut file was made from."""
+    return re.split(r"DLC_|DLC(?=[A-Z])|DeepCut_", path.stem)[0] or path.stem
+
+
+def is_csv(peek: Peek) -> bool:
+    """Tell whether a text has DeepLabCut's header rows."""
+    if peek.kind != "text":
+        return False
+    levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
+    heads = list(levels)
+    if heads[:3] != ["scorer", "bodyparts", "coords"] and heads != list(_LEVELS):
+        return False
+    return {coord.lower() for coord in levels["coords"]} >= {"x", "y"}
+
+
+def read_csv(peek: Peek) -> Content:
+    """Return the tracks of a CSV."""
+    levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
+    count = 4 if "individuals" in levels else 3
+    width = len(levels["coords"])
+    if any(len(levels[name]) != width for name in _LEVELS if name in levels):
+        raise DataError(
+            f"{peek.path}: the header rows have different lengths "
+            f"({ {name: len(row) for name, row in levels.items()} }); expected one "
+            "cell a column in each."
+        )
+    columns = [
+        _Column(scorer, animal, part, coord.lower())
+        for scorer, animal, part, coord in zip(
+            levels.get("scorer", [""] * width),
+            levels.get("individuals", [ONE_ANIMAL] * width),
+            levels["bodyparts"],
+            levels["coords"],
+            strict=True,
+        )
+    ]
+    _refuse_training_labels(peek, count)
+    table = read_numbers(peek, skip_rows=count, columns=width + 1)
+    notes: tuple[str, ...] = ()
+    if has_cut_row(peek, width + 1):
+        table, notes = table[:-1], ("the last row is cut off and was left out",)
+    poses = poses_of_columns(peek.path, table[:, 0], table[:, 1:], columns)
+    kind = "several animals" if count == 4 else "one animal"
+    return Content(f"DeepLabCut CSV ({kind})", poses=(poses.noting(*notes),))
+
+
+def _refuse_training_labels(peek: Peek, header_rows: int) -> None:
+    """Tell frames that a person labelled for training from tracks."""
+    first = peek.rows[header_rows : header_rows + 1]
+    if first and first[0] and re.search(r"\.(png|jpe?g|bmp|tiff?)$", first[0][0]):
+        raise DataError(
+            f"{peek.path}: its rows are pictures ({first[0][0]}): these are the frames "
+            "labelled to train DeepLabCut, not the tracks of a video. Give the file "
+            "that "
+            "`analyze_videos` wrote."
+        )
+
+
+def is_hdf5(peek: Peek) -> bool:
+    """Tell whether an HDF5 file is a pandas table of DeepLabCut's."""
+    if peek.kind != "hdf5":
+        return False
+    with open_hdf5(peek.path) as file:
+        return any(_is_pandas(file[name]) for name in peek.names)
+
+
+def _is_pandas(group: Any) -> bool:
+    return isinstance(group, h5py.Group) and text(
+        group.attrs.get("pandas_type", b"")
+    ) in ("frame", "frame_table")
+
+
+def read_hdf5(peek: Peek) -> Content:
+    """Return the tracks of an HDF5 file."""
+    with open_hdf5(peek.path) as file:
+        found = [file[name] for name in sorted(file) if _is_pandas(file[name])]
+        if len(found) > 1:
+            raise DataError(
+                f"{peek.path}: holds {len(found)} tables "
+                f"({[group.name for group in found]}); expected one, as DeepLabCut "
+                "writes it."
+            )
+        is_table = text(found[0].attrs["pandas_type"]) == "frame_table"
+        read = _read_appendable if is_table else _read_fixed
+        frames, values, names, levels = read(found[0], peek.path)
+    columns = [_column(name, levels, peek.path) for name in names]
+    poses = poses_of_columns(peek.path, frames, values, columns)
+    # MABe22's clips are written as DeepLabCut's tables; all are of 30 fps.
+    if poses.tracker == "dlcscorer" and len(poses.keypoints) == 12:
+        return Content("MABe22 HDF5", (replace(poses, fps=MABE22_FPS),))
+    kind = "several animals" if len(poses.animals) > 1 else "one animal"
+    return Content(f"DeepLabCut HDF5 ({kind})", (poses,))
+
+
+def _read_fixed(
+    group: h5py.Group, path: Path
+) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
+    """Read a pandas "fixed" frame: index, values, column names, level names."""
+    frames = read_array(group, "axis1", path, ndim=1)
+    values = read_array(group, "block0_values", path, ndim=2)
+    if int(group.attrs.get("nblocks", 1)) != 1:
+        raise DataError(f"{path}: expected numbers of one type, found several blocks.")
+    levels, columns = [], []
+    for level in range(int(group.attrs.get("axis0_nlevels", 0))):
+        names = read_array(group, f"block0_items_level{level}", path, ndim=1)
+        codes = read_array(group, f"block0_items_label{level}", path, ndim=1)
+        levels.append(text(group[f"block0_items_level{level}"].attrs.get("name", "")))
+        known = texts(names)
+        if len(codes) and not 0 <= codes.min() <= codes.max() < len(known):
+            raise DataError(f"{path}: column names of level {level} are broken.")
+        columns.append([known[code] for code in codes])
+    return frames, values, list(zip(*columns, strict=True)), levels
+
+
+def _read_appendable(
+    group: h5py.Group, path: Path
+) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
+    """Read a pandas "table" frame, whose column names are pickled."""
+    table = group.get("table")
+    if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
+        raise DataError(f"{path}: expected a table in {group.name}, found none.")
+    check_size(table, path)
+    blocks = [name for name in table.dtype.names if name.startswith("values_block_")]
+    kinds = [
+        plain_data(bytes(table.attrs[f"{block}_kind"]), str(path)) for block in blocks
+    ]
+    rows = table[()]
+    values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)
+    info = plain_data(bytes(group.attrs["info"]), str(path))
+    levels = [str(name) for name in info.get(1, {}).get("names", [])]
+    return (
+        rows["index"],
+        values,
+        [tuple(name) for kind in kinds for name in kind],
+        levels,
+    )
+
+
+def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
+    """Return what a column of several levels holds."""
+    if not all(level in levels for level in ("bodyparts", "coords")):
+        levels = _LEVELS if len(name) == 4 else ("scorer", "bodyparts", "coords")
+    if len(name) != len(levels):
+        raise DataError(
+            f"{path}: expected columns named by {', '.join(_LEVELS)}, found {name!r}. "
+            "Is this a table of DeepLabCut?"
+        )
+    of = dict(zip(levels, name, strict=True))
+    return _Column(
+        of.get("scorer", ""),
+        of.get("individuals", ONE_ANIMAL),
+        of["bodyparts"],
+        of["coords"].lower(),
+    )
+
+
+def _without_unique_parts(
+    columns: Sequence[_Column], values: np.ndarray
+) -> tuple[Sequence[_Column], np.ndarray, list[str]]:
+    """Leave out what DeepLabCut tracks beside the animals, such as a box's corners."""
+    kept = [at for at, column in enumerate(columns) if column.animal != _NO_ANIMAL]
+    if len(kept) in (0, len(columns)):
+        return columns, values, []
+    gone = dict.fromkeys(c.keypoint for c in columns if c.animal == _NO_ANIMAL)
+    note = f"belong to no animal and were left out: {', '.join(gone)}"
+    return [columns[at] for at in kept], values[:, kept], [note]
+
+
+def poses_of_columns(
+    path: Path,
+    frames: Float[np.ndarray, " row"] | np.ndarray,
+    values: np.ndarray,
+    columns: Sequence[_Column],
+) -> Poses:
+    """Put columns of coordinates in the order animal, keypoint, xy."""
+    if len(columns) != values.shape[1]:
+        raise DataError(
+            f"{path}: {len(columns)} column names for {values.shape[1]} columns."
+        )
+    columns, values, notes = _without_unique_parts(columns, values)
+    scorers = list(dict.fromkeys(column.scorer for column in columns))
+    if len(scorers) > 1:
+        raise DataError(
+            f"{path}: tracks of {len(scorers)} scorers ({', '.join(scorers)}); keep "
+            "one."
+        )
+    animals = tuple(dict.fromkeys(column.animal for column in columns))
+    keypoints = tuple(dict.fromkeys(column.keypoint for column in columns))
+    shape = (len(values), len(animals), len(keypoints))
+    xy = np.full((*shape, 2), np.nan, np.float32)
+    confidence = np.full(shape, np.nan, np.float32)
+    has_confidence = False
+    for at, column in enumerate(columns):
+        animal = animals.index(column.animal)
+        keypoint = keypoints.index(column.keypoint)
+        if column.coord in ("x", "y"):
+            xy[:, animal, keypoint, "xy".index(column.coord)] = values[:, at]
+        elif column.coord in _LIKELIHOOD:
+            confidence[:, animal, keypoint] = values[:, at]
+            has_confidence = True
+        elif column.coord != "z":
+            raise DataError(
+                f"{path}: expected the coords x, y and likelihood, found "
+                f"{column.coord!r}."
+            )
+    both = np.concatenate([xy, confidence[..., None]], axis=-1)
+    first, placed, odd = place_frames(np.asarray(frames, float), both, str(path))
+    notes += odd
+    if any(column.coord == "z" for column in columns):
+        notes.append("three dimensions: x and y are used")
+    return Poses(
+        name=recording_stem(path),
+        animals=animals,
+        keypoints=keypoints,
+        xy_px=placed[..., :2],
+        confidence=placed[..., 2] if has_confidence else None,
+        usual_confidence=USUAL_CONFIDENCE if has_confidence else 0.0,
+        first_frame=first,
+        tracker=scorers[0],
+        notes=tuple(notes),
+    )

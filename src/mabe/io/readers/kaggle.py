@@ -1,0 +1,391 @@
+"""The Kaggle layout: metadata tables, and one long table of points per video.
+
+::
+
+    train.csv  test.csv
+    <split>_tracking/<lab>/<video>.parquet      video_frame, mouse_id, bodypart, x, y
+    <split>_annotation/<lab>/<video>.parquet    agent_id, target_id, action,
+                                                start_frame, stop_frame (exclusive)
+
+Coordinates are pixels, animals count from 1, and a missing point is an absent row.
+Integer widths differ from file to file. The layout is that of the Kaggle competition
+"MABe Challenge: Social Action Recognition in Mice" (2025).
+"""
+
+import csv
+import functools
+import itertools
+import json
+import math
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from mabe.bouts import Bout, Watched
+from mabe.errors import DataError
+from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
+from mabe.recording import Recording, VideoInfo
+from mabe.runtime.object_storage import (
+    RemoteFile,
+    RemoteFolder,
+    as_url,
+    fetch,
+    list_folder,
+    naming_urls,
+)
+from mabe.skeleton import ANIMALS
+
+SPLITS = ("train", "test")
+
+
+_INDEX_COLUMNS = (
+    "lab_id",
+    "video_id",
+    "frames_per_second",
+    "pix_per_cm_approx",
+)
+
+
+_ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")
+
+
+def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[VideoInfo]:
+    """Return what the metadata tables say of every video, files unopened.
+
+    A video that is in two splits is taken from the first. Where a split has no
+    annotation folder its labels are hidden, so its videos count as unwatched although
+    the table names actions. A folder in object storage is listed, and its tables read.
+    Raises `DataError` when there are no tables or no videos, or when a row makes no
+    sense.
+    """
+    if url := as_url(data_dir):
+        return _read_remote_index(url, splits)
+    tables = [path for split in splits if (path := data_dir / f"{split}.csv").is_file()]
+    videos = _first_of_each(_read_table(path) for path in tables)
+    if not videos:
+        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        found = "none has a row" if tables else "there is none"
+        if not data_dir.is_dir():
+            found = "there is no such folder"
+        raise DataError(
+            f"{data_dir.absolute()}: no videos; looked for {looked_for}, {found}. Get "
+            "the data with `kaggle competitions download -c "
+            "MABe-mouse-behavior-detection` or "
+            '`kagglehub.competition_download("MABe-mouse-behavior-detection")`, '
+            f"or make some with `mabe simulate {data_dir}`."
+        )
+    return videos
+
+
+def _first_of_each(tables: Iterable[list[VideoInfo]]) -> list[VideoInfo]:
+    videos: dict[str, VideoInfo] = {}
+    for info in itertools.chain.from_iterable(tables):
+        videos.setdefault(info.name, info)
+    return list(videos.values())
+
+
+def _read_remote_index(url: str, splits: tuple[str, ...]) -> list[VideoInfo]:
+    """Return the videos of a folder in object storage; only its tables are fetched."""
+    folder = list_folder(url)
+    tables = [file for split in splits if (file := folder.files.get(f"{split}.csv"))]
+    with tempfile.TemporaryDirectory(prefix="mabe-") as place:
+        local = {Path(place) / file.name: file.url for file in tables}
+        for file, path in zip(tables, local, strict=True):
+            fetch(file, path)
+        with naming_urls(local):
+            videos = _first_of_each(_read_table(path, folder) for path in local)
+    if not videos:
+        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        raise DataError(
+            f"{url}: no videos; looked for {looked_for} among {len(folder.files)} "
+            "files. Pose files of other formats are read from disk: copy them, or "
+            "bring them into this layout with `mabe import`."
+        )
+    return videos
+
+
+@contextmanager
+def at_hand(info: VideoInfo) -> Iterator[VideoInfo]:
+    """Give a video whose files are on this machine, for the while."""
+    if not info.remote:
+        yield info
+        return
+    with tempfile.TemporaryDirectory(prefix="mabe-") as place:
+        folders = (Path(place) / "tracking", Path(place) / "annotation")
+        local: dict[Path, str] = {}
+        for file, folder in zip(info.remote, folders, strict=False):
+            fetch(file, folder / file.name)
+            local[folder / file.name] = file.url
+        tracking, *annotation = local
+        with naming_urls(local):
+            yield replace(
+                info,
+                tracking_path=tracking,
+                annotation_path=annotation[0] if annotation else None,
+                remote=(),
+            )
+
+
+def find_video(tracking_path: Path) -> VideoInfo:
+    """Return what the metadata table two folders up says of a tracking file.
+
+    Raises `DataError` when the file does not lie in the layout or no row names it.
+    """
+    path = tracking_path.absolute()
+    folder = path.parents[1] if len(path.parents) > 2 else path.parent
+    if path.suffix != ".parquet" or not folder.name.endswith("_tracking"):
+        raise DataError(
+            f"{tracking_path}: expected a file like <split>_tracking/<lab>/"
+            "<video>.parquet beside <split>.csv, which holds its frame rate and scale."
+        )
+    table = folder.with_name(folder.name.removesuffix("_tracking") + ".csv")
+    if not table.is_file():
+        raise DataError(
+            f"{tracking_path}: its frame rate and scale are looked up in {table}, "
+            "which does not exist; give the file's whole data folder."
+        )
+    for info in _read_table(table):
+        if (info.lab, info.video) == (path.parent.name, path.stem):
+            return info
+    raise DataError(
+        f"{table}: no row with lab_id {path.parent.name} and video_id {path.stem}, "
+        f"which {tracking_path} needs; add one."
+    )
+
+
+def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInfo]:
+    """Return the videos of one metadata table; its name tells the split.
+
+    Of a `remote` folder the table alone is here.
+    """
+    # The labels of a split without an annotation folder are hidden (Kaggle's test
+    # videos): what its table names was watched, but "no label" is no "no" there.
+    annotations = f"{path.stem}_annotation"
+    has_labels = (
+        remote.has_folder(annotations)
+        if remote
+        else path.with_name(annotations).is_dir()
+    )
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            columns, rows = list(reader.fieldnames or []), list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(
+            f"{path}: cannot be read as a table in UTF-8: {error}."
+        ) from error
+    if missing := [name for name in _INDEX_COLUMNS if name not in columns]:
+        raise DataError(
+            f"{path}: no column {missing}; it has {columns}. "
+            "Is this the metadata table of the Kaggle layout?"
+        )
+    videos = [_parse_row(row, path, remote, has_labels=has_labels) for row in rows]
+    seen: set[str] = set()
+    for info in videos:
+        if info.name in seen:
+            raise DataError(f"{path}: video {info.name} has two rows; remove one.")
+        seen.add(info.name)
+    return videos
+
+
+def _parse_row(
+    row: dict[str, str | None],
+    table: Path,
+    remote: RemoteFolder | None,
+    *,
+    has_labels: bool,
+) -> VideoInfo:
+    """Return the video of one row of a metadata table."""
+    lab, video = ((row[column] or "").strip() for column in ("lab_id", "video_id"))
+    where = f"{table}: video {lab}/{video}"
+    if not lab or not video:
+        raise DataError(f"{where}: lab_id and video_id must both be given.")
+    try:
+        watched = _parse_watched(row.get("behaviors_labeled") or "")
+    except ValueError as error:
+        raise DataError(f"{where}: behaviors_labeled {error}.") from error
+    split, place = table.stem, Path(lab) / f"{video}.parquet"
+    root = Path(remote.url) if remote else table.parent
+    tracking = root / f"{split}_tracking" / place
+    annotation = root / f"{split}_annotation" / place
+    objects = _find_objects(remote, tracking, annotation) if remote else ()
+    is_annotated = len(objects) > 1 if remote else annotation.is_file()
+    return VideoInfo(
+        lab=lab,
+        video=video,
+        fps=_positive(row["frames_per_second"], f"{where}: frames_per_second"),
+        pixels_per_cm=_positive(
+            row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx"
+        ),
+        watched=watched,
+        animals=_parse_animals(row),
+        has_labels=has_labels and bool(watched or is_annotated),
+        tracking_path=tracking,
+        annotation_path=annotation if has_labels and is_annotated else None,
+        remote=objects,
+    )
+
+
+def _find_objects(
+    remote: RemoteFolder, tracking: Path, annotation: Path
+) -> tuple[RemoteFile, ...]:
+    """Return a video's files in object storage, the tracking file first.
+
+    One that the table names and the listing lacks is told when it is fetched.
+    """
+    root = Path(remote.url)
+    places = [path.relative_to(root).as_posix() for path in (tracking, annotation)]
+    found = [remote.files.get(place) for place in places]
+    absent = RemoteFile(f"{remote.url.rstrip('/')}/{places[0]}", 0, "absent")
+    return (found[0] or absent, *([found[1]] if found[1] else []))
+
+
+def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
+    """Return the lab's own ids of the animals in a video; many tables have none."""
+    ids = [(row.get(f"mouse{n}_id") or "").strip() for n in range(1, ANIMALS + 1)]
+    return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
+
+
+def _positive(text: str | None, what: str) -> float:
+    """Return a number that must be there, finite and above zero."""
+    try:
+        number = float(text or "nan")
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise DataError(
+            f"{what} must be a number above 0, found {text or 'nothing'!r}; "
+            "correct the table."
+        )
+    return number
+
+
+@functools.cache  # a lab's videos share a handful of lists
+def _parse_watched(text: str) -> tuple[Watched, ...]:
+    """Return what a `behaviors_labeled` entry names, cleaned of its quirks.
+
+    Some labs' lists hold everything twice, the second time with stray quotes
+    (``'mouse1','mouse2','sniff'``).
+    """
+    if text.strip().lower() in ("", "nan", "null"):
+        return ()
+    try:
+        entries = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is no JSON list: {error}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"must be a JSON list, found {text[:40]!r}")
+    return tuple(sorted({_parse_watched_entry(entry) for entry in entries}))
+
+
+def _parse_watched_entry(entry: object) -> Watched:
+    """Return what ``mouse1,mouse2,attack`` or ``mouse1,self,rear`` stands for."""
+    bare = re.sub(r"[\s'\"]", "", str(entry))
+    match = re.fullmatch(
+        rf"mouse([1-{ANIMALS}]),(?:mouse([1-{ANIMALS}])|self),(.+)", bare
+    )
+    if match is None:
+        raise ValueError(
+            f"should hold entries like 'mouse1,mouse2,attack' or 'mouse1,self,rear', "
+            f"found {entry!r}"
+        )
+    agent, target, action = match.groups()
+    return Watched(int(agent), int(target or agent), action)
+
+
+def read_recording(info: VideoInfo) -> Recording:
+    """Return the poses and labels of one video.
+
+    The recording ends with its last tracked frame or its last label, whichever is
+    later: the duration in the metadata is often too short. Raises `DataError` when a
+    file is absent, broken, or holds something impossible.
+    """
+    bouts, notes = read_labels(info)
+    last_label = max((bout.stop for bout in bouts), default=0)
+    tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
+    notes += _note_on_lost_end(tracks.xy_px, last_label, info.fps)
+    return Recording(
+        info=info,
+        slots=tracks.slots,
+        xy_px=tracks.xy_px,
+        bouts=bouts,
+        notes=(*tracks.notes, *notes),
+    )
+
+
+def _note_on_lost_end(
+    xy_px: Float[np.ndarray, "time slot 2"], last_label: int, fps: float
+) -> list[str]:
+    """Say where labels go on for more than a second after the last tracked point."""
+    if np.isfinite(xy_px[max(0, last_label - math.ceil(fps)) :, :, 0]).any():
+        return []
+    tracked = np.flatnonzero(np.isfinite(xy_px[..., 0]).any(axis=1))
+    end = int(tracked[-1]) + 1 if len(tracked) else 0
+    if not last_label:
+        return ["nothing was tracked"] if len(xy_px) else []
+    return [f"tracking ends at frame {end}, labels go on to {last_label}"]
+
+
+def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
+    """Return the labels of a video, sorted, and what was odd about them."""
+    if info.annotation_path is None:
+        absent = (
+            "watched, but no annotation file: taken as nothing seen; if the file was "
+            "lost, put it back"
+        )
+        return (), [absent] if info.has_labels else []
+    path = info.annotation_path
+    with open_parquet(path, _ANNOTATION_COLUMNS, kind="annotation") as file:
+        table = file.read(list(_ANNOTATION_COLUMNS), use_threads=False)
+    if any(column.null_count for column in table.columns):
+        raise DataError(f"{path}: {_ANNOTATION_COLUMNS} must be given in every row.")
+    agents, targets, starts, stops = (
+        whole_numbers(table.column(name).combine_chunks(), name, path).tolist()
+        for name in _ANNOTATION_COLUMNS
+        if name != "action"
+    )
+    bouts, empty = [], 0
+    rows = zip(
+        starts, stops, table.column("action").to_pylist(), agents, targets, strict=True
+    )
+    for row, (start, stop, action, agent, target) in enumerate(rows):
+        if not 0 <= start <= stop:
+            raise DataError(
+                f"{path}: row {row}: expected 0 <= start_frame <= stop_frame, "
+                f"found {start} and {stop}."
+            )
+        if not (1 <= agent <= ANIMALS and 1 <= target <= ANIMALS):
+            raise DataError(
+                f"{path}: row {row}: agent_id and target_id must be 1 to {ANIMALS}, "
+                f"found {agent} and {target}."
+            )
+        if start == stop:
+            empty += 1
+        else:
+            bouts.append(Bout(start, stop, str(action), agent, target))
+    return tuple(sorted(bouts)), _notes_on_labels(bouts, empty, info)
+
+
+def _notes_on_labels(bouts: list[Bout], empty: int, info: VideoInfo) -> list[str]:
+    """Say how many labels were dropped, and how many nobody had announced."""
+    notes = []
+    if empty:
+        notes.append(f"labels of zero length: {empty}, dropped")
+    watched = set(info.watched)
+    unwatched = [
+        bout
+        for bout in bouts
+        if Watched(bout.agent, bout.target, bout.action) not in watched
+    ]
+    if unwatched:
+        names = ", ".join(sorted({bout.action for bout in unwatched}))
+        notes.append(
+            f"labels that behaviors_labeled does not name: {len(unwatched)} ({names})"
+        )
+    return notes

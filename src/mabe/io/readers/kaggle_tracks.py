@@ -1,0 +1,399 @@
+"""Long tables of keypoints: one row per frame, animal and body part.
+
+Columns ``video_frame, mouse_id, bodypart, x, y``; animals count from 1, a missing
+point is an absent row (or a coordinate that is not finite), rows come in any order.
+Files are read a batch of rows at a time, so that memory holds the result and little
+else. How long the recording is stands in the file's statistics, or is looked up before.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Complex, Float, Int, Integer, Shaped
+
+from mabe.errors import DataError
+from mabe.runtime.disk_arrays import Touched, make_array, walk
+from mabe.skeleton import ANIMALS, KEYPOINTS, PAWS, match_keypoint, nearest_keypoints
+
+MAX_FRAMES = 20_000_000
+"""Longer recordings (nearly two days at 120 fps) are taken for a broken file, because
+memory is needed for every frame up to the last one."""
+
+
+_CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
+
+
+_COLUMNS = (*_CELL_COLUMNS, "x", "y")
+
+
+_TEXTS = frozenset({"bodypart", "action"})
+
+
+_OTHER_KIND = {"tracking": "an annotation", "annotation": "a tracking"}
+
+
+# Arrow's own pool keeps tens of megabytes of what it no longer needs.
+pa.set_memory_pool(pa.system_memory_pool())
+
+
+_BATCH_ROWS = 1 << 17
+"""Rows decoded at a time: few enough for a core's cache, whatever the row groups."""
+
+
+_MISSING = np.complex64(complex(math.nan, math.nan))
+
+
+_UNKNOWN, _NOT_YET = -1, -2
+"""In place of a column: a body part that is kept out, or that was not seen so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracks:
+    """The points of one recording on the canonical skeleton."""
+
+    slots: Int[np.ndarray, " slot"]
+    """Which slots (see `mabe.skeleton`) occur, ascending."""
+    xy_px: Float[np.ndarray, "time slot 2"]
+    notes: tuple[str, ...]
+    """What was odd, for people to read."""
+
+
+def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
+    """Return the points of a tracking file, at least so many frames of them.
+
+    Several columns that stand for one keypoint (the corners of a headpiece) give the
+    mean of those present. Raises `DataError` when the file is absent or broken, or
+    holds something impossible.
+    """
+    with open_parquet(path, _COLUMNS, kind="tracking") as file:
+        length = max(_count_frames(file, path), at_least_frames)
+        if length > MAX_FRAMES:
+            raise DataError(
+                f"{path}: the recording's last frame is {length - 1:,}; expected at "
+                f"most {MAX_FRAMES:,} frames. Is this file or its annotation broken?"
+            )
+        canvas = _Canvas(length, path)
+        for batch in _batches(file, _COLUMNS):
+            if batch.num_rows:
+                canvas.add(batch)
+    slots, merged = canvas.merged()
+    notes = _notes_on_parts(canvas.parts_kept_out)
+    if repeated := canvas.rows - canvas.given_points():
+        notes.append(f"points given twice: {repeated}, the last one was taken")
+    return Tracks(
+        slots=slots,
+        xy_px=merged.view(np.float32).reshape(*merged.shape, 2),
+        notes=tuple(notes),
+    )
+
+
+@contextmanager
+def open_parquet(
+    path: Path, columns: tuple[str, ...], *, kind: str
+) -> Iterator[pq.ParquetFile]:
+    """Open a table that must have the given columns; Arrow's errors become ours.
+
+    `kind` says what the file should be, for messages. Text comes as dictionary codes.
+    """
+    try:
+        metadata = pq.read_metadata(path)
+        names = metadata.schema.names
+        if missing := [name for name in columns if name not in names]:
+            raise DataError(
+                f"{path}: no column {missing}; it has {names}. "
+                f"Is this {_OTHER_KIND[kind]} file?"
+            )
+        texts = [name for name in columns if name in _TEXTS]
+        with pq.ParquetFile(path, metadata=metadata, read_dictionary=texts) as file:
+            yield file
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{path}: the {kind} file does not exist although the metadata name it; "
+            "download it again."
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: cannot be read as parquet ({reason}); download it again."
+        ) from error
+
+
+def whole_numbers(
+    column: pa.Array, name: str, path: Path | None = None
+) -> Integer[np.ndarray, " row"]:
+    """Return a column of integers of any width (or of floats without a fraction)."""
+    if not pa.types.is_integer(column.type):
+        try:
+            column = column.cast(pa.int64())
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path}: column {name} must hold whole numbers, found {column.type}."
+            ) from error
+    return as_numpy(column)
+
+
+def as_numpy(column: pa.Array) -> Shaped[np.ndarray, " row"]:
+    """Return numbers without copying them; missing ones as NaN.
+
+    `to_numpy` would load all of pandas, where that is installed: 50 MB.
+    """
+    if column.null_count:
+        column = column.cast(pa.float64()).fill_null(math.nan)
+    return np.from_dlpack(column)
+
+
+def _batches(
+    file: pq.ParquetFile, columns: tuple[str, ...]
+) -> Iterator[pa.RecordBatch]:
+    """Yield a table piece by piece; one thread, because files are read in parallel.
+
+    A few row groups at a time: of all that it is told to read Arrow keeps something.
+    """
+    for groups in _row_groups(file):
+        yield from file.iter_batches(
+            _BATCH_ROWS, row_groups=groups, columns=list(columns), use_threads=False
+        )
+
+
+def _row_groups(file: pq.ParquetFile) -> Iterator[list[int]]:
+    """Yield row groups in order, together at least as many rows as a batch has."""
+    some: list[int] = []
+    rows = 0
+    for group in range(file.num_row_groups):
+        some.append(group)
+        rows += file.metadata.row_group(group).num_rows
+        if rows >= _BATCH_ROWS:
+            yield some
+            some, rows = [], 0
+    if some:
+        yield some
+
+
+def _count_frames(file: pq.ParquetFile, path: Path) -> int:
+    """Return the last tracked frame + 1."""
+    last = _last_by_statistics(file)
+    if last is None:
+        frames = (
+            whole_numbers(batch.column(0).drop_null(), "video_frame", path)
+            for batch in _batches(file, ("video_frame",))
+        )
+        last = max((int(some.max()) for some in frames if len(some)), default=-1)
+    return last + 1
+
+
+def _last_by_statistics(file: pq.ParquetFile) -> int | None:
+    """Return the largest video_frame as the file's writer noted it, if it did."""
+    column = file.schema.names.index("video_frame")
+    groups = range(file.num_row_groups)
+    noted = [file.metadata.row_group(g).column(column).statistics for g in groups]
+    if not all(each and each.has_min_max for each in noted):
+        return None
+    largest = [each.max for each in noted]
+    is_whole = all(isinstance(each, int) for each in largest)
+    return max(largest, default=-1) if is_whole else None
+
+
+class _Canvas:
+    """The points of one recording, put in their places as rows come.
+
+    A point is x + iy, NaN where missing: a complex number is moved as one value, which
+    halves the work of the slowest step. Each (mouse_id, body part) has a column of its
+    own, made when it is first seen.
+    """
+
+    def __init__(self, length: int, path: Path) -> None:
+        self.path = path
+        self.columns: dict[tuple[int, str], int] = {}
+        """`_UNKNOWN` where the body part is."""
+        self.slots: list[int] = []
+        """The slot each column stands for."""
+        self.points = np.empty((length, 0), np.complex64)
+        self.touched = Touched(self.points)
+        self.rows = 0
+        """Rows that gave a point."""
+        self.parts: tuple[str, ...] = ()
+        self.column_of_cell = np.empty(0, np.int64)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Put some rows in their places; the last of several for one place stays."""
+        frame, mouse = self._checked(batch)
+        code, parts = _codes(batch.column("bodypart"))
+        cell = np.multiply(mouse, len(parts), dtype=np.int64)
+        cell += code
+        column = self._columns_of(cell, parts)
+        place = np.multiply(frame, len(self.slots), dtype=np.int64)
+        place += column
+        values, given = _as_complex(batch.column("x"), batch.column("y"))
+        if column.min() < 0:
+            known = column >= 0
+            place, values = place[known], values[known]
+            given = int(np.count_nonzero(values == values))
+        self.rows += given
+        self.points.reshape(-1)[place] = values
+        self.touched.add(values.nbytes)
+
+    def given_points(self) -> int:
+        """Return how many points there are."""
+        bits = self.points.view(np.uint64)
+        return sum(
+            int(np.count_nonzero(bits[rows] != _MISSING.view(np.uint64)))
+            for rows in walk(bits)
+        )
+
+    def merged(
+        self,
+    ) -> tuple[Int[np.ndarray, " slot"], Complex[np.ndarray, "time slot"]]:
+        """Return one column per slot, ascending: the mean of its columns where present.
+
+        Raises `DataError` where no row has a known body part.
+        """
+        if not self.slots:
+            raise DataError(
+                f"{self.path}: no row with a known body part; it has "
+                f"{sorted({part for _, part in self.columns})}, expected some of "
+                f"{', '.join(KEYPOINTS)}."
+            )
+        slots, first = np.unique(self.slots, return_index=True)
+        if slots.tolist() == self.slots:
+            return slots, self.points
+        several = {
+            at: those
+            for at, slot in enumerate(slots)
+            if len(those := np.flatnonzero(np.equal(self.slots, slot))) > 1
+        }
+        merged = make_array((len(self.points), len(slots)), self.points.dtype)
+        for rows in walk(self.points, merged):
+            merged[rows] = self.points[rows].take(first, axis=1)
+            for at, those in several.items():
+                merged[rows, at] = _mean_of_seen(self.points[rows][:, those])
+        return slots, merged
+
+    @property
+    def parts_kept_out(self) -> frozenset[str]:
+        """Unknown body parts."""
+        known = {part for (_, part), column in self.columns.items() if column >= 0}
+        return frozenset({part for _, part in self.columns} - known - PAWS)
+
+    def _checked(
+        self, batch: pa.RecordBatch
+    ) -> tuple[Integer[np.ndarray, " row"], Integer[np.ndarray, " row"]]:
+        """Return each row's frame and animal, or raise `DataError`."""
+        path = self.path
+        if any(batch.column(name).null_count for name in _CELL_COLUMNS):
+            raise DataError(f"{path}: {_CELL_COLUMNS} must be given in every row.")
+        frame, mouse = (
+            whole_numbers(batch.column(name), name, path) for name in _CELL_COLUMNS[:2]
+        )
+        if frame.min() < 0:
+            raise DataError(f"{path}: video_frame {frame.min()} is below 0.")
+        if frame.max() >= len(self.points):
+            raise DataError(
+                f"{path}: video_frame {frame.max()} is beyond {len(self.points) - 1}, "
+                "the largest that the file's statistics name; write it anew."
+            )
+        if not 1 <= mouse.min() <= mouse.max() <= ANIMALS:
+            raise DataError(
+                f"{path}: mouse_id must be 1 to {ANIMALS}, found "
+                f"{mouse.min()} to {mouse.max()}."
+            )
+        return frame, mouse
+
+    def _columns_of(
+        self, cell: Int[np.ndarray, " row"], parts: tuple[str, ...]
+    ) -> Int[np.ndarray, " row"]:
+        """Return each row's column, given its ``mouse_id * len(parts) + part``."""
+        if parts != self.parts:
+            self._know_parts(parts)
+        column = self.column_of_cell[cell]
+        if column.min() == _NOT_YET:
+            count = np.bincount(cell, minlength=len(self.column_of_cell))
+            fresh = np.flatnonzero((count > 0) & (self.column_of_cell == _NOT_YET))
+            keys = [divmod(int(each), len(parts)) for each in fresh]
+            self._make_columns([(mouse, parts[part]) for mouse, part in keys])
+            self._know_parts(parts)
+            column = self.column_of_cell[cell]
+        return column
+
+    def _know_parts(self, parts: tuple[str, ...]) -> None:
+        """Take numbers of body parts to be places in this list from now on."""
+        self.parts = parts
+        keys = [(mouse, part) for mouse in range(ANIMALS + 1) for part in parts]
+        self.column_of_cell = np.array(
+            [self.columns.get(key, _NOT_YET) for key in keys], np.int64
+        )
+
+    def _make_columns(self, fresh: list[tuple[int, str]]) -> None:
+        """Make a column for each (mouse_id, body part), in the order of slots."""
+        for key in sorted(fresh, key=_place_of):
+            slot = _find_slot(*key)
+            self.columns[key] = _UNKNOWN if slot is None else len(self.slots)
+            if slot is not None:
+                self.slots.append(slot)
+        before = self.points.shape[1]
+        wider = make_array((len(self.points), len(self.slots)), self.points.dtype)
+        for rows in walk(self.points, wider):
+            wider[rows, :before] = self.points[rows]
+            wider[rows, before:] = _MISSING
+        self.points, self.touched = wider, Touched(wider)
+
+
+def _mean_of_seen(
+    several: Complex[np.ndarray, "time column"],
+) -> Complex[np.ndarray, " time"]:
+    """Return the mean of columns where they are present."""
+    seen = several == several
+    with np.errstate(invalid="ignore"):  # 0 / 0 where none is: missing
+        return np.where(seen, several, 0).sum(1) / seen.sum(1)
+
+
+def _find_slot(mouse: int, part: str) -> int | None:
+    """Return the slot of an animal's body part; None where the part is unknown."""
+    keypoint = match_keypoint(part)
+    if keypoint is None:
+        return None
+    return (mouse - 1) * len(KEYPOINTS) + KEYPOINTS.index(keypoint)
+
+
+def _place_of(key: tuple[int, str]) -> tuple[int, int, str]:
+    """Sort by slot, unknown parts first."""
+    slot = _find_slot(*key)
+    return (-1 if slot is None else slot, *key)
+
+
+def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], int]:
+    """Return x + iy, NaN where a coordinate is not finite, and how many others."""
+    values = np.empty(len(x), np.complex64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values.real = as_numpy(x)
+        values.imag = as_numpy(y)
+        # The sum is finite exactly where both are, and quicker to check.
+        finite = np.isfinite(values.real + values.imag)
+    given = int(np.count_nonzero(finite))
+    if given < len(values):
+        values[~finite] = _MISSING
+    return values, given
+
+
+def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], tuple[str, ...]]:
+    """Return the body parts as numbers into a list of names."""
+    if not pa.types.is_dictionary(parts.type):
+        parts = parts.dictionary_encode()
+    names = tuple(str(part) for part in parts.dictionary.to_pylist())
+    return as_numpy(parts.indices), names
+
+
+def _notes_on_parts(parts: frozenset[str]) -> list[str]:
+    """Say of each unknown body part which known ones look like it."""
+    notes = []
+    for part in sorted(parts):
+        nearest = ", ".join(nearest_keypoints(part)) or "none"
+        notes.append(
+            f"body part {part!r} is unknown and kept out (nearest known: {nearest})"
+        )
+    return notes

@@ -1,0 +1,244 @@
+"""NWB files: tracks of ``ndx-pose``, and bouts of ``ndx-ethogram``.
+
+Every group that calls itself a ``PoseEstimation`` is one animal, wherever it lies; its
+``PoseEstimationSeries`` are keypoints with ``data (time, xy)``, ``confidence`` and
+either ``timestamps`` or a starting time and rate. Files converted from tables of
+several animals name their series ``<animal>_<keypoint>`` in one group; these are told
+apart. ``EthogramBouts`` have start and stop times and a label. NWB is HDF5: h5py reads
+it, only writing needs pynwb (see `mabe.writers.nwb`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mabe.errors import DataError
+from mabe.io.readers.annotations import SELF, Content, Event, Marks, marks_of
+from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
+from mabe.io.readers.poses import Poses
+from mabe.io.readers.sniffing import Peek
+
+_SERIES = "PoseEstimationSeries"
+
+
+_SAME_RATE = 0.02
+"""How far, as a share, one step of time may be from the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """One keypoint of one animal."""
+
+    animal: str
+    keypoint: str
+    xy: np.ndarray
+    confidence: np.ndarray | None
+    times_s: np.ndarray
+
+
+def is_nwb(peek: Peek) -> bool:
+    """Tell whether an HDF5 file is an NWB file."""
+    return "nwb_version" in peek.attributes
+
+
+def read(peek: Peek) -> Content:
+    """Return the tracks and the bouts of a file."""
+    with open_hdf5(peek.path) as file:
+        groups = _find(file, "PoseEstimation")
+        series = [
+            each for group in groups for each in _read_animal(group, groups, peek)
+        ]
+        software = {
+            text(g["source_software"][()]) for g in groups if "source_software" in g
+        }
+        tables = _find(file, "EthogramBouts")
+        marks = tuple(_read_bouts(table, peek) for table in tables)
+    if not series and not marks:
+        raise DataError(
+            f"{peek.path}: an NWB file without PoseEstimation (ndx-pose) and without "
+            "EthogramBouts (ndx-ethogram); nothing to read."
+        )
+    poses = (_join(series, "/".join(sorted(software)), peek),) if series else ()
+    return Content("NWB", poses=poses, marks=marks)
+
+
+def _find(file: h5py.File, kind: str) -> list[h5py.Group]:
+    """Return the groups of a type, in the order of their names."""
+    found: list[h5py.Group] = []
+
+    def look(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Group) and _type_of(item) == kind:
+            found.append(item)
+
+    file.visititems(look)
+    return sorted(found, key=lambda group: str(group.name))
+
+
+def _type_of(group: h5py.Group) -> str:
+    return text(group.attrs.get("neurodata_type", ""))
+
+
+def _read_animal(
+    group: h5py.Group, groups: Sequence[h5py.Group], peek: Peek
+) -> list[_Series]:
+    """Return the keypoints of one `PoseEstimation`."""
+    members = {
+        str(name): item
+        for name, item in group.items()
+        if isinstance(item, h5py.Group) and _type_of(item) == _SERIES
+    }
+    own = _animal_name(group, groups)
+    nodes = _nodes(group)
+    prefix_of = _prefixes([name.removesuffix(_SERIES) or name for name in members])
+    found = []
+    for name, item in sorted(members.items()):
+        bare = name.removesuffix(_SERIES) or name
+        animal, keypoint = prefix_of.get(bare, (own, bare))
+        found.append(_read_series(item, animal, nodes.get(keypoint, keypoint), peek))
+    return found
+
+
+def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
+    """Return what tells a group from the others: its subject, or part of its path."""
+    subject = group.get("subject")
+    if isinstance(subject, h5py.Group) and "subject_id" in subject:
+        return text(subject["subject_id"][()])
+    if len(groups) == 1:
+        return ONE_ANIMAL
+    paths = [str(each.name).split("/")[::-1] for each in groups]
+    own = str(group.name).split("/")[::-1]
+    differs = (
+        at for at, names in enumerate(zip(*paths, strict=False)) if len(set(names)) > 1
+    )
+    name = own[next(differs, 0)]
+    return name.removeprefix("track=").removeprefix("PoseEstimation_") or own[0]
+
+
+def _nodes(group: h5py.Group) -> dict[str, str]:
+    """Return the skeleton's spelling of keypoints whose series spell them otherwise."""
+    skeleton = group.get("skeleton")
+    place = skeleton if isinstance(skeleton, h5py.Group) else group
+    if "nodes" not in place:
+        return {}
+    names = texts(place["nodes"][()])
+    return {"".join(filter(str.isalnum, name)): name for name in names} | {
+        name: name for name in names
+    }
+
+
+def _prefixes(names: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Split names like ``ind1_snout`` where all have such an animal before them."""
+    split = {name: name.split("_", 1) for name in names if "_" in name}
+    if len(split) < len(names) or not names:
+        return {}
+    groups: dict[str, set[str]] = {}
+    for animal, keypoint in split.values():
+        groups.setdefault(animal, set()).add(keypoint)
+    if len({frozenset(keypoints) for keypoints in groups.values()}) > 1:
+        return {}
+    if len(names) // len(groups) < 2:
+        return {}
+    return {name: (animal, keypoint) for name, (animal, keypoint) in split.items()}
+
+
+def _read_series(group: h5py.Group, animal: str, keypoint: str, peek: Peek) -> _Series:
+    data = read_array(group, "data", peek.path, ndim=2)
+    if data.shape[1] not in (2, 3):
+        raise DataError(f"{peek.path}: {group.name}/data has the shape {data.shape}.")
+    confidence = None
+    if isinstance(group.get("confidence"), h5py.Dataset):
+        confidence = read_array(group, "confidence", peek.path, ndim=1)
+    if isinstance(group.get("timestamps"), h5py.Dataset):
+        times = read_array(group, "timestamps", peek.path, ndim=1).astype(float)
+    elif isinstance(group.get("starting_time"), h5py.Dataset):
+        start = group["starting_time"]
+        times = float(start[()]) + np.arange(len(data)) / float(start.attrs["rate"])
+    else:
+        raise DataError(f"{peek.path}: {group.name} has no times.")
+    if len(times) != len(data) or (
+        confidence is not None and len(confidence) != len(data)
+    ):
+        raise DataError(
+            f"{peek.path}: {group.name} has {len(data)} points and {len(times)} times."
+        )
+    return _Series(animal, keypoint, data[:, :2], confidence, times)
+
+
+def _join(series: Sequence[_Series], software: str, peek: Peek) -> Poses:
+    """Return the keypoints of all animals at the frames of the longest one."""
+    animals = tuple(dict.fromkeys(each.animal for each in series))
+    keypoints = tuple(dict.fromkeys(each.keypoint for each in series))
+    start_s = min(float(each.times_s[0]) for each in series if len(each.times_s))
+    step_s = _step(max(series, key=lambda each: len(each.times_s)).times_s)
+    frames = [
+        np.round((each.times_s - start_s) / step_s).astype(int) for each in series
+    ]
+    length = max(int(numbers[-1]) + 1 for numbers in frames if len(numbers))
+    if length > 2 * max(len(numbers) for numbers in frames):
+        raise DataError(f"{peek.path}: its timestamps jump; expected a steady rate.")
+    shape = (length, len(animals), len(keypoints))
+    xy = np.full((*shape, 2), np.nan, np.float32)
+    sure = np.full(shape, np.nan, np.float32)
+    for each, numbers in zip(series, frames, strict=True):
+        place = animals.index(each.animal), keypoints.index(each.keypoint)
+        xy[(numbers, *place)] = each.xy
+        if each.confidence is not None:
+            sure[(numbers, *place)] = each.confidence
+    # Timestamps that count frames are how tables without a rate were converted.
+    is_counted = abs(step_s - 1) < 1e-9
+    notes = ["timestamps count frames, not seconds"] if is_counted else []
+    is_likelihood = "deeplabcut" in software.lower()
+    return Poses(
+        name=peek.path.stem,
+        animals=animals,
+        keypoints=keypoints,
+        xy_px=xy,
+        confidence=sure if any(s.confidence is not None for s in series) else None,
+        usual_confidence=USUAL_CONFIDENCE if is_likelihood else 0.0,
+        fps=None if is_counted else 1 / step_s,
+        tracker=software or "ndx-pose",
+        notes=tuple(notes),
+    )
+
+
+def _step(times_s: np.ndarray) -> float:
+    """Return the time from frame to frame, which must be the same throughout."""
+    if len(times_s) < 2:
+        return 1.0
+    step = float(np.median(np.diff(times_s)))
+    if not (np.isfinite(step) and step > 0):
+        raise DataError("timestamps that do not grow are no times")
+    rounded = round(1 / step, 3)
+    return 1 / rounded if rounded and abs(rounded * step - 1) < _SAME_RATE else step
+
+
+def _read_bouts(table: h5py.Group, peek: Peek) -> Marks:
+    """Return the bouts of a table."""
+    labels = texts(read_array(table, "label", peek.path, ndim=1))
+    starts = read_array(table, "start_time", peek.path, ndim=1)
+    stops = read_array(table, "stop_time", peek.path, ndim=1)
+    extra = {
+        name: texts(table[name][()]) if name in table else ("",) * len(labels)
+        for name in ("subject", "target")
+    }
+    events = [
+        Event(
+            float(start),
+            float(stop),
+            label,
+            subject,
+            SELF if subject and target == subject else target,
+        )
+        for start, stop, label, subject, target in zip(
+            starts, stops, labels, extra["subject"], extra["target"], strict=True
+        )
+    ]
+    ethogram = table.get("ethogram")
+    behaviours: tuple[str, ...] = ()
+    if isinstance(ethogram, h5py.Group) and "behavior" in ethogram:
+        behaviours = texts(ethogram["behavior"][()])
+    return marks_of(peek.path.stem, "s", events, behaviours=behaviours)

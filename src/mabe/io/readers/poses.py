@@ -1,0 +1,185 @@
+"""Tracked poses as a lab's files give them, before they meet the canonical skeleton.
+
+Axes are ``[time, animal, keypoint, xy]``; pixels of the recording; a missing point is
+NaN. Names are the lab's own. What a tracker is unsure of is still in `Poses` and
+leaves with `keep_sure`, the one place that decides it.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from mabe.errors import DataError
+from mabe.io.readers.hdf5 import MAX_VALUES
+from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+
+_MUCH = 1 << 26
+
+
+_SPARSE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Poses:
+    """The tracks of one recording."""
+
+    name: str
+    """What the recording is called: a file's stem, or a name inside the file."""
+    animals: tuple[str, ...]
+    keypoints: tuple[str, ...]
+    xy_px: Float[np.ndarray, "time animal keypoint 2"]
+    confidence: Float[np.ndarray, "time animal keypoint"] | None = None
+    usual_confidence: float = 0.0
+    """Below this the tracker's own makers do not trust a point."""
+    first_frame: int = 0
+    """The recording's frame that row 0 holds."""
+    fps: float | None = None
+    pixels_per_cm: float | None = None
+    tracker: str = ""
+    notes: tuple[str, ...] = field(default=())
+    """What was odd in the file and how it was taken, for people to read."""
+
+    def __post_init__(self) -> None:
+        expected = (len(self.xy_px), len(self.animals), len(self.keypoints), 2)
+        if self.xy_px.shape != expected:
+            raise ValueError(f"poses should be {expected}, found {self.xy_px.shape}")
+
+    @property
+    def length(self) -> int:
+        """Frames of the recording, up to the last tracked one."""
+        return self.first_frame + len(self.xy_px)
+
+    @property
+    def present(self) -> Bool[np.ndarray, "time animal keypoint"]:
+        """Where a point is given."""
+        return np.isfinite(self.xy_px).all(axis=-1)
+
+    def noting(self, *notes: str) -> "Poses":
+        """Return the same poses with more notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+
+def keep_sure(poses: Poses, min_confidence: float | None = None) -> Poses:
+    """Return poses in which what is not sure is missing, and say how much that is.
+
+    Missing is what has no finite place, what lies at exactly (0, 0) (how several
+    tools write "not found"), and what has a confidence below `min_confidence`, by
+    default the tracker's usual one. Animals without any point are left out.
+    """
+    least = poses.usual_confidence if min_confidence is None else min_confidence
+    given = poses.present
+    at_origin = (poses.xy_px == 0).all(axis=-1)
+    is_weak = np.zeros_like(given)
+    if poses.confidence is not None:
+        is_weak = given & ~at_origin & (poses.confidence < least)
+    sure = given & ~at_origin & ~is_weak
+    xy = np.where(sure[..., None], poses.xy_px, np.float32(np.nan))
+    notes = []
+    if at_origin.any():
+        notes.append(f"points at (0, 0): {_share(at_origin)}, taken for missing")
+    if is_weak.any():
+        notes.append(
+            f"points with a confidence below {least:g}: {_share(is_weak)}, "
+            "taken for missing"
+        )
+    cleaned = replace(poses, xy_px=xy.astype(np.float32, copy=False)).noting(*notes)
+    return _drop_absent(cleaned, sure.any(axis=(0, 2)))
+
+
+def _drop_absent(poses: Poses, seen: Bool[np.ndarray, " animal"]) -> Poses:
+    """Leave out animals that are never seen, unless none is."""
+    if seen.all() or not seen.any():
+        return poses
+    keep = np.flatnonzero(seen)
+    gone = [
+        name for name, is_seen in zip(poses.animals, seen, strict=True) if not is_seen
+    ]
+    kept = poses.confidence
+    return replace(
+        poses,
+        animals=tuple(poses.animals[at] for at in keep),
+        xy_px=poses.xy_px[:, keep],
+        confidence=None if kept is None else kept[:, keep],
+    ).noting(f"animals without a single point left out: {', '.join(gone)}")
+
+
+def _share(mask: Bool[np.ndarray, "..."]) -> str:
+    return f"{np.count_nonzero(mask):,} ({mask.mean():.1%})"
+
+
+def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses:
+    """Return poses with at most so many animals, the wanted ones first and in order.
+
+    Without wishes the most often tracked ones stay, in the order of the file. Raises
+    `DataError` where a wanted animal is not there.
+    """
+    if lost := [name for name in wanted if name not in poses.animals]:
+        raise DataError(
+            f"{poses.name}: animals {lost} are asked for; it has {list(poses.animals)}."
+        )
+    if wanted:
+        order = [poses.animals.index(name) for name in wanted][:most]
+    elif len(poses.animals) > most:
+        seen = poses.present.any(axis=2).sum(axis=0)
+        order = sorted(np.argsort(-seen, kind="stable")[:most].tolist())
+    else:
+        return poses
+    kept = poses.confidence
+    gone = [name for at, name in enumerate(poses.animals) if at not in order]
+    chosen = replace(
+        poses,
+        animals=tuple(poses.animals[at] for at in order),
+        xy_px=poses.xy_px[:, order],
+        confidence=None if kept is None else kept[:, order],
+    )
+    return chosen.noting(f"animals left out: {', '.join(gone)}") if gone else chosen
+
+
+def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> None:
+    """Raise `DataError` where frames `first` to `last` cannot be those of a recording.
+
+    Memory is needed for every frame in between, so many `values` each; a few rows far
+    apart are taken for a column that does not hold frame numbers.
+    """
+    length = last - first + 1
+    is_sparse = length * values > _MUCH and length > _SPARSE * rows
+    if first < 0 or last >= MAX_FRAMES or length * values > MAX_VALUES or is_sparse:
+        raise DataError(
+            f"{where}: {rows:,} rows of frames {first:,} to {last:,}; expected frame "
+            f"numbers from 0 to at most {MAX_FRAMES:,}, without large gaps. Is this "
+            "the frame number, and one recording?"
+        )
+
+
+def place_frames(
+    frames: np.ndarray, values: np.ndarray, where: str
+) -> tuple[int, np.ndarray, list[str]]:
+    """Put rows in the order of their frame numbers; gaps become NaN.
+
+    Returns the first frame, the rows from there on, and what was odd: of a frame given
+    twice the last row stays. Raises `DataError` for numbers that are no frames.
+    """
+    if not len(frames):
+        return 0, values, []
+    if not np.isfinite(frames).all() or (frames != np.floor(frames)).any():
+        raise DataError(f"{where}: frame numbers must be whole; found {_odd(frames)}.")
+    first, last = int(frames.min()), int(frames.max())
+    width = values[:1].size
+    check_span(first, last, rows=len(frames), values=width, where=where)
+    rows = (frames - first).astype(np.int64)
+    if len(rows) == last - first + 1 and (np.diff(rows) == 1).all():
+        return first, values, []
+    placed = np.full((last - first + 1, *values.shape[1:]), np.nan, np.float32)
+    placed[rows] = values
+    notes = []
+    if repeated := len(rows) - len(np.unique(rows)):
+        notes.append(f"frames given twice: {repeated}, the last row was taken")
+    if gaps := len(placed) - len(np.unique(rows)):
+        notes.append(f"frames without a row: {gaps}, taken for missing")
+    return first, placed, notes
+
+
+def _odd(frames: np.ndarray) -> str:
+    is_odd = ~np.isfinite(frames) | (frames != np.floor(frames))
+    return str(frames[is_odd][0])

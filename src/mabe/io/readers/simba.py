@@ -1,0 +1,156 @@
+"""SimBA's CSV files: one row a frame, wide columns, targets beside the points.
+
+Points are ``<keypoint>_<animal>_x``, ``…_y``, ``…_p`` (or without a number, for one
+animal); features follow, then the targets: columns of 0 and 1 named by the behaviour,
+in older files ``<behaviour>_prediction``. ``Probability_<behaviour>`` and features are
+left alone.
+"""
+
+import re
+
+import numpy as np
+
+from mabe.errors import DataError
+from mabe.io.readers.annotations import Content, Marks, events_of_columns, marks_of
+from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
+from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.poses import Poses, place_frames
+from mabe.io.readers.sniffing import Peek
+
+_POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
+
+
+_FEATURES_END = re.compile(r"(low_prob_detections|sum_probabilities)", re.IGNORECASE)
+
+
+_NO_TARGETS = re.compile(
+    r"probability_|scorer|frames?$|video_no|unnamed|.*_centroid|mouse_\d|.*_\d+$|.*rank$",
+    re.IGNORECASE,
+)
+
+
+def is_simba(peek: Peek) -> bool:
+    """Tell whether a table has SimBA's columns."""
+    return peek.kind == "text" and _header_row(peek) is not None
+
+
+def _header_row(peek: Peek) -> int | None:
+    """Return which row names the columns; imported poses have two rows above it."""
+    rows = enumerate(peek.rows[:4])
+    return next((number for number, row in rows if _points(row)), None)
+
+
+def _points(header: list[str]) -> dict[str, dict[str, int]]:
+    """Return the columns of x, y and p of each point; only whole points count."""
+    found: dict[str, dict[str, int]] = {}
+    for at, name in enumerate(header):
+        if match := _POINT.fullmatch(name):
+            coord = match[2].lower().replace("likelihood", "p")
+            found.setdefault(match[1], {})[coord] = at
+    return {name: at for name, at in found.items() if at.keys() == {"x", "y", "p"}}
+
+
+def read(peek: Peek) -> Content:
+    """Return the tracks, and the targets where there are some."""
+    above = _header_row(peek) or 0
+    header = peek.rows[above]
+    points = _points(header)
+    targets = _targets(header)
+    wanted = sorted({at for each in points.values() for at in each.values()})
+    wanted += [at for at in sorted(targets.values()) if at not in wanted]
+    frame_at = next(
+        (at for at, name in enumerate(header) if name.lower() in ("frames", "frame")),
+        0 if header[0] in ("", "scorer", "coords", "Unnamed: 0") else None,
+    )
+    if frame_at is not None:
+        wanted.append(frame_at)
+    wanted = sorted(set(wanted))
+    table = read_numbers(peek, skip_rows=above + 1, columns=len(header), only=wanted)
+    notes: tuple[str, ...] = ()
+    if has_cut_row(peek, len(header)):
+        table, notes = table[:-1], ("the last row is cut off and was left out",)
+    column = {at: table[:, place] for place, at in enumerate(wanted)}
+    frames = column[frame_at] if frame_at is not None else np.arange(len(table))
+    poses = _poses(peek, points, column, np.asarray(frames, float)).noting(*notes)
+    marks = _marks(peek, targets, column, poses)
+    return Content("SimBA CSV", poses=(poses,), marks=(marks,) if marks else ())
+
+
+def _poses(
+    peek: Peek,
+    points: dict[str, dict[str, int]],
+    column: dict[int, np.ndarray],
+    frames: np.ndarray,
+) -> Poses:
+    """Put the points in the order animal, keypoint, xy."""
+    whose = {name: _split_number(name, points) for name in points}
+    animals = tuple(dict.fromkeys(animal for animal, _ in whose.values()))
+    keypoints = tuple(dict.fromkeys(keypoint for _, keypoint in whose.values()))
+    values = np.full((len(frames), len(animals), len(keypoints), 3), np.nan, np.float32)
+    for name, (animal, keypoint) in whose.items():
+        for depth, coord in enumerate("xyp"):
+            place = animals.index(animal), keypoints.index(keypoint), depth
+            values[(slice(None), *place)] = column[points[name][coord]]
+    first, placed, notes = place_frames(frames, values, str(peek.path))
+    return Poses(
+        name=peek.path.stem,
+        animals=animals,
+        keypoints=keypoints,
+        xy_px=placed[..., :2],
+        confidence=placed[..., 2],
+        usual_confidence=USUAL_CONFIDENCE,
+        first_frame=first,
+        tracker="SimBA",
+        notes=tuple(notes),
+    )
+
+
+def _split_number(name: str, points: dict[str, dict[str, int]]) -> tuple[str, str]:
+    """Return animal and keypoint: the number at the end is the animal's.
+
+    Where only some names end in a number it belongs to the keypoint (``spine_1``).
+    """
+    if all(re.fullmatch(r".+_\d+", each) for each in points):
+        keypoint, number = name.rsplit("_", 1)
+        return f"animal{number}", keypoint
+    return ONE_ANIMAL, name
+
+
+def _targets(header: list[str]) -> dict[str, int]:
+    """Return the columns that may be targets, by the behaviour's name."""
+    last = max(
+        (at for at, name in enumerate(header) if _FEATURES_END.match(name)), default=-1
+    )
+    found = {}
+    for at, name in enumerate(header):
+        is_old = name.endswith("_prediction")
+        behind = last >= 0 and at > last
+        plain = last < 0 and not _POINT.fullmatch(name) and not _NO_TARGETS.match(name)
+        if name and (is_old or ((behind or plain) and not _NO_TARGETS.match(name))):
+            found[name.removesuffix("_prediction")] = at
+    return found
+
+
+def _marks(
+    peek: Peek, targets: dict[str, int], column: dict[int, np.ndarray], poses: Poses
+) -> Marks | None:
+    """Return the behaviours of the target columns, which hold nothing but 0 and 1."""
+    active = {
+        name: column[at] == 1
+        for name, at in targets.items()
+        if np.isin(column[at], (0, 1)).all()
+    }
+    if not active:
+        return None
+    if len(next(iter(active.values()))) != len(poses.xy_px):
+        raise DataError(
+            f"{peek.path}: rows are missing or repeated, so its targets cannot be "
+            "placed."
+        )
+    return marks_of(
+        peek.path.stem,
+        "frame",
+        events_of_columns(active, start=poses.first_frame),
+        behaviours=active,
+        length=poses.length,
+    )

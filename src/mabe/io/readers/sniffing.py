@@ -1,0 +1,154 @@
+"""A first look at a file: what kind it is by its content, whatever its name says.
+
+Formats are recognised from a `Peek`: the first bytes, the first lines where it is
+text, the names inside where it is HDF5. Nothing large is read for that.
+"""
+
+import codecs
+import csv
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from mabe.errors import DataError
+from mabe.io.readers.hdf5 import open_hdf5, text
+
+_HEAD_BYTES = 1 << 18
+
+
+_HEAD_LINES = 200
+
+
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+_MAGICS = {
+    b"PAR1": "parquet",
+    b"\x93NUMPY": "npy",
+    b"CDF\x01": "netcdf3",
+    b"CDF\x02": "netcdf3",
+    b"CDF\x05": "netcdf3",
+    b"PK\x03\x04": "zip",
+    b"\x80": "pickle",
+}
+
+
+_BOMS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+_DELIMITERS = ",\t;"
+
+
+@dataclass(frozen=True)
+class Peek:
+    """What can be seen of a file without reading it whole."""
+
+    path: Path
+
+    @cached_property
+    def head(self) -> bytes:
+        """The first bytes."""
+        try:
+            with self.path.open("rb") as file:
+                return file.read(_HEAD_BYTES)
+        except FileNotFoundError as error:
+            raise DataError(f"{self.path}: there is no such file.") from error
+        except OSError as error:
+            raise DataError(f"{self.path}: cannot be read: {error}.") from error
+
+    @cached_property
+    def kind(self) -> str:
+        """One of hdf5, parquet, npy, json, text, empty, pickle, zip, binary."""
+        if not self.head:
+            return "empty"
+        if self.head.startswith(_HDF5_MAGIC):
+            return "hdf5"
+        for magic, kind in _MAGICS.items():
+            if self.head.startswith(magic):
+                return kind
+        if self.encoding == "binary":
+            return "binary"
+        return "json" if self.text.lstrip()[:1] in ("{", "[") else "text"
+
+    @cached_property
+    def encoding(self) -> str:
+        """The encoding of a text; ``binary`` where it is none."""
+        for bom, name in _BOMS.items():
+            if self.head.startswith(bom):
+                return name
+        if b"\0" in self.head:
+            return "binary"
+        try:
+            # The last character may be cut in two by the end of the first look.
+            self.head[:-4].decode("utf-8")
+        except UnicodeDecodeError:
+            return "cp1252"
+        return "utf-8"
+
+    @cached_property
+    def text(self) -> str:
+        """The first bytes as text."""
+        return self.head.decode(self.encoding, errors="replace")
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines."""
+        return self.text.splitlines()[:_HEAD_LINES]
+
+    @cached_property
+    def delimiter(self) -> str:
+        """What separates the cells of a table: the likeliest of comma, tab, semicolon.
+
+        Semicolons win over commas where both occur in as many lines: the commas are
+        then decimal ones.
+        """
+        lines = [line for line in self.lines if line.strip()]
+        best = {
+            sign: (sum(sign in line for line in lines), sign == ";", sign == "\t")
+            for sign in _DELIMITERS
+        }
+        return max(best, key=lambda sign: best[sign])
+
+    @cached_property
+    def rows(self) -> list[list[str]]:
+        """The first rows of a table, cells stripped."""
+        reader = csv.reader(self.lines, delimiter=self.delimiter)
+        try:
+            return [[cell.strip() for cell in row] for row in reader]
+        except csv.Error:  # a line of a hundred thousand characters: no table
+            return []
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names at the top of an HDF5 file."""
+        if self.kind != "hdf5":
+            return frozenset()
+        with open_hdf5(self.path) as file:
+            return frozenset(text(name) for name in file)
+
+    @cached_property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes at the top of an HDF5 file."""
+        if self.kind != "hdf5":
+            return {}
+        with open_hdf5(self.path) as file:
+            return {
+                str(name): value
+                for name, value in file.attrs.items()
+                if not isinstance(value, h5py.Empty)
+            }
+
+
+def read_text(peek: Peek) -> str:
+    """Return a whole text file; a character that cannot be decoded is replaced."""
+    try:
+        return peek.path.read_bytes().decode(peek.encoding, errors="replace")
+    except OSError as error:
+        raise DataError(f"{peek.path}: cannot be read: {error}.") from error

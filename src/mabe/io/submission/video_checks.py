@@ -1,0 +1,239 @@
+"""What is wrong with a submission in the light of the metadata of its videos.
+
+The metadata are a folder in the Kaggle layout, of which both tables count, or one
+table of it (`test.csv`, `train.csv`), which alone counts.
+"""
+
+import csv
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from mabe.bouts import Watched, name_animal, name_target
+from mabe.errors import DataError
+from mabe.io.readers.kaggle import SPLITS, read_index
+from mabe.io.submission.parse import WHOLE_NUMBER
+from mabe.io.submission.problems import Problem, Severity, problems_of
+from mabe.recording import VideoInfo
+from mabe.skeleton import ANIMALS
+
+PAST_END = 1.3
+"""A bout is well past the end beyond so many times the duration in the metadata.
+
+Durations there are often too short: of the 847 labelled videos of the challenge 248
+have labels past theirs, 27 by more than a quarter, 5 by more than this.
+"""
+
+
+_WATCHED_SCHEMA = dict.fromkeys(
+    ("video_id", "agent_id", "target_id", "action"), pl.String
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What the metadata say of a video, as far as a submission is concerned."""
+
+    watched: frozenset[Watched]
+    """Empty: nobody said."""
+    animals: frozenset[int]
+    """Animals counted from 1. Empty: nobody said."""
+    frames: float | None
+    """About how many frames it has, frame rate times duration."""
+
+
+def read_facts(metadata: Path) -> dict[str, VideoFacts]:
+    """Return the facts of each video by its id.
+
+    Raises `DataError` when there is no metadata table or a row makes no sense.
+    """
+    if metadata.suffix == ".csv":
+        if not metadata.is_file():
+            raise DataError(
+                f"{metadata}: no such metadata table; expected a train.csv or "
+                "test.csv, or the folder they are in."
+            )
+        folder, splits = metadata.parent, [metadata.stem]
+    else:
+        folder, splits = metadata, [*SPLITS]
+    videos = read_index(folder, splits=tuple(splits))
+    rows = _table_rows(folder, splits)
+    facts: dict[str, VideoFacts] = {}
+    for info in videos:
+        found = _facts_of(info, rows[info.name])
+        earlier = facts.get(info.video)
+        facts[info.video] = _merge(earlier, found) if earlier else found
+    return facts
+
+
+def check_video_ids(
+    table: pl.DataFrame, facts: dict[str, VideoFacts] | None
+) -> list[Problem]:
+    """Report videos that the metadata lack; without metadata, all but whole numbers."""
+    is_number = pl.col("video_id").str.contains(WHOLE_NUMBER)
+    is_known = pl.col("video_id").is_in(list(facts)) if facts else is_number
+    strange = table.filter(~is_known)
+    return [
+        *problems_of(
+            strange.filter(~is_number),
+            "video_id",
+            "video_id must be a whole number as in the metadata, found {video_id!r}",
+        ),
+        *problems_of(
+            strange.filter(is_number),
+            "unknown video",
+            "video {video_id} is not in the metadata",
+        ),
+    ]
+
+
+def check_facts(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> list[Problem]:
+    """Report animals and frames that the videos do not have."""
+    return _check_animals_exist(table, facts) + _check_ends(table, facts)
+
+
+def unwatched_rows(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> pl.DataFrame:
+    """Return the rows that the host leaves out, as only other things were watched."""
+    told = [video for video, fact in facts.items() if fact.watched]
+    watched = pl.DataFrame(
+        [
+            (
+                video,
+                name_animal(each.agent),
+                name_target(each.agent, each.target),
+                each.action,
+            )
+            for video in told
+            for each in facts[video].watched
+        ],
+        schema=_WATCHED_SCHEMA,
+        orient="row",
+    )
+    rows = table.filter(pl.col("video_id").is_in(told))
+    return rows.join(watched, on=list(_WATCHED_SCHEMA), how="anti")
+
+
+def report_unwatched(rows: pl.DataFrame) -> list[Problem]:
+    """Report rows that the host leaves out."""
+    return problems_of(
+        rows,
+        "unwatched",
+        "{agent_id},{target_id},{action} was not watched in video {video_id}: the "
+        "host leaves it out",
+        Severity.WARNING,
+    )
+
+
+def _check_animals_exist(
+    table: pl.DataFrame, facts: dict[str, VideoFacts]
+) -> list[Problem]:
+    """Report names such as mouse3 in videos of two mice."""
+    told = [video for video, fact in facts.items() if fact.animals]
+    absent = pl.DataFrame(
+        [
+            (video, name_animal(animal))
+            for video in told
+            for animal in range(1, ANIMALS + 1)
+            if animal not in facts[video].animals
+        ],
+        schema={"video_id": pl.String, "animal": pl.String},
+        orient="row",
+    )
+    return [
+        problem
+        for column in ("agent_id", "target_id")
+        for problem in problems_of(
+            table.join(
+                absent,
+                left_on=["video_id", column],
+                right_on=["video_id", "animal"],
+                how="semi",
+            ),
+            "unknown animal",
+            f"video {{video_id}} has no {{{column}}}",
+        )
+    ]
+
+
+def _check_ends(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> list[Problem]:
+    """Report bouts that go on long after the video."""
+    ends = pl.DataFrame(
+        [
+            (video, round(fact.frames))
+            for video, fact in facts.items()
+            if fact.frames is not None
+        ],
+        schema={"video_id": pl.String, "frames": pl.Int64},
+        orient="row",
+    )
+    late = table.join(ends, on="video_id").filter(
+        pl.col("stop") > PAST_END * pl.col("frames")
+    )
+    return problems_of(
+        late,
+        "past the end",
+        "stop_frame {stop} is well past the end of video {video_id}, which by the "
+        "metadata has {frames} frames",
+        Severity.WARNING,
+    )
+
+
+def _table_rows(folder: Path, splits: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return the rows of the metadata tables by the videos' names, as text."""
+    rows: dict[str, dict[str, str]] = {}
+    for split in splits:
+        path = folder / f"{split}.csv"
+        if not path.is_file():
+            continue
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file, restkey="", restval=""):
+                name = f"{row['lab_id'].strip()}/{row['video_id'].strip()}"
+                rows.setdefault(name, row)
+    return rows
+
+
+def _facts_of(info: VideoInfo, row: dict[str, str]) -> VideoFacts:
+    named = {each.agent for each in info.watched}
+    named |= {each.target for each in info.watched}
+    told = _told_animals(row)
+    return VideoFacts(
+        watched=frozenset(info.watched),
+        # A table that says nothing of its animals has not denied any.
+        animals=frozenset(told | named) if told else frozenset(),
+        frames=_frames(info.fps, row.get("video_duration_sec", "")),
+    )
+
+
+def _told_animals(row: dict[str, str]) -> set[int]:
+    """Return the animals of which the metadata say anything."""
+    return {
+        animal
+        for animal in range(1, ANIMALS + 1)
+        if any(
+            value
+            for column, value in row.items()
+            if column.startswith(f"{name_animal(animal)}_")
+        )
+    }
+
+
+def _frames(fps: float, duration_s: str) -> float | None:
+    """Return about how many frames a video has; None where that is not told."""
+    try:
+        frames = fps * float(duration_s)
+    except ValueError:
+        return None
+    return frames if math.isfinite(frames) and frames > 0 else None
+
+
+def _merge(one: VideoFacts, other: VideoFacts) -> VideoFacts:
+    """Return what may be said of either of two labs' videos of one id."""
+    is_told = one.frames is not None and other.frames is not None
+    return VideoFacts(
+        watched=one.watched | other.watched,
+        animals=one.animals | other.animals,
+        frames=max(one.frames or 0, other.frames or 0) if is_told else None,
+    )

@@ -1,0 +1,1 @@
+"""Writers: one module per file format that predictions or labels are written in."""

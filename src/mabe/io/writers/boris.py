@@ -1,0 +1,139 @@
+"""Predictions as BORIS events: a `.boris` project, and a table to paste.
+
+A bout is a state event with a START and a STOP; the agent is the subject, and the
+target (``self`` for an action on oneself) is a modifier. Times have three decimals,
+which at any camera's rate is exact to the frame. The table has the six columns that
+BORIS wants on its clipboard (time, subject, code, modifier, comment, frame) and no line
+too many, or it would be refused.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mabe.io.predictions import Predicted, PredictedBout, PredictionProvenance
+from mabe.runtime.files import write_json, write_text
+
+_KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+_DATE = "1970-01-01T00:00:00"
+"""BORIS wants one; when the video was filmed is not known."""
+
+
+def write_boris(
+    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> list[Path]:
+    """Write a project with all recordings as observations, and one table for each."""
+    project = folder / "predictions.boris"
+    write_json(project, boris_project(recordings, provenance))
+    tables = []
+    for each in recordings:
+        table = folder / f"{each.source.video}.paste.tsv"
+        write_text(table, "\n".join("\t".join(map(str, e)) for e in boris_events(each)))
+        tables.append(table)
+    return [project, *tables]
+
+
+def boris_project(
+    recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> dict[str, Any]:
+    """Return a project as BORIS 7 to 9 read it."""
+    animals = list(dict.fromkeys(name for each in recordings for name in each.animals))
+    bouts = [bout for each in recordings for bout in each.bouts]
+    actions = dict.fromkeys((*provenance.actions, *(bout.action for bout in bouts)))
+    has_targets = any(bout.target for bout in bouts)
+    return {
+        "time_format": "s",
+        "project_date": _DATE,
+        "project_name": "predictions of mabe",
+        "project_description": "Made by mabe; where it comes from:\n"
+        + json.dumps(provenance.to_json(), ensure_ascii=False),
+        "project_format_version": "7.0",
+        "subjects_conf": {
+            str(at): {"key": _key(at), "name": name, "description": ""}
+            for at, name in enumerate(animals)
+        },
+        "behaviors_conf": {
+            str(at): _behaviour(at, action, ["self", *animals] if has_targets else [])
+            for at, action in enumerate(actions)
+        },
+        "observations": {
+            each.source.video: _observation(each, provenance) for each in recordings
+        },
+        "behavioral_categories": [],
+        "independent_variables": {},
+        "coding_map": {},
+        "behaviors_coding_map": [],
+        "converters": {},
+    }
+
+
+def _key(at: int) -> str:
+    """Return a key to code with, while there are some."""
+    return _KEYS[at] if at < len(_KEYS) else ""
+
+
+def _behaviour(at: int, action: str, targets: Sequence[str]) -> dict[str, Any]:
+    modifiers = {"0": {"name": "target", "type": 0, "values": list(targets)}}
+    return {
+        "type": "State event",
+        "key": _key(at),
+        "code": action,
+        "description": "",
+        "category": "",
+        "modifiers": modifiers if targets else {},
+        "excluded": "",
+        "coding map": "",
+    }
+
+
+def _observation(each: Predicted, provenance: PredictionProvenance) -> dict[str, Any]:
+    source = each.source
+    media = f"{source.video}.mp4"
+    return {
+        "file": {"1": [media], **{str(player): [] for player in range(2, 9)}},
+        "type": "MEDIA",
+        "date": _DATE,
+        "description": json.dumps(provenance.about(source), ensure_ascii=False),
+        "time offset": 0.0,
+        "events": [list(event) for event in boris_events(each)],
+        "observation time interval": [0, 0],
+        "independent_variables": {},
+        "visualize_spectrogram": False,
+        "visualize_waveform": False,
+        "close_behaviors_between_videos": False,
+        "scan_sampling_time": 0,
+        "media_info": {
+            "length": {media: round(source.length / source.fps, 6)},
+            "fps": {media: source.fps},
+            "hasVideo": {media: True},
+            "hasAudio": {media: False},
+            "offset": {"1": 0.0},
+        },
+    }
+
+
+def boris_events(each: Predicted) -> list[tuple[float, str, str, str, str, int]]:
+    """Return two events for each bout, in time order; stops before starts."""
+    moments = []
+    for bout in each.bouts:
+        moments.append((bout.start, 1, bout))
+        moments.append((bout.stop, 0, bout))
+    moments.sort(key=lambda moment: (moment[0], moment[1], moment[2]))
+    return [
+        (
+            round(frame / each.fps, 3),
+            bout.agent,
+            bout.action,
+            _modifier(bout),
+            f"probability {bout.probability:.3f}" if is_start else "",
+            frame,
+        )
+        for frame, is_start, bout in moments
+    ]
+
+
+def _modifier(bout: PredictedBout) -> str:
+    return "self" if bout.agent and bout.target == bout.agent else bout.target

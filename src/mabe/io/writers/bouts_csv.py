@@ -1,0 +1,47 @@
+"""Predicted bouts as a CSV by the lab's own names, which is also read as labels.
+
+``lab,video,agent,target,action,start_frame,stop_frame,start_s,stop_s,probability,model_hash``;
+an action on oneself has the target ``self``, a scene's class has no agent and no
+target.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+
+from mabe.io.predictions import Predicted, PredictionProvenance
+from mabe.runtime.files import write_text
+
+_COLUMNS = {
+    **dict.fromkeys(("lab", "video", "agent", "target", "action"), pl.String),
+    **dict.fromkeys(("start_frame", "stop_frame"), pl.Int64),
+    **dict.fromkeys(("start_s", "stop_s", "probability"), pl.Float64),
+    "model_hash": pl.String,
+}
+
+
+def write_bout_table(
+    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> list[Path]:
+    """Write the bouts of all recordings as one table."""
+    rows = [
+        (
+            each.source.lab,
+            each.source.video,
+            bout.agent,
+            "self" if bout.agent and bout.target == bout.agent else bout.target,
+            bout.action,
+            bout.start,
+            bout.stop,
+            round(bout.start / each.fps, 3),
+            round(bout.stop / each.fps, 3),
+            bout.probability,
+            provenance.model_hash,
+        )
+        for each in recordings
+        for bout in each.bouts
+    ]
+    path = folder / "bouts.csv"
+    write_text(path, pl.DataFrame(rows, schema=_COLUMNS, orient="row").write_csv())
+    return [path]

@@ -1,0 +1,91 @@
+"""Predictions as CalMS21-like JSON: a class for every frame, and its vocabulary.
+
+``{"mabe": {sequence: {"annotations": [...], "metadata": {"vocab", "fps", …}}}}``. One
+class a frame leaves no room for two pairs at once, so each agent and target that act
+have a sequence of their own, ``<video>/<agent>-<target>``; what a pair does at the same
+time (it does not, as `mabe` decides) would be split further.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mabe.io.predictions import Predicted, PredictedBout, PredictionProvenance
+from mabe.runtime.files import write_json
+
+_NOTHING = "other"
+
+
+def write_calms21(
+    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> list[Path]:
+    """Write all recordings as one JSON document."""
+    path = folder / "predictions.calms21.json"
+    write_json(path, calms21_document(recordings, provenance))
+    return [path]
+
+
+def calms21_document(
+    recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> dict[str, Any]:
+    """Return the document, with where it comes from beside the sequences."""
+    sequences: dict[str, Any] = {}
+    actions = dict.fromkeys(
+        (*provenance.actions, *(b.action for each in recordings for b in each.bouts))
+    )
+    codes = {
+        action: code for code, action in enumerate(a for a in actions if a != _NOTHING)
+    }
+    codes[_NOTHING] = len(codes)
+    for each in recordings:
+        pairs = defaultdict(list)
+        for bout in each.bouts:
+            pairs[bout.agent, bout.target].append(bout)
+        for (agent, target), bouts in sorted(pairs.items()) or [(("", ""), [])]:
+            for layer, those in enumerate(_layers(bouts)):
+                pair = "-".join(filter(None, (agent, target)))
+                name = f"{each.source.video}/{pair}" if pair else each.source.video
+                sequences[f"{name}#{layer + 1}" if layer else name] = {
+                    "annotations": _annotate(those, each.source.length, codes),
+                    "metadata": {
+                        "vocab": codes,
+                        "fps": each.fps,
+                        "video": each.source.video,
+                        "agent": agent,
+                        "target": target,
+                        "annotator": f"mabe {provenance.mabe}",
+                    },
+                }
+    return {"mabe": sequences, "provenance": provenance.to_json()}
+
+
+def _layers(bouts: Sequence[PredictedBout]) -> list[list[PredictedBout]]:
+    """Spread bouts so that none overlaps or touches one alike; mostly one layer."""
+    layers: list[list[PredictedBout]] = [[]]
+    for bout in sorted(bouts):
+        free = (layer for layer in layers if not layer or _fits(layer[-1], bout))
+        layer = next(free, None)
+        if layer is None:
+            layers.append([bout])
+        else:
+            layer.append(bout)
+    return layers
+
+
+def _fits(last: PredictedBout, bout: PredictedBout) -> bool:
+    """Tell whether a bout may follow another without the two becoming one."""
+    gap = 1 if last.action == bout.action else 0
+    return last.stop + gap <= bout.start
+
+
+def _annotate(
+    bouts: Sequence[PredictedBout], length: int, codes: dict[str, int]
+) -> list[int]:
+    """Return the class of each frame."""
+    frames = np.full(length, codes[_NOTHING])
+    for bout in bouts:
+        frames[bout.start : bout.stop] = codes[bout.action]
+    return frames.tolist()

@@ -1,0 +1,131 @@
+"""The standard layout: metadata tables, and parquet files of points and labels.
+
+What `mabe.readers.kaggle` describes and reads. A missing point is an absent row; extra
+body parts stay under their own names.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from mabe.bouts import Bout, Watched, name_animal, name_target
+from mabe.runtime.files import write_atomically, write_text
+from mabe.skeleton import ANIMALS
+
+_LABEL_TYPES = {
+    "agent_id": pa.int8(),
+    "target_id": pa.int8(),
+    "action": pa.string(),
+    "start_frame": pa.int32(),
+    "stop_frame": pa.int32(),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetadataRow:
+    """What ``train.csv`` says of one video."""
+
+    lab: str
+    video: str
+    fps: float
+    pixels_per_cm: float
+    length: int
+    animals: tuple[str, ...]
+    parts: tuple[str, ...]
+    watched: tuple[Watched, ...]
+    tracker: str
+
+
+def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
+    """Write a metadata table."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ids = [f"mouse{number}_id" for number in range(1, ANIMALS + 1)]
+    writer.writerow(
+        [
+            *("lab_id", "video_id", *ids, "frames_per_second", "video_duration_sec"),
+            *("pix_per_cm_approx", "body_parts_tracked", "behaviors_labeled"),
+            "tracking_method",
+        ]
+    )
+    for row in rows:
+        animals = [*row.animals, *[""] * ANIMALS][:ANIMALS]
+        watched = [
+            f"{name_animal(each.agent)},{name_target(each.agent, each.target)},"
+            f"{each.action}"
+            for each in row.watched
+        ]
+        writer.writerow(
+            [
+                *(row.lab, row.video, *animals, repr(row.fps)),
+                round(row.length / row.fps, 3),
+                repr(float(f"{row.pixels_per_cm:.6g}")),
+                json.dumps(list(row.parts), ensure_ascii=False),
+                json.dumps(watched, ensure_ascii=False),
+                row.tracker,
+            ]
+        )
+    write_text(path, buffer.getvalue())
+
+
+def write_tracking(
+    path: Path,
+    xy_px: Float[np.ndarray, "time animal part 2"],
+    parts: Sequence[str | None],
+    *,
+    first_frame: int,
+) -> None:
+    """Write the points that are there as rows; parts named None are left out."""
+    schema = pa.schema(
+        [
+            ("video_frame", pa.int32()),
+            ("mouse_id", pa.int8()),
+            ("bodypart", pa.dictionary(pa.int16(), pa.string())),
+            ("x", pa.float32()),
+            ("y", pa.float32()),
+        ]
+    )
+    kept = [at for at, name in enumerate(parts) if name is not None]
+    names = pa.array([str(parts[at]) for at in kept], pa.string())
+
+    def write(place: Path) -> None:
+        with pq.ParquetWriter(place, schema) as writer:
+            for animal in range(xy_px.shape[1]):
+                points = xy_px[:, animal][:, kept]
+                frame, part = np.nonzero(np.isfinite(points).all(axis=-1))
+                there = points[frame, part]
+                columns = [
+                    pa.array((frame + first_frame).astype(np.int32)),
+                    pa.array(np.full(len(frame), animal + 1, np.int8)),
+                    pa.DictionaryArray.from_arrays(
+                        pa.array(part.astype(np.int16)), names
+                    ),
+                    pa.array(there[:, 0].astype(np.float32)),
+                    pa.array(there[:, 1].astype(np.float32)),
+                ]
+                writer.write_table(pa.Table.from_arrays(columns, schema=schema))
+
+    write_atomically(path, write)
+
+
+def write_annotation(path: Path, bouts: Iterable[Bout]) -> None:
+    """Write labels as rows, in time order."""
+    rows = [
+        (bout.agent, bout.target, bout.action, bout.start, bout.stop)
+        for bout in sorted(bouts)
+    ]
+    columns = list(zip(*rows, strict=True)) or [()] * len(_LABEL_TYPES)
+    arrays = [
+        pa.array(column, kind)
+        for column, kind in zip(columns, _LABEL_TYPES.values(), strict=True)
+    ]
+    table = pa.Table.from_arrays(arrays, names=list(_LABEL_TYPES))
+    write_atomically(path, lambda place: pq.write_table(table, place))

@@ -1,0 +1,104 @@
+"""Predictions as NWB files with ``ndx-ethogram`` bouts, one file for each recording.
+
+``processing/behavior/EthogramBouts`` has start and stop times, the action as its label,
+and columns for subject, target and probability; its ethogram lists every action that
+could have been predicted. ``labeling_method`` is "automated", ``parameters`` holds
+where the bouts come from. Needs pynwb and ndx-ethogram, an extra.
+"""
+
+import json
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mabe.errors import OutputError
+from mabe.io.predictions import Predicted, PredictionProvenance
+from mabe.runtime.files import write_atomically
+
+_DECIMALS = 6
+
+
+_UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
+"""NWB wants a date; when the video was filmed is not known."""
+
+
+def write_nwb(
+    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+) -> list[Path]:
+    """Write one file for each recording.
+
+    Raises `OutputError` where the libraries are not installed.
+    """
+    try:
+        import ndx_ethogram  # noqa: F401 - tells pynwb of its types
+        import pynwb
+    except ImportError as error:
+        raise OutputError(
+            "NWB is written with pynwb and ndx-ethogram, which are not installed; "
+            '`pip install "mabe[nwb]"`'
+        ) from error
+    paths = []
+    for each in recordings:
+        path = folder / f"{each.source.video}.nwb"
+        file = _nwb_file(each, provenance)
+
+        def write(place: Path, file: Any = file) -> None:
+            with warnings.catch_warnings():
+                # It is written beside its place first, under another ending.
+                warnings.filterwarnings("ignore", message="The file path provided")
+                with pynwb.NWBHDF5IO(str(place), "w") as io:
+                    io.write(file)
+
+        write_atomically(path, write)
+        paths.append(path)
+    return paths
+
+
+def _nwb_file(each: Predicted, provenance: PredictionProvenance) -> Any:
+    from ndx_ethogram import Ethogram, EthogramBouts
+    from pynwb import NWBFile
+
+    source = each.source
+    actions = dict.fromkeys((*provenance.actions, *(b.action for b in each.bouts)))
+    file = NWBFile(
+        session_description=f"Behaviour of {source.video}, predicted by mabe; the "
+        "session's start is not known",
+        identifier=f"{source.tracks_hash}-{provenance.model_hash}",
+        session_start_time=_UNKNOWN_START,
+    )
+    ethogram = Ethogram(
+        name="Ethogram", description="Actions that could be predicted", exclusive=False
+    )
+    for action in actions:
+        ethogram.add_row(
+            behavior=action,
+            definition="as in the training labels",
+            behavior_type="state",
+        )
+    bouts = EthogramBouts(
+        name="EthogramBouts",
+        description="Predicted bouts",
+        labeling_method="automated",
+        source_software=f"mabe {provenance.mabe}",
+        parameters=json.dumps(provenance.about(source), ensure_ascii=False),
+        ethogram=ethogram,
+    )
+    if each.bouts:  # a column of nothing has no type that could be written
+        bouts.add_column("subject", "who does it")
+        bouts.add_column("target", "to whom; the subject itself for actions on oneself")
+        bouts.add_column("probability", "mean probability over the bout")
+    for bout in each.bouts:
+        bouts.add_row(
+            start_time=round(bout.start / each.fps, _DECIMALS),
+            stop_time=round(bout.stop / each.fps, _DECIMALS),
+            label=bout.action,
+            subject=bout.agent,
+            target=bout.target,
+            probability=float(bout.probability),
+        )
+    module = file.create_processing_module("behavior", "predicted behaviour")
+    module.add(ethogram)
+    module.add(bouts)
+    return file

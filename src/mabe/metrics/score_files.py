@@ -1,0 +1,194 @@
+"""Solutions and submissions from CSV files, and their scores for people and programs.
+
+CSV files have the challenge's columns; further ones, such as `row_id`, do not matter.
+Rows count from 0 in messages, without the header.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mabe.errors import DataError
+from mabe.metrics.bout_tables import as_text, check_bouts, check_labs
+from mabe.metrics.challenge import challenge_table, score_table
+from mabe.metrics.score_table import ActionScore, LabScore, ScoreTable
+
+_FRAMES = ("start_frame", "stop_frame")
+
+
+_HEADER = (
+    f"  {'action':<16}{'F1':>7}{'prec.':>7}{'recall':>7}{'frames':>10}{'TP':>10}"
+    f"{'FP':>10}{'FN':>10}{'bout F1':>9}{'bouts':>8}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The challenge's score of a submission and, if asked for, the strict one."""
+
+    challenge: ScoreTable
+    strict: ScoreTable | None
+    notes: tuple[str, ...]
+    """What was not counted, for people to read."""
+
+    @property
+    def shown(self) -> ScoreTable:
+        """The table to look at: the strict one if there is one."""
+        return self.strict or self.challenge
+
+
+def score_files(
+    solution_path: Path,
+    submission_path: Path,
+    *,
+    strict: bool = False,
+    watched: pl.DataFrame | None = None,
+) -> Report:
+    """Score one CSV file against another.
+
+    `watched` (see `score_table`) is for the strict score. Raises `DataError` where a
+    file is absent, broken or cannot be scored, with its path, and `HostVisibleError`.
+    """
+    solution, submission = read_bouts(solution_path), read_bouts(submission_path)
+    check_labs(solution, str(solution_path), lists_needed=True)
+    challenge = challenge_table(solution, submission)
+    if not strict:
+        return Report(challenge, None, challenge.notes)
+    table = score_table(solution, submission, watched)
+    note = _note_on_silent_videos(solution, submission, watched)
+    return Report(challenge, table, (*table.notes, note))
+
+
+def read_bouts(path: Path) -> pl.DataFrame:
+    """Return a CSV file of bouts, ids as text, frames as numbers; checked.
+
+    Raises `DataError` when the file is absent, no table, or a row is no bout.
+    """
+    try:
+        table = pl.read_csv(path, infer_schema=False)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; expected a CSV of bouts.") from error
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"{path}: cannot be read as CSV ({reason[:200]}); is it one, in UTF-8?"
+        ) from error
+    for column in _FRAMES:
+        if column in table.columns:
+            table = table.with_columns(_whole_numbers(table[column], path))
+    check_bouts(table, str(path))
+    return table
+
+
+def _whole_numbers(texts: pl.Series, path: Path) -> pl.Series:
+    """Return a column of whole numbers; empty cells stay empty."""
+    numbers = texts.str.strip_chars().cast(pl.Int64, strict=False)
+    if (wrong := numbers.is_null() & texts.is_not_null()).any():
+        row = wrong.arg_max() or 0
+        raise DataError(
+            f"{path}: row {row}: {texts.name} must be a whole number, found "
+            f"{texts[row]!r}; was the table saved with fractions?"
+        )
+    return numbers
+
+
+def _note_on_silent_videos(
+    solution: pl.DataFrame, submission: pl.DataFrame, watched: pl.DataFrame | None
+) -> str:
+    """Say what became of watched videos in which nobody saw anything."""
+    if watched is None:
+        return (
+            "watched videos without a label: not counted, because a solution does not "
+            "list them; --metadata train.csv does"
+        )
+    labelled = set(as_text(solution, "video_id"))
+    silent = set(as_text(watched, "video_id")) - labelled
+    marked = silent & set(as_text(submission, "video_id"))
+    return (
+        f"watched videos without a label: {len(silent):,}, {len(marked):,} of them "
+        "with predictions, which are all wrong"
+    )
+
+
+def format_report(report: Report, *, per_lab: bool) -> str:
+    """Return the scores as text, with a table for each lab if wanted."""
+    lines = [_score_line("score", report.challenge)]
+    if report.strict is not None:
+        lines.append(_score_line("strict", report.strict))
+    if per_lab:
+        rules = "challenge's" if report.strict is None else "strict"
+        lines += [
+            "",
+            f"By the {rules} rules, in frames; TP, FP, FN: right, wrong, missed",
+        ]
+        for lab in report.shown.labs:
+            lines += ["", *_lab_lines(lab)]
+    if report.notes:
+        lines += ["", *report.notes]
+    return "\n".join(lines)
+
+
+def report_json(report: Report) -> str:
+    """Return everything as JSON; what has no score is null."""
+    values = report_values(report)
+    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+
+
+def report_values(report: Report) -> dict[str, Any]:
+    """Return everything as plain values; what has no score is None."""
+    strict = None if report.strict is None else _plain(report.strict.f_score())
+    return {
+        "score": _plain(report.challenge.f_score()),
+        "strict": strict,
+        "rules": "challenge" if report.strict is None else "strict",
+        "labs": [
+            {
+                "lab": lab.lab,
+                "f1": _plain(lab.f_score()),
+                "bout_f1": _plain(lab.bout_f1),
+                "actions": [
+                    {name: _plain(cell) for name, cell in row.items() if name != "lab"}
+                    for row in ScoreTable((lab,)).to_frame().to_dicts()
+                ],
+            }
+            for lab in report.shown.labs
+        ],
+        "notes": list(report.notes),
+    }
+
+
+def _score_line(name: str, table: ScoreTable) -> str:
+    actions = sum(action.in_mean for action in table.actions)
+    labs = sum(not math.isnan(lab.f_score()) for lab in table.labs)
+    return (
+        f"{name:<8}{_show(table.f_score(), digits=6):>8}"
+        f"   labs: {labs}, actions: {actions}"
+    )
+
+
+def _lab_lines(lab: LabScore) -> list[str]:
+    """Return a lab's mean and a row for each action; not in the mean in brackets."""
+    head = f"{lab.lab}  F1 {_show(lab.f_score())}  bout F1 {_show(lab.bout_f1)}"
+    return [head, _HEADER, *(_action_line(action) for action in lab.actions)]
+
+
+def _action_line(action: ActionScore) -> str:
+    name = action.action if action.in_mean else f"({action.action})"
+    return (
+        f"  {name:<16}{_show(action.f1):>7}{_show(action.precision):>7}"
+        f"{_show(action.recall):>7}{action.label_frames:>10,}{action.hit_frames:>10,}"
+        f"{action.wrong_frames:>10,}{action.missed_frames:>10,}"
+        f"{_show(action.bout_f1):>9}{action.label_bouts:>8,}"
+    )
+
+
+def _show(value: float, *, digits: int = 3) -> str:
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value

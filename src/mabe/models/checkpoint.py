@@ -1,0 +1,265 @@
+"""Recognisers on disk: what training makes and users load. Data, not a pickle.
+
+A checkpoint is one safetensors file. Its header carries the *card*, a JSON text with
+everything needed to use the weights: the keypoints expected, the working rate, units,
+classes, settings, what it was trained on and how well it did. Loading executes no
+code. A `.json` copy of the card lies beside it for people; it is never read back.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mabe import __version__
+from mabe.config import RunConfig, build_config, dump_config
+from mabe.decoding.rules import DecisionRules
+from mabe.errors import RunError
+from mabe.models.boosted_trees import Forest
+from mabe.models.ensemble import Ensemble
+from mabe.models.input_contract import Contract
+from mabe.models.model import Recogniser, TreesRecogniser, build_recogniser
+from mabe.pair_task import PairTask
+from mabe.runtime.files import write_bytes, write_json
+from mabe.scene_task import SceneTask
+from mabe.skeleton import KEYPOINTS
+
+CARD_FORMAT = 3
+
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a recogniser's knowledge comes from."""
+
+    epoch: int
+    step: int
+    trained_on: tuple[str, ...]
+    """Content hashes of the tracks it learned from; never score it on those."""
+    validated_on: tuple[str, ...]
+    """Content hashes of the tracks that chose the epoch (and the learning rate)."""
+    validation: dict[str, Any]
+    """Scores on the validation recordings."""
+    contract: Contract | None = None
+    """What the recordings it learned from were like; cards of old have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One recogniser and where its knowledge comes from."""
+
+    recogniser: Recogniser
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A loaded recogniser (or several used as one), and how it decides."""
+
+    recogniser: Recogniser | Ensemble
+    members: tuple[Member, ...]
+    rules: DecisionRules
+    tuned_on: tuple[str, ...]
+    """Content hashes of the tracks that chose thresholds, smoothing or weights."""
+    path: Path
+
+    @property
+    def trained_on(self) -> frozenset[str]:
+        """Content hashes of the tracks that any member learned from."""
+        return frozenset().union(*(m.provenance.trained_on for m in self.members))
+
+    @property
+    def contract(self) -> Contract | None:
+        """What recordings should be like; the first member speaks for all."""
+        return self.members[0].provenance.contract
+
+    @property
+    def validated_on(self) -> frozenset[str]:
+        """Content hashes of the tracks that chose any member's epoch."""
+        return frozenset().union(*(m.provenance.validated_on for m in self.members))
+
+
+def plain_rules(task: SceneTask | PairTask) -> DecisionRules:
+    """Return rules that take the probabilities of a task at their word."""
+    if isinstance(task, PairTask):
+        return DecisionRules.plain("pair", task.actions)
+    return DecisionRules.plain("scene", task.classes)
+
+
+def save_checkpoint(path: Path, recogniser: Recogniser, provenance: Provenance) -> None:
+    """Write weights and card as one file, and the card beside it for people."""
+    _write(path, [Member(recogniser, provenance)], (1.0,), None, ())
+
+
+def save_ensemble(
+    path: Path,
+    members: Sequence[Member],
+    weights: Sequence[float],
+    *,
+    tuned_on: Sequence[str] = (),
+) -> None:
+    """Write several recognisers as one file."""
+    _write(path, members, weights, None, tuned_on)
+
+
+def save_rules(
+    checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
+) -> None:
+    """Write a checkpoint anew in its place, with other rules of decision."""
+    recogniser = checkpoint.recogniser
+    weights = recogniser.weights if isinstance(recogniser, Ensemble) else (1.0,)
+    known = sorted({*checkpoint.tuned_on, *tuned_on})
+    _write(checkpoint.path, checkpoint.members, weights, rules, known)
+
+
+def load_checkpoint(run: Path) -> Checkpoint:
+    """Load a run directory's best recogniser, or the one checkpoint named.
+
+    Raises `RunError` where there is none, or where it was made by another format.
+    """
+    path = find_checkpoint(run)
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = json.loads((file.metadata() or {}).get("card", "null"))
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+        raise RunError(f"{path}: not a readable checkpoint: {error}") from None
+    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
+        found = card.get("format") if isinstance(card, dict) else "no card"
+        raise RunError(
+            f"{path}: expected a mabe checkpoint of format {CARD_FORMAT}, found {found}"
+        )
+    members = tuple(
+        Member(
+            _recogniser(each, _below(f"{place}/", weights), path, card["mabe"]),
+            _provenance(each["provenance"]),
+        )
+        for place, each in enumerate(card["members"])
+    )
+    recognisers = [member.recogniser for member in members]
+    several = len(recognisers) > 1
+    recogniser = (
+        Ensemble.of(recognisers, card["weights"]) if several else recognisers[0]
+    )
+    rules = card["rules"]
+    return Checkpoint(
+        recogniser,
+        members,
+        DecisionRules.from_json(json.dumps(rules), where=str(path))
+        if rules
+        else plain_rules(recogniser.task),
+        tuple(card["tuned_on"]),
+        path,
+    )
+
+
+def _write(
+    path: Path,
+    members: Sequence[Member],
+    weights: Sequence[float],
+    rules: DecisionRules | None,
+    tuned_on: Sequence[str],
+) -> None:
+    card = {
+        "format": CARD_FORMAT,
+        "mabe": __version__,
+        "keypoints": list(KEYPOINTS),
+        "units": "cm, s",
+        "weights": list(weights),
+        "rules": json.loads(rules.to_json()) if rules else None,
+        "tuned_on": list(tuned_on),
+        "members": [
+            {
+                **_describe_task(member.recogniser),
+                "rate_fps": member.recogniser.config.fps,
+                "config": dump_config(member.recogniser.config),
+                "provenance": asdict(member.provenance),
+            }
+            for member in members
+        ],
+    }
+    tensors = {
+        f"{place}/{name}": value.detach().cpu().contiguous()
+        for place, member in enumerate(members)
+        for name, value in member.recogniser.state_dict().items()
+    }
+    write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
+    write_json(path.with_suffix(".json"), card)
+
+
+def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of one member, under their own names."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _recogniser(
+    card: dict[str, Any], weights: dict[str, Tensor], path: Path, version: str
+) -> Recogniser:
+    if missing := sorted(RunConfig.model_fields.keys() - card["config"].keys()):
+        # A default of today may not be what the weights were trained with.
+        raise RunError(
+            f"{path}: made by mabe {version}, whose settings lack {missing}; use that "
+            "version, or train again"
+        )
+    config = build_config(card["config"], where=str(path))
+    is_pair = config.task == "pair"
+    task = PairTask.from_json(card["pairs"]) if is_pair else config.scene_task
+    if config.model_type == "trees":
+        packed = weights["text_X"].numpy().tobytes()
+        forest = Forest.from_bytes(packed, where=str(path))
+        return TreesRecogniser(config, task, forest).eval()
+    recogniser = build_recogniser(config, task)
+    recogniser.load_state_dict(weights)
+    return recogniser.eval()
+
+
+def find_checkpoint(run: Path) -> Path:
+    """Return the checkpoint file that a RUN on the command line stands for."""
+    if run.is_file():
+        return run
+    for path in (run / f"best{SUFFIX}", run.parent / f"{run.name}{SUFFIX}"):
+        if path.is_file():
+            return path
+    others = sorted(p.name for p in run.glob(f"*{SUFFIX}")) if run.is_dir() else []
+    seen = f"; it holds {others}, name one of them" if others else ""
+    raise RunError(
+        f"{run}: no recogniser here; expected a run directory with best{SUFFIX}, or "
+        f"one checkpoint file{seen}. `mabe train` makes one"
+    )
+
+
+def _describe_task(recogniser: Recogniser) -> dict[str, Any]:
+    """Return what a card says of the task: what goes in, and what comes out."""
+    if isinstance(recogniser.task, PairTask):
+        return {
+            "task": "pair",
+            "pairs": recogniser.task.to_json(),
+            "features": recogniser.feature_names,
+        }
+    return {
+        "task": "scene",
+        "classes": list(recogniser.task.classes),
+        "features": recogniser.feature_names,
+    }
+
+
+def _provenance(values: dict[str, Any]) -> Provenance:
+    return Provenance(
+        epoch=values["epoch"],
+        step=values["step"],
+        trained_on=tuple(values["trained_on"]),
+        validated_on=tuple(values["validated_on"]),
+        validation=values["validation"],
+        contract=Contract.from_json(values.get("contract")),
+    )

@@ -1,0 +1,87 @@
+"""Several recognisers used as one: their probabilities, averaged with weights.
+
+Members may be of different kinds, seeds, folds or epochs; they have to answer the same
+question at the same working rate. Each sees windows of its own length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from mabe.config import RunConfig
+from mabe.errors import RunError
+from mabe.models.model import Recogniser
+from mabe.pair_task import PairTask
+from mabe.scene_task import SceneTask
+
+
+@dataclass(frozen=True, slots=True)
+class Ensemble:
+    """Recognisers, and how much each has to say; weights sum to one."""
+
+    members: tuple[Recogniser, ...]
+    weights: tuple[float, ...]
+    task: SceneTask | PairTask
+
+    @classmethod
+    def of(
+        cls, members: Sequence[Recogniser], weights: Sequence[float] | None = None
+    ) -> "Ensemble":
+        """Join recognisers; without weights all count the same.
+
+        Raises `RunError` where they do not answer the same question.
+        """
+        weights = [1.0] * len(members) if weights is None else weights
+        total = sum(weights)
+        is_wrong = len(weights) != len(members) or any(each < 0 for each in weights)
+        if not members or is_wrong or not total > 0:
+            raise RunError(
+                f"ensemble: expected a weight for each of {len(members)} recognisers, "
+                f"none below zero and some above, found {list(weights)}"
+            )
+        rates = sorted({member.config.fps for member in members})
+        if len(rates) > 1:
+            raise RunError(
+                f"ensemble: recognisers work at {rates} frames per second; train them "
+                "with the same `fps`"
+            )
+        task = _join_tasks([member.task for member in members])
+        return cls(tuple(members), tuple(each / total for each in weights), task)
+
+    @property
+    def config(self) -> RunConfig:
+        """The settings of the first member; `fps` and the task are those of all."""
+        return self.members[0].config
+
+    def to(self, device: torch.device) -> "Ensemble":
+        """Move every member to a device."""
+        for member in self.members:
+            member.to(device)
+        return self
+
+
+def _join_tasks(tasks: Sequence[SceneTask | PairTask]) -> SceneTask | PairTask:
+    """Return the question that all answer; an action occurs where any has seen it."""
+    first = tasks[0]
+    asked = [_question(task) for task in tasks]
+    if any(each != asked[0] for each in asked):
+        raise RunError(
+            f"ensemble: recognisers answer different questions: {asked[0]} and "
+            f"{next(each for each in asked if each != asked[0])}"
+        )
+    if not isinstance(first, PairTask):
+        return first
+    pairs = [task for task in tasks if isinstance(task, PairTask)]
+    labs = sorted({lab for task in pairs for lab in task.labs})
+    vocabulary = {
+        lab: frozenset().union(*(task.vocabulary.get(lab, ()) for task in pairs))
+        for lab in labs
+    }
+    return replace(first, labs=tuple(labs), vocabulary=vocabulary)
+
+
+def _question(task: SceneTask | PairTask) -> tuple[str, tuple[str, ...]]:
+    if isinstance(task, PairTask):
+        return "pair", task.actions
+    return "scene", task.classes

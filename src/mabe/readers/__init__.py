@@ -1,1 +1,0 @@
-"""Readers: one file per format; files in, recordings out."""

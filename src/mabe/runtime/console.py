@@ -1,0 +1,59 @@
+"""What commands print: lines that leave progress bars whole, and numbers."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tqdm import tqdm
+
+_quiet = False
+
+
+_mute = False
+
+
+@contextmanager
+def muted(wanted: bool) -> Iterator[None]:
+    """Tell nothing at all while this lasts: another process of the run does."""
+    global _mute
+    before, _mute = _mute, wanted
+    try:
+        with quietly(_quiet or wanted):
+            yield
+    finally:
+        _mute = before
+
+
+@contextmanager
+def quietly(wanted: bool) -> Iterator[None]:
+    """Tell only what a run comes to, while this lasts; no bars either."""
+    global _quiet
+    before, _quiet = _quiet, wanted
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def is_quiet() -> bool:
+    """Whether only results are printed, without progress bars."""
+    return _quiet
+
+
+def tell(*lines: str, always: bool = False) -> None:
+    """Print lines without tearing a progress bar apart; quietly only those `always`."""
+    if _mute or (_quiet and not always):
+        return
+    for line in lines:
+        tqdm.write(line, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def group_bar(kind: str) -> "tqdm[Any]":
+    """Return a counter of feature groups tried; none outside a terminal."""
+    return tqdm(desc=f"Explaining {kind}", unit="group", leave=False, disable=None)
+
+
+def show(value: float | None) -> str:
+    """Return a score with three digits, or a dash where there is none."""
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,136 @@
+"""The device a run computes on: which one, how good, and whether torch can use it."""
+
+import platform
+from collections.abc import Sequence
+
+import torch
+
+from mabe.errors import ConfigError, RunError
+from mabe.runtime.process_group import Team
+from mabe.runtime.tensors import has_quick_bf16
+
+MEND_KERNELS = (
+    "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
+)
+"""Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
+
+
+def choose_device(wanted: str, team: Team | None = None) -> torch.device:
+    """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
+
+    Of a team each process gets a GPU of its own. Raises `ConfigError` for one that is
+    not there, and `RunError` where torch sees the card but was built without kernels
+    for it.
+    """
+    if wanted == "auto":
+        wanted = _best_device()
+    if team and team.size > 1:
+        wanted = _of_process(wanted, team)
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise ConfigError(
+            f"device: '{wanted}' is none of auto, cpu, cuda, cuda:N, mps"
+        ) from None
+    if device.type == "cuda":
+        _check_cuda(device)
+    elif device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device: mps is not available here; try device: auto")
+    elif device.type not in ("cpu", "mps"):
+        raise ConfigError(f"device: '{wanted}' is none of auto, cpu, cuda, cuda:N, mps")
+    return device
+
+
+def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
+    """Tell whether a build for the given architectures runs on a card.
+
+    Binary code (``sm_86``) runs on cards of the same major version and the same or a
+    higher minor one; portable code (``compute_90``) on any newer card. Source: NVIDIA,
+    CUDA C++ Programming Guide, "Binary compatibility" and "PTX compatibility". A build
+    for other makers' cards (ROCm) is trusted.
+    """
+    for name in built_for:
+        kind, _, digits = name.partition("_")
+        digits = digits.rstrip("af")
+        if not digits.isdecimal():  # AMD's names look otherwise
+            return True
+        major, minor = int(digits[:-1]), int(digits[-1])
+        if kind == "compute" and capability >= (major, minor):
+            return True
+        if kind == "sm" and capability[0] == major and capability[1] >= minor:
+            return True
+    return False
+
+
+def describe_device(device: torch.device) -> list[str]:
+    """Return lines that tell a person what will be computed on."""
+    lines = [f"Device: {device}"]
+    if device.type == "cuda":
+        card = torch.cuda.get_device_properties(device)
+        lines += [f"GPU: {card.name}", f"VRAM: {card.total_memory / 2**30:.1f} GB"]
+    else:
+        name = platform.processor() or platform.machine()
+        lines += [f"Processor: {name}, {torch.get_num_threads()} threads"]
+    return lines
+
+
+def _of_process(wanted: str, team: Team) -> str:
+    """Return the device of one process of a team."""
+    if wanted == "cpu":
+        return wanted
+    if wanted != "cuda":
+        raise ConfigError(
+            f"device: {wanted} cannot be shared by {team.size} processes, which "
+            f"{team.launcher} has started; use cuda (a GPU for each) or cpu"
+        )
+    seen = torch.cuda.device_count()
+    if 0 < seen < team.local_size:
+        raise ConfigError(
+            f"{team.local_size} processes on this machine, but {seen} GPU(s) to be "
+            "seen: start one process for each GPU (with SLURM, ask for --gres=gpu:N "
+            "rather than for --gpus-per-task, so that each process sees all)"
+        )
+    return f"cuda:{team.local_rank}"
+
+
+def choose_precision(
+    device: torch.device, wanted: str, model_type: str = "conv_bilstm"
+) -> str:
+    """Return 32, bf16 or 16; `auto` is the fastest that is safe on the device."""
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(False) else "16"
+    return "bf16" if model_type == "conv_bilstm" and has_quick_bf16(device) else "32"
+
+
+def _best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _check_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        built = torch.version.cuda or "no CUDA (a CPU build)"
+        raise ConfigError(
+            f"device: {device} is not available; torch {torch.__version__} is built "
+            f"for {built}. Try device: auto, or install a CUDA build: {MEND_KERNELS}"
+        )
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"device: {device} is not there; this machine has "
+            f"{torch.cuda.device_count()} GPU(s), counted from 0"
+        )
+    capability = torch.cuda.get_device_capability(device)
+    built_for = torch.cuda.get_arch_list()
+    if not has_kernels(capability, built_for):
+        raise RunError(missing_kernels(torch.cuda.get_device_name(device), built_for))
+
+
+def missing_kernels(card: str, built_for: Sequence[str]) -> str:
+    """Return the message for a card that this torch build cannot use."""
+    return (
+        f"{card}: torch {torch.__version__} has no kernels for this card (it is built "
+        f"for {', '.join(built_for)}). Mend it with: {MEND_KERNELS}"
+    )

@@ -1,0 +1,171 @@
+"""Fabric as `mabe` sets it up: one process on a device, or one of a team.
+
+Apart from `mabe.devices`, because Fabric takes 75 MB of memory that marking can spare.
+
+How the processes of a run agree; nothing happens where there is one alone.
+
+Agreements are about numbers in the host's memory and go over its network (gloo), so no
+GPU is waited for; sums of tensors on a GPU stay there (NCCL). Every process has to come
+to each of these calls, in the same order.
+"""
+
+import atexit
+import inspect
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal, TypeVar
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
+from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
+from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from mabe.errors import RunError
+from mabe.runtime.process_group import Team
+
+_KEEP_BUFFERS: dict[str, Any] = {
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+    else "broadcast_buffers": False
+}
+"""Buffers hold what is usual in the data, and do not change: no step sends them about.
+torch 2.13 has renamed the setting."""
+
+
+_PATIENCE = timedelta(hours=2)
+"""How long processes wait for the first, which prepares data and scores."""
+
+
+_PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"] | None] = {
+    "32": None,
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+
+
+class KeepInputs(MixedPrecision):
+    """Mixed precision that leaves the model's input as it is.
+
+    Fabric would round poses to 16 bits, a millimetre in 25 cm, before speeds are
+    taken from them. Features stay in 32 bits; the network's products are rounded.
+    """
+
+    def convert_input(self, data: Any) -> Any:
+        """Return the data unchanged."""
+        return data
+
+
+def make_fabric(
+    device: torch.device, precision: str, team: Team | None = None
+) -> Fabric:
+    """Return the Fabric that runs one process on the device, or one of a team.
+
+    `precision` is 32, bf16 or 16. With a team it returns when all processes are there.
+    """
+    kind = _PRECISIONS[precision]
+    # It would advise to round all products of 32 bits, of places in cm too.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    if device.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # the same seed, the same run
+    plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
+    if not team or team.size == 1:
+        return Fabric(
+            accelerator=device.type,
+            devices=[device.index or 0] if device.type == "cuda" else 1,
+            plugins=plugins,
+        )
+    strategy = DDPStrategy(
+        # Numbers of the host go over gloo, so that no GPU has to be waited for.
+        process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
+        timeout=_PATIENCE,
+        **_KEEP_BUFFERS,
+    )
+    is_torchrun = team.launcher == "torchrun"
+    fabric = Fabric(
+        accelerator=device.type,
+        strategy=strategy,
+        devices=team.local_size,
+        num_nodes=team.machines,
+        plugins=[
+            *plugins,
+            TorchElasticEnvironment() if is_torchrun else SLURMEnvironment(),
+        ],
+    )
+    fabric.launch()
+    return fabric
+
+
+T = TypeVar("T")
+
+
+def lead(fabric: Fabric, work: Callable[[], T]) -> T:
+    """Let the first process do something, and return to all what it found.
+
+    Where it fails it raises its own error, and the others one that points to it.
+    """
+    if fabric.world_size == 1:
+        return work()
+    found: T | None = None
+    error: BaseException | None = None
+    if fabric.is_global_zero:
+        try:
+            found = work()
+        except BaseException as raised:  # the others must not wait for ever
+            error = raised
+    found, failed = fabric.broadcast((found, error is not None))
+    if error:
+        raise error
+    if failed:
+        raise RunError("stopped, because the first process has; see what it says")
+    return found  # type: ignore[return-value]  # whatever `work` returns
+
+
+def any_of(fabric: Fabric, here: bool) -> bool:
+    """Tell whether it is so in some process."""
+    return _agree(fabric, int(here), distributed.ReduceOp.MAX) > 0
+
+
+def smallest(fabric: Fabric, here: int) -> int:
+    """Return the smallest of the processes' numbers."""
+    return _agree(fabric, here, distributed.ReduceOp.MIN)
+
+
+def wait_for_all(fabric: Fabric) -> None:
+    """Return when every process has come here."""
+    any_of(fabric, False)
+
+
+def part_in_peace(fabric: Fabric) -> None:
+    """Let go of the others when this program ends, after all has gone well.
+
+    Not after an error: who lets go may first have to wait for the others.
+    """
+    if fabric.world_size > 1:
+        atexit.register(_let_go)
+
+
+def _let_go() -> None:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def sum_over_all(fabric: Fabric, here: Tensor) -> Tensor:
+    """Return the sum of the processes' tensors, on the device."""
+    if fabric.world_size > 1:
+        # Not Fabric's own, which first waits for the device.
+        here = here.clone()
+        distributed.all_reduce(here)
+    return here
+
+
+def _agree(fabric: Fabric, here: int, how: "distributed.ReduceOp.RedOpType") -> int:
+    if fabric.world_size == 1:
+        return here
+    number = torch.tensor(here)
+    distributed.all_reduce(number, op=how)
+    return int(number)

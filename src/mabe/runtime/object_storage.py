@@ -1,0 +1,206 @@
+"""Data in object storage: a folder at a URL such as ``s3://bucket/prefix``.
+
+Nothing is copied as a whole. A folder is *listed* once, which tells each file's
+version; a file is fetched when its turn comes and removed when it was read, so neither
+memory nor disk holds more than the files in hand. What a pose store has of the same
+version is not fetched again. A prepared store is fetched into the cache folder, and
+stays there.
+
+Any URL that fsspec knows will do; who may read it is settled by the store's own means
+(environment, profile, role). A ``Path`` made of a URL has lost a slash (``s3:/data``):
+`as_url` puts it back, so that settings and commands need one type for both.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mabe.errors import DataError, RunError
+from mabe.runtime.files import cache_folder, write_atomically
+
+_VERSION_KEYS = (
+    "ETag",
+    "etag",
+    "md5Hash",
+    "content_md5",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "created",
+)
+"""Where object stores say that a file has changed, the surest first."""
+
+
+def as_url(path: Path) -> str | None:
+    """Return the URL that a path was made of; None for a path of this machine."""
+    # One letter is a drive of Windows.
+    found = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.\-]+):/+(.*)", path.as_posix())
+    if found is None:
+        return None
+    protocol, rest = found.groups()
+    return f"{protocol}://{'/' if protocol in ('file', 'local') else ''}{rest}"
+
+
+def shown(path: Path) -> str:
+    """Return a path, or the URL it was made of, as people write it."""
+    return as_url(path) or str(path)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file in object storage, as its folder's listing tells of it."""
+
+    url: str
+    bytes: int
+    version: str
+    """Another one once the content has changed."""
+
+    @property
+    def name(self) -> str:
+        """Its last part."""
+        return PurePosixPath(self.url).name
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFolder:
+    """The files below a URL, by their places in it."""
+
+    url: str
+    files: Mapping[str, RemoteFile]
+
+    def has_folder(self, place: str) -> bool:
+        """Tell whether there is any file below a place."""
+        return any(each.startswith(f"{place}/") for each in self.files)
+
+
+def list_folder(url: str) -> RemoteFolder:
+    """Return what is below a URL.
+
+    Raises `DataError` where there is nothing, and `RunError` where nobody answers, it
+    is not allowed, or what is needed for such URLs is not installed.
+    """
+    with _reaching(url) as (files, root):
+        files.invalidate_cache()
+        listed = files.find(root, detail=True)
+        own = root.rstrip("/") + "/"
+        found = {
+            key.removeprefix(own): RemoteFile(
+                f"{url.rstrip('/')}/{key.removeprefix(own)}",
+                int(facts["size"]),
+                _version(facts),
+            )
+            for key, facts in sorted(listed.items())
+            if key.startswith(own)
+        }
+    if not found:
+        raise DataError(f"{url}: there is nothing there; expected a folder with data")
+    return RemoteFolder(url, found)
+
+
+def fetch(file: RemoteFile, place: Path) -> None:
+    """Copy a file to a place on this machine, piece by piece."""
+    with _reaching(file.url) as (files, path):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        files.get_file(path, str(place))
+    if (found := place.stat().st_size) != file.bytes:
+        raise DataError(
+            f"{file.url}: {found:,} bytes came where {file.bytes:,} were listed; it "
+            "changed meanwhile: give the command again"
+        )
+
+
+@contextmanager
+def naming_urls(local: Mapping[Path, str]) -> Iterator[None]:
+    """Let errors name the URLs of files that were fetched, not their copies."""
+    try:
+        yield
+    except DataError as error:
+        text = str(error)
+        for path, url in local.items():
+            text = text.replace(str(path), url)
+        raise DataError(text) from None
+
+
+def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
+    """Return a folder of the cache with a prepared store's files, the index last.
+
+    `wanted` are patterns of the files beside the index; their names tell their content,
+    so what is there with the right size is not fetched again.
+    """
+    folder = list_folder(url)
+    root = cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()[:16]
+    for name, file in folder.files.items():
+        here = root / name
+        is_wanted = any(PurePosixPath(name).match(pattern) for pattern in wanted)
+        if is_wanted and not (here.is_file() and here.stat().st_size == file.bytes):
+            write_atomically(here, partial(fetch, file))
+    index = folder.files[index_name]
+    write_atomically(root / index_name, partial(fetch, index))
+    for old in set(root.iterdir()) - {root / name for name in folder.files}:
+        old.unlink(missing_ok=True)
+    return root
+
+
+def exists(url: str) -> bool:
+    """Tell whether there is a file at a URL."""
+    with _reaching(url) as (files, path):
+        return bool(files.isfile(path))
+
+
+def _version(facts: Mapping[str, Any]) -> str:
+    """Return what changes with a file's content; of a store that tells none, all."""
+    told = [str(facts[key]) for key in _VERSION_KEYS if facts.get(key)]
+    return told[0] if told else str(sorted((k, str(v)) for k, v in facts.items()))
+
+
+def _open_filesystem(url: str) -> tuple[Any, str]:
+    try:
+        import fsspec
+
+        return fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise RunError(
+            f"{url}: cannot be read ({_line(error)}); for s3:// "
+            '`pip install "mabe[cloud]"`, for gs:// gcsfs, for az:// adlfs'
+        ) from error
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[tuple[Any, str]]:
+    """Give the filesystem of a URL and the path in it; its errors become ours."""
+    files, path = _open_filesystem(url)
+    try:
+        yield files, path
+    except FileNotFoundError as error:
+        raise DataError(
+            f"{url}: no such bucket or file ({_line(error)}); is its name right?"
+        ) from error
+    except PermissionError as error:
+        raise DataError(
+            f"{url}: not allowed ({_line(error)}); do your credentials hold for it?"
+        ) from error
+    except Exception as error:
+        if not _is_of_storage(error):
+            raise  # a bug keeps its traceback
+        hint = "is the network up, and the endpoint right?"
+        if "redential" in str(error):
+            hint = "log in (such as `aws configure`), or set AWS_ACCESS_KEY_ID …"
+        raise DataError(
+            f"{url}: cannot be reached ({type(error).__name__}: {_line(error)}); {hint}"
+        ) from error
+
+
+def _is_of_storage(error: Exception) -> bool:
+    """Tell the errors of networks and of stores' own libraries, one kind for each."""
+    libraries = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure")
+    return isinstance(error, OSError) or type(error).__module__.startswith(libraries)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,140 @@
+"""What is asked of a frame: the scene task, one class for all animals together.
+
+A *class* is a group of actions. Frame labels are class indices, or `NOT_COUNTED`
+where the frame counts neither in the loss nor in the score: nobody watched, or the
+action is one to ignore.
+
+Only classes of which an action was watched can be right in a recording; the loss,
+the score and the predictions choose among those (see `SceneTask.possible`). Taking
+"nobody watched for mating" as "no mating" would teach a falsehood.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from mabe.bouts import Bout, Watched
+from mabe.errors import ConfigError
+
+NOT_COUNTED = -1
+
+
+CHALLENGE_CLASSES = {
+    "background": (),
+    "social": (
+        "sniff",
+        "sniffgenital",
+        "sniffface",
+        "sniffbody",
+        "reciprocalsniff",
+        "approach",
+        "follow",
+    ),
+    "mating": ("mount", "intromit", "attemptmount", "ejaculate"),
+    "aggressive": (
+        "attack",
+        "chase",
+        "chaseattack",
+        "bite",
+        "dominance",
+        "defend",
+        "flinch",
+    ),
+}
+"""The V1/V2 groups; any other action is background."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneTask:
+    """Groups of actions, in order; where several occur at once the last one counts.
+
+    The first class is what a watched frame is when nothing was marked.
+    """
+
+    classes: tuple[str, ...]
+    class_of: Mapping[str, int]
+    """The class of every action that is in a group."""
+    ignored: frozenset[str]
+    others_are_first: bool
+    """Actions in no group belong to the first class; else they are an error."""
+
+    @classmethod
+    def from_groups(
+        cls,
+        groups: Mapping[str, Sequence[str]],
+        *,
+        ignore: Iterable[str] = (),
+        others_are_first: bool = True,
+    ) -> "SceneTask":
+        """Build the task; an action in two places is refused."""
+        class_of: dict[str, int] = {}
+        ignored = frozenset(ignore)
+        for index, (name, actions) in enumerate(groups.items()):
+            for action in actions:
+                if action in class_of or action in ignored:
+                    raise ConfigError(
+                        f"classes: action '{action}' of class '{name}' is in another "
+                        "class or in `ignore` too; name it once"
+                    )
+                class_of[action] = index
+        return cls(tuple(groups), class_of, ignored, others_are_first)
+
+    def check_actions(self, actions: Iterable[str]) -> None:
+        """Raise `ConfigError` listing every action that is in no group."""
+        known = self.class_of.keys() | self.ignored
+        lost = sorted(set(actions) - known)
+        if lost and not self.others_are_first:
+            raise ConfigError(
+                f"classes: the data has actions that are in no class: {lost}. Add them "
+                "to a class or to `ignore`, or set `other: background` to count them "
+                f"as '{self.classes[0]}'"
+            )
+
+    def frame_labels(
+        self, bouts: Iterable[Bout], watched: Iterable[Watched], length: int
+    ) -> Int[np.ndarray, " time"]:
+        """Return the class of each of the recording's own frames (int8)."""
+        bouts = tuple(bouts)
+        if self.possible(watched, bouts).sum() < 2:
+            return np.full(length, NOT_COUNTED, np.int8)
+        labels = np.zeros(length, np.int8)
+        ignored = np.zeros(length, bool)
+        for bout in bouts:
+            frames = slice(bout.start, bout.stop)
+            if bout.action in self.ignored:
+                ignored[frames] = True
+            else:
+                of_bout = self.class_of.get(bout.action, 0)
+                labels[frames] = np.maximum(labels[frames], of_bout)
+        labels[ignored] = NOT_COUNTED
+        return labels
+
+    def possible(
+        self, watched: Iterable[Watched], bouts: Iterable[Bout] = ()
+    ) -> Bool[np.ndarray, " classes"]:
+        """Return which classes somebody watched for; the first one always if any.
+
+        An action that was marked was watched for, whatever the metadata say. All
+        false: nobody annotated the recording.
+        """
+        actions = {entry.action for entry in watched} | {bout.action for bout in bouts}
+        possible = np.zeros(len(self.classes), bool)
+        possible[0] = bool(actions)
+        for action in actions - self.ignored:
+            possible[self.class_of.get(action, 0)] = True
+        return possible
+
+    def choices(self, watched: Iterable[Watched]) -> Bool[np.ndarray, " classes"]:
+        """Return the classes a prediction may choose among.
+
+        Those watched for; where the metadata name none, all. Labels have no say here,
+        so that scored recordings are treated as new ones are.
+        """
+        possible = self.possible(watched)
+        return possible if possible.any() else ~possible
+
+
+Kind = Literal["scene", "pair"]

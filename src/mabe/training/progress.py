@@ -1,0 +1,138 @@
+"""What a training run tells the person in front of it, line by line."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tqdm import tqdm
+
+from mabe.config import RunConfig
+from mabe.runtime.console import is_quiet, show
+from mabe.runtime.process_group import Team
+from mabe.training.objectives import ClassCount
+
+SHOWN_CLASSES = 8
+"""Of more than these an epoch's line names the worst and the best."""
+
+
+def epoch_bar(*, epoch: int, epochs: int, done: int, steps: int) -> "tqdm[Any]":
+    """Return a progress bar over the batches of an epoch; none outside a terminal."""
+    return tqdm(
+        total=steps,
+        initial=done,
+        desc=f"Epoch {epoch}/{epochs}",
+        unit="batch",
+        leave=False,
+        disable=True if is_quiet() else None,
+    )
+
+
+def part_bar() -> "tqdm[Any]":
+    """Return a counter of recordings read for trees; none outside a terminal."""
+    return tqdm(desc="Reading", unit="track", leave=False, disable=None)
+
+
+def describe_data(
+    counts: Sequence[ClassCount],
+    *,
+    unit: str,
+    learned: int,
+    held_out: int,
+    left_out: int,
+) -> list[str]:
+    """Say how many recordings and frames there are, and how rare each class is."""
+    total = sum(each.learned for each in counts)
+    shares = ", ".join(
+        f"{each.name} {each.learned / max(1, total):.1%}" for each in counts
+    )
+    lines = [
+        f"✓ Training recordings: {learned}, {total:,} {unit} that count ({shares})",
+        f"✓ Held-out recordings: {held_out}",
+    ]
+    if left_out:
+        lines.append(f"  Left out: {left_out} (no frame that counts, or not asked for)")
+    if never := [each.name for each in counts if not each.learned]:
+        lines.append(f"! No frame to learn from: {', '.join(never)}")
+    if unscored := [each.name for each in counts if not each.held_out]:
+        lines.append(f"! No held-out frame, so no score: {', '.join(unscored)}")
+    return lines
+
+
+def describe_team(team: Team, device: str) -> list[str]:
+    """Say how many processes train together; nothing of one by itself."""
+    if team.size == 1:
+        return []
+    machines = f" on {team.machines} machines" if team.machines > 1 else ""
+    return [f"Processes: {team.size}{machines} ({device}), started by {team.launcher}"]
+
+
+def describe_model(
+    config: RunConfig, *, parameters: int, steps: int, processes: int = 1
+) -> list[str]:
+    """Say what will be trained, in the words V1/V2 users know."""
+    each = f"{processes} processes × " if processes > 1 else ""
+    motion = "Enabled (speed + acceleration)"
+    features = (
+        "Social features: what two animals are to each other"
+        if config.feature_set == "social"
+        else f"Motion features: {motion if config.use_motion_features else 'Disabled'}"
+    )
+    return [
+        features,
+        f"Input dimension: {config.features}",
+        f"Network: {config.model_type}, {parameters:,} parameters",
+        f"✓ Training batches: {steps} an epoch, of {each}{config.windows} windows of "
+        f"{config.sequence_length / config.fps:.1f} s",
+    ]
+
+
+def epoch_line(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+    """Return one line for the last finished epoch; `*` marks a new best."""
+    record = history[-1]
+    scored = [each for each in history if each["f1_macro"] is not None]
+    best = max(scored, key=lambda each: each["f1_macro"]) if scored else record
+    is_best = best is record
+    so_far = "" if is_best else f" (best {show(best['f1_macro'])}, {best['epoch']})"
+    per_class = _worst_and_best(record["per_class"])
+    return (
+        f"Epoch {record['epoch']:>3}/{epochs}  "
+        f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
+        f"macro F1 {show(record['f1_macro'])}{'*' if is_best else so_far}  "
+        f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
+        f"{time_left(history, epochs=epochs)}"
+    )
+
+
+def grown_line(record: dict[str, Any]) -> str:
+    """Return one line for trees that were grown."""
+    return (
+        f"Trees: {record['step']} rounds  held-out loss {record['val_loss']:.3f}  "
+        f"macro F1 {show(record['f1_macro'])}  "
+        f"[{_worst_and_best(record['per_class'])}]  {record['seconds']:.0f} s"
+    )
+
+
+def time_left(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+    """Return how long the epochs that are left take; nothing after the last one.
+
+    By the last five: the first ones wait for files.
+    """
+    left = epochs - len(history)
+    if left <= 0 or not history:
+        return ""
+    recent = [each["seconds"] for each in history[-5:]]
+    seconds = round(left * sum(recent) / len(recent))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    if hours:
+        return f", {hours} h {minutes:02} min left"
+    return f", {minutes}:{seconds % 60:02} left"
+
+
+def _worst_and_best(per_class: dict[str, Any]) -> str:
+    """Return each class's F1; of many, the three worst and the three best."""
+    f1 = {name: scores["f1"] for name, scores in per_class.items()}
+    if len(f1) > SHOWN_CLASSES:
+        scored = {name: value for name, value in f1.items() if value is not None}
+        ranked = sorted(scored, key=lambda name: scored[name])
+        f1 = {name: scored[name] for name in (*ranked[:3], *ranked[-3:])}
+        return " ".join(f"{name} {show(value)}" for name, value in f1.items()) + " …"
+    return "  ".join(f"{name} {show(value)}" for name, value in f1.items())

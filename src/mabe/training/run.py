@@ -1,0 +1,538 @@
+"""A training run, from a config to a run directory with a recogniser in it."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning_fabric import Fabric
+
+from mabe.config import RunConfig
+from mabe.data.prepare import load_store
+from mabe.data.scene_windows import label_store
+from mabe.data.splits import split_train_validation, spread_over_labs
+from mabe.data.store import PoseStore
+from mabe.errors import ConfigError, DataError, StopRequested
+from mabe.models.checkpoint import SUFFIX, Provenance
+from mabe.models.input_contract import Contract
+from mabe.models.model import Recogniser
+from mabe.pair_task import asked_for, check_names
+from mabe.runtime.console import muted, show, tell
+from mabe.runtime.devices import choose_device, choose_precision, describe_device
+from mabe.runtime.distributed import (
+    any_of,
+    lead,
+    make_fabric,
+    part_in_peace,
+    wait_for_all,
+)
+from mabe.runtime.object_storage import shown
+from mabe.runtime.process_group import Team
+from mabe.training.batch_size import settle_batch_size
+from mabe.training.grow_trees import grow_trees
+from mabe.training.loop import (
+    TrainingState,
+    averaged_model,
+    restore_state,
+    settle_micro_batch,
+    start_state,
+    state_values,
+    train_epoch,
+)
+from mabe.training.objectives import ClassCount, Lesson, TrainingData, make_lesson
+from mabe.training.progress import (
+    describe_data,
+    describe_model,
+    describe_team,
+    epoch_bar,
+    epoch_line,
+    grown_line,
+    part_bar,
+    time_left,
+)
+from mabe.training.run_directory import (
+    check_same_data,
+    check_same_settings,
+    document,
+    is_grown,
+    lock_run,
+    read_state,
+    save_history,
+    save_models,
+    save_state,
+    set_aside,
+    with_settled_batch,
+    write_config,
+)
+from mabe.training.schedule import (
+    epoch_scores,
+    epochs_since_best,
+    is_finished,
+    learning_rate,
+    steps_in_epoch,
+)
+
+_ASK_EVERY = 8
+"""Steps after which the processes of a team ask whether one of them is to stop."""
+
+
+Watcher = Callable[[Sequence[dict[str, Any]]], None]
+"""Is shown a run's history after each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeeper:
+    """Saves a run's state, also when somebody asks it to stop."""
+
+    state: TrainingState
+    fabric: Fabric
+    run_dir: Path
+    stop_asked: Callable[[], bool]
+
+    def save(self) -> None:
+        """Write what a resumed run goes on from; the first process does."""
+        if self.fabric.is_global_zero:
+            save_state(self.run_dir, state_values(self.state, self.fabric))
+
+    def stop_if_asked(self) -> None:
+        """Save and raise `StopRequested` if somebody asked one of the processes."""
+        if any_of(self.fabric, self.stop_asked()):
+            self.save()
+            wait_for_all(self.fabric)  # the launcher ends all when one has left
+            raise StopRequested(
+                f"stopped at step {self.state.step}; --resume goes on from there"
+            )
+
+
+def train(
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    skip_bad: bool = False,
+    watcher: Watcher | None = None,
+    team: Team | None = None,
+) -> Path:
+    """Train as the config says and return the run directory.
+
+    An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
+    another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
+    `MabeError` for what the user can mend. Processes that torchrun or SLURM started
+    train together, unless another `team` is given; the first one writes and tells.
+    """
+    if config.model_type == "auto":
+        raise ConfigError(
+            "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
+            "one kind"
+        )
+    team = team or Team.of_environment()
+    if config.model_type == "trees":
+        team.refuse("model_type: trees")
+    device = choose_device(config.device, team)
+    precision = choose_precision(device, config.precision, config.model_type)
+    fabric = make_fabric(device, precision, team)
+    with muted(not team.is_first), ExitStack() as held:
+        lead(fabric, lambda: held.enter_context(_locked(config.checkpoint_dir)))
+        about_device = [
+            *describe_device(device),
+            *describe_team(team, device.type),
+            f"Precision: {precision}",
+        ]
+        _train(
+            config,
+            fabric,
+            about_device,
+            resume=resume,
+            skip_bad=skip_bad,
+            watcher=watcher,
+        )
+    part_in_peace(fabric)
+    return config.checkpoint_dir
+
+
+@contextmanager
+def _locked(run_dir: Path) -> Iterator[None]:
+    with lock_run(run_dir):
+        yield
+
+
+def _train(
+    config: RunConfig,
+    fabric: Fabric,
+    about_device: list[str],
+    *,
+    resume: bool,
+    skip_bad: bool,
+    watcher: Watcher | None,
+) -> None:
+    run_dir, processes = config.checkpoint_dir, fabric.world_size
+    if resume:
+        config = lead(fabric, lambda: _as_begun(config, processes))
+    tell(*about_device)
+    data = _load_together(config, fabric, skip_bad=skip_bad)
+    lesson = make_lesson(config, data)
+    counts = lesson.class_counts()
+    tell(
+        *describe_data(
+            counts,
+            unit="acting frames" if config.task == "pair" else "frames",
+            learned=len(data.learned),
+            held_out=len(data.held_out),
+            left_out=len(data.store.recordings)
+            - len(data.learned)
+            - len(data.held_out),
+        )
+    )
+    if config.batch_size == "auto" and config.model_type != "trees":
+        config, reason = settle_batch_size(config, lesson, fabric)
+        tell(reason)
+
+    def begin() -> None:
+        if resume:
+            check_same_data(run_dir, data.content)
+            write_config(run_dir, config)
+        else:
+            _begin(config, data, about_device, counts, processes)
+
+    lead(fabric, begin)
+    if config.model_type == "trees":
+        _grow(lesson, config)
+        return
+    state = start_state(config, lesson.task, fabric, lesson)
+    if lesson.keep_poses_on(fabric.device):
+        tell(f"Poses: all of them in the memory of {fabric.device}")
+    parameters = sum(p.numel() for p in state.model.parameters())
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=processes)
+    tell(
+        *describe_model(config, parameters=parameters, steps=steps, processes=processes)
+    )
+    if resume:
+        _go_on(state, config, fabric)
+    if not is_finished(config, epoch_scores(state.history)):
+        settle_micro_batch(state, lesson, config, fabric)
+    _train_epochs(state, lesson, config=config, fabric=fabric, watcher=watcher)
+
+
+def _as_begun(config: RunConfig, processes: int) -> RunConfig:
+    """Return the config to go on with; raises where it is another run's."""
+    run_dir = config.checkpoint_dir
+    config = with_settled_batch(run_dir, config, processes=processes)
+    check_same_settings(run_dir, config, processes=processes)
+    return config
+
+
+def _load_together(
+    config: RunConfig, fabric: Fabric, *, skip_bad: bool
+) -> TrainingData:
+    """Let the first process prepare the data, then all of them load it."""
+    loaded: list[TrainingData] = []
+    lead(
+        fabric,
+        lambda: loaded.append(load_training_data(config, skip_bad=skip_bad)),
+    )
+    # Machines that share no disk prepare for themselves; the store has a lock.
+    return (
+        loaded[0]
+        if loaded
+        else load_training_data(config, skip_bad=skip_bad, notes=False)
+    )
+
+
+def _grow(lesson: Lesson, config: RunConfig) -> None:
+    """Grow trees, which takes no epochs, and save and score them as one."""
+    if is_grown(config.checkpoint_dir):
+        tell(f"✓ {config.checkpoint_dir} is finished")
+        return
+    began = time.perf_counter()
+    with part_bar() as bar:
+        recogniser = grow_trees(lesson, config, after_part=bar.update)
+    held_out = lesson.score(recogniser)
+    record = {
+        "epoch": 1,
+        "step": config.tree_rounds,
+        "learning_rate": config.tree_learning_rate,
+        "train_loss": None,
+        "val_loss": held_out.loss,
+        **held_out.summary,
+        "seconds": round(time.perf_counter() - began, 2),
+    }
+    tell(grown_line(record))
+    _save(lesson, config, recogniser, record, held_out.summary, is_best=True)
+    save_history(config.checkpoint_dir, [record])
+
+
+def load_training_data(
+    config: RunConfig, *, skip_bad: bool = False, notes: bool = True
+) -> TrainingData:
+    """Prepare the data where needed, and hold recordings out."""
+    store = load_store(
+        config.data_dir,
+        rate_fps=config.fps,
+        store_dir=config.store_dir,
+        workers=config.num_workers,
+        skip_bad=skip_bad,
+        notes=notes,
+    )
+    usable = find_usable(store, config)
+    if not usable:
+        raise DataError(
+            f"{config.data_dir}: none of the {len(store.recordings)} recordings has a "
+            "frame that counts. Were they annotated (`behaviors_labeled`), and do "
+            "`classes`, `actions` and `ignore` in the config name their actions?"
+        )
+    if config.max_sequences:
+        some = [store.recordings[i] for i in usable]
+        kept = spread_over_labs(some, most=config.max_sequences)
+        usable = [usable[i] for i in kept]
+    learned, held_out = split_train_validation(
+        [store.recordings[i] for i in usable],
+        folds=config.folds or round(1 / config.val_share),
+        fold=config.fold,
+        seed=config.split_seed,
+        by=config.split_by,
+    )
+    return TrainingData(
+        store, [usable[i] for i in learned], [usable[i] for i in held_out]
+    )
+
+
+def find_usable(store: PoseStore, config: RunConfig) -> list[int]:
+    """Return the recordings that have something to learn from or to score."""
+    if config.task == "scene":
+        labels = label_store(store, config.scene_task).labels
+        return [i for i, of_frames in enumerate(labels) if (of_frames >= 0).any()]
+    check_names(
+        store.recordings,
+        actions=config.actions,
+        ignore=config.ignore,
+        undirected=config.undirected,
+    )
+    return [
+        index
+        for index, recording in enumerate(store.recordings)
+        if recording.length
+        and asked_for(recording, actions=config.actions, ignore=config.ignore)
+    ]
+
+
+def _begin(
+    config: RunConfig,
+    data: TrainingData,
+    about_device: list[str],
+    counts: Sequence[ClassCount],
+    processes: int,
+) -> None:
+    """Start a run directory; an earlier run in its place is set aside."""
+    run_dir = config.checkpoint_dir
+    if kept := set_aside(run_dir):
+        tell(f"{run_dir} held an earlier run, which is now {kept}")
+    recordings = data.store.recordings
+    facts = {
+        "device": about_device,
+        "data": shown(config.data_dir),
+        "class_frames": [asdict(count) for count in counts],
+        "learned": [recordings[i].name for i in data.learned],
+        "held_out": [recordings[i].name for i in data.held_out],
+        "trained_on": list(data.tracks(data.learned)),
+        "validated_on": list(data.tracks(data.held_out)),
+        "content": data.content,
+        "windows_per_step": (
+            None if config.model_type == "trees" else processes * config.windows
+        ),
+    }
+    document(run_dir, config, facts)
+
+
+def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
+    """Bring the state to where the run stopped."""
+    run_dir = config.checkpoint_dir
+    values = lead(fabric, lambda: read_state(run_dir))
+    if values is None:
+        tell(f"{run_dir}: stopped before anything was saved; starting from the top")
+        return
+    restore_state(state, values, fabric)
+    if is_finished(config, epoch_scores(state.history)):
+        tell(f"✓ {run_dir} is finished: {len(state.history)} epochs")
+    else:
+        tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
+
+
+def _train_epochs(
+    state: TrainingState,
+    lesson: Lesson,
+    *,
+    config: RunConfig,
+    fabric: Fabric,
+    watcher: Watcher | None,
+) -> None:
+    steps = steps_in_epoch(lesson.counted_frames, config, processes=fabric.world_size)
+    with _stop_asked() as stop_asked:
+        keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
+        while not is_finished(config, epoch_scores(state.history)):
+            mean_loss = _train_one_epoch(
+                state, lesson, config, fabric, keeper, steps=steps
+            )
+            keeper.save()  # scoring takes a while too
+            _finish_epoch(
+                state, lesson, config, fabric, mean_loss=mean_loss, steps=steps
+            )
+            keeper.save()
+            if watcher and fabric.is_global_zero:
+                watcher(state.history)
+            keeper.stop_if_asked()
+    scores = epoch_scores(state.history)
+    best = state.history[len(scores) - 1 - epochs_since_best(scores)]
+    tell(
+        f"✓ Best macro F1 on held-out recordings: {show(best['f1_macro'])} "
+        f"(epoch {best['epoch']} of {len(scores)})",
+        f"✓ Recogniser: {config.checkpoint_dir / f'best{SUFFIX}'}",
+        always=True,
+    )
+
+
+def _train_one_epoch(
+    state: TrainingState,
+    lesson: Lesson,
+    config: RunConfig,
+    fabric: Fabric,
+    keeper: StateKeeper,
+    *,
+    steps: int,
+) -> float:
+    """Take the steps left of this epoch, saving the state now and then."""
+    epoch = len(state.history) + 1
+    scores = epoch_scores(state.history)
+    best = show(max(scores)) if scores else "-"
+    left = time_left(state.history, epochs=config.epochs)
+    saved_at = time.monotonic()
+    bar = epoch_bar(
+        epoch=epoch,
+        epochs=config.epochs,
+        done=state.step - (epoch - 1) * steps,
+        steps=steps,
+    )
+
+    def after_step() -> None:
+        nonlocal saved_at
+        bar.update()
+        bar.set_postfix_str(f"loss {show(state.losses.last)}, best {best}{left}")
+        if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
+            keeper.stop_if_asked()
+        if time.monotonic() - saved_at > config.save_every_s:
+            keeper.save()
+            saved_at = time.monotonic()
+
+    with bar:
+        return train_epoch(
+            state, lesson, config=config, fabric=fabric, after_step=after_step
+        )
+
+
+def _finish_epoch(
+    state: TrainingState,
+    lesson: Lesson,
+    config: RunConfig,
+    fabric: Fabric,
+    *,
+    mean_loss: float,
+    steps: int,
+) -> None:
+    """Let the first process score the epoch and write its models; note the record."""
+    record = lead(
+        fabric,
+        lambda: _score_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps),
+    )
+    state.history.append(record)
+    state.losses.start()
+    state.epoch_seconds = 0.0
+
+
+def _score_epoch(
+    state: TrainingState,
+    lesson: Lesson,
+    config: RunConfig,
+    *,
+    mean_loss: float,
+    steps: int,
+) -> dict[str, Any]:
+    """Score the epoch, write its models and return its record."""
+    began = time.perf_counter()
+    recogniser = averaged_model(state)
+    held_out = lesson.score(recogniser)
+    rate = learning_rate(
+        config,
+        step=state.step - 1,
+        steps_per_epoch=steps,
+        scores=epoch_scores(state.history),
+    )
+    seconds = state.epoch_seconds + time.perf_counter() - began
+    record = {
+        "epoch": len(state.history) + 1,
+        "step": state.step,
+        "learning_rate": rate,
+        "train_loss": mean_loss,
+        "val_loss": held_out.loss,
+        **held_out.summary,
+        "seconds": round(seconds, 2),
+    }
+    history = [*state.history, record]
+    is_best = epochs_since_best(epoch_scores(history)) == 0
+    tell(epoch_line(history, epochs=config.epochs))
+    _save(lesson, config, recogniser, record, held_out.summary, is_best=is_best)
+    return record
+
+
+def _save(
+    lesson: Lesson,
+    config: RunConfig,
+    recogniser: Recogniser,
+    record: dict[str, Any],
+    validation: dict[str, Any],
+    *,
+    is_best: bool,
+) -> None:
+    """Write a recogniser as it is after an epoch, with where it comes from."""
+    provenance = Provenance(
+        epoch=record["epoch"],
+        step=record["step"],
+        trained_on=lesson.data.tracks(lesson.data.learned),
+        validated_on=lesson.data.tracks(lesson.data.held_out),
+        validation=validation,
+        contract=Contract.of(
+            [lesson.data.store.recordings[i] for i in lesson.data.learned]
+        ),
+    )
+    save_models(
+        config.checkpoint_dir,
+        recogniser,
+        provenance,
+        is_best=is_best,
+        save_freq=config.save_freq,
+    )
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM; the loop stops after the step, not in the middle."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait
+        asked.append(number)
+
+    try:
+        before = {
+            number: signal.signal(number, note)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+    except ValueError:  # not the main thread: whoever started us handles signals
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

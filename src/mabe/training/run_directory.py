@@ -1,0 +1,322 @@
+"""The run directory: a training run on disk, which documents itself.
+
+It holds
+- ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: recognisers,
+- ``history.json``: one record for each finished epoch,
+- ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
+- ``state.pt``: what `--resume` goes on from. It is written last, so a run killed at
+  any moment repeats at most the work since then, and ends the same.
+
+Reading `history.json`, one record for each finished epoch of a run.
+"""
+
+import contextlib
+import io
+import json
+import math
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from mabe import __version__
+from mabe.config import RunConfig, dump_config, load_config
+from mabe.errors import ConfigError, DataError, RunError
+from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
+from mabe.models.model import Recogniser
+from mabe.runtime.files import write_bytes, write_json, write_text
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One finished epoch."""
+
+    train_loss: float
+    """NaN for trees, which are grown in one go."""
+    val_loss: float
+    """On the recordings held out, weighted as the training loss is."""
+    f1_macro: float | None
+    """None: nothing to score."""
+
+
+FREE_TO_CHANGE = frozenset(
+    {
+        "checkpoint_dir",
+        "data_dir",
+        "device",
+        "early_stopping_patience",
+        "num_workers",
+        "save_every_s",
+        "save_freq",
+        "store_dir",
+    }
+)
+"""Settings a resumed run may have changed without becoming another run."""
+
+
+@contextmanager
+def lock_run(run_dir: Path) -> Iterator[None]:
+    """Keep a second run from the directory; the lock ends with its process.
+
+    Raises `RunError` where another run writes here, or where something else than a
+    run is in the way.
+    """
+    if run_dir.is_file() or (
+        run_dir.is_dir() and any(run_dir.iterdir()) and not is_documented(run_dir)
+    ):
+        raise RunError(
+            f"{run_dir}: holds something else than a run, which is left alone; choose "
+            "another --checkpoint-dir"
+        )
+    lock = FileLock(_lock_path(run_dir))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(
+            f"{run_dir}: another run is writing here; wait for it, or choose another "
+            "--checkpoint-dir"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _lock_path(run_dir: Path) -> Path:
+    place = run_dir.resolve()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    return place.with_name(f".{place.name}.lock")
+
+
+def wait_for_run(run_dir: Path, *, at_most_s: float) -> None:
+    """Wait until an earlier attempt at a run has ended, but not for ever.
+
+    A worker that was given up may take a while to die. Its lock ends with it, also for
+    other machines where their filesystem has locks.
+    """
+    with (
+        contextlib.suppress(Timeout),  # whoever still runs there is named by `lock_run`
+        FileLock(_lock_path(run_dir), timeout=at_most_s),
+    ):
+        pass
+
+
+def set_aside(run_dir: Path) -> Path | None:
+    """Move an earlier run out of the way, under the first free name; return that."""
+    if not is_documented(run_dir):
+        return None
+    place = run_dir.resolve()
+    number = 1
+    while (kept := place.with_name(f"{place.name}.earlier-{number}")).exists():
+        number += 1
+    place.rename(kept)
+    return kept
+
+
+def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
+    """Write down what will be run, on what, with what."""
+    write_config(run_dir, config)
+    versions = {
+        "command": shlex.join(sys.argv),
+        "mabe": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }
+    write_json(run_dir / "run.json", versions | facts)
+
+
+def write_config(run_dir: Path, config: RunConfig) -> None:
+    """Write every setting of the run; of a recipe's only those that were given.
+
+    The recipe decides on the others, each time it is run, from what was given.
+    """
+    values = dump_config(config, given=config.model_type == "auto")
+    write_text(
+        run_dir / "config.yaml",
+        yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+    )
+
+
+def is_documented(run_dir: Path) -> bool:
+    """Tell whether a run was begun here."""
+    return (run_dir / "run.json").is_file()
+
+
+def save_models(
+    run_dir: Path,
+    recogniser: Recogniser,
+    provenance: Provenance,
+    *,
+    is_best: bool,
+    save_freq: int,
+) -> None:
+    """Write the last recogniser, the best if it is, and every so many epochs' one."""
+    names = ["last"]
+    if is_best:
+        names.append("best")
+    if save_freq and provenance.epoch % save_freq == 0:
+        names.append(f"epoch_{provenance.epoch:03d}")
+    for name in names:
+        save_checkpoint(run_dir / f"{name}{SUFFIX}", recogniser, provenance)
+
+
+def save_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
+    """Write what is known of each epoch."""
+    write_json(run_dir / "history.json", history)
+
+
+def is_grown(run_dir: Path) -> bool:
+    """Tell whether a run of trees is finished: its history is written last."""
+    return (run_dir / "history.json").is_file()
+
+
+def save_state(run_dir: Path, values: dict[str, Any]) -> None:
+    """Write `history.json`, then what a resumed run goes on from."""
+    save_history(run_dir, values["history"])
+    buffer = io.BytesIO()
+    torch.save(values, buffer)
+    write_bytes(run_dir / "state.pt", buffer.getbuffer())
+
+
+def with_settled_batch(
+    run_dir: Path, config: RunConfig, *, processes: int
+) -> RunConfig:
+    """Return the config with the run's own batch size where that is `auto`."""
+    total = _read_facts(run_dir).get("windows_per_step")
+    if config.batch_size != "auto" or not total:
+        return config
+    return config.model_copy(update={"batch_size": max(1, total // processes)})
+
+
+def check_same_settings(
+    run_dir: Path, config: RunConfig, *, processes: int = 1
+) -> None:
+    """Refuse to go on with a run under other settings.
+
+    What a step sees depends on how many windows its processes have together, so these
+    may be shared by another number of processes. Raises `RunError` where there is no
+    run, and `ConfigError` where a setting that makes it another run has changed.
+    """
+    total = _read_facts(run_dir).get("windows_per_step")
+    before = dump_config(load_config(run_dir / "config.yaml"))
+    # A cosine is drawn out over all epochs; other schedules do not know their end.
+    free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
+    free |= {"batch_size"} if total else set()
+    changed = [
+        f"{key} was {before[key]} and is {value}"
+        for key, value in dump_config(config).items()
+        if key not in free and value != before[key]
+    ]
+    if total and config.windows * processes != total:
+        changed.append(
+            f"a step saw {total} windows and would see {config.windows * processes}: "
+            f"batch_size {config.batch_size} in {processes} process(es)"
+        )
+    if changed:
+        raise ConfigError(
+            f"{run_dir}: cannot go on with other settings than it was started with "
+            f"({'; '.join(changed)}); give the same (without --config they are taken "
+            "from the run), or start a new run with another --checkpoint-dir"
+        )
+
+
+def check_same_data(run_dir: Path, content: list[str]) -> None:
+    """Raise `DataError` where the recordings or their labels have changed."""
+    if _read_facts(run_dir)["content"] != content:
+        raise DataError(
+            f"{run_dir}: cannot go on, the recordings or their labels have changed "
+            "since it began; start a new run with another --checkpoint-dir"
+        )
+
+
+def read_state(run_dir: Path) -> dict[str, Any] | None:
+    """Return what was saved last, or None where the run stopped before that."""
+    for half in run_dir.glob(".*.tmp"):  # left by a run that was killed
+        half.unlink()
+    path = run_dir / "state.pt"
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {reason}") from error
+
+
+def _read_facts(run_dir: Path) -> dict[str, Any]:
+    """Return what `document` wrote; raises `RunError` where no run was begun."""
+    if not is_documented(run_dir):
+        raise RunError(
+            f"{run_dir}: nothing to resume, no run was begun here; start it without "
+            "--resume"
+        )
+    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the code, or None where it is not a git checkout."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:  # no git on this machine
+        return None
+    return answer.stdout.strip() or None
+
+
+NAME = "history.json"
+
+
+def read_history(run_dir: Path) -> tuple[Epoch, ...]:
+    """Return the finished epochs of a run, at least one.
+
+    Raises `RunError` where none is finished, or the file is damaged.
+    """
+    path = run_dir / NAME
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+        epochs = tuple(_epoch(record) for record in records)
+    except FileNotFoundError:
+        raise RunError(_no_epoch(run_dir, "it is absent")) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: expected a list of epochs, each with train_loss, val_loss and "
+            f"f1_macro, found something else ({error!r}); restore it, or train again"
+        ) from None
+    if not epochs:
+        raise RunError(_no_epoch(run_dir, "it is empty"))
+    return epochs
+
+
+def _epoch(record: dict[str, Any]) -> Epoch:
+    train, held_out, f1 = (
+        None if record[key] is None else float(record[key])
+        for key in ("train_loss", "val_loss", "f1_macro")
+    )
+    if held_out is None or not all(map(math.isfinite, (train or 0.0, held_out))):
+        raise ValueError(f"a loss that is no number: {train}, {held_out}")
+    return Epoch(math.nan if train is None else train, held_out, f1)
+
+
+def _no_epoch(run_dir: Path, found: str) -> str:
+    return (
+        f"{run_dir}: expected a {NAME} with at least one epoch, but {found}; `mabe "
+        f"train --checkpoint-dir {run_dir} --resume` goes on with the run"
+    )

@@ -1,0 +1,75 @@
+"""One colour for one class, in every picture, for colour-blind readers too.
+
+After Okabe & Ito (2008), darkened for white paper and brightened for dark screens so
+that each stands out from the ground by 3 : 1. Colour is never the only sign: in an
+ethogram each class has a row of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """One colour on light and on dark ground."""
+
+    on_light: str
+    on_dark: str
+
+
+NOTHING = Colour("#8a8f98", "#7f8791")
+"""What is nothing of interest."""
+
+
+_BLUE = Colour("#2a7fb8", "#62b5ea")
+
+
+_GREEN = Colour("#00805f", "#2fbf96")
+
+
+_ORANGE = Colour("#c26a00", "#f0a33a")
+
+
+_OTHERS = (
+    Colour("#a8457f", "#e08fbd"),
+    Colour("#5b53b5", "#a49df0"),
+    Colour("#b23a1e", "#ff8566"),
+    Colour("#7a6a00", "#d6c53c"),
+    Colour("#0f7f8c", "#4fc6d3"),
+    Colour("#6b5b4b", "#c4ae97"),
+)
+
+
+_USUAL = {
+    "social": _BLUE,
+    "sniff": _BLUE,
+    "mating": _GREEN,
+    "mount": _GREEN,
+    "aggressive": _ORANGE,
+    "aggression": _ORANGE,
+    "attack": _ORANGE,
+}
+
+
+_ANIMALS = (_BLUE, _ORANGE, _GREEN, _OTHERS[0])
+
+
+def colours_of(names: Sequence[str], *, first_is_nothing: bool) -> list[Colour]:
+    """Return a colour for each class; usual classes have their own."""
+    interesting = names[1:] if first_is_nothing else names
+    taken = {_USUAL[name] for name in interesting if name in _USUAL}
+    free = [each for each in (_BLUE, _ORANGE, _GREEN, *_OTHERS) if each not in taken]
+    colours: list[Colour] = []
+    given: set[Colour] = set()
+    for name in interesting:
+        usual = _USUAL.get(name)
+        if usual is None or usual in given:
+            usual = free.pop(0) if free else _OTHERS[len(colours) % len(_OTHERS)]
+        given.add(usual)
+        colours.append(usual)
+    return [NOTHING, *colours] if first_is_nothing else colours
+
+
+def animal_colours() -> tuple[Colour, ...]:
+    """Return the colours of animals 1 to 4."""
+    return _ANIMALS

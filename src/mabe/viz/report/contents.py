@@ -1,0 +1,77 @@
+"""All that a report shows besides its study of the lanes, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mabe.viz.study import Study
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochFacts:
+    """One finished epoch."""
+
+    epoch: int
+    train_loss: float
+    held_out_loss: float
+    macro_f1: float | None
+    f1: Mapping[str, float | None]
+    learning_rate: float | None
+    """None where the kind of recogniser has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """How one run was trained."""
+
+    name: str
+    epochs: tuple[EpochFacts, ...]
+    used_epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassFrames:
+    """How many frames of a class there were."""
+
+    name: str
+    learned: int
+    held_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What one check of `mabe check` found."""
+
+    name: str
+    verdict: str
+    """ok, warning, failed or skipped."""
+    found: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of the run."""
+
+    key: str
+    value: str
+    is_usual: bool
+    """As it is where nothing is set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a report tells."""
+
+    run: str
+    judged_on: str
+    """In words: which recordings, and who had seen them."""
+    notes: tuple[str, ...]
+    """What a reader has to know to judge the figures."""
+    study: Study
+    stories: tuple[Story, ...]
+    class_frames: tuple[ClassFrames, ...]
+    """Empty where the run did not write them down."""
+    settings: tuple[Setting, ...]
+    circumstances: tuple[tuple[str, str], ...]
+    """Versions, device, data, command."""
+    checks: tuple[Check, ...]

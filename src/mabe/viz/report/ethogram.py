@@ -1,0 +1,106 @@
+"""An ethogram as SVG: what people saw above what was found, and the chances below.
+
+One unit across is a second, so that zooming is a change of the `viewBox`, and every
+bout is one `rect` that print, keyboard and tests can find. Each answer has a row.
+"""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
+
+from mabe.viz.report.wording import clock
+from mabe.viz.study import Picture, Row, Stretch
+
+BAR, GAP, CURVE = 12, 2, 34
+"""Heights of a bar, of the gap below it, and of the curve, in pixels."""
+
+
+ROW = 2 * (BAR + GAP) + CURVE + 12
+
+
+TICKS = 6
+
+
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One lane in the page."""
+
+    number: int
+    picture: Picture
+    svg: Markup
+    ticks: Markup
+
+
+def draw_picture(number: int, picture: Picture) -> Drawn:
+    """Return one lane as SVG, with the labels of its time axis."""
+    height = ROW * len(picture.rows)
+    body = "".join(
+        _row(row, place * ROW, picture.duration_s)
+        for place, row in enumerate(picture.rows)
+    )
+    veils = "".join(
+        f'<rect class="veil" x="{s.start_s:.2f}" y="0" '
+        f'width="{s.stop_s - s.start_s:.2f}" height="{height}"/>'
+        for s in picture.not_counted
+    )
+    svg = Markup(
+        f'<svg class="ethogram" viewBox="0 0 {picture.duration_s:.2f} {height}" '
+        f'preserveAspectRatio="none" style="height:{height}px" role="img" '
+        f'aria-label="{escape(_alternative(picture))}">{body}{veils}</svg>'
+    )
+    return Drawn(number, picture, svg, time_ticks(picture.duration_s))
+
+
+def time_ticks(duration_s: float) -> Markup:
+    """Return labels of a time axis over a whole recording."""
+    step = next((s for s in _STEPS_S if duration_s / s <= TICKS), _STEPS_S[-1])
+    places = range(0, int(duration_s) + 1, step)
+    return Markup(
+        "".join(
+            f'<span style="left:{100 * place / max(duration_s, 1e-9):.2f}%">'
+            f"{clock(place)}</span>"
+            for place in places
+        )
+    )
+
+
+def _row(row: Row, top: int, duration_s: float) -> str:
+    found_top = top + BAR + GAP
+    foot = top + 2 * (BAR + GAP) + GAP + CURVE
+    bars = _bars(row.seen, top, "seen") + _bars(row.found, found_top, "found")
+    at = foot - row.threshold * CURVE
+    return (
+        f'<g class="c{row.answer}" data-answer="{row.answer}">'
+        f'<rect class="ground" x="0" y="{top}" width="{duration_s:.2f}" '
+        f'height="{BAR}"/><rect class="ground" x="0" y="{found_top}" '
+        f'width="{duration_s:.2f}" height="{BAR}"/>{bars}{_curve(row, foot)}'
+        f'<line class="threshold" x1="0" x2="{duration_s:.2f}" y1="{at:.1f}" '
+        f'y2="{at:.1f}"/></g>'
+    )
+
+
+def _bars(stretches: tuple[Stretch, ...], top: int, kind: str) -> str:
+    return "".join(
+        f'<rect class="{kind}" x="{s.start_s:.2f}" y="{top}" '
+        f'width="{s.stop_s - s.start_s:.2f}" height="{BAR}"/>'
+        for s in stretches
+    )
+
+
+def _curve(row: Row, foot: int) -> str:
+    """Return the chances as an area over the foot of the row."""
+    if not row.curve:
+        return ""
+    points = "L".join(f"{t:.1f} {foot - p * CURVE:.1f}" for t, p in row.curve)
+    first, last = row.curve[0][0], row.curve[-1][0]
+    return f'<path class="chance" d="M{first:.1f} {foot}L{points}L{last:.1f} {foot}Z"/>'
+
+
+def _alternative(picture: Picture) -> str:
+    seen = sum(len(row.seen) for row in picture.rows)
+    found = sum(len(row.found) for row in picture.rows)
+    who = f", {picture.who}" if picture.who else ""
+    return f"Ethogram of {picture.name}{who}: {seen} bouts of people, {found} found"

@@ -1,0 +1,202 @@
+"""The report as one HTML file that needs nothing else, neither network nor server.
+
+Everything is drawn as HTML and SVG, so that it prints, and can be read without
+scripts; a small script adds zoom, jumps and keys.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from mabe.decoding.views import answers_of_interest
+from mabe.viz.colours import Colour, colours_of
+from mabe.viz.report import wording
+from mabe.viz.report.charts import Curve, line_chart, reliability_chart
+from mabe.viz.report.contents import Contents, Story
+from mabe.viz.report.ethogram import BAR, CURVE, GAP, ROW, Drawn, draw_picture
+from mabe.viz.study import Picture, Study
+
+MOST_BYTES = 3_500_000
+"""Pictures are drawn until they take so much; the file stays below 5 MB."""
+
+
+WORST_BOUTS = 20
+
+
+WORST_RECORDINGS = 20
+
+
+def render(contents: Contents) -> str:
+    """Return the report as HTML."""
+    study = contents.study
+    drawn = choose_pictures(study)
+    colours = colours_of(study.answers, first_is_nothing=study.kind == "scene")
+    place_of: dict[tuple[str, str], int] = {}
+    for each in drawn:
+        place_of.setdefault((each.picture.name, each.picture.who), each.number)
+    confidence = study.confidence()
+    recordings = study.of_recordings()
+    template = _environment().from_string(_asset("report.html"))
+    return template.render(
+        c=contents,
+        study=study,
+        confidence=confidence,
+        headline=wording.headline(confidence, len(recordings)),
+        recordings=recordings[:WORST_RECORDINGS],
+        recordings_left=max(0, len(recordings) - WORST_RECORDINGS),
+        number_of_recordings=len(recordings),
+        labs=study.of_labs(),
+        interesting=answers_of_interest(study.kind, len(study.answers)),
+        columns=[*study.answers, *(["nothing"] if study.kind == "pair" else [])],
+        worst_bouts=study.worst_bouts(WORST_BOUTS),
+        drawn=drawn,
+        not_drawn=len(study.pictures) - len(drawn),
+        place_of=place_of,
+        first_place=_first_places(drawn),
+        training=_training_charts(contents, colours),
+        reliability=[
+            (name, found, reliability_chart(name, found, f"var(--c{place})"))
+            for place, (name, found) in enumerate(
+                zip(study.answers, study.reliability(), strict=True)
+            )
+        ],
+        w=wording,
+        geometry={"row": ROW, "bar": BAR, "gap": GAP, "curve": CURVE},
+        css=Markup(_colour_rules(colours) + _asset("report.css")),
+        script=Markup(_asset("report.js")),
+    )
+
+
+def choose_pictures(study: Study) -> list[Drawn]:
+    """Return the pictures that fit, those of the worst recordings first."""
+    rank = {
+        (each.lab, each.video): place
+        for place, each in enumerate(study.of_recordings())
+    }
+    pictures = sorted(
+        (p for p in study.pictures if p.rows),
+        key=lambda p: (rank.get((p.lab, p.video), len(rank)), p.who),
+    )
+    drawn: list[Drawn] = []
+    taken = 0
+    for picture in pictures:
+        if not _shows_something(picture):
+            continue
+        each = draw_picture(len(drawn), picture)
+        taken += len(each.svg)
+        if drawn and taken > MOST_BYTES:
+            break
+        drawn.append(each)
+    return drawn
+
+
+def _shows_something(picture: Picture) -> bool:
+    return picture.bouts > 0
+
+
+def _first_places(drawn: list[Drawn]) -> dict[str, int]:
+    """Return the first picture of each recording."""
+    places: dict[str, int] = {}
+    for each in drawn:
+        places.setdefault(each.picture.name, each.number)
+    return places
+
+
+def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
+    """Return losses, scores and learning rate; of several runs each its macro F1."""
+    stories = contents.stories
+    if len(stories) == 1:
+        return _charts_of_one(stories[0], contents.study)
+    if not stories:
+        return []
+    scores = [
+        Curve(
+            story.name if len(stories) <= 6 else "",
+            [epoch.macro_f1 for epoch in story.epochs],
+            f"var(--s{number % 6})",
+        )
+        for number, story in enumerate(stories)
+    ]
+    losses = [
+        Curve(
+            curve.name,
+            [epoch.held_out_loss for epoch in story.epochs],
+            curve.colour,
+        )
+        for curve, story in zip(scores, stories, strict=True)
+    ]
+    return [
+        line_chart("Macro F1 on what each run held out", scores, to_one=True),
+        line_chart("Loss on what each run held out", losses),
+    ]
+
+
+def _charts_of_one(story: Story, study: Study) -> list[Markup]:
+    epochs, used = story.epochs, story.used_epoch
+    names = [n for n in study.answers if any(n in e.f1 for e in epochs)]
+    worst = sorted(names, key=lambda name: epochs[-1].f1.get(name) or 0.0)
+    shown = names if len(names) <= 8 else worst[:8]
+    of_classes = [
+        Curve(
+            name,
+            [epoch.f1.get(name) for epoch in epochs],
+            f"var(--c{study.answers.index(name)})",
+        )
+        for name in shown
+    ]
+    title = "F1 of each class" if shown == names else "F1 of the eight worst classes"
+    rates = [epoch.learning_rate for epoch in epochs]
+    return [
+        line_chart(
+            "Loss",
+            [
+                Curve("learned from", [e.train_loss for e in epochs], "var(--s0)"),
+                Curve("held out", [e.held_out_loss for e in epochs], "var(--s1)"),
+            ],
+            marked=used,
+        ),
+        line_chart(
+            "Macro F1, held out",
+            [Curve("", [e.macro_f1 for e in epochs], "var(--s0)")],
+            marked=used,
+            to_one=True,
+        ),
+        line_chart(title, of_classes, marked=used, to_one=True),
+        line_chart(
+            "Learning rate",
+            [Curve("", rates, "var(--s0)")],
+            marked=used,
+            logarithmic=True,
+        ),
+    ]
+
+
+def _colour_rules(colours: list[Colour]) -> str:
+    light = "".join(f"--c{i}:{c.on_light};" for i, c in enumerate(colours))
+    dark = "".join(f"--c{i}:{c.on_dark};" for i, c in enumerate(colours))
+    of_rows = "".join(f".c{i}{{--c:var(--c{i})}}" for i in range(len(colours)))
+    return (
+        f":root{{{light}}}@media screen and (prefers-color-scheme:dark)"
+        f"{{:root{{{dark}}}}}{of_rows}\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("mabe.viz.report").joinpath("page", name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = _signed
+    return environment
+
+
+def _signed(value: Any) -> str:
+    return f"{value:+.2f} s"

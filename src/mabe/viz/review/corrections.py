@@ -1,0 +1,210 @@
+"""Corrected labels as a new data set beside the old one, which stays as it is.
+
+The new folder has the same layout, so that `mabe train --data-dir` takes it: metadata
+and annotations are copied, the large tracking files linked where the disk allows it.
+A corrected recording gets a new annotation file there; the corrections of an earlier
+session are kept beside it. A recording that nobody had annotated becomes one that was
+watched for all that can be marked in it.
+
+``corrected.json`` lists what was corrected here, with the recogniser that was looked
+at, and tells such files from copies.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mabe.bouts import Bout, Watched, name_animal, name_target
+from mabe.errors import DataError, OutputError
+from mabe.io.readers.kaggle import read_labels
+from mabe.recording import VideoInfo
+from mabe.runtime.files import write_bytes, write_json, write_text
+
+LOG_NAME = "corrected.json"
+
+
+_SAFE = re.compile(r"[\w.+ -]*[\w+-]")
+"""Names that are one file's name, wherever they come from."""
+
+
+@dataclass(slots=True)
+class Corrections:
+    """A folder of corrected labels.
+
+    `source` is the folder of the Kaggle layout it begins as a copy of; without one
+    (poses from a prepared store) only annotation files are written.
+    """
+
+    root: Path
+    source: Path | None
+    recogniser: str = ""
+    _kept: set[str] = field(default_factory=set)
+    """Recordings of which an earlier session's file is kept already."""
+
+    def path_of(self, lab: str, video: str) -> Path:
+        """Return where a recording's corrected labels belong.
+
+        Raises `DataError` where lab and video would lead elsewhere.
+        """
+        for name in (lab, video):
+            if not _SAFE.fullmatch(name):
+                raise DataError(
+                    f"{lab}/{video}: cannot be the name of a file; rename it in the "
+                    "metadata"
+                )
+        return self.root / "train_annotation" / lab / f"{video}.parquet"
+
+    def read(self, lab: str, video: str, info: VideoInfo) -> tuple[Bout, ...] | None:
+        """Return the corrected labels of a recording, None where it has none."""
+        path = self.path_of(lab, video)
+        if f"{lab}/{video}" not in self._log() or not path.is_file():
+            return None
+        bouts, _ = read_labels(replace(info, annotation_path=path, has_labels=True))
+        return bouts
+
+    def save(
+        self, info: VideoInfo, bouts: Iterable[Bout], watched: Sequence[Watched]
+    ) -> Path:
+        """Write a recording's labels anew; `watched` is what could be marked in it."""
+        path = self.path_of(info.lab, info.video)
+        if self.source and path.resolve().is_relative_to(self.source.resolve()):
+            raise OutputError(
+                f"{self.root}: corrections must not go into the data themselves; "
+                "choose another --out"
+            )
+        if self.source and not (self.root / "train.csv").is_file():
+            self._begin(self.source)
+        if self.source and not info.has_labels:
+            self._list_as_watched(info, watched)
+        self._keep_earlier(info.name, path)
+        write_bytes(path, _as_parquet(bouts))
+        log = self._log()
+        log[info.name] = {
+            "recogniser": self.recogniser,
+            "was": str(info.annotation_path) if info.annotation_path else None,
+        }
+        write_json(self.root / LOG_NAME, log)
+        return path
+
+    def _log(self) -> dict[str, Any]:
+        path = self.root / LOG_NAME
+        if not path.is_file():
+            return {}
+        try:
+            log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read: {error}; restore it") from None
+        return log
+
+    def _keep_earlier(self, name: str, path: Path) -> None:
+        """Set the file of an earlier session aside, once in this session."""
+        if name in self._kept:
+            return
+        self._kept.add(name)
+        if not path.is_file() or name not in self._log():
+            return
+        number = 1
+        while (
+            kept := path.with_name(f"{path.stem}.earlier-{number}.parquet")
+        ).exists():
+            number += 1
+        write_bytes(kept, path.read_bytes())
+
+    def _begin(self, source: Path) -> None:
+        """Copy metadata and annotations, link tracking files; the metadata last."""
+        own = {"train_annotation", "train_tracking"}  # of a copy that was cut short
+        if self.root.exists() and {each.name for each in self.root.iterdir()} - own:
+            raise OutputError(
+                f"{self.root}: holds something else than corrected labels; choose "
+                "another --out"
+            )
+        try:
+            for folder, put in (
+                ("train_annotation", shutil.copy2),
+                ("train_tracking", _link_or_copy),
+            ):
+                for path in sorted(source.glob(f"{folder}/*/*.parquet")):
+                    place = self.root / path.relative_to(source)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    put(path, place)
+        except OSError as error:
+            raise OutputError(
+                f"{self.root}: cannot be written: {error.strerror or error}; is the "
+                "disk full, or the folder read-only? Choose another --out"
+            ) from error
+        table = source / "train.csv"
+        text = table.read_text(encoding="utf-8-sig") if table.is_file() else ""
+        write_text(self.root / "train.csv", text)
+
+    def _list_as_watched(self, info: VideoInfo, watched: Sequence[Watched]) -> None:
+        """Take a recording that nobody had annotated into the training videos."""
+        place = self.root / "train_tracking" / info.lab / f"{info.video}.parquet"
+        if not place.exists():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            _link_or_copy(info.tracking_path, place)
+        rows, columns = _read_rows(self.root / "train.csv")
+        rows = [row for row in rows if _name_of(row) != info.name]
+        listed = [
+            f"{name_animal(w.agent)},{name_target(w.agent, w.target)},{w.action}"
+            for w in watched
+        ]
+        new = {
+            "lab_id": info.lab,
+            "video_id": info.video,
+            "frames_per_second": repr(info.fps),
+            "pix_per_cm_approx": repr(info.pixels_per_cm),
+            "behaviors_labeled": json.dumps(listed),
+        }
+        columns = list(dict.fromkeys([*columns, *new]))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows([*rows, new])
+        write_text(self.root / "train.csv", text.getvalue())
+
+
+def _read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        return list(reader), list(reader.fieldnames or [])
+
+
+def _name_of(row: dict[str, str]) -> str:
+    return f"{row['lab_id'].strip()}/{row['video_id'].strip()}"
+
+
+def _link_or_copy(path: Path, place: Path) -> None:
+    """Link a file that is only read; copy it where it cannot be linked."""
+    if place.exists():
+        return
+    try:
+        os.link(path.resolve(), place)
+    except OSError:  # another disk, or a disk without links
+        shutil.copy2(path, place)
+
+
+def _as_parquet(bouts: Iterable[Bout]) -> bytes:
+    """Return labels as the Kaggle layout has them."""
+    ordered = sorted(bouts)
+    table = pa.table(
+        {
+            "agent_id": pa.array([b.agent for b in ordered], pa.int8()),
+            "target_id": pa.array([b.target for b in ordered], pa.int8()),
+            "action": pa.array([b.action for b in ordered], pa.string()),
+            "start_frame": pa.array([b.start for b in ordered], pa.int32()),
+            "stop_frame": pa.array([b.stop for b in ordered], pa.int32()),
+        }
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return buffer.getvalue()

@@ -1,0 +1,215 @@
+"""Reviewing what a recogniser finds: the desk laid out, and the server started."""
+
+import os
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mabe.data.sources import find_subjects
+from mabe.data.store import PoseStore, is_store
+from mabe.decoding.views import Lane
+from mabe.errors import ConfigError, DataError, OutputError
+from mabe.inference.predict import Marker
+from mabe.io.readers.kaggle import SPLITS, read_index
+from mabe.recording import VideoInfo
+from mabe.runtime.files import cache_folder, hash_file
+from mabe.scene_task import SceneTask
+from mabe.viz.report.gather import own_data
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.session import Desk, Questions
+from mabe.viz.views import look
+
+try:
+    import uvicorn
+
+    from mabe.viz.review.server import build_app
+except ImportError as error:
+    raise ConfigError(
+        f'{error.name} is not installed, which the page needs; pip install "mabe[view]"'
+    ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a RECORDING on the command line stands for."""
+
+    path: Path
+    """A tracking file, a folder in the Kaggle layout, or a store."""
+    name: str | None
+    """The one recording of it that is wanted, ``LAB/VIDEO`` or ``VIDEO``."""
+
+
+def find_place(recording: str, marker: Marker, data: Path | None) -> Place:
+    """Return where a recording is: a path, or a name in some data.
+
+    Raises `DataError` where it is neither.
+    """
+    if Path(recording).exists():
+        return Place(Path(recording), None)
+    where = data or own_data(marker.checkpoint)
+    if where is None:
+        raise DataError(
+            f"{recording}: no such file or folder, and the run's own data are no "
+            "longer where they were; say with --data in which data it is a recording"
+        )
+    return Place(where, recording)
+
+
+def lay_desk(
+    marker: Marker,
+    place: Place,
+    *,
+    out: Path | None = None,
+    video: Path | None = None,
+    pixels_per_cm: float | None = None,
+) -> Desk:
+    """Return the desk with the recordings of a place.
+
+    Raises `DataError` where there are none, and `OutputError` where corrections could
+    not be saved.
+    """
+    subjects = find_subjects(place.path, rate_fps=marker.rate_fps)
+    if place.name is not None:
+        wanted = [s for s in subjects if place.name in (s.name, s.name.split("/")[-1])]
+        if not wanted:
+            some = ", ".join(subject.name for subject in subjects[:3])
+            raise DataError(f"{place.path}: no recording {place.name}; it has {some} …")
+        others = [s for s in subjects if s not in wanted]
+        subjects = [*wanted, *others]
+    source = source_folder(place.path)
+    infos = _infos(source)
+    root = out or default_out(source, marker.checkpoint.path)
+    check_writable(root)
+    if video is not None and not video.is_file():
+        raise DataError(f"{video}: no such film")
+    if video and not pixels_per_cm and subjects[0].name not in infos:
+        raise DataError(
+            f"{video}: how large the poses are in it is not known; give --pixels-per-cm"
+        )
+    key = hash_file(marker.checkpoint.path)
+
+    def look_at(store: PoseStore, index: int) -> Iterable[Lane]:
+        return look(marker, store, index)
+
+    return Desk(
+        questions=questions_of(marker),
+        subjects=subjects,
+        infos=infos,
+        look=look_at,
+        corrections=Corrections(root, source, recogniser=str(marker.checkpoint.path)),
+        learned=marker.checkpoint.trained_on,
+        cache=cache_folder() / "view",
+        cache_key=key,
+        video=video,
+        video_of=subjects[0].name,
+        pixels_per_cm=pixels_per_cm,
+    )
+
+
+def rank(desk: Desk) -> None:
+    """Look at every recording, and put the most doubtful first.
+
+    Which are doubtful: where most seconds a minute are expected to be wrong.
+    """
+    for index in tqdm(range(len(desk.subjects)), unit="video", disable=None):
+        desk.open(index).marks.result()
+    order = sorted(desk.doubts, key=lambda index: (-desk.doubts[index], index))
+    desk.reorder(order)
+
+
+def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
+    """Serve the page until Ctrl-C; on this machine alone.
+
+    Raises `ConfigError` where the port is taken, and `DataError` where the first
+    recording cannot be read.
+    """
+    token = secrets.token_urlsafe(32)
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ConfigError(
+                f"--port {port}: cannot be used ({error.strerror}); leave it out, and "
+                "a free one is taken"
+            ) from None
+        port = listener.getsockname()[1]
+        print(f"Reading {desk.subjects[0].name}", flush=True)
+        desk.open(0)  # so that the page has something to show at once
+        # After the #, so that it is in no log and no Referer.
+        address = f"http://127.0.0.1:{port}/#token={token}"
+        print(f"Corrections go to {desk.corrections.root}")
+        print(f"✓ Open {address}   (Ctrl-C ends it)", flush=True)
+        if open_browser:
+            threading.Timer(0.8, webbrowser.open, [address]).start()
+        app = build_app(desk, port=port, token=token)
+        config = uvicorn.Config(
+            app, log_level="warning", lifespan="off", server_header=False
+        )
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            pass  # that is how it is ended
+        finally:
+            desk.close()
+
+
+def questions_of(marker: Marker) -> Questions:
+    """Return what a recogniser is asked, as the page has to know it."""
+    task, rules = marker.checkpoint.recogniser.task, marker.checkpoint.rules
+    names = tuple(rule.name for rule in rules.classes)
+    actions_of: tuple[tuple[str, ...], ...] = tuple((name,) for name in names)
+    if isinstance(task, SceneTask):
+        actions_of = tuple(
+            tuple(action for action, c in task.class_of.items() if c == place)
+            or ((name,) if place else ())
+            for place, name in enumerate(names)
+        )
+    return Questions(
+        kind=rules.kind,
+        answers=names,
+        actions_of=actions_of,
+        thresholds=tuple(rule.threshold for rule in rules.classes),
+        rate_fps=marker.rate_fps,
+    )
+
+
+def source_folder(path: Path) -> Path | None:
+    """Return the folder of the Kaggle layout that a path is or lies in, if any."""
+    if path.is_file():
+        path = path.absolute().parents[2]
+    if is_store(path):
+        return None
+    has_table = any((path / f"{split}.csv").is_file() for split in SPLITS)
+    return path if has_table else None
+
+
+def default_out(source: Path | None, checkpoint: Path) -> Path:
+    """Return where corrections go: beside the data, or into the run."""
+    if source is None:
+        return checkpoint.parent / "corrected"
+    place = source.resolve()
+    return place.with_name(f"{place.name}-corrected")
+
+
+def check_writable(root: Path) -> None:
+    """Raise `OutputError` where a folder cannot be made or written; make nothing."""
+    place = root.absolute()
+    while not place.exists():
+        place = place.parent
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise OutputError(
+            f"{root}: corrections could not be saved there; choose another --out"
+        )
+
+
+def _infos(source: Path | None) -> dict[str, VideoInfo]:
+    if source is None:
+        return {}
+    return {info.name: info for info in read_index(source)}

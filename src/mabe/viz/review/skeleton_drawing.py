@@ -1,0 +1,94 @@
+"""Bodies as they are drawn: which points are joined, where they are, who meets whom."""
+
+from collections.abc import Collection, Sequence
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+from mabe.data.quantization import MISSING, STEP_CM
+from mabe.data.store import PoseStore
+from mabe.recording import StoredRecording
+from mabe.skeleton import KEYPOINTS
+
+_SAMPLES = 4000
+"""Frames that are looked at for where the animals go."""
+
+
+_EDGE_CM = 3.0
+
+
+_SPINE = (
+    "nose",
+    "head",
+    "neck",
+    "spine_1",
+    "body_center",
+    "spine_2",
+    "tail_base",
+    "tail_middle_1",
+    "tail_midpoint",
+    "tail_middle_2",
+    "tail_tip",
+)
+
+
+_SIDES = {
+    "ear_left": ("head", "neck", "nose"),
+    "ear_right": ("head", "neck", "nose"),
+    "headpiece": ("head", "neck", "nose"),
+    "lateral_left": ("body_center", "spine_1", "spine_2"),
+    "lateral_right": ("body_center", "spine_1", "spine_2"),
+    "hip_left": ("tail_base", "spine_2", "body_center"),
+    "hip_right": ("tail_base", "spine_2", "body_center"),
+}
+"""What a point beside the spine hangs on: the first of these that is tracked."""
+
+
+def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
+    """Return the pairs of tracked points to join: along the spine, and to its sides."""
+    spine = [name for name in _SPINE if name in keypoints]
+    bones = list(pairwise(spine))
+    for side, candidates in _SIDES.items():
+        held_by = next((name for name in candidates if name in keypoints), None)
+        if side in keypoints and held_by:
+            bones.append((held_by, side))
+    return bones
+
+
+def pairs_of(about: StoredRecording) -> list[tuple[int, int]]:
+    """Return every agent and target that are tracked, those watched first."""
+    animals = sorted({slot // len(KEYPOINTS) + 1 for slot in about.slots})
+    watched = sorted({(w.agent, w.target) for w in about.watched})
+    labelled = sorted({(b.agent, b.target) for b in about.bouts})
+    every = [(a, b) for a in animals for b in animals if a != b]
+    every += [(a, a) for a in animals]
+    return list(dict.fromkeys([*watched, *labelled, *every]))
+
+
+def bone_places(slots: Sequence[int]) -> list[list[int]]:
+    """Return the bones of all animals as pairs of places in `slots`."""
+    place = {slot: number for number, slot in enumerate(slots)}
+    bones = []
+    for animal in sorted({slot // len(KEYPOINTS) for slot in slots}):
+        first = animal * len(KEYPOINTS)
+        tracked = {
+            KEYPOINTS[slot - first]
+            for slot in slots
+            if first <= slot < first + len(KEYPOINTS)
+        }
+        for one, other in find_bones(tracked):
+            ends = (first + KEYPOINTS.index(one), first + KEYPOINTS.index(other))
+            bones.append([place[end] for end in ends])
+    return bones
+
+
+def bounds_cm(store: PoseStore, index: int) -> list[float]:
+    """Return [left, top, right, bottom] of nearly all points, with some room."""
+    steps = store.steps(index)
+    some = steps[:: max(1, len(steps) // _SAMPLES)].reshape(-1, 2).astype(np.float32)
+    seen: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
+    if not len(seen):
+        return [-10.0, -10.0, 10.0, 10.0]
+    low, high = np.percentile(seen, [0.2, 99.8], axis=0)
+    return [*(low - _EDGE_CM).tolist(), *(high + _EDGE_CM).tolist()]

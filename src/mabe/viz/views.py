@@ -1,0 +1,129 @@
+"""Lanes of recordings: from a recogniser that looks at them, or from kept answers."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Int8
+
+from mabe.bouts import NO_ACTION
+from mabe.data.store import PoseStore
+from mabe.decoding.rules import DecisionRules, decide
+from mabe.decoding.views import SCENE, Evidence, Lane, OutOfFold
+from mabe.inference.predict import Marker
+from mabe.pair_task import PairTask, View
+from mabe.recording import StoredRecording
+from mabe.scene_task import SceneTask
+
+
+def look(marker: Marker, store: PoseStore, index: int) -> Iterator[Lane]:
+    """Yield a lane for each view of a recording, at the recording's own frames."""
+    if marker.actions is None:
+        yield _look_at_scene(marker, store, index)
+    else:
+        yield from _look_at_pairs(marker, store, index)
+
+
+def of_answers(answers: OutOfFold, rules: DecisionRules) -> Iterator[Lane]:
+    """Yield a lane for each view that was answered, at the working rate."""
+    for view in answers.views:
+        chances = view.probabilities.astype(np.float32)
+        yield Lane(
+            lab=view.lab,
+            video=view.video,
+            agent=view.agent,
+            target=view.target,
+            track=view.track,
+            fps=view.fps,
+            probabilities=chances,
+            labels=view.labels.astype(np.int8),
+            chosen=decide(chances, fps=view.fps, lab=view.lab, rules=rules),
+        )
+
+
+def _look_at_scene(marker: Marker, store: PoseStore, index: int) -> Lane:
+    task = marker.checkpoint.recogniser.task
+    assert isinstance(task, SceneTask)
+    marking = marker.mark(store, index)
+    about = marking.about
+    chances = _only(task.choices(about.watched), marking.probabilities)
+    labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+    evidence = Evidence.of_scene(
+        lab=about.lab,
+        group=about.tracking_hash,
+        fps=about.fps,
+        probabilities=chances,
+        labels=labels,
+    )
+    return Lane(
+        lab=about.lab,
+        video=about.video,
+        agent=SCENE,
+        target=SCENE,
+        track=about.tracking_hash,
+        fps=about.fps,
+        probabilities=chances,
+        labels=evidence.labels.astype(np.int8),
+        chosen=marking.chosen,
+    )
+
+
+def _look_at_pairs(marker: Marker, store: PoseStore, index: int) -> Iterator[Lane]:
+    task = marker.checkpoint.recogniser.task
+    assert isinstance(task, PairTask)
+    about = store.recordings[index]
+    labels = label_own_frames(task, about)
+    nobody_looked = np.full((about.native_length, len(task.actions)), -1, np.int8)
+    for marking in marker.mark_views(store, index):
+        yield _pair_lane(
+            about,
+            marking.view,
+            _only(marking.possible, marking.probabilities),
+            labels.pop(marking.view, nobody_looked),
+            marking.chosen,
+        )
+    # Of a view in which nothing can be found, what people saw is missed all the same.
+    nothing_said = np.full(nobody_looked.shape, np.nan, np.float32)
+    nothing_found = np.full(about.native_length, NO_ACTION)
+    for view, of_view in labels.items():
+        yield _pair_lane(about, view, nothing_said, of_view, nothing_found)
+
+
+def _pair_lane(
+    about: StoredRecording,
+    view: View,
+    chances: Float[np.ndarray, "frame actions"],
+    labels: Int8[np.ndarray, "frame actions"],
+    chosen: Int[np.ndarray, " frame"],
+) -> Lane:
+    return Lane(
+        lab=about.lab,
+        video=about.video,
+        agent=view.agent,
+        target=view.target,
+        track=about.tracking_hash,
+        fps=about.fps,
+        probabilities=chances,
+        labels=labels,
+        chosen=chosen,
+    )
+
+
+def label_own_frames(
+    task: PairTask, about: StoredRecording
+) -> dict[View, Int8[np.ndarray, "frame actions"]]:
+    """Return what people said of each view, at the recording's own frames."""
+    at_own_rate = replace(about, length=about.native_length)
+    views = task.learned_labels(at_own_rate, 0, about.fps)
+    return {
+        labels.view: labels.as_asked().frames(0, labels.length)
+        for labels in views
+        if labels.asked.any()
+    }
+
+
+def _only(
+    possible: Bool[np.ndarray, " answers"], chances: Float[np.ndarray, "frame answers"]
+) -> Float[np.ndarray, "frame answers"]:
+    """Return NaN for what is not possible."""
+    return np.where(possible, chances, np.float32(np.nan)).astype(np.float32)

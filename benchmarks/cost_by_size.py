@@ -80,13 +80,13 @@ def measure_share(data: Path, work: Path, share: float, steps: int) -> str:
     )
     training = step_cost(store, part / "steps", steps)
     shutil.rmtree(part / "out", ignore_errors=True)
-    marking = measure("predict", run, store, "--out", part / "out")
+    prediction = measure("predict", run, store, "--out", part / "out")
     frames = native_frames(store)
     return (
         f"| {share:.0%} | {rows / 1e6:.1f} "
         f"| {rows / preparing.seconds / 1e6:.1f} | {preparing.peak_mb:.0f} "
         f"| {1e3 * training.seconds:.0f} | {training.peak_mb:.0f} "
-        f"| {frames / marking.seconds:,.0f} | {marking.peak_mb:.0f} |"
+        f"| {frames / prediction.seconds:,.0f} | {prediction.peak_mb:.0f} |"
     )
 
 

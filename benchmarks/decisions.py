@@ -5,7 +5,7 @@
         --set seed=43 --checkpoint-dir CV/seed43/fold0      (and so on, for more seeds)
     python benchmarks/decisions.py CV
 
-Every figure is on recordings the recogniser never saw, and whatever is tuned is nested:
+Every figure is on recordings the model never saw, and whatever is tuned is nested:
 found on other recordings than those it is scored on. The base is the last step's own
 weights with plain decisions; each row adds one thing to it, the last row everything.
 First all folds of the first seed; then fold 0 alone, with the mean and the standard
@@ -25,8 +25,8 @@ from mabe.decoding.tune import tune
 from mabe.decoding.views import OutOfFold
 from mabe.experiments.out_of_fold import answer_held_out, blend, join
 from mabe.models.checkpoint import load_checkpoint
-from mabe.models.model import Recogniser, build_recogniser
-from mabe.training.objectives import Lesson, make_lesson
+from mabe.models.model import Model, build_model
+from mabe.training.objectives import Objective, make_objective
 from mabe.training.run import load_training_data
 from mabe.training.run_directory import read_state
 
@@ -102,29 +102,29 @@ def nested(answers: OutOfFold, search: Search) -> tuple[float, list[float]]:
 
 
 @cache
-def lesson_of(run: Path) -> Lesson:
+def objective_of(run: Path) -> Objective:
     config = load_config(run / "config.yaml")
-    return make_lesson(config, load_training_data(config))
+    return make_objective(config, load_training_data(config))
 
 
 @cache
 def ask(run: Path, averaged: bool, variants: int) -> OutOfFold:
-    """Return what a run's last recogniser says of the recordings it held out."""
-    lesson = lesson_of(run)
+    """Return what a run's last model says of the recordings it held out."""
+    objective = objective_of(run)
     return answer_held_out(
-        load_last(run, lesson, averaged=averaged), lesson, variants=variants
+        load_last(run, objective, averaged=averaged), objective, variants=variants
     )
 
 
-def load_last(run: Path, lesson: Lesson, *, averaged: bool) -> Recogniser:
-    """Return a run's last recogniser, with averaged weights or the last step's own."""
+def load_last(run: Path, objective: Objective, *, averaged: bool) -> Model:
+    """Return a run's last model, with averaged weights or the last step's own."""
     if averaged:
-        return load_checkpoint(run / "last.safetensors").members[0].recogniser
+        return load_checkpoint(run / "last.safetensors").members[0].model
     state = read_state(run)
     assert state is not None
-    recogniser = build_recogniser(lesson.config, lesson.task)
-    recogniser.load_state_dict(state["model"])
-    return recogniser.eval()
+    model = build_model(objective.config, objective.task)
+    model.load_state_dict(state["model"])
+    return model.eval()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Does a recogniser learn who does it to whom? On simulated data, where we know.
+"""Does a model learn who does it to whom? On simulated data, where we know.
 
     python benchmarks/direction.py WORK [--seeds 42]
 
@@ -22,7 +22,7 @@ import polars as pl
 from mabe.config import load_config
 from mabe.data.simulate import simulate
 from mabe.inference.evaluate import Comparison, Unseen, compare
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.metrics import mabe_f_score
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import train
@@ -92,7 +92,7 @@ def score(data: Path, work: Path, kind: str, seed: int) -> str:
     train(config, resume=finished)
     minutes = (time.perf_counter() - began) / 60
     last = load_checkpoint(config.checkpoint_dir / "last.safetensors")
-    found = compare(Unseen(Marker(last), data))
+    found = compare(Unseen(Predictor(last), data))
     right = mabe_f_score(found.solution, found.submission)
     wrong = mabe_f_score(exchanged(found), found.submission)
     return f"{right:.3f} | {wrong:.3f} | {minutes:.0f} min"

@@ -5,7 +5,7 @@
 LIKE is a folder with the challenge's train.csv and train_annotation; WORK gets the
 simulated data (about 1.5 GB), the store (about 1.5 GB) and two runs, and keeps them for
 the next time. Prints time and peak memory of simulating, preparing, training V2 and the
-pair task for so many steps, marking the recordings held out as a submission, checking
+pair task for so many steps, predicting held-out recordings as a submission, checking
 and scoring it, each in a process of its own. One recording in 40 is held out. Linux
 and macOS; the peak is that of the largest process.
 """

@@ -7,7 +7,7 @@ DATA --like CHALLENGE`). Prints the card; whether a step ever makes the host wai
 raises an error where it does); for each batch size the time of a step, windows' frames
 a second, peak memory and how busy `nvidia-smi` says that the card is, with poses in the
 card's own memory and read by the host; how long 100 epochs take without and with
-`torch.compile`; the speed of marking. The floor
+`torch.compile`; the speed of prediction. The floor
 of a step is its multiplications at the speed of one large product of matrices, or its
 bytes at the speed of one large copy, whichever is longer. What an RTX 5090 would give
 is the measured time, scaled by the larger ratio of the two cards' published speeds: an
@@ -29,12 +29,12 @@ from predict_speed import operations_per_frame
 
 from mabe.config import RunConfig, load_config
 from mabe.inference.stitching import Tracks, frame_probabilities
-from mabe.models.model import SceneRecogniser
+from mabe.models.model import SceneModel
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
 from mabe.training.gpu_poses import ResidentPoses
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data
 from mabe.training.schedule import steps_in_epoch
 
@@ -84,8 +84,8 @@ class Bench:
     def __init__(self, config: RunConfig, device: torch.device, seconds: float) -> None:
         self.config, self.device, self.seconds = config, device, seconds
         self.data = load_training_data(config)
-        self.lesson = make_lesson(config, self.data)
-        self.host_read = self.lesson.sampler.read
+        self.objective = make_objective(config, self.data)
+        self.host_read = self.objective.sampler.read
         began = time.perf_counter()
         self.resident = ResidentPoses(self.data.store, device)
         self._wait()
@@ -130,7 +130,7 @@ class Bench:
     def measure_epochs(self, batch: int) -> None:
         """Print how long the recipe's epochs take, by measured steps."""
         config = self.config.model_copy(update={"batch_size": batch})
-        steps = steps_in_epoch(self.lesson.counted_frames, config)
+        steps = steps_in_epoch(self.objective.counted_frames, config)
         for compiled in (False, True) if self.device.type == "cuda" else (False,):
             step = self._stepper(batch, in_device=True, compiled=compiled)
             began = time.perf_counter()
@@ -149,22 +149,20 @@ class Bench:
     def measure_marking(self) -> None:
         """Print how fast recordings are marked, features included."""
         torch.manual_seed(0)
-        recogniser = SceneRecogniser(self.config, self.lesson.task).to(self.device)
-        recogniser.eval()
+        model = SceneModel(self.config, self.objective.task).to(self.device)
+        model.eval()
         store = self.data.store
-        possible = np.ones(len(self.lesson.task.classes), bool)
+        possible = np.ones(len(self.objective.task.classes), bool)
         some = sorted(self.data.held_out[:10])
         frames = sum(store.recordings[index].native_length for index in some)
 
         def mark() -> None:
             for index in some:
-                frame_probabilities(
-                    recogniser, Tracks.of_stored(store, index), possible
-                )
+                frame_probabilities(model, Tracks.of_stored(store, index), possible)
 
         mark()
         seconds = seconds_of(mark)
-        print(f"marking: {frames / seconds:,.0f} of the recordings' frames a second")
+        print(f"prediction: {frames / seconds:,.0f} of the recordings' frames a second")
 
     def _stepper(
         self, batch: int, in_device: bool, compiled: bool = False
@@ -175,8 +173,10 @@ class Bench:
             self.device,
             choose_precision(self.device, config.precision, config.model_type),
         )
-        self.lesson.sampler.read = self.resident.read if in_device else self.host_read
-        state = training.start_state(config, self.lesson.task, fabric)
+        self.objective.sampler.read = (
+            self.resident.read if in_device else self.host_read
+        )
+        state = training.start_state(config, self.objective.task, fabric)
         if compiled:
             # Not the features: they look at two numbers of 32 bits as one of 64.
             state.model.module.network.compile(dynamic=False)
@@ -184,7 +184,7 @@ class Bench:
         def step() -> None:
             training.draw_and_take_step(
                 state,
-                self.lesson,
+                self.objective,
                 config=config,
                 fabric=fabric,
                 learning_rate=config.learning_rate,

@@ -120,10 +120,12 @@ def view_of(
     ends = [b.stop for b in bouts] + [
         t["video_frame"].max() + 1 for t in rows if len(t)
     ]
-    chances = np.full((max(ends), len(names)), np.nan, np.float32)
-    labels = np.full(chances.shape, -1, np.int8)
+    probabilities = np.full((max(ends), len(names)), np.nan, np.float32)
+    labels = np.full(probabilities.shape, -1, np.int8)
     for place, (name, table) in enumerate(zip(names, rows, strict=True)):
-        chances[table["video_frame"].to_numpy(), place] = table["prediction"].to_numpy()
+        probabilities[table["video_frame"].to_numpy(), place] = table[
+            "prediction"
+        ].to_numpy()
         if name in watched | {b.action for b in bouts}:
             labels[:, place] = 0
         for bout in bouts:
@@ -133,7 +135,7 @@ def view_of(
         lab=info.lab,
         group=info.video,
         fps=info.fps,
-        probabilities=chances,
+        probabilities=probabilities,
         labels=labels,
     )
 

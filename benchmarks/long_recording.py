@@ -4,7 +4,7 @@
 
 Simulates one recording of two animals at 30 fps for each length (kept in `WORK`), and
 lets `mabe predict RUN` mark it in a process of its own, of which it prints time and
-peak memory. `RUN` is the directory of any recogniser. Linux and macOS.
+peak memory. `RUN` is the directory of any model. Linux and macOS.
 """
 
 import argparse

@@ -33,7 +33,7 @@ from mabe.config import RunConfig, load_config
 from mabe.data.prepare import prepare
 from mabe.errors import DataError
 from mabe.inference.evaluate import MARK_COLUMNS, Comparison, Unseen, compare
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.metrics import ScoreTable, score_table
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import load_training_data, train
@@ -178,7 +178,7 @@ def read_video(
 ) -> Video:
     """Read poses and marks; `exchanged_at` says where the two change names."""
     parts, xy_px = read_tracks(tracks)
-    table = read_marks(marks)
+    table = read_timeline(marks)
     if len(table) != len(xy_px):
         raise DataError(
             f"{marks}: {len(table)} frames, but {tracks} has {len(xy_px)}; are they "
@@ -227,7 +227,7 @@ def read_tracks(path: Path) -> tuple[tuple[str, ...], Float[np.ndarray, "time 2 
 _COORDINATES = ("x", "y", "likelihood")
 
 
-def read_marks(path: Path) -> pl.DataFrame:
+def read_timeline(path: Path) -> pl.DataFrame:
     """Return the columns that are used, as true and false for each frame."""
     table = pl.read_csv(path)
     expected = {"Frame", *COLUMNS, *NOT_USED}
@@ -390,7 +390,7 @@ def learn(config: RunConfig) -> Comparison:
     history = config.checkpoint_dir / "history.json"
     train(config, resume=history.is_file())
     last = load_checkpoint(config.checkpoint_dir / "last.safetensors")
-    return compare(Unseen(Marker(last), config.data_dir))
+    return compare(Unseen(Predictor(last), config.data_dir))
 
 
 def nose_limit_px(video: Video) -> int:

@@ -22,7 +22,7 @@ from train_step import motion_in_numpy
 
 from mabe.config import load_config
 from mabe.inference.stitching import Tracks, frame_probabilities
-from mabe.models.model import SceneRecogniser
+from mabe.models.model import SceneModel
 from mabe.runtime.tensors import has_quick_bf16
 from mabe.skeleton import KEYPOINTS, SLOTS
 
@@ -40,13 +40,13 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     config = load_config(CONFIG)
     torch.manual_seed(0)
-    recogniser = SceneRecogniser(config, config.scene_task).eval()
+    model = SceneModel(config, config.scene_task).eval()
     poses = wander(round(given.minutes * 60 * config.fps))
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop], SEEN)
     possible = np.ones(len(config.classes), bool)
-    ours = best_of(3, lambda: frame_probabilities(recogniser, tracks, possible))
+    ours = best_of(3, lambda: frame_probabilities(model, tracks, possible))
     some = poses[: len(poses) // 10]
-    theirs = best_of(2, lambda: mark_windows_one_by_one(recogniser, some))
+    theirs = best_of(2, lambda: mark_windows_one_by_one(model, some))
     floor = operations_per_frame(config) / operations_per_second()
     fast, slow = len(poses) / ours, len(some) / theirs
     print(f"{given.threads} threads, {'16' if quick() else '32'} bits in the network")
@@ -73,18 +73,18 @@ def wander(frames: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def mark_windows_one_by_one(recogniser: SceneRecogniser, poses: np.ndarray) -> None:
+def mark_windows_one_by_one(model: SceneModel, poses: np.ndarray) -> None:
     """Average the probabilities of windows half a window apart."""
-    window = recogniser.config.sequence_length
+    window = model.config.sequence_length
     starts = range(0, len(poses) - window + 1, window // 2)
-    total = np.zeros((len(poses), len(recogniser.task.classes)))
+    total = np.zeros((len(poses), len(model.task.classes)))
     for first in range(0, len(starts), 96):
         some = starts[first : first + 96]
         features = np.stack(
             [motion_in_numpy(poses[start : start + window], 33.3) for start in some]
         )
-        channels = recogniser.entry(torch.from_numpy(features))
-        found = recogniser.network(channels).softmax(dim=-1).numpy()
+        channels = model.entry(torch.from_numpy(features))
+        found = model.network(channels).softmax(dim=-1).numpy()
         for start, piece in zip(some, found, strict=True):
             total[start : start + window] += piece / 2
 

@@ -36,7 +36,7 @@ V1 = {"input_dim": 144, "use_motion_features": False}
 
 
 @dataclass(frozen=True)
-class Trial:
+class FoldRun:
     """One training run: what differs from configs/rat_dyad_v2.yaml."""
 
     name: str
@@ -79,42 +79,42 @@ def main() -> None:
     parser.add_argument(
         "--share",
         default="1/1",
-        help="run every second trial, the first ones, as 1/2 (for two processes)",
+        help="run every second fold_run, the first ones, as 1/2 (for two processes)",
     )
     given = parser.parse_args()
     if given.what == "folds":
-        trials = [
-            Trial(name, METHODS[name], fold) for fold in range(5) for name in RECIPES
+        fold_runs = [
+            FoldRun(name, METHODS[name], fold) for fold in range(5) for name in RECIPES
         ]
     elif given.what == "seeds":
-        trials = [Trial("V2", {}, 0, seed) for seed in (42, 43, 44)]
+        fold_runs = [FoldRun("V2", {}, 0, seed) for seed in (42, 43, 44)]
     elif given.what == "parts":
         changes = {"V2": {}, "V1": METHODS["V1"], **PARTS}
-        trials = [Trial(name, change) for name, change in changes.items()]
+        fold_runs = [FoldRun(name, change) for name, change in changes.items()]
     else:
         print_tables(given.out)
         return
     part, parts = map(int, given.share.split("/"))
-    for trial in trials[part - 1 :: parts]:
-        record = run(trial, given.out)
-        print(f"== {trial.folder}: {describe(record)}", flush=True)
+    for fold_run in fold_runs[part - 1 :: parts]:
+        record = run(fold_run, given.out)
+        print(f"== {fold_run.folder}: {describe(record)}", flush=True)
 
 
-def run(trial: Trial, out: Path) -> dict[str, Any]:
-    folder = out / trial.folder
+def run(fold_run: FoldRun, out: Path) -> dict[str, Any]:
+    folder = out / fold_run.folder
     config = load_config(
         ROOT / "configs" / "rat_dyad_v2.yaml",
         {
             "data_dir": DATA,
             "checkpoint_dir": folder,
             "folds": 5,
-            "fold": trial.fold,
-            "seed": trial.seed,
+            "fold": fold_run.fold,
+            "seed": fold_run.seed,
             "save_freq": 0,
-            **trial.changes,
+            **fold_run.changes,
         },
     )
-    with PATCHES.get(trial.name, nullcontext)():
+    with PATCHES.get(fold_run.name, nullcontext)():
         train(config, resume=(folder / "state.pt").exists())
     return last_record(folder)
 
@@ -158,7 +158,7 @@ def print_tables(out: Path) -> None:
     print("| method | macro F1 | by fold | background | social | aggressive |")
     print("|---|---|---|---|---|---|")
     for method in METHODS:
-        keys = [Trial(method, fold=fold).folder for fold in range(5)]
+        keys = [FoldRun(method, fold=fold).folder for fold in range(5)]
         done = [records[key] for key in keys if key in records]
         if len(done) == len(keys):
             scores = [record["f1_macro"] for record in done]
@@ -168,13 +168,13 @@ def print_tables(out: Path) -> None:
                 for name in done[0]["per_class"]
             )
             print(f"| {method} | {np.mean(scores):.3f} | {each} | {classes} |")
-    seeds = [Trial("V2", seed=s).folder for s in (42, 43, 44)]
+    seeds = [FoldRun("V2", seed=s).folder for s in (42, 43, 44)]
     scores = [records[key]["f1_macro"] for key in seeds if key in records]
     print(f"\nV2, fold 0, seeds: {', '.join(f'{s:.3f}' for s in scores)}\n")
-    base = records.get(Trial("V2").folder)
+    base = records.get(FoldRun("V2").folder)
     print("| V2 with | macro F1 | change |\n|---|---|---|")
     for part in [*PARTS, *list(METHODS)[1:]]:
-        record = records.get(Trial(part).folder)
+        record = records.get(FoldRun(part).folder)
         if record and base:
             score = record["f1_macro"]
             print(f"| {part} | {score:.3f} | {score - base['f1_macro']:+.3f} |")

@@ -3,11 +3,11 @@
     python benchmarks/recipe.py curve     each kind, and both, from few videos to all
     python benchmarks/recipe.py parts     each group of features left out, on some folds
     python benchmarks/recipe.py network   each part of the network left out, on the same
-    python benchmarks/recipe.py speed RUN how fast recognisers of a run mark a recording
+    python benchmarks/recipe.py speed RUN how fast models of a run mark a recording
     python benchmarks/recipe.py table     print the results of `curve` and `parts`
 
 Scores are macro F1 over the frames of a fold's held-out videos at the working rate,
-which had no part in training; the last step counts. Finished trials are not repeated.
+which had no part in training; the last step counts. Finished runs are not repeated.
 `RUN` is the directory of `mabe train --config configs/rat_dyad.yaml`.
 """
 
@@ -28,7 +28,7 @@ import torch
 
 from mabe.config import RunConfig, load_config
 from mabe.experiments.auto_recipe import choose_recipe
-from mabe.experiments.cross_validation import Trial, find_trials, score
+from mabe.experiments.cross_validation import FoldRun, find_fold_runs, score
 from mabe.experiments.out_of_fold import answer_held_out, blend
 from mabe.features.social import SocialFeatures
 from mabe.inference.stitching import Tracks, frame_probabilities
@@ -36,7 +36,7 @@ from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
 from mabe.runtime.files import write_json
 from mabe.training import run as runs
-from mabe.training.objectives import TrainingData, make_lesson
+from mabe.training.objectives import TrainingData, make_objective
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"
@@ -136,8 +136,8 @@ def train_kind(cell: Cell, config: RunConfig) -> Any:
     data = some_videos(runs.load_training_data(config), cell)
     with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
         runs.train(config)
-    recogniser = load_checkpoint(Trial(config).model).recogniser
-    return answer_held_out(recogniser, make_lesson(config, data))
+    model = load_checkpoint(FoldRun(config).model).model
+    return answer_held_out(model, make_objective(config, data))
 
 
 def some_videos(data: TrainingData, cell: Cell) -> TrainingData:
@@ -227,24 +227,24 @@ def spread(cells: list[dict[str, Any]], kind: str) -> str:
 def measure_speed(run: Path) -> None:
     """Tell frames of the recording (30 fps) marked a second, features included."""
     torch.set_num_threads(os.cpu_count() or 1)
-    first: dict[str, Trial] = {}
-    for trial in find_trials(run):
-        first.setdefault(trial.config.model_type, trial)
+    first: dict[str, FoldRun] = {}
+    for fold_run in find_fold_runs(run):
+        first.setdefault(fold_run.config.model_type, fold_run)
     config = next(iter(first.values())).config
     store = runs.load_store(DATA, rate_fps=config.fps, store_dir=config.store_dir)
     subjects = {
         **{
-            kind: load_checkpoint(trial.model).recogniser
-            for kind, trial in first.items()
+            kind: load_checkpoint(fold_run.model).model
+            for kind, fold_run in first.items()
         },
-        "all members": load_checkpoint(run).recogniser,
+        "all members": load_checkpoint(run).model,
     }
-    for name, recogniser in subjects.items():
-        possible = np.ones(len(recogniser.task.classes), bool)
+    for name, model in subjects.items():
+        possible = np.ones(len(model.task.classes), bool)
         frames, seconds = 0, 0.0
         for index, about in enumerate(store.recordings[:11]):
             began = time.perf_counter()
-            frame_probabilities(recogniser, Tracks.of_stored(store, index), possible)
+            frame_probabilities(model, Tracks.of_stored(store, index), possible)
             if index:  # the first one warms up
                 seconds += time.perf_counter() - began
                 frames += about.native_length

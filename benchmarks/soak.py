@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from mabe.config import load_config
-from mabe.inference.predict import Marker, predict
+from mabe.inference.predict import Predictor, predict
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import train
 
@@ -69,7 +69,7 @@ def take_round(data: Path, folder: Path) -> None:
     )
     train(config)
     train(config.model_copy(update={"epochs": 2}), resume=True)
-    predict(Marker(load_checkpoint(folder / "run")), data, folder / "out")
+    predict(Predictor(load_checkpoint(folder / "run")), data, folder / "out")
 
 
 @contextlib.contextmanager

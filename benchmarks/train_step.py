@@ -25,11 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from mabe.config import RunConfig, load_config
 from mabe.data.store import PoseStore
-from mabe.models.model import SceneRecogniser
+from mabe.models.model import SceneModel
 from mabe.runtime.devices import choose_device, choose_precision
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
@@ -141,31 +141,31 @@ def main() -> None:
 
 def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     """Return seconds of a step by part: draw, augment, features, learn."""
-    lesson = make_lesson(config, data)
+    objective = make_objective(config, data)
     device = choose_device("cpu")
     fabric = make_fabric(device, choose_precision(device, config.precision))
-    state = training.start_state(config, lesson.task, fabric, lesson)
+    state = training.start_state(config, objective.task, fabric, objective)
     clock = Clock()
-    lesson.draw = clock.timed("draw", lesson.draw)  # type: ignore[method-assign]
+    objective.draw = clock.timed("draw", objective.draw)  # type: ignore[method-assign]
     real = {name: getattr(training, name) for name in AUGMENTING}
     for name, work in real.items():
         setattr(training, name, clock.timed("augment", work))
-    real_look = SceneRecogniser.look
-    SceneRecogniser.look = clock.timed("features", real_look)  # type: ignore[method-assign]
+    real_look = SceneModel.look
+    SceneModel.look = clock.timed("features", real_look)  # type: ignore[method-assign]
     for step in range(steps + 3):
         if step == 3:  # the first ones warm up
             clock.seconds.clear()
         with clock.of("step"):
-            batch = training.draw_batch(lesson, config, state.step)
+            batch = training.draw_batch(objective, config, state.step)
             training.take_step(
                 state,
                 batch.poses,
-                lesson.question(batch, fabric.device),
+                objective.targets(batch, fabric.device),
                 config=config,
                 fabric=fabric,
                 learning_rate=config.learning_rate,
             )
-    SceneRecogniser.look = real_look  # type: ignore[method-assign]
+    SceneModel.look = real_look  # type: ignore[method-assign]
     for name, work in real.items():
         setattr(training, name, work)
     parts = {

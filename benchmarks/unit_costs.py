@@ -30,7 +30,7 @@ from mabe.config import load_config  # noqa: E402
 from mabe.data.prepare import prepare  # noqa: E402
 from mabe.data.simulate import simulate  # noqa: E402
 from mabe.data.store import PoseStore  # noqa: E402
-from mabe.inference.predict import Marker, predict  # noqa: E402
+from mabe.inference.predict import Predictor, predict  # noqa: E402
 from mabe.io.readers.kaggle import read_index  # noqa: E402
 from mabe.models.checkpoint import load_checkpoint  # noqa: E402
 from mabe.pair_task import PairTask  # noqa: E402
@@ -93,9 +93,9 @@ def train_briefly(
     return core_seconds(lambda: train(load_config(config, changes)))
 
 
-def view_hours(marker: Marker, store: PoseStore) -> float:
-    """Return the hours of all views that a recogniser of pairs is asked for."""
-    task = marker.checkpoint.recogniser.task
+def view_hours(predictor: Predictor, store: PoseStore) -> float:
+    """Return the hours of all views that a model of pairs is asked for."""
+    task = predictor.checkpoint.model.task
     assert isinstance(task, PairTask)
     return sum(
         len(task.choices(each)) * each.length / store.rate_fps / 3600
@@ -138,8 +138,8 @@ def main() -> None:
         a_step = (longer - short) / args.steps
         config = load_config(V2)
         step_hours = config.batch_size * config.sequence_length / config.fps / 3600
-        scenes = Marker(load_checkpoint(place / f"v2-{args.steps}"))
-        pairs = Marker(load_checkpoint(place / "pairs"))
+        scenes = Predictor(load_checkpoint(place / f"v2-{args.steps}"))
+        pairs = Predictor(load_checkpoint(place / "pairs"))
         predicting = core_seconds(lambda: predict(scenes, data, place / "out"))
         pairing = core_seconds(lambda: predict(pairs, data, place / "out_pairs"))
         of_views = view_hours(pairs, store)

@@ -99,7 +99,7 @@ def measure(address: str) -> None:
     print(f"{frames:,} frames")
     print(f"page painted after {painted_ms:.0f} ms")
     print(f"first poses after {poses_ms:.0f} ms, reloaded {again_ms:.0f} ms")
-    print(f"a jump while the recogniser looks: {tell(looking)}")
+    print(f"a jump while the model looks: {tell(looking)}")
     print(f"a jump with all bouts in sight:    {tell(found)}")
 
 

@@ -22,8 +22,8 @@ def scene(seen, found, *, video="1", lab="Lab", frames=100, ignored=(), sure=0.8
     labels[np.arange(frames), classes] = 1
     for start, stop in ignored:
         labels[start:stop] = -1
-    chances = np.full((frames, 3), (1 - sure) / 2, np.float32)
-    chances[np.arange(frames), chosen] = sure
+    probabilities = np.full((frames, 3), (1 - sure) / 2, np.float32)
+    probabilities[np.arange(frames), chosen] = sure
     return Lane(
         lab=lab,
         video=video,
@@ -31,7 +31,7 @@ def scene(seen, found, *, video="1", lab="Lab", frames=100, ignored=(), sure=0.8
         target=SCENE,
         track=f"{lab}{video}",
         fps=FPS,
-        probabilities=chances,
+        probabilities=probabilities,
         labels=labels,
         chosen=chosen,
     )

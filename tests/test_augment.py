@@ -8,7 +8,7 @@ from mabe.config import Augmentation
 from mabe.features.arrangement import center_scene, pack_animals
 from mabe.runtime.process_group import Team
 from mabe.skeleton import KEYPOINTS
-from mabe.training.augmentation import Dice, draw_changes
+from mabe.training.augmentation import RandomNumbers, draw_changes
 from mabe.training.augmentation import augment as change
 
 NONE = Augmentation.none()
@@ -20,7 +20,7 @@ def augment(poses, how, dice):
 
 @pytest.fixture
 def dice():
-    return Dice(torch.Generator().manual_seed(1))
+    return RandomNumbers(torch.Generator().manual_seed(1))
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_centering_a_window_without_points_leaves_them_missing():
 
 def test_the_same_generator_gives_the_same_poses_twice(poses):
     first, second = (
-        augment(poses, Augmentation(), Dice(torch.Generator().manual_seed(3)))
+        augment(poses, Augmentation(), RandomNumbers(torch.Generator().manual_seed(3)))
         for _ in range(2)
     )
     torch.testing.assert_close(first, second, rtol=0, atol=0, equal_nan=True)
@@ -142,7 +142,7 @@ def test_the_same_generator_gives_the_same_poses_twice(poses):
 
 def test_windows_shared_by_processes_get_the_numbers_they_get_in_one(poses):
     def changed(part, team):
-        dice = Dice(torch.Generator().manual_seed(3), team)
+        dice = RandomNumbers(torch.Generator().manual_seed(3), team)
         return augment(part, Augmentation(animal_dropout=0.5), dice)
 
     shared = [changed(poses[4 * r : 4 * r + 4], Team(r, 2)) for r in range(2)]

@@ -16,7 +16,7 @@ from mabe.training.batch_size import (
     useful_windows,
 )
 from mabe.training.loop import start_state
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data, train
 
 CPU = make_fabric(torch.device("cpu"), "32")
@@ -66,13 +66,13 @@ def settings(data, run_dir, **changes):
 
 def test_a_trial_tells_what_fits_and_leaves_no_trace(data, tmp_path):
     config = settings(data, tmp_path / "run")
-    lesson = make_lesson(config, load_training_data(config))
-    state = start_state(config, lesson.task, CPU, lesson)
+    objective = make_objective(config, load_training_data(config))
+    state = start_state(config, objective.task, CPU, objective)
     state.model.module.forward = SmallCard(windows=13).limit(state.model.module.forward)
     before = {k: v.clone() for k, v in state.model.module.state_dict().items()}
 
     def fits(windows):
-        return has_memory_for(state, lesson, config, CPU, windows)
+        return has_memory_for(state, objective, config, CPU, windows)
 
     assert largest_fitting(fits, most=64) == 12
     for name, value in state.model.module.state_dict().items():
@@ -80,7 +80,9 @@ def test_a_trial_tells_what_fits_and_leaves_no_trace(data, tmp_path):
     assert all(p.grad is None for p in state.model.parameters())
     assert not state.optimizer.state_dict()["state"]
     assert state.step == 0
-    again = start_state(config, lesson.task, CPU, lesson).model.module.state_dict()
+    again = start_state(
+        config, objective.task, CPU, objective
+    ).model.module.state_dict()
     for name, value in again.items():
         torch.testing.assert_close(value, before[name], rtol=0, atol=0)
 
@@ -101,8 +103,8 @@ def test_a_run_with_auto_is_the_run_with_the_number_it_chose(data, tmp_path):
 
 def test_what_was_chosen_is_told_with_its_reason(data, tmp_path):
     config = settings(data, tmp_path / "run", batch_size="auto")
-    lesson = make_lesson(config, load_training_data(config))
-    _, why = settle_batch_size(config, lesson, CPU)
+    objective = make_objective(config, load_training_data(config))
+    _, why = settle_batch_size(config, objective, CPU)
     assert why == "Batch size: 8 windows (an epoch keeps about 100 steps or more)"
 
 

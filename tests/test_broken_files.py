@@ -116,7 +116,9 @@ def test_files_in_another_encoding(tmp_path, kind):
     (tmp_path / "x").write_text(text, encoding="utf-16")
     found = read_file(tmp_path / "x")
     assert [len(p.xy_px) for p in found.poses] == [len(p.xy_px) for p in expected.poses]
-    assert [m.events for m in found.marks] == [m.events for m in expected.marks]
+    assert [m.events for m in found.annotations] == [
+        m.events for m in expected.annotations
+    ]
 
 
 @pytest.mark.parametrize("name", ["tracks", "position"])

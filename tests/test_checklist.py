@@ -306,14 +306,14 @@ def test_a_class_that_people_saw_has_to_be_predicted_somewhere():
         (0.05, 0.11, WARNING),
     ],
 )
-def test_calibration_is_judged_as_the_recogniser_is_used(given, refined, verdict):
+def test_calibration_is_judged_as_the_model_is_used(given, refined, verdict):
     found = finding_of("calibration", calibration=calibrated(given, refined))
     assert found.verdict is verdict
 
 
-def answers(chances, labels, kind="scene", names=("background", "social")):
-    """One view; chances and labels are those of the second class."""
-    chances, labels = np.array(chances), np.array(labels)
+def answers(probabilities, labels, kind="scene", names=("background", "social")):
+    """One view; probabilities and labels are those of the second class."""
+    probabilities, labels = np.array(probabilities), np.array(labels)
     view = ViewAnswers(
         lab="Lab",
         video="1",
@@ -321,7 +321,9 @@ def answers(chances, labels, kind="scene", names=("background", "social")):
         target=0,
         track="a",
         fps=10.0,
-        probabilities=np.stack([1 - chances, chances], axis=1).astype(np.float16),
+        probabilities=np.stack([1 - probabilities, probabilities], axis=1).astype(
+            np.float16
+        ),
         labels=np.stack([1 - labels, labels], axis=1).astype(np.int8),
     )
     return OutOfFold(kind, names, (view,))
@@ -339,7 +341,7 @@ def test_scores_are_counted_as_the_rules_decide():
     assert [each.is_predicted for each in found.classes] == [False, True]
 
 
-def test_a_tuned_recogniser_is_judged_by_its_nested_score():
+def test_a_tuned_model_is_judged_by_its_nested_score():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
     rules = DecisionRules.plain("scene", four.answers)
     tuning = TuningFacts(0.25, {"background": 0.1, "social": 0.2})
@@ -547,7 +549,7 @@ def test_a_pair_run_is_checked_with_its_submission(tmp_path, capsys):
     [
         ("seed1/fold0/history.json", "with at least one epoch, but it is absent"),
         ("seed1/fold1/out_of_fold.npz", "found 1 finished of 2 runs"),
-        ("best.safetensors", "no recogniser here"),
+        ("best.safetensors", "no model here"),
     ],
 )
 def test_half_a_cross_validation_is_one_line(folds, lost, told, tmp_path, capsys):

@@ -14,12 +14,12 @@ from stories import TINY, write_fights
 
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
+from mabe.experiments import cross_validation as fold_runs
 from mabe.experiments import cross_validation as joining
-from mabe.experiments import cross_validation as trials
 from mabe.experiments.cross_validation import crossval, format_report
 from mabe.experiments.out_of_fold import FILE_NAME, join, read_out_of_fold
 from mabe.inference.evaluate import Unseen, examine
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training import run as runs
 
@@ -223,7 +223,7 @@ def test_more_folds_than_pieces_are_refused_before_anything_is_trained(
 # Stopped and gone on with.
 
 
-def press_ctrl_c_in(monkeypatch, name, *, call, of=trials):
+def press_ctrl_c_in(monkeypatch, name, *, call, of=fold_runs):
     """Stop in the given call of a function that a module uses."""
     real = getattr(of, name)
     calls = Counter()
@@ -253,13 +253,13 @@ def stop_within_run(monkeypatch, run):
 @pytest.fixture
 def trained(monkeypatch):
     """The (seed, fold) of the runs that are trained, or gone on with."""
-    real, seen = trials.train, []
+    real, seen = fold_runs.train, []
 
     def note(own, **how):
         seen.append((own.seed, own.fold))
         return real(own, **how)
 
-    monkeypatch.setattr(trials, "train", note)
+    monkeypatch.setattr(fold_runs, "train", note)
     return seen
 
 
@@ -287,7 +287,7 @@ def test_stopped_in_the_second_run_and_gone_on_with_is_the_same(
     for run in trial_dirs(tmp_path / "cv"):
         twin = undisturbed / run.relative_to(tmp_path / "cv")
         assert (run / FILE_NAME).read_bytes() == (twin / FILE_NAME).read_bytes()
-        assert_same_recogniser(run / "last.safetensors", twin / "last.safetensors")
+        assert_same_model(run / "last.safetensors", twin / "last.safetensors")
 
 
 @pytest.mark.parametrize("name", ["write_out_of_fold", "save_ensemble"])
@@ -308,12 +308,12 @@ def test_stopped_after_the_last_run_and_gone_on_with_is_the_same(
         assert (root / written).read_bytes() == (undisturbed / written).read_bytes()
 
 
-def assert_same_recogniser(one, other):
+def assert_same_model(one, other):
     first, second = (load_checkpoint(root).members for root in (one, other))
     for mine, theirs in zip(first, second, strict=True):
         assert mine.provenance == theirs.provenance
-        weights = theirs.recogniser.state_dict()
-        for name, value in mine.recogniser.state_dict().items():
+        weights = theirs.model.state_dict()
+        for name, value in mine.model.state_dict().items():
             assert value.equal(weights[name])
 
 
@@ -321,8 +321,8 @@ def refuse_to_work(monkeypatch):
     def refuse(*_args, **_more):
         raise AssertionError("nothing was left to do")
 
-    monkeypatch.setattr(trials, "train", refuse)
-    monkeypatch.setattr(trials, "answer_held_out", refuse)
+    monkeypatch.setattr(fold_runs, "train", refuse)
+    monkeypatch.setattr(fold_runs, "answer_held_out", refuse)
 
 
 def test_what_is_finished_is_neither_trained_nor_asked_again(
@@ -401,12 +401,10 @@ def test_a_folder_of_ones_own_is_left_alone(fights, tmp_path):
 
 
 @pytest.mark.parametrize(("root", "members"), [("undisturbed", 4), ("pairs", 3)])
-def test_all_runs_are_one_recogniser_in_which_all_count_the_same(
-    root, members, request
-):
+def test_all_runs_are_one_model_in_which_all_count_the_same(root, members, request):
     checkpoint = load_checkpoint(request.getfixturevalue(root))
     assert len(checkpoint.members) == members
-    assert checkpoint.recogniser.weights == pytest.approx([1 / members] * members)
+    assert checkpoint.model.weights == pytest.approx([1 / members] * members)
 
 
 @pytest.mark.parametrize(("patience", "epoch"), [(15, 1), (0, 2)])
@@ -425,11 +423,11 @@ def test_no_recording_chooses_the_epoch_where_their_number_is_fixed(
 @pytest.mark.parametrize(
     ("root", "data"), [("undisturbed", "fights"), ("pairs", "chases")]
 )
-def test_the_final_recogniser_has_nothing_left_to_be_scored_on(root, data, request):
+def test_the_final_model_has_nothing_left_to_be_scored_on(root, data, request):
     checkpoint = load_checkpoint(request.getfixturevalue(root))
     data = request.getfixturevalue(data)
     with pytest.raises(DataError, match=r"nothing to score.* were learned from") as why:
-        examine(Unseen(Marker(checkpoint), data))
+        examine(Unseen(Predictor(checkpoint), data))
     assert "\n" not in str(why.value)
 
 

@@ -13,7 +13,7 @@ from mabe.config import RunConfig, build_config
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.runtime.distributed import make_fabric
 from mabe.training.loop import averaged_model, draw_and_take_step, start_state
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -43,10 +43,12 @@ class Run:
     def __init__(self, config: RunConfig, precision: str) -> None:
         self.device = torch.device(config.device)
         self.config, self.data = config, load_training_data(config)
-        self.lesson = make_lesson(config, self.data)
+        self.objective = make_objective(config, self.data)
         self.fabric = make_fabric(self.device, precision)
-        self.state = start_state(config, self.lesson.task, self.fabric, self.lesson)
-        self.lesson.keep_poses_on(self.device)
+        self.state = start_state(
+            config, self.objective.task, self.fabric, self.objective
+        )
+        self.objective.keep_poses_on(self.device)
 
     def learn(self, steps: int) -> float:
         """Take steps and return their mean loss."""
@@ -58,7 +60,7 @@ class Run:
     def step(self) -> None:
         draw_and_take_step(
             self.state,
-            self.lesson,
+            self.objective,
             config=self.config,
             fabric=self.fabric,
             learning_rate=self.config.learning_rate,
@@ -72,7 +74,7 @@ def settings(data, tmp_path, **changes) -> RunConfig:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_gpu_learns_what_a_cpu_learns(fights, tmp_path, kind):
-    """The same windows and the same start; only chance draws and rounding differ."""
+    """The same windows and the same start; only random draws and rounding differ."""
     quiet = {**kind, "dropout": 0.0, "lab_dropout": 0.0, "use_augmentation": False}
     losses = [
         Run(settings(fights, tmp_path, **quiet, device=device), "32").learn(5)
@@ -115,10 +117,10 @@ def test_within_a_step_the_host_never_waits_for_the_gpu(fights, tmp_path, kind):
 def test_a_gpu_marks_what_a_cpu_marks(fights, tmp_path, kind):
     run = Run(settings(fights, tmp_path, **kind, device="cuda"), "32")
     run.learn(30)
-    recogniser = averaged_model(run.state)
+    model = averaged_model(run.state)
     tracks = Tracks.of_stored(run.data.store, 0)
-    possible = np.ones(len(run.lesson.task.classes), bool)
-    on_gpu = frame_probabilities(recogniser, tracks, possible)
-    on_cpu = frame_probabilities(recogniser.to("cpu"), tracks, possible)
+    possible = np.ones(len(run.objective.task.classes), bool)
+    on_gpu = frame_probabilities(model, tracks, possible)
+    on_cpu = frame_probabilities(model.to("cpu"), tracks, possible)
     np.testing.assert_allclose(on_gpu, on_cpu, atol=0.02)  # with AMX in 16 bits
     assert np.ptp(on_gpu[:, 0]) > 0.3  # it tells fights from peace

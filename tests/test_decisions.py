@@ -22,7 +22,9 @@ from mabe.metrics.frame_scores import score_of
 
 FPS = 10.0
 NAMES = ("attack", "sniff")
-chances = arrays(np.float32, (40, 3), elements=st.floats(0.03125, 0.96875, width=32))
+any_probabilities = arrays(
+    np.float32, (40, 3), elements=st.floats(0.03125, 0.96875, width=32)
+)
 
 
 def probabilities(*rows):
@@ -33,13 +35,13 @@ def choice(found, rules, **more):
     return decide(found, fps=FPS, lab="Lab", rules=rules, **more).tolist()
 
 
-@given(chances)
+@given(any_probabilities)
 def test_plain_rules_of_a_scene_choose_the_most_probable_class(found):
     rules = DecisionRules.plain("scene", ("a", "b", "c"))
     assert choice(found, rules) == found.argmax(axis=1).tolist()
 
 
-@given(chances)
+@given(any_probabilities)
 def test_plain_rules_of_a_pair_choose_the_most_probable_action_from_half_on(found):
     rules = DecisionRules.plain("pair", ("a", "b", "c"))
     best = found.argmax(axis=1)
@@ -204,7 +206,7 @@ def test_platts_scaling_finds_what_was_done_to_the_chances():
 
 
 def recordings(count, *, shrink=1.0, labs=("Lab",), seed=0, frames=400):
-    """Make pairs whose chances are right but for a factor, in noise."""
+    """Make pairs whose probabilities are right but for a factor, in noise."""
     rng = np.random.default_rng(seed)
     views = []
     for number in range(count):
@@ -214,13 +216,13 @@ def recordings(count, *, shrink=1.0, labs=("Lab",), seed=0, frames=400):
             labels[start : start + 60, action] = 1
         labels[:, 1][labels[:, 0] == 1] = 0
         noise = rng.normal(0, 1.2, labels.shape)
-        chance = 1 / (1 + np.exp(-(4 * labels - 2 + noise)))
+        probability = 1 / (1 + np.exp(-(4 * labels - 2 + noise)))
         views.append(
             Evidence(
                 lab=labs[number % len(labs)],
                 group=str(number),
                 fps=FPS,
-                probabilities=(chance * shrink).astype(np.float32),
+                probabilities=(probability * shrink).astype(np.float32),
                 labels=labels,
             )
         )
@@ -286,13 +288,13 @@ def test_a_scene_is_tuned_for_the_mean_over_its_classes():
     for number in range(12):
         labels = np.repeat(rng.choice(3, 20, p=[0.6, 0.3, 0.1]), 20)
         logits = rng.normal(0, 1.5, (400, 3)) + 2 * np.eye(3)[labels] + [1.5, 0, -1]
-        chance = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         views.append(
             Evidence.of_scene(
                 lab="Lab",
                 group=str(number),
                 fps=FPS,
-                probabilities=chance.astype(np.float32),
+                probabilities=probability.astype(np.float32),
                 labels=labels,
             )
         )

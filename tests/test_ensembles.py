@@ -1,4 +1,4 @@
-"""Several recognisers as one, in memory and on disk."""
+"""Several models as one, in memory and on disk."""
 
 import json
 
@@ -23,7 +23,7 @@ from mabe.models.checkpoint import (
     save_rules,
 )
 from mabe.models.ensemble import Ensemble
-from mabe.models.model import build_recogniser
+from mabe.models.model import build_model
 from mabe.pair_task import PairTask, View
 from mabe.scene_task import CHALLENGE_CLASSES
 
@@ -34,17 +34,17 @@ POSES = np.random.default_rng(0).normal(0, 10, (45, 4, 18, 2)).astype(np.float32
 TRACKS = Tracks(45, lambda start, stop: POSES[start:stop])
 
 
-def recogniser(seed=0, **settings):
+def model(seed=0, **settings):
     config = RunConfig(**(SMALL | settings))
     torch.manual_seed(seed)
-    fresh = build_recogniser(config, config.scene_task).eval()
+    fresh = build_model(config, config.scene_task).eval()
     for parameter in fresh.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return fresh
 
 
-def pair_recogniser(seed=0, actions=("attack", "sniff"), **vocabulary):
-    """A recogniser of pairs; for each lab the actions that occur there."""
+def pair_model(seed=0, actions=("attack", "sniff"), **vocabulary):
+    """A model of pairs; for each lab the actions that occur there."""
     task = PairTask(
         actions=actions,
         labs=tuple(sorted(vocabulary)),
@@ -54,7 +54,7 @@ def pair_recogniser(seed=0, actions=("attack", "sniff"), **vocabulary):
         },
     )
     torch.manual_seed(seed)
-    return build_recogniser(RunConfig(**SMALL, task="pair"), task).eval()
+    return build_model(RunConfig(**SMALL, task="pair"), task).eval()
 
 
 def member(of, name="a"):
@@ -69,9 +69,7 @@ def member(of, name="a"):
 
 
 def trio(**settings):
-    return [
-        member(recogniser(seed, **settings), name) for seed, name in enumerate("abc")
-    ]
+    return [member(model(seed, **settings), name) for seed, name in enumerate("abc")]
 
 
 # In memory.
@@ -87,7 +85,7 @@ def test_weights_sum_to_one_and_keep_their_proportions(weights):
     np.testing.assert_allclose(found, np.array(weights) / sum(weights))
 
 
-RECOGNISER = recogniser()
+RECOGNISER = model()
 
 
 def test_without_weights_all_count_the_same():
@@ -109,7 +107,7 @@ def test_one_of_several_weights_below_zero_is_refused():
 
 
 def test_members_may_be_of_other_kinds_and_lengths_of_window():
-    members = [recogniser(0), recogniser(1, model_type="tcn", sequence_length=33)]
+    members = [model(0), model(1, model_type="tcn", sequence_length=33)]
     joined = Ensemble.of(members, [1, 3])
     one, other, both = (
         frame_probabilities(each, TRACKS, ALL) for each in (*members, joined)
@@ -119,7 +117,7 @@ def test_members_may_be_of_other_kinds_and_lengths_of_window():
 
 
 def test_views_are_averaged_as_scenes_are():
-    members = [pair_recogniser(seed, A=["attack"]) for seed in (0, 1)]
+    members = [pair_model(seed, A=["attack"]) for seed in (0, 1)]
     joined = Ensemble.of(members, [1, 3])
     one, other, both = (
         view_probabilities(each, TRACKS, View(2, 1), "A") for each in (*members, joined)
@@ -129,7 +127,7 @@ def test_views_are_averaged_as_scenes_are():
 
 
 def test_variants_reach_every_member():
-    members = [recogniser(0), recogniser(1)]
+    members = [model(0), model(1)]
     joined = Ensemble.of(members)
     one, other, both = (
         frame_probabilities(each, TRACKS, ALL, variants=2)
@@ -141,8 +139,8 @@ def test_variants_reach_every_member():
 
 def test_an_action_occurs_in_a_lab_where_any_member_has_seen_it():
     members = [
-        pair_recogniser(A=["attack"], B=["sniff"]),
-        pair_recogniser(A=["sniff"], C=[]),
+        pair_model(A=["attack"], B=["sniff"]),
+        pair_model(A=["sniff"], C=[]),
     ]
     task = Ensemble.of(members).task
     assert task.labs == ("A", "B", "C")
@@ -153,8 +151,8 @@ def test_an_action_occurs_in_a_lab_where_any_member_has_seen_it():
 def test_every_member_has_its_own_number_for_a_lab():
     # B is the second lab of one and the first of the other.
     members = [
-        pair_recogniser(0, A=["attack"], B=["attack"]),
-        pair_recogniser(1, B=["attack"]),
+        pair_model(0, A=["attack"], B=["attack"]),
+        pair_model(1, B=["attack"]),
     ]
     alone = [view_probabilities(each, TRACKS, View(1, 2), "B") for each in members]
     joined = view_probabilities(Ensemble.of(members), TRACKS, View(1, 2), "B")
@@ -162,14 +160,14 @@ def test_every_member_has_its_own_number_for_a_lab():
 
 
 OTHERS = {
-    "fewer classes": recogniser(classes={"background": [], "fight": ["attack"]}),
-    "another order": recogniser(
+    "fewer classes": model(classes={"background": [], "fight": ["attack"]}),
+    "another order": model(
         classes={
             name: list(CHALLENGE_CLASSES[name])
             for name in ("background", "mating", "social", "aggressive")
         }
     ),
-    "pairs": pair_recogniser(A=["attack"]),
+    "pairs": pair_model(A=["attack"]),
 }
 
 
@@ -184,15 +182,15 @@ def test_pairs_of_other_actions_are_refused():
     with pytest.raises(RunError, match=r"different questions.*attack"):
         Ensemble.of(
             [
-                pair_recogniser(A=["attack"]),
-                pair_recogniser(actions=("attack", "mount"), A=["attack"]),
+                pair_model(A=["attack"]),
+                pair_model(actions=("attack", "mount"), A=["attack"]),
             ]
         )
 
 
 def test_another_working_rate_is_refused():
     with pytest.raises(RunError, match=r"\[25.0, 33.3\] frames per second"):
-        Ensemble.of([RECOGNISER, recogniser(fps=25.0)])
+        Ensemble.of([RECOGNISER, model(fps=25.0)])
 
 
 # On disk.
@@ -216,38 +214,38 @@ def test_members_weights_and_tracks_survive(path):
     members = trio()
     save_ensemble(path, members, [2, 1, 1], tuned_on=["chose"])
     loaded = load_checkpoint(path)
-    assert loaded.recogniser.weights == pytest.approx((0.5, 0.25, 0.25))
+    assert loaded.model.weights == pytest.approx((0.5, 0.25, 0.25))
     assert loaded.tuned_on == ("chose",)
-    assert loaded.rules == plain_rules(members[0].recogniser.task)
+    assert loaded.rules == plain_rules(members[0].model.task)
     assert loaded.trained_on == {f"learned by {x}" for x in ("a", "b", "c", "all")}
     assert loaded.validated_on == {f"held out by {x}" for x in "abc"}
     for mine, theirs in zip(loaded.members, members, strict=True):
         assert mine.provenance == theirs.provenance
-        assert mine.recogniser.config == theirs.recogniser.config
+        assert mine.model.config == theirs.model.config
         np.testing.assert_array_equal(
-            frame_probabilities(mine.recogniser, TRACKS, ALL),
-            frame_probabilities(theirs.recogniser, TRACKS, ALL),
+            frame_probabilities(mine.model, TRACKS, ALL),
+            frame_probabilities(theirs.model, TRACKS, ALL),
         )
 
 
 def test_more_than_ten_members_are_told_apart(path):
-    members = [member(recogniser(seed), str(seed)) for seed in range(12)]
+    members = [member(model(seed), str(seed)) for seed in range(12)]
     save_ensemble(path, members, [1.0] * 12)
     loaded = load_checkpoint(path)
     for mine, theirs in zip(loaded.members, members, strict=True):
-        mine, theirs = (each.recogniser.network.head.weight for each in (mine, theirs))
+        mine, theirs = (each.model.network.head.weight for each in (mine, theirs))
         assert mine.equal(theirs)
 
 
 def test_the_vocabularies_of_pairs_survive_and_are_joined(path):
     members = [
-        member(pair_recogniser(0, A=["attack"])),
-        member(pair_recogniser(1, A=["sniff"], B=["sniff"])),
+        member(pair_model(0, A=["attack"])),
+        member(pair_model(1, A=["sniff"], B=["sniff"])),
     ]
     save_ensemble(path, members, [1, 1])
     loaded = load_checkpoint(path)
-    assert loaded.members[0].recogniser.task == members[0].recogniser.task
-    assert loaded.recogniser.task.vocabulary == {
+    assert loaded.members[0].model.task == members[0].model.task
+    assert loaded.model.task.vocabulary == {
         "A": {("attack", False), ("sniff", False)},
         "B": {("sniff", False)},
     }
@@ -273,8 +271,8 @@ def test_rules_are_saved_in_place_and_nothing_else_changes(path, count):
         each.provenance for each in plain.members
     ]
     np.testing.assert_allclose(
-        frame_probabilities(tuned.recogniser, TRACKS, ALL),
-        frame_probabilities(plain.recogniser, TRACKS, ALL),
+        frame_probabilities(tuned.model, TRACKS, ALL),
+        frame_probabilities(plain.model, TRACKS, ALL),
         atol=1e-6,
     )
     card = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -289,9 +287,9 @@ def test_saving_the_same_rules_twice_gives_the_same_bytes(path):
     assert path.read_bytes() == once
 
 
-def test_an_ensemble_of_one_is_a_single_recogniser(path):
+def test_an_ensemble_of_one_is_a_single_model(path):
     save_ensemble(path, trio()[:1], [1.0])
-    assert not isinstance(load_checkpoint(path).recogniser, Ensemble)
+    assert not isinstance(load_checkpoint(path).model, Ensemble)
 
 
 def change_card(path, change):

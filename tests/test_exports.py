@@ -15,7 +15,7 @@ from mabe.io.predictions import (
     Predicted,
     PredictedBout,
     PredictionProvenance,
-    Source,
+    RecordingProvenance,
     read_predictions,
     write_provenance,
 )
@@ -45,7 +45,7 @@ def provenance(*sources, task="pair"):
 
 
 def source(video="day1", fps=30.0, animals=ANIMALS):
-    return Source(
+    return RecordingProvenance(
         lab="lab",
         video=video,
         fps=fps,
@@ -91,13 +91,13 @@ def facts(each):
 
 
 def read_back(path, fps):
-    [marks] = read_file(path).marks
+    [annotations] = read_file(path).annotations
     found = []
-    for event in to_frames(marks, fps).events:
+    for event in to_frames(annotations, fps).events:
         target = event.subject if event.target == "self" else event.target
         place = (round(event.start), round(event.stop))
         found.append((*place, event.behaviour, event.subject, target))
-    return sorted(found), marks
+    return sorted(found), annotations
 
 
 LEAN = settings(
@@ -112,12 +112,12 @@ LEAN = settings(
 def test_boris_there_and_back(tmp_path, story):
     each = tell(story)
     paths = WRITERS["boris"](tmp_path, [each], provenance(each.source))
-    found, marks = read_back(paths[0], each.fps)
+    found, annotations = read_back(paths[0], each.fps)
 
     assert found == facts(each)
-    assert marks.behaviours == ACTIONS
-    assert marks.fps == each.fps
-    assert round(marks.length * each.fps) == LENGTH
+    assert annotations.behaviours == ACTIONS
+    assert annotations.fps == each.fps
+    assert round(annotations.length * each.fps) == LENGTH
 
 
 @given(stories().filter(lambda story: story[2]))
@@ -135,10 +135,10 @@ def test_nwb_there_and_back(tmp_path, story):
     pytest.importorskip("ndx_ethogram")
     each = tell(story)
     [path] = WRITERS["nwb"](tmp_path, [each], provenance(each.source))
-    found, marks = read_back(path, each.fps)
+    found, annotations = read_back(path, each.fps)
 
     assert found == facts(each)
-    assert marks.behaviours == ACTIONS
+    assert annotations.behaviours == ACTIONS
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def test_a_boris_project_is_complete(folder):
 
 def test_a_boris_project_is_read_back_as_labels_of_animals(folder):
     [path, *_] = export(folder, "boris", folder / "out")
-    day1 = to_frames(read_file(path).marks[0], 30.0)
+    day1 = to_frames(read_file(path).annotations[0], 30.0)
     cast = make_cast(ANIMALS, day1.subjects, day1.behaviours, Project())
 
     assert to_bouts(day1, cast)[0] == (

@@ -228,8 +228,8 @@ def test_projects_survive_being_written(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def recogniser(tmp_path_factory):
-    """A tiny recogniser of pairs, of two animals with three keypoints at 25 fps."""
+def model(tmp_path_factory):
+    """A tiny model of pairs, of two animals with three keypoints at 25 fps."""
     place = tmp_path_factory.mktemp("run")
     data = write_fights(place / "data", videos=4, seconds=8)
     train(
@@ -249,23 +249,21 @@ def recogniser(tmp_path_factory):
     return Marker(load_checkpoint(place / "run"))
 
 
-def test_the_card_says_what_was_learned_from(recogniser):
-    contract = recogniser.checkpoint.contract
+def test_the_card_says_what_was_learned_from(model):
+    contract = model.checkpoint.contract
     assert contract.keypoints == ("nose", "body_center", "tail_base")
     assert contract.animals == (2,)
     assert contract.rates_fps == (25.0,)
 
 
-def test_a_pose_file_is_marked_as_the_same_recording_imported(recogniser, folder):
+def test_a_pose_file_is_marked_as_the_same_recording_imported(model, folder):
     """Importing first changes nothing: the same points, the same probabilities."""
     file = folder / "day1DLC_net_shuffle1.csv"
     project = Project(fps=25, pixels_per_cm=2)
-    [directly] = predict(recogniser, file, folder / "out1", project=project)
+    [directly] = predict(model, file, folder / "out1", project=project)
     _, data = bring_in(folder, "--fps", "25", "--pixels-per-cm", "2")
     [imported] = [
-        each
-        for each in predict(recogniser, data, folder / "out2")
-        if each.video == "day1"
+        each for each in predict(model, data, folder / "out2") if each.video == "day1"
     ]
 
     assert directly.video == imported.video
@@ -278,8 +276,8 @@ def test_a_pose_file_is_marked_as_the_same_recording_imported(recogniser, folder
     assert first["file"] == file.name
 
 
-def test_what_differs_from_the_card_is_said(recogniser, folder, capsys):
-    predict(recogniser, folder / "day1DLC_net_shuffle1.csv", folder / "out")
+def test_what_differs_from_the_card_is_said(model, folder, capsys):
+    predict(model, folder / "day1DLC_net_shuffle1.csv", folder / "out")
 
     told = capsys.readouterr().err
     assert "keypoints it learned from, taken for missing: body_center" in told
@@ -290,27 +288,27 @@ def test_what_differs_from_the_card_is_said(recogniser, folder, capsys):
     assert any("body_center" in note for note in source["notes"])
 
 
-def test_other_numbers_of_animals_and_rates_are_said(recogniser, tmp_path, capsys):
+def test_other_numbers_of_animals_and_rates_are_said(model, tmp_path, capsys):
     place = tmp_path / "x.csv"
     place.write_text(
         "frame,keypoint,x,y\n" + "".join(f"{f},nose,{f},1\n" for f in range(30))
     )
     project = Project(fps=60, pixels_per_cm=10)
-    predict(recogniser, place, tmp_path / "out", project=project)
+    predict(model, place, tmp_path / "out", project=project)
     told = capsys.readouterr().err
     assert "1 animals; it learned from recordings of 2" in told
     assert "filmed at 60 fps, it learned from 25: brought to its 33.3" in told
 
 
-def test_a_recording_without_any_known_keypoint_is_refused(recogniser, tmp_path):
+def test_a_recording_without_any_known_keypoint_is_refused(model, tmp_path):
     place = tmp_path / "x.csv"
     place.write_text("frame,keypoint,x,y\n0,left_ear,1,1\n1,left_ear,2,1\n")
     project = Project(fps=25, pixels_per_cm=10)
     with pytest.raises(DataError, match=r"ear_left.*knows none of these"):
-        predict(recogniser, place, tmp_path / "out", project=project)
+        predict(model, place, tmp_path / "out", project=project)
 
 
-def test_nothing_is_marked_where_nothing_is_tracked(recogniser, tmp_path):
+def test_nothing_is_marked_where_nothing_is_tracked(model, tmp_path):
     place = tmp_path / "x.csv"
     rows = [
         f"{frame},{animal},{part},{x + frame % 3},{animal}\n"
@@ -328,7 +326,7 @@ def test_nothing_is_marked_where_nothing_is_tracked(recogniser, tmp_path):
 
     kept = [(bout.start, bout.stop) for bout in within_tracks(bouts, store, 0)]
     assert kept == [(500, 600), (520, 530)]
-    [marked] = predict(recogniser, place, tmp_path / "out", project=project)
+    [marked] = predict(model, place, tmp_path / "out", project=project)
     assert marked.length == 600
 
 
@@ -357,13 +355,14 @@ def test_labels_go_to_the_tracks_in_their_own_folder(tmp_path):
     plan = plan_import(tmp_path, Project())
 
     assert [
-        (p.track.name, [m.marks.behaviours for m in p.labels]) for p in plan.pairings
+        (p.track.name, [m.annotations.behaviours for m in p.labels])
+        for p in plan.pairings
     ] == [
         ("day1", [("cage1",)]),
         ("day1_2", [("cage2",)]),
     ]
 
 
-def test_a_folder_of_pose_files_is_marked_file_by_file(recogniser, folder):
-    marked = predict(recogniser, folder, folder / "out", project=Project(fps=25))
+def test_a_folder_of_pose_files_is_marked_file_by_file(model, folder):
+    marked = predict(model, folder, folder / "out", project=Project(fps=25))
     assert [each.video for each in marked] == ["day10", "day1"]

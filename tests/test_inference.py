@@ -18,7 +18,7 @@ from mabe.inference.stitching import (
     windowed_stretches,
 )
 from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
-from mabe.models.model import SceneRecogniser
+from mabe.models.model import SceneModel
 
 ALL = np.array([True] * 4)
 PROVENANCE = Provenance(
@@ -27,12 +27,12 @@ PROVENANCE = Provenance(
 
 
 @pytest.fixture
-def recogniser():
+def model():
     torch.manual_seed(0)
     config = RunConfig(
         conv_channels=(8, 8), lstm_hidden=8, lstm_layers=1, sequence_length=40
     )
-    return SceneRecogniser(config, config.scene_task).eval()
+    return SceneModel(config, config.scene_task).eval()
 
 
 def tracks(frames, seed=0):
@@ -107,7 +107,7 @@ def test_stretches_hold_all_windows_in_order_and_read_what_is_around_them(
 
 
 def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
-    recogniser, monkeypatch
+    model, monkeypatch
 ):
     whole = tracks(1000)
     asked = []
@@ -116,18 +116,18 @@ def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
         asked.append(stop - start)
         return whole.read(start, stop)
 
-    at_once = frame_probabilities(recogniser, whole, ALL)
+    at_once = frame_probabilities(model, whole, ALL)
     monkeypatch.setattr("mabe.inference.stitching.STRETCH_FRAMES", 70)
 
-    in_pieces = frame_probabilities(recogniser, Tracks(1000, read), ALL)
+    in_pieces = frame_probabilities(model, Tracks(1000, read), ALL)
 
     assert max(asked) <= 70 + 2 * 167
     assert len(asked) > 5
     np.testing.assert_allclose(in_pieces, at_once, atol=0.02)
 
 
-def test_a_quick_copy_for_two_animals_says_what_the_whole_recogniser_says(
-    recogniser, monkeypatch
+def test_a_quick_copy_for_two_animals_says_what_the_whole_model_says(
+    model, monkeypatch
 ):
     monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda device: False)
     poses = tracks(90).read(0, 90)
@@ -135,11 +135,11 @@ def test_a_quick_copy_for_two_animals_says_what_the_whole_recogniser_says(
     read = lambda start, stop: poses[start:stop]  # noqa: E731
     two = [animal * 18 + keypoint for animal in (0, 1) for keypoint in range(5)]
 
-    quick = frame_probabilities(recogniser, Tracks(90, read, tuple(two)), ALL)
+    quick = frame_probabilities(model, Tracks(90, read, tuple(two)), ALL)
 
-    slow = frame_probabilities(recogniser, Tracks(90, read), ALL)
+    slow = frame_probabilities(model, Tracks(90, read), ALL)
     np.testing.assert_allclose(quick, slow, atol=1e-6)
-    assert len(recogniser.for_use(two).feature_names) == 10 * 4
+    assert len(model.for_use(two).feature_names) == 10 * 4
 
 
 def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_directions():
@@ -147,79 +147,77 @@ def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_direction
     config = RunConfig(
         scene_frame=False, conv_channels=(8,), lstm_hidden=8, sequence_length=40
     )
-    recogniser = SceneRecogniser(config, config.scene_task).eval()
+    model = SceneModel(config, config.scene_task).eval()
     poses = tracks(90).read(0, 90)
 
-    here = frame_probabilities(recogniser, tracks_of(poses), ALL)
-    there = frame_probabilities(recogniser, tracks_of(poses + 40), ALL)
+    here = frame_probabilities(model, tracks_of(poses), ALL)
+    there = frame_probabilities(model, tracks_of(poses + 40), ALL)
 
     np.testing.assert_allclose(there, here, atol=0.01)
 
 
-def test_sixteen_bits_say_nearly_the_same(recogniser, monkeypatch):
+def test_sixteen_bits_say_nearly_the_same(model, monkeypatch):
     said = {}
     for quick in (False, True):
         monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda _, q=quick: q)
-        said[quick] = frame_probabilities(recogniser, tracks(200), ALL)
+        said[quick] = frame_probabilities(model, tracks(200), ALL)
 
     np.testing.assert_allclose(said[True], said[False], atol=0.02)
     assert not np.array_equal(said[True], said[False])
 
 
 @pytest.mark.parametrize("frames", [1, 3, 39, 40, 41, 200])
-def test_probabilities_of_any_length_sum_to_one(recogniser, frames):
-    probabilities = frame_probabilities(recogniser, tracks(frames), ALL)
+def test_probabilities_of_any_length_sum_to_one(model, frames):
+    probabilities = frame_probabilities(model, tracks(frames), ALL)
     assert probabilities.shape == (frames, 4)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_impossible_classes_get_nothing(recogniser):
+def test_impossible_classes_get_nothing(model):
     possible = np.array([True, False, True, False])
-    probabilities = frame_probabilities(recogniser, tracks(60), possible)
+    probabilities = frame_probabilities(model, tracks(60), possible)
     assert (probabilities[:, [1, 3]] == 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(recogniser):
+def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(model):
     nobody = Tracks(
         60, lambda start, stop: np.full((stop - start, 4, 18, 2), np.nan, np.float32)
     )
     for each in (nobody, Tracks(60, nobody.read, slots=())):
-        assert np.isfinite(frame_probabilities(recogniser, each, ALL)).all()
+        assert np.isfinite(frame_probabilities(model, each, ALL)).all()
 
 
-def test_a_checkpoint_gives_the_same_answers_and_knows_what_it_saw(
-    recogniser, tmp_path
-):
-    save_checkpoint(tmp_path / "best.safetensors", recogniser, PROVENANCE)
+def test_a_checkpoint_gives_the_same_answers_and_knows_what_it_saw(model, tmp_path):
+    save_checkpoint(tmp_path / "best.safetensors", model, PROVENANCE)
     for run in (tmp_path, tmp_path / "best.safetensors"):
         loaded = load_checkpoint(run)
         assert loaded.members[0].provenance == PROVENANCE
-        assert loaded.recogniser.config == recogniser.config
+        assert loaded.model.config == model.config
         np.testing.assert_array_equal(
-            frame_probabilities(loaded.recogniser, tracks(60), ALL),
-            frame_probabilities(recogniser, tracks(60), ALL),
+            frame_probabilities(loaded.model, tracks(60), ALL),
+            frame_probabilities(model, tracks(60), ALL),
         )
 
 
-def test_the_same_recogniser_is_saved_as_the_same_bytes(recogniser, tmp_path):
+def test_the_same_model_is_saved_as_the_same_bytes(model, tmp_path):
     for name in ("one", "other"):
-        save_checkpoint(tmp_path / f"{name}.safetensors", recogniser, PROVENANCE)
+        save_checkpoint(tmp_path / f"{name}.safetensors", model, PROVENANCE)
     one, other = (tmp_path / f"{n}.safetensors" for n in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_a_folder_without_a_recogniser_says_what_it_holds(tmp_path):
-    with pytest.raises(RunError, match="no recogniser here"):
+def test_a_folder_without_a_model_says_what_it_holds(tmp_path):
+    with pytest.raises(RunError, match="no model here"):
         load_checkpoint(tmp_path)
     (tmp_path / "epoch_005.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match=r"epoch_005\.safetensors"):
         load_checkpoint(tmp_path)
 
 
-def test_a_damaged_checkpoint_is_one_line(recogniser, tmp_path):
+def test_a_damaged_checkpoint_is_one_line(model, tmp_path):
     path = tmp_path / "best.safetensors"
-    save_checkpoint(path, recogniser, PROVENANCE)
+    save_checkpoint(path, model, PROVENANCE)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(RunError, match="not a readable checkpoint"):
         load_checkpoint(path)

@@ -20,7 +20,7 @@ from mabe.experiments.ensembling import (
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
-from mabe.models.model import build_recogniser
+from mabe.models.model import build_model
 from mabe.training.run import load_training_data, train
 
 
@@ -34,28 +34,28 @@ def good(tmp_path_factory):
     return train(build_config(values, where="test"))
 
 
-def copy_of(run, place, change=lambda recogniser: None):
-    """Copy a run, and change what its recogniser knows."""
+def copy_of(run, place, change=lambda model: None):
+    """Copy a run, and change what its model knows."""
     shutil.copytree(run, place)
     checkpoint = load_checkpoint(place)
     with torch.no_grad():
-        change(checkpoint.recogniser)
+        change(checkpoint.model)
     member = checkpoint.members[0]
-    save_checkpoint(place / "best.safetensors", member.recogniser, member.provenance)
+    save_checkpoint(place / "best.safetensors", member.model, member.provenance)
     return place
 
 
-def be_wrong(recogniser):
+def be_wrong(model):
     """Take fights for peace, and peace for fights; say nothing else."""
-    head = recogniser.network.head
+    head = model.network.head
     for values in (head.weight, head.bias):
         values[[0, 3]] = values[[3, 0]].clone()
 
 
-def be_unsure(recogniser):
+def be_unsure(model):
     """Say the same of every frame."""
-    recogniser.network.head.weight.zero_()
-    recogniser.network.head.bias.zero_()
+    model.network.head.weight.zero_()
+    model.network.head.bias.zero_()
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +69,13 @@ def unsure(good, tmp_path_factory):
 
 
 def weights_of(path):
-    return load_checkpoint(path).recogniser.weights
+    return load_checkpoint(path).model.weights
 
 
 # Which weights.
 
 
-def told(*chances, labels):
+def told(*probabilities, labels):
     """What each of some runs says of one action in a few frames."""
     column = np.array(labels, np.int8)[:, None]
     return [
@@ -95,12 +95,12 @@ def told(*chances, labels):
                 ),
             ),
         )
-        for each in chances
+        for each in probabilities
     ]
 
 
-def log_loss(weights, chances, labels):
-    blended = (weights @ chances).clip(1e-3, 1 - 1e-3)
+def log_loss(weights, probabilities, labels):
+    blended = (weights @ probabilities).clip(1e-3, 1 - 1e-3)
     return -np.mean(np.where(labels, np.log(blended), np.log(1 - blended)))
 
 
@@ -110,18 +110,20 @@ def test_the_weights_are_those_of_the_least_log_loss(seed):
     rng = np.random.default_rng(seed)
     labels = rng.random(400) < 0.3
     odds = np.where(labels, 1.5, -1.5) + rng.normal(0, (2.0, 3.0), (400, 2)).T
-    chances = (1 / (1 + np.exp(-odds))).astype(np.float16).astype(float)
-    found = find_weights(told(*chances, labels=labels))
+    probabilities = (1 / (1 + np.exp(-odds))).astype(np.float16).astype(float)
+    found = find_weights(told(*probabilities, labels=labels))
     grid = np.linspace(0, 1, 201)
-    best = min(log_loss(np.array([w, 1 - w]), chances, labels) for w in grid)
-    assert log_loss(found, chances, labels) == pytest.approx(best, abs=1e-3)
+    best = min(log_loss(np.array([w, 1 - w]), probabilities, labels) for w in grid)
+    assert log_loss(found, probabilities, labels) == pytest.approx(best, abs=1e-3)
     assert found.sum() == pytest.approx(1)
     assert found[0] > found[1] > 0
 
 
 def test_runs_that_say_the_same_have_the_same_say():
-    chances = [0.2, 0.9, 0.4]
-    found = find_weights(told(chances, chances, chances, labels=[0, 1, 1]))
+    probabilities = [0.2, 0.9, 0.4]
+    found = find_weights(
+        told(probabilities, probabilities, probabilities, labels=[0, 1, 1])
+    )
     np.testing.assert_allclose(found, 1 / 3)
 
 
@@ -163,8 +165,8 @@ def test_a_run_that_is_wrong_is_left_out(good, wrong, tmp_path):
     assert lines[1] == f"{wrong}: weight 0.00, left out"
     joined = load_checkpoint(tmp_path)
     assert len(joined.members) == 1
-    mine = joined.recogniser.state_dict()
-    for name, value in load_checkpoint(good).recogniser.state_dict().items():
+    mine = joined.model.state_dict()
+    for name, value in load_checkpoint(good).model.state_dict().items():
         assert value.equal(mine[name])
 
 
@@ -212,7 +214,7 @@ def test_it_is_said_how_each_does_alone_and_joined(good, wrong, tmp_path):
     assert alone[0] > 0.9
     assert alone[1] < 0.1
     assert any(line.startswith("  joined") for line in lines)
-    assert lines[-1].startswith("✓ 2 recognisers as one")
+    assert lines[-1].startswith("✓ 2 models as one")
 
 
 def test_probabilities_of_the_joined_are_the_weighted_mean_of_the_members(
@@ -225,11 +227,11 @@ def test_probabilities_of_the_joined_are_the_weighted_mean_of_the_members(
     tracks = Tracks(90, lambda start, stop: poses[start:stop].astype(np.float32))
     possible = np.ones(4, bool)
     one, other, joined = (
-        frame_probabilities(recogniser, tracks, possible)
-        for recogniser in (
-            first.recogniser,
-            second.recogniser,
-            load_checkpoint(tmp_path).recogniser,
+        frame_probabilities(model, tracks, possible)
+        for model in (
+            first.model,
+            second.model,
+            load_checkpoint(tmp_path).model,
         )
     )
     assert np.abs(one - other).max() > 0.1
@@ -238,8 +240,8 @@ def test_probabilities_of_the_joined_are_the_weighted_mean_of_the_members(
 
 def test_the_answers_beside_the_joined_are_what_the_joined_says(good, wrong, tmp_path):
     join_runs([good, wrong], tmp_path / "out", equal=True)
-    data = load_training_data(load_checkpoint(good).recogniser.config)
-    joined = load_checkpoint(tmp_path / "out").recogniser
+    data = load_training_data(load_checkpoint(good).model.config)
+    joined = load_checkpoint(tmp_path / "out").model
     found = {
         view.video: view
         for view in read_out_of_fold(tmp_path / "out" / FILE_NAME).views
@@ -271,10 +273,10 @@ def test_an_ensemble_in_an_ensemble_keeps_the_products_of_weights(
     lines = join_runs([inner.parent, wrong], tmp_path / "outer")
     assert "All count the same" in lines[2]  # what the inner was tuned on is not there
     outer = load_checkpoint(tmp_path / "outer")
-    assert outer.recogniser.weights == pytest.approx((0.375, 0.125, 0.5))
+    assert outer.model.weights == pytest.approx((0.375, 0.125, 0.5))
     for mine, run in zip(outer.members, (good, unsure, wrong), strict=True):
-        head = load_checkpoint(run).recogniser.network.head.weight
-        assert mine.recogniser.network.head.weight.equal(head)
+        head = load_checkpoint(run).model.network.head.weight
+        assert mine.model.network.head.weight.equal(head)
     # It chose the inner weights, which are still in use.
     assert outer.tuned_on == ("a track",)
 
@@ -283,14 +285,14 @@ def test_an_ensemble_in_an_ensemble_keeps_the_products_of_weights(
 
 
 def fresh(folder, run, **changes):
-    """A recogniser of other settings that has learned nothing, as a file."""
+    """A model of other settings that has learned nothing, as a file."""
     checkpoint = load_checkpoint(run)
-    before = checkpoint.recogniser.config
+    before = checkpoint.model.config
     config = build_config(before.model_dump(mode="json") | changes, where="test")
     task = config.scene_task
     place = folder / "other" / "best.safetensors"
     provenance = checkpoint.members[0].provenance
-    save_checkpoint(place, build_recogniser(config, task), provenance)
+    save_checkpoint(place, build_model(config, task), provenance)
     shutil.copy(run / "config.yaml", place.parent)
     return place.parent
 
@@ -323,7 +325,7 @@ def test_runs_of_other_classes_on_the_same_recordings_are_refused_in_one_line(
     good, tmp_path, classes
 ):
     other = fresh(tmp_path, good, classes=classes)
-    own = load_checkpoint(other).recogniser.config.model_dump(mode="json")
+    own = load_checkpoint(other).model.config.model_dump(mode="json")
     (other / "config.yaml").write_text(json.dumps(own))  # JSON is YAML
     with pytest.raises(RunError, match="different questions"):
         join_runs([good, other], tmp_path / "out")
@@ -339,7 +341,7 @@ def test_what_an_output_holds_is_never_overwritten(good, tmp_path):
 def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
     good, tmp_path
 ):
-    values = load_checkpoint(good).recogniser.config.model_dump(mode="json")
+    values = load_checkpoint(good).model.config.model_dump(mode="json")
     values |= {"fold": 1, "epochs": 1, "checkpoint_dir": tmp_path / "fold1"}
     other = train(build_config(values, where="test"))
     lines = join_runs([good, other], tmp_path / "out")

@@ -8,7 +8,12 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError, DataError
 from mabe.io.behaviour_names import make_cast, slug, to_bouts, watched_of
 from mabe.io.project import Project
-from mabe.io.readers.annotations import Event, compare_lengths, marks_of, to_frames
+from mabe.io.readers.annotations import (
+    Event,
+    annotations_of,
+    compare_lengths,
+    to_frames,
+)
 from mabe.io.readers.formats import read_file
 
 OLD = """Observation id,obs1,,,,,,,
@@ -52,23 +57,25 @@ def new_row(time, status, behaviour="sniff", subject="m1", modifier="", **about)
 def read(tmp_path, text, **how):
     path = tmp_path / "labels"
     path.write_text(text, encoding=how.get("encoding", "utf-8"))
-    [marks] = read_file(path).marks
-    return marks
+    [annotations] = read_file(path).annotations
+    return annotations
 
 
 def test_an_old_table(tmp_path):
-    marks = read(tmp_path, OLD + old_row("1.5", "START") + old_row("3.25", "STOP"))
+    annotations = read(
+        tmp_path, OLD + old_row("1.5", "START") + old_row("3.25", "STOP")
+    )
 
-    assert marks.events == (Event(1.5, 3.25, "sniff", "m1"),)
-    assert (marks.name, marks.fps, marks.length) == ("obs1", 25, 60)
-    assert marks.media == ("day1",)
+    assert annotations.events == (Event(1.5, 3.25, "sniff", "m1"),)
+    assert (annotations.name, annotations.fps, annotations.length) == ("obs1", 25, 60)
+    assert annotations.media == ("day1",)
 
 
 def test_a_new_table_with_a_modifier_that_names_the_target(tmp_path):
     rows = new_row("1.5", "START", modifier="m2") + new_row("3", "STOP", modifier="m2")
-    marks = read(tmp_path, NEW + rows)
+    annotations = read(tmp_path, NEW + rows)
 
-    assert marks.events == (Event(1.5, 3, "sniff", "m1", "m2"),)
+    assert annotations.events == (Event(1.5, 3, "sniff", "m1", "m2"),)
 
 
 def test_events_at_the_same_time_are_paired_each_by_itself(tmp_path):
@@ -103,44 +110,44 @@ def test_rows_that_are_not_in_time_order_and_bouts_that_touch(tmp_path):
 
 
 def test_point_events_become_one_frame(tmp_path):
-    marks = read(tmp_path, OLD + old_row("2", "POINT"))
+    annotations = read(tmp_path, OLD + old_row("2", "POINT"))
 
-    assert marks.events == (Event(2, 2, "sniff", "m1"),)
-    assert to_frames(marks, 25).events == (Event(50, 51, "sniff", "m1"),)
+    assert annotations.events == (Event(2, 2, "sniff", "m1"),)
+    assert to_frames(annotations, 25).events == (Event(50, 51, "sniff", "m1"),)
 
 
 def test_an_event_that_never_stops_goes_on_to_the_end_with_a_note(tmp_path):
-    marks = read(tmp_path, OLD + old_row("50", "START"))
+    annotations = read(tmp_path, OLD + old_row("50", "START"))
 
-    assert marks.events == (Event(50, 60, "sniff", "m1"),)
-    assert "never stopped" in marks.notes[0]
-    assert "sniff at 50 s" in marks.notes[0]
+    assert annotations.events == (Event(50, 60, "sniff", "m1"),)
+    assert "never stopped" in annotations.notes[0]
+    assert "sniff at 50 s" in annotations.notes[0]
 
 
 def test_a_second_start_and_a_lonely_stop_are_left_out_with_notes(tmp_path):
     rows = [("1", "START"), ("2", "START"), ("3", "STOP"), ("4", "STOP")]
-    marks = read(tmp_path, OLD + "".join(old_row(*row) for row in rows))
+    annotations = read(tmp_path, OLD + "".join(old_row(*row) for row in rows))
 
-    assert marks.events == (Event(2, 3, "sniff", "m1"),)
-    assert len(marks.notes) == 2
+    assert annotations.events == (Event(2, 3, "sniff", "m1"),)
+    assert len(annotations.notes) == 2
 
 
 def test_decimal_commas(tmp_path):
     text = (
         NEW + new_row("1,5", "START", fps="25,000") + new_row("3,25", "STOP")
     ).replace("\t", ";")
-    marks = read(tmp_path, text.replace("60.000", "60,000"))
+    annotations = read(tmp_path, text.replace("60.000", "60,000"))
 
-    assert marks.events == (Event(1.5, 3.25, "sniff", "m1"),)
-    assert (marks.fps, marks.length) == (25, 60)
+    assert annotations.events == (Event(1.5, 3.25, "sniff", "m1"),)
+    assert (annotations.fps, annotations.length) == (25, 60)
 
 
 def test_cells_joined_for_several_videos(tmp_path):
     joined = {"fps": "25.000;25.000", "length": "30.000;45.5"}
     rows = new_row("1", "START", **joined) + new_row("40", "STOP", **joined)
-    marks = read(tmp_path, NEW + rows)
+    annotations = read(tmp_path, NEW + rows)
 
-    assert (marks.fps, marks.length) == (25, 75.5)
+    assert (annotations.fps, annotations.length) == (25, 75.5)
 
 
 def test_videos_scored_one_after_the_other_are_recordings_of_their_own(tmp_path):
@@ -151,7 +158,7 @@ def test_videos_scored_one_after_the_other_are_recordings_of_their_own(tmp_path)
         + new_row("40", "POINT", "rear", **joined)
     ).replace("player #1:/videos/day1.avi", "player #1:/v/a.avi;/v/b.avi")
     (tmp_path / "x").write_text(NEW + rows)
-    first, second = read_file(tmp_path / "x").marks
+    first, second = read_file(tmp_path / "x").annotations
 
     assert (first.name, first.fps, first.length) == ("a", 25, 30)
     assert first.events == (Event(28, 30, "sniff", "m1"),)
@@ -175,7 +182,7 @@ def test_one_table_of_several_observations(tmp_path):
     rows = new_row("1", "POINT") + new_row("2", "POINT", obs="obs2")
     (tmp_path / "x").write_text(NEW + rows)
 
-    assert [m.name for m in read_file(tmp_path / "x").marks] == ["obs1", "obs2"]
+    assert [m.name for m in read_file(tmp_path / "x").annotations] == ["obs1", "obs2"]
 
 
 def test_an_aggregated_export(tmp_path):
@@ -191,11 +198,11 @@ def test_an_aggregated_export(tmp_path):
 
 def test_a_binary_table(tmp_path):
     text = "time\trear\tsniff\n0.0\t0\t1\n0.5\t1\t1\n1.0\t1\t0\n1.5\t0\t0\n"
-    marks = read(tmp_path, text)
+    annotations = read(tmp_path, text)
 
-    assert marks.unit == "s"
-    assert marks.events == (Event(0, 1, "sniff"), Event(0.5, 1.5, "rear"))
-    assert any("shorter events" in note for note in marks.notes)
+    assert annotations.unit == "s"
+    assert annotations.events == (Event(0, 1, "sniff"), Event(0.5, 1.5, "rear"))
+    assert any("shorter events" in note for note in annotations.notes)
 
 
 def test_a_project_with_state_and_point_events(tmp_path):
@@ -225,16 +232,16 @@ def test_a_project_with_state_and_point_events(tmp_path):
             }
         },
     }
-    marks = read(tmp_path, json.dumps(project))
+    annotations = read(tmp_path, json.dumps(project))
 
-    assert marks.events == (
+    assert annotations.events == (
         Event(1, 3, "s", "m1"),
         Event(2, 2, "p", "m1"),
         Event(4, 60, "s"),
     )
-    assert marks.behaviours == ("s", "p", "never")
-    assert marks.subjects == ("m1", "m2")
-    assert (marks.fps, marks.media) == (25, ("day1",))
+    assert annotations.behaviours == ("s", "p", "never")
+    assert annotations.subjects == ("m1", "m2")
+    assert (annotations.fps, annotations.media) == (25, ("day1",))
 
 
 def test_a_project_whose_events_fill_the_first_look(tmp_path):
@@ -254,25 +261,25 @@ def test_caltech_frames_count_from_one_and_both_ends_are_in(tmp_path):
         "rest\tr\r\nsniff\ts\r\n\r\nS1:\tstart\tend\ttype\r\n-----\r\n"
         "   \t1\t10\trest\r\n   \t11\t12\tsniff\r\n"
     )
-    marks = read(tmp_path, text)
+    annotations = read(tmp_path, text)
 
-    assert marks.events == (Event(0, 10, "rest"), Event(10, 12, "sniff"))
-    assert marks.behaviours == ("rest", "sniff")
+    assert annotations.events == (Event(0, 10, "rest"), Event(10, 12, "sniff"))
+    assert annotations.behaviours == ("rest", "sniff")
 
 
 def test_one_hot_columns(tmp_path):
     text = "frame,a,b\n10,0,1\n11,1,1\n12,1,0\n13,0,0\n"
-    marks = read(tmp_path, text)
+    annotations = read(tmp_path, text)
 
-    assert marks.events == (Event(10, 12, "b"), Event(11, 13, "a"))
-    assert marks.length == 14
+    assert annotations.events == (Event(10, 12, "b"), Event(11, 13, "a"))
+    assert annotations.length == 14
 
 
 def test_one_hot_columns_in_any_order(tmp_path):
     text = "a,frame,b\n0,10,1\n1,11,1\n1,12,0\n0,13,0\n"
-    marks = read(tmp_path, text)
+    annotations = read(tmp_path, text)
 
-    assert marks.events == (Event(10, 12, "b"), Event(11, 13, "a"))
+    assert annotations.events == (Event(10, 12, "b"), Event(11, 13, "a"))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +298,7 @@ def test_any_encoding(tmp_path, encoding):
 
 def frames(*spans, length=None):
     events = [Event(start, stop, "sniff", "m1") for start, stop in spans]
-    return marks_of("r", "frame", events, length=length)
+    return annotations_of("r", "frame", events, length=length)
 
 
 def test_a_few_frames_of_difference_are_a_note_and_more_an_error():
@@ -310,7 +317,7 @@ def test_a_few_frames_of_difference_are_a_note_and_more_an_error():
 def test_times_of_three_decimals_are_exact_to_the_frame(fps):
     for frame in range(0, 200_000, 977):
         event = Event(round(frame / fps, 3), round((frame + 1) / fps, 3), "a")
-        [found] = to_frames(marks_of("r", "s", [event]), fps).events
+        [found] = to_frames(annotations_of("r", "s", [event]), fps).events
         assert (found.start, found.stop) == (frame, frame + 1)
 
 
@@ -322,12 +329,12 @@ def cast(project=None, *, subjects=("adult",), behaviours=("interact", "rear")):
 
 
 def test_subjects_are_known_by_name_and_targets_by_what_is_done():
-    marks = marks_of(
+    annotations = annotations_of(
         "r",
         "frame",
         [Event(0, 5, "interact", "adult"), Event(7, 9, "rear", "adult")],
     )
-    bouts, notes = to_bouts(marks, cast())
+    bouts, notes = to_bouts(annotations, cast())
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(7, 9, "rear", 1, 1))
     assert notes == []
@@ -350,7 +357,7 @@ def test_subjects_of_other_names_are_guessed_in_order_and_may_be_told():
 
 def test_a_modifier_names_the_target_and_settings_go_before_guesses():
     settings = {"interact": {"target": "self"}, "rear": None}
-    marks = marks_of(
+    annotations = annotations_of(
         "r",
         "frame",
         [
@@ -359,7 +366,7 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
             Event(7, 9, "rear", "adult"),
         ],
     )
-    bouts, notes = to_bouts(marks, cast(Project(actions=settings)))
+    bouts, notes = to_bouts(annotations, cast(Project(actions=settings)))
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(5, 6, "interact", 1, 1))
     assert notes == ["'rear' left out: 1 events"]
@@ -368,10 +375,10 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
 def test_of_three_animals_each_event_must_say_whom():
     animals = ("a", "b", "c")
     of_three = make_cast(animals, ("a",), ("chase",), Project())
-    marks = marks_of("r", "frame", [Event(0, 5, "chase", "a")])
+    annotations = annotations_of("r", "frame", [Event(0, 5, "chase", "a")])
 
     with pytest.raises(ConfigError, match="to whom is 'chase' of 'a' done"):
-        to_bouts(marks, of_three)
+        to_bouts(annotations, of_three)
 
 
 def test_watched_is_every_action_of_everyone_who_acts():
@@ -386,7 +393,7 @@ def test_watched_is_every_action_of_everyone_who_acts():
 
 
 def test_the_filler_of_a_further_stream_is_no_behaviour():
-    marks = marks_of(
+    annotations = annotations_of(
         "r",
         "frame",
         [
@@ -396,7 +403,7 @@ def test_the_filler_of_a_further_stream_is_no_behaviour():
         ],
     )
     of_streams = make_cast(ANIMALS, ("S1", "S2"), ("base", "social", "bite"), Project())
-    bouts, _ = to_bouts(marks, of_streams)
+    bouts, _ = to_bouts(annotations, of_streams)
 
     assert [(b.start, b.stop, b.action) for b in bouts] == [
         *((0, 4, "base"), (4, 9, "social"), (5, 7, "bite")),

@@ -12,7 +12,7 @@ from mabe.data.store import PoseStore
 from mabe.errors import ConfigError
 from mabe.training.objectives import (
     ClassCount,
-    PairLesson,
+    PairObjective,
     TrainingData,
     count_answers,
     summarise_labs,
@@ -95,7 +95,7 @@ def test_without_any_lab_there_is_no_score():
     assert summary["per_class"]["attack"]["f1"] is None
 
 
-def lesson_of(learned, held_out, **settings):
+def objective_of(learned, held_out, **settings):
     store = PoseStore(
         root=Path("memory"),
         rate_fps=RATE,
@@ -103,7 +103,7 @@ def lesson_of(learned, held_out, **settings):
         poses=np.empty(0, np.int16),
     )
     config = RunConfig(task="pair", **settings)
-    return PairLesson(config, TrainingData(store, [0], [1]))
+    return PairObjective(config, TrainingData(store, [0], [1]))
 
 
 def test_labels_without_a_direction_are_learned_twice_and_asked_once():
@@ -112,8 +112,8 @@ def test_labels_without_a_direction_are_learned_twice_and_asked_once():
         ("2>1 attack", 5, 8),
         watched=["1>2 sniff", "2>1 attack"],
     )
-    lesson = lesson_of(recording, recording, undirected=["sniff"])
-    assert lesson.class_counts() == [
+    objective = objective_of(recording, recording, undirected=["sniff"])
+    assert objective.class_counts() == [
         ClassCount("attack", 3, 3),
         ClassCount("sniff", 10, 5),
     ]
@@ -121,11 +121,11 @@ def test_labels_without_a_direction_are_learned_twice_and_asked_once():
 
 def test_actions_weigh_what_the_config_says():
     recording = stored(("1>2 sniff", 0, 5), ("1>2 attack", 5, 10))
-    lesson = lesson_of(recording, recording, action_weights={"sniff": 3.0})
-    assert lesson.weights.action == (1.0, 3.0)
+    objective = objective_of(recording, recording, action_weights={"sniff": 3.0})
+    assert objective.weights.action == (1.0, 3.0)
 
 
 def test_a_weight_for_an_action_that_is_not_learned_is_named():
     recording = stored(("1>2 sniff", 0, 5))
     with pytest.raises(ConfigError, match=r"action_weights: \['snif'\].*\['sniff'\]"):
-        lesson_of(recording, recording, action_weights={"snif": 3.0})
+        objective_of(recording, recording, action_weights={"snif": 3.0})

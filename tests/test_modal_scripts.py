@@ -28,7 +28,7 @@ from mabe.config import build_config
 from mabe.errors import RunError
 from mabe.training.modal import remote_run as rented_run
 from mabe.training.modal.remote_run import RunKeeper, TimeIsUp, copy_run, train_rented
-from mabe.training.objectives import SceneLesson
+from mabe.training.objectives import SceneObjective
 from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
@@ -237,14 +237,14 @@ def test_a_run_whose_machine_dies_ends_the_same(
 def test_a_machine_that_is_taken_away_loses_nothing(
     attempt, uploaded, undisturbed, monkeypatch
 ):
-    score = SceneLesson.score
+    score = SceneObjective.score
 
     def interrupt(*args):
         signal.raise_signal(signal.SIGINT)  # what Modal sends
         return score(*args)
 
     with monkeypatch.context() as preempting:
-        preempting.setattr(SceneLesson, "score", interrupt)
+        preempting.setattr(SceneObjective, "score", interrupt)
         with pytest.raises(KeyboardInterrupt):
             attempt()
     assert len(history(uploaded.root / "runs/tiny")) == 1

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 from mabe.config import RunConfig
 from mabe.data.pair_windows import SEATS
 from mabe.features.arrangement import center_scene, pack_animals
-from mabe.models.model import build_recogniser
+from mabe.models.model import build_model
 from mabe.pair_task import PairTask
 from mabe.training.augmentation import Changes, augment
 
@@ -44,7 +44,7 @@ class Sending(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def recogniser_of(kind):
+def model_of(kind):
     config = RunConfig(fps=30.0, **kind)
     task = config.scene_task
     if config.task == "pair":
@@ -53,25 +53,25 @@ def recogniser_of(kind):
             labs=("a",),
             vocabulary={"a": frozenset({("chase", False)})},
         )
-    return build_recogniser(config, task)
+    return build_model(config, task)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_features_ask_a_gpu_for_nothing_and_send_it_nothing(kind):
-    recogniser = recogniser_of(kind).to("meta")
+    model = model_of(kind).to("meta")
     seats = SEATS if kind.get("task") == "pair" else 4
     poses = torch.zeros(B, T, seats, 18, 2, device="meta")
     with Sending() as mode:
         if kind.get("task") != "pair":
             poses = pack_animals(poses)
-        channels = recogniser.entry(recogniser.features(poses))
-    assert channels.shape == (B, T, recogniser.entry.channels)
+        channels = model.entry(model.features(poses))
+    assert channels.shape == (B, T, model.entry.channels)
     assert channels.device.type == "meta"
     assert mode.seen == []
 
 
 def test_a_copy_for_use_has_all_its_parts_on_the_gpu():
-    quick = recogniser_of({"feature_set": "motion"}).to("meta").for_use((0, 1, 18))
+    quick = model_of({"feature_set": "motion"}).to("meta").for_use((0, 1, 18))
     poses = torch.zeros(B, T, 4, 18, 2, device="meta")
     assert quick.entry(quick.features(poses)).device.type == "meta"
 
@@ -96,14 +96,14 @@ def test_augmentation_asks_a_gpu_for_nothing():
 def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
     """Another way to the same features: all slots are worked on, whoever is there."""
     torch.manual_seed(0)
-    recogniser = recogniser_of(kind)
+    model = model_of(kind)
     seats = SEATS if kind.get("task") == "pair" else 4
     poses = torch.randn(B, T, seats, 18, 2).cumsum(dim=1)
     poses[torch.rand(B, T, seats, 18) < 0.2] = torch.nan
     poses[:, :, 2:] = torch.nan
     poses[0, :, 1] = torch.nan
-    here = recogniser.look(poses)
+    here = model.look(poses)
     monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
     torch.testing.assert_close(
-        recogniser.look(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
+        model.look(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
     )

@@ -29,7 +29,7 @@ QUICK = settings(
 )
 
 
-def view(video="1", chances=((0.25, 0.5), (1.0, 0.0)), **facts):
+def view(video="1", probabilities=((0.25, 0.5), (1.0, 0.0)), **facts):
     """Two frames of a pair in which mouse 1 attacks in the second."""
     known = {
         "lab": "Lab",
@@ -38,7 +38,7 @@ def view(video="1", chances=((0.25, 0.5), (1.0, 0.0)), **facts):
         "target": 2,
         "track": f"track of {video}",
         "fps": 25.0,
-        "probabilities": np.array(chances, np.float16),
+        "probabilities": np.array(probabilities, np.float16),
         "labels": np.array([[0, -1], [1, -1]], np.int8),
     }
     return ViewAnswers(**(known | facts))
@@ -74,10 +74,10 @@ NAMES = st.lists(st.text(max_size=5), min_size=1, max_size=4).map(tuple)
 
 def fill(facts, *, length, width, rng):
     """A view of any length, with gaps."""
-    chances = rng.random((length, width)).astype(np.float16)
-    chances[rng.random((length, width)) < 0.2] = np.nan
+    probabilities = rng.random((length, width)).astype(np.float16)
+    probabilities[rng.random((length, width)) < 0.2] = np.nan
     labels = rng.integers(-1, 2, (length, width)).astype(np.int8)
-    return view(chances=chances, labels=labels, **facts)
+    return view(probabilities=probabilities, labels=labels, **facts)
 
 
 # There and back.

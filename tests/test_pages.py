@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from browser import Browser, needs_browser, served
-from desks import TOKEN, lay_desk
 from lane_stories import fight, scene
+from sessions import TOKEN, open_session
 from test_report import contents_of, study_of
 
 from mabe.bouts import Bout
@@ -20,7 +20,7 @@ from mabe.skeleton import KEYPOINTS
 from mabe.viz.report.page import render
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.server import build_app
-from mabe.viz.review.session import Desk
+from mabe.viz.review.session import ReviewSession
 
 pytestmark = needs_browser
 
@@ -122,15 +122,17 @@ def test_the_report_fits_its_window_in_the_light_and_in_the_dark(
 
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = lay_desk(tmp_path / "data", tmp_path / "corrected")
-    yield desk
-    desk.close()
+def session(tmp_path):
+    session = open_session(tmp_path / "data", tmp_path / "corrected")
+    yield session
+    session.close()
 
 
 @pytest.fixture
-def address(desk):
-    with served(lambda port: build_app(desk, port=port, token=TOKEN), TOKEN) as where:
+def address(session):
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as where:
         yield where
 
 
@@ -192,7 +194,7 @@ def test_a_click_on_a_bout_jumps_there(browser, address):
     browser.drag(place_of(browser, 100, 1, 1), place_of(browser, 100, 1, 1))
     assert frame(browser) == 50  # of the bout that was found
     assert browser.run("return document.getElementById('bout-says').textContent") == (
-        "found by mabe, 4.00 s, chance 0.80"
+        "found by mabe, 4.00 s, probability 0.80"
     )
 
 
@@ -281,9 +283,9 @@ def test_bouts_are_added_changed_taken_over_and_deleted(browser, address, tmp_pa
     assert browser.errors() == []
 
 
-def test_the_page_says_so_where_nothing_can_be_saved(browser, address, desk):
+def test_the_page_says_so_where_nothing_can_be_saved(browser, address, session):
     open_view(browser, address)
-    desk.save(0, [Bout(1, 2, "attack", 1, 2)], 0)  # another window
+    session.save(0, [Bout(1, 2, "attack", 1, 2)], 0)  # another window
     browser.run("window.mabe.view.labels.remove(window.mabe.view.labels.bouts[0])")
     told = browser.wait(
         "document.getElementById('state').textContent.startsWith('not saved') "
@@ -341,8 +343,12 @@ def test_the_film_lies_behind_the_poses_at_their_scale(browser, tmp_path):
     browser.driver.set_script_timeout(20)
     film = tmp_path / "film.webm"
     film.write_bytes(base64.b64decode(browser.driver.execute_async_script(FILM)))
-    desk = lay_desk(tmp_path / "data", tmp_path / "out", video=film, video_of="Lab/1")
-    with served(lambda port: build_app(desk, port=port, token=TOKEN), TOKEN) as address:
+    session = open_session(
+        tmp_path / "data", tmp_path / "out", video=film, video_of="Lab/1"
+    )
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as address:
         open_view(browser, address)
         browser.wait("document.getElementById('film').videoWidth === 400")
         browser.run("window.mabe.view.seek(10)")
@@ -365,7 +371,7 @@ def test_the_film_lies_behind_the_poses_at_their_scale(browser, tmp_path):
             place = film_box[axis] + pixel / 400 * film_box[2 + axis]
             assert place == pytest.approx(middle[axis], abs=1)
         assert browser.errors() == []
-    desk.close()
+    session.close()
 
 
 HOURS = 10
@@ -374,7 +380,7 @@ FPS = 30.0
 
 @pytest.fixture
 def long_desk(tmp_path):
-    """Ten hours of two animals that go in circles, in a desk."""
+    """Ten hours of two animals that go in circles, in a session."""
     frames = int(HOURS * 3600 * FPS)
     slots = tuple(a * len(KEYPOINTS) + k for a in (0, 1) for k in (0, 5, 12))
     turn = np.arange(frames)[:, None] / 40 + np.arange(6) / 5
@@ -408,26 +414,26 @@ def long_desk(tmp_path):
         chosen = np.zeros(frames, int)
         for start in starts:
             chosen[start + 20 : start + 160] = 2
-        chances = np.full((frames, 3), 0.1, np.float32)
-        chances[np.arange(frames), chosen] = 0.8
+        probabilities = np.full((frames, 3), 0.1, np.float32)
+        probabilities[np.arange(frames), chosen] = 0.8
         labels = np.full((frames, 3), -1, np.int8)
         yield Lane(
             lab="Lab", video="long", agent=SCENE, target=SCENE, track="long", fps=FPS,
-            probabilities=chances, labels=labels, chosen=chosen,
+            probabilities=probabilities, labels=labels, chosen=chosen,
         )  # fmt: skip
 
-    from desks import QUESTIONS
+    from sessions import QUESTIONS
 
-    desk = Desk(
+    session = ReviewSession(
         questions=QUESTIONS,
         subjects=[Subject("Lab/long", True, lambda: (store, 0))],
         infos={},
         look=look,
         corrections=Corrections(tmp_path / "out", None),
     )
-    desk.open(0)
-    yield desk
-    desk.close()
+    session.open(0)
+    yield session
+    session.close()
 
 
 def test_of_ten_hours_only_what_is_looked_at_is_fetched(browser, long_desk):
@@ -450,5 +456,5 @@ def test_of_ten_hours_only_what_is_looked_at_is_fetched(browser, long_desk):
         )
         # Ten hours of these poses are 26 MB.
         assert sum(size for name, size in fetched if name == "poses") < 1_000_000
-        assert max(size for name, size in fetched if name == "chances") < 50_000
+        assert max(size for name, size in fetched if name == "probabilities") < 50_000
         assert browser.errors() == []

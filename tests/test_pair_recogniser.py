@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mabe.config import RunConfig
 from mabe.features.pair import OTHERS, PairFeatures, PairLayout
 from mabe.models.input_scaling import OTHERS_CHANNELS, PairEntry
-from mabe.models.model import PairRecogniser, build_recogniser
+from mabe.models.model import PairModel, build_model
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 
 NAN = math.nan
@@ -184,7 +184,7 @@ def test_gradients_are_finite_whatever_is_missing(missing):
         assert parameter.grad.any() == (missing < 1)
 
 
-# The recogniser.
+# The model.
 
 TASK = PairTask(
     actions=("attack", "rear", "sniff"),
@@ -205,21 +205,21 @@ SMALL = {
 
 
 def fresh(**settings):
-    """A recogniser, ready for use, that has learned nothing."""
+    """A model, ready for use, that has learned nothing."""
     torch.manual_seed(0)
-    recogniser = build_recogniser(RunConfig(**(SMALL | settings)), TASK).eval()
-    assert isinstance(recogniser, PairRecogniser)
+    model = build_model(RunConfig(**(SMALL | settings)), TASK).eval()
+    assert isinstance(model, PairModel)
     # Fresh norms have no bias, which would hide a leak.
-    for parameter in recogniser.parameters():
+    for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return recogniser
+    return model
 
 
-def ask(recogniser, poses, lab=1, is_self=False):
+def ask(model, poses, lab=1, is_self=False):
     """Logits for windows of one lab, or of each its own."""
     lab = torch.as_tensor(lab).expand(len(poses))
     is_self = torch.as_tensor(is_self).expand(len(poses))
-    return recogniser(poses, lab, is_self)
+    return model(poses, lab, is_self)
 
 
 def differ(one, other):
@@ -230,48 +230,46 @@ def differ(one, other):
 @pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn"])
 @pytest.mark.parametrize("use_motion_features", [True, False])
 def test_there_is_an_answer_for_each_action_and_frame(model_type, use_motion_features):
-    recogniser = fresh(model_type=model_type, use_motion_features=use_motion_features)
-    assert ask(recogniser, poses_of(frames=13)).shape == (2, 13, 3)
+    model = fresh(model_type=model_type, use_motion_features=use_motion_features)
+    assert ask(model, poses_of(frames=13)).shape == (2, 13, 3)
 
 
 def test_answers_depend_on_the_lab():
-    recogniser, poses = fresh(), poses_of()
-    assert differ(ask(recogniser, poses, lab=1), ask(recogniser, poses, lab=2))
-    assert differ(ask(recogniser, poses, lab=UNKNOWN_LAB), ask(recogniser, poses))
+    model, poses = fresh(), poses_of()
+    assert differ(ask(model, poses, lab=1), ask(model, poses, lab=2))
+    assert differ(ask(model, poses, lab=UNKNOWN_LAB), ask(model, poses))
 
 
 def test_answers_depend_on_whether_it_is_one_animal():
-    recogniser, poses = fresh(), poses_of()
-    assert differ(
-        ask(recogniser, poses, is_self=True), ask(recogniser, poses, is_self=False)
-    )
+    model, poses = fresh(), poses_of()
+    assert differ(ask(model, poses, is_self=True), ask(model, poses, is_self=False))
 
 
 def test_answers_depend_on_who_is_the_agent():
-    recogniser, poses = fresh(), poses_of(seats=2)
-    assert differ(ask(recogniser, poses[:, :, [1, 0, 2, 3, 4]]), ask(recogniser, poses))
+    model, poses = fresh(), poses_of(seats=2)
+    assert differ(ask(model, poses[:, :, [1, 0, 2, 3, 4]]), ask(model, poses))
 
 
 def test_every_window_has_its_own_lab():
-    recogniser, poses = fresh(), poses_of(windows=1).expand(3, -1, -1, -1, -1)
-    mixed = ask(recogniser, poses, lab=[2, 0, 1], is_self=[False, True, False])
+    model, poses = fresh(), poses_of(windows=1).expand(3, -1, -1, -1, -1)
+    mixed = ask(model, poses, lab=[2, 0, 1], is_self=[False, True, False])
     for window, (lab, is_self) in enumerate([(2, False), (0, True), (1, False)]):
-        alone = ask(recogniser, poses[:1], lab=lab, is_self=is_self)
+        alone = ask(model, poses[:1], lab=lab, is_self=is_self)
         torch.testing.assert_close(mixed[window : window + 1], alone)
 
 
 def test_in_use_no_lab_is_forgotten():
-    recogniser, poses = fresh(lab_dropout=1.0), poses_of()
-    assert differ(ask(recogniser, poses, lab=1), ask(recogniser, poses, lab=2))
+    model, poses = fresh(lab_dropout=1.0), poses_of()
+    assert differ(ask(model, poses, lab=1), ask(model, poses, lab=2))
 
 
 def test_in_training_labs_are_forgotten_as_often_as_the_config_says():
     poses = poses_of(windows=1, frames=8).expand(400, -1, -1, -1, -1)
-    recogniser = fresh(lab_dropout=0.3)
-    unknown = ask(recogniser, poses[:1], lab=UNKNOWN_LAB)
-    known = ask(recogniser, poses[:1], lab=2)
+    model = fresh(lab_dropout=0.3)
+    unknown = ask(model, poses[:1], lab=UNKNOWN_LAB)
+    known = ask(model, poses[:1], lab=2)
     torch.manual_seed(0)
-    answers = ask(recogniser.train(), poses, lab=2)
+    answers = ask(model.train(), poses, lab=2)
     is_unknown = torch.isclose(answers, unknown, atol=1e-5).all(dim=2).all(dim=1)
     is_known = torch.isclose(answers, known, atol=1e-5).all(dim=2).all(dim=1)
     assert (is_unknown ^ is_known).all()
@@ -279,65 +277,63 @@ def test_in_training_labs_are_forgotten_as_often_as_the_config_says():
 
 
 def test_without_forgetting_training_and_use_give_the_same_answers():
-    recogniser, poses = fresh(lab_dropout=0.0), poses_of(windows=8)
-    in_use = ask(recogniser, poses, lab=2)
-    torch.testing.assert_close(ask(recogniser.train(), poses, lab=2), in_use)
+    model, poses = fresh(lab_dropout=0.0), poses_of(windows=8)
+    in_use = ask(model, poses, lab=2)
+    torch.testing.assert_close(ask(model.train(), poses, lab=2), in_use)
 
 
 def test_what_an_unknown_lab_is_like_is_learned_from_windows_whose_lab_is_forgotten():
-    recogniser = fresh(lab_dropout=1.0).train()
-    ask(recogniser, poses_of(), lab=2).sum().backward()
-    learned = recogniser.lab.weight.grad.abs().sum(dim=1) > 0
+    model = fresh(lab_dropout=1.0).train()
+    ask(model, poses_of(), lab=2).sum().backward()
+    learned = model.lab.weight.grad.abs().sum(dim=1) > 0
     assert learned.tolist() == [True, False, False]
 
 
 def test_labs_may_have_no_channels_at_all():
-    recogniser, poses = fresh(lab_channels=0), poses_of()
-    torch.testing.assert_close(
-        ask(recogniser, poses, lab=1), ask(recogniser, poses, lab=2)
-    )
+    model, poses = fresh(lab_channels=0), poses_of()
+    torch.testing.assert_close(ask(model, poses, lab=1), ask(model, poses, lab=2))
 
 
 def test_other_windows_of_the_batch_change_nothing():
-    recogniser = fresh()
+    model = fresh()
     poses = poses_of(windows=3, missing=0.2, frames=40)
     poses[0, :, 1:] = NAN
     poses[1, :, :, 3:] = NAN  # other keypoints than its neighbours have
-    together = ask(recogniser, poses)
-    alone = torch.cat([ask(recogniser, window[None]) for window in poses])
+    together = ask(model, poses)
+    alone = torch.cat([ask(model, window[None]) for window in poses])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
 def test_where_the_arena_lies_changes_nothing():
-    recogniser, poses = fresh(), poses_of(missing=0.1)
+    model, poses = fresh(), poses_of(missing=0.1)
     turn = torch.tensor([[0.6, 0.8], [-0.8, 0.6]])
     torch.testing.assert_close(
-        ask(recogniser, poses @ turn + 30.0),
-        ask(recogniser, poses),
+        ask(model, poses @ turn + 30.0),
+        ask(model, poses),
         rtol=1e-3,
         atol=1e-3,
     )
 
 
 def test_a_window_in_which_nobody_is_seen_still_gets_answers():
-    recogniser = fresh()
-    assert ask(recogniser, torch.full((2, 16, 5, 18, 2), NAN)).isfinite().all()
+    model = fresh()
+    assert ask(model, torch.full((2, 16, 5, 18, 2), NAN)).isfinite().all()
 
 
 def test_probabilities_of_actions_are_independent_of_each_other():
-    recogniser, poses = fresh(), poses_of()
+    model, poses = fresh(), poses_of()
     lab, is_self = torch.tensor([1, 2]), torch.tensor([True, False])
-    logits = recogniser(poses, lab, is_self)
+    logits = model(poses, lab, is_self)
     torch.testing.assert_close(
-        recogniser.probabilities(recogniser.look(poses), lab, is_self),
+        model.probabilities(model.look(poses), lab, is_self),
         1 / (1 + (-logits).exp()),
     )
 
 
-def test_a_fresh_recogniser_expects_little_to_happen():
+def test_a_fresh_model_expects_little_to_happen():
     torch.manual_seed(0)
-    recogniser = PairRecogniser(RunConfig(**SMALL), TASK).eval()
-    chances = recogniser.probabilities(
-        recogniser.look(poses_of()), torch.tensor([1, 2]), torch.tensor([True, False])
+    model = PairModel(RunConfig(**SMALL), TASK).eval()
+    probabilities = model.probabilities(
+        model.look(poses_of()), torch.tensor([1, 2]), torch.tensor([True, False])
     )
-    assert 0.01 < chances.mean() < 0.15
+    assert 0.01 < probabilities.mean() < 0.15

@@ -16,7 +16,7 @@ from mabe.config import build_config
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.inference.evaluate import Unseen, compare, evaluate_pairs, examine
-from mabe.inference.predict import Marker, predict
+from mabe.inference.predict import Predictor, predict
 from mabe.inference.stitching import Tracks, view_probabilities
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
@@ -60,7 +60,7 @@ def read_rows(path):
 
 
 def test_who_chases_whom_is_learned_and_exchanging_the_two_is_wrong(checkpoint, unseen):
-    found = compare(Unseen(Marker(checkpoint), unseen))
+    found = compare(Unseen(Predictor(checkpoint), unseen))
     exchanged = found.solution.rename(
         {"agent_id": "target_id", "target_id": "agent_id"}
     )
@@ -69,8 +69,8 @@ def test_who_chases_whom_is_learned_and_exchanging_the_two_is_wrong(checkpoint, 
 
 
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
-    report = evaluate_pairs(Unseen(Marker(checkpoint), unseen))
-    assert any("4 left out: the recogniser learned" in note for note in report.notes)
+    report = evaluate_pairs(Unseen(Predictor(checkpoint), unseen))
+    assert any("4 left out: the model learned" in note for note in report.notes)
     labels = sum(action.label_frames for action in report.strict.actions)
     assert labels == 4 * FRAMES // 2  # four of eight videos, chases in half of each
 
@@ -78,7 +78,7 @@ def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
 def test_bouts_say_who_and_whom_at_the_recordings_own_frames(
     checkpoint, unseen, tmp_path
 ):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     bouts = [b for b in read_rows(tmp_path / "bouts.csv") if b["video"] == "8"]
     long = [b for b in bouts if int(b["stop_frame"]) - int(b["start_frame"]) > FPS]
     # In video 8 the chases are from 4, 12 and 20 s on, mouse 1 beginning.
@@ -92,7 +92,7 @@ def test_bouts_say_who_and_whom_at_the_recordings_own_frames(
 
 
 def test_there_is_a_probability_for_each_view_and_action(checkpoint, unseen, tmp_path):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
     assert table.columns == ["frame", "mouse1,mouse2,chase", "mouse2,mouse1,chase"]
     assert table["frame"].to_list() == list(range(FRAMES))
@@ -101,7 +101,7 @@ def test_there_is_a_probability_for_each_view_and_action(checkpoint, unseen, tmp
 
 def test_only_what_the_metadata_ask_for_is_marked(checkpoint, tmp_path):
     asked = write_chases(tmp_path / "a", videos=1, watched=["mouse2,mouse1,chase"])
-    predict(Marker(checkpoint), asked, tmp_path / "out")
+    predict(Predictor(checkpoint), asked, tmp_path / "out")
     assert {b["agent"] for b in read_rows(tmp_path / "out" / "bouts.csv")} == {"mouse2"}
 
 
@@ -109,8 +109,8 @@ def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_pa
     hidden = tmp_path / "hidden"
     shutil.copytree(unseen, hidden)
     shutil.rmtree(hidden / "train_annotation")
-    predict(Marker(checkpoint), unseen, tmp_path / "labelled")
-    predict(Marker(checkpoint), hidden, tmp_path / "new")
+    predict(Predictor(checkpoint), unseen, tmp_path / "labelled")
+    predict(Predictor(checkpoint), hidden, tmp_path / "new")
     same = [
         (tmp_path / name / "bouts.csv").read_bytes() for name in ("labelled", "new")
     ]
@@ -126,7 +126,7 @@ def test_a_run_that_was_stopped_ends_the_same(data, tmp_path, monkeypatch):
     monkeypatch.undo()
     cut = train(config, resume=True)
     one, other = (
-        load_checkpoint(run / "last.safetensors").recogniser.state_dict()
+        load_checkpoint(run / "last.safetensors").model.state_dict()
         for run in (whole, cut)
     )
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -161,12 +161,12 @@ def test_a_held_out_submission_comes_with_its_solution(run, unseen, tmp_path, ca
     solution = str(tmp_path / "held.solution.csv")
     assert main(["score", solution, str(out), "--json"]) == 0
     score = json.loads(capsys.readouterr().out)["score"]
-    report = examine(Unseen(Marker(load_checkpoint(run)), unseen)).summary
+    report = examine(Unseen(Predictor(load_checkpoint(run)), unseen)).summary
     assert score == pytest.approx(report["score"], abs=1e-12)
     assert score > 0.85
 
 
-def test_a_recogniser_of_scenes_cannot_submit(tmp_path, capsys, monkeypatch):
+def test_a_model_of_scenes_cannot_submit(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
     data = write_fights(tmp_path / "data", videos=2, seconds=8)
     values = {**TINY, "epochs": 1, "data_dir": data, "checkpoint_dir": tmp_path / "run"}
@@ -192,15 +192,15 @@ def test_labels_without_direction_count_for_both_and_are_asked_once(tmp_path):
     data = write_chases(tmp_path / "d", videos=3, watched=["mouse1,mouse2,chase"])
     config = settings(data, tmp_path, epochs=1, undirected=["chase"])
     checkpoint = load_checkpoint(train(config))
-    recogniser = checkpoint.recogniser
+    model = checkpoint.model
     recording = read_recording(read_index(data)[0])
     tracks = Tracks.of_stored(from_recording(recording, config.fps), 0)
     one, other = (
-        view_probabilities(recogniser, tracks, view, "Lab")
+        view_probabilities(model, tracks, view, "Lab")
         for view in (View(1, 2), View(2, 1))
     )
     np.testing.assert_allclose(one, other, atol=1e-6)
-    predict(Marker(checkpoint), data, tmp_path / "out")
+    predict(Predictor(checkpoint), data, tmp_path / "out")
     table = pl.read_parquet(tmp_path / "out" / "probabilities" / "Lab" / "1.parquet")
     assert table.columns == ["frame", "mouse1,mouse2,chase"]
 

@@ -125,9 +125,9 @@ def test_simba_points_and_targets(tmp_path):
     content = read_file(path)
 
     assert_is_story(content.poses[0], ("animal1", "animal2"))
-    [marks] = content.marks
-    assert marks.events == (Event(1, 3, "attack"), Event(5, 6, "attack"))
-    assert marks.behaviours == ("attack", "rest")
+    [annotations] = content.annotations
+    assert annotations.events == (Event(1, 3, "attack"), Event(5, 6, "attack"))
+    assert annotations.behaviours == ("attack", "rest")
 
 
 def test_simba_poses_as_imported_with_two_rows_above_their_names(tmp_path):
@@ -220,15 +220,15 @@ def test_calms21_as_json_and_as_npy_whose_pickle_is_never_run(tmp_path, kind):
             np.save(file, calms21(), allow_pickle=True)
     content = read_file(path)
 
-    [poses], [marks] = content.poses, content.marks
+    [poses], [annotations] = content.poses, content.annotations
     data = calms21()["annotator-id_0"]["task1/train/mouse001_task1_annotator1"]
     assert poses.name == "mouse001_task1_annotator1"
     np.testing.assert_array_equal(poses.xy_px[:, 1, 2], data["keypoints"][:, 1, :, 2])
-    assert marks.events == (
+    assert annotations.events == (
         Event(1, 3, "attack", "resident", "intruder"),
         Event(4, 5, "mount", "resident", "intruder"),
     )
-    assert marks.behaviours == ("attack", "investigation", "mount")
+    assert annotations.behaviours == ("attack", "investigation", "mount")
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -252,7 +252,7 @@ def test_mabe22_npy_of_every_pickle_protocol(tmp_path, protocol):
     np.testing.assert_array_equal(
         content.poses[0].xy_px, data["sequences"]["ABC"]["keypoints"]
     )
-    assert content.marks[0].events == (Event(1, 3, "chases"),)
+    assert content.annotations[0].events == (Event(1, 3, "chases"),)
 
 
 class Evil:

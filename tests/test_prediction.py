@@ -10,7 +10,7 @@ from mabe.config import build_config
 from mabe.data.prepare import prepare
 from mabe.errors import ConfigError, DataError
 from mabe.inference.evaluate import Unseen, evaluate
-from mabe.inference.predict import Marker, predict
+from mabe.inference.predict import Predictor, predict
 from mabe.metrics.summary import format_table, summarise
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import train
@@ -50,7 +50,7 @@ def read_bouts(path):
 def test_predicted_bouts_are_the_fights_at_the_recordings_own_frames(
     checkpoint, unseen, tmp_path
 ):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     bouts = [b for b in read_bouts(tmp_path / "bouts.csv") if b["video"] == "8"]
     # In an even video the fights are from 4 to 8 s, 12 to 16 s and 20 to 24 s.
     long = [b for b in bouts if int(b["stop_frame"]) - int(b["start_frame"]) > FPS]
@@ -64,7 +64,7 @@ def test_predicted_bouts_are_the_fights_at_the_recordings_own_frames(
 
 
 def test_there_is_a_probability_for_each_class_and_frame(checkpoint, unseen, tmp_path):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
     assert table.columns == ["frame", "background", "social", "mating", "aggressive"]
     assert table["frame"].to_list() == list(range(FRAMES))
@@ -72,7 +72,7 @@ def test_there_is_a_probability_for_each_class_and_frame(checkpoint, unseen, tmp
 
 
 def test_classes_nobody_watched_for_are_not_predicted(checkpoint, unseen, tmp_path):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
     assert (table["mating"] == 0).all()
 
@@ -85,7 +85,7 @@ def test_one_file_a_folder_and_a_store_give_the_same(checkpoint, unseen, tmp_pat
         "store": tmp_path / "store",
         "file": one_file,
     }.items():
-        predict(Marker(checkpoint), source, tmp_path / name)
+        predict(Predictor(checkpoint), source, tmp_path / name)
     tables = [
         pl.read_parquet(tmp_path / n / "probabilities" / "Lab" / "8.parquet")
         for n in ("folder", "store", "file")
@@ -100,10 +100,10 @@ def test_one_file_a_folder_and_a_store_give_the_same(checkpoint, unseen, tmp_pat
 def test_files_of_an_earlier_call_stay_and_are_told(
     checkpoint, unseen, tmp_path, capsys
 ):
-    predict(Marker(checkpoint), unseen, tmp_path)
+    predict(Predictor(checkpoint), unseen, tmp_path)
     assert "earlier call" not in capsys.readouterr().out
     predict(
-        Marker(checkpoint), unseen / "train_tracking" / "Lab" / "8.parquet", tmp_path
+        Predictor(checkpoint), unseen / "train_tracking" / "Lab" / "8.parquet", tmp_path
     )
     assert "! 7 files" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.parquet"))) == 8
@@ -111,21 +111,21 @@ def test_files_of_an_earlier_call_stay_and_are_told(
 
 def test_recordings_without_labels_are_marked_too(checkpoint, tmp_path):
     quiet = write_fights(tmp_path / "quiet", videos=1, seconds=8, labelled=False)
-    predict(Marker(checkpoint), quiet, tmp_path / "out")
+    predict(Predictor(checkpoint), quiet, tmp_path / "out")
     assert (tmp_path / "out" / "probabilities" / "Lab" / "1.parquet").exists()
 
 
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
-    scores = evaluate(Unseen(Marker(checkpoint), unseen))
+    scores = evaluate(Unseen(Predictor(checkpoint), unseen))
     known = set(checkpoint.trained_on)
     assert len(known) == 4  # of six; two were held out
     assert len(scores.videos) == 8 - 4
-    assert any("4 left out: the recogniser learned" in note for note in scores.notes)
+    assert any("4 left out: the model learned" in note for note in scores.notes)
     assert any("2 of them were held out" in note for note in scores.notes)
 
 
 def test_scores_say_how_good_it_is(checkpoint, unseen):
-    summary = summarise(evaluate(Unseen(Marker(checkpoint), unseen)))
+    summary = summarise(evaluate(Unseen(Predictor(checkpoint), unseen)))
     assert summary["f1_macro"] > 0.9
     assert summary["accuracy"] > 0.9
     assert summary["bouts"]["per_class"]["aggressive"]["support"] == 4 * 3
@@ -144,11 +144,11 @@ def test_scores_say_how_good_it_is(checkpoint, unseen):
 def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
     quiet = write_fights(tmp_path / "quiet", videos=2, seconds=8, labelled=False)
     with pytest.raises(DataError, match="0 were learned from and 2 have no frame"):
-        evaluate(Unseen(Marker(checkpoint), quiet))
+        evaluate(Unseen(Predictor(checkpoint), quiet))
 
 
 def test_including_what_was_learned_is_called_dishonest(checkpoint, data):
-    scores = evaluate(Unseen(Marker(checkpoint), data, include_training=True))
+    scores = evaluate(Unseen(Predictor(checkpoint), data, include_training=True))
     assert len(scores.videos) == 6
     assert any("not honest" in note for note in scores.notes)
 
@@ -156,7 +156,7 @@ def test_including_what_was_learned_is_called_dishonest(checkpoint, data):
 def test_a_store_of_another_rate_is_refused(checkpoint, unseen, tmp_path):
     prepare(unseen, tmp_path / "store", rate_fps=20.0, workers=1, progress=False)
     with pytest.raises(ConfigError, match=r"prepared at 20\.0 fps"):
-        predict(Marker(checkpoint), tmp_path / "store", tmp_path / "out")
+        predict(Predictor(checkpoint), tmp_path / "store", tmp_path / "out")
 
 
 def test_a_truncated_file_is_named_and_can_be_left_out(checkpoint, tmp_path, capsys):
@@ -164,12 +164,12 @@ def test_a_truncated_file_is_named_and_can_be_left_out(checkpoint, tmp_path, cap
     broken = data / "train_tracking" / "Lab" / "2.parquet"
     broken.write_bytes(broken.read_bytes()[:500])
     with pytest.raises(DataError, match=r"2\.parquet.*--skip-bad"):
-        predict(Marker(checkpoint), data, tmp_path / "out")
-    found = predict(Marker(checkpoint), data, tmp_path / "out", skip_bad=True)
+        predict(Predictor(checkpoint), data, tmp_path / "out")
+    found = predict(Predictor(checkpoint), data, tmp_path / "out", skip_bad=True)
     assert [video.video for video in found] == ["1", "3"]
 
 
 def test_a_folder_without_recordings_says_where_it_looked(checkpoint, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty"):
-        predict(Marker(checkpoint), tmp_path / "empty", tmp_path / "out")
+        predict(Predictor(checkpoint), tmp_path / "empty", tmp_path / "out")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mabe.data.pair_windows import PairBatch
 from mabe.training.losses import (
     ActionWeights,
-    PairQuestion,
-    SceneQuestion,
+    PairTargets,
+    SceneTargets,
     balance_actions,
     pair_loss,
 )
@@ -40,7 +40,7 @@ def test_an_answer_that_knows_nothing_costs_log_two():
 
 
 def test_the_loss_is_minus_the_log_of_the_chance_given_to_what_was_seen():
-    three_to_one = math.log(3)  # a chance of 3/4
+    three_to_one = math.log(3)  # a probability of 3/4
     assert loss_of([[three_to_one, 0.0]], [[1, -1]]) == pytest.approx(-math.log(3 / 4))
     assert loss_of([[three_to_one, 0.0]], [[0, -1]]) == pytest.approx(-math.log(1 / 4))
 
@@ -81,7 +81,7 @@ def test_an_answer_that_is_sure_and_wrong_costs_much_and_not_infinitely():
 
 
 def random_question(seed, *, windows=5, frames=3, actions=4):
-    """A question and the logits of an answer."""
+    """A targets and the logits of an answer."""
     rng = np.random.default_rng(seed)
     batch = PairBatch(
         poses=np.full((windows, frames, 5, 18, 2), np.nan, np.float32),
@@ -93,13 +93,13 @@ def random_question(seed, *, windows=5, frames=3, actions=4):
         tuple(rng.uniform(0, 3, actions)), tuple(rng.uniform(1, 5, actions))
     )
     logits = torch.from_numpy(rng.normal(0, 2, batch.labels.shape)).float()
-    return PairQuestion.of_batch(batch, weights, CPU), logits, batch, weights
+    return PairTargets.of_batch(batch, weights, CPU), logits, batch, weights
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_loss_and_total_are_those_of_the_answers_one_by_one(seed):
-    question, logits, batch, weights = random_question(seed)
+    targets, logits, batch, weights = random_question(seed)
     loss = total = 0.0
     for place, state in np.ndenumerate(batch.labels):
         if state == NOBODY_LOOKED:
@@ -107,11 +107,11 @@ def test_loss_and_total_are_those_of_the_answers_one_by_one(seed):
         action = place[-1]
         weight = weights.action[action]
         weight *= weights.happening[action] if state == HAPPENS else 1.0
-        chance = 1 / (1 + math.exp(-logits[place]))
-        loss -= weight * math.log(chance if state == HAPPENS else 1 - chance)
+        probability = 1 / (1 + math.exp(-logits[place]))
+        loss -= weight * math.log(probability if state == HAPPENS else 1 - probability)
         total += weight
-    assert question.total().item() == pytest.approx(total, rel=1e-5)
-    assert question.loss(Answers(logits), poses_for(logits)).item() == pytest.approx(
+    assert targets.total().item() == pytest.approx(total, rel=1e-5)
+    assert targets.loss(Answers(logits), poses_for(logits)).item() == pytest.approx(
         loss, rel=1e-4
     )
 
@@ -142,8 +142,8 @@ def poses_for(logits):
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 7))
 def test_the_pieces_of_a_question_sum_to_the_whole(seed, windows):
-    question, logits, batch, _ = random_question(seed)
-    pieces = question.split(windows)
+    targets, logits, batch, _ = random_question(seed)
+    pieces = targets.split(windows)
     model = Answers(logits)
     sizes = [len(piece.labels_BTN) for piece in pieces]
     assert sum(sizes) == 5
@@ -152,9 +152,9 @@ def test_the_pieces_of_a_question_sum_to_the_whole(seed, windows):
         piece.loss(model, poses)
         for piece, poses in zip(pieces, poses_for(logits).split(windows), strict=True)
     ]
-    whole = question.loss(Answers(logits), poses_for(logits))
+    whole = targets.loss(Answers(logits), poses_for(logits))
     torch.testing.assert_close(sum(losses), whole)
-    torch.testing.assert_close(sum(p.total() for p in pieces), question.total())
+    torch.testing.assert_close(sum(p.total() for p in pieces), targets.total())
     lab, is_self = (torch.cat(each) for each in zip(*model.asked, strict=True))
     assert lab.tolist() == batch.lab.tolist()
     assert is_self.tolist() == batch.is_self.tolist()
@@ -163,18 +163,18 @@ def test_the_pieces_of_a_question_sum_to_the_whole(seed, windows):
 def test_the_pieces_of_a_scene_question_sum_to_the_whole():
     torch.manual_seed(0)
     labels = torch.randint(-1, 3, (5, 4))
-    question = SceneQuestion(labels, torch.ones(5, 3).bool(), torch.rand(3) + 1)
+    targets = SceneTargets(labels, torch.ones(5, 3).bool(), torch.rand(3) + 1)
     logits = torch.randn(5, 4, 3)
-    pieces = question.split(2)
+    pieces = targets.split(2)
     poses, model = torch.zeros(5, 4, 4, 18, 2), Answers(logits)
     losses = [
         piece.loss(model, some)
         for piece, some in zip(pieces, poses.split(2), strict=True)
     ]
-    whole = question.loss(Answers(logits), poses)
+    whole = targets.loss(Answers(logits), poses)
     assert [len(piece.labels_BT) for piece in pieces] == [2, 2, 1]
     torch.testing.assert_close(sum(losses), whole)
-    torch.testing.assert_close(sum(p.total() for p in pieces), question.total())
+    torch.testing.assert_close(sum(p.total() for p in pieces), targets.total())
 
 
 # How much an action counts.

@@ -22,7 +22,7 @@ from mabe.data.prepare import prepare
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
 from mabe.experiments.cross_validation import crossval
 from mabe.experiments.out_of_fold import FILE_NAME
-from mabe.inference.predict import Marker, predict
+from mabe.inference.predict import Predictor, predict
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.executors import Processes
 from mabe.runtime.ray_executor import RayCluster, is_address
@@ -77,14 +77,14 @@ def die_once(shared, task):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def note_the_machine(shared, trial):
-    """Write down which machine works on a trial."""
+def note_the_machine(shared, fold_run):
+    """Write down which machine works on a fold run."""
     import ray
 
     work, own, folder = shared
     node = ray.get_runtime_context().get_node_id()
-    (folder / node).write_text(str(trial.run_dir), encoding="utf-8")
-    return work(own, trial)
+    (folder / node).write_text(str(fold_run.run_dir), encoding="utf-8")
+    return work(own, fold_run)
 
 
 def same_files(one, other):
@@ -112,12 +112,12 @@ def test_a_store_is_the_same_although_a_worker_died(cluster, fights, tmp_path):
 def test_the_same_is_found_on_ray_in_processes_and_here(cluster, fights, tmp_path):
     config = settings(fights, tmp_path / "run", epochs=2, steps_per_epoch=5)
     crossval(config, folds=2, seeds=1)
-    marker = Marker(load_checkpoint(tmp_path / "run"))
+    predictor = Predictor(load_checkpoint(tmp_path / "run"))
     deadly = Watched(die_once, tmp_path / "died")
 
-    found = predict(marker, fights, tmp_path / "here")
-    again = predict(marker, fights, tmp_path / "ray", executor=deadly, device="auto")
-    predict(marker, fights, tmp_path / "two", executor=Processes(2), device="cpu")
+    found = predict(predictor, fights, tmp_path / "here")
+    again = predict(predictor, fights, tmp_path / "ray", executor=deadly, device="auto")
+    predict(predictor, fights, tmp_path / "two", executor=Processes(2), device="cpu")
 
     assert deadly.place.exists()
     assert found == again
@@ -176,8 +176,8 @@ def test_a_run_whose_machine_died_goes_on_on_another_and_ends_the_same(
     def kill_a_machine_in_the_middle():
         until = time.monotonic() + 60
         while time.monotonic() < until:
-            trial = note.read_text(encoding="utf-8") if note.exists() else ""
-            if trial and (Path(trial) / "state.pt").exists():
+            fold_run = note.read_text(encoding="utf-8") if note.exists() else ""
+            if fold_run and (Path(fold_run) / "state.pt").exists():
                 break
             time.sleep(0.01)
         cluster.remove_node(node, allow_graceful=False)

@@ -7,7 +7,7 @@ import pytest
 
 from mabe.config import load_config
 from mabe.inference.evaluate import Unseen, evaluate
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import train
 
@@ -43,6 +43,6 @@ def test_a_small_network_learns_from_six_real_videos_what_goes_on_in_two_others(
 
     held_out = checkpoint.members[0].provenance.validation
     assert held_out["f1_macro"] > 0.45  # always social: 0.2
-    scores = evaluate(Unseen(Marker(checkpoint), DATA))
+    scores = evaluate(Unseen(Predictor(checkpoint), DATA))
     assert len(scores.videos) == 43 - 6
     assert any("6 left out" in note for note in scores.notes)

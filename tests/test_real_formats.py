@@ -38,9 +38,9 @@ def poses_of(pattern):
     return poses
 
 
-def marks_of(pattern):
-    [marks] = read_file(find(pattern)).marks
-    return marks
+def annotations_of(pattern):
+    [annotations] = read_file(find(pattern)).annotations
+    return annotations
 
 
 def known(poses):
@@ -182,29 +182,29 @@ def test_an_nwb_file_whose_timestamps_count_frames():
 
 def test_simba_features_with_points_in_front_and_targets_behind():
     content = read_file(find("simba/*.csv"))
-    [poses], [marks] = content.poses, content.marks
+    [poses], [annotations] = content.poses, content.annotations
 
     assert poses.animals == ("animal1", "animal2")
     assert poses.xy_px.shape == (101, 2, 8, 2)
     np.testing.assert_allclose(poses.xy_px[0, 0, 0], [412.1799, 235.34105], rtol=1e-6)
     assert known(poses)["Tail_end"] == "tail_tip"
     assert known(poses)["Lat_left"] == "lateral_left"
-    assert marks.events == (Event(0, 101, "sniff"),)
-    assert len(marks.behaviours) == 11
-    assert "walk_away" in marks.behaviours
+    assert annotations.events == (Event(0, 101, "sniff"),)
+    assert len(annotations.behaviours) == 11
+    assert "walk_away" in annotations.behaviours
 
 
 def test_boris_tables_of_three_observations():
-    interact = marks_of("boris/e3v813a*.csv")
+    interact = annotations_of("boris/e3v813a*.csv")
     assert (interact.name, interact.fps, interact.length) == ("DLC3", 30, 190)
     assert len(interact.events) == 10
     assert interact.events[0] == Event(29.85, 34.725, "interact", "adult")
     assert interact.media == ("e3v813a-20210610T122332-122642_reencode",)
 
-    several = marks_of("boris/multiple_behaviors.csv")
+    several = annotations_of("boris/multiple_behaviors.csv")
     assert Counter(e.behaviour for e in several.events) == {"interact": 15, "mount": 2}
 
-    at_once = marks_of("boris/simultaneous_events.csv")
+    at_once = annotations_of("boris/simultaneous_events.csv")
     assert at_once.events == (
         Event(9.955, 11.256, "mm", "mouse"),
         Event(26.605, 31.705, "mm", "mouse"),
@@ -213,26 +213,26 @@ def test_boris_tables_of_three_observations():
 
 
 def test_the_streams_of_a_caltech_annotation():
-    marks = marks_of("caltech_annotator/*.txt")
+    annotations = annotations_of("caltech_annotator/*.txt")
 
-    first = [event for event in marks.events if event.subject == "S1"]
-    second = [event for event in marks.events if event.subject == "S2"]
+    first = [event for event in annotations.events if event.subject == "S1"]
+    second = [event for event in annotations.events if event.subject == "S2"]
     assert len(first) == 70
     assert min(first) == Event(0, 535, "base", "S1")
     assert max(first) == Event(12535, 14734, "base", "S1")
     assert Event(1528, 1542, "lateralthreat", "S2") in second
-    assert marks.length == 14734
-    assert len(marks.behaviours) == 11
+    assert annotations.length == 14734
+    assert len(annotations.behaviours) == 11
 
 
 def test_one_hot_labels_hold_as_many_frames_as_their_columns_say():
-    marks = marks_of("deeplabcut/*_labels.csv")
+    annotations = annotations_of("deeplabcut/*_labels.csv")
 
     frames = Counter()
-    for event in marks.events:
+    for event in annotations.events:
         frames[event.behaviour] += event.stop - event.start
-    assert marks.length == 2632
-    assert [frames[name] for name in marks.behaviours] == [
+    assert annotations.length == 2632
+    assert [frames[name] for name in annotations.behaviours] == [
         *(1080, 961, 34, 29, 300, 102, 47, 0, 66, 0),
     ]
 

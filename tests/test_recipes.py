@@ -1,4 +1,4 @@
-"""The recogniser of `mabe train DATA`: what is chosen, and that it fits together."""
+"""The model of `mabe train DATA`: what is chosen, and that it fits together."""
 
 import json
 from dataclasses import replace
@@ -14,8 +14,8 @@ from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
 from mabe.errors import ConfigError, RunError
 from mabe.experiments import auto_recipe as recipes
-from mabe.experiments.auto import explain_run, train_recipe, with_question
-from mabe.experiments.auto_recipe import guess_question
+from mabe.experiments.auto import explain_run, train_recipe, with_guessed_task
+from mabe.experiments.auto_recipe import guess_task
 from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
 from mabe.experiments.checklist.training_checks import check_epochs
@@ -24,7 +24,7 @@ from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
-from mabe.models.model import TreesRecogniser
+from mabe.models.model import TreesModel
 from mabe.recording import StoredRecording
 from mabe.runtime.executors import HERE
 from mabe.training.run import train
@@ -109,7 +109,7 @@ def recording(*bouts, watched=()):
 def test_labels_that_fill_every_frame_once_ask_for_a_scene():
     filled = recording(Bout(0, 60, "calm", 1, 2), Bout(60, 100, "fight", 1, 2))
 
-    guess = guess_question([filled])
+    guess = guess_task([filled])
 
     assert guess.settings == {
         "task": "scene",
@@ -121,7 +121,7 @@ def test_labels_that_fill_every_frame_once_ask_for_a_scene():
 def test_what_is_to_be_ignored_is_no_class():
     filled = recording(Bout(0, 60, "calm", 1, 2), Bout(60, 100, "fight", 1, 2))
 
-    guess = guess_question([filled], ignore=["calm"])
+    guess = guess_task([filled], ignore=["calm"])
 
     assert guess.settings["classes"] == {"fight": ["fight"]}
 
@@ -139,9 +139,7 @@ def test_what_is_to_be_ignored_is_no_class():
 def test_any_other_labels_ask_who_does_what_to_whom(bouts):
     watched = (Watched(1, 2, "sniff"),)
 
-    assert guess_question([recording(*bouts, watched=watched)]).settings == {
-        "task": "pair"
-    }
+    assert guess_task([recording(*bouts, watched=watched)]).settings == {"task": "pair"}
 
 
 @pytest.fixture(scope="module")
@@ -166,15 +164,15 @@ def run(fights, tmp_path_factory):
         return train_recipe(settings(fights, root), executor=HERE)
 
 
-def test_all_members_are_one_recogniser(run):
+def test_all_members_are_one_model(run):
     checkpoint = load_checkpoint(run)
 
-    assert isinstance(checkpoint.recogniser, Ensemble)
-    members = checkpoint.recogniser.members
-    is_trees = [isinstance(member, TreesRecogniser) for member in members]
+    assert isinstance(checkpoint.model, Ensemble)
+    members = checkpoint.model.members
+    is_trees = [isinstance(member, TreesModel) for member in members]
     assert sum(is_trees) == 4
     assert len(members) == 4 + 2 * 4
-    weights = np.array(checkpoint.recogniser.weights)
+    weights = np.array(checkpoint.model.weights)
     assert weights[is_trees].sum() == pytest.approx(0.5)
     assert len(checkpoint.trained_on) == 4
 
@@ -184,7 +182,7 @@ def test_decisions_are_tuned_only_where_that_is_worth_it_on_what_did_not_choose(
     plain, nested = (scores[name]["score"] for name in ("together", "tuned, nested"))
     checkpoint = load_checkpoint(run)
 
-    is_tuned = checkpoint.rules != plain_rules(checkpoint.recogniser.task)
+    is_tuned = checkpoint.rules != plain_rules(checkpoint.model.task)
     assert is_tuned == bool(checkpoint.tuned_on) == (nested > plain)
     assert scores["expected"]["score"] == max(plain, nested)
 
@@ -204,7 +202,7 @@ def test_every_recording_is_scored_by_members_that_never_saw_it(run):
 
 
 def test_members_that_see_the_same_look_once_and_say_what_they_say_alone(run, fights):
-    joined = load_checkpoint(run).recogniser
+    joined = load_checkpoint(run).model
     config = settings(fights, run)
     store = load_store(fights, rate_fps=10.0, store_dir=config.store_dir)
     tracks, possible = Tracks.of_stored(store, 0), np.ones(4, bool)
@@ -246,7 +244,7 @@ def test_the_checklist_knows_its_runs(run):
 def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     run, fights, tmp_path, monkeypatch
 ):
-    """The same with a run cut short: its trials are kept, and the end is the same."""
+    """The same with a run cut short: fold runs are kept, and the end is the same."""
     monkeypatch.setattr(recipes, "NETWORKS", 2)
     root = tmp_path / "run"
     config = settings(fights, root)
@@ -289,9 +287,9 @@ def test_the_question_is_guessed_only_where_nobody_asked_one(fights, tmp_path):
     config = settings(fights, tmp_path / "run")
     plain = RunConfig(**{k: v for k, v in config if k in QUICK or k.endswith("_dir")})
 
-    assert with_question(plain).task == "pair"
+    assert with_guessed_task(plain).task == "pair"
     asked = RunConfig(**{**TINY, "data_dir": fights, "classes": {"a": [], "b": ["x"]}})
-    assert with_question(asked) is asked
+    assert with_guessed_task(asked) is asked
 
 
 def test_one_command_trains_on_labelled_data_and_says_what_it_chose(

@@ -15,7 +15,7 @@ from mabe.config import RunConfig, build_config, dump_config
 from mabe.data.prepare import default_store_path, load_store, prepare
 from mabe.data.store import is_store, open_store
 from mabe.errors import DataError, RunError
-from mabe.inference.predict import Marker, predict
+from mabe.inference.predict import Predictor, predict
 from mabe.io.readers import kaggle
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.object_storage import as_url, shown
@@ -137,10 +137,10 @@ def test_the_same_is_found_in_remote_data_and_where_it_comes_from(
 ):
     values = {**TINY, "epochs": 1, "steps_per_epoch": 2, "data_dir": in_memory}
     run = train(build_config(values | {"checkpoint_dir": tmp_path / "run"}, where=""))
-    marker = Marker(load_checkpoint(run))
+    predictor = Predictor(load_checkpoint(run))
 
-    predict(marker, data, tmp_path / "here")
-    predict(marker, in_memory, tmp_path / "there")
+    predict(predictor, data, tmp_path / "here")
+    predict(predictor, in_memory, tmp_path / "there")
 
     for name in ("bouts.csv", "provenance.json", "probabilities/Lab/1.parquet"):
         here, there = (tmp_path / place / name for place in ("here", "there"))

@@ -14,7 +14,7 @@ from mabe.metrics.summary import Evaluation, score_video, summarise
 from mabe.viz.colours import colours_of
 from mabe.viz.downsampling import NEAR, average_columns, keep_corners
 from mabe.viz.error_types import find_bad_bouts, find_faults
-from mabe.viz.report.contents import Check, Contents, EpochFacts, Setting, Story
+from mabe.viz.report.contents import Check, Contents, EpochFacts, Setting, TrainingCurve
 from mabe.viz.report.page import render
 from mabe.viz.report.wording import class_words, clock, fault_words
 from mabe.viz.study import Study
@@ -43,7 +43,7 @@ def contents_of(study, **changes):
 
 
 def story(epochs=3):
-    return Story(
+    return TrainingCurve(
         name="run",
         epochs=tuple(
             EpochFacts(
@@ -289,7 +289,7 @@ def test_a_run_of_one_epoch_and_no_learning_rate_is_drawn():
     html = render(
         contents_of(
             study_of(fight()),
-            stories=(Story(name="trees", epochs=(no_rate,), used_epoch=1),),
+            stories=(TrainingCurve(name="trees", epochs=(no_rate,), used_epoch=1),),
         )
     )
     assert "Loss" in html

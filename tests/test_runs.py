@@ -16,7 +16,7 @@ from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
 from mabe.models.checkpoint import load_checkpoint
-from mabe.training.objectives import SceneLesson
+from mabe.training.objectives import SceneObjective
 from mabe.training.run import train
 from mabe.training.run_directory import lock_run
 
@@ -48,7 +48,7 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert history(one) == history(other)
     for name in MODELS:
         first, second = (
-            load_checkpoint(run / name).recogniser.state_dict() for run in (one, other)
+            load_checkpoint(run / name).model.state_dict() for run in (one, other)
         )
         for key, value in first.items():
             torch.testing.assert_close(value, second[key], rtol=0, atol=0)
@@ -208,13 +208,13 @@ def test_two_runs_never_write_to_one_directory(data, tmp_path):
 
 def test_ctrl_c_while_scoring_loses_nothing(data, undisturbed, tmp_path, monkeypatch):
     config = settings(data, tmp_path / "run")
-    score = SceneLesson.score
+    score = SceneObjective.score
 
     def press_ctrl_c(*args):
         signal.raise_signal(signal.SIGINT)
         return score(*args)
 
-    monkeypatch.setattr(SceneLesson, "score", press_ctrl_c)
+    monkeypatch.setattr(SceneObjective, "score", press_ctrl_c)
     with pytest.raises(StopRequested, match="--resume goes on from there"):
         train(config)
     monkeypatch.undo()

@@ -21,7 +21,7 @@ from mabe.decoding.views import SCENE
 from mabe.errors import ConfigError, DataError, OutputError
 from mabe.experiments.out_of_fold import read_out_of_fold
 from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.viz.figures import save
 from mabe.viz.report.gather import judge, unseen_lanes
@@ -29,7 +29,7 @@ from mabe.viz.review.launch import (
     Place,
     default_out,
     find_place,
-    lay_desk,
+    open_session,
     questions_of,
     rank,
     serve,
@@ -91,9 +91,9 @@ def pairs(work):
 
 
 def test_a_report_tells_what_evaluate_tells(run, data):
-    marker = Marker(load_checkpoint(run))
-    judged = judge(run, marker)
-    evaluation = evaluate(Unseen(marker, data))
+    predictor = Predictor(load_checkpoint(run))
+    judged = judge(run, predictor)
+    evaluation = evaluate(Unseen(predictor, data))
 
     assert judged.study.confusion.tolist() == evaluation.confusion.tolist()
     assert "2 recordings" in judged.on
@@ -101,10 +101,10 @@ def test_a_report_tells_what_evaluate_tells(run, data):
 
 
 def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
-    marker = Marker(load_checkpoint(pairs))
-    data = marker.checkpoint.members[0].recogniser.config.data_dir
-    study = judge(pairs, marker).study
-    strict = evaluate_pairs(Unseen(marker, data)).strict
+    predictor = Predictor(load_checkpoint(pairs))
+    data = predictor.checkpoint.members[0].model.config.data_dir
+    study = judge(pairs, predictor).study
+    strict = evaluate_pairs(Unseen(predictor, data)).strict
 
     assert strict is not None
     for action in strict.actions:
@@ -118,18 +118,18 @@ def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
 
 
 def test_pairs_are_looked_at_at_their_own_frames(pairs):
-    marker = Marker(load_checkpoint(pairs))
-    data = marker.checkpoint.members[0].recogniser.config.data_dir
-    unseen = Unseen(marker, data)
-    found = {video.video: video for video in compare(Unseen(marker, data)).found}
+    predictor = Predictor(load_checkpoint(pairs))
+    data = predictor.checkpoint.members[0].model.config.data_dir
+    unseen = Unseen(predictor, data)
+    found = {video.video: video for video in compare(Unseen(predictor, data)).found}
     for store, index in unseen.open():
         about = store.recordings[index]
         bouts = []
-        for lane in look(marker, store, index):
+        for lane in look(predictor, store, index):
             assert len(lane.chosen) == about.native_length
             bouts += [
-                (start, stop, lane.agent, lane.target, marker.actions[answer])
-                for answer in range(len(marker.actions))
+                (start, stop, lane.agent, lane.target, predictor.actions[answer])
+                for answer in range(len(predictor.actions))
                 for start, stop in lane.found(answer).tolist()
             ]
         expected = [
@@ -140,16 +140,16 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
 
 
 def test_what_people_saw_where_nothing_can_be_found_is_missed(pairs):
-    marker = Marker(load_checkpoint(pairs))
-    data = marker.checkpoint.members[0].recogniser.config.data_dir
-    store, index = next(Unseen(marker, data).open())
-    task = marker.checkpoint.recogniser.task
+    predictor = Predictor(load_checkpoint(pairs))
+    data = predictor.checkpoint.members[0].model.config.data_dir
+    store, index = next(Unseen(predictor, data).open())
+    task = predictor.checkpoint.model.task
     blind = replace(task, vocabulary={"Lab": frozenset()})
-    marker.checkpoint.recogniser.task = blind
+    predictor.checkpoint.model.task = blind
     try:
-        lanes = list(look(marker, store, index))
+        lanes = list(look(predictor, store, index))
     finally:
-        marker.checkpoint.recogniser.task = task
+        predictor.checkpoint.model.task = task
 
     assert sorted((lane.agent, lane.target) for lane in lanes) == [(1, 2), (2, 1)]
     assert sum(len(lane.seen(0)) for lane in lanes) == 3
@@ -170,7 +170,7 @@ def test_mabe_report_writes_one_file(kind, request, tmp_path, capsys):
 
 
 def test_every_recording_of_a_cross_validation_is_in_its_report(folds, data):
-    judged = judge(folds, Marker(load_checkpoint(folds)))
+    judged = judge(folds, Predictor(load_checkpoint(folds)))
     assert "6 recordings" in judged.on
     assert {p.name for p in judged.study.pictures} == {f"Lab/{n}" for n in range(1, 7)}
     answers = read_out_of_fold(folds / "out_of_fold.npz")
@@ -185,10 +185,10 @@ def test_a_run_writes_down_what_there_was_to_learn(run):
 
 
 def test_lanes_of_unseen_recordings_leave_out_what_was_learned(run, data):
-    unseen = Unseen(Marker(load_checkpoint(run)), data)
+    unseen = Unseen(Predictor(load_checkpoint(run)), data)
     names = {lane.name for lane in unseen_lanes(unseen)}
     assert len(names) == 2
-    only = Unseen(unseen.marker, data, only=frozenset(list(names)[:1]))
+    only = Unseen(unseen.predictor, data, only=frozenset(list(names)[:1]))
     assert [lane.name for lane in unseen_lanes(only)] == list(names)[:1]
 
 
@@ -245,36 +245,36 @@ def test_a_figure_is_not_saved_under_a_name_that_says_nothing(tmp_path):
 
 
 def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
-    marker = Marker(load_checkpoint(run))
+    predictor = Predictor(load_checkpoint(run))
     path = data / "train_tracking/Lab/3.parquet"
 
-    assert find_place(str(path), marker, None) == Place(path, None)
-    assert find_place("Lab/3", marker, None).path == data
-    desk = lay_desk(marker, find_place("3", marker, None))
-    assert [s.name for s in desk.subjects][:2] == ["Lab/3", "Lab/1"]
-    learned = [desk.describe(index)["learned"] for index in range(6)]
+    assert find_place(str(path), predictor, None) == Place(path, None)
+    assert find_place("Lab/3", predictor, None).path == data
+    session = open_session(predictor, find_place("3", predictor, None))
+    assert [s.name for s in session.subjects][:2] == ["Lab/3", "Lab/1"]
+    learned = [session.describe(index)["learned"] for index in range(6)]
     assert sum(learned) == 4  # of two it knows nothing
-    assert desk.corrections.root == data.with_name("fights-corrected")
-    desk.close()
+    assert session.corrections.root == data.with_name("fights-corrected")
+    session.close()
     assert source_folder(path) == data
     assert default_out(None, run / "best.safetensors") == run / "corrected"
 
 
 def test_suggestions_order_recordings_by_doubt(run, data, tmp_path):
-    marker = Marker(load_checkpoint(run))
-    desk = lay_desk(marker, Place(data, None), out=tmp_path)
-    rank(desk)
-    doubts = [each["doubt"] for each in desk.listing()]
+    predictor = Predictor(load_checkpoint(run))
+    session = open_session(predictor, Place(data, None), out=tmp_path)
+    rank(session)
+    doubts = [each["doubt"] for each in session.listing()]
 
     assert len(doubts) == 6
     assert doubts == sorted(doubts, reverse=True)
     for index in range(3):  # what is open still goes with its name
-        assert desk.open(index).about.name == desk.subjects[index].name
-    desk.close()
+        assert session.open(index).about.name == session.subjects[index].name
+    session.close()
 
 
 def test_actions_of_classes_are_what_people_write(run):
-    questions = questions_of(Marker(load_checkpoint(run)))
+    questions = questions_of(Predictor(load_checkpoint(run)))
     aggressive = questions.actions_of[questions.answers.index("aggressive")]
     assert "attack" in aggressive
     assert questions.actions_of[0] == ()
@@ -313,26 +313,26 @@ def test_mabe_view_serves_this_machine_until_it_is_stopped(run, tmp_path):
 
 
 def test_a_port_that_is_taken_is_said(run, data, tmp_path):
-    marker = Marker(load_checkpoint(run))
-    desk = lay_desk(marker, Place(data, None), out=tmp_path)
+    predictor = Predictor(load_checkpoint(run))
+    session = open_session(predictor, Place(data, None), out=tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ConfigError, match="leave it out"):
-            serve(desk, port=taken.getsockname()[1], open_browser=False)
-    desk.close()
+            serve(session, port=taken.getsockname()[1], open_browser=False)
+    session.close()
     assert threading.active_count() < 20
 
 
 def test_the_data_of_a_run_may_have_gone(run, data):
-    marker = Marker(load_checkpoint(run))
+    predictor = Predictor(load_checkpoint(run))
     hidden = data.rename(data.with_name("elsewhere"))
     try:
         with pytest.raises(DataError, match="--data"):
-            judge(run, marker)
+            judge(run, predictor)
         with pytest.raises(DataError, match="--data"):
-            find_place("Lab/1", marker, None)
-        assert judge(run, marker, hidden).study.pictures
+            find_place("Lab/1", predictor, None)
+        assert judge(run, predictor, hidden).study.pictures
     finally:
         hidden.rename(data)
 

@@ -18,9 +18,9 @@ from mabe.features.social import SocialFeatures, social_names
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.input_scaling import FittedEntry
-from mabe.models.model import LONGER_IN_USE, build_recogniser
+from mabe.models.model import LONGER_IN_USE, build_model
 from mabe.skeleton import KEYPOINTS
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data, train
 
 NAN = math.nan
@@ -152,29 +152,27 @@ def test_a_small_gru_finds_the_fights_of_a_video_it_never_saw(run):
 
 def test_what_is_usual_is_kept_with_the_weights(run, fights):
     config = settings(fights, run, epochs=4, steps_per_epoch=10)
-    lesson = make_lesson(config, load_training_data(config))
-    recogniser = load_checkpoint(run / "last.safetensors").recogniser
+    objective = make_objective(config, load_training_data(config))
+    model = load_checkpoint(run / "last.safetensors").model
 
-    fresh = build_recogniser(config, lesson.task)
-    assert not torch.equal(recogniser.entry.middle_F, fresh.entry.middle_F)
+    fresh = build_model(config, objective.task)
+    assert not torch.equal(model.entry.middle_F, fresh.entry.middle_F)
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
-    recogniser.to(config.device)
-    assert lesson.score(recogniser).loss == history[-1]["val_loss"]
+    model.to(config.device)
+    assert objective.score(model).loss == history[-1]["val_loss"]
 
 
 def test_in_use_a_gru_sees_longer_windows_than_it_learned_from(run, monkeypatch):
-    recogniser = load_checkpoint(run / "last.safetensors").recogniser
+    model = load_checkpoint(run / "last.safetensors").model
     shown = []
-    real = recogniser.answer
-    monkeypatch.setattr(
-        recogniser, "answer", lambda x: shown.append(x.shape[1]) or real(x)
-    )
+    real = model.answer
+    monkeypatch.setattr(model, "answer", lambda x: shown.append(x.shape[1]) or real(x))
     poses = scene((0.0, 0.0), (0.0, 8.0), frames=1000)[0].numpy()
     tracks = Tracks(1000, lambda start, stop: poses[start:stop])
 
-    frame_probabilities(recogniser, tracks, np.ones(4, bool))
+    frame_probabilities(model, tracks, np.ones(4, bool))
 
-    assert set(shown) == {LONGER_IN_USE * recogniser.config.sequence_length}
+    assert set(shown) == {LONGER_IN_USE * model.config.sequence_length}
 
 
 def test_a_small_gru_learns_who_chases_whom(tmp_path):

@@ -73,7 +73,7 @@ def losses(run_dir):
 
 
 def weights(run_dir):
-    return load_checkpoint(run_dir / "last.safetensors").recogniser.state_dict()
+    return load_checkpoint(run_dir / "last.safetensors").model.state_dict()
 
 
 def assert_same_run(one, other):
@@ -139,10 +139,10 @@ SECOND_FAILS = """
 from mabe.training import loop as training
 from mabe.errors import DataError
 draw_batch = training.draw_batch
-def draw(lesson, config, step, team):
+def draw(objective, config, step, team):
     if rank == 1 and step == 3:
         raise DataError("the disk of this machine is gone")
-    return draw_batch(lesson, config, step, team)
+    return draw_batch(objective, config, step, team)
 training.draw_batch = draw
 """
 
@@ -156,13 +156,13 @@ def test_a_process_that_fails_ends_the_run_and_says_why(config, cache, tmp_path)
 
 
 SMALL_SECOND_CARD = """
-from mabe.models.model import SceneRecogniser
-forward = SceneRecogniser.forward
+from mabe.models.model import SceneModel
+forward = SceneModel.forward
 def limited(self, poses):
     if rank == 1 and self.training and len(poses) > 2:
         raise torch.OutOfMemoryError("CUDA out of memory")
     return forward(self, poses)
-SceneRecogniser.forward = limited
+SceneModel.forward = limited
 """
 
 

@@ -24,7 +24,7 @@ from mabe.training.loop import (
     take_step,
 )
 from mabe.training.loss_log import LossLog
-from mabe.training.losses import ActionWeights, PairQuestion, SceneQuestion, scene_loss
+from mabe.training.losses import ActionWeights, PairTargets, SceneTargets, scene_loss
 from mabe.training.schedule import (
     count_plateaus,
     epochs_since_best,
@@ -59,7 +59,7 @@ def learn(state, drawn, config=CONFIG, fabric=None, learning_rate=1e-2):
     take_step(
         state,
         drawn.poses,
-        SceneQuestion.of_batch(drawn, config.class_weights, CPU),
+        SceneTargets.of_batch(drawn, config.class_weights, CPU),
         config=config,
         fabric=fabric or make_fabric(CPU, "32"),
         learning_rate=learning_rate,
@@ -291,9 +291,9 @@ def test_a_step_asks_the_device_for_nothing(monkeypatch):
     config = CONFIG.model_copy(update={"dropout": 0.0})
     fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)
     state.losses = LossLog(behind=8)
-    question = SceneQuestion.of_batch(drawn, config.class_weights, CPU)
+    targets = SceneTargets.of_batch(drawn, config.class_weights, CPU)
     with Asking() as mode:
-        loss = _accumulate_gradients(state, drawn.poses, question, config, fabric)
+        loss = _accumulate_gradients(state, drawn.poses, targets, config, fabric)
         fabric.clip_gradients(
             state.model, state.optimizer, max_norm=1.0, error_if_nonfinite=False
         )
@@ -322,8 +322,8 @@ def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set)
         update={"model_type": model_type, "feature_set": feature_set}
     )
     state = fresh(config)
-    question = SceneQuestion.of_batch(batch(0), config.class_weights, CPU)
-    args = (batch(0).poses, question, config, make_fabric(CPU, "32"))
+    targets = SceneTargets.of_batch(batch(0), config.class_weights, CPU)
+    args = (batch(0).poses, targets, config, make_fabric(CPU, "32"))
     _accumulate_gradients(state, *args)
     assert all(p.grad is not None for p in state.model.parameters())
 
@@ -340,8 +340,8 @@ def test_so_does_every_weight_of_a_network_of_pairs(feature_set):
         lab=np.zeros(4, np.int64),
         is_self=np.array([True, False, True, False]),
     )
-    question = PairQuestion.of_batch(drawn, ActionWeights((1.0,), (1.0,)), CPU)
-    args = (drawn.poses, question, config, make_fabric(CPU, "32"))
+    targets = PairTargets.of_batch(drawn, ActionWeights((1.0,), (1.0,)), CPU)
+    args = (drawn.poses, targets, config, make_fabric(CPU, "32"))
     _accumulate_gradients(state, *args)
     assert all(p.grad is not None for p in state.model.parameters())
 

@@ -12,7 +12,7 @@ from stories import TINY, write_fights
 from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.inference.evaluate import Unseen, examine
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.inference.stitching import (
     AROUND_S,
     Tracks,
@@ -21,7 +21,7 @@ from mabe.inference.stitching import (
     stretches,
 )
 from mabe.models.checkpoint import load_checkpoint
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data, train
 
 TREES = {
@@ -60,10 +60,10 @@ def test_trees_find_the_fights_of_a_video_they_never_saw(run):
     assert load_checkpoint(run).members[0].provenance.validation["f1_macro"] > 0.9
 
 
-def test_trees_are_scored_as_any_recogniser_is(run, fights):
-    marker = Marker(load_checkpoint(run))
+def test_trees_are_scored_as_any_model_is(run, fights):
+    predictor = Predictor(load_checkpoint(run))
 
-    result = examine(Unseen(marker, fights))
+    result = examine(Unseen(predictor, fights))
 
     assert "aggressive" in result.text
     assert result.summary["f1_macro"] > 0.9
@@ -71,9 +71,9 @@ def test_trees_are_scored_as_any_recogniser_is(run, fights):
 
 def test_loaded_trees_say_what_the_saved_ones_said(run, fights):
     config = settings(fights, run, TINY)
-    lesson = make_lesson(config, load_training_data(config))
+    objective = make_objective(config, load_training_data(config))
 
-    again = lesson.score(load_checkpoint(run / "last.safetensors").recogniser)
+    again = objective.score(load_checkpoint(run / "last.safetensors").model)
 
     [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert again.loss == epoch["val_loss"]
@@ -91,7 +91,7 @@ def test_a_finished_run_of_trees_is_not_grown_again(run, fights, monkeypatch):
 def test_the_same_data_make_the_same_trees(run, fights, tmp_path):
     again = train(settings(fights, tmp_path / "again", TINY))
 
-    one, other = (load_checkpoint(each).recogniser.forest for each in (run, again))
+    one, other = (load_checkpoint(each).model.forest for each in (run, again))
     assert one == other
 
 
@@ -101,14 +101,14 @@ def test_trees_tell_who_chases_whom(tmp_path):
 
     [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert epoch["f1_macro"] > 0.9
-    marker = Marker(load_checkpoint(run))
-    assert examine(Unseen(marker, data)).summary["score"] > 0.85
+    predictor = Predictor(load_checkpoint(run))
+    assert examine(Unseen(predictor, data)).summary["score"] > 0.85
 
 
 def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
     run, fights, monkeypatch
 ):
-    trees = load_checkpoint(run).recogniser
+    trees = load_checkpoint(run).model
     config = settings(fights, run, TINY)
     data = load_training_data(config)
     once = data.store.poses_cm(0, 0, data.store.recordings[0].length)
@@ -127,7 +127,7 @@ def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
 
 
 def test_stretches_read_what_is_around_them_and_decide_on_every_frame_once(run):
-    trees = load_checkpoint(run).recogniser
+    trees = load_checkpoint(run).model
 
     for length in (1, 5_999, 6_000, 6_001, 14_321):
         found = stretches(length, trees)
@@ -145,7 +145,7 @@ def test_what_is_not_possible_is_not_found(run, fights):
     tracks = Tracks.of_stored(data.store, 0)
     possible = np.array([True, True, False, False])
 
-    found = frame_probabilities(load_checkpoint(run).recogniser, tracks, possible)
+    found = frame_probabilities(load_checkpoint(run).model, tracks, possible)
 
     assert (found[:, 2:] == 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -158,7 +158,7 @@ def test_trees_take_social_features_only(fights, tmp_path):
 
 @torch.no_grad()
 def test_each_statistic_has_a_name(run, fights):
-    trees = load_checkpoint(run).recogniser
+    trees = load_checkpoint(run).model
     poses = torch.full((1, 40, 4, 18, 2), torch.nan)
 
     rows = trees.rows(look_at(trees, poses)[0])

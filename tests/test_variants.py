@@ -1,4 +1,4 @@
-"""Other sights of a scene: what they are, and that the mean over them forgets sides."""
+"""Variants of a scene: what they are, and that the mean over them forgets sides."""
 
 import math
 
@@ -8,8 +8,8 @@ import torch
 
 from mabe.config import RunConfig
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
-from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_sights
-from mabe.models.model import build_recogniser
+from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_variants
+from mabe.models.model import build_model
 from mabe.pair_task import PairTask, View
 from mabe.skeleton import KEYPOINTS
 
@@ -49,12 +49,12 @@ def mirrored(poses):
 
 
 def randomised(config, task):
-    """A recogniser in which nothing is even by chance, or as it was begun."""
+    """A model in which nothing is even by probability, or as it was begun."""
     torch.manual_seed(0)
-    recogniser = build_recogniser(config, task).eval()
-    for parameter in recogniser.parameters():
+    model = build_model(config, task).eval()
+    for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
-    return recogniser
+    return model
 
 
 SMALL = {
@@ -73,7 +73,7 @@ def scene():
 
 @pytest.fixture(scope="module")
 def turning():
-    """A recogniser that sees the arena's directions."""
+    """A model that sees the arena's directions."""
     config = RunConfig(**SMALL, scene_frame=False)
     return randomised(config, config.scene_task)
 
@@ -83,7 +83,7 @@ def pair():
     return randomised(RunConfig(**SMALL, task="pair", lab_channels=2), PAIRS)
 
 
-# Single sights.
+# Single variants.
 
 
 def as_batch(poses):
@@ -151,7 +151,7 @@ def test_no_sight_changes_a_distance_between_points_of_one_name_on_the_midline(v
     torch.testing.assert_close(after, before)
 
 
-# Which sights.
+# Which variants.
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
@@ -174,21 +174,21 @@ def test_there_are_no_more_sights_than_make_a_difference():
 
 @pytest.mark.parametrize("count", [5, 8, 10, 16])
 def test_where_turns_matter_there_are_as_many_as_wanted_and_none_twice(count):
-    sights = scene_variants(count, turns_matter=True)
-    assert len(set(sights)) == len(sights) == count
-    assert sights[0] == Variant()
+    variants = scene_variants(count, turns_matter=True)
+    assert len(set(variants)) == len(variants) == count
+    assert variants[0] == Variant()
 
 
 def test_turns_go_all_the_way_round_in_even_steps():
-    turns = {sight.turn for sight in scene_variants(16, turns_matter=True)}
+    turns = {feature_key.turn for feature_key in scene_variants(16, turns_matter=True)}
     assert sorted(turns) == pytest.approx([0, math.pi / 2, math.pi, 3 * math.pi / 2])
 
 
-# Averaged over sights.
+# Averaged over variants.
 
 
-def asked(recogniser, poses, variants):
-    return frame_probabilities(recogniser, tracks_of(poses), ALL, variants=variants)
+def asked(model, poses, variants):
+    return frame_probabilities(model, tracks_of(poses), ALL, variants=variants)
 
 
 def same(one, other):
@@ -290,25 +290,25 @@ def test_slots_in_any_sight_are_those_of_animals_in_front_and_of_both_sides():
     second, third = 18, 36
     left_ear_and_nose_of_two = [second + LEFT, second + NOSE, third + NOSE]
 
-    assert slots_in_sights(left_ear_and_nose_of_two) == (
+    assert slots_in_variants(left_ear_and_nose_of_two) == (
         *(NOSE, LEFT, RIGHT),
         *(18 + NOSE, 18 + LEFT, 18 + RIGHT),
     )
-    assert slots_in_sights([]) == ()
+    assert slots_in_variants([]) == ()
 
 
 @pytest.mark.parametrize("count", [1, 4])
 def test_naming_the_slots_that_occur_changes_no_sight(count, monkeypatch):
     monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda device: False)
     config = RunConfig(**SMALL)
-    recogniser = randomised(config, config.scene_task)
+    model = randomised(config, config.scene_task)
     poses = np.roll(poses_of(), 1, axis=1)  # the first animal is never there
     poses[:, :, RIGHT] = np.nan
     seen = np.isfinite(poses[..., 0]).any(axis=0).ravel()
     named = Tracks(FRAMES, tracks_of(poses).read, tuple(np.flatnonzero(seen).tolist()))
 
     np.testing.assert_allclose(
-        frame_probabilities(recogniser, named, ALL, variants=count),
-        frame_probabilities(recogniser, tracks_of(poses), ALL, variants=count),
+        frame_probabilities(model, named, ALL, variants=count),
+        frame_probabilities(model, tracks_of(poses), ALL, variants=count),
         atol=1e-5,
     )

@@ -4,17 +4,17 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from desks import PORT, TOKEN, lay_desk
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from kaggle_files import write_index, write_tracking
+from sessions import PORT, TOKEN, open_session
 from starlette.testclient import TestClient
 from stories import write_fights
 
 from mabe.bouts import Bout
 from mabe.data.quantization import MISSING
-from mabe.data.sources import find_subjects
+from mabe.data.sources import find_sources
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.skeleton import KEYPOINTS
@@ -25,13 +25,13 @@ from mabe.viz.review.session import MOST_POSE_FRAMES
 from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
 from mabe.viz.review.timeline import (
     UNKNOWN,
-    LaneMarks,
+    ViewTimeline,
     doubt_of,
     doubt_per_minute,
     find_doubts,
-    read_marks,
+    read_timeline,
     to_bytes,
-    write_marks,
+    write_timeline,
 )
 
 OWN = f"http://127.0.0.1:{PORT}"
@@ -40,15 +40,15 @@ LABELS = "/api/recordings/0/labels"
 
 
 @pytest.fixture
-def desk(tmp_path):
-    desk = lay_desk(tmp_path / "data", tmp_path / "corrected")
-    yield desk
-    desk.close()
+def session(tmp_path):
+    session = open_session(tmp_path / "data", tmp_path / "corrected")
+    yield session
+    session.close()
 
 
 @pytest.fixture
-def client(desk):
-    app = build_app(desk, port=PORT, token=TOKEN)
+def client(session):
+    app = build_app(session, port=PORT, token=TOKEN)
     return TestClient(app, base_url=OWN, raise_server_exceptions=True)
 
 
@@ -106,7 +106,7 @@ def test_localhost_is_this_machine_too(client):
         {"sec-fetch-site": "same-site"},
     ],
 )
-def test_another_page_in_the_browser_gets_nothing(client, desk, headers):
+def test_another_page_in_the_browser_gets_nothing(client, session, headers):
     body = {"version": 0, "bouts": []}
     for answer in (
         client.get("/api/recordings", headers=KEY | headers),
@@ -114,7 +114,7 @@ def test_another_page_in_the_browser_gets_nothing(client, desk, headers):
         client.get("/", headers=headers),
     ):
         assert answer.status_code == 403
-    assert not desk.corrections.root.exists()
+    assert not session.corrections.root.exists()
 
 
 def test_the_own_page_may_ask(client):
@@ -146,7 +146,7 @@ def test_tricks_with_paths_lead_nowhere(client, path):
     assert "root:" not in answer.text
 
 
-def test_a_body_that_is_too_large_is_refused_however_it_comes(client, desk):
+def test_a_body_that_is_too_large_is_refused_however_it_comes(client, session):
     huge = b"[" * (MOST_BODY_BYTES + 1)
     assert client.put(LABELS, content=huge, headers=KEY).status_code == 413
 
@@ -157,7 +157,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(client, desk):
     assert client.put(LABELS, content=in_pieces(), headers=KEY).status_code == 413
     lies = KEY | {"content-length": "many"}
     assert client.put(LABELS, content=b"{}", headers=lies).status_code == 413
-    assert not desk.corrections.root.exists()
+    assert not session.corrections.root.exists()
 
 
 @pytest.mark.parametrize(
@@ -190,17 +190,17 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(client, desk):
         ),
     ],
 )
-def test_labels_that_are_none_are_refused_and_nothing_is_written(client, desk, body):
+def test_labels_that_are_none_are_refused_and_nothing_is_written(client, session, body):
     assert client.put(LABELS, content=body, headers=KEY).status_code == 422
-    assert not desk.corrections.root.exists()
+    assert not session.corrections.root.exists()
 
 
 @pytest.mark.parametrize("row", [[0, 601, "attack", 1, 2], [0, 10, "attack", 1, 3]])
-def test_bouts_of_other_frames_or_animals_are_refused(client, desk, row):
+def test_bouts_of_other_frames_or_animals_are_refused(client, session, row):
     answer = client.put(LABELS, json={"version": 0, "bouts": [row]}, headers=KEY)
     assert answer.status_code == 400
     assert "600 frames" in answer.json()["error"]
-    assert not desk.corrections.root.exists()
+    assert not session.corrections.root.exists()
 
 
 def test_pages_may_load_nothing_from_elsewhere(client):
@@ -227,8 +227,8 @@ def test_a_recording_is_described_with_skeleton_labels_and_rows(client):
     assert joined == {("nose", "body_center"), ("body_center", "tail_base")}
 
 
-def test_poses_come_in_windows_of_a_bounded_size(client, desk):
-    opened = desk.open(0)
+def test_poses_come_in_windows_of_a_bounded_size(client, session):
+    opened = session.open(0)
     address = "/api/recordings/0/poses"
     sent = client.get(f"{address}?start=10&stop=20", headers=KEY).content
     steps = np.frombuffer(sent, "<i2").reshape(10, 6, 2)
@@ -262,37 +262,37 @@ def test_what_was_found_is_told_once_it_is(client):
 def test_chances_come_in_columns(client):
     wait_for(client)
     query = "lane=0&start=0&stop=600&columns=50"
-    answer = client.get(f"/api/recordings/0/chances?{query}", headers=KEY)
+    answer = client.get(f"/api/recordings/0/probabilities?{query}", headers=KEY)
     step = int(answer.headers["x-step"])
     values = np.frombuffer(answer.content, np.uint8).reshape(-1, 3)
 
     assert len(values) <= 100
     assert values[100 // step, 2] == 203  # 0.8 of 254
     missing = "lane=7&start=0&stop=600&columns=50"
-    answer = client.get(f"/api/recordings/0/chances?{missing}", headers=KEY)
+    answer = client.get(f"/api/recordings/0/probabilities?{missing}", headers=KEY)
     assert answer.status_code == 404
 
 
-def test_a_recogniser_that_fails_is_told_in_its_own_words(tmp_path):
+def test_a_model_that_fails_is_told_in_its_own_words(tmp_path):
     def fail(_store, _index):
         raise DataError("the recording is of another kind")
 
-    desk = lay_desk(tmp_path / "data", tmp_path / "out", look=fail)
-    client = TestClient(build_app(desk, port=PORT, token=TOKEN), base_url=OWN)
+    session = open_session(tmp_path / "data", tmp_path / "out", look=fail)
+    client = TestClient(build_app(session, port=PORT, token=TOKEN), base_url=OWN)
     told = wait_for(client)
     assert told == {"state": "failed", "error": "the recording is of another kind"}
-    desk.close()
+    session.close()
 
 
 def test_what_was_found_is_kept_for_the_next_time(tmp_path):
-    first = lay_desk(tmp_path / "data", tmp_path / "out", cache=tmp_path / "cache")
+    first = open_session(tmp_path / "data", tmp_path / "out", cache=tmp_path / "cache")
     found = first.open(0).marks.result()
     first.close()
 
     def never(_store, _index):
         raise AssertionError("looked twice")
 
-    again = lay_desk(
+    again = open_session(
         tmp_path / "data",
         tmp_path / "out",
         look=never,
@@ -301,35 +301,39 @@ def test_what_was_found_is_kept_for_the_next_time(tmp_path):
     )
     kept = again.open(0).marks.result()
     again.close()
-    np.testing.assert_array_equal(kept[0].chances, found[0].chances)
+    np.testing.assert_array_equal(kept[0].probabilities, found[0].probabilities)
     assert kept[0].bouts() == found[0].bouts()
     assert kept[0].doubts == found[0].doubts
 
 
 def test_a_damaged_cache_is_made_again(tmp_path):
     path = tmp_path / "marks.npz"
-    assert read_marks(path) is None
+    assert read_timeline(path) is None
     path.write_bytes(b"PK broken")
-    assert read_marks(path) is None
+    assert read_timeline(path) is None
 
 
 def test_the_film_is_sent_by_ranges(tmp_path):
     film = tmp_path / "film.mp4"
     film.write_bytes(bytes(range(256)))
-    desk = lay_desk(tmp_path / "data", tmp_path / "out", video=film, video_of="Lab/1")
-    client = TestClient(build_app(desk, port=PORT, token=TOKEN), base_url=OWN)
+    session = open_session(
+        tmp_path / "data", tmp_path / "out", video=film, video_of="Lab/1"
+    )
+    client = TestClient(build_app(session, port=PORT, token=TOKEN), base_url=OWN)
 
     answer = client.get(f"/api/video?token={TOKEN}", headers={"range": "bytes=10-19"})
     assert (answer.status_code, answer.content) == (206, bytes(range(10, 20)))
     assert client.get("/api/recordings/0", headers=KEY).json()["video"] is True
     assert client.get("/api/recordings/1", headers=KEY).json()["video"] is False
-    desk.close()
+    session.close()
 
 
 # ── corrections ──
 
 
-def test_a_correction_lands_in_a_new_file_and_the_old_one_stays(client, desk, tmp_path):
+def test_a_correction_lands_in_a_new_file_and_the_old_one_stays(
+    client, session, tmp_path
+):
     old = tmp_path / "data/train_annotation/Lab/1.parquet"
     before = old.read_bytes()
     bouts = [[5, 95, "attack", 1, 2], [300, 320, "sniff", 2, 1]]
@@ -357,14 +361,14 @@ def test_a_correction_lands_in_a_new_file_and_the_old_one_stays(client, desk, tm
     told = client.get("/api/recordings/0", headers=KEY).json()
     assert told["bouts"] == bouts
     assert told["corrected"] is True
-    assert desk.describe(1)["corrected"] is False
+    assert session.describe(1)["corrected"] is False
 
 
 def test_the_corrected_data_are_a_data_set_to_train_on(client, tmp_path):
     bouts = [[5, 95, "attack", 1, 2]]
     client.put(LABELS, json={"version": 0, "bouts": bouts}, headers=KEY)
-    corrected = find_subjects(tmp_path / "corrected", rate_fps=25.0)
-    original = find_subjects(tmp_path / "data", rate_fps=25.0)
+    corrected = find_sources(tmp_path / "corrected", rate_fps=25.0)
+    original = find_sources(tmp_path / "data", rate_fps=25.0)
 
     assert [s.name for s in corrected] == [s.name for s in original]
     (store, index), (other, place) = corrected[0].open(), original[0].open()
@@ -389,11 +393,11 @@ def test_who_changed_it_elsewhere_is_not_overwritten(client):
 
 def test_an_earlier_sessions_corrections_are_kept_beside_it(tmp_path):
     for number in (1, 2, 3):
-        desk = lay_desk(tmp_path / "data", tmp_path / "out", write=number == 1)
+        session = open_session(tmp_path / "data", tmp_path / "out", write=number == 1)
         for stop in (10, 20):
             bouts = [Bout(number, stop, "attack", 1, 2)]
-            desk.save(0, bouts, desk.version(0))
-        desk.close()
+            session.save(0, bouts, session.version(0))
+        session.close()
     folder = tmp_path / "out/train_annotation/Lab"
     starts = [
         pq.read_table(folder / name).column("start_frame").to_pylist()
@@ -410,9 +414,9 @@ def test_a_recording_nobody_annotated_becomes_one_that_was_watched(tmp_path):
     place = write_tracking(data, points, video="9")
     (data / "test_tracking/Lab").mkdir(parents=True)
     place.rename(data / "test_tracking/Lab/9.parquet")
-    desk = lay_desk(data, tmp_path / "out", write=False)
-    desk.save(1, [Bout(5, 9, "attack", 1, 2)], 0)
-    desk.close()
+    session = open_session(data, tmp_path / "out", write=False)
+    session.save(1, [Bout(5, 9, "attack", 1, 2)], 0)
+    session.close()
 
     new = {info.name: info for info in read_index(tmp_path / "out")}["Lab/9"]
     assert {(w.agent, w.target, w.action) for w in new.watched} == {
@@ -443,9 +447,9 @@ def test_names_in_the_metadata_do_not_lead_out_of_the_folder(tmp_path, name):
 
 
 def test_doubt_is_the_chance_to_be_wrong():
-    chances = np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    np.testing.assert_allclose(doubt_of(chances, "scene"), [0.3, 0.2], atol=1e-6)
-    np.testing.assert_allclose(doubt_of(chances, "pair"), [0.3, 0.2], atol=1e-6)
+    probabilities = np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
+    np.testing.assert_allclose(doubt_of(probabilities, "scene"), [0.3, 0.2], atol=1e-6)
+    np.testing.assert_allclose(doubt_of(probabilities, "pair"), [0.3, 0.2], atol=1e-6)
     unknown = np.float32([[np.nan, 0.9]])
     np.testing.assert_allclose(doubt_of(unknown, "pair"), [0.1], atol=1e-6)
 
@@ -461,7 +465,9 @@ def test_the_stretch_that_would_teach_most_comes_first():
 
 
 def test_recordings_compare_by_the_minute():
-    marks = LaneMarks(0, 0, 10.0, np.zeros((1200, 2), np.uint8), np.zeros((0, 3), int))
+    marks = ViewTimeline(
+        0, 0, 10.0, np.zeros((1200, 2), np.uint8), np.zeros((0, 3), int)
+    )
     assert doubt_per_minute([marks]) == 0
     assert doubt_per_minute([]) == 0
 
@@ -472,7 +478,7 @@ def test_recordings_compare_by_the_minute():
 )  # fmt: skip
 def test_a_window_of_chances_is_the_mean_of_its_frames(frames, start, length, columns):
     values = (np.arange(frames) % 251).astype(np.uint8)[:, None]
-    marks = LaneMarks(0, 0, 25.0, values, np.zeros((0, 3), int))
+    marks = ViewTimeline(0, 0, 25.0, values, np.zeros((0, 3), int))
     stop = start + length
     first, step, sent = marks.window(start, stop, columns)
 
@@ -485,20 +491,20 @@ def test_a_window_of_chances_is_the_mean_of_its_frames(frames, start, length, co
 
 
 @given(arrays(np.float32, (5, 2), elements=st.floats(0, 1, width=32)))
-def test_bytes_are_near_and_unknown_is_told_apart(chances):
-    chances[0, 0] = np.nan
-    sent = to_bytes(chances)
+def test_bytes_are_near_and_unknown_is_told_apart(probabilities):
+    probabilities[0, 0] = np.nan
+    sent = to_bytes(probabilities)
     assert sent[0, 0] == UNKNOWN
     assert (sent.flatten()[1:] < UNKNOWN).all()
-    assert np.nanmax(np.abs(sent / 254 - chances)[1:]) <= 0.002
+    assert np.nanmax(np.abs(sent / 254 - probabilities)[1:]) <= 0.002
 
 
 def test_marks_survive_the_disk(tmp_path):
-    marks = LaneMarks(
+    marks = ViewTimeline(
         1, 2, 25.0, np.full((9, 2), 7, np.uint8), np.array([[0, 3, 1]]), ()
     )
-    write_marks(tmp_path / "x.npz", [marks])
-    (back,) = read_marks(tmp_path / "x.npz")
+    write_timeline(tmp_path / "x.npz", [marks])
+    (back,) = read_timeline(tmp_path / "x.npz")
     assert (back.agent, back.target, back.fps) == (1, 2, 25.0)
     assert back.runs.tolist() == [[0, 3, 1]]
 
@@ -516,8 +522,8 @@ def test_bones_join_tracked_points_into_one_body(tracked):
 
 
 def test_a_recording_without_a_point_has_some_room(tmp_path):
-    desk = lay_desk(tmp_path / "data", tmp_path / "out")
-    store = desk.open(0).store
+    session = open_session(tmp_path / "data", tmp_path / "out")
+    store = session.open(0).store
     store.steps(0)[:] = MISSING
     assert bounds_cm(store, 0) == [-10.0, -10.0, 10.0, 10.0]
-    desk.close()
+    session.close()

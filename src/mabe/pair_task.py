@@ -109,7 +109,7 @@ class PairTask:
 
     actions: tuple[str, ...]
     labs: tuple[str, ...]
-    """Labs of the training data; the recogniser knows their habits."""
+    """Labs of the training data; the model knows their habits."""
     vocabulary: Mapping[str, frozenset[tuple[str, bool]]]
     """For each lab, the (action, on oneself) that occur in its labels."""
     ignored: frozenset[str] = frozenset()

@@ -137,4 +137,4 @@ class SceneTask:
         return possible if possible.any() else ~possible
 
 
-Kind = Literal["scene", "pair"]
+TaskKind = Literal["scene", "pair"]

@@ -80,7 +80,7 @@ def import_files(
         typer.Option(
             min=1,
             help="Cut every recording into so many: with a single one there is else "
-            "nothing to check a recogniser on.",
+            "nothing to check a model on.",
         ),
     ] = 1,
     dry_run: Annotated[

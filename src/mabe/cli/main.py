@@ -38,7 +38,7 @@ files.register(app)
 Run = Annotated[
     Path,
     typer.Argument(
-        help="A run directory such as checkpoints/5090 (its best recogniser), or one "
+        help="A run directory such as checkpoints/5090 (its best model), or one "
         "checkpoint file in it."
     ),
 ]
@@ -51,8 +51,8 @@ Tta = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Average over so many sights of a recording (mirrored, turned …), as many "
-        "as make a difference.",
+        help="Average over so many variants of a recording (mirrored, turned …), as "
+        "many as make a difference.",
     ),
 ]
 
@@ -147,7 +147,7 @@ def train(
         Path | None,
         typer.Argument(
             help="Labelled recordings: a folder in the Kaggle layout, or a store; also "
-            "a URL (s3://…). Without --config the strongest recogniser known is "
+            "a URL (s3://…). Without --config the strongest model known is "
             "trained on them."
         ),
     ] = None,
@@ -174,7 +174,7 @@ def train(
         int | None,
         typer.Option(
             min=1,
-            help="Recognisers trained at once, where several are (model_type: auto); "
+            help="Models trained at once, where several are (model_type: auto); "
             "all cores by default.",
         ),
     ] = None,
@@ -197,9 +197,9 @@ def train(
         typer.Option("--set", help="Change a setting: --set epochs=20 (repeatable)."),
     ] = None,
 ) -> None:
-    """Train a recogniser; the run directory documents itself."""
+    """Train a model; the run directory documents itself."""
     from mabe.config import load_config, parse_changes
-    from mabe.experiments.auto import train_recipe, with_question
+    from mabe.experiments.auto import train_recipe, with_guessed_task
     from mabe.runtime.console import quietly
     from mabe.training.run import train as run
 
@@ -238,7 +238,7 @@ def train(
             run(loaded, resume=resume, skip_bad=skip_bad, watcher=watcher)
             return
         if not resume:
-            loaded = with_question(loaded, skip_bad=skip_bad)
+            loaded = with_guessed_task(loaded, skip_bad=skip_bad)
         train_recipe(loaded, resume=resume, skip_bad=skip_bad, executor=executor)
 
 
@@ -301,7 +301,7 @@ def crossval(
     executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
     report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor)
     print("\n" + format_report(report))
-    print(f"✓ All runs as one recogniser: {loaded.checkpoint_dir}; next: mabe tune")
+    print(f"✓ All runs as one model: {loaded.checkpoint_dir}; next: mabe tune")
 
 
 @app.command()
@@ -314,7 +314,7 @@ def tune(
     from mabe.experiments.tune import format_tuned, tune_run
 
     print(format_tuned(tune_run(run, folds=folds, seed=seed)))
-    print(f"✓ Saved in the recogniser of {run}")
+    print(f"✓ Saved in the model of {run}")
 
 
 @app.command()
@@ -338,7 +338,7 @@ def ensemble(
         ),
     ] = False,
 ) -> None:
-    """Join several recognisers into one that is used as any other."""
+    """Join several models into one that is used as any other."""
     from mabe.experiments.ensembling import join_runs
 
     for line in join_runs(runs, out, last=last, best=best, equal=equal):
@@ -385,9 +385,9 @@ def predict(
     )
     executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
     # Workers take it to the device of their own machine.
-    marker = _load(run, "cpu" if executor.threads else device, tta)
+    predictor = _load(run, "cpu" if executor.threads else device, tta)
     videos = mark(
-        marker,
+        predictor,
         data,
         out,
         skip_bad=skip_bad,
@@ -426,14 +426,14 @@ def submit(
     from mabe.inference.submit import submit as mark
     from mabe.inference.submit import submit_held_out
 
-    marker = _load(run, device, tta)
+    predictor = _load(run, device, tta)
     if held_out:
-        unseen = Unseen(marker, data, skip_bad=skip_bad)
+        unseen = Unseen(predictor, data, skip_bad=skip_bad)
         _, solution = submit_held_out(unseen, out)
         print("\n".join(unseen.notes()))
         print(f"✓ Its solution: {solution}; try `mabe score {solution} {out}`")
     else:
-        mark(marker, data, out, skip_bad=skip_bad)
+        mark(predictor, data, out, skip_bad=skip_bad)
 
 
 @app.command()
@@ -457,21 +457,21 @@ def evaluate(
     device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
-    """Score a recogniser on recordings it never saw."""
+    """Score a model on recordings it never saw."""
     from mabe.experiments.importance import format_importance, read_importance
     from mabe.inference.evaluate import Unseen, examine
     from mabe.runtime.files import write_json
 
-    marker = _load(run, device, tta)
-    result = examine(Unseen(marker, data, include_training, skip_bad))
+    predictor = _load(run, device, tta)
+    result = examine(Unseen(predictor, data, include_training, skip_bad))
     print(result.text)
-    run_dir = marker.checkpoint.path.parent
+    run_dir = predictor.checkpoint.path.parent
     importance = read_importance(run_dir)
     if importance:
         print(f"\n{format_importance(importance)}")
     place = (out or run_dir / "evaluation") / "metrics.json"
     about = {
-        "recogniser": marker.checkpoint.path.name,
+        "model": predictor.checkpoint.path.name,
         "data": str(data),
         "importance": importance,
     }
@@ -489,7 +489,7 @@ def explain(
         int | None, typer.Option(min=1, help="How many folds to ask; all by default.")
     ] = None,
 ) -> None:
-    """Tell which features a run's recognisers go by; `evaluate` then tells it too."""
+    """Tell which features a run's models go by; `evaluate` then tells it too."""
     from mabe.experiments.auto import explain_run
 
     explain_run(run, folds=folds)
@@ -613,13 +613,13 @@ show.register(app)
 
 
 def _load(run: Path, device: str, tta: int) -> Any:
-    from mabe.inference.predict import Marker
+    from mabe.inference.predict import Predictor
     from mabe.models.checkpoint import load_checkpoint
     from mabe.runtime.devices import choose_device
 
     checkpoint = load_checkpoint(run)
-    checkpoint.recogniser.to(choose_device(device))
-    return Marker(checkpoint, tta)
+    checkpoint.model.to(choose_device(device))
+    return Predictor(checkpoint, tta)
 
 
 def _version(wanted: bool | None) -> None:

@@ -11,7 +11,7 @@ import typer
 Run = Annotated[
     Path,
     typer.Argument(
-        help="A run directory such as checkpoints/5090 (its best recogniser), that of "
+        help="A run directory such as checkpoints/5090 (its best model), that of "
         "a cross-validation, or one checkpoint file."
     ),
 ]
@@ -72,7 +72,7 @@ def report(
     contents = write_report(
         run,
         out,
-        marker=load_marker(run, device),
+        predictor=load_predictor(run, device),
         data=data,
         include_training=include_training,
         skip_bad=skip_bad,
@@ -129,17 +129,19 @@ def view(
     device: Device = "auto",
 ) -> None:
     """Review and correct what is found, on a local page."""
-    from mabe.viz.review.launch import find_place, lay_desk, rank, serve
+    from mabe.viz.review.launch import find_place, open_session, rank, serve
 
-    marker = load_marker(run, device)
-    place = find_place(recording, marker, data)
-    desk = lay_desk(marker, place, out=out, video=video, pixels_per_cm=pixels_per_cm)
+    predictor = load_predictor(run, device)
+    place = find_place(recording, predictor, data)
+    session = open_session(
+        predictor, place, out=out, video=video, pixels_per_cm=pixels_per_cm
+    )
     if suggest:
-        rank(desk)
+        rank(session)
         print("Seconds a minute that are expected to be wrong, the most first:")
-        for index, subject in list(enumerate(desk.subjects))[:10]:
-            print(f"  {desk.doubts[index]:5.1f}  {subject.name}")
-    serve(desk, port=port, open_browser=not no_browser)
+        for index, source in list(enumerate(session.sources))[:10]:
+            print(f"  {session.doubts[index]:5.1f}  {source.name}")
+    serve(session, port=port, open_browser=not no_browser)
 
 
 Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png.")]
@@ -183,7 +185,7 @@ def traces(
     include_training: IncludeTraining = False,
     device: Device = "auto",
 ) -> None:
-    """Draw chances over time, with people's bouts behind them."""
+    """Draw probabilities over time, with people's bouts behind them."""
     from mabe.viz.figures import draw_traces, save
 
     study = _judge(run, device, data, recording, most, include_training)
@@ -217,15 +219,15 @@ def learning_curve(
     from mabe.errors import RunError
     from mabe.models.checkpoint import load_checkpoint
     from mabe.viz.figures import draw_learning_curves, save
-    from mabe.viz.report.gather import find_stories
+    from mabe.viz.report.gather import find_training_curves
 
-    stories: list[Any] = []
+    curves: list[Any] = []
     for run in runs:
-        found = find_stories(run, load_checkpoint(run))
+        found = find_training_curves(run, load_checkpoint(run))
         if not found:
             raise RunError(f"{run}: no history.json here; give a run directory")
-        stories += found
-    save(draw_learning_curves(stories), out)
+        curves += found
+    save(draw_learning_curves(curves), out)
     print(f"✓ {out}")
 
 
@@ -242,7 +244,7 @@ def _judge(
 
     return judge(
         run,
-        load_marker(run, device),
+        load_predictor(run, device),
         data,
         include_training=include_training,
         only=frozenset(recordings or ()),
@@ -250,12 +252,12 @@ def _judge(
     ).study
 
 
-def load_marker(run: Path, device: str) -> Any:
-    """Return a run's recogniser, ready to mark."""
-    from mabe.inference.predict import Marker
+def load_predictor(run: Path, device: str) -> Any:
+    """Return a run's model, ready to mark."""
+    from mabe.inference.predict import Predictor
     from mabe.models.checkpoint import load_checkpoint
     from mabe.runtime.devices import choose_device
 
     checkpoint = load_checkpoint(run)
-    checkpoint.recogniser.to(choose_device(device))
-    return Marker(checkpoint)
+    checkpoint.model.to(choose_device(device))
+    return Predictor(checkpoint)

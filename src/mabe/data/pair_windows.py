@@ -2,7 +2,7 @@
 
 Rare actions and small labs have to be seen too. So a share of the windows shows a
 frame of some action, the others any frame that was watched; and among (lab, action)
-pairs, and among labs, the chance grows with a power of the number of frames: 1 is as
+pairs, and among labs, probability grows with a power of the number of frames: 1 is as
 in the data, 0 gives every one the same. Windows of step *n* depend on ``(seed, n)``
 alone, so a stopped run goes on exactly.
 """
@@ -150,13 +150,13 @@ class PairSampler:
                 "not all frames in `ignore`?"
             )
         share = action_share if marked else 0.0
-        chances = np.concatenate(
+        probabilities = np.concatenate(
             [
-                (1 - share) * _chances(watched, power),
-                share * _chances(marked, power),
+                (1 - share) * _probabilities(watched, power),
+                share * _probabilities(marked, power),
             ]
         )
-        self._ends = np.cumsum(chances)
+        self._ends = np.cumsum(probabilities)
 
     @property
     def counted_frames(self) -> int:
@@ -174,7 +174,7 @@ class PairSampler:
 
         Only those that are this process's `own` are read.
         One frame to be shown is drawn from each of `windows` equal shares of the
-        chances, so every batch spans labs and actions.
+        probabilities, so every batch spans labs and actions.
         """
         places = (np.arange(windows) + rng.random(windows)) / windows * self._ends[-1]
         buckets = np.searchsorted(self._ends, places, side="right")
@@ -243,7 +243,7 @@ def _frames_in(*spans: Spans) -> int:
     return sum(int((each[:, 1] - each[:, 0]).sum()) for each in spans)
 
 
-def _chances(buckets: Sequence[_Bucket], power: float) -> Float[np.ndarray, " _"]:
-    """Return the chance of each bucket, its frames to a power."""
+def _probabilities(buckets: Sequence[_Bucket], power: float) -> Float[np.ndarray, " _"]:
+    """Return the probability of each bucket, its frames to a power."""
     raised = np.array([float(bucket.ends[-1]) ** power for bucket in buckets])
     return raised / raised.sum() if len(buckets) else raised

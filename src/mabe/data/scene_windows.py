@@ -2,7 +2,7 @@
 
 A *window* is `length` frames at the working rate. Windows of step *n* depend on
 ``(seed, n)`` alone, so a stopped run goes on exactly. Every frame that counts has
-about the same chance, wherever it lies; frames that do not count are never drawn
+about the same probability, wherever it lies; frames that do not count are never drawn
 for their own sake.
 """
 

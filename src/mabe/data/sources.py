@@ -2,7 +2,7 @@
 
 A path is a prepared store, a folder in the Kaggle layout or one tracking file of it, or
 a pose file of any format that is read (see `mabe.readers.formats`), or a folder of
-some. One recording is in memory at a time, at the recogniser's working rate.
+some. One recording is in memory at a time, at the model's working rate.
 
 Pose files of any known format as recordings, without importing them first.
 """
@@ -38,7 +38,7 @@ from mabe.runtime.object_storage import as_url
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Source:
     """One recording to be marked, opened when it is its turn, in whatever process."""
 
     name: str
@@ -49,23 +49,23 @@ class Subject:
     """Of a video of a data set, what is known of it, and the working rate."""
 
     @contextmanager
-    def at_hand(self) -> Iterator["Subject"]:
+    def at_hand(self) -> Iterator["Source"]:
         """Give it with its files on this machine, for the while."""
         if self.video is None:
             yield self
             return
         with at_hand(self.video[0]) as info:
-            yield _subject_of_file(info, self.video[1])
+            yield _source_of_file(info, self.video[1])
 
 
-def find_subjects(
+def find_sources(
     path: Path,
     *,
     rate_fps: float,
     splits: tuple[str, ...] = SPLITS,
     project: Project | None = None,
     usual_fps: float | None = None,
-) -> list[Subject]:
+) -> list[Source]:
     """Return the recordings that a path on the command line stands for.
 
     Where a `project` is given, files of any format are taken; one whose frame rate is
@@ -76,11 +76,11 @@ def find_subjects(
         store = open_store(path)
         if store.rate_fps != rate_fps:
             raise ConfigError(
-                f"{path}: prepared at {store.rate_fps} fps, but the recogniser works "
+                f"{path}: prepared at {store.rate_fps} fps, but the model works "
                 f"at {rate_fps}; give the folder it was prepared from instead"
             )
         return [
-            Subject(
+            Source(
                 recording.name,
                 recording.has_labels,
                 partial(_open_stored, store.alone(index)),
@@ -89,29 +89,29 @@ def find_subjects(
         ]
     if project is not None and not _is_layout(path):
         return [
-            _subject_of_pose_file(each, project, rate_fps, usual_fps or rate_fps)
+            _source_of_pose_file(each, project, rate_fps, usual_fps or rate_fps)
             for each in find_recordings(path)
         ]
     infos = [find_video(path)] if path.is_file() else read_index(path, splits=splits)
-    return [_subject_of_file(info, rate_fps) for info in infos]
+    return [_source_of_file(info, rate_fps) for info in infos]
 
 
 def open_all(
-    subjects: Sequence[Subject], *, skip_bad: bool
+    sources: Sequence[Source], *, skip_bad: bool
 ) -> Iterator[tuple[PoseStore, int]]:
     """Open one recording after the other, with a progress bar."""
     opened: list[StoredRecording] = []
-    bar = tqdm(subjects, unit="video", disable=None, leave=False)
-    for subject in bar:
-        bar.set_postfix_str(subject.name)
+    bar = tqdm(sources, unit="video", disable=None, leave=False)
+    for source in bar:
+        bar.set_postfix_str(source.name)
         try:
-            store, index = subject.open()
+            store, index = source.open()
         except DataError as error:
             leave_out(str(error), skip_bad=skip_bad)
             continue
         opened.append(store.recordings[index])
         yield store, index
-    report_opened(opened, len(subjects))
+    report_opened(opened, len(sources))
 
 
 def leave_out(reason: str, *, skip_bad: bool) -> None:
@@ -133,9 +133,9 @@ def _open_stored(store: PoseStore) -> tuple[PoseStore, int]:
     return store.alone(0), 0
 
 
-def _subject_of_file(info: VideoInfo, rate_fps: float) -> Subject:
+def _source_of_file(info: VideoInfo, rate_fps: float) -> Source:
     opening = partial(_open_video, info, rate_fps)
-    return Subject(info.name, info.has_labels, opening, (info, rate_fps))
+    return Source(info.name, info.has_labels, opening, (info, rate_fps))
 
 
 def _open_video(info: VideoInfo, rate_fps: float) -> tuple[PoseStore, int]:
@@ -158,12 +158,12 @@ def _is_layout(path: Path) -> bool:
     return not path.is_dir() or any(table.is_file() for table in tables)
 
 
-def _subject_of_pose_file(
+def _source_of_pose_file(
     found: tuple[Path, int, str], project: Project, rate_fps: float, usual_fps: float
-) -> Subject:
+) -> Source:
     file, place, name = found
     opening = partial(_open_pose_file, file, place, project, usual_fps, rate_fps)
-    return Subject(name, False, opening)
+    return Source(name, False, opening)
 
 
 def _open_pose_file(
@@ -210,7 +210,7 @@ def open_recording(
     poses = read_again(file).poses[place]
     if not (project.fps or poses.fps):
         poses = replace(poses, fps=usual_fps).noting(
-            f"frame rate unknown: {usual_fps:g} fps taken, as the recogniser learned "
+            f"frame rate unknown: {usual_fps:g} fps taken, as the model learned "
             "from; give --fps if it is another"
         )
     standard = standardise(poses, project)

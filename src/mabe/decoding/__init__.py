@@ -3,6 +3,14 @@
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.tune import Tuned, tune
 from mabe.decoding.views import Evidence
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
-__all__ = ["ClassRule", "DecisionRules", "Evidence", "Kind", "Tuned", "decide", "tune"]
+__all__ = [
+    "ClassRule",
+    "DecisionRules",
+    "Evidence",
+    "TaskKind",
+    "Tuned",
+    "decide",
+    "tune",
+]

@@ -15,7 +15,7 @@ from mabe.bouts import NO_ACTION
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.decoding.views import Evidence
 from mabe.metrics.frame_scores import count_frames, f_scores, score_of
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 RESAMPLES = 1000
 
@@ -48,7 +48,7 @@ def score_with_confidence(
 
 
 def confidence_of_counts(
-    counts: Int[np.ndarray, "groups labs classes 3"], kind: Kind, *, seed: int = 0
+    counts: Int[np.ndarray, "groups labs classes 3"], kind: TaskKind, *, seed: int = 0
 ) -> Confidence:
     """Return the score of counted frames, and its 95 % interval over groups."""
     groups = len(counts)

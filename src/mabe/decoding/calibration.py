@@ -1,4 +1,4 @@
-"""Chances that mean what they say: of all frames at 0.7, seven in ten.
+"""Probabilities that mean what they say: of all frames at 0.7, seven in ten.
 
 Log-odds are counted in bins (`Tally`), so that a fit or a curve over millions of frames
 costs a few hundred numbers, and the tallies of folds add up.
@@ -110,9 +110,11 @@ def fit_platt(tally: Int[np.ndarray, "bins 2"]) -> Calibration:
     unchanged = np.array([1.0, 0.0])
     weights = unchanged.copy()
     for _ in range(_NEWTON_STEPS):
-        chance = 1 / (1 + np.exp(-design @ weights))
-        gradient = design.T @ (frames * chance - happened) + weights - unchanged
-        bend = (design.T * (frames * chance * (1 - chance))) @ design + np.eye(2)
+        probability = 1 / (1 + np.exp(-design @ weights))
+        gradient = design.T @ (frames * probability - happened) + weights - unchanged
+        bend = (
+            design.T * (frames * probability * (1 - probability))
+        ) @ design + np.eye(2)
         step = np.clip(np.linalg.solve(bend, gradient), -1, 1)
         weights = np.maximum(weights - step, [_LEAST_SLOPE, -np.inf])
         if np.abs(step).max() < 1e-6:
@@ -122,9 +124,9 @@ def fit_platt(tally: Int[np.ndarray, "bins 2"]) -> Calibration:
 
 
 def measure_reliability(tally: Int[np.ndarray, "bins 2"]) -> Reliability:
-    """Return how chances and frequencies agree, over tenths of probability."""
-    chance = 1 / (1 + np.exp(-(bin_floors() + BIN_LOG_ODDS / 2)))
-    tenth = np.minimum((chance * 10).astype(int), 9)
+    """Return how probabilities and frequencies agree, over tenths of probability."""
+    probability = 1 / (1 + np.exp(-(bin_floors() + BIN_LOG_ODDS / 2)))
+    tenth = np.minimum((probability * 10).astype(int), 9)
     frames = tally.sum(axis=1)
 
     def sum_tenths(weights: Float[np.ndarray, " bins"]) -> Float[np.ndarray, " tenths"]:
@@ -133,7 +135,7 @@ def measure_reliability(tally: Int[np.ndarray, "bins 2"]) -> Reliability:
     total = sum_tenths(frames.astype(float))
     with np.errstate(invalid="ignore"):
         return Reliability(
-            predicted=sum_tenths(frames * chance) / total,
+            predicted=sum_tenths(frames * probability) / total,
             observed=sum_tenths(tally[:, 1].astype(float)) / total,
             frames=total.astype(int),
         )

@@ -2,7 +2,7 @@
 
 1. Smoothing, for each class: the candidate under which thresholds found on all folds
    but one score best on that one, over all folds.
-2. Calibration, for each class: Platt's scaling of the smoothed log-odds. Chances get
+2. Calibration, for each class: Platt's scaling of the smoothed log-odds. Probabilities
    believable by it; decisions are made without.
 3. Thresholds: those that score best together, once for all labs and once for each; a
    lab's own are pulled towards the shared ones, most where it has few bouts. How much
@@ -220,13 +220,13 @@ def _with_thresholds(
     classes = []
     for index, rule in enumerate(rules.classes):
         own = {
-            lab.lab: _to_chance(thresholds.own[place, index])
+            lab.lab: _to_probability(thresholds.own[place, index])
             if _occurs(part, place, index)
             else NEVER
             for place, lab in enumerate(part.labs)
             if index in lab.asked
         }
-        shared = _to_chance(thresholds.shared[index])
+        shared = _to_probability(thresholds.shared[index])
         classes.append(replace(rule, threshold=shared, lab_thresholds=own))
     return replace(rules, classes=tuple(classes))
 
@@ -236,7 +236,7 @@ def _occurs(part: Part, place: int, index: int) -> bool:
     return part.kind == "scene" or bool(part.shown[place, :, index, FRAMES].any())
 
 
-def _to_chance(log_odds: float) -> float:
+def _to_probability(log_odds: float) -> float:
     return round(float(1 / (1 + np.exp(-log_odds))), 6)
 
 

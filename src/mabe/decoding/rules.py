@@ -2,8 +2,8 @@
 
 The log-odds of each class are smoothed over time and compared with a threshold of its
 own, which may differ from lab to lab; the class furthest above its threshold is chosen.
-Then gaps are closed and short bouts dropped. Calibration makes chances that can be
-believed (`refine`) and decides nothing: what a threshold is good for does not depend
+Then gaps are closed and short bouts dropped. Calibration makes probabilities that are
+right (`refine`) and decides nothing: what a threshold is good for does not depend
 on it.
 
 Rules without settings are plain: the most probable class of a scene, the most probable
@@ -32,7 +32,7 @@ from mabe.decoding.smoothing import Smoothing, smooth
 from mabe.decoding.thresholds import choose, choose_by_column
 from mabe.decoding.views import Timeline, log_odds
 from mabe.errors import ConfigError
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 NEVER = 1.0
 """The threshold of a class that is never chosen."""
@@ -77,7 +77,7 @@ class DecisionRules:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    kind: Kind
+    kind: TaskKind
     classes: tuple[ClassRule, ...]
 
     def __post_init__(self) -> None:
@@ -88,7 +88,7 @@ class DecisionRules:
             )
 
     @classmethod
-    def plain(cls, kind: Kind, names: Sequence[str]) -> "DecisionRules":
+    def plain(cls, kind: TaskKind, names: Sequence[str]) -> "DecisionRules":
         """Return rules that take probabilities at their word."""
         return cls(kind=kind, classes=tuple(ClassRule(name=name) for name in names))
 
@@ -99,10 +99,10 @@ class DecisionRules:
 
     def thresholds(self, lab: str) -> Float[np.ndarray, " classes"]:
         """Return a lab's thresholds in log-odds; infinite: never."""
-        chances = np.array(
+        probabilities = np.array(
             [rule.lab_thresholds.get(lab, rule.threshold) for rule in self.classes]
         )
-        return np.where(chances >= NEVER, np.inf, log_odds(chances))
+        return np.where(probabilities >= NEVER, np.inf, log_odds(probabilities))
 
     def with_class(self, index: int, rule: ClassRule) -> "DecisionRules":
         """Return the rules with one class decided on otherwise."""

@@ -101,12 +101,12 @@ def change_costs(timeline: Timeline, how: Smoothing) -> Float[np.ndarray, " time
     """Return what starting or stopping costs after each frame, in log-odds.
 
     Frames of one stretch of `how.seconds` say one thing between them, so all they say
-    counts as that of one frame; what is the chance of a change from one such stretch to
+    counts as that of one frame; what is the probability of a change from one stretch to
     the next? Instead of dividing the evidence, the cost is multiplied.
     """
-    chance = min(how.switches_per_s * how.seconds, 0.5)
+    probability = min(how.switches_per_s * how.seconds, 0.5)
     stretch_frames = np.maximum(timeline.frame_fps * how.seconds, 1)
-    return np.where(timeline.is_last, 0, -np.log(chance) * stretch_frames)
+    return np.where(timeline.is_last, 0, -np.log(probability) * stretch_frames)
 
 
 def _median(

@@ -24,7 +24,7 @@ from mabe.metrics.frame_scores import (
     f_scores,
     score_of,
 )
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 _MOST_ROUNDS = 6
 
@@ -48,7 +48,7 @@ class Board:
 
 
 def choose(
-    margins: Float[np.ndarray, "time classes"], kind: Kind
+    margins: Float[np.ndarray, "time classes"], kind: TaskKind
 ) -> Int[np.ndarray, " time"]:
     """Return the class that is furthest above its threshold, or `NO_ACTION`.
 
@@ -58,7 +58,7 @@ def choose(
 
 
 def find_holders(
-    margins: Float[np.ndarray, "time classes"], kind: Kind
+    margins: Float[np.ndarray, "time classes"], kind: TaskKind
 ) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
     """Return who has each frame, and how far above the threshold that is."""
     best = margins.argmax(axis=1)
@@ -68,7 +68,7 @@ def find_holders(
 
 
 def choose_by_column(
-    margins: Iterable[Float[np.ndarray, " time"]], length: int, kind: Kind
+    margins: Iterable[Float[np.ndarray, " time"]], length: int, kind: TaskKind
 ) -> Int[np.ndarray, " time"]:
     """Return the same as `choose` of margins that come class by class.
 
@@ -85,7 +85,7 @@ def choose_by_column(
 
 
 def _hold(
-    best: Int[np.ndarray, " time"], margin: Float[np.ndarray, " time"], kind: Kind
+    best: Int[np.ndarray, " time"], margin: Float[np.ndarray, " time"], kind: TaskKind
 ) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
     if kind == "scene":
         return best, margin
@@ -93,7 +93,7 @@ def _hold(
 
 
 def climb(
-    boards: Sequence[Board], start: Float[np.ndarray, " classes"], kind: Kind
+    boards: Sequence[Board], start: Float[np.ndarray, " classes"], kind: TaskKind
 ) -> Float[np.ndarray, " classes"]:
     """Return thresholds, the same in all labs, that no single change makes better.
 
@@ -126,7 +126,7 @@ def climb(
 
 
 def count_by_threshold(
-    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: Kind
+    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: TaskKind
 ) -> Int[np.ndarray, "bins classes 3"]:
     """Count frames for every threshold of one class, those of the others given.
 
@@ -163,7 +163,7 @@ def count_by_threshold(
 def best_bin(scores: Float[np.ndarray, " bins"]) -> int:
     """Return the middle of the stretch around the best score that is as good.
 
-    The best of many nearly equal thresholds is best by chance, often at an edge.
+    The best of many nearly equal thresholds is best by probability, often at an edge.
     """
     best = int(np.nanargmax(scores))
     worse = np.flatnonzero(~(scores >= scores[best] - _PLATEAU))
@@ -175,7 +175,7 @@ def best_bin(scores: Float[np.ndarray, " bins"]) -> int:
 def alone_thresholds(
     tally: Int[np.ndarray, "labs bins 2"],
     labelled: Float[np.ndarray, " labs"],
-    kind: Kind,
+    kind: TaskKind,
 ) -> tuple[float, Float[np.ndarray, " labs"]]:
     """Return the best threshold of one class as if it were alone: in all labs, in each.
 

@@ -24,7 +24,7 @@ from mabe.decoding.tuning_folds import BOUTS, LabPart, Material, Part
 from mabe.decoding.views import Evidence
 from mabe.errors import DataError
 from mabe.metrics.frame_scores import f_scores, score_of
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 _WHOLE_SEARCH = Search()
 
@@ -54,14 +54,14 @@ class Tuned:
     """Of rules chosen by other recordings: what to expect."""
     lines: tuple[ClassLine, ...]
     reliability: dict[str, tuple[Reliability, Reliability]]
-    """For each class: as the model gave its chances, and as the nested rules refine
+    """For each class: the model's own probabilities, and as the nested rules refine
     them."""
 
 
 def tune(
     views: Sequence[Evidence],
     names: Sequence[str],
-    kind: Kind,
+    kind: TaskKind,
     *,
     folds: int = 5,
     seed: int = 0,

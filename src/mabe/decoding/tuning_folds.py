@@ -14,7 +14,7 @@ from mabe.decoding.calibration import BINS, tally_frames
 from mabe.decoding.smoothing import Smoothing, smooth, switch_rate
 from mabe.decoding.views import Evidence, Timeline, log_odds
 from mabe.errors import DataError
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 FRAMES, BOUTS, ON_S, OFF_S = range(4)
 """What labels show of a class: its frames and bouts, seconds with it and without."""
@@ -47,7 +47,7 @@ class Material:
     """
 
     def __init__(
-        self, views: Sequence[Evidence], kind: Kind, *, folds: int, seed: int
+        self, views: Sequence[Evidence], kind: TaskKind, *, folds: int, seed: int
     ) -> None:
         self.kind = kind
         self.classes = _count_classes(views)
@@ -144,7 +144,7 @@ class Part:
     labs: list[LabPart]
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> TaskKind:
         """What is asked of a frame."""
         return self._material.kind
 
@@ -218,7 +218,9 @@ def _deal(views: Sequence[Evidence], *, folds: int, seed: int) -> dict[str, int]
     return dealt
 
 
-def _lay_out(views: list[Evidence], fold_of: dict[str, int], kind: Kind) -> LabMaterial:
+def _lay_out(
+    views: list[Evidence], fold_of: dict[str, int], kind: TaskKind
+) -> LabMaterial:
     """Lay the views of one lab end to end. A scene is asked for all of its classes."""
     is_known = [
         np.isfinite(view.probabilities).any(axis=0) | (view.labels == 1).any(axis=0)

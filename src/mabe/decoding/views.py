@@ -24,9 +24,9 @@ from jaxtyping import Bool, Float, Int, Int8
 from mabe.bouts import NO_ACTION, Spans, find_spans, name_animal
 from mabe.errors import DataError
 from mabe.runtime.disk_arrays import walk
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
-_LEAST_CHANCE = 1e-9
+_LEAST_PROBABILITY = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,12 +125,12 @@ class Timeline:
         return last
 
 
-def log_odds(chances: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
-    """Return log(p / (1 - p)), NaN where there is no chance; 0 and 1 become ± 21."""
-    odds = chances.astype(np.float64, order="C")
+def log_odds(probabilities: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
+    """Return log(p / (1 - p)), NaN where p is NaN; 0 and 1 become ± 21."""
+    odds = probabilities.astype(np.float64, order="C")
     flat = odds.reshape(-1)
     for some in walk(flat):
-        held = np.clip(flat[some], _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+        held = np.clip(flat[some], _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
         flat[some] = np.log(held) - np.log1p(-held)
     return odds
 
@@ -209,12 +209,12 @@ def name_pair(agent: int, target: int) -> str:
     return f"{name_animal(agent)} → {name_animal(target)}"
 
 
-def answers_of_interest(kind: Kind, answers: int) -> range:
+def answers_of_interest(kind: TaskKind, answers: int) -> range:
     """Return the places of the answers that make bouts worth looking at."""
     return range(1 if kind == "scene" else 0, answers)
 
 
-def count_confusion(lane: Lane, kind: Kind) -> Int[np.ndarray, "seen found"]:
+def count_confusion(lane: Lane, kind: TaskKind) -> Int[np.ndarray, "seen found"]:
     """Count frames by what people saw (row) and what was found (column).
 
     For a pair the last row and column are "nothing". What nobody watched for counts
@@ -237,7 +237,7 @@ def count_confusion(lane: Lane, kind: Kind) -> Int[np.ndarray, "seen found"]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ViewAnswers:
-    """A recogniser's answers of one view, beside what people say."""
+    """A model's answers of one view, beside what people say."""
 
     lab: str
     video: str
@@ -270,7 +270,7 @@ class ViewAnswers:
 class OutOfFold:
     """Answers of many views, all to the same question."""
 
-    kind: Kind
+    kind: TaskKind
     answers: tuple[str, ...]
     """Names of classes, or actions."""
     views: tuple[ViewAnswers, ...]

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 LEVEL_LIMIT = 8.0
-"""Levels lie within ± this; chances of 0.9997 and 0.99999 say the same."""
+"""Levels lie within ± this; probabilities of 0.9997 and 0.99999 say the same."""
 
 
 _HALVINGS = 10

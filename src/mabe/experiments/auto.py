@@ -1,11 +1,11 @@
-"""Train a recipe: several kinds of recogniser, on all but a part of the data in turn.
+"""Train a recipe: several kinds of model, on all but a part of the data in turn.
 
-Every recording is marked by recognisers that never saw it. So there is an honest score
+Every recording is marked by models that never saw it. So there is an honest score
 on all of the data, decisions are tuned on all of it, and all of it is learned from: the
-recognisers of all folds are used as one (bagging; Breiman, Machine Learning 1996).
+models of all folds are used as one (bagging; Breiman, Machine Learning 1996).
 
 A run directory holds a cross-validation for each kind (``trees``, ``network``), the
-joined recogniser (``best.safetensors``), its out-of-fold answers, and ``recipe.json``
+joined model (``best.safetensors``), its out-of-fold answers, and ``recipe.json``
 with the scores.
 """
 
@@ -20,24 +20,24 @@ from mabe.data.splits import find_groups
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.auto_recipe import (
-    Kind,
+    ModelKind,
     Recipe,
     at_rate,
     choose_recipe,
-    guess_question,
+    guess_task,
 )
 from mabe.experiments.cross_validation import (
     RECIPE_REPORT,
+    FoldRun,
     Plan,
-    Trial,
     assemble,
-    find_trials,
+    find_fold_runs,
     make_plan,
-    run_trials,
     score,
+    train_fold_runs,
 )
 from mabe.experiments.importance import (
-    explain_trials,
+    explain_fold_runs,
     format_importance,
     read_importance,
     write_importance,
@@ -56,7 +56,7 @@ from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import usable_cores, write_json
 from mabe.runtime.object_storage import shown
-from mabe.training.objectives import TrainingData, make_lesson
+from mabe.training.objectives import TrainingData, make_objective
 from mabe.training.run import load_training_data
 from mabe.training.run_directory import (
     check_same_data,
@@ -76,7 +76,7 @@ def train_recipe(
 ) -> Path:
     """Train the best that is known for the data, and return the run directory.
 
-    By default as many recognisers are trained at once as there are cores (on a GPU one
+    By default as many models are trained at once as there are cores (on a GPU one
     after the other); an executor changes where, not what comes of it. An earlier run in
     `checkpoint_dir` is gone on with (`resume`) or set aside.
     """
@@ -92,15 +92,19 @@ def train_recipe(
             _plan(kind, recipe, data, config.checkpoint_dir) for kind in recipe.kinds
         ]
         # Those that take longest first, so that no worker is left alone at the end.
-        trials = [trial for plan in reversed(plans) for trial in plan.trials]
-        done = count(1 + sum(trial.is_finished for trial in trials))
+        fold_runs = [
+            fold_run for plan in reversed(plans) for fold_run in plan.fold_runs
+        ]
+        done = count(1 + sum(fold_run.is_finished for fold_run in fold_runs))
 
-        def after_each(trial: Trial) -> None:
-            found = show(score(trial.answers)["score"])
-            kind = trial.run_dir.parent.parent.name
-            tell(f"✓ {next(done)} of {len(trials)}: {kind}/{trial.name} {found}")
+        def after_each(fold_run: FoldRun) -> None:
+            found = show(score(fold_run.answers)["score"])
+            kind = fold_run.run_dir.parent.parent.name
+            tell(f"✓ {next(done)} of {len(fold_runs)}: {kind}/{fold_run.name} {found}")
 
-        run_trials(trials, skip_bad=skip_bad, after_each=after_each, executor=executor)
+        train_fold_runs(
+            fold_runs, skip_bad=skip_bad, after_each=after_each, executor=executor
+        )
         _join(config.checkpoint_dir, recipe, plans)
         explain_run(config.checkpoint_dir, folds=1)
     return config.checkpoint_dir
@@ -112,33 +116,35 @@ def _usual_executor(config: RunConfig) -> Executor:
 
 
 def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
-    """Find out what the recognisers of a finished run go by, keep it and tell it.
+    """Find out what the models of a finished run go by, keep it and tell it.
 
     One seed of each kind is asked, of its held-out recordings, over so many folds (by
     default all). Raises `RunError` where there is no finished run.
     """
-    by_kind: dict[str, list[Trial]] = {}
-    for trial in find_trials(run_dir):
-        by_kind.setdefault(trial.run_dir.parent.parent.name, []).append(trial)
+    by_kind: dict[str, list[FoldRun]] = {}
+    for fold_run in find_fold_runs(run_dir):
+        by_kind.setdefault(fold_run.run_dir.parent.parent.name, []).append(fold_run)
     if not by_kind:
         raise RunError(
             f"{run_dir}: no finished runs here to explain; expected the directory of "
             "`mabe train DATA`, or of a cross-validation"
         )
     found = {}
-    for kind, trials in by_kind.items():
+    for kind, fold_runs in by_kind.items():
         of_one_seed = [
-            trial for trial in trials if trial.config.seed == trials[0].config.seed
+            fold_run
+            for fold_run in fold_runs
+            if fold_run.config.seed == fold_runs[0].config.seed
         ]
         with group_bar(kind) as bar:
-            found[kind] = explain_trials(of_one_seed[:folds], after_group=bar.update)
+            found[kind] = explain_fold_runs(of_one_seed[:folds], after_group=bar.update)
     write_importance(run_dir, found)
     kept = read_importance(run_dir)
     assert kept is not None
     tell("", format_importance(kept))
 
 
-def with_question(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
+def with_guessed_task(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
     """Return a config that asks what the data seem to be labelled for.
 
     For a config in which nobody said anything about it.
@@ -153,7 +159,7 @@ def with_question(config: RunConfig, *, skip_bad: bool = False) -> RunConfig:
         workers=config.num_workers,
         skip_bad=skip_bad,
     )
-    guess = guess_question(store.recordings, ignore=config.ignore)
+    guess = guess_task(store.recordings, ignore=config.ignore)
     tell(*(f"• {reason}" for reason in guess.reasons))
     given = {key: getattr(config, key) for key in config.model_fields_set}
     return RunConfig(**(given | guess.settings))
@@ -166,11 +172,11 @@ def _at_rate(config: RunConfig) -> RunConfig:
 def _choose(config: RunConfig, data: TrainingData) -> Recipe:
     """Decide what to train on the data."""
     used = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
-    lesson = make_lesson(_at_rate(config), data)
+    objective = make_objective(_at_rate(config), data)
     return choose_recipe(
         config,
         pieces=len(find_groups(used, by=config.split_by)),
-        counted_frames=round(lesson.counted_frames * len(used) / len(data.learned)),
+        counted_frames=round(objective.counted_frames * len(used) / len(data.learned)),
     )
 
 
@@ -189,14 +195,14 @@ def _begin(config: RunConfig, data: TrainingData, *, resume: bool) -> None:
     document(run_dir, config, facts)
 
 
-def _plan(kind: Kind, recipe: Recipe, data: TrainingData, root: Path) -> Plan:
+def _plan(kind: ModelKind, recipe: Recipe, data: TrainingData, root: Path) -> Plan:
     """Claim a directory for the runs of one kind."""
     own = kind.config.model_copy(update={"checkpoint_dir": root / kind.name})
     return make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
 
 
 def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> None:
-    """Write all runs as one recogniser, tune its decisions, and tell the scores."""
+    """Write all runs as one model, tune its decisions, and tell the scores."""
     members: list[Member] = []
     weights: list[float] = []
     answers: list[OutOfFold] = []
@@ -229,7 +235,7 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> None:
     write_json(root / RECIPE_REPORT, {"reasons": recipe.reasons, "scores": scores})
     tell(
         f"✓ Expect about {show(expected)} on new recordings of this kind",
-        f"✓ Recogniser: {root / f'best{SUFFIX}'}, {len(members)} members",
+        f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members",
     )
 
 

@@ -1,6 +1,6 @@
-"""Which recognisers are worth training on which data: the best that was found.
+"""Which models are worth training on which data: the best that was found.
 
-A recipe names *kinds* of recogniser, each with settings of its own, and how often each
+A recipe names *kinds* of model, each with settings of its own, and how often each
 is trained. What the user sets stays as it is. The figures behind these choices stand in
 docs/results.md.
 
@@ -86,8 +86,8 @@ NETWORKS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """One kind of recogniser of a recipe."""
+class ModelKind:
+    """One kind of model of a recipe."""
 
     name: str
     config: RunConfig
@@ -100,14 +100,14 @@ class Kind:
 class Recipe:
     """What will be trained."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ModelKind, ...]
     folds: int
     reasons: tuple[str, ...]
     """What was chosen, and why, for the user."""
 
     @property
     def runs(self) -> int:
-        """How many recognisers that makes."""
+        """How many models that makes."""
         return self.folds * sum(kind.seeds for kind in self.kinds)
 
 
@@ -133,11 +133,14 @@ def choose_recipe(config: RunConfig, *, pieces: int, counted_frames: int) -> Rec
     )
     names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
     return Recipe(
-        kinds=(Kind("trees", trees, 1, 0.5), Kind("network", network, seeds, 0.5)),
+        kinds=(
+            ModelKind("trees", trees, 1, 0.5),
+            ModelKind("network", network, seeds, 0.5),
+        ),
         folds=folds,
         reasons=(
             f"{folds} folds by {config.split_by}: each of {pieces} "
-            f"{names[config.split_by]} is marked by recognisers that never saw it",
+            f"{names[config.split_by]} is marked by models that never saw it",
             "Trees on windowed social features: strong from few recordings",
             f"Networks ({_describe(network)}), {seeds} for each fold: better on what "
             "takes context",
@@ -188,7 +191,7 @@ class Guess:
     reasons: tuple[str, ...]
 
 
-def guess_question(
+def guess_task(
     recordings: Sequence[StoredRecording], *, ignore: Collection[str] = ()
 ) -> Guess:
     """Return what to ask of labelled recordings; actions to ignore are no classes."""

@@ -1,14 +1,14 @@
-"""Cross-validation: every recording is marked once by recognisers that never saw it.
+"""Cross-validation: every recording is marked once by models that never saw it.
 
 A directory holds one run for each seed and fold (``seed42/fold0`` …), what they say of
 what they never saw (``out_of_fold.npz``, averaged over seeds), the scores
-(``crossval.json``), and all runs as one recogniser (``best.safetensors``). What is
+(``crossval.json``), and all runs as one model (``best.safetensors``). What is
 finished is not repeated, and a run that was stopped goes on.
 
 Runs of a cross-validation, one after the other or several at once.
 
-A trial is one seed and one fold. Its directory says when it is finished: it then holds
-what its recogniser says of what it never saw. A trial that was stopped goes on, on
+A fold run is one seed and one fold. Its directory says when it is finished: it holds
+what its model says of what it never saw. A fold_run that was stopped goes on, on
 whatever machine. Several at once have one thread each, in workers of their own, and
 tell their story in a file beside their directory (``fold0.log``); results do not depend
 on how many run at once.
@@ -48,13 +48,13 @@ from mabe.runtime.console import show, tell
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
 from mabe.runtime.process_group import Team
-from mabe.training.objectives import TrainingData, make_lesson
+from mabe.training.objectives import TrainingData, make_objective
 from mabe.training.run import load_training_data, train
 from mabe.training.run_directory import FREE_TO_CHANGE, is_documented, wait_for_run
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FoldRun:
     """One run of a cross-validation."""
 
     config: RunConfig
@@ -107,19 +107,19 @@ class Plan:
         return self.config.checkpoint_dir
 
     @property
-    def trials(self) -> list[Trial]:
+    def fold_runs(self) -> list[FoldRun]:
         """All runs, seed by seed."""
-        return [trial for seed in self.each_seed for trial in self.of_seed(seed)]
+        return [fold_run for seed in self.each_seed for fold_run in self.of_seed(seed)]
 
     @property
     def each_seed(self) -> range:
         """The seeds, from the config's on."""
         return range(self.config.seed, self.config.seed + self.seeds)
 
-    def of_seed(self, seed: int) -> list[Trial]:
+    def of_seed(self, seed: int) -> list[FoldRun]:
         """Return the runs of one seed, fold by fold."""
         return [
-            Trial(
+            FoldRun(
                 self.config.model_copy(
                     update={
                         "folds": self.folds,
@@ -151,11 +151,13 @@ def crossval(
     plan = make_plan(config, data, folds=folds, seeds=seeds)
     done = count(1)
 
-    def after_each(trial: Trial) -> None:
-        score_of = show(score(trial.answers)["score"])
-        tell(f"✓ {next(done)} of {len(plan.trials)}: {trial.name} {score_of}")
+    def after_each(fold_run: FoldRun) -> None:
+        score_of = show(score(fold_run.answers)["score"])
+        tell(f"✓ {next(done)} of {len(plan.fold_runs)}: {fold_run.name} {score_of}")
 
-    run_trials(plan.trials, skip_bad=skip_bad, after_each=after_each, executor=executor)
+    train_fold_runs(
+        plan.fold_runs, skip_bad=skip_bad, after_each=after_each, executor=executor
+    )
     return assemble(plan)
 
 
@@ -170,7 +172,8 @@ def make_plan(config: RunConfig, data: TrainingData, *, folds: int, seeds: int) 
 def assemble(plan: Plan) -> dict[str, Any]:
     """Write what all runs say together, and all runs as one; return the report."""
     by_seed = {
-        seed: [trial.answers for trial in plan.of_seed(seed)] for seed in plan.each_seed
+        seed: [fold_run.answers for fold_run in plan.of_seed(seed)]
+        for seed in plan.each_seed
     }
     joined = {seed: join(parts) for seed, parts in by_seed.items()}
     blended = blend(list(joined.values()), [1.0] * len(joined))
@@ -188,7 +191,9 @@ def assemble(plan: Plan) -> dict[str, Any]:
         "all_seeds": score(blended),
     }
     write_json(plan.root / CROSSVAL_REPORT, report)
-    members = [load_checkpoint(trial.model).members[0] for trial in plan.trials]
+    members = [
+        load_checkpoint(fold_run.model).members[0] for fold_run in plan.fold_runs
+    ]
     save_ensemble(plan.root / f"best{SUFFIX}", members, [1.0] * len(members))
     return report
 
@@ -286,13 +291,13 @@ RECIPE_REPORT = "recipe.json"
 """What the directory of several runs is known by."""
 
 
-def trial_in(run_dir: Path) -> Trial:
-    """Return the trial of a directory, wherever it was moved since it was run."""
+def fold_run_in(run_dir: Path) -> FoldRun:
+    """Return the fold_run of a directory, wherever it was moved since it was run."""
     config = load_config(run_dir / "config.yaml")
-    return Trial(config.model_copy(update={"checkpoint_dir": run_dir}))
+    return FoldRun(config.model_copy(update={"checkpoint_dir": run_dir}))
 
 
-def find_trials(run: Path) -> list[Trial]:
+def find_fold_runs(run: Path) -> list[FoldRun]:
     """Return the runs of a cross-validation or recipe, none of anything else.
 
     Raises `RunError` where it is not finished.
@@ -303,18 +308,18 @@ def find_trials(run: Path) -> list[Trial]:
         found = run.glob("seed*/fold*")
     else:
         return []
-    trials = [
-        trial_in(path)
+    fold_runs = [
+        fold_run_in(path)
         for path in sorted(found, key=_by_numbers)
         if (path / "config.yaml").is_file()
     ]
-    done = [trial for trial in trials if trial.is_finished]
-    if len(done) < len(trials) or not (run / FILE_NAME).is_file() or not trials:
+    done = [fold_run for fold_run in fold_runs if fold_run.is_finished]
+    if len(done) < len(fold_runs) or not (run / FILE_NAME).is_file() or not fold_runs:
         raise RunError(
             f"{run}: expected a finished cross-validation, found {len(done)} finished "
-            f"of {len(trials)} runs begun; give the same command again, it goes on"
+            f"of {len(fold_runs)} runs begun; give the same command again, it goes on"
         )
-    return trials
+    return fold_runs
 
 
 def _by_numbers(path: Path) -> tuple[str, int, int]:
@@ -323,36 +328,36 @@ def _by_numbers(path: Path) -> tuple[str, int, int]:
     return path.parent.parent.name, int(seed or 0), int(fold or 0)
 
 
-def run_trial(trial: Trial, *, skip_bad: bool) -> None:
+def train_fold_run(fold_run: FoldRun, *, skip_bad: bool) -> None:
     """Train one run, or go on with it, and write its out-of-fold answers."""
-    config = trial.config
-    # By itself, even where a launcher has started the process that trials run in.
-    resume = is_documented(trial.run_dir)
+    config = fold_run.config
+    # By itself, even where a launcher has started the process that fold_runs run in.
+    resume = is_documented(fold_run.run_dir)
     train(config, resume=resume, skip_bad=skip_bad, team=Team())
-    lesson = make_lesson(config, load_training_data(config, skip_bad=skip_bad))
-    model = load_checkpoint(trial.model)
-    answers = answer_held_out(model.recogniser, lesson)
-    write_out_of_fold(trial.run_dir / FILE_NAME, answers)
+    objective = make_objective(config, load_training_data(config, skip_bad=skip_bad))
+    model = load_checkpoint(fold_run.model)
+    answers = answer_held_out(model.model, objective)
+    write_out_of_fold(fold_run.run_dir / FILE_NAME, answers)
 
 
-def run_trials(
-    trials: Sequence[Trial],
+def train_fold_runs(
+    fold_runs: Sequence[FoldRun],
     *,
     skip_bad: bool,
-    after_each: Callable[[Trial], None],
+    after_each: Callable[[FoldRun], None],
     executor: Executor = HERE,
 ) -> None:
     """Run what is not finished yet; tell of each that is done.
 
-    Raises what the first trial that fails raises, when those beside it have stopped.
+    Raises what the first fold_run that fails raises, when those beside it have stopped.
     """
-    left = [trial for trial in trials if not trial.is_finished]
-    for trial in trials:
-        if trial not in left:
-            tell(f"✓ {trial.name} is finished")
+    left = [fold_run for fold_run in fold_runs if not fold_run.is_finished]
+    for fold_run in fold_runs:
+        if fold_run not in left:
+            tell(f"✓ {fold_run.name} is finished")
     if not left:
         return
-    folders = sorted({trial.run_dir.parent for trial in left})
+    folders = sorted({fold_run.run_dir.parent for fold_run in left})
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
     done = executor.run(
@@ -369,36 +374,36 @@ def run_trials(
 
 @dataclass(frozen=True, slots=True)
 class _How:
-    """What is the same for all trials of a call."""
+    """What is the same for all fold runs of a call."""
 
     skip_bad: bool
     threads: int | None
     patience_s: float
 
 
-def _wants_gpu(trial: Trial) -> bool:
-    return trial.config.model_type != "trees" and trial.config.device != "cpu"
+def _wants_gpu(fold_run: FoldRun) -> bool:
+    return fold_run.config.model_type != "trees" and fold_run.config.device != "cpu"
 
 
-def _run_telling(how: _How, trial: Trial) -> None:
-    """Run a trial in the process that the user sees."""
-    tell(f"── {trial.name}")
-    run_trial(trial, skip_bad=how.skip_bad)
+def _run_telling(how: _How, fold_run: FoldRun) -> None:
+    """Run a fold run in the process that the user sees."""
+    tell(f"── {fold_run.name}")
+    train_fold_run(fold_run, skip_bad=how.skip_bad)
 
 
-def _run_quietly(how: _How, trial: Trial) -> None:
-    """Run a trial whose words go into a file beside its directory."""
+def _run_quietly(how: _How, fold_run: FoldRun) -> None:
+    """Run a fold run whose words go into a file beside its directory."""
     torch.set_num_threads(how.threads or 1)
-    log = trial.run_dir.with_name(f"{trial.run_dir.name}.log")
+    log = fold_run.run_dir.with_name(f"{fold_run.run_dir.name}.log")
     with (
         log.open("a", encoding="utf-8", buffering=1) as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
         try:
-            wait_for_run(trial.run_dir, at_most_s=how.patience_s)
-            if not trial.is_finished:
-                run_trial(trial, skip_bad=how.skip_bad)
+            wait_for_run(fold_run.run_dir, at_most_s=how.patience_s)
+            if not fold_run.is_finished:
+                train_fold_run(fold_run, skip_bad=how.skip_bad)
         except MabeError as error:
             print(error, file=sys.stderr)
             raise

@@ -1,4 +1,4 @@
-"""Joining runs into one recogniser, each with the say it deserves.
+"""Joining runs into one model, each with the say it deserves.
 
 Weights are those under which the blended answers to recordings that none of the runs
 saw have the least log loss (as logistic scores are judged; no threshold is involved).
@@ -33,7 +33,7 @@ LEAST_WEIGHT = 0.01
 time and bring nothing."""
 
 
-_LEAST_CHANCE = 1e-3
+_LEAST_PROBABILITY = 1e-3
 
 
 def join_runs(
@@ -44,7 +44,7 @@ def join_runs(
     best: int | None = None,
     equal: bool = False,
 ) -> list[str]:
-    """Write one recogniser made of several; return lines that say what was done.
+    """Write one model made of several; return lines that say what was done.
 
     Raises `RunError` where they answer different questions, or `out` holds something.
     """
@@ -56,7 +56,7 @@ def join_runs(
         runs = [path for run in runs for path in kept_epochs(run, last=last, best=best)]
     loaded = [load_checkpoint(run) for run in runs]
     # Raises before anything is asked where they do not answer the same question.
-    Ensemble.of([each.recogniser for one in loaded for each in one.members])
+    Ensemble.of([each.model for one in loaded for each in one.members])
     answers, why = common_answers(runs, loaded)
     weights = np.full(len(loaded), 1 / len(loaded))
     if answers and not equal:
@@ -71,7 +71,7 @@ def join_runs(
     tracks = {
         track
         for checkpoint in loaded
-        if isinstance(checkpoint.recogniser, Ensemble)
+        if isinstance(checkpoint.model, Ensemble)
         for track in checkpoint.tuned_on
     }
     if not equal:
@@ -90,7 +90,7 @@ def join_runs(
         lines += _blend_answers(answers, weights, out)
     else:
         lines.append(f"All count the same: {why}")
-    return [*lines, f"✓ {len(members)} recognisers as one: {out / f'best{SUFFIX}'}"]
+    return [*lines, f"✓ {len(members)} models as one: {out / f'best{SUFFIX}'}"]
 
 
 def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
@@ -135,12 +135,12 @@ def find_weights(answers: Sequence[OutOfFold]) -> Float[np.ndarray, " runs"]:
     By exponentiated gradient (Kivinen & Warmuth, Information and Computation 1997),
     which keeps weights above zero and their sum at one.
     """
-    chances, labels = _stack(answers)
+    probabilities, labels = _stack(answers)
     weights = np.full(len(answers), 1 / len(answers))
     for _ in range(ROUNDS):
-        blended = weights @ chances
+        blended = weights @ probabilities
         slope = (blended - labels) / (blended * (1 - blended))
-        gradient = chances @ slope / len(labels)
+        gradient = probabilities @ slope / len(labels)
         weights *= np.exp(-STEP * (gradient - gradient.mean()))
         weights /= weights.sum()
     return weights
@@ -165,8 +165,10 @@ def _stack(
         counts = (first.labels >= 0) & np.isfinite(each).all(axis=0)
         rows.append(each[:, counts])
         truth.append(first.labels[counts])
-    chances = np.concatenate(rows, axis=1).clip(_LEAST_CHANCE, 1 - _LEAST_CHANCE)
-    return chances, np.concatenate(truth)
+    probabilities = np.concatenate(rows, axis=1).clip(
+        _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY
+    )
+    return probabilities, np.concatenate(truth)
 
 
 def _blend_answers(
@@ -187,5 +189,5 @@ def _blend_answers(
 
 
 def _weights_in(checkpoint: Checkpoint) -> tuple[float, ...]:
-    recogniser = checkpoint.recogniser
-    return recogniser.weights if isinstance(recogniser, Ensemble) else (1.0,)
+    model = checkpoint.model
+    return model.weights if isinstance(model, Ensemble) else (1.0,)

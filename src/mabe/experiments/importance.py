@@ -1,7 +1,7 @@
-"""What a recogniser goes by: how much worse it gets when told wrong of one thing.
+"""What a model goes by: how much worse it gets when told wrong of one thing.
 
 A group of features (distances, motion, facing …) is shown as it is at another moment:
-shifted by half of what the recogniser sees at once. Its values and their rhythm stay,
+shifted by half of what the model sees at once. Its values and their rhythm stay,
 only what they have to do with the rest is lost. What the score on held-out recordings
 falls by is the group's importance (permutation importance, Breiman, Machine Learning
 2001, of whole groups). Groups that tell the same stand in for each other, so the drops
@@ -18,15 +18,15 @@ import numpy as np
 from torch import Tensor
 
 from mabe.errors import RunError
-from mabe.experiments.cross_validation import Trial
+from mabe.experiments.cross_validation import FoldRun
 from mabe.inference.stitching import See, look_at
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.ensemble import Ensemble
-from mabe.models.model import Recogniser
+from mabe.models.model import Model
 from mabe.runtime.console import show
 from mabe.runtime.files import write_json
-from mabe.training.objectives import Lesson, make_lesson
+from mabe.training.objectives import Objective, make_objective
 from mabe.training.run import load_training_data
 
 FILE_NAME = "importance.json"
@@ -46,9 +46,9 @@ class Importance:
 def shifted(group: str) -> See:
     """Return a way to see in which one group of features is of another moment."""
 
-    def see(recogniser: Recogniser, poses_BTAK2: Tensor) -> Tensor:
-        x_BTF = look_at(recogniser, poses_BTAK2)
-        places = recogniser.features.groups[group]
+    def see(model: Model, poses_BTAK2: Tensor) -> Tensor:
+        x_BTF = look_at(model, poses_BTAK2)
+        places = model.features.groups[group]
         wrong_BTF = x_BTF.clone()
         wrong_BTF[..., places] = x_BTF[..., places].roll(x_BTF.shape[1] // 2, dims=1)
         return wrong_BTF
@@ -57,13 +57,13 @@ def shifted(group: str) -> See:
 
 
 def explain(
-    recogniser: Recogniser, lesson: Lesson, *, after_group: Callable[[], object]
+    model: Model, objective: Objective, *, after_group: Callable[[], object]
 ) -> list[Importance]:
-    """Return what each group is worth on the recordings that a lesson holds out."""
-    whole = lesson.score(recogniser).summary
+    """Return what each group is worth on the recordings that an objective holds out."""
+    whole = objective.score(model).summary
     found = []
-    for group in recogniser.features.groups:
-        without = lesson.score(recogniser, see=shifted(group)).summary
+    for group in model.features.groups:
+        without = objective.score(model, see=shifted(group)).summary
         found.append(
             Importance(
                 group,
@@ -78,23 +78,23 @@ def explain(
     return found
 
 
-def explain_trials(
-    trials: Sequence[Trial], *, after_group: Callable[[], object]
+def explain_fold_runs(
+    fold_runs: Sequence[FoldRun], *, after_group: Callable[[], object]
 ) -> list[Importance]:
     """Return the mean over some runs, the most important group first."""
     each = []
-    for trial in trials:
-        recogniser = load_checkpoint(trial.model).recogniser
-        if isinstance(recogniser, Ensemble):
-            raise RunError(f"{trial.run_dir}: expected a single recogniser")
-        lesson = make_lesson(trial.config, load_training_data(trial.config))
-        each.append(explain(recogniser, lesson, after_group=after_group))
+    for fold_run in fold_runs:
+        model = load_checkpoint(fold_run.model).model
+        if isinstance(model, Ensemble):
+            raise RunError(f"{fold_run.run_dir}: expected a single model")
+        objective = make_objective(fold_run.config, load_training_data(fold_run.config))
+        each.append(explain(model, objective, after_group=after_group))
     means = [_mean(groups) for groups in zip(*each, strict=True)]
     return sorted(means, key=lambda one: -one.drop)
 
 
 def write_importance(run_dir: Path, by_kind: dict[str, list[Importance]]) -> None:
-    """Keep what recognisers of each kind go by."""
+    """Keep what models of each kind go by."""
     write_json(
         run_dir / FILE_NAME,
         {

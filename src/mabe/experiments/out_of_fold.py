@@ -1,4 +1,4 @@
-"""What recognisers say of recordings they never saw, kept in a file.
+"""What models say of recordings they never saw, kept in a file.
 
 `out_of_fold.npz` lies in the directory of a cross-validation, where it covers every
 recording once, and in those of its finished runs. It holds, for each view,
@@ -20,39 +20,39 @@ from mabe.decoding.views import Evidence, OutOfFold, ViewAnswers
 from mabe.errors import RunError
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
 from mabe.models.ensemble import Ensemble
-from mabe.models.model import Recogniser
+from mabe.models.model import Model
 from mabe.runtime.files import write_bytes
-from mabe.training.objectives import Lesson, PairLesson, SceneLesson
+from mabe.training.objectives import Objective, PairObjective, SceneObjective
 
 FILE_NAME = "out_of_fold.npz"
 
 
 def answer_held_out(
-    recogniser: Recogniser | Ensemble, lesson: Lesson, *, variants: int = 1
+    model: Model | Ensemble, objective: Objective, *, variants: int = 1
 ) -> OutOfFold:
-    """Ask a recogniser of the recordings that its lesson holds out."""
-    if isinstance(lesson, PairLesson):
-        return _answer_pairs(recogniser, lesson, variants)
-    return _answer_scenes(recogniser, lesson, variants)
+    """Ask a model of the recordings that its objective holds out."""
+    if isinstance(objective, PairObjective):
+        return _answer_pairs(model, objective, variants)
+    return _answer_scenes(model, objective, variants)
 
 
 def _answer_scenes(
-    recogniser: Recogniser | Ensemble, lesson: SceneLesson, variants: int
+    model: Model | Ensemble, objective: SceneObjective, variants: int
 ) -> OutOfFold:
-    store = lesson.data.store
-    classes = lesson.task.classes
+    store = objective.data.store
+    classes = objective.task.classes
     views = []
-    for index in lesson.data.held_out:
+    for index in objective.data.held_out:
         about = store.recordings[index]
-        possible = lesson.task.choices(about.watched)
+        possible = objective.task.choices(about.watched)
         tracks = Tracks.of_stored(store, index)
-        found = frame_probabilities(recogniser, tracks, possible, variants=variants)
+        found = frame_probabilities(model, tracks, possible, variants=variants)
         evidence = Evidence.of_scene(
             lab=about.lab,
             group=about.tracking_hash,
             fps=store.rate_fps,
             probabilities=np.where(possible, found, np.nan),
-            labels=lesson.labelled.labels[index],
+            labels=objective.labelled.labels[index],
         )
         views.append(
             ViewAnswers(
@@ -70,17 +70,17 @@ def _answer_scenes(
 
 
 def _answer_pairs(
-    recogniser: Recogniser | Ensemble, lesson: PairLesson, variants: int
+    model: Model | Ensemble, objective: PairObjective, variants: int
 ) -> OutOfFold:
-    store = lesson.data.store
+    store = objective.data.store
     views = []
-    for labels in lesson.held_out:
+    for labels in objective.held_out:
         about = store.recordings[labels.recording]
         tracks = Tracks.of_stored(store, labels.recording)
         found = view_probabilities(
-            recogniser, tracks, labels.view, about.lab, variants=variants
+            model, tracks, labels.view, about.lab, variants=variants
         )
-        possible = lesson.possible(labels)
+        possible = objective.possible(labels)
         views.append(
             ViewAnswers(
                 lab=about.lab,
@@ -93,7 +93,7 @@ def _answer_pairs(
                 labels=labels.frames(0, labels.length),
             )
         )
-    return OutOfFold("pair", lesson.task.actions, tuple(views))
+    return OutOfFold("pair", objective.task.actions, tuple(views))
 
 
 def join(parts: Sequence[OutOfFold]) -> OutOfFold:
@@ -101,12 +101,12 @@ def join(parts: Sequence[OutOfFold]) -> OutOfFold:
 
     Raises `RunError` where they answer different questions.
     """
-    check_same_question(parts)
+    check_same_task(parts)
     views = tuple(view for part in parts for view in part.views)
     return OutOfFold(parts[0].kind, parts[0].answers, views)
 
 
-def check_same_question(parts: Sequence[OutOfFold]) -> None:
+def check_same_task(parts: Sequence[OutOfFold]) -> None:
     """Raise `RunError` where answers are to different questions."""
     first = parts[0]
     for part in parts:
@@ -119,18 +119,18 @@ def check_same_question(parts: Sequence[OutOfFold]) -> None:
 
 
 def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
-    """Return the weighted mean of several recognisers' answers of the same views.
+    """Return the weighted mean of several models' answers of the same views.
 
     Raises `RunError` where they are not of the same views, or to different questions.
     """
-    check_same_question(parts)
+    check_same_task(parts)
     by_key: dict[Any, list[ViewAnswers]] = defaultdict(list)
     for part in parts:
         for view in part.views:
             by_key[view.key].append(view)
     if any(len(views) != len(parts) for views in by_key.values()):
         raise RunError(
-            "blending: the recognisers were not asked of the same recordings; "
+            "blending: the models were not asked of the same recordings; "
             "cross-validate them with the same folds and data"
         )
     blended = []

@@ -1,7 +1,7 @@
 """Tuning a run: thresholds and smoothing from what it says of unseen recordings.
 
 A run directory has the recordings it held out, a cross-validation all of them. The
-rules found are saved in the run's recogniser; what they are worth stands in
+rules found are saved in the run's model; what they are worth stands in
 ``tuning.json``, with the nested score as the one to report.
 """
 
@@ -20,7 +20,7 @@ from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import show, tell
 from mabe.runtime.files import write_json
-from mabe.training.objectives import make_lesson
+from mabe.training.objectives import make_objective
 from mabe.training.run import load_training_data
 
 REPORT_NAME = "tuning.json"
@@ -29,7 +29,7 @@ REPORT_NAME = "tuning.json"
 def tune_run(
     run: Path, *, folds: int = 5, seed: int = 0, if_better: bool = False
 ) -> Tuned:
-    """Find rules for a run's recogniser and save them in it.
+    """Find rules for a run's model and save them in it.
 
     With `if_better` they are saved only where they score more than plain decisions on
     recordings that did not choose them. Raises `RunError` where the run has no
@@ -64,15 +64,15 @@ def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
             "directory, or that of a cross-validation"
         )
     config = load_config(config_path)
-    lesson = make_lesson(config, load_training_data(config))
-    held_out = set(lesson.data.tracks(lesson.data.held_out))
+    objective = make_objective(config, load_training_data(config))
+    held_out = set(objective.data.tracks(objective.data.held_out))
     if checkpoint.trained_on & held_out or not held_out <= checkpoint.validated_on:
         raise RunError(
             f"{run}: its recordings are dealt otherwise now than when it was trained, "
             "so it has seen what it would be tuned on; train again"
         )
-    tell(f"Asking {checkpoint.path} of {len(lesson.data.held_out)} recordings")
-    return answer_held_out(checkpoint.recogniser, lesson)
+    tell(f"Asking {checkpoint.path} of {len(objective.data.held_out)} recordings")
+    return answer_held_out(checkpoint.model, objective)
 
 
 def report(tuned: Tuned) -> dict[str, Any]:
@@ -109,7 +109,11 @@ def format_tuned(tuned: Tuned) -> str:
         for rule in tuned.rules.classes
     ]
     return "\n".join(
-        [*lines, "", "off by: mean gap between chance and share that happened, refined"]
+        [
+            *lines,
+            "",
+            "off by: mean gap between probability and share that happened, refined",
+        ]
     )
 
 

@@ -1,4 +1,4 @@
-"""Scoring a recogniser on labelled recordings it never saw."""
+"""Scoring a model on labelled recordings it never saw."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator
@@ -19,10 +19,10 @@ from mabe.bouts import (
     name_animal,
     name_target,
 )
-from mabe.data.sources import find_subjects, open_all
+from mabe.data.sources import find_sources, open_all
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.metrics import challenge_table, score_table
 from mabe.metrics.score_files import Report, format_report, report_values
 from mabe.metrics.summary import Evaluation, format_table, score_video, summarise
@@ -53,12 +53,12 @@ SOLUTION_COLUMNS = {
 
 @dataclass(slots=True)
 class Unseen:
-    """The recordings of a path that a recogniser may be scored on, opened one by one.
+    """The recordings of a path that a model may be scored on, opened one by one.
 
     Counts what is left out, and why, as it goes.
     """
 
-    marker: Marker
+    predictor: Predictor
     path: Path
     include_training: bool = False
     skip_bad: bool = False
@@ -71,12 +71,12 @@ class Unseen:
 
     def open(self) -> Iterator[tuple[PoseStore, int]]:
         """Yield a store and a recording's place in it."""
-        origin = self.marker.checkpoint
-        subjects = find_subjects(self.path, rate_fps=self.marker.rate_fps)
+        origin = self.predictor.checkpoint
+        sources = find_sources(self.path, rate_fps=self.predictor.rate_fps)
         if self.only:
-            subjects = [subject for subject in subjects if subject.name in self.only]
-        labelled = [subject for subject in subjects if subject.has_labels]
-        self.unlabelled = len(subjects) - len(labelled)
+            sources = [source for source in sources if source.name in self.only]
+        labelled = [source for source in sources if source.has_labels]
+        self.unlabelled = len(sources) - len(labelled)
         for store, index in open_all(labelled, skip_bad=self.skip_bad):
             about = store.recordings[index]
             if not self._counts(about):
@@ -94,23 +94,23 @@ class Unseen:
             yield store, index
         if not self.scored:
             raise DataError(
-                f"{self.path}: nothing to score: of {len(subjects)} recordings "
+                f"{self.path}: nothing to score: of {len(sources)} recordings "
                 f"{self.learned} were learned from and {self.unlabelled} have no frame "
-                "that counts. Give labelled recordings the recogniser never saw, or "
+                "that counts. Give labelled recordings the model never saw, or "
                 "--include-training to see how well it remembers"
             )
 
     def _counts(self, about: StoredRecording) -> bool:
-        """Tell whether anything was watched that the recogniser is asked for."""
-        task = self.marker.checkpoint.recogniser.task
+        """Tell whether anything was watched that the model is asked for."""
+        task = self.predictor.checkpoint.model.task
         if isinstance(task, PairTask):
             return bool(self.asked(about))
         labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
         return bool((labels >= 0).any())
 
     def asked(self, about: StoredRecording) -> set[Watched]:
-        """Return what a recording's labels answer of what the recogniser is asked."""
-        config = self.marker.checkpoint.recogniser.config
+        """Return what a recording's labels answer of what the model is asked."""
+        config = self.predictor.checkpoint.model.config
         return asked_for(about, actions=config.actions, ignore=config.ignore)
 
     def notes(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Unseen:
                 "honest ones"
             )
         elif self.learned:
-            notes.append(f"{self.learned} left out: the recogniser learned from them")
+            notes.append(f"{self.learned} left out: the model learned from them")
         if self.chose:
             notes.append(
                 f"{self.chose} of them were held out during training and chose the "
@@ -154,7 +154,7 @@ def compare(unseen: Unseen) -> Comparison:
 
     Actions to ignore are cut out of labels and predictions alike.
     """
-    task = unseen.marker.checkpoint.recogniser.task
+    task = unseen.predictor.checkpoint.model.task
     assert isinstance(task, PairTask)
     found: list[DirectedBouts] = []
     solution: list[tuple[Any, ...]] = []
@@ -169,7 +169,7 @@ def compare(unseen: Unseen) -> Comparison:
         solution += [
             (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
         ]
-        marked = unseen.marker.directed_bouts(store, index)
+        marked = unseen.predictor.directed_bouts(store, index)
         found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
     return Comparison(
         tuple(found),
@@ -237,11 +237,11 @@ class Result:
 
 
 def examine(unseen: Unseen) -> Result:
-    """Score a recogniser of either kind on recordings it never saw.
+    """Score a model of either kind on recordings it never saw.
 
     Raises `DataError` where no recording is left to score.
     """
-    if unseen.marker.actions is not None:
+    if unseen.predictor.actions is not None:
         report = evaluate_pairs(unseen)
         return Result(report_values(report), format_report(report, per_lab=True))
     scores = evaluate(unseen)
@@ -250,21 +250,21 @@ def examine(unseen: Unseen) -> Result:
 
 
 def evaluate(unseen: Unseen) -> Evaluation:
-    """Score a scene recogniser, frame by frame and bout by bout.
+    """Score a scene model, frame by frame and bout by bout.
 
     Raises `DataError` where no recording is left to score.
     """
-    task = unseen.marker.checkpoint.recogniser.task
+    task = unseen.predictor.checkpoint.model.task
     assert isinstance(task, SceneTask)
     videos = []
     for store, index in unseen.open():
         about = store.recordings[index]
         task.check_actions(bout.action for bout in about.bouts)
         labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
-        marking = unseen.marker.mark(store, index)
+        prediction = unseen.predictor.predict_scene(store, index)
         videos.append(
             score_video(
-                about.lab, about.video, labels, marking.chosen, len(task.classes)
+                about.lab, about.video, labels, prediction.chosen, len(task.classes)
             )
         )
     return Evaluation(task.classes, tuple(videos), unseen.notes())

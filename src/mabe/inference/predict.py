@@ -1,4 +1,4 @@
-"""Marking recordings with a recogniser, and what is written of it."""
+"""ScenePrediction recordings with a model, and what is written of it."""
 
 import functools
 import json
@@ -27,14 +27,14 @@ from mabe.bouts import (
     name_animal,
     name_target,
 )
-from mabe.data.sources import Subject, find_subjects, leave_out, report_opened
+from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import decide
 from mabe.errors import DataError
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
 from mabe.io.predictions import (
     PredictionProvenance,
-    Source,
+    RecordingProvenance,
     write_bouts,
     write_pair_bouts,
     write_probabilities,
@@ -42,7 +42,7 @@ from mabe.io.predictions import (
 )
 from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
-from mabe.models.input_contract import Contract
+from mabe.models.input_contract import InputContract
 from mabe.pair_task import PairTask, View
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
@@ -58,8 +58,8 @@ AnyBout = TypeVar("AnyBout", ClassBout, PairBout)
 
 
 @dataclass(frozen=True, slots=True)
-class Marking:
-    """What a recogniser finds in one recording, at the recording's own frames."""
+class ScenePrediction:
+    """What a model finds in one recording, at the recording's own frames."""
 
     about: StoredRecording
     probabilities: Float[np.ndarray, "frame classes"]
@@ -68,8 +68,8 @@ class Marking:
 
 
 @dataclass(frozen=True, slots=True)
-class ViewMarking:
-    """What a recogniser finds from one agent to one target, at the own frames."""
+class ViewPrediction:
+    """What a model finds from one agent to one target, at the own frames."""
 
     view: View
     possible: Bool[np.ndarray, " actions"]
@@ -94,8 +94,8 @@ class ViewMarking:
 
 
 @dataclass(frozen=True, slots=True)
-class Marker:
-    """A recogniser, how it decides, and how many sights of a recording it averages."""
+class Predictor:
+    """A model, how it decides, and how many variants of a recording it averages."""
 
     checkpoint: Checkpoint
     variants: int = 1
@@ -103,7 +103,7 @@ class Marker:
     @property
     def rate_fps(self) -> float:
         """The working rate."""
-        return self.checkpoint.recogniser.config.fps
+        return self.checkpoint.model.config.fps
 
     @property
     def usual_fps(self) -> float:
@@ -114,50 +114,48 @@ class Marker:
     @property
     def actions(self) -> tuple[str, ...] | None:
         """What animals do to each other; None where scenes are marked."""
-        task = self.checkpoint.recogniser.task
+        task = self.checkpoint.model.task
         return task.actions if isinstance(task, PairTask) else None
 
-    def mark(self, store: PoseStore, index: int) -> Marking:
+    def predict_scene(self, store: PoseStore, index: int) -> ScenePrediction:
         """Return what goes on in a scene, at the recording's own frames.
 
         Where the metadata say what was watched, only those classes are possible; where
         they say nothing, all are.
         """
-        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
-        assert isinstance(recogniser.task, SceneTask)
+        model, rules = self.checkpoint.model, self.checkpoint.rules
+        assert isinstance(model.task, SceneTask)
         about = store.recordings[index]
-        possible = recogniser.task.choices(about.watched)
+        possible = model.task.choices(about.watched)
         tracks = Tracks.of_stored(store, index)
-        found = frame_probabilities(
-            recogniser, tracks, possible, variants=self.variants
-        )
+        found = frame_probabilities(model, tracks, possible, variants=self.variants)
         chosen = decide(
             found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
         )
         own = self._own_frames(about, len(found))
-        return Marking(about, found[own], chosen[own])
+        return ScenePrediction(about, found[own], chosen[own])
 
-    def mark_views(self, store: PoseStore, index: int) -> Iterator[ViewMarking]:
+    def predict_views(self, store: PoseStore, index: int) -> Iterator[ViewPrediction]:
         """Yield what is found in each view that is asked for; one in memory at a time.
 
         Where the metadata say what was watched, only that is asked for; where they say
         nothing, every pair of tracked animals is.
         """
-        recogniser, rules = self.checkpoint.recogniser, self.checkpoint.rules
-        assert isinstance(recogniser.task, PairTask)
+        model, rules = self.checkpoint.model, self.checkpoint.rules
+        assert isinstance(model.task, PairTask)
         about = store.recordings[index]
         tracks = Tracks.of_stored(store, index)
         own = self._own_frames(about, about.length)
-        for view, possible in recogniser.task.choices(about).items():
+        for view, possible in model.task.choices(about).items():
             if not about.length:
                 return
             found = view_probabilities(
-                recogniser, tracks, view, about.lab, variants=self.variants
+                model, tracks, view, about.lab, variants=self.variants
             )
             chosen = decide(
                 found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
             )
-            yield ViewMarking(view, possible, found[own], chosen[own])
+            yield ViewPrediction(view, possible, found[own], chosen[own])
 
     def directed_bouts(
         self, store: PoseStore, index: int, probabilities_path: Path | None = None
@@ -168,10 +166,10 @@ class Marker:
         assert actions is not None
         bouts: list[PairBout] = []
         columns: dict[str, Float[np.ndarray, " frame"]] = {}
-        for marking in self.mark_views(store, index):
-            bouts += marking.bouts(actions)
+        for prediction in self.predict_views(store, index):
+            bouts += prediction.bouts(actions)
             if probabilities_path:
-                columns |= _name_columns(marking, actions)
+                columns |= _name_columns(prediction, actions)
         if probabilities_path:
             write_probabilities(probabilities_path, columns, frames=about.native_length)
         return DirectedBouts(
@@ -193,7 +191,7 @@ class Marker:
 
 
 def predict(
-    marker: Marker,
+    predictor: Predictor,
     path: Path,
     out: Path,
     *,
@@ -206,26 +204,26 @@ def predict(
 
     `project` says of pose files what they do not say. Beside the bouts lies where they
     come from (`mabe.provenance`). Returns them in the order of the recordings. Workers
-    of an `executor` compute on the `device`, by default on the one the marker is on.
+    of an `executor` compute on the `device`, by default on the one the predictor is on.
     """
-    subjects = find_subjects(
+    sources = find_sources(
         path,
-        rate_fps=marker.rate_fps,
+        rate_fps=predictor.rate_fps,
         project=project or Project(),
-        usual_fps=marker.usual_fps,
+        usual_fps=predictor.usual_fps,
     )
     place = out / "probabilities"
-    job = MarkingJob(marker, place, device, executor.threads)
-    marked = mark_all(job, subjects, skip_bad=skip_bad, executor=executor)
+    job = PredictionJob(predictor, place, device, executor.threads)
+    marked = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
     found: list[VideoBouts] | list[DirectedBouts]
-    task = marker.checkpoint.recogniser.task
+    task = predictor.checkpoint.model.task
     if isinstance(task, SceneTask):
         found = [each.bouts for each in marked if isinstance(each.bouts, VideoBouts)]
         write_bouts(out / "bouts.csv", found, task.classes)
     else:
         found = [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
         write_pair_bouts(out / "bouts.csv", found)
-    write_provenance(out, _provenance(marker, [each.source for each in marked]))
+    write_provenance(out, _provenance(predictor, [each.source for each in marked]))
     written = {place / video.lab / f"{video.video}.parquet" for video in found}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
@@ -236,68 +234,68 @@ def predict(
 
 
 def predict_pairs(
-    marker: Marker, subjects: list[Subject], *, skip_bad: bool = False
+    predictor: Predictor, sources: list[Source], *, skip_bad: bool = False
 ) -> list[DirectedBouts]:
     """Return who does what to whom in recordings."""
-    marked = mark_all(MarkingJob(marker), subjects, skip_bad=skip_bad)
+    marked = predict_all(PredictionJob(predictor), sources, skip_bad=skip_bad)
     return [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
 
 
 @dataclass(frozen=True, slots=True)
-class MarkingJob:
+class PredictionJob:
     """What is the same for all recordings that are marked in one call."""
 
-    marker: Marker
+    predictor: Predictor
     place: Path | None = None
     """Where frame probabilities go; None: nowhere."""
     device: str | None = None
-    """What to compute on; None: where the marker is."""
+    """What to compute on; None: where the predictor is."""
     threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class PredictedRecording:
     """What one recording came to."""
 
     bouts: VideoBouts | DirectedBouts
-    source: Source
+    source: RecordingProvenance
     about: StoredRecording
 
     @property
     def odd(self) -> tuple[str, ...]:
-        """Where the recording is not as the recogniser expects it."""
+        """Where the recording is not as the model expects it."""
         return self.source.notes[len(self.about.notes) :]
 
 
-def mark_all(
-    job: MarkingJob,
-    subjects: Sequence[Subject],
+def predict_all(
+    job: PredictionJob,
+    sources: Sequence[Source],
     *,
     skip_bad: bool = False,
     executor: Executor = HERE,
-) -> list[Marked]:
+) -> list[PredictedRecording]:
     """Mark recordings, each a task of its own; return them in their order.
 
     Raises `DataError` for one that cannot be read, unless `skip_bad`.
     """
     if job.place:
         make_folder(job.place)
-    done: dict[int, Marked] = {}
+    done: dict[int, PredictedRecording] = {}
     # Closed here, so that work stops at once where a recording is bad.
     with (
         closing(
             executor.run(
-                mark_subject,
+                predict_source,
                 job,
-                subjects,
+                sources,
                 folders=[job.place] if job.place else [],
                 wants_gpu=lambda _: job.device != "cpu",
             )
         ) as outcomes,
-        tqdm(total=len(subjects), unit="video", disable=None, leave=False) as bar,
+        tqdm(total=len(sources), unit="video", disable=None, leave=False) as bar,
     ):
         for place, outcome in outcomes:
-            name = subjects[place].name
+            name = sources[place].name
             bar.update()
             bar.set_postfix_str(name)
             if isinstance(outcome, str):
@@ -307,37 +305,43 @@ def mark_all(
                 tqdm.write(f"mabe: {name}: {note}", file=sys.stderr)
             done[place] = outcome
     marked = [done[place] for place in sorted(done)]
-    report_opened([each.about for each in marked], len(subjects))
+    report_opened([each.about for each in marked], len(sources))
     return marked
 
 
-def mark_subject(job: MarkingJob, subject: Subject) -> Marked | str:
+def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | str:
     """Mark one recording; where it cannot be read return the reason instead."""
     if job.threads:
         torch.set_num_threads(job.threads)
     if job.device:
-        job.marker.checkpoint.recogniser.to(choose_device(job.device))
+        job.predictor.checkpoint.model.to(choose_device(job.device))
     try:
-        with subject.at_hand() as here:
+        with source.at_hand() as here:
             store, index = here.open()
-            source = _source(store, index, job.marker.checkpoint.contract)
+            provenance = _recording_provenance(
+                store, index, job.predictor.checkpoint.contract
+            )
     except DataError as error:
         return str(error)
     about = store.recordings[index]
     path = job.place and job.place / about.lab / f"{about.video}.parquet"
-    if job.marker.actions is None:
-        bouts: VideoBouts | DirectedBouts = _mark_scene(job.marker, store, index, path)
+    if job.predictor.actions is None:
+        bouts: VideoBouts | DirectedBouts = _predict_scene(
+            job.predictor, store, index, path
+        )
     else:
-        bouts = job.marker.directed_bouts(store, index, path)
-    return Marked(bouts, source, about)
+        bouts = job.predictor.directed_bouts(store, index, path)
+    return PredictedRecording(bouts, provenance, about)
 
 
-def _source(store: PoseStore, index: int, contract: Contract | None) -> Source:
+def _recording_provenance(
+    store: PoseStore, index: int, contract: InputContract | None
+) -> RecordingProvenance:
     """Return where a recording comes from; hold it against the card."""
     about = store.recordings[index]
     odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
     file = store.root if store.root.is_file() else None
-    return Source(
+    return RecordingProvenance(
         lab=about.lab,
         video=about.video,
         fps=about.fps,
@@ -356,9 +360,11 @@ def _hash_once(file: Path, _changed_ns: int) -> str:
     return hash_file(file)
 
 
-def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
-    checkpoint = marker.checkpoint
-    task = checkpoint.recogniser.task
+def _provenance(
+    predictor: Predictor, sources: list[RecordingProvenance]
+) -> PredictionProvenance:
+    checkpoint = predictor.checkpoint
+    task = checkpoint.model.task
     is_pair = isinstance(task, PairTask)
     answers = task.actions if isinstance(task, PairTask) else task.classes[1:]
     return PredictionProvenance(
@@ -368,24 +374,24 @@ def _provenance(marker: Marker, sources: list[Source]) -> PredictionProvenance:
         task="pair" if is_pair else "scene",
         actions=answers,
         rules=json.loads(checkpoint.rules.to_json()),
-        rate_fps=marker.rate_fps,
-        variants=marker.variants,
+        rate_fps=predictor.rate_fps,
+        variants=predictor.variants,
         sources=tuple(sources),
     )
 
 
-def _mark_scene(
-    marker: Marker, store: PoseStore, index: int, path: Path | None
+def _predict_scene(
+    predictor: Predictor, store: PoseStore, index: int, path: Path | None
 ) -> VideoBouts:
     """Return what goes on in a scene; write the probabilities if asked to."""
-    marking = marker.mark(store, index)
-    about = marking.about
-    task = marker.checkpoint.recogniser.task
+    prediction = predictor.predict_scene(store, index)
+    about = prediction.about
+    task = predictor.checkpoint.model.task
     assert isinstance(task, SceneTask)
     if path:
-        columns = dict(zip(task.classes, marking.probabilities.T, strict=True))
+        columns = dict(zip(task.classes, prediction.probabilities.T, strict=True))
         write_probabilities(path, columns, frames=about.native_length)
-    bouts = find_bouts(marking.chosen, marking.probabilities)
+    bouts = find_bouts(prediction.chosen, prediction.probabilities)
     kept = within_tracks(bouts, store, index)
     return VideoBouts(about.lab, about.video, about.fps, tuple(kept))
 
@@ -412,12 +418,12 @@ def within_tracks(
 
 
 def _name_columns(
-    marking: ViewMarking, actions: tuple[str, ...]
+    prediction: ViewPrediction, actions: tuple[str, ...]
 ) -> dict[str, Float[np.ndarray, " frame"]]:
     """Return the probability of each possible action under a name of its own."""
-    who = marking.view.agent, marking.view.target
+    who = prediction.view.agent, prediction.view.target
     pair = f"{name_animal(who[0])},{name_target(*who)}"
     return {
-        f"{pair},{actions[place]}": marking.probabilities[:, place]
-        for place in np.flatnonzero(marking.possible)
+        f"{pair},{actions[place]}": prediction.probabilities[:, place]
+        for place in np.flatnonzero(prediction.possible)
     }

@@ -1,4 +1,4 @@
-"""Using a recogniser on recordings of any length: split, predict, stitch.
+"""Using a model on recordings of any length: split, predict, stitch.
 
 A recording is read stretch by stretch, each with some of what is around it, so that
 memory does not grow with its length and features are computed once. Trees decide on a
@@ -23,13 +23,13 @@ from mabe.config import RunConfig
 from mabe.data.pair_windows import see_from
 from mabe.data.store import PoseStore
 from mabe.features.motion import ALL_SLOTS
-from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_sights
+from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_variants
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import (
-    PairRecogniser,
-    Recogniser,
-    SceneRecogniser,
-    TreesRecogniser,
+    Model,
+    PairModel,
+    SceneModel,
+    TreesModel,
 )
 from mabe.pair_task import PairTask, View
 
@@ -48,15 +48,15 @@ AROUND_S = {"motion": 5.0, "social": 30.0}
 _LEAST_SUM = 1e-9
 
 
-Chances = Float[np.ndarray, "u n"]
+Probabilities = Float[np.ndarray, "u n"]
 
 
-See = Callable[[Recogniser, Tensor], Tensor]
-"""Gives the features that a recogniser has of poses."""
+See = Callable[[Model, Tensor], Tensor]
+"""Gives the features that a model has of poses."""
 
 
-_Voice = tuple[Recogniser, float]
-"""A recogniser, and how much it has to say."""
+_Voice = tuple[Model, float]
+"""A model, and how much it has to say."""
 
 
 ReadPoses = Callable[[int, int], Float[np.ndarray, "t a k 2"]]
@@ -123,14 +123,14 @@ class Stitching:
         return self.total
 
 
-def look_at(recogniser: Recogniser, poses_BTAK2: Tensor) -> Tensor:
-    """Return the features that a recogniser has of poses."""
-    return recogniser.look(poses_BTAK2)
+def look_at(model: Model, poses_BTAK2: Tensor) -> Tensor:
+    """Return the features that a model has of poses."""
+    return model.look(poses_BTAK2)
 
 
 @torch.inference_mode()
 def frame_probabilities(
-    recogniser: Recogniser | Ensemble,
+    model: Model | Ensemble,
     tracks: Tracks,
     possible: Bool[np.ndarray, " classes"],
     *,
@@ -141,22 +141,22 @@ def frame_probabilities(
 
     Classes that are not possible get 0. With `variants` the recording is also shown
     changed (see `mabe.variants`), and the probabilities are averaged. `see` gives the
-    features of poses. The recogniser is
+    features of poses. The model is
     used as it is: put it into `eval` mode and onto its device before.
     """
-    device = find_device(recogniser)
+    device = find_device(model)
     possible_N = torch.from_numpy(possible).to(device)
 
-    def of_network(member: Recogniser, x_BTF: Tensor) -> Tensor:
-        assert isinstance(member, SceneRecogniser)
+    def of_network(member: Model, x_BTF: Tensor) -> Tensor:
+        assert isinstance(member, SceneModel)
         return member.probabilities(x_BTF, possible_N)
 
-    def of_trees(chances: Chances) -> Chances:
-        among = np.where(possible, chances, 0)
+    def of_trees(probabilities: Probabilities) -> Probabilities:
+        among = np.where(possible, probabilities, 0)
         return among / among.sum(axis=1, keepdims=True).clip(min=_LEAST_SUM)
 
-    def sights(config: RunConfig) -> list[Variant]:
-        if config.feature_set == "social":  # no sight changes what animals do
+    def variants_of(config: RunConfig) -> list[Variant]:
+        if config.feature_set == "social":  # these features do not depend on the view
             return scene_variants(1, turns_matter=False)
         return scene_variants(variants, turns_matter=not config.scene_frame)
 
@@ -166,21 +166,21 @@ def frame_probabilities(
         answers=len(possible),
         of_network=of_network,
         of_trees=of_trees,
-        sights=sights,
+        variants_of=variants_of,
         see=see,
     )
-    slots = slots_in_sights(tracks.slots) or ALL_SLOTS
+    slots = slots_in_variants(tracks.slots) or ALL_SLOTS
     return asking.ask(
         [
-            (each.for_use(slots) if isinstance(each, SceneRecogniser) else each, weight)
-            for each, weight in weighted_members(recogniser)
+            (each.for_use(slots) if isinstance(each, SceneModel) else each, weight)
+            for each, weight in weighted_members(model)
         ]
     )
 
 
 @torch.inference_mode()
 def view_probabilities(
-    recogniser: Recogniser | Ensemble,
+    model: Model | Ensemble,
     tracks: Tracks,
     view: View,
     lab: str,
@@ -193,32 +193,32 @@ def view_probabilities(
     Actions without a direction get the mean over both directions. For `variants` and
     `see` look at `frame_probabilities`.
     """
-    task = recogniser.task
+    task = model.task
     assert isinstance(task, PairTask)
-    seen = _one_view(recogniser, tracks, view, lab, variants, see)
+    seen = _one_view(model, tracks, view, lab, variants, see)
     undirected = [
         place for place, action in enumerate(task.actions) if action in task.undirected
     ]
     if undirected and not view.is_self:
-        back = _one_view(recogniser, tracks, view.reverse, lab, variants, see)
+        back = _one_view(model, tracks, view.reverse, lab, variants, see)
         seen[:, undirected] = (seen[:, undirected] + back[:, undirected]) / 2
     return seen
 
 
 def _one_view(
-    recogniser: Recogniser | Ensemble,
+    model: Model | Ensemble,
     tracks: Tracks,
     view: View,
     lab: str,
     variants: int,
     see: See,
 ) -> Float[np.ndarray, "time actions"]:
-    device = find_device(recogniser)
-    task = recogniser.task
+    device = find_device(model)
+    task = model.task
     assert isinstance(task, PairTask)
 
-    def of_network(member: Recogniser, x_BTF: Tensor) -> Tensor:
-        assert isinstance(member, PairRecogniser)
+    def of_network(member: Model, x_BTF: Tensor) -> Tensor:
+        assert isinstance(member, PairModel)
         # Members learned from different labs, so each has numbers of its own.
         number = member.task.lab_number(lab)
         lab_B = torch.full((len(x_BTF),), number, device=device)
@@ -230,42 +230,42 @@ def _one_view(
         device=device,
         answers=len(task.actions),
         of_network=of_network,
-        of_trees=lambda chances: chances,
-        sights=lambda _config: pair_variants(variants),
+        of_trees=lambda probabilities: probabilities,
+        variants_of=lambda _config: pair_variants(variants),
         see=see,
     )
-    return asking.ask(weighted_members(recogniser))
+    return asking.ask(weighted_members(model))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asking:
-    """How recognisers are asked of one recording or view."""
+    """How models are asked of one recording or view."""
 
     tracks: Tracks
     device: torch.device
     answers: int
-    of_network: Callable[[Recogniser, Tensor], Tensor]
+    of_network: Callable[[Model, Tensor], Tensor]
     """What a network says of features."""
-    of_trees: Callable[[Chances], Chances]
+    of_trees: Callable[[Probabilities], Probabilities]
     """What is made of the trees' probabilities."""
-    sights: Callable[[RunConfig], list[Variant]]
+    variants_of: Callable[[RunConfig], list[Variant]]
     see: See
 
     def ask(self, members: list[_Voice]) -> Float[np.ndarray, "time answers"]:
-        """Add up what members say by their weights; those of one sight look once."""
+        """Add up what members say by their weights; one feature_key, one look."""
         by_sight: dict[tuple[Any, ...], list[_Voice]] = {}
         for member, weight in members:
-            by_sight.setdefault(member.sight, []).append((member, weight))
+            by_sight.setdefault(member.feature_key, []).append((member, weight))
         return sum_arrays(
             self._ask_trees(voices)
-            if isinstance(voices[0][0], TreesRecogniser)
+            if isinstance(voices[0][0], TreesModel)
             else self._ask_networks(voices)
             for voices in by_sight.values()
         )
 
     def _ask_networks(self, voices: list[_Voice]) -> Float[np.ndarray, "time n"]:
         first, _ = voices[0]
-        assert not isinstance(first, TreesRecogniser)
+        assert not isinstance(first, TreesModel)
         length = self.tracks.length
         window = min(first.window, length)
         overlap = min(first.overlap, window // 2)
@@ -281,13 +281,13 @@ class _Asking:
                     stitching.add(start, piece)
         return stitching.result()
 
-    def _looks(self, first: Recogniser, stretch: "Stretch") -> list[Tensor]:
-        """Return the features of a stretch in each sight of it."""
+    def _looks(self, first: Model, stretch: "Stretch") -> list[Tensor]:
+        """Return the features of a stretch in each feature_key of it."""
         poses = self.tracks.read(stretch.read_from, stretch.read_to)
         poses_1TAK2 = torch.from_numpy(poses[None]).to(self.device)
         return [
             self.see(first, each.of(poses_1TAK2))[0, stretch.within_read]
-            for each in self.sights(first.config)
+            for each in self.variants_of(first.config)
         ]
 
     def _answer(
@@ -297,7 +297,7 @@ class _Asking:
         starts: Sequence[int],
         window: int,
     ) -> Float[np.ndarray, "b t n"]:
-        """Return what networks say of some windows of a stretch, sights averaged."""
+        """Return what networks say of some windows of a stretch, variants averaged."""
         said = []
         for x_TF in sights_TF:
             x_BTF = torch.stack([x_TF[start : start + window] for start in starts])
@@ -308,14 +308,14 @@ class _Asking:
 
     def _ask_trees(self, voices: list[_Voice]) -> Float[np.ndarray, "time n"]:
         first, _ = voices[0]
-        assert isinstance(first, TreesRecogniser)
+        assert isinstance(first, TreesModel)
         pieces = [np.empty((0, self.answers), np.float32)]
         for stretch in stretches(self.tracks.length, first):
             rows = stretch.rows(first, self.tracks, self.see)
             said = sum_arrays(
                 weight * self.of_trees(member.answer(rows))
                 for member, weight in voices
-                if isinstance(member, TreesRecogniser)
+                if isinstance(member, TreesModel)
             )
             pieces.append(said.repeat(first.block_frames, axis=0)[: stretch.length])
         return np.concatenate(pieces).astype(np.float32)
@@ -343,23 +343,23 @@ class Stretch:
 
     def rows(
         self,
-        recogniser: TreesRecogniser,
+        model: TreesModel,
         tracks: Tracks,
         see: See,
     ) -> Float[np.ndarray, "u r"]:
         """Return the rows of its blocks of frames."""
         poses = torch.from_numpy(tracks.read(self.read_from, self.read_to)[None])
-        rows = recogniser.rows(see(recogniser, poses)[0])
-        size = recogniser.block_frames
+        rows = model.rows(see(model, poses)[0])
+        size = model.block_frames
         first = (self.start - self.read_from) // size
         return rows[first : first + math.ceil(self.length / size)]
 
 
-def stretches(length: int, recogniser: TreesRecogniser) -> list[Stretch]:
+def stretches(length: int, model: TreesModel) -> list[Stretch]:
     """Return the stretches of a recording of so many frames; they bound the memory."""
-    size, fps = recogniser.block_frames, recogniser.config.fps
+    size, fps = model.block_frames, model.config.fps
     own = max(1, STRETCH_FRAMES // size) * size
-    around = round(AROUND_S[recogniser.config.feature_set] * fps / size) * size
+    around = round(AROUND_S[model.config.feature_set] * fps / size) * size
     return [
         Stretch(
             start=start,
@@ -392,17 +392,17 @@ def batched(items: Sequence[int], most: int) -> Iterator[tuple[int, ...]]:
 
 
 def weighted_members(
-    recogniser: Recogniser | Ensemble,
+    model: Model | Ensemble,
 ) -> list[_Voice]:
-    """Return the recognisers of one, and how much each has to say."""
-    if isinstance(recogniser, Ensemble):
-        return list(zip(recogniser.members, recogniser.weights, strict=True))
-    return [(recogniser, 1.0)]
+    """Return the models of one, and how much each has to say."""
+    if isinstance(model, Ensemble):
+        return list(zip(model.members, model.weights, strict=True))
+    return [(model, 1.0)]
 
 
-def find_device(recogniser: Recogniser | Ensemble) -> torch.device:
-    """Return where a recogniser's numbers are."""
-    first = weighted_members(recogniser)[0][0]
+def find_device(model: Model | Ensemble) -> torch.device:
+    """Return where a model's numbers are."""
+    first = weighted_members(model)[0][0]
     tensors = chain(first.parameters(), first.buffers())
     return next(tensors).device
 

@@ -1,37 +1,39 @@
 """A submission: marked, written, and checked the way the host will.
 
 The host scores the videos of ``test.csv``, whose labels it keeps. To know a score here,
-`submit_held_out` marks labelled recordings the recogniser never saw, and writes what
+`submit_held_out` marks labelled recordings the model never saw, and writes what
 people marked in them beside it as a solution.
 """
 
 from pathlib import Path
 
-from mabe.data.sources import find_subjects
+from mabe.data.sources import find_sources
 from mabe.data.store import is_store
 from mabe.errors import DataError, RunError
 from mabe.inference.evaluate import Unseen, compare
-from mabe.inference.predict import Marker, predict_pairs
+from mabe.inference.predict import Predictor, predict_pairs
 from mabe.io.readers.kaggle import SPLITS
 from mabe.io.submission import Review, describe_review, require_valid, review_submission
 from mabe.io.submission.write import write_submission
 from mabe.runtime.files import write_text
 
 
-def submit(marker: Marker, data: Path, out: Path, *, skip_bad: bool = False) -> Review:
+def submit(
+    predictor: Predictor, data: Path, out: Path, *, skip_bad: bool = False
+) -> Review:
     """Mark the test videos of a folder (all of them without test.csv), and check.
 
-    Raises `RunError` for a recogniser of scenes and `DataError` where the submission
+    Raises `RunError` for a model of scenes and `DataError` where the submission
     would be refused; the file is there then, to look at.
     """
-    require_pairs(marker)
+    require_pairs(predictor)
     has_test = (data / "test.csv").is_file()
-    subjects = find_subjects(
+    sources = find_sources(
         data,
-        rate_fps=marker.rate_fps,
+        rate_fps=predictor.rate_fps,
         splits=("test",) if has_test else SPLITS,
     )
-    write_submission(out, predict_pairs(marker, subjects, skip_bad=skip_bad))
+    write_submission(out, predict_pairs(predictor, sources, skip_bad=skip_bad))
     metadata = data / "test.csv" if has_test else data
     return _checked(out, metadata)
 
@@ -41,7 +43,7 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
 
     Returns the solution's path beside the submission's. Raises as `submit` does.
     """
-    require_pairs(unseen.marker)
+    require_pairs(unseen.predictor)
     solution = out.with_name(f"{out.stem}.solution{out.suffix}")
     both = compare(unseen)
     write_submission(out, both.found)
@@ -49,11 +51,11 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
     return _checked(out, unseen.path), solution
 
 
-def require_pairs(marker: Marker) -> None:
-    """Raise `RunError` for a recogniser that does not tell agents from targets."""
-    if marker.actions is None:
+def require_pairs(predictor: Predictor) -> None:
+    """Raise `RunError` for a model that does not tell agents from targets."""
+    if predictor.actions is None:
         raise RunError(
-            f"{marker.checkpoint.path}: tells what goes on in a scene; a submission "
+            f"{predictor.checkpoint.path}: tells what goes on in a scene; a submission "
             "needs who does it to whom: train with `task: pair`, such as "
             "configs/pairs.yaml"
         )
@@ -65,7 +67,7 @@ def _checked(out: Path, metadata: Path) -> Review:
     print(describe_review(out, review))
     if not review.rows:
         raise DataError(
-            f"{out}: the recogniser found nothing in any recording, and the host "
+            f"{out}: the model found nothing in any recording, and the host "
             "refuses an empty file; is it trained enough? see its history.json"
         )
     require_valid(out, review)

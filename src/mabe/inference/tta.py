@@ -1,7 +1,7 @@
-"""Other sights of the same scene, for averaging at test time.
+"""Other variants of the same scene, for averaging at test time.
 
 What animals do does not depend on which way the camera is turned, on left and right, or
-on the numbers a lab gives to animals; a recogniser learns that only approximately.
+on the numbers a lab gives to animals; a model learns that only approximately.
 """
 
 import math
@@ -42,7 +42,7 @@ class Variant:
 
 
 def scene_variants(count: int, *, turns_matter: bool) -> list[Variant]:
-    """Return at most so many different sights of a scene, the plain one first.
+    """Return at most so many different variants of a scene, the plain one first.
 
     In the scene's own frame of reference turning changes nothing, so there are four.
     """
@@ -63,12 +63,12 @@ def scene_variants(count: int, *, turns_matter: bool) -> list[Variant]:
 
 
 def pair_variants(count: int) -> list[Variant]:
-    """Return at most two sights of a view: a mirror is all that changes it."""
+    """Return at most two variants of a view: a mirror is all that changes it."""
     return [Variant(), Variant(mirror=True)][:count]
 
 
-def slots_in_sights(slots: Iterable[int]) -> tuple[int, ...]:
-    """Return the slots that occur in any sight of a scene in which some occur.
+def slots_in_variants(slots: Iterable[int]) -> tuple[int, ...]:
+    """Return the slots that occur in any feature_key of a scene in which some occur.
 
     Animals that are there are numbered from the first on, in any order, and a mirror
     makes a left ear of a right one.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError
 from mabe.io.project import ActionSettings, Project
-from mabe.io.readers.annotations import SELF, Event, Marks
+from mabe.io.readers.annotations import SELF, Event, FileAnnotations
 
 _ALONE = re.compile(
     r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|"
@@ -136,11 +136,13 @@ def _make_action(behaviour: str, animals: Sequence[str], project: Project) -> Ac
     return Action(behaviour, name, "other", settings.agent, "each event must say whom")
 
 
-def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
+def to_bouts(
+    annotations: FileAnnotations, cast: Cast
+) -> tuple[tuple[Bout, ...], list[str]]:
     """Return the labels of one recording, in frames already, and what was left out."""
     bouts: set[Bout] = set()
     dropped: dict[str, int] = {}
-    for event in _without_fillers(marks):
+    for event in _without_fillers(annotations):
         action = cast.actions[event.behaviour]
         agent = _agent(event, action, cast)
         if action.name is None or agent is None:
@@ -151,8 +153,8 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
         target = _target(event, action, agent, cast)
         if target is None:
             raise ConfigError(
-                f"{marks.name}: to whom is {event.behaviour!r} of {agent!r} done? "
-                f"There are {len(cast.animals)} animals; say `actions: "
+                f"{annotations.name}: to whom is {event.behaviour!r} of {agent!r} "
+                f"done? There are {len(cast.animals)} animals; say `actions: "
                 f"{{{event.behaviour}: "
                 "{target: self}}` in project.yaml, or an animal's name"
             )
@@ -170,18 +172,18 @@ def to_bouts(marks: Marks, cast: Cast) -> tuple[tuple[Bout, ...], list[str]]:
     return join_overlaps(bouts), notes
 
 
-def _without_fillers(marks: Marks) -> list[Event]:
+def _without_fillers(annotations: FileAnnotations) -> list[Event]:
     """Leave out what a further stream says only to say nothing.
 
     Streams of the Caltech annotator have a type for every frame; what fills the first
     and the last frames of the second one is no behaviour beside those of the first.
     """
-    streams = {event.subject for event in marks.events}
+    streams = {event.subject for event in annotations.events}
     if not streams or not all(re.fullmatch(r"S\d+", name) for name in streams):
-        return list(marks.events)
+        return list(annotations.events)
     kept = []
     for stream in sorted(streams):
-        events = [event for event in marks.events if event.subject == stream]
+        events = [event for event in annotations.events if event.subject == stream]
         filler = events[0].behaviour if stream != "S1" else None
         is_filled = filler is not None and events[-1].behaviour == filler
         kept += [e for e in events if not (is_filled and e.behaviour == filler)]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.project import Project, RecordingSettings
-from mabe.io.readers.annotations import Marks
+from mabe.io.readers.annotations import FileAnnotations
 from mabe.io.readers.formats import read_file, recognise
 
 _SKIPPED_ENDINGS = frozenset(
@@ -31,7 +31,7 @@ class Found:
     """What the files of a folder hold, tracks by name only."""
 
     tracks: tuple["Track", ...]
-    marks: tuple["Labels", ...]
+    annotations: tuple["Labels", ...]
     unknown: tuple[str, ...]
     bad: tuple[str, ...]
 
@@ -54,7 +54,7 @@ class Labels:
 
     path: Path
     format: str
-    marks: Marks
+    annotations: FileAnnotations
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,10 @@ def look_at(paths: Sequence[Path], *, skip_bad: bool) -> Found:
             Track(path, at, poses.name, content.format, poses.length)
             for at, poses in enumerate(content.poses)
         ]
-        labels += [Labels(path, content.format, marks) for marks in content.marks]
+        labels += [
+            Labels(path, content.format, annotations)
+            for annotations in content.annotations
+        ]
     return Found(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad))
 
 
@@ -144,17 +147,18 @@ def pair_up(
     done = {pairing.track for pairing in pairings}
     used = {labels.path for pairing in pairings for labels in pairing.labels}
     tracks, doubles = one_of_each([each for each in found.tracks if each not in done])
-    marks = [labels for labels in found.marks if labels.path not in used]
-    owners = [(_owners(labels, tracks), labels) for labels in marks]
-    alone = len(tracks) == len(marks) == 1 and not done
+    annotations = [labels for labels in found.annotations if labels.path not in used]
+    owners = [(_owners(labels, tracks), labels) for labels in annotations]
+    alone = len(tracks) == len(annotations) == 1 and not done
     for track in tracks:
         own = tuple(labels for those, labels in owners if track in those)
         notes: tuple[str, ...] = ()
         if not own and alone:
-            own = tuple(marks)
+            own = tuple(annotations)
             notes = (
-                f"labels of {marks[0].path.name} ({marks[0].marks.name!r}) taken for "
-                "its own: there are no others",
+                f"labels of {annotations[0].path.name} "
+                f"({annotations[0].annotations.name!r}) taken for its own: there "
+                "are no others",
             )
         pairings.append(Pairing(track, own, None, notes))
     return pairings, doubles
@@ -174,7 +178,7 @@ def _pair_by_hand(settings: RecordingSettings, found: Found, folder: Path) -> Pa
         raise DataError(f"project.yaml: recordings: {path} holds no tracks.")
     labels: list[Labels] = []
     for name in settings.labels:
-        of_file = [each for each in found.marks if each.path == folder / name]
+        of_file = [each for each in found.annotations if each.path == folder / name]
         if not of_file:
             raise DataError(f"project.yaml: recordings: {folder / name} has no labels.")
         named = [each for each in of_file if belongs(each, track)]
@@ -189,9 +193,12 @@ def belongs(labels: Labels, track: Track) -> bool:
     ``day10``.
     """
     if labels.path == track.path:
-        return labels.marks.name == track.name or labels.marks.name == track.path.stem
-    names = {labels.marks.name, *labels.marks.media}
-    if labels.marks.name not in labels.path.stem:
+        return (
+            labels.annotations.name == track.name
+            or labels.annotations.name == track.path.stem
+        )
+    names = {labels.annotations.name, *labels.annotations.media}
+    if labels.annotations.name not in labels.path.stem:
         names |= {labels.path.stem}
     return any(_same_video(name, track.name) for name in names if name)
 
@@ -237,7 +244,7 @@ def plan_import(
     found = look_at(find_files(folder, skip=skip), skip_bad=skip_bad)
     if not found.tracks:
         raise DataError(
-            f"{folder}: no file with tracks; {len(found.marks)} recordings with "
+            f"{folder}: no file with tracks; {len(found.annotations)} recordings with "
             f"labels, files not recognised: {list(found.unknown)[:8]}. `mabe inspect` "
             "tells what each is."
         )
@@ -249,10 +256,12 @@ def plan_import(
         project=project,
         pairings=tuple(pairings),
         ethogram=tuple(
-            dict.fromkeys(b for labels in found.marks for b in labels.marks.behaviours)
+            dict.fromkeys(
+                b for labels in found.annotations for b in labels.annotations.behaviours
+            )
         ),
-        acting=_acting(found.marks),
-        unused=tuple(each for each in found.marks if id(each) not in used),
+        acting=_acting(found.annotations),
+        unused=tuple(each for each in found.annotations if id(each) not in used),
         unknown=found.unknown,
         doubles=tuple(doubles),
         bad=found.bad,
@@ -276,7 +285,7 @@ def _acting(labels: Sequence[Labels]) -> tuple[str, ...]:
     """Return the subjects of all labels, ``""`` where events name none."""
     found: dict[str, None] = {}
     for each in labels:
-        found.update(dict.fromkeys(each.marks.subjects))
-        if any(not event.subject for event in each.marks.events):
+        found.update(dict.fromkeys(each.annotations.subjects))
+        if any(not event.subject for event in each.annotations.events):
             found[""] = None
     return tuple(found) or ("",)

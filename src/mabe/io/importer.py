@@ -92,7 +92,9 @@ def _prepare(pairing: Pairing, plan: Plan) -> Imported:
     """Read one recording and settle it."""
     track, project, settings = pairing.track, plan.project, pairing.settings
     poses = read_again(track.path).poses[track.place]
-    scored_fps = next((e.marks.fps for e in pairing.labels if e.marks.fps), None)
+    scored_fps = next(
+        (e.annotations.fps for e in pairing.labels if e.annotations.fps), None
+    )
     standard = standardise(
         replace(poses, name=track.name, fps=poses.fps or scored_fps),
         project,
@@ -121,10 +123,10 @@ def _bouts(
     bouts: set[Bout] = set()
     notes: list[str] = []
     for each in labels:
-        marks = to_frames(each.marks, standard.fps)
-        notes += each.marks.notes
-        notes += compare_lengths(marks, length, project.max_length_difference)
-        found, odd = to_bouts(marks, cast)
+        annotations = to_frames(each.annotations, standard.fps)
+        notes += each.annotations.notes
+        notes += compare_lengths(annotations, length, project.max_length_difference)
+        found, odd = to_bouts(annotations, cast)
         notes += odd
         bouts |= clip(found, 0, length)
     return join_overlaps(bouts), notes
@@ -232,7 +234,7 @@ def describe_plan(plan: Plan) -> Iterator[str]:
         yield f"  {track.name}: {track.length:,} frames ({track.format})"
         yield f"    labels: {labels or 'none'}"
     for each in plan.unused:
-        yield f"  ! labels without tracks: {each.path.name} ({each.marks.name!r})"
+        yield f"  ! labels without tracks: {each.path.name} ({each.annotations.name!r})"
     yield from (f"  ! {double}" for double in plan.doubles)
     for name in plan.unknown:
         yield f"  ! not recognised: {name}"

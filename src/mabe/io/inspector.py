@@ -8,7 +8,7 @@ from mabe.errors import DataError, MabeError
 from mabe.io.file_matching import find_files
 from mabe.io.keypoint_names import format_matches, match_names
 from mabe.io.project import Project
-from mabe.io.readers.annotations import Content, Marks
+from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_as, read_file, recognise
 from mabe.io.readers.kaggle import read_index
 from mabe.io.readers.poses import Poses, keep_sure
@@ -53,9 +53,9 @@ def _describe_content(content: Content, project: Project) -> Iterator[str]:
     yield f"  {content.format}"
     for poses in content.poses[:_SHOWN]:
         yield from _describe_poses(poses, project, is_one=len(content.poses) == 1)
-    for marks in content.marks[:_SHOWN]:
-        yield from _describe_marks(marks)
-    more = max(len(content.poses), len(content.marks)) - _SHOWN
+    for annotations in content.annotations[:_SHOWN]:
+        yield from _describe_annotations(annotations)
+    more = max(len(content.poses), len(content.annotations)) - _SHOWN
     if more > 0:
         yield f"  … and {count(more, 'more recording')}"
 
@@ -95,22 +95,23 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     yield from (f"    ! {note}" for note in poses.notes)
 
 
-def _describe_marks(marks: Marks) -> Iterator[str]:
-    rate = f", scored at {marks.fps:g} fps" if marks.fps else ""
-    unit = "s" if marks.unit == "s" else "frames"
-    length = f", {marks.length:,g} {unit} looked at" if marks.length else ""
-    yield f"  labels of {marks.name}: {count(len(marks.events), 'event')}{length}{rate}"
-    counts = Counter(event.behaviour for event in marks.events)
-    of_each = [f"{name} ({counts[name]})" for name in marks.behaviours]
+def _describe_annotations(annotations: FileAnnotations) -> Iterator[str]:
+    rate = f", scored at {annotations.fps:g} fps" if annotations.fps else ""
+    unit = "s" if annotations.unit == "s" else "frames"
+    length = f", {annotations.length:,g} {unit} looked at" if annotations.length else ""
+    events = count(len(annotations.events), "event")
+    yield f"  labels of {annotations.name}: {events}{length}{rate}"
+    counts = Counter(event.behaviour for event in annotations.events)
+    of_each = [f"{name} ({counts[name]})" for name in annotations.behaviours]
     yield f"    behaviours: {', '.join(of_each) or 'none'}"
-    if marks.subjects:
-        yield f"    subjects: {', '.join(marks.subjects)}"
-    if marks.media:
-        yield f"    videos: {', '.join(marks.media)}"
-    points = sum(event.start == event.stop for event in marks.events)
+    if annotations.subjects:
+        yield f"    subjects: {', '.join(annotations.subjects)}"
+    if annotations.media:
+        yield f"    videos: {', '.join(annotations.media)}"
+    points = sum(event.start == event.stop for event in annotations.events)
     if points:
         yield f"    {points} of them are moments without a duration"
-    yield from (f"    ! {note}" for note in marks.notes)
+    yield from (f"    ! {note}" for note in annotations.notes)
 
 
 def _describe_layout(folder: Path) -> Iterator[str]:

@@ -10,7 +10,7 @@ An action on oneself has ``target == agent``.
 
 Where predictions come from: written with them, carried into every export.
 
-``provenance.json`` beside ``bouts.csv`` names the recogniser by its hash, the rules by
+``provenance.json`` beside ``bouts.csv`` names the model by its hash, the rules by
 which it decided, and for each recording its file and the hash of what was tracked.
 """
 
@@ -33,7 +33,7 @@ from mabe.runtime.files import write_atomically, write_json, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class RecordingProvenance:
     """One recording that was marked."""
 
     lab: str
@@ -66,13 +66,13 @@ class PredictionProvenance:
     """Thresholds and smoothing."""
     rate_fps: float
     variants: int
-    sources: tuple[Source, ...]
+    sources: tuple[RecordingProvenance, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return json.loads(json.dumps(asdict(self)))
 
-    def about(self, source: Source) -> dict[str, Any]:
+    def about(self, source: RecordingProvenance) -> dict[str, Any]:
         """Return the provenance of one recording's predictions."""
         return {**self.to_json(), "sources": [json.loads(json.dumps(asdict(source)))]}
 
@@ -200,7 +200,7 @@ class PredictedBout:
 class Predicted:
     """What was predicted of one recording."""
 
-    source: Source
+    source: RecordingProvenance
     bouts: tuple[PredictedBout, ...]
 
     @property
@@ -268,7 +268,7 @@ def read_predictions(folder: Path) -> Predictions:
     )
 
 
-def _names(source: Source) -> dict[str, str]:
+def _names(source: RecordingProvenance) -> dict[str, str]:
     """Return the lab's names of ``mouse1`` …, where they tell the animals apart."""
     if len(set(source.animals)) < len(source.animals):
         return {}
@@ -294,7 +294,7 @@ def read_provenance(folder: Path) -> PredictionProvenance:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         sources = tuple(
-            Source(
+            RecordingProvenance(
                 **{
                     **each,
                     "animals": tuple(each["animals"]),

@@ -2,7 +2,7 @@
 
 Here it is decided which points count, who is who, what the keypoints are, how fast was
 filmed and how large a pixel is; whatever had to be assumed becomes a note. Importing
-and predicting go through the same code, so that a recogniser meets new files as it met
+and predicting go through the same code, so that a model meets new files as it met
 those it learned from.
 """
 

@@ -28,7 +28,7 @@ from mabe.metrics.bout_tables import (
     read_lists,
     watched_entries,
 )
-from mabe.metrics.score_table import ScoreTable, score_marks
+from mabe.metrics.score_table import ScoreTable, score_bouts
 from mabe.recording import VideoInfo
 
 
@@ -92,7 +92,7 @@ def challenge_table(
     tables = open_tables(
         solution, submission, lists_needed=True, may_be_empty=may_be_empty
     )
-    return score_marks(
+    return score_bouts(
         tables.labels.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),
         tables.predictions.with_columns(counts_as=_AFTER_LAST_UNDERSCORE),
         _listed_first(tables),
@@ -143,7 +143,7 @@ def score_table(solution: Any, submission: Any, watched: Any = None) -> ScoreTab
         lists_needed=watched is None,
         may_be_empty=watched is not None,
     )
-    return score_marks(
+    return score_bouts(
         tables.labels.with_columns(counts_as="action"),
         tables.predictions.with_columns(counts_as="action"),
         _all_watched(tables, watched),

@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import NO_ACTION
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 LABELLED, PREDICTED, HITS = range(3)
 
 
 def f_scores(
-    counts: Int[np.ndarray, "*axes 3"], kind: Kind
+    counts: Int[np.ndarray, "*axes 3"], kind: TaskKind
 ) -> Float[np.ndarray, "*axes"]:
     """Return F1, NaN for what is no part of the mean.
 
@@ -27,7 +27,9 @@ def f_scores(
     return np.where(is_scored, 2 * counts[..., HITS] / np.maximum(total, 1), np.nan)
 
 
-def score_of(counts: Int[np.ndarray, "labs *more classes 3"], kind: Kind) -> np.ndarray:
+def score_of(
+    counts: Int[np.ndarray, "labs *more classes 3"], kind: TaskKind
+) -> np.ndarray:
     """Return the score that the task is judged by."""
     if kind == "scene":
         counts = counts.sum(axis=0, keepdims=True)

@@ -163,7 +163,7 @@ class ScoreTable:
         )
 
 
-def score_marks(
+def score_bouts(
     labels: pl.DataFrame,
     predictions: pl.DataFrame,
     entries: pl.DataFrame,

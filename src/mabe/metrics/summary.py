@@ -1,6 +1,6 @@
-"""Scores of a recogniser on labelled recordings: per class, per video, per lab.
+"""Scores of a model on labelled recordings: per class, per video, per lab.
 
-Frames are the recording's own. A recording the recogniser learned from is left out
+Frames are the recording's own. A recording the model learned from is left out
 unless asked for: its score says how well the model remembers, not how good it is.
 """
 

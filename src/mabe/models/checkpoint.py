@@ -1,4 +1,4 @@
-"""Recognisers on disk: what training makes and users load. Data, not a pickle.
+"""Models on disk: what training makes and users load. Data, not a pickle.
 
 A checkpoint is one safetensors file. Its header carries the *card*, a JSON text with
 everything needed to use the weights: the keypoints expected, the working rate, units,
@@ -22,8 +22,8 @@ from mabe.decoding.rules import DecisionRules
 from mabe.errors import RunError
 from mabe.models.boosted_trees import Forest
 from mabe.models.ensemble import Ensemble
-from mabe.models.input_contract import Contract
-from mabe.models.model import Recogniser, TreesRecogniser, build_recogniser
+from mabe.models.input_contract import InputContract
+from mabe.models.model import Model, TreesModel, build_model
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask
@@ -37,7 +37,7 @@ SUFFIX = ".safetensors"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a recogniser's knowledge comes from."""
+    """Where a model's knowledge comes from."""
 
     epoch: int
     step: int
@@ -47,23 +47,23 @@ class Provenance:
     """Content hashes of the tracks that chose the epoch (and the learning rate)."""
     validation: dict[str, Any]
     """Scores on the validation recordings."""
-    contract: Contract | None = None
+    contract: InputContract | None = None
     """What the recordings it learned from were like; cards of old have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One recogniser and where its knowledge comes from."""
+    """One model and where its knowledge comes from."""
 
-    recogniser: Recogniser
+    model: Model
     provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded recogniser (or several used as one), and how it decides."""
+    """A loaded model (or several used as one), and how it decides."""
 
-    recogniser: Recogniser | Ensemble
+    model: Model | Ensemble
     members: tuple[Member, ...]
     rules: DecisionRules
     tuned_on: tuple[str, ...]
@@ -76,7 +76,7 @@ class Checkpoint:
         return frozenset().union(*(m.provenance.trained_on for m in self.members))
 
     @property
-    def contract(self) -> Contract | None:
+    def contract(self) -> InputContract | None:
         """What recordings should be like; the first member speaks for all."""
         return self.members[0].provenance.contract
 
@@ -93,9 +93,9 @@ def plain_rules(task: SceneTask | PairTask) -> DecisionRules:
     return DecisionRules.plain("scene", task.classes)
 
 
-def save_checkpoint(path: Path, recogniser: Recogniser, provenance: Provenance) -> None:
+def save_checkpoint(path: Path, model: Model, provenance: Provenance) -> None:
     """Write weights and card as one file, and the card beside it for people."""
-    _write(path, [Member(recogniser, provenance)], (1.0,), None, ())
+    _write(path, [Member(model, provenance)], (1.0,), None, ())
 
 
 def save_ensemble(
@@ -105,7 +105,7 @@ def save_ensemble(
     *,
     tuned_on: Sequence[str] = (),
 ) -> None:
-    """Write several recognisers as one file."""
+    """Write several models as one file."""
     _write(path, members, weights, None, tuned_on)
 
 
@@ -113,14 +113,14 @@ def save_rules(
     checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
 ) -> None:
     """Write a checkpoint anew in its place, with other rules of decision."""
-    recogniser = checkpoint.recogniser
-    weights = recogniser.weights if isinstance(recogniser, Ensemble) else (1.0,)
+    model = checkpoint.model
+    weights = model.weights if isinstance(model, Ensemble) else (1.0,)
     known = sorted({*checkpoint.tuned_on, *tuned_on})
     _write(checkpoint.path, checkpoint.members, weights, rules, known)
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
-    """Load a run directory's best recogniser, or the one checkpoint named.
+    """Load a run directory's best model, or the one checkpoint named.
 
     Raises `RunError` where there is none, or where it was made by another format.
     """
@@ -138,23 +138,21 @@ def load_checkpoint(run: Path) -> Checkpoint:
         )
     members = tuple(
         Member(
-            _recogniser(each, _below(f"{place}/", weights), path, card["mabe"]),
+            _model(each, _below(f"{place}/", weights), path, card["mabe"]),
             _provenance(each["provenance"]),
         )
         for place, each in enumerate(card["members"])
     )
-    recognisers = [member.recogniser for member in members]
-    several = len(recognisers) > 1
-    recogniser = (
-        Ensemble.of(recognisers, card["weights"]) if several else recognisers[0]
-    )
+    models = [member.model for member in members]
+    several = len(models) > 1
+    model = Ensemble.of(models, card["weights"]) if several else models[0]
     rules = card["rules"]
     return Checkpoint(
-        recogniser,
+        model,
         members,
         DecisionRules.from_json(json.dumps(rules), where=str(path))
         if rules
-        else plain_rules(recogniser.task),
+        else plain_rules(model.task),
         tuple(card["tuned_on"]),
         path,
     )
@@ -177,9 +175,9 @@ def _write(
         "tuned_on": list(tuned_on),
         "members": [
             {
-                **_describe_task(member.recogniser),
-                "rate_fps": member.recogniser.config.fps,
-                "config": dump_config(member.recogniser.config),
+                **_describe_task(member.model),
+                "rate_fps": member.model.config.fps,
+                "config": dump_config(member.model.config),
                 "provenance": asdict(member.provenance),
             }
             for member in members
@@ -188,7 +186,7 @@ def _write(
     tensors = {
         f"{place}/{name}": value.detach().cpu().contiguous()
         for place, member in enumerate(members)
-        for name, value in member.recogniser.state_dict().items()
+        for name, value in member.model.state_dict().items()
     }
     write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
     write_json(path.with_suffix(".json"), card)
@@ -203,9 +201,9 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _recogniser(
+def _model(
     card: dict[str, Any], weights: dict[str, Tensor], path: Path, version: str
-) -> Recogniser:
+) -> Model:
     if missing := sorted(RunConfig.model_fields.keys() - card["config"].keys()):
         # A default of today may not be what the weights were trained with.
         raise RunError(
@@ -218,10 +216,10 @@ def _recogniser(
     if config.model_type == "trees":
         packed = weights["text_X"].numpy().tobytes()
         forest = Forest.from_bytes(packed, where=str(path))
-        return TreesRecogniser(config, task, forest).eval()
-    recogniser = build_recogniser(config, task)
-    recogniser.load_state_dict(weights)
-    return recogniser.eval()
+        return TreesModel(config, task, forest).eval()
+    model = build_model(config, task)
+    model.load_state_dict(weights)
+    return model.eval()
 
 
 def find_checkpoint(run: Path) -> Path:
@@ -234,23 +232,23 @@ def find_checkpoint(run: Path) -> Path:
     others = sorted(p.name for p in run.glob(f"*{SUFFIX}")) if run.is_dir() else []
     seen = f"; it holds {others}, name one of them" if others else ""
     raise RunError(
-        f"{run}: no recogniser here; expected a run directory with best{SUFFIX}, or "
+        f"{run}: no model here; expected a run directory with best{SUFFIX}, or "
         f"one checkpoint file{seen}. `mabe train` makes one"
     )
 
 
-def _describe_task(recogniser: Recogniser) -> dict[str, Any]:
+def _describe_task(model: Model) -> dict[str, Any]:
     """Return what a card says of the task: what goes in, and what comes out."""
-    if isinstance(recogniser.task, PairTask):
+    if isinstance(model.task, PairTask):
         return {
             "task": "pair",
-            "pairs": recogniser.task.to_json(),
-            "features": recogniser.feature_names,
+            "pairs": model.task.to_json(),
+            "features": model.feature_names,
         }
     return {
         "task": "scene",
-        "classes": list(recogniser.task.classes),
-        "features": recogniser.feature_names,
+        "classes": list(model.task.classes),
+        "features": model.feature_names,
     }
 
 
@@ -261,5 +259,5 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         trained_on=tuple(values["trained_on"]),
         validated_on=tuple(values["validated_on"]),
         validation=values["validation"],
-        contract=Contract.from_json(values.get("contract")),
+        contract=InputContract.from_json(values.get("contract")),
     )

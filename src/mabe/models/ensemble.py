@@ -1,4 +1,4 @@
-"""Several recognisers used as one: their probabilities, averaged with weights.
+"""Several models used as one: their probabilities, averaged with weights.
 
 Members may be of different kinds, seeds, folds or epochs; they have to answer the same
 question at the same working rate. Each sees windows of its own length.
@@ -11,24 +11,24 @@ import torch
 
 from mabe.config import RunConfig
 from mabe.errors import RunError
-from mabe.models.model import Recogniser
+from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
 
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Recognisers, and how much each has to say; weights sum to one."""
+    """Models, and how much each has to say; weights sum to one."""
 
-    members: tuple[Recogniser, ...]
+    members: tuple[Model, ...]
     weights: tuple[float, ...]
     task: SceneTask | PairTask
 
     @classmethod
     def of(
-        cls, members: Sequence[Recogniser], weights: Sequence[float] | None = None
+        cls, members: Sequence[Model], weights: Sequence[float] | None = None
     ) -> "Ensemble":
-        """Join recognisers; without weights all count the same.
+        """Join models; without weights all count the same.
 
         Raises `RunError` where they do not answer the same question.
         """
@@ -37,13 +37,13 @@ class Ensemble:
         is_wrong = len(weights) != len(members) or any(each < 0 for each in weights)
         if not members or is_wrong or not total > 0:
             raise RunError(
-                f"ensemble: expected a weight for each of {len(members)} recognisers, "
+                f"ensemble: expected a weight for each of {len(members)} models, "
                 f"none below zero and some above, found {list(weights)}"
             )
         rates = sorted({member.config.fps for member in members})
         if len(rates) > 1:
             raise RunError(
-                f"ensemble: recognisers work at {rates} frames per second; train them "
+                f"ensemble: models work at {rates} frames per second; train them "
                 "with the same `fps`"
             )
         task = _join_tasks([member.task for member in members])
@@ -67,7 +67,7 @@ def _join_tasks(tasks: Sequence[SceneTask | PairTask]) -> SceneTask | PairTask:
     asked = [_question(task) for task in tasks]
     if any(each != asked[0] for each in asked):
         raise RunError(
-            f"ensemble: recognisers answer different questions: {asked[0]} and "
+            f"ensemble: models answer different questions: {asked[0]} and "
             f"{next(each for each in asked if each != asked[0])}"
         )
     if not isinstance(first, PairTask):

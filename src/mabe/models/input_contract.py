@@ -1,4 +1,4 @@
-"""What a recogniser learned from, so that new recordings can be held against it.
+"""What a model learned from, so that new recordings can be held against it.
 
 A recording that has fewer keypoints or other animals can still be marked; what is
 missing then, and what is of no use, is said.
@@ -17,7 +17,7 @@ _SAME_RATE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Contract:
+class InputContract:
     """The keypoints, animals and frame rates of the recordings learned from."""
 
     keypoints: tuple[str, ...]
@@ -27,7 +27,7 @@ class Contract:
     """Their frame rates, the commonest first."""
 
     @classmethod
-    def of(cls, recordings: Sequence[StoredRecording]) -> "Contract":
+    def of(cls, recordings: Sequence[StoredRecording]) -> "InputContract":
         """Return the contract of recordings."""
         seen = {slot % len(KEYPOINTS) for each in recordings for slot in each.slots}
         rates = Counter(each.fps for each in recordings)
@@ -38,7 +38,7 @@ class Contract:
         )
 
     @classmethod
-    def from_json(cls, values: dict[str, Any] | None) -> "Contract | None":
+    def from_json(cls, values: dict[str, Any] | None) -> "InputContract | None":
         """Return the contract of a card; None where the card has none."""
         if not values:
             return None
@@ -57,7 +57,7 @@ class Contract:
         lacking = [name for name in self.keypoints if name not in own]
         if own and len(lacking) == len(self.keypoints):
             raise DataError(
-                f"{about.name}: has {', '.join(sorted(own))}; the recogniser learned "
+                f"{about.name}: has {', '.join(sorted(own))}; the model learned "
                 f"from {', '.join(self.keypoints)} and knows none of these. Map the "
                 "keypoints in project.yaml, or train on recordings like this one."
             )

@@ -1,12 +1,12 @@
-"""The recogniser: poses in, what each frame shows out.
+"""The model: poses in, what each frame shows out.
 
 Dimension key: B batch, T time, A animal, P seat (agent, target, others), K keypoint,
 F feature, N answers (classes or actions), U block of frames, R statistic.
 Features are part of it, so training and use cannot differ. There is one kind for each
 task, features → entry → network; and trees for either, features → statistics → forest.
 
-Each has two steps: `look` gives features of poses, `answer` what they mean. Recognisers
-with the same `sight` see the same features, so several can share one look.
+Each has two steps: `look` gives features of poses, `answer` what they mean. Models
+with the same `feature_key` see the same features, so several can share one look.
 """
 
 import copy
@@ -59,7 +59,7 @@ worse than a half, for a third less work."""
 
 
 class _Seeing(nn.Module):
-    """What recognisers of every kind have in common: settings, and features."""
+    """What models of every kind have in common: settings, and features."""
 
     config: RunConfig
     features: Any
@@ -75,7 +75,7 @@ class _Network(_Seeing):
     """What networks of both tasks have in common: how they see."""
 
     @property
-    def sight(self) -> tuple[Any, ...]:
+    def feature_key(self) -> tuple[Any, ...]:
         """What decides how it sees a recording."""
         return ("network", self.window, self.overlap, *feature_settings(self.config))
 
@@ -90,7 +90,7 @@ class _Network(_Seeing):
         return self.window // SHARED_IN_USE
 
 
-class SceneRecogniser(_Network):
+class SceneModel(_Network):
     """Tells which of the classes a frame shows."""
 
     def __init__(self, config: RunConfig, task: SceneTask) -> None:
@@ -133,7 +133,7 @@ class SceneRecogniser(_Network):
         logits_BTN = self.answer(x_BTF).float()
         return logits_BTN.masked_fill(~possible_N, -torch.inf).softmax(dim=-1)
 
-    def for_use(self, slots: Sequence[int]) -> "SceneRecogniser":
+    def for_use(self, slots: Sequence[int]) -> "SceneModel":
         """Return a quick copy, to mark recordings in which only these slots occur.
 
         Channels of slots that never occur are zero, so leaving them out changes no
@@ -157,7 +157,7 @@ class SceneRecogniser(_Network):
         return quick
 
 
-class PairRecogniser(_Network):
+class PairModel(_Network):
     """Tells, for one agent and one target, each action's probability.
 
     All labs share the network; what is special to a lab is a few channels learned for
@@ -216,7 +216,7 @@ class PairRecogniser(_Network):
         return self.answer(x_BTF, lab_B, is_self_B).float().sigmoid()
 
 
-class TreesRecogniser(_Seeing):
+class TreesModel(_Seeing):
     """Trees for either task; they have no weights but their own text.
 
     As a module it moves, saves and loads like the others: its text is a buffer of
@@ -237,7 +237,7 @@ class TreesRecogniser(_Seeing):
         self.register_buffer("text_X", torch.from_numpy(text))
 
     @property
-    def sight(self) -> tuple[Any, ...]:
+    def feature_key(self) -> tuple[Any, ...]:
         """What decides how it sees a recording."""
         return ("trees", *feature_settings(self.config))
 
@@ -265,10 +265,10 @@ class TreesRecogniser(_Seeing):
         return self.forest.probabilities(rows, threads=torch.get_num_threads())
 
 
-Network = SceneRecogniser | PairRecogniser
+Network = SceneModel | PairModel
 
 
-Recogniser = SceneRecogniser | PairRecogniser | TreesRecogniser
+Model = SceneModel | PairModel | TreesModel
 
 
 def window_in_use(config: RunConfig) -> int:
@@ -331,11 +331,11 @@ def tree_features(
     )
 
 
-def build_recogniser(config: RunConfig, task: SceneTask | PairTask) -> Network:
+def build_model(config: RunConfig, task: SceneTask | PairTask) -> Network:
     """Return a fresh network for a task."""
     if isinstance(task, PairTask):
-        return PairRecogniser(config, task)
-    return SceneRecogniser(config, task)
+        return PairModel(config, task)
+    return SceneModel(config, task)
 
 
 def build_network(

@@ -22,7 +22,7 @@ from mabe.skeleton import KEYPOINTS, mirror_order
 
 
 @dataclass(frozen=True, slots=True)
-class Dice:
+class RandomNumbers:
     """Random numbers for some of a step's windows.
 
     They are drawn for all of the step's windows, and those of the others put aside: so
@@ -63,7 +63,9 @@ class Changes:
     """Whether the first animal goes, where another one stays."""
 
 
-def draw_changes(shape: Sequence[int], how: Augmentation, dice: Dice) -> Changes:
+def draw_changes(
+    shape: Sequence[int], how: Augmentation, dice: RandomNumbers
+) -> Changes:
     """Draw what is changed of windows; `shape` is that of their poses."""
     windows, _, animals, keypoints, _ = shape
     turns = how.turn or how.mirror or how.scale
@@ -83,7 +85,7 @@ def draw_changes(shape: Sequence[int], how: Augmentation, dice: Dice) -> Changes
 
 
 def _draw_turns(
-    windows: int, how: Augmentation, dice: Dice
+    windows: int, how: Augmentation, dice: RandomNumbers
 ) -> tuple[Float[Tensor, "b 2 2"], Bool[Tensor, " b"]]:
     """Draw any angle, half of the windows to flip, and how much to stretch lengths."""
     angle_B = dice.uniform(windows) * (2 * math.pi * how.turn)

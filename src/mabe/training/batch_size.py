@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
 from mabe.runtime.distributed import smallest
-from mabe.training.loop import Lesson, TrainingState, fits, start_state
+from mabe.training.loop import Objective, TrainingState, fits, start_state
 
 STEPS_AN_EPOCH = 100
 """An epoch of fewer steps would learn too little."""
@@ -39,15 +39,17 @@ _TRIAL_STREAM = 1 << 41
 
 
 def settle_batch_size(
-    config: RunConfig, lesson: Lesson, fabric: Fabric
+    config: RunConfig, objective: Objective, fabric: Fabric
 ) -> tuple[RunConfig, str]:
     """Return the config with a number for `auto`, and a line that says why."""
-    useful = useful_windows(lesson.counted_frames, config, fabric.world_size)
+    useful = useful_windows(objective.counted_frames, config, fabric.world_size)
     if fabric.device.type != "cuda":
         windows = min(useful, WITHOUT_GPU)
         why = "the default without a GPU" if windows == WITHOUT_GPU else None
     else:
-        windows = smallest(fabric, _find_fitting(config, lesson, fabric, most=useful))
+        windows = smallest(
+            fabric, _find_fitting(config, objective, fabric, most=useful)
+        )
         why = None if windows == useful else "what the memory of the GPU holds"
     why = why or f"an epoch keeps about {STEPS_AN_EPOCH} steps or more"
     settled = config.model_copy(update={"batch_size": windows})
@@ -76,7 +78,7 @@ def largest_fitting(fits: Callable[[int], bool], *, most: int) -> int:
 
 def has_memory_for(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     config: RunConfig,
     fabric: Fabric,
     windows: int,
@@ -89,13 +91,13 @@ def has_memory_for(
     is_cuda = device.type == "cuda"
     state.micro_batch = windows
     rng = np.random.default_rng([config.seed, _TRIAL_STREAM])
-    batch = lesson.draw(rng, windows, 1.0)
+    batch = objective.draw(rng, windows, 1.0)
     if is_cuda:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
         room = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    question = lesson.question(batch, device)
-    if not fits(state, batch.poses, question, config, fabric):
+    targets = objective.targets(batch, device)
+    if not fits(state, batch.poses, targets, config, fabric):
         return False
     if not is_cuda:
         return True
@@ -104,14 +106,15 @@ def has_memory_for(
 
 
 def _find_fitting(
-    config: RunConfig, lesson: Lesson, fabric: Fabric, *, most: int
+    config: RunConfig, objective: Objective, fabric: Fabric, *, most: int
 ) -> int:
     """Try steps of growing size with a model of their own, which is then let go."""
     trial = config.model_copy(update={"batch_size": 1})
-    state = start_state(trial, lesson.task, fabric, lesson)
+    state = start_state(trial, objective.task, fabric, objective)
     state.model.train()
     return largest_fitting(
-        lambda windows: has_memory_for(state, lesson, trial, fabric, windows), most=most
+        lambda windows: has_memory_for(state, objective, trial, fabric, windows),
+        most=most,
     )
 
 

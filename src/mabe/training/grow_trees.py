@@ -1,4 +1,4 @@
-"""Growing trees on a lesson: from labelled recordings to a recogniser, in one go.
+"""Growing trees on an objective: from labelled recordings to a model, in one go.
 
 Rows are evenly spaced in time, since neighbouring moments tell nearly the same.
 """
@@ -19,42 +19,44 @@ from mabe.models.boosted_trees import (
     grow_for_classes,
     rows_on_disk,
 )
-from mabe.models.model import TreesRecogniser
-from mabe.training.objectives import Lesson, PairLesson, SceneLesson
+from mabe.models.model import TreesModel
+from mabe.training.objectives import Objective, PairObjective, SceneObjective
 
 Labels = Int[np.ndarray, "time questions"]
 
 
 def grow_trees(
-    lesson: Lesson, config: RunConfig, *, after_part: Callable[[], object]
-) -> TreesRecogniser:
-    """Return trees grown on the recordings that a lesson learns from.
+    objective: Objective, config: RunConfig, *, after_part: Callable[[], object]
+) -> TreesModel:
+    """Return trees grown on the recordings that an objective learns from.
 
     `after_part` is called after each recording, or view, that was read.
     """
     # What it sees of a recording does not depend on its trees.
-    eyes = TreesRecogniser(config, lesson.task, Forest(("",)))
-    every = max(1, lesson.counted_frames // (config.tree_max_rows * eyes.block_frames))
+    eyes = TreesModel(config, objective.task, Forest(("",)))
+    every = max(
+        1, objective.counted_frames // (config.tree_max_rows * eyes.block_frames)
+    )
 
     def parts() -> Iterator[LabelledRows]:
-        for number, (tracks, labels) in enumerate(_material(lesson)):
+        for number, (tracks, labels) in enumerate(_material(objective)):
             yield from _labelled_rows(eyes, tracks, labels, every, number % every)
             after_part()
 
     with rows_on_disk(parts()) as rows:
         settings = tree_settings(config)
-        if isinstance(lesson, SceneLesson):
+        if isinstance(objective, SceneObjective):
             forest = grow_for_classes(
                 rows,
-                classes=lesson.task.classes,
-                class_weights=lesson.weights,
+                classes=objective.task.classes,
+                class_weights=objective.weights,
                 config=settings,
             )
         else:
             forest = grow_for_actions(
-                rows, happening_weights=lesson.weights.happening, config=settings
+                rows, happening_weights=objective.weights.happening, config=settings
             )
-    return TreesRecogniser(config, lesson.task, forest).eval()
+    return TreesModel(config, objective.task, forest).eval()
 
 
 def tree_settings(config: RunConfig) -> TreesConfig:
@@ -70,25 +72,25 @@ def tree_settings(config: RunConfig) -> TreesConfig:
     )
 
 
-def _material(lesson: Lesson) -> Iterator[tuple[Tracks, Labels]]:
+def _material(objective: Objective) -> Iterator[tuple[Tracks, Labels]]:
     """Yield each recording, or view, that is learned from, with its labels."""
-    if isinstance(lesson, SceneLesson):
-        for index in lesson.data.learned:
-            labels = lesson.labelled.labels[index][:, None]
-            yield Tracks.of_stored(lesson.data.store, index), labels
+    if isinstance(objective, SceneObjective):
+        for index in objective.data.learned:
+            labels = objective.labelled.labels[index][:, None]
+            yield Tracks.of_stored(objective.data.store, index), labels
         return
-    yield from _views(lesson)
+    yield from _views(objective)
 
 
-def _views(lesson: PairLesson) -> Iterator[tuple[Tracks, Labels]]:
-    for labels in lesson.sampler.views:
-        whole = Tracks.of_stored(lesson.data.store, labels.recording)
+def _views(objective: PairObjective) -> Iterator[tuple[Tracks, Labels]]:
+    for labels in objective.sampler.views:
+        whole = Tracks.of_stored(objective.data.store, labels.recording)
         yield whole.seen_from(labels.view), labels.frames(0, labels.length)
 
 
 @torch.inference_mode()
 def _labelled_rows(
-    eyes: TreesRecogniser, tracks: Tracks, labels: Labels, every: int, offset: int
+    eyes: TreesModel, tracks: Tracks, labels: Labels, every: int, offset: int
 ) -> Iterator[LabelledRows]:
     """Yield the rows of the blocks to learn from, a stretch at a time."""
     for stretch in stretches(tracks.length, eyes):

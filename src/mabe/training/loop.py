@@ -29,13 +29,13 @@ from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
 from mabe.features.arrangement import center_scene
 from mabe.models.input_scaling import FittedEntry, PairSocialEntry
-from mabe.models.model import Network, PairRecogniser, SceneRecogniser, build_recogniser
+from mabe.models.model import Network, PairModel, SceneModel, build_model
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import any_of, sum_over_all
 from mabe.runtime.process_group import Team
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
-from mabe.training.augmentation import Dice, augment, draw_changes
+from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.loss_log import LossLog
 from mabe.training.schedule import epoch_scores, steps_in_epoch
 from mabe.training.schedule import learning_rate as rate_of_step
@@ -64,10 +64,10 @@ Poses = Float[np.ndarray | Tensor, "b t a k 2"]
 
 
 @runtime_checkable
-class Question(Protocol):
+class Targets(Protocol):
     """What is asked of a batch; see `mabe.questions`."""
 
-    def split(self, windows: int) -> Sequence["Question"]:
+    def split(self, windows: int) -> Sequence["Targets"]:
         """Return pieces of at most so many windows."""
 
     def total(self) -> Tensor:
@@ -78,7 +78,7 @@ class Question(Protocol):
 
 
 @runtime_checkable
-class Lesson(Protocol):
+class Objective(Protocol):
     """What is to be learned: windows to look at, and what is asked of them."""
 
     @property
@@ -98,7 +98,7 @@ class Lesson(Protocol):
     ) -> AnyBatch:
         """Draw windows and read one's own; each shows `stretch` times its length."""
 
-    def question(self, batch: Any, device: torch.device) -> Question:
+    def targets(self, batch: Any, device: torch.device) -> Targets:
         """Return what is asked of a batch, on the device."""
 
 
@@ -124,27 +124,27 @@ def start_state(
     config: RunConfig,
     task: SceneTask | PairTask,
     fabric: Fabric,
-    lesson: Lesson | None = None,
+    objective: Objective | None = None,
 ) -> TrainingState:
     """Return a fresh model with its optimizer, on the fabric's device.
 
-    The lesson shows what is usual, to scale features by; it is not needed where the
+    The objective shows what is usual, to scale features by; it is not needed where the
     state of an earlier run will take the place of this one.
     """
     torch.manual_seed(config.seed * _SEED_STRIDE - 1)
-    recogniser = build_recogniser(config, task)
-    if lesson:
-        fit_entry(recogniser, lesson)
+    model = build_model(config, task)
+    if objective:
+        fit_entry(model, objective)
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optimizer = kinds[config.optimizer](
-        recogniser.parameters(),
+        model.parameters(),
         lr=config.learning_rate,
         weight_decay=config.weight_decay,
         fused=fabric.device.type == "cuda" or None,
     )
-    average = AveragedModel(recogniser).to(fabric.device)
+    average = AveragedModel(model).to(fabric.device)
     average.n_averaged = average.n_averaged.cpu()  # a number for the host
-    model, optimizer = fabric.setup(recogniser, optimizer)
+    model, optimizer = fabric.setup(model, optimizer)
     return TrainingState(
         model,
         optimizer,
@@ -160,14 +160,14 @@ def team_of(fabric: Fabric) -> Team:
 
 
 @torch.no_grad()
-def fit_entry(recogniser: Network, lesson: Lesson) -> None:
+def fit_entry(model: Network, objective: Objective) -> None:
     """Scale features that have no fixed unit by what is usual in some windows."""
-    if not isinstance(recogniser.entry, FittedEntry | PairSocialEntry):
+    if not isinstance(model.entry, FittedEntry | PairSocialEntry):
         return
-    rng = np.random.default_rng([recogniser.config.seed, _FIT_STREAM])
-    windows = max(1, _FIT_FRAMES // recogniser.config.sequence_length)
-    poses = to_device(lesson.draw(rng, windows, 1.0).poses, torch.device("cpu"))
-    recogniser.entry.fit(recogniser.look(poses).flatten(0, 1))
+    rng = np.random.default_rng([model.config.seed, _FIT_STREAM])
+    windows = max(1, _FIT_FRAMES // model.config.sequence_length)
+    poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
+    model.entry.fit(model.look(poses).flatten(0, 1))
 
 
 def averaged_model(state: TrainingState) -> Network:
@@ -178,7 +178,7 @@ def averaged_model(state: TrainingState) -> Network:
 def take_step(
     state: TrainingState,
     poses: Poses,
-    question: Question,
+    targets: Targets,
     *,
     config: RunConfig,
     fabric: Fabric,
@@ -193,7 +193,7 @@ def take_step(
 
     state.model.train()
     state.optimizer.zero_grad(set_to_none=True)
-    loss = _accumulate_gradients(state, poses, question, config, fabric)
+    loss = _accumulate_gradients(state, poses, targets, config, fabric)
     state.losses.add(loss, step=state.step, learning_rate=learning_rate)
     if config.grad_clip:
         fabric.clip_gradients(
@@ -209,18 +209,18 @@ def take_step(
 
 def draw_and_take_step(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     *,
     config: RunConfig,
     fabric: Fabric,
     learning_rate: float,
 ) -> None:
     """Draw this process's windows of the state's next step, and learn from them."""
-    batch = draw_batch(lesson, config, state.step, team_of(fabric))
+    batch = draw_batch(objective, config, state.step, team_of(fabric))
     take_step(
         state,
         batch.poses,
-        lesson.question(batch, fabric.device),
+        objective.targets(batch, fabric.device),
         config=config,
         fabric=fabric,
         learning_rate=learning_rate,
@@ -228,7 +228,7 @@ def draw_and_take_step(
 
 
 def draw_batch(
-    lesson: Lesson, config: RunConfig, step: int, team: Team | None = None
+    objective: Objective, config: RunConfig, step: int, team: Team | None = None
 ) -> AnyBatch:
     """Return this process's windows of one step.
 
@@ -239,7 +239,7 @@ def draw_batch(
     most = math.log1p(config.augmentation.time_stretch)
     stretch = math.exp(rng.uniform(-most, most))
     windows = config.windows * team.size
-    return lesson.draw(rng, windows, stretch, team.own(windows))
+    return objective.draw(rng, windows, stretch, team.own(windows))
 
 
 def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) 
 
 def train_epoch(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     *,
     config: RunConfig,
     fabric: Fabric,
@@ -286,7 +286,9 @@ def train_epoch(
 
     `after_step` may save the state or raise to stop.
     """
-    steps = steps_in_epoch(lesson.counted_frames, config, processes=fabric.world_size)
+    steps = steps_in_epoch(
+        objective.counted_frames, config, processes=fabric.world_size
+    )
     scores = epoch_scores(state.history)
     end = (len(state.history) + 1) * steps
     while state.step < end:
@@ -295,7 +297,7 @@ def train_epoch(
             config, step=state.step, steps_per_epoch=steps, scores=scores
         )
         draw_and_take_step(
-            state, lesson, config=config, fabric=fabric, learning_rate=rate
+            state, objective, config=config, fabric=fabric, learning_rate=rate
         )
         state.epoch_seconds += time.perf_counter() - began
         after_step()
@@ -303,7 +305,7 @@ def train_epoch(
 
 
 def settle_micro_batch(
-    state: TrainingState, lesson: Lesson, config: RunConfig, fabric: Fabric
+    state: TrainingState, objective: Objective, config: RunConfig, fabric: Fabric
 ) -> None:
     """Find how many windows fit at once in every process of a team, before it starts.
 
@@ -312,9 +314,9 @@ def settle_micro_batch(
     """
     if fabric.world_size == 1:
         return
-    batch = draw_batch(lesson, config, state.step, team_of(fabric))
-    question = lesson.question(batch, fabric.device)
-    while any_of(fabric, not fits(state, batch.poses, question, config, fabric)):
+    batch = draw_batch(objective, config, state.step, team_of(fabric))
+    targets = objective.targets(batch, fabric.device)
+    while any_of(fabric, not fits(state, batch.poses, targets, config, fabric)):
         if state.micro_batch == 1:
             raise RunError(
                 "out of memory with one window at a time; lower sequence_length, or "
@@ -326,13 +328,13 @@ def settle_micro_batch(
 def fits(
     state: TrainingState,
     poses: Poses,
-    question: Question,
+    targets: Targets,
     config: RunConfig,
     fabric: Fabric,
 ) -> bool:
     """Tell whether there is memory for a batch, in pieces as the state says."""
     try:
-        _backward_in_pieces(state, poses, question, config, fabric, rehearsal=True)
+        _backward_in_pieces(state, poses, targets, config, fabric, rehearsal=True)
     except RuntimeError as error:
         if not _is_out_of_memory(error):
             raise
@@ -345,14 +347,14 @@ def fits(
 def _accumulate_gradients(
     state: TrainingState,
     poses: Poses,
-    question: Question,
+    targets: Targets,
     config: RunConfig,
     fabric: Fabric,
 ) -> Tensor:
     """Send the batch through in pieces that fit; halve them when memory runs out."""
     while True:
         try:
-            return _backward_in_pieces(state, poses, question, config, fabric)
+            return _backward_in_pieces(state, poses, targets, config, fabric)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise
@@ -388,7 +390,7 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
 def _backward_in_pieces(
     state: TrainingState,
     poses: Poses,
-    question: Question,
+    targets: Targets,
     config: RunConfig,
     fabric: Fabric,
     *,
@@ -405,9 +407,11 @@ def _backward_in_pieces(
         config.seed * _SEED_STRIDE + state.step
     )
     shown = to_device(poses, device)
-    changes = draw_changes(shown.shape, config.augmentation, Dice(generator, team))
+    changes = draw_changes(
+        shown.shape, config.augmentation, RandomNumbers(generator, team)
+    )
     changed = augment(center_scene(shown), changes)
-    total = question.total()
+    total = targets.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)
     total = total.clamp(min=1e-6)
@@ -415,14 +419,14 @@ def _backward_in_pieces(
     pieces = list(
         zip(
             changed.split(state.micro_batch),
-            question.split(state.micro_batch),
+            targets.split(state.micro_batch),
             strict=True,
         )
     )
-    for number, (some_poses, some_questions) in enumerate(pieces, start=1):
+    for number, (some_poses, some_targets) in enumerate(pieces, start=1):
         is_alone = rehearsal or number < len(pieces)
         with fabric.no_backward_sync(state.model, enabled=is_alone):
-            piece = some_questions.loss(state.model, some_poses) / total
+            piece = some_targets.loss(state.model, some_poses) / total
             # The mean of the processes' gradients is taken, but the sum is meant.
             fabric.backward(piece * team.size if team.size > 1 else piece)
         loss += piece.detach()
@@ -448,7 +452,7 @@ def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> N
 
 
 def _unwrapped(model: nn.Module) -> Network:
-    """Return the recogniser inside Fabric's wrapper."""
+    """Return the model inside Fabric's wrapper."""
     module = getattr(model, "module", model)
-    assert isinstance(module, SceneRecogniser | PairRecogniser)
+    assert isinstance(module, SceneModel | PairModel)
     return module

@@ -1,7 +1,7 @@
 """What a batch asks of a network, and how wrong its answers are.
 
 Dimension key: B batch, T time, N answers (classes or actions).
-A question goes through the network in pieces when memory is short, so losses are sums
+A targets goes through the network in pieces when memory is short, so losses are sums
 here; whoever adds them up divides by the `total` of the whole batch.
 """
 
@@ -20,7 +20,7 @@ from mabe.runtime.tensors import to_device
 
 
 @dataclass(frozen=True, slots=True)
-class SceneQuestion:
+class SceneTargets:
     """Which class does each frame show, of those possible in its recording."""
 
     labels_BT: Int[Tensor, "b t"]
@@ -30,7 +30,7 @@ class SceneQuestion:
     @classmethod
     def of_batch(
         cls, batch: Batch, weights: list[float], device: torch.device
-    ) -> "SceneQuestion":
+    ) -> "SceneTargets":
         """Bring a batch's labels to the device."""
         return cls(
             to_device(batch.labels, device),
@@ -38,13 +38,13 @@ class SceneQuestion:
             to_device(np.array(weights, np.float32), device),
         )
 
-    def split(self, windows: int) -> list["SceneQuestion"]:
+    def split(self, windows: int) -> list["SceneTargets"]:
         """Return pieces of at most so many windows."""
         pieces = zip(
             self.labels_BT.split(windows), self.possible_BN.split(windows), strict=True
         )
         return [
-            SceneQuestion(labels, possible, self.weights_N)
+            SceneTargets(labels, possible, self.weights_N)
             for labels, possible in pieces
         ]
 
@@ -63,7 +63,7 @@ class SceneQuestion:
 
 
 @dataclass(frozen=True, slots=True)
-class PairQuestion:
+class PairTargets:
     """Which actions happen in each frame, from this agent to this target."""
 
     labels_BTN: Int[Tensor, "b t n"]
@@ -76,7 +76,7 @@ class PairQuestion:
     @classmethod
     def of_batch(
         cls, batch: PairBatch, weights: "ActionWeights", device: torch.device
-    ) -> "PairQuestion":
+    ) -> "PairTargets":
         """Bring a batch's labels to the device."""
         return cls(
             to_device(batch.labels, device),
@@ -86,7 +86,7 @@ class PairQuestion:
             to_device(np.array(weights.happening, np.float32), device),
         )
 
-    def split(self, windows: int) -> list["PairQuestion"]:
+    def split(self, windows: int) -> list["PairTargets"]:
         """Return pieces of at most so many windows."""
         pieces = zip(
             self.labels_BTN.split(windows),
@@ -95,7 +95,7 @@ class PairQuestion:
             strict=True,
         )
         return [
-            PairQuestion(*piece, self.action_weights_N, self.happening_weights_N)
+            PairTargets(*piece, self.action_weights_N, self.happening_weights_N)
             for piece in pieces
         ]
 

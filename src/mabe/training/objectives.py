@@ -1,7 +1,7 @@
-"""What a run learns and how it is examined: one lesson for each task.
+"""What a run learns and how it is examined: one objective for each task.
 
-A lesson draws windows from the recordings to learn from, puts them as questions, and
-scores a recogniser on the recordings held out, frame by frame at the working rate.
+An objective draws windows from the recordings to learn from, gives their targets, and
+scores a model on the recordings held out, frame by frame at the working rate.
 """
 
 from collections import defaultdict
@@ -35,13 +35,13 @@ from mabe.inference.stitching import (
 )
 from mabe.metrics import confusion_matrix, scores_of_counts
 from mabe.metrics.summary import class_table, frame_summary, plain
-from mabe.models.model import Recogniser
+from mabe.models.model import Model
 from mabe.pair_task import PairTask, ViewLabels
 from mabe.scene_task import SceneTask
 from mabe.training.gpu_poses import ResidentPoses, fits_on
 from mabe.training.losses import (
-    PairQuestion,
-    SceneQuestion,
+    PairTargets,
+    SceneTargets,
     balance_actions,
     balance_classes,
 )
@@ -69,7 +69,7 @@ class TrainingData:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutScore:
-    """How well a recogniser does on held-out recordings."""
+    """How well a model does on held-out recordings."""
 
     summary: dict[str, Any]
     """``f1_macro``, ``accuracy`` and ``per_class`` as plain values."""
@@ -86,7 +86,7 @@ class ClassCount:
     held_out: int
 
 
-class SceneLesson:
+class SceneObjective:
     """One class a frame."""
 
     def __init__(self, config: RunConfig, data: TrainingData) -> None:
@@ -124,9 +124,9 @@ class SceneLesson:
         """Let a GPU hold all poses and take windows by itself; tell whether it can."""
         return _keep_poses_on(device, self.data.store, self.sampler)
 
-    def question(self, batch: Batch, device: torch.device) -> SceneQuestion:
+    def targets(self, batch: Batch, device: torch.device) -> SceneTargets:
         """Return what is asked of a batch."""
-        return SceneQuestion.of_batch(batch, self.weights, device)
+        return SceneTargets.of_batch(batch, self.weights, device)
 
     def class_counts(self) -> list[ClassCount]:
         """Return how many frames of each class there are."""
@@ -138,7 +138,7 @@ class SceneLesson:
         )
         return [ClassCount(*count) for count in counts]
 
-    def score(self, recogniser: Recogniser, *, see: See = look_at) -> HeldOutScore:
+    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
         """Return frame scores on the held-out recordings."""
         classes = self.task.classes
         confusion = np.zeros((len(classes), len(classes)), np.int64)
@@ -148,7 +148,7 @@ class SceneLesson:
         for index in self.data.held_out:
             labels = self.labelled.labels[index]
             probabilities = frame_probabilities(
-                recogniser,
+                model,
                 Tracks.of_stored(store, index),
                 self.task.choices(store.recordings[index].watched),
                 see=see,
@@ -156,8 +156,8 @@ class SceneLesson:
             chosen = choose_classes(probabilities)
             confusion += confusion_matrix(labels, chosen, len(classes))
             counted = np.flatnonzero(labels >= 0)
-            chances = probabilities[counted, labels[counted]].clip(min=1e-7)
-            loss -= float((weights[labels[counted]] * np.log(chances)).sum())
+            true_probabilities = probabilities[counted, labels[counted]].clip(min=1e-7)
+            loss -= float((weights[labels[counted]] * np.log(true_probabilities)).sum())
             total += float(weights[labels[counted]].sum())
         return HeldOutScore(frame_summary(confusion, classes), loss / max(total, 1e-6))
 
@@ -169,7 +169,7 @@ class SceneLesson:
         return counts
 
 
-class PairLesson:
+class PairObjective:
     """Who does what to whom."""
 
     def __init__(self, config: RunConfig, data: TrainingData) -> None:
@@ -224,9 +224,9 @@ class PairLesson:
         """Let a GPU hold all poses and take windows by itself; tell whether it can."""
         return _keep_poses_on(device, self.data.store, self.sampler)
 
-    def question(self, batch: PairBatch, device: torch.device) -> PairQuestion:
+    def targets(self, batch: PairBatch, device: torch.device) -> PairTargets:
         """Return what is asked of a batch."""
-        return PairQuestion.of_batch(batch, self.weights, device)
+        return PairTargets.of_batch(batch, self.weights, device)
 
     def class_counts(self) -> list[ClassCount]:
         """Return in how many frames each action happens, over all views."""
@@ -236,7 +236,7 @@ class PairLesson:
         counts = zip(actions, learned.tolist(), held_out.tolist(), strict=True)
         return [ClassCount(*count) for count in counts]
 
-    def score(self, recogniser: Recogniser, *, see: See = look_at) -> HeldOutScore:
+    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
         """Return frame scores on the held-out recordings.
 
         ``f1_macro`` is the mean over labs of the mean over the actions that occur
@@ -250,7 +250,7 @@ class PairLesson:
             recording = self.data.store.recordings[labels.recording]
             tracks = Tracks.of_stored(self.data.store, labels.recording)
             found = view_probabilities(
-                recogniser, tracks, labels.view, recording.lab, see=see
+                model, tracks, labels.view, recording.lab, see=see
             )
             states = labels.frames(0, labels.length)
             chosen = choose_actions(found, self.possible(labels))
@@ -258,8 +258,8 @@ class PairLesson:
             happening = np.array(self.weights.happening)
             weights = np.where(states == 1, happening, 1.0) * (states >= 0)
             weights = weights * np.array(self.weights.action)
-            chances = np.where(states == 1, found, 1 - found).clip(min=1e-7)
-            loss -= float((weights * np.log(chances)).sum())
+            true_probabilities = np.where(states == 1, found, 1 - found).clip(min=1e-7)
+            loss -= float((weights * np.log(true_probabilities)).sum())
             total += float(weights.sum())
         return HeldOutScore(
             summarise_labs(by_lab, self.task.actions), loss / max(total, 1e-6)
@@ -277,7 +277,7 @@ class PairLesson:
         return [labels.as_asked() for labels in views if labels.asked.any()]
 
 
-Lesson = SceneLesson | PairLesson
+Objective = SceneObjective | PairObjective
 
 
 def _keep_poses_on(
@@ -289,11 +289,11 @@ def _keep_poses_on(
     return True
 
 
-def make_lesson(config: RunConfig, data: TrainingData) -> Lesson:
-    """Return the lesson for the config's task."""
+def make_objective(config: RunConfig, data: TrainingData) -> Objective:
+    """Return the objective for the config's task."""
     if config.task == "pair":
-        return PairLesson(config, data)
-    return SceneLesson(config, data)
+        return PairObjective(config, data)
+    return SceneObjective(config, data)
 
 
 def count_answers(

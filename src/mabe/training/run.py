@@ -1,4 +1,4 @@
-"""A training run, from a config to a run directory with a recogniser in it."""
+"""A training run, from a config to a run directory with a model in it."""
 
 import signal
 import time
@@ -18,8 +18,8 @@ from mabe.data.splits import split_train_validation, spread_over_labs
 from mabe.data.store import PoseStore
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.models.checkpoint import SUFFIX, Provenance
-from mabe.models.input_contract import Contract
-from mabe.models.model import Recogniser
+from mabe.models.input_contract import InputContract
+from mabe.models.model import Model
 from mabe.pair_task import asked_for, check_names
 from mabe.runtime.console import muted, show, tell
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
@@ -43,7 +43,7 @@ from mabe.training.loop import (
     state_values,
     train_epoch,
 )
-from mabe.training.objectives import ClassCount, Lesson, TrainingData, make_lesson
+from mabe.training.objectives import ClassCount, Objective, TrainingData, make_objective
 from mabe.training.progress import (
     describe_data,
     describe_model,
@@ -173,8 +173,8 @@ def _train(
         config = lead(fabric, lambda: _as_begun(config, processes))
     tell(*about_device)
     data = _load_together(config, fabric, skip_bad=skip_bad)
-    lesson = make_lesson(config, data)
-    counts = lesson.class_counts()
+    objective = make_objective(config, data)
+    counts = objective.class_counts()
     tell(
         *describe_data(
             counts,
@@ -187,7 +187,7 @@ def _train(
         )
     )
     if config.batch_size == "auto" and config.model_type != "trees":
-        config, reason = settle_batch_size(config, lesson, fabric)
+        config, reason = settle_batch_size(config, objective, fabric)
         tell(reason)
 
     def begin() -> None:
@@ -199,21 +199,21 @@ def _train(
 
     lead(fabric, begin)
     if config.model_type == "trees":
-        _grow(lesson, config)
+        _grow(objective, config)
         return
-    state = start_state(config, lesson.task, fabric, lesson)
-    if lesson.keep_poses_on(fabric.device):
+    state = start_state(config, objective.task, fabric, objective)
+    if objective.keep_poses_on(fabric.device):
         tell(f"Poses: all of them in the memory of {fabric.device}")
     parameters = sum(p.numel() for p in state.model.parameters())
-    steps = steps_in_epoch(lesson.counted_frames, config, processes=processes)
+    steps = steps_in_epoch(objective.counted_frames, config, processes=processes)
     tell(
         *describe_model(config, parameters=parameters, steps=steps, processes=processes)
     )
     if resume:
         _go_on(state, config, fabric)
     if not is_finished(config, epoch_scores(state.history)):
-        settle_micro_batch(state, lesson, config, fabric)
-    _train_epochs(state, lesson, config=config, fabric=fabric, watcher=watcher)
+        settle_micro_batch(state, objective, config, fabric)
+    _train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
 
 
 def _as_begun(config: RunConfig, processes: int) -> RunConfig:
@@ -241,15 +241,15 @@ def _load_together(
     )
 
 
-def _grow(lesson: Lesson, config: RunConfig) -> None:
+def _grow(objective: Objective, config: RunConfig) -> None:
     """Grow trees, which takes no epochs, and save and score them as one."""
     if is_grown(config.checkpoint_dir):
         tell(f"✓ {config.checkpoint_dir} is finished")
         return
     began = time.perf_counter()
     with part_bar() as bar:
-        recogniser = grow_trees(lesson, config, after_part=bar.update)
-    held_out = lesson.score(recogniser)
+        model = grow_trees(objective, config, after_part=bar.update)
+    held_out = objective.score(model)
     record = {
         "epoch": 1,
         "step": config.tree_rounds,
@@ -260,7 +260,7 @@ def _grow(lesson: Lesson, config: RunConfig) -> None:
         "seconds": round(time.perf_counter() - began, 2),
     }
     tell(grown_line(record))
-    _save(lesson, config, recogniser, record, held_out.summary, is_best=True)
+    _save(objective, config, model, record, held_out.summary, is_best=True)
     save_history(config.checkpoint_dir, [record])
 
 
@@ -362,22 +362,24 @@ def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
 
 def _train_epochs(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     *,
     config: RunConfig,
     fabric: Fabric,
     watcher: Watcher | None,
 ) -> None:
-    steps = steps_in_epoch(lesson.counted_frames, config, processes=fabric.world_size)
+    steps = steps_in_epoch(
+        objective.counted_frames, config, processes=fabric.world_size
+    )
     with _stop_asked() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
             mean_loss = _train_one_epoch(
-                state, lesson, config, fabric, keeper, steps=steps
+                state, objective, config, fabric, keeper, steps=steps
             )
             keeper.save()  # scoring takes a while too
             _finish_epoch(
-                state, lesson, config, fabric, mean_loss=mean_loss, steps=steps
+                state, objective, config, fabric, mean_loss=mean_loss, steps=steps
             )
             keeper.save()
             if watcher and fabric.is_global_zero:
@@ -388,14 +390,14 @@ def _train_epochs(
     tell(
         f"✓ Best macro F1 on held-out recordings: {show(best['f1_macro'])} "
         f"(epoch {best['epoch']} of {len(scores)})",
-        f"✓ Recogniser: {config.checkpoint_dir / f'best{SUFFIX}'}",
+        f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
         always=True,
     )
 
 
 def _train_one_epoch(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     config: RunConfig,
     fabric: Fabric,
     keeper: StateKeeper,
@@ -427,13 +429,13 @@ def _train_one_epoch(
 
     with bar:
         return train_epoch(
-            state, lesson, config=config, fabric=fabric, after_step=after_step
+            state, objective, config=config, fabric=fabric, after_step=after_step
         )
 
 
 def _finish_epoch(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     config: RunConfig,
     fabric: Fabric,
     *,
@@ -443,7 +445,9 @@ def _finish_epoch(
     """Let the first process score the epoch and write its models; note the record."""
     record = lead(
         fabric,
-        lambda: _score_epoch(state, lesson, config, mean_loss=mean_loss, steps=steps),
+        lambda: _score_epoch(
+            state, objective, config, mean_loss=mean_loss, steps=steps
+        ),
     )
     state.history.append(record)
     state.losses.start()
@@ -452,7 +456,7 @@ def _finish_epoch(
 
 def _score_epoch(
     state: TrainingState,
-    lesson: Lesson,
+    objective: Objective,
     config: RunConfig,
     *,
     mean_loss: float,
@@ -460,8 +464,8 @@ def _score_epoch(
 ) -> dict[str, Any]:
     """Score the epoch, write its models and return its record."""
     began = time.perf_counter()
-    recogniser = averaged_model(state)
-    held_out = lesson.score(recogniser)
+    model = averaged_model(state)
+    held_out = objective.score(model)
     rate = learning_rate(
         config,
         step=state.step - 1,
@@ -481,33 +485,33 @@ def _score_epoch(
     history = [*state.history, record]
     is_best = epochs_since_best(epoch_scores(history)) == 0
     tell(epoch_line(history, epochs=config.epochs))
-    _save(lesson, config, recogniser, record, held_out.summary, is_best=is_best)
+    _save(objective, config, model, record, held_out.summary, is_best=is_best)
     return record
 
 
 def _save(
-    lesson: Lesson,
+    objective: Objective,
     config: RunConfig,
-    recogniser: Recogniser,
+    model: Model,
     record: dict[str, Any],
     validation: dict[str, Any],
     *,
     is_best: bool,
 ) -> None:
-    """Write a recogniser as it is after an epoch, with where it comes from."""
+    """Write a model as it is after an epoch, with where it comes from."""
     provenance = Provenance(
         epoch=record["epoch"],
         step=record["step"],
-        trained_on=lesson.data.tracks(lesson.data.learned),
-        validated_on=lesson.data.tracks(lesson.data.held_out),
+        trained_on=objective.data.tracks(objective.data.learned),
+        validated_on=objective.data.tracks(objective.data.held_out),
         validation=validation,
-        contract=Contract.of(
-            [lesson.data.store.recordings[i] for i in lesson.data.learned]
+        contract=InputContract.of(
+            [objective.data.store.recordings[i] for i in objective.data.learned]
         ),
     )
     save_models(
         config.checkpoint_dir,
-        recogniser,
+        model,
         provenance,
         is_best=is_best,
         save_freq=config.save_freq,

@@ -1,7 +1,7 @@
 """The run directory: a training run on disk, which documents itself.
 
 It holds
-- ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: recognisers,
+- ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: models,
 - ``history.json``: one record for each finished epoch,
 - ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
 - ``state.pt``: what `--resume` goes on from. It is written last, so a run killed at
@@ -33,7 +33,7 @@ from mabe import __version__
 from mabe.config import RunConfig, dump_config, load_config
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
-from mabe.models.model import Recogniser
+from mabe.models.model import Model
 from mabe.runtime.files import write_bytes, write_json, write_text
 
 
@@ -157,20 +157,20 @@ def is_documented(run_dir: Path) -> bool:
 
 def save_models(
     run_dir: Path,
-    recogniser: Recogniser,
+    model: Model,
     provenance: Provenance,
     *,
     is_best: bool,
     save_freq: int,
 ) -> None:
-    """Write the last recogniser, the best if it is, and every so many epochs' one."""
+    """Write the last model, the best if it is, and every so many epochs' one."""
     names = ["last"]
     if is_best:
         names.append("best")
     if save_freq and provenance.epoch % save_freq == 0:
         names.append(f"epoch_{provenance.epoch:03d}")
     for name in names:
-        save_checkpoint(run_dir / f"{name}{SUFFIX}", recogniser, provenance)
+        save_checkpoint(run_dir / f"{name}{SUFFIX}", model, provenance)
 
 
 def save_history(run_dir: Path, history: list[dict[str, Any]]) -> None:

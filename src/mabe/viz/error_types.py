@@ -107,7 +107,7 @@ def find_bad_bouts(lane: Lane, answer: int) -> list[BadBout]:
     """Return the bouts of one answer that are missed or false as a whole."""
     seen, found = lane.seen(answer), lane.judged(answer)
     overlaps = find_overlaps(seen, found)
-    chances = lane.probabilities[:, answer]
+    probabilities = lane.probabilities[:, answer]
     lost = seen[_untouched(seen, overlaps.one)]
     false = found[_untouched(found, overlaps.other)]
     return [
@@ -116,7 +116,7 @@ def find_bad_bouts(lane: Lane, answer: int) -> list[BadBout]:
             is_missed=is_missed,
             start_s=start / lane.fps,
             stop_s=stop / lane.fps,
-            probability=_mean(chances[start:stop]),
+            probability=_mean(probabilities[start:stop]),
         )
         for spans, is_missed in ((lost, True), (false, False))
         for start, stop in spans.tolist()
@@ -131,6 +131,6 @@ def _frames(spans: Spans) -> int:
     return int((spans[:, 1] - spans[:, 0]).sum())
 
 
-def _mean(chances: Float[np.ndarray, " frame"]) -> float:
-    known = chances[np.isfinite(chances)]
+def _mean(probabilities: Float[np.ndarray, " frame"]) -> float:
+    known = probabilities[np.isfinite(probabilities)]
     return float(known.mean()) if len(known) else np.nan

@@ -14,7 +14,7 @@ import numpy as np
 from mabe.errors import ConfigError, OutputError
 from mabe.runtime.files import write_bytes
 from mabe.viz.colours import colours_of
-from mabe.viz.report.contents import Story
+from mabe.viz.report.contents import TrainingCurve
 from mabe.viz.study import Picture, Stretch, Study
 
 try:
@@ -83,7 +83,7 @@ def draw_ethograms(study: Study, pictures: Sequence[Picture]) -> Figure:
 
 
 def draw_traces(study: Study, pictures: Sequence[Picture]) -> Figure:
-    """Return each answer's chance over time, with people's bouts shaded behind it."""
+    """Return each answer's probability over time, annotated bouts shaded behind it."""
     lines = [(picture, row) for picture in pictures for row in picture.rows]
     colours = _colours(study)
     with mpl.rc_context(_STYLE):
@@ -94,15 +94,15 @@ def draw_traces(study: Study, pictures: Sequence[Picture]) -> Figure:
             _bars(axis, picture.not_counted, (0, 1), _NOT_COUNTED)
             _bars(axis, row.seen, (0, 1), colour + "44")
             if row.curve:
-                seconds, chances = np.array(row.curve).T
-                axis.plot(seconds / 60, chances, color=colour, linewidth=0.8)
+                seconds, probabilities = np.array(row.curve).T
+                axis.plot(seconds / 60, probabilities, color=colour, linewidth=0.8)
             axis.axhline(row.threshold, color="0.4", linewidth=0.6, linestyle="--")
             axis.set_ylim(0, 1)
             axis.set_yticks([0, 1])
             axis.set_xlim(0, picture.duration_s / 60)
             axis.set_title(f"{_title(picture)}: {study.answers[row.answer]}", pad=2)
         axes[-1].set_xlabel("minutes")
-        figure.supylabel("chance", fontsize=8)
+        figure.supylabel("probability", fontsize=8)
     return figure
 
 
@@ -133,29 +133,29 @@ def draw_confusion(study: Study) -> Figure:
     return figure
 
 
-def draw_learning_curves(stories: Sequence[Story]) -> Figure:
+def draw_learning_curves(curves: Sequence[TrainingCurve]) -> Figure:
     """Return loss and macro F1 over epochs, a line for each run."""
     with mpl.rc_context(_STYLE):
         figure = Figure((WIDTH_IN, 2.6), layout="constrained")
         loss, score = figure.subplots(1, 2)
-        for number, story in enumerate(stories):
-            epochs = [each.epoch for each in story.epochs]
+        for number, curve in enumerate(curves):
+            epochs = [each.epoch for each in curve.epochs]
             colour = f"C{number % 10}"
-            held_out = [each.held_out_loss for each in story.epochs]
-            learned = [each.train_loss for each in story.epochs]
-            loss.plot(epochs, held_out, color=colour, label=story.name)
+            held_out = [each.held_out_loss for each in curve.epochs]
+            learned = [each.train_loss for each in curve.epochs]
+            loss.plot(epochs, held_out, color=colour, label=curve.name)
             loss.plot(epochs, learned, color=colour, linestyle=":")
-            f1 = [np.nan if e.macro_f1 is None else e.macro_f1 for e in story.epochs]
+            f1 = [np.nan if e.macro_f1 is None else e.macro_f1 for e in curve.epochs]
             score.plot(epochs, f1, color=colour)
-            best = f1[story.used_epoch - 1]
-            score.plot(story.used_epoch, best, "o", color=colour, markersize=4)
+            best = f1[curve.used_epoch - 1]
+            score.plot(curve.used_epoch, best, "o", color=colour, markersize=4)
         loss.set_title("Loss (solid: held out, dotted: learned from)")
         score.set_title("Macro F1, held out (dot: the epoch that is used)")
         score.set_ylim(0, 1)
         for axis in (loss, score):
             axis.set_xlabel("epoch")
             axis.xaxis.get_major_locator().set_params(integer=True)
-        if len(stories) > 1:
+        if len(curves) > 1:
             loss.legend(fontsize=7)
     return figure
 

@@ -18,7 +18,7 @@ from mabe.decoding.calibration_of_views import tally_answers
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import Lane, answers_of_interest, count_confusion
 from mabe.metrics.frame_scores import count_frames, f_scores, score_of
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 from mabe.viz.downsampling import average_columns, keep_corners
 from mabe.viz.error_types import BadBout, Faults, find_bad_bouts, find_faults
 
@@ -39,7 +39,7 @@ class Row:
     seen: tuple[Stretch, ...]
     found: tuple[Stretch, ...]
     curve: tuple[tuple[float, float], ...]
-    """Corners of the probability: (second, chance)."""
+    """Corners of the probability: (second, probability)."""
     threshold: float
 
 
@@ -100,7 +100,7 @@ class LabResult:
 class Study:
     """All that is known of some lanes."""
 
-    kind: Kind
+    kind: TaskKind
     answers: tuple[str, ...]
     rules: DecisionRules
     pictures: list[Picture] = field(default_factory=list)
@@ -185,7 +185,7 @@ class Study:
         return sorted(results, key=lambda each: _worst_first(each.macro_f1))
 
     def reliability(self) -> list[Reliability]:
-        """Return, for each answer, chances beside what happened."""
+        """Return, for each answer, probabilities beside what happened."""
         assert self.tally is not None
         return [measure_reliability(tally) for tally in self.tally]
 
@@ -207,10 +207,10 @@ def draw(lane: Lane, rules: DecisionRules, interesting: Sequence[int]) -> Pictur
     rows = []
     for answer in interesting:
         seen, found = lane.seen(answer), lane.found(answer)
-        chances = lane.probabilities[:, answer]
-        if not len(seen) and not len(found) and not np.isfinite(chances).any():
+        probabilities = lane.probabilities[:, answer]
+        if not len(seen) and not len(found) and not np.isfinite(probabilities).any():
             continue
-        columns = average_columns(chances)
+        columns = average_columns(probabilities)
         step_s = lane.duration_s / max(1, len(columns))
         rows.append(
             Row(
@@ -218,8 +218,8 @@ def draw(lane: Lane, rules: DecisionRules, interesting: Sequence[int]) -> Pictur
                 _stretches(seen, lane.fps),
                 _stretches(found, lane.fps),
                 tuple(
-                    ((place + 0.5) * step_s, chance)
-                    for place, chance in keep_corners(columns)
+                    ((place + 0.5) * step_s, probability)
+                    for place, probability in keep_corners(columns)
                 ),
                 thresholds[answer],
             )

@@ -1,4 +1,4 @@
-"""Lanes of recordings: from a recogniser that looks at them, or from kept answers."""
+"""Lanes of recordings: from a model that looks at them, or from kept answers."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,24 +10,24 @@ from mabe.bouts import NO_ACTION
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.decoding.views import SCENE, Evidence, Lane, OutOfFold
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.pair_task import PairTask, View
 from mabe.recording import StoredRecording
 from mabe.scene_task import SceneTask
 
 
-def look(marker: Marker, store: PoseStore, index: int) -> Iterator[Lane]:
+def look(predictor: Predictor, store: PoseStore, index: int) -> Iterator[Lane]:
     """Yield a lane for each view of a recording, at the recording's own frames."""
-    if marker.actions is None:
-        yield _look_at_scene(marker, store, index)
+    if predictor.actions is None:
+        yield _look_at_scene(predictor, store, index)
     else:
-        yield from _look_at_pairs(marker, store, index)
+        yield from _look_at_pairs(predictor, store, index)
 
 
 def of_answers(answers: OutOfFold, rules: DecisionRules) -> Iterator[Lane]:
     """Yield a lane for each view that was answered, at the working rate."""
     for view in answers.views:
-        chances = view.probabilities.astype(np.float32)
+        probabilities = view.probabilities.astype(np.float32)
         yield Lane(
             lab=view.lab,
             video=view.video,
@@ -35,24 +35,24 @@ def of_answers(answers: OutOfFold, rules: DecisionRules) -> Iterator[Lane]:
             target=view.target,
             track=view.track,
             fps=view.fps,
-            probabilities=chances,
+            probabilities=probabilities,
             labels=view.labels.astype(np.int8),
-            chosen=decide(chances, fps=view.fps, lab=view.lab, rules=rules),
+            chosen=decide(probabilities, fps=view.fps, lab=view.lab, rules=rules),
         )
 
 
-def _look_at_scene(marker: Marker, store: PoseStore, index: int) -> Lane:
-    task = marker.checkpoint.recogniser.task
+def _look_at_scene(predictor: Predictor, store: PoseStore, index: int) -> Lane:
+    task = predictor.checkpoint.model.task
     assert isinstance(task, SceneTask)
-    marking = marker.mark(store, index)
-    about = marking.about
-    chances = _only(task.choices(about.watched), marking.probabilities)
+    prediction = predictor.predict_scene(store, index)
+    about = prediction.about
+    probabilities = _only(task.choices(about.watched), prediction.probabilities)
     labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
     evidence = Evidence.of_scene(
         lab=about.lab,
         group=about.tracking_hash,
         fps=about.fps,
-        probabilities=chances,
+        probabilities=probabilities,
         labels=labels,
     )
     return Lane(
@@ -62,25 +62,27 @@ def _look_at_scene(marker: Marker, store: PoseStore, index: int) -> Lane:
         target=SCENE,
         track=about.tracking_hash,
         fps=about.fps,
-        probabilities=chances,
+        probabilities=probabilities,
         labels=evidence.labels.astype(np.int8),
-        chosen=marking.chosen,
+        chosen=prediction.chosen,
     )
 
 
-def _look_at_pairs(marker: Marker, store: PoseStore, index: int) -> Iterator[Lane]:
-    task = marker.checkpoint.recogniser.task
+def _look_at_pairs(
+    predictor: Predictor, store: PoseStore, index: int
+) -> Iterator[Lane]:
+    task = predictor.checkpoint.model.task
     assert isinstance(task, PairTask)
     about = store.recordings[index]
     labels = label_own_frames(task, about)
     nobody_looked = np.full((about.native_length, len(task.actions)), -1, np.int8)
-    for marking in marker.mark_views(store, index):
+    for prediction in predictor.predict_views(store, index):
         yield _pair_lane(
             about,
-            marking.view,
-            _only(marking.possible, marking.probabilities),
-            labels.pop(marking.view, nobody_looked),
-            marking.chosen,
+            prediction.view,
+            _only(prediction.possible, prediction.probabilities),
+            labels.pop(prediction.view, nobody_looked),
+            prediction.chosen,
         )
     # Of a view in which nothing can be found, what people saw is missed all the same.
     nothing_said = np.full(nobody_looked.shape, np.nan, np.float32)
@@ -92,7 +94,7 @@ def _look_at_pairs(marker: Marker, store: PoseStore, index: int) -> Iterator[Lan
 def _pair_lane(
     about: StoredRecording,
     view: View,
-    chances: Float[np.ndarray, "frame actions"],
+    probabilities: Float[np.ndarray, "frame actions"],
     labels: Int8[np.ndarray, "frame actions"],
     chosen: Int[np.ndarray, " frame"],
 ) -> Lane:
@@ -103,7 +105,7 @@ def _pair_lane(
         target=view.target,
         track=about.tracking_hash,
         fps=about.fps,
-        probabilities=chances,
+        probabilities=probabilities,
         labels=labels,
         chosen=chosen,
     )
@@ -123,7 +125,8 @@ def label_own_frames(
 
 
 def _only(
-    possible: Bool[np.ndarray, " answers"], chances: Float[np.ndarray, "frame answers"]
+    possible: Bool[np.ndarray, " answers"],
+    probabilities: Float[np.ndarray, "frame answers"],
 ) -> Float[np.ndarray, "frame answers"]:
     """Return NaN for what is not possible."""
-    return np.where(possible, chances, np.float32(np.nan)).astype(np.float32)
+    return np.where(possible, probabilities, np.float32(np.nan)).astype(np.float32)

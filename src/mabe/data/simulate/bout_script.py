@@ -131,7 +131,7 @@ def _episode(
     fps: float,
     rng: np.random.Generator,
 ) -> list[Bout]:
-    """Play an action, and what follows from it as long as chance has it."""
+    """Play an action, and what follows from it as long as probability has it."""
     agent, target = cast[0] + 1, cast[-1] + 1
     bouts: list[Bout] = []
     start = round(begin_s * fps)

@@ -80,7 +80,7 @@ class Reach:
     along_cm: tuple[float, float]
     """The point's place on the target's axis, drawn anew in each bout."""
     bearing: tuple[float, float]
-    """Where the agent stands, seen from that point; left or right by chance."""
+    """Where the agent stands, seen from that point; left or right by probability."""
     gap_cm: float = 1.0
 
     def course(self, scene: Encounter) -> Course:

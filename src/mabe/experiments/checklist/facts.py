@@ -12,7 +12,7 @@ says *at least*.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 from mabe.training.run_directory import Epoch
 
 
@@ -29,7 +29,7 @@ class TrainingFacts:
     is_annealed: bool
     """The learning rate falls to its end over the planned epochs (a cosine)."""
     used_epoch: int
-    """Which epoch's recogniser is used, counted from 1."""
+    """Which epoch's model is used, counted from 1."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.used_epoch <= len(self.epochs):
@@ -40,7 +40,7 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberFacts:
-    """What one recogniser has seen, and what it was asked."""
+    """What one model has seen, and what it was asked."""
 
     name: str
     trained_on: frozenset[str]
@@ -79,11 +79,11 @@ class ScoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class ClassCalibration:
-    """How far one class's chances are from what happened (expected error)."""
+    """How far one class's probabilities are from what happened (expected error)."""
 
     name: str
     given: float | None
-    """As the recogniser gives them; None without a frame."""
+    """As the model gives them; None without a frame."""
     refined: float | None
     """As its tuned rules refine them; None where it has none."""
 
@@ -94,7 +94,7 @@ class CalibrationFacts:
 
     classes: tuple[ClassCalibration, ...]
     is_tuned: bool
-    """The recogniser has rules of its own."""
+    """The model has rules of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,7 @@ class SubmissionFacts:
 class Facts:
     """All that the checks look at; what is not there is None or empty."""
 
-    kind: Kind
+    kind: TaskKind
     trainings: tuple[TrainingFacts, ...]
     members: tuple[MemberFacts, ...]
     answered: frozenset[str]
@@ -192,7 +192,7 @@ ERROR_TO_KNOW = 0.10
 
 ERROR_TO_MEND = 0.25
 """Expected calibration error: at 0.1, what is said at 70 % may happen at 60 %; at 0.25
-an even chance can be a rarity, so no threshold means the same in two recordings."""
+an even chance can be a rarity, so no threshold means the same in both."""
 
 
 FEWEST_BOUTS = 10

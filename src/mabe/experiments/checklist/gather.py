@@ -42,7 +42,7 @@ from mabe.experiments.checklist.facts import (
     SubmissionFacts,
     TrainingFacts,
 )
-from mabe.experiments.cross_validation import Trial, find_trials
+from mabe.experiments.cross_validation import FoldRun, find_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.tune import REPORT_NAME
 from mabe.io.submission import Review, Severity, review_submission
@@ -72,15 +72,15 @@ def gather_facts(
     file. Raises `RunError` where it is none or is broken, and `DataError` where data or
     the named submission cannot be read.
     """
-    trials = find_trials(run)
+    fold_runs = find_fold_runs(run)
     checkpoint = load_checkpoint(run)
     root = checkpoint.path.parent
-    if trials:
-        parts = [_part_of_trial(trial) for trial in trials]
+    if fold_runs:
+        parts = [_part_of_fold_run(fold_run) for fold_run in fold_runs]
     else:
         parts = _parts_of_file(checkpoint)
     answers = read_answers(checkpoint)
-    task = checkpoint.recogniser.task
+    task = checkpoint.model.task
     return Facts(
         kind="pair" if isinstance(task, PairTask) else "scene",
         trainings=tuple(part.training for part in parts if part.training),
@@ -90,17 +90,17 @@ def gather_facts(
         calibration=calibrate(answers, checkpoint.rules, read_tuning(checkpoint))
         if answers
         else None,
-        data=gather_data(data, checkpoint.recogniser.config) if data else None,
+        data=gather_data(data, checkpoint.model.config) if data else None,
         submission=_gather_submission(root, data, submission),
     )
 
 
-def _part_of_trial(trial: Trial) -> _Part:
+def _part_of_fold_run(fold_run: FoldRun) -> _Part:
     """Return one fold: its training, and the tracks that its own answers are of."""
-    model = load_checkpoint(trial.model)
+    model = load_checkpoint(fold_run.model)
     return _Part(
-        _training(trial.name, trial.run_dir, trial.config, model),
-        _member(trial.name, model, 0, trial.answers.tracks),
+        _training(fold_run.name, fold_run.run_dir, fold_run.config, model),
+        _member(fold_run.name, model, 0, fold_run.answers.tracks),
     )
 
 
@@ -172,7 +172,7 @@ def _gather_scores(
 ) -> ScoreFacts | None:
     """Return out-of-fold scores, else those of the epoch; None for other ensembles."""
     if answers:
-        is_tuned = checkpoint.rules != plain_rules(checkpoint.recogniser.task)
+        is_tuned = checkpoint.rules != plain_rules(checkpoint.model.task)
         tuning = read_tuning(checkpoint) if is_tuned else None
         return score_answers(answers, checkpoint.rules, is_tuned, tuning)
     if len(checkpoint.members) > 1:

@@ -1,4 +1,4 @@
-"""Whether it is good enough in every class, and its chances are what they say."""
+"""Whether it is good enough in every class, and its probabilities are what they say."""
 
 from mabe.experiments.checklist.facts import (
     ERROR_TO_KNOW,
@@ -15,7 +15,7 @@ _NO_SCORES = "no score on recordings it never saw"
 
 
 def _how_to_ask(facts: Facts) -> str:
-    """Say how a recogniser comes to answers on recordings it never saw."""
+    """Say how a model comes to answers on recordings it never saw."""
     if len(facts.members) > 1:
         return "join runs that held out the same recordings, such as cross-validations"
     return "`mabe tune RUN` asks it of what it held out; `mabe crossval` of everything"
@@ -121,10 +121,10 @@ def _with_frames(score: ClassScore) -> str:
 
 
 def check_calibration(facts: Facts) -> Finding:
-    """Chances and frequencies agree, with the recogniser's own rules if it has some."""
+    """Probabilities and frequencies agree, with the model's own rules if any."""
     name = "calibration"
     if facts.calibration is None:
-        found = "no out-of-fold answers of this recogniser"
+        found = "no out-of-fold answers of this model"
         return Finding(name, Verdict.SKIPPED, found, _how_to_ask(facts))
     is_tuned = facts.calibration.is_tuned
     errors = {
@@ -150,7 +150,7 @@ def check_calibration(facts: Facts) -> Finding:
     verdict = Verdict.FAILED if errors[worst] > ERROR_TO_MEND else Verdict.WARNING
     advice = (
         "cross-validate and tune on more recordings; until then don't read its "
-        "probabilities as chances"
+        "probabilities as probabilities"
         if is_tuned
         else "`mabe tune RUN` calibrates it"
     )

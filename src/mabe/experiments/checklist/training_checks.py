@@ -15,7 +15,7 @@ from mabe.experiments.checklist.facts import (
 )
 from mabe.experiments.checklist.findings import Finding, Verdict, count, name_some
 
-_NO_HISTORY = "no history of epochs belongs to this recogniser"
+_NO_HISTORY = "no history of epochs belongs to this model"
 
 
 _CHECK_RUNS = "check the run directories that it was made of, each by itself"

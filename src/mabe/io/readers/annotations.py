@@ -4,7 +4,7 @@ An `Event` is one stretch of one behaviour, ``[start, stop)``, in the seconds or
 of its file. Names of subjects and behaviours are the lab's own. Seconds become frames
 in one place, `to_frames`, at the rate of the recording.
 
-What one file holds: tracks, marks, or both, of one recording or of several.
+What one file holds: tracks, annotations, or both, of one recording or of several.
 """
 
 import math
@@ -41,7 +41,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Marks:
+class FileAnnotations:
     """All that was marked in one recording by one file."""
 
     name: str
@@ -58,12 +58,12 @@ class Marks:
     """The videos it was scored from."""
     notes: tuple[str, ...] = field(default=())
 
-    def noting(self, *notes: str) -> "Marks":
-        """Return the same marks with more notes."""
+    def noting(self, *notes: str) -> "FileAnnotations":
+        """Return the same annotations with more notes."""
         return replace(self, notes=(*self.notes, *notes))
 
 
-def marks_of(
+def annotations_of(
     name: str,
     unit: Unit,
     events: Iterable[Event],
@@ -74,12 +74,12 @@ def marks_of(
     length: float | None = None,
     media: Sequence[str] = (),
     notes: Sequence[str] = (),
-) -> Marks:
-    """Return marks, sorted, with every name that occurs among the names."""
+) -> FileAnnotations:
+    """Return annotations, sorted, with every name that occurs among the names."""
     events = tuple(sorted(events))
     seen = {event.behaviour for event in events}
     who = {event.subject for event in events if event.subject}
-    return Marks(
+    return FileAnnotations(
         name=name,
         unit=unit,
         events=events,
@@ -92,9 +92,11 @@ def marks_of(
     )
 
 
-def join_marks(first: Marks, second: Marks) -> Marks:
+def join_annotations(
+    first: FileAnnotations, second: FileAnnotations
+) -> FileAnnotations:
     """Return what two files, or parts of one, say of the same recording."""
-    return marks_of(
+    return annotations_of(
         first.name,
         first.unit,
         {*first.events, *second.events},
@@ -122,24 +124,26 @@ def events_of_columns(
     ]
 
 
-def to_frames(marks: Marks, fps: float) -> Marks:
-    """Return the same marks in frames of a recording at the given rate.
+def to_frames(annotations: FileAnnotations, fps: float) -> FileAnnotations:
+    """Return the same annotations in frames of a recording at the given rate.
 
     A time is the nearest frame; what would be shorter than a frame is one frame long.
     """
-    if marks.unit == "frame":
-        return marks
+    if annotations.unit == "frame":
+        return annotations
     events = []
-    for event in marks.events:
+    for event in annotations.events:
         start, stop = (round(time_s * fps) for time_s in (event.start, event.stop))
         if not 0 <= start <= stop < MAX_FRAMES:
             raise DataError(
-                f"{marks.name}: {event.behaviour} from {event.start:g} to "
+                f"{annotations.name}: {event.behaviour} from {event.start:g} to "
                 f"{event.stop:g} s cannot be in a recording; is it in seconds?"
             )
         events.append(replace(event, start=start, stop=max(stop, start + 1)))
-    length = None if marks.length is None else round(marks.length * fps)
-    return replace(marks, unit="frame", events=tuple(events), length=length, fps=fps)
+    length = None if annotations.length is None else round(annotations.length * fps)
+    return replace(
+        annotations, unit="frame", events=tuple(events), length=length, fps=fps
+    )
 
 
 def length_tolerance(frames: int) -> int:
@@ -152,20 +156,24 @@ def length_tolerance(frames: int) -> int:
 
 
 def compare_lengths(
-    marks: Marks, tracked: int, allowed: int | None = None
+    annotations: FileAnnotations, tracked: int, allowed: int | None = None
 ) -> tuple[str, ...]:
     """Return a note where the lengths differ by a little; raise where by more.
 
     `tracked` is the length of the tracks in frames, `allowed` the user's own limit.
     """
-    last = max((event.stop for event in marks.events), default=0)
+    last = max((event.stop for event in annotations.events), default=0)
     ends = [last] if last > tracked else []
-    marked = marks.length if marks.length is not None else max(ends, default=tracked)
+    marked = (
+        annotations.length
+        if annotations.length is not None
+        else max(ends, default=tracked)
+    )
     difference = max([abs(marked - tracked), *(end - tracked for end in ends)])
     limit = length_tolerance(tracked) if allowed is None else allowed
     if difference > limit:
         raise DataError(
-            f"{marks.name}: labels of {marked:,.0f} frames (the last ends at "
+            f"{annotations.name}: labels of {marked:,.0f} frames (the last ends at "
             f"{last:,.0f}) "
             f"do not fit tracks of {tracked:,}; up to {limit} frames may differ. Is "
             "the frame rate right, and is it the same video? max_length_difference in "
@@ -186,4 +194,4 @@ class Content:
     format: str
     """The format's name, for people."""
     poses: tuple[Poses, ...] = ()
-    marks: tuple[Marks, ...] = ()
+    annotations: tuple[FileAnnotations, ...] = ()

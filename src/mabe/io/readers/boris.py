@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Content, Event, Marks
+from mabe.io.readers.annotations import Content, Event, FileAnnotations
 from mabe.io.readers.boris_events import (
     POINT,
     START,
@@ -27,9 +27,9 @@ from mabe.io.readers.boris_events import (
     TURN,
     Medium,
     Moment,
+    annotations_by_video,
     clean_modifiers,
     clean_subject,
-    marks_by_video,
     media_stems,
     one_rate,
     pair_moments,
@@ -97,13 +97,13 @@ def read_table(peek: Peek) -> Content:
     if not by_observation:
         by_observation[table.observation or peek.path.stem] = []
     read = _read_aggregated if is_aggregated else _read_moments
-    marks = tuple(
+    annotations = tuple(
         each
         for name, rows in by_observation.items()
         for each in read(name or peek.path.stem, rows, table)
     )
     kind = "aggregated events" if is_aggregated else "events"
-    return Content(f"BORIS {kind}", marks=marks)
+    return Content(f"BORIS {kind}", annotations=annotations)
 
 
 def _parse_table(peek: Peek) -> _Table:
@@ -149,7 +149,7 @@ def _who_and_what(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
 
 def _read_moments(
     name: str, rows: Sequence[dict[str, str]], table: _Table
-) -> tuple[Marks, ...]:
+) -> tuple[FileAnnotations, ...]:
     """Return the events of one observation of a table of moments."""
     moments = []
     for row in rows:
@@ -166,12 +166,12 @@ def _read_moments(
         moments.append(Moment(time_s, status, behaviour, subject, modifiers))
     media = _media(rows, table.path)
     events, notes = pair_moments(moments, end_s=_end(media))
-    return marks_by_video(name, events, media, where=table.path, notes=notes)
+    return annotations_by_video(name, events, media, where=table.path, notes=notes)
 
 
 def _read_aggregated(
     name: str, rows: Sequence[dict[str, str]], table: _Table
-) -> tuple[Marks, ...]:
+) -> tuple[FileAnnotations, ...]:
     """Return the events of one observation of an aggregated export."""
     events = []
     for row in rows:
@@ -185,7 +185,9 @@ def _read_aggregated(
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
         subject, behaviour, modifiers = _who_and_what(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
-    return marks_by_video(name, events, _media(rows, table.path), where=table.path)
+    return annotations_by_video(
+        name, events, _media(rows, table.path), where=table.path
+    )
 
 
 def _end(media: Sequence[Medium]) -> float | None:
@@ -234,7 +236,7 @@ def read_project(peek: Peek) -> Content:
         conf = project["behaviors_conf"].values()
         kinds = {each["code"]: str(each.get("type", "")) for each in conf}
         subjects = [each["name"] for each in project.get("subjects_conf", {}).values()]
-        marks = tuple(
+        annotations = tuple(
             each
             for name, observation in project["observations"].items()
             for each in _read_observation(
@@ -246,7 +248,7 @@ def read_project(peek: Peek) -> Content:
             f"{peek.path}: looks like a BORIS project but lacks {error}; open and save "
             "it in BORIS."
         ) from error
-    return Content("BORIS project", marks=marks)
+    return Content("BORIS project", annotations=annotations)
 
 
 def _read_observation(
@@ -255,7 +257,7 @@ def _read_observation(
     kinds: Mapping[str, str],
     subjects: Sequence[str],
     path_of: str,
-) -> tuple[Marks, ...]:
+) -> tuple[FileAnnotations, ...]:
     """Return the events of one observation of a project."""
     where = f"{path_of}: observation {name!r}"
     offset_s = float(observation.get("time offset") or 0)
@@ -289,7 +291,7 @@ def _read_observation(
     unknown = sorted({event.behaviour for event in events} - kinds.keys())
     if unknown:
         notes.append(f"behaviours its ethogram does not have: {', '.join(unknown)}")
-    return marks_by_video(
+    return annotations_by_video(
         name,
         events,
         media,

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Event, Marks, marks_of
+from mabe.io.readers.annotations import Event, FileAnnotations, annotations_of
 
 START, STOP, POINT, TURN = "START", "STOP", "POINT", "TURN"
 
@@ -131,7 +131,7 @@ class Medium:
     fps: float | None = None
 
 
-def marks_by_video(
+def annotations_by_video(
     name: str,
     events: Sequence[Event],
     media: Sequence[Medium],
@@ -140,7 +140,7 @@ def marks_by_video(
     behaviours: Iterable[str] = (),
     subjects: Iterable[str] = (),
     notes: Sequence[str] = (),
-) -> tuple[Marks, ...]:
+) -> tuple[FileAnnotations, ...]:
     """Return the events of an observation, each video's by itself.
 
     Videos that were scored one after the other share one clock in BORIS; tracks are of
@@ -154,7 +154,7 @@ def marks_by_video(
         rate = one_rate((each.fps for each in media if each.fps), f"{where}: {name}")
         stems = [each.stem for each in media if each.stem]
         return (
-            marks_of(
+            annotations_of(
                 *(name, "s", events),
                 behaviours=behaviours,
                 subjects=subjects,
@@ -169,7 +169,7 @@ def marks_by_video(
     for each in media:
         stop_s = start_s + (each.length_s or 0.0)
         found.append(
-            marks_of(
+            annotations_of(
                 *(each.stem, "s", _between(events, start_s, stop_s)),
                 behaviours=(*behaviours, *(event.behaviour for event in events)),
                 subjects=(*subjects, *(e.subject for e in events if e.subject)),

@@ -22,10 +22,10 @@ from mabe.io.readers.annotations import (
     SELF,
     Content,
     Event,
-    Marks,
+    FileAnnotations,
+    annotations_of,
     events_of_columns,
-    join_marks,
-    marks_of,
+    join_annotations,
 )
 from mabe.io.readers.deeplabcut import MABE22_FPS
 from mabe.io.readers.hdf5 import MAX_VALUES
@@ -92,8 +92,11 @@ def read(peek: Peek) -> Content:
         )
     if isinstance(data.get("sequences"), dict):
         vocabulary = _vocabulary(data.get("vocabulary"))
-        found: list[tuple[Poses | None, Marks | None]] = [
-            (_mabe22_poses(name, entry, peek), _mabe22_marks(name, entry, vocabulary))
+        found: list[tuple[Poses | None, FileAnnotations | None]] = [
+            (
+                _mabe22_poses(name, entry, peek),
+                _mabe22_annotations(name, entry, vocabulary),
+            )
             for name, entry in data["sequences"].items()
         ]
         name = "MABe22"
@@ -101,7 +104,7 @@ def read(peek: Peek) -> Content:
         found = [
             (
                 _calms21_poses(name, entry, peek) if "keypoints" in entry else None,
-                _calms21_marks(name, entry, peek),
+                _calms21_annotations(name, entry, peek),
             )
             for name, entry in _calms21_entries(data)
         ]
@@ -115,21 +118,21 @@ def read(peek: Peek) -> Content:
         tuple(poses for poses, _ in found if poses is not None),
         (
             *(
-                marks
-                for poses, marks in found
-                if marks is not None and poses is not None
+                annotations
+                for poses, annotations in found
+                if annotations is not None and poses is not None
             ),
             *_join_pairs([m for poses, m in found if m is not None and poses is None]),
         ),
     )
 
 
-def _join_pairs(marks: list[Marks]) -> tuple[Marks, ...]:
+def _join_pairs(annotations: list[FileAnnotations]) -> tuple[FileAnnotations, ...]:
     """Join the exported sequences of one video, which differ in who acts."""
-    by_name: dict[str, Marks] = {}
-    for each in marks:
+    by_name: dict[str, FileAnnotations] = {}
+    for each in annotations:
         first = by_name.get(each.name)
-        by_name[each.name] = each if first is None else join_marks(first, each)
+        by_name[each.name] = each if first is None else join_annotations(first, each)
     return tuple(by_name.values())
 
 
@@ -230,7 +233,9 @@ def _number(entry: dict[str, Any], key: str) -> float | None:
     return float(value) if isinstance(value, int | float) and value > 0 else None
 
 
-def _calms21_marks(name: str, entry: dict[str, Any], peek: Peek) -> Marks | None:
+def _calms21_annotations(
+    name: str, entry: dict[str, Any], peek: Peek
+) -> FileAnnotations | None:
     if "annotations" not in entry:
         return None
     metadata = entry.get("metadata")
@@ -254,7 +259,7 @@ def _calms21_marks(name: str, entry: dict[str, Any], peek: Peek) -> Marks | None
         for start, stop, code in label_runs(codes)
         if names[int(code)] != CALMS21_NOTHING
     ]
-    return marks_of(
+    return annotations_of(
         str(metadata.get("video") or _short(name)),
         "frame",
         events,
@@ -286,9 +291,9 @@ def _vocabulary(names: Any) -> list[str]:
     return [str(name) for name in names] if isinstance(names, list | tuple) else []
 
 
-def _mabe22_marks(
+def _mabe22_annotations(
     name: str, entry: dict[str, Any], vocabulary: list[str]
-) -> Marks | None:
+) -> FileAnnotations | None:
     """Return labels a frame; MABe22's others are one value a sequence."""
     annotations = np.asarray(entry.get("annotations", []))
     length = len(entry["keypoints"])
@@ -301,7 +306,7 @@ def _mabe22_marks(
     }
     if not columns:
         return None
-    return marks_of(
+    return annotations_of(
         _short(str(name)),
         "frame",
         events_of_columns(columns),

@@ -9,7 +9,7 @@ import re
 from dataclasses import replace
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Content, Event, marks_of
+from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.sniffing import Peek, read_text
 
@@ -45,7 +45,7 @@ def read(peek: Peek) -> Content:
         raise DataError(f"{peek.path}: no stream of events (S1: start end type) in it.")
     if stream == 1:
         events = [replace(event, subject="") for event in events]
-    marks = marks_of(
+    annotations = annotations_of(
         re.sub(r"_annot$", "", peek.path.stem),
         "frame",
         events,
@@ -53,7 +53,7 @@ def read(peek: Peek) -> Content:
         length=max((event.stop for event in events), default=None),
         notes=(f"{stream} streams at the same time",) if stream > 1 else (),
     )
-    return Content("Caltech Behavior Annotator", marks=(marks,))
+    return Content("Caltech Behavior Annotator", annotations=(annotations,))
 
 
 def _parse_event(cells: list[str], where: str) -> Event:

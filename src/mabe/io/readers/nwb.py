@@ -16,7 +16,13 @@ import h5py
 import numpy as np
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import SELF, Content, Event, Marks, marks_of
+from mabe.io.readers.annotations import (
+    SELF,
+    Content,
+    Event,
+    FileAnnotations,
+    annotations_of,
+)
 from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
 from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
 from mabe.io.readers.poses import Poses
@@ -56,14 +62,14 @@ def read(peek: Peek) -> Content:
             text(g["source_software"][()]) for g in groups if "source_software" in g
         }
         tables = _find(file, "EthogramBouts")
-        marks = tuple(_read_bouts(table, peek) for table in tables)
-    if not series and not marks:
+        annotations = tuple(_read_bouts(table, peek) for table in tables)
+    if not series and not annotations:
         raise DataError(
             f"{peek.path}: an NWB file without PoseEstimation (ndx-pose) and without "
             "EthogramBouts (ndx-ethogram); nothing to read."
         )
     poses = (_join(series, "/".join(sorted(software)), peek),) if series else ()
-    return Content("NWB", poses=poses, marks=marks)
+    return Content("NWB", poses=poses, annotations=annotations)
 
 
 def _find(file: h5py.File, kind: str) -> list[h5py.Group]:
@@ -216,7 +222,7 @@ def _step(times_s: np.ndarray) -> float:
     return 1 / rounded if rounded and abs(rounded * step - 1) < _SAME_RATE else step
 
 
-def _read_bouts(table: h5py.Group, peek: Peek) -> Marks:
+def _read_bouts(table: h5py.Group, peek: Peek) -> FileAnnotations:
     """Return the bouts of a table."""
     labels = texts(read_array(table, "label", peek.path, ndim=1))
     starts = read_array(table, "start_time", peek.path, ndim=1)
@@ -241,4 +247,4 @@ def _read_bouts(table: h5py.Group, peek: Peek) -> Marks:
     behaviours: tuple[str, ...] = ()
     if isinstance(ethogram, h5py.Group) and "behavior" in ethogram:
         behaviours = texts(ethogram["behavior"][()])
-    return marks_of(peek.path.stem, "s", events, behaviours=behaviours)
+    return annotations_of(peek.path.stem, "s", events, behaviours=behaviours)

@@ -11,7 +11,12 @@ import re
 import numpy as np
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Content, Marks, events_of_columns, marks_of
+from mabe.io.readers.annotations import (
+    Content,
+    FileAnnotations,
+    annotations_of,
+    events_of_columns,
+)
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
 from mabe.io.readers.poses import Poses, place_frames
@@ -72,8 +77,10 @@ def read(peek: Peek) -> Content:
     column = {at: table[:, place] for place, at in enumerate(wanted)}
     frames = column[frame_at] if frame_at is not None else np.arange(len(table))
     poses = _poses(peek, points, column, np.asarray(frames, float)).noting(*notes)
-    marks = _marks(peek, targets, column, poses)
-    return Content("SimBA CSV", poses=(poses,), marks=(marks,) if marks else ())
+    annotations = _annotations(peek, targets, column, poses)
+    return Content(
+        "SimBA CSV", poses=(poses,), annotations=(annotations,) if annotations else ()
+    )
 
 
 def _poses(
@@ -131,9 +138,9 @@ def _targets(header: list[str]) -> dict[str, int]:
     return found
 
 
-def _marks(
+def _annotations(
     peek: Peek, targets: dict[str, int], column: dict[int, np.ndarray], poses: Poses
-) -> Marks | None:
+) -> FileAnnotations | None:
     """Return the behaviours of the target columns, which hold nothing but 0 and 1."""
     active = {
         name: column[at] == 1
@@ -147,7 +154,7 @@ def _marks(
             f"{peek.path}: rows are missing or repeated, so its targets cannot be "
             "placed."
         )
-    return marks_of(
+    return annotations_of(
         peek.path.stem,
         "frame",
         events_of_columns(active, start=poses.first_frame),

@@ -19,8 +19,8 @@ from mabe.io.readers.annotations import (
     SELF,
     Content,
     Event,
+    annotations_of,
     events_of_columns,
-    marks_of,
 )
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
@@ -235,8 +235,10 @@ def read_bouts(peek: Peek) -> Content:
             Event(start, stop, texts["action"], *who)
         )
     events = events or {peek.path.stem: []}
-    marks = tuple(marks_of(name, "frame", those) for name, those in events.items())
-    return Content("table of bouts", marks=marks)
+    annotations = tuple(
+        annotations_of(name, "frame", those) for name, those in events.items()
+    )
+    return Content("table of bouts", annotations=annotations)
 
 
 def _animal(name: str) -> str:
@@ -290,7 +292,7 @@ def read_one_hot(peek: Peek) -> Content:
         raise DataError(f"{peek.path}: frames are {step:g} apart; expected each one.")
     if in_seconds:
         notes += (f"sampled every {step:g} s: shorter events may be missing",)
-    marks = marks_of(
+    annotations = annotations_of(
         peek.path.stem,
         "s" if in_seconds else "frame",
         events_of_columns(columns, start=start, step=step),
@@ -299,7 +301,7 @@ def read_one_hot(peek: Peek) -> Content:
         notes=notes,
     )
     kind = "BORIS binary table" if in_seconds else "one-hot table"
-    return Content(kind, marks=(marks,))
+    return Content(kind, annotations=(annotations,))
 
 
 def _steps(counted: np.ndarray, peek: Peek) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Small charts as SVG text: curves over epochs, chances beside what happened.
+"""Small charts as SVG text: curves over epochs, probabilities beside what happened.
 
 Colours are CSS variables of the page, so that charts follow dark mode and print;
 curves differ in their dashes too, for readers who see no colour.
@@ -96,15 +96,15 @@ def line_chart(
 
 
 def reliability_chart(name: str, found: Reliability, colour: str) -> Markup:
-    """Return chances (across) beside how often it happened (up); the diagonal is right.
+    """Return probability (across) against frequency (up); the diagonal is right.
 
     Dots are as large as the frames behind them are many.
     """
     size, edge = 190, 30
     inner = size - edge - 10
 
-    def place(chance: float, share: float) -> tuple[float, float]:
-        return edge + chance * inner, size - edge - share * inner
+    def place(probability: float, share: float) -> tuple[float, float]:
+        return edge + probability * inner, size - edge - share * inner
 
     x0, y0 = place(0, 0)
     x1, y1 = place(1, 1)
@@ -120,8 +120,8 @@ def reliability_chart(name: str, found: Reliability, colour: str) -> Markup:
             f'<text x="{edge - 5}" y="{y + 4:.0f}" text-anchor="end">{text}</text>',
         ]
     parts.append(
-        f'<text x="{(x0 + x1) / 2:.0f}" y="{size - 3}" text-anchor="middle">chance it '
-        "gives</text>"
+        f'<text x="{(x0 + x1) / 2:.0f}" y="{size - 3}" text-anchor="middle">'
+        "predicted probability</text>"
     )
     known = np.flatnonzero(found.frames > 0)
     points = [place(float(found.predicted[t]), float(found.observed[t])) for t in known]
@@ -134,7 +134,7 @@ def reliability_chart(name: str, found: Reliability, colour: str) -> Markup:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
             f'style="fill:{colour}"/>'
         )
-    label = f"{name}: chance given beside how often it happened"
+    label = f"{name}: probability given beside how often it happened"
     return Markup(
         f'<svg class="reliability" viewBox="0 0 {size} {size}" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'

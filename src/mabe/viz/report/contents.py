@@ -16,11 +16,11 @@ class EpochFacts:
     macro_f1: float | None
     f1: Mapping[str, float | None]
     learning_rate: float | None
-    """None where the kind of recogniser has none."""
+    """None where the kind of model has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Story:
+class TrainingCurve:
     """How one run was trained."""
 
     name: str
@@ -68,7 +68,7 @@ class Contents:
     notes: tuple[str, ...]
     """What a reader has to know to judge the figures."""
     study: Study
-    stories: tuple[Story, ...]
+    curves: tuple[TrainingCurve, ...]
     class_frames: tuple[ClassFrames, ...]
     """Empty where the run did not write them down."""
     settings: tuple[Setting, ...]

@@ -1,4 +1,4 @@
-"""An ethogram as SVG: what people saw above what was found, and the chances below.
+"""An ethogram as SVG: annotated above predicted, and the probabilities below.
 
 One unit across is a second, so that zooming is a change of the `viewBox`, and every
 bout is one `rect` that print, keyboard and tests can find. Each answer has a row.
@@ -91,12 +91,13 @@ def _bars(stretches: tuple[Stretch, ...], top: int, kind: str) -> str:
 
 
 def _curve(row: Row, foot: int) -> str:
-    """Return the chances as an area over the foot of the row."""
+    """Return the probabilities as an area over the foot of the row."""
     if not row.curve:
         return ""
     points = "L".join(f"{t:.1f} {foot - p * CURVE:.1f}" for t, p in row.curve)
     first, last = row.curve[0][0], row.curve[-1][0]
-    return f'<path class="chance" d="M{first:.1f} {foot}L{points}L{last:.1f} {foot}Z"/>'
+    path = f"M{first:.1f} {foot}L{points}L{last:.1f} {foot}Z"
+    return f'<path class="probability" d="{path}"/>'
 
 
 def _alternative(picture: Picture) -> str:

@@ -14,9 +14,9 @@ from mabe.decoding.views import Lane
 from mabe.errors import DataError, RunError
 from mabe.experiments.checklist import gather_facts, run_checks
 from mabe.experiments.checklist.gather import read_answers
-from mabe.experiments.cross_validation import find_trials
+from mabe.experiments.cross_validation import find_fold_runs
 from mabe.inference.evaluate import Unseen
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_text
@@ -27,7 +27,7 @@ from mabe.viz.report.contents import (
     Contents,
     EpochFacts,
     Setting,
-    Story,
+    TrainingCurve,
 )
 from mabe.viz.report.page import render
 from mabe.viz.study import Study
@@ -53,7 +53,7 @@ def write_report(
     run: Path,
     out: Path,
     *,
-    marker: Marker,
+    predictor: Predictor,
     data: Path | None = None,
     include_training: bool = False,
     skip_bad: bool = False,
@@ -61,25 +61,25 @@ def write_report(
     """Write the report of a run, and return what it tells.
 
     Figures are of answers kept by a cross-validation where there are some, else of
-    recordings in `data` (or in the run's own data) that the recogniser never saw.
+    recordings in `data` (or in the run's own data) that the model never saw.
     Raises `DataError` where there are neither.
     """
-    contents = gather(run, marker, data, include_training, skip_bad)
+    contents = gather(run, predictor, data, include_training, skip_bad)
     write_text(out, render(contents))
     return contents
 
 
 def gather(
     run: Path,
-    marker: Marker,
+    predictor: Predictor,
     data: Path | None = None,
     include_training: bool = False,
     skip_bad: bool = False,
 ) -> Contents:
     """Return all that a report of a run tells."""
-    checkpoint = marker.checkpoint
+    checkpoint = predictor.checkpoint
     judged = judge(
-        run, marker, data, include_training=include_training, skip_bad=skip_bad
+        run, predictor, data, include_training=include_training, skip_bad=skip_bad
     )
     root = checkpoint.path.parent
     return Contents(
@@ -87,7 +87,7 @@ def gather(
         judged_on=judged.on,
         notes=judged.notes,
         study=judged.study,
-        stories=find_stories(run, checkpoint),
+        curves=find_training_curves(run, checkpoint),
         class_frames=_class_frames(root),
         settings=_settings(checkpoint),
         circumstances=_circumstances(root),
@@ -97,7 +97,7 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """How a recogniser does on recordings it never saw, and which those are."""
+    """How a model does on recordings it never saw, and which those are."""
 
     study: Study
     on: str
@@ -107,7 +107,7 @@ class Judged:
 
 def judge(
     run: Path,
-    marker: Marker,
+    predictor: Predictor,
     data: Path | None = None,
     *,
     include_training: bool = False,
@@ -115,12 +115,12 @@ def judge(
     only: frozenset[str] = frozenset(),
     most: int | None = None,
 ) -> Judged:
-    """Return a study of what a run's recogniser finds in recordings it never saw.
+    """Return a study of what a run's model finds in recordings it never saw.
 
     `only` names recordings; `most` stops after so many. Raises `DataError` where there
     is nothing to judge it on.
     """
-    checkpoint = marker.checkpoint
+    checkpoint = predictor.checkpoint
     study = start_study(checkpoint)
     answers = None if data else read_answers(checkpoint)
     if answers:
@@ -134,7 +134,7 @@ def judge(
             f"{run}: the data it was trained on are no longer where they were; say "
             "where with --data"
         )
-    unseen = Unseen(marker, place, include_training, skip_bad, only)
+    unseen = Unseen(predictor, place, include_training, skip_bad, only)
     taken = _take(study, unseen_lanes(unseen), most)
     on = f"{taken} recordings of {place.resolve().name}"
     if not include_training:
@@ -155,55 +155,57 @@ def _take(study: Study, lanes: Iterable[Lane], most: int | None) -> int:
     if not names:
         raise DataError(
             "nothing to show: none of the recordings that were named is among those "
-            "that the recogniser never learned from"
+            "that the model never learned from"
         )
     return len(names)
 
 
 def start_study(checkpoint: Checkpoint) -> Study:
-    """Return an empty study of what a recogniser answers."""
+    """Return an empty study of what a model answers."""
     rules = checkpoint.rules
     return Study(rules.kind, tuple(rule.name for rule in rules.classes), rules)
 
 
 def unseen_lanes(unseen: Unseen) -> Iterator[Lane]:
-    """Yield the lanes of recordings that a recogniser may be judged on."""
+    """Yield the lanes of recordings that a model may be judged on."""
     for store, index in unseen.open():
-        task = unseen.marker.checkpoint.recogniser.task
+        task = unseen.predictor.checkpoint.model.task
         if not isinstance(task, PairTask):
             task.check_actions(bout.action for bout in store.recordings[index].bouts)
-        yield from look(unseen.marker, store, index)
+        yield from look(unseen.predictor, store, index)
 
 
 def own_data(checkpoint: Checkpoint) -> Path | None:
     """Return the data a run was trained on, None where they are no longer there."""
-    path = checkpoint.members[0].recogniser.config.data_dir
+    path = checkpoint.members[0].model.config.data_dir
     return path if path.exists() else None
 
 
-def find_stories(run: Path, checkpoint: Checkpoint) -> tuple[Story, ...]:
+def find_training_curves(
+    run: Path, checkpoint: Checkpoint
+) -> tuple[TrainingCurve, ...]:
     """Return how a run, or each run of a cross-validation, was trained.
 
     Trees are grown in one go: there is nothing to tell of them.
     """
-    trials = find_trials(run)
-    if trials:
+    fold_runs = find_fold_runs(run)
+    if fold_runs:
         return tuple(
-            Story(
-                name=f"seed {trial.config.seed}, fold {trial.config.fold}",
-                epochs=read_epochs(trial.run_dir),
-                used_epoch=load_checkpoint(trial.model).members[0].provenance.epoch,
+            TrainingCurve(
+                name=f"seed {fold_run.config.seed}, fold {fold_run.config.fold}",
+                epochs=read_epochs(fold_run.run_dir),
+                used_epoch=load_checkpoint(fold_run.model).members[0].provenance.epoch,
             )
-            for trial in trials
-            if trial.config.model_type != "trees"
+            for fold_run in fold_runs
+            if fold_run.config.model_type != "trees"
         )
     root = checkpoint.path.parent
     if len(checkpoint.members) > 1 or not (root / HISTORY_NAME).is_file():
         return ()
-    if checkpoint.recogniser.config.model_type == "trees":
+    if checkpoint.model.config.model_type == "trees":
         return ()
     used = checkpoint.members[0].provenance.epoch
-    return (Story(name=root.name, epochs=read_epochs(root), used_epoch=used),)
+    return (TrainingCurve(name=root.name, epochs=read_epochs(root), used_epoch=used),)
 
 
 def read_epochs(run_dir: Path) -> tuple[EpochFacts, ...]:

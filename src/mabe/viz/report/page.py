@@ -14,7 +14,7 @@ from mabe.decoding.views import answers_of_interest
 from mabe.viz.colours import Colour, colours_of
 from mabe.viz.report import wording
 from mabe.viz.report.charts import Curve, line_chart, reliability_chart
-from mabe.viz.report.contents import Contents, Story
+from mabe.viz.report.contents import Contents, TrainingCurve
 from mabe.viz.report.ethogram import BAR, CURVE, GAP, ROW, Drawn, draw_picture
 from mabe.viz.study import Picture, Study
 
@@ -106,26 +106,26 @@ def _first_places(drawn: list[Drawn]) -> dict[str, int]:
 
 def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
     """Return losses, scores and learning rate; of several runs each its macro F1."""
-    stories = contents.stories
-    if len(stories) == 1:
-        return _charts_of_one(stories[0], contents.study)
-    if not stories:
+    curves = contents.curves
+    if len(curves) == 1:
+        return _charts_of_one(curves[0], contents.study)
+    if not curves:
         return []
     scores = [
         Curve(
-            story.name if len(stories) <= 6 else "",
-            [epoch.macro_f1 for epoch in story.epochs],
+            curve.name if len(curves) <= 6 else "",
+            [epoch.macro_f1 for epoch in curve.epochs],
             f"var(--s{number % 6})",
         )
-        for number, story in enumerate(stories)
+        for number, curve in enumerate(curves)
     ]
     losses = [
         Curve(
             curve.name,
-            [epoch.held_out_loss for epoch in story.epochs],
-            curve.colour,
+            [epoch.held_out_loss for epoch in curve.epochs],
+            drawn.colour,
         )
-        for curve, story in zip(scores, stories, strict=True)
+        for drawn, curve in zip(scores, curves, strict=True)
     ]
     return [
         line_chart("Macro F1 on what each run held out", scores, to_one=True),
@@ -133,8 +133,8 @@ def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
     ]
 
 
-def _charts_of_one(story: Story, study: Study) -> list[Markup]:
-    epochs, used = story.epochs, story.used_epoch
+def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
+    epochs, used = curve.epochs, curve.used_epoch
     names = [n for n in study.answers if any(n in e.f1 for e in epochs)]
     worst = sorted(names, key=lambda name: epochs[-1].f1.get(name) or 0.0)
     shown = names if len(names) <= 8 else worst[:8]

@@ -97,11 +97,11 @@ def fault_words(name: str, faults: Faults) -> str:
 
 
 def calibration_words(error: float) -> str:
-    """Say whether chances can be believed."""
+    """Say whether probabilities can be believed."""
     if not math.isfinite(error):
         return "nothing to judge by"
     if error < 0.03:
-        return "its chances can be taken at their word"
+        return "its probabilities can be taken at their word"
     if error < 0.08:
-        return "its chances are roughly right"
-    return "do not read its chances as frequencies; `mabe tune` mends that"
+        return "its probabilities are roughly right"
+    return "do not read its probabilities as frequencies; `mabe tune` mends that"

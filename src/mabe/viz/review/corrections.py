@@ -6,7 +6,7 @@ A corrected recording gets a new annotation file there; the corrections of an ea
 session are kept beside it. A recording that nobody had annotated becomes one that was
 watched for all that can be marked in it.
 
-``corrected.json`` lists what was corrected here, with the recogniser that was looked
+``corrected.json`` lists what was corrected here, with the model that was looked
 at, and tells such files from copies.
 """
 
@@ -47,7 +47,7 @@ class Corrections:
 
     root: Path
     source: Path | None
-    recogniser: str = ""
+    model: str = ""
     _kept: set[str] = field(default_factory=set)
     """Recordings of which an earlier session's file is kept already."""
 
@@ -90,7 +90,7 @@ class Corrections:
         write_bytes(path, _as_parquet(bouts))
         log = self._log()
         log[info.name] = {
-            "recogniser": self.recogniser,
+            "model": self.model,
             "was": str(info.annotation_path) if info.annotation_path else None,
         }
         write_json(self.root / LOG_NAME, log)

@@ -1,4 +1,4 @@
-"""Reviewing what a recogniser finds: the desk laid out, and the server started."""
+"""Reviewing what a model finds: the session laid out, and the server started."""
 
 import os
 import secrets
@@ -11,18 +11,18 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mabe.data.sources import find_subjects
+from mabe.data.sources import find_sources
 from mabe.data.store import PoseStore, is_store
 from mabe.decoding.views import Lane
 from mabe.errors import ConfigError, DataError, OutputError
-from mabe.inference.predict import Marker
+from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
 from mabe.runtime.files import cache_folder, hash_file
 from mabe.scene_task import SceneTask
 from mabe.viz.report.gather import own_data
 from mabe.viz.review.corrections import Corrections
-from mabe.viz.review.session import Desk, Questions
+from mabe.viz.review.session import Questions, ReviewSession
 from mabe.viz.views import look
 
 try:
@@ -45,14 +45,14 @@ class Place:
     """The one recording of it that is wanted, ``LAB/VIDEO`` or ``VIDEO``."""
 
 
-def find_place(recording: str, marker: Marker, data: Path | None) -> Place:
+def find_place(recording: str, predictor: Predictor, data: Path | None) -> Place:
     """Return where a recording is: a path, or a name in some data.
 
     Raises `DataError` where it is neither.
     """
     if Path(recording).exists():
         return Place(Path(recording), None)
-    where = data or own_data(marker.checkpoint)
+    where = data or own_data(predictor.checkpoint)
     if where is None:
         raise DataError(
             f"{recording}: no such file or folder, and the run's own data are no "
@@ -61,69 +61,69 @@ def find_place(recording: str, marker: Marker, data: Path | None) -> Place:
     return Place(where, recording)
 
 
-def lay_desk(
-    marker: Marker,
+def open_session(
+    predictor: Predictor,
     place: Place,
     *,
     out: Path | None = None,
     video: Path | None = None,
     pixels_per_cm: float | None = None,
-) -> Desk:
-    """Return the desk with the recordings of a place.
+) -> ReviewSession:
+    """Return the session with the recordings of a place.
 
     Raises `DataError` where there are none, and `OutputError` where corrections could
     not be saved.
     """
-    subjects = find_subjects(place.path, rate_fps=marker.rate_fps)
+    sources = find_sources(place.path, rate_fps=predictor.rate_fps)
     if place.name is not None:
-        wanted = [s for s in subjects if place.name in (s.name, s.name.split("/")[-1])]
+        wanted = [s for s in sources if place.name in (s.name, s.name.split("/")[-1])]
         if not wanted:
-            some = ", ".join(subject.name for subject in subjects[:3])
+            some = ", ".join(source.name for source in sources[:3])
             raise DataError(f"{place.path}: no recording {place.name}; it has {some} …")
-        others = [s for s in subjects if s not in wanted]
-        subjects = [*wanted, *others]
+        others = [s for s in sources if s not in wanted]
+        sources = [*wanted, *others]
     source = source_folder(place.path)
     infos = _infos(source)
-    root = out or default_out(source, marker.checkpoint.path)
+    root = out or default_out(source, predictor.checkpoint.path)
     check_writable(root)
     if video is not None and not video.is_file():
         raise DataError(f"{video}: no such film")
-    if video and not pixels_per_cm and subjects[0].name not in infos:
+    if video and not pixels_per_cm and sources[0].name not in infos:
         raise DataError(
             f"{video}: how large the poses are in it is not known; give --pixels-per-cm"
         )
-    key = hash_file(marker.checkpoint.path)
+    key = hash_file(predictor.checkpoint.path)
 
     def look_at(store: PoseStore, index: int) -> Iterable[Lane]:
-        return look(marker, store, index)
+        return look(predictor, store, index)
 
-    return Desk(
-        questions=questions_of(marker),
-        subjects=subjects,
+    return ReviewSession(
+        questions=questions_of(predictor),
+        sources=sources,
         infos=infos,
         look=look_at,
-        corrections=Corrections(root, source, recogniser=str(marker.checkpoint.path)),
-        learned=marker.checkpoint.trained_on,
+        corrections=Corrections(root, source, model=str(predictor.checkpoint.path)),
+        learned=predictor.checkpoint.trained_on,
         cache=cache_folder() / "view",
         cache_key=key,
         video=video,
-        video_of=subjects[0].name,
+        video_of=sources[0].name,
         pixels_per_cm=pixels_per_cm,
     )
 
 
-def rank(desk: Desk) -> None:
+def rank(session: ReviewSession) -> None:
     """Look at every recording, and put the most doubtful first.
 
     Which are doubtful: where most seconds a minute are expected to be wrong.
     """
-    for index in tqdm(range(len(desk.subjects)), unit="video", disable=None):
-        desk.open(index).marks.result()
-    order = sorted(desk.doubts, key=lambda index: (-desk.doubts[index], index))
-    desk.reorder(order)
+    for index in tqdm(range(len(session.sources)), unit="video", disable=None):
+        session.open(index).marks.result()
+    order = sorted(session.doubts, key=lambda index: (-session.doubts[index], index))
+    session.reorder(order)
 
 
-def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
+def serve(session: ReviewSession, *, port: int = 0, open_browser: bool = True) -> None:
     """Serve the page until Ctrl-C; on this machine alone.
 
     Raises `ConfigError` where the port is taken, and `DataError` where the first
@@ -140,15 +140,15 @@ def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
                 "a free one is taken"
             ) from None
         port = listener.getsockname()[1]
-        print(f"Reading {desk.subjects[0].name}", flush=True)
-        desk.open(0)  # so that the page has something to show at once
+        print(f"Reading {session.sources[0].name}", flush=True)
+        session.open(0)  # so that the page has something to show at once
         # After the #, so that it is in no log and no Referer.
         address = f"http://127.0.0.1:{port}/#token={token}"
-        print(f"Corrections go to {desk.corrections.root}")
+        print(f"Corrections go to {session.corrections.root}")
         print(f"✓ Open {address}   (Ctrl-C ends it)", flush=True)
         if open_browser:
             threading.Timer(0.8, webbrowser.open, [address]).start()
-        app = build_app(desk, port=port, token=token)
+        app = build_app(session, port=port, token=token)
         config = uvicorn.Config(
             app, log_level="warning", lifespan="off", server_header=False
         )
@@ -157,12 +157,12 @@ def serve(desk: Desk, *, port: int = 0, open_browser: bool = True) -> None:
         except KeyboardInterrupt:
             pass  # that is how it is ended
         finally:
-            desk.close()
+            session.close()
 
 
-def questions_of(marker: Marker) -> Questions:
-    """Return what a recogniser is asked, as the page has to know it."""
-    task, rules = marker.checkpoint.recogniser.task, marker.checkpoint.rules
+def questions_of(predictor: Predictor) -> Questions:
+    """Return what a model is asked, as the page has to know it."""
+    task, rules = predictor.checkpoint.model.task, predictor.checkpoint.rules
     names = tuple(rule.name for rule in rules.classes)
     actions_of: tuple[tuple[str, ...], ...] = tuple((name,) for name in names)
     if isinstance(task, SceneTask):
@@ -176,7 +176,7 @@ def questions_of(marker: Marker) -> Questions:
         answers=names,
         actions_of=actions_of,
         thresholds=tuple(rule.threshold for rule in rules.classes),
-        rate_fps=marker.rate_fps,
+        rate_fps=predictor.rate_fps,
     )
 
 

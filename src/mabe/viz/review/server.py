@@ -7,7 +7,7 @@
     GET  /api/recordings/N                one of them: frames, skeleton, labels
     GET  /api/recordings/N/found          what was found, once it was looked at
     GET  /api/recordings/N/poses?start=&stop=
-    GET  /api/recordings/N/chances?lane=&start=&stop=&columns=
+    GET  /api/recordings/N/probabilities?lane=&start=&stop=&columns=
     PUT  /api/recordings/N/labels         {"version": n, "bouts": [[start, stop,
                                           action, agent, target], …]}
     GET  /api/video                       the film, by ranges
@@ -32,7 +32,7 @@ from mabe.bouts import Bout
 from mabe.errors import MabeError
 from mabe.skeleton import ANIMALS
 from mabe.viz.review.access import Guard
-from mabe.viz.review.session import Conflict, Desk
+from mabe.viz.review.session import Conflict, ReviewSession
 
 _KINDS = {
     "html": "text/html; charset=utf-8",
@@ -89,35 +89,38 @@ class SentBout(BaseModel):
     target: Animal
 
 
-def build_app(desk: Desk, *, port: int, token: str) -> Guard:
+def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
     """Return the server as an ASGI app, guarded."""
     api = "/api/recordings"
     one = api + "/{index:int}"
 
     async def listing(_request: Request) -> Response:
-        return JSONResponse(desk.listing())
+        return JSONResponse(session.listing())
 
     async def describe(request: Request) -> Response:
-        index = _index(request, desk)
-        return JSONResponse(await run_in_threadpool(desk.describe, index))
+        index = _index(request, session)
+        return JSONResponse(await run_in_threadpool(session.describe, index))
 
     async def found(request: Request) -> Response:
-        index = _index(request, desk)
-        return JSONResponse(await run_in_threadpool(desk.found, index))
+        index = _index(request, session)
+        return JSONResponse(await run_in_threadpool(session.found, index))
 
     async def poses(request: Request) -> Response:
-        index, (start, stop) = _index(request, desk), _numbers(request, "start", "stop")
-        sent = await run_in_threadpool(desk.poses, index, start, stop)
+        index, (start, stop) = (
+            _index(request, session),
+            _numbers(request, "start", "stop"),
+        )
+        sent = await run_in_threadpool(session.poses, index, start, stop)
         return Response(sent, media_type="application/octet-stream")
 
-    async def chances(request: Request) -> Response:
-        index = _index(request, desk)
+    async def probabilities(request: Request) -> Response:
+        index = _index(request, session)
         names = ("lane", "start", "stop", "columns")
         lane, start, stop, columns = _numbers(request, *names)
         columns = min(max(columns, 1), _MOST_COLUMNS)
         try:
             first, step, sent = await run_in_threadpool(
-                desk.chances, index, lane, start, stop, columns
+                session.probabilities, index, lane, start, stop, columns
             )
         except IndexError:
             raise HTTPException(404, "no such lane") from None
@@ -128,10 +131,10 @@ def build_app(desk: Desk, *, port: int, token: str) -> Guard:
         )
 
     async def save(request: Request) -> Response:
-        index = _index(request, desk)
+        index = _index(request, session)
         version, bouts = _read_labels(await request.body())
         try:
-            saved = await run_in_threadpool(desk.save, index, bouts, version)
+            saved = await run_in_threadpool(session.save, index, bouts, version)
         except Conflict:
             raise HTTPException(
                 409, "the labels were changed in another window; reload this one"
@@ -139,9 +142,9 @@ def build_app(desk: Desk, *, port: int, token: str) -> Guard:
         return JSONResponse({"version": saved[0], "path": str(saved[1])})
 
     async def video(_request: Request) -> Response:
-        if desk.video is None:
+        if session.video is None:
             raise HTTPException(404, "no film was given")
-        return FileResponse(desk.video)
+        return FileResponse(session.video)
 
     routes = [
         Route("/", _page_file("index.html")),
@@ -150,7 +153,7 @@ def build_app(desk: Desk, *, port: int, token: str) -> Guard:
         Route(one, describe),
         Route(one + "/found", found),
         Route(one + "/poses", poses),
-        Route(one + "/chances", chances),
+        Route(one + "/probabilities", probabilities),
         Route(one + "/labels", save, methods=["PUT"]),
         Route("/api/video", video),
     ]
@@ -170,9 +173,9 @@ def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-def _index(request: Request, desk: Desk) -> int:
+def _index(request: Request, session: ReviewSession) -> int:
     index: int = request.path_params["index"]
-    if not 0 <= index < len(desk.subjects):
+    if not 0 <= index < len(session.sources):
         raise HTTPException(404, f"no recording {index}")
     return index
 

@@ -1,6 +1,6 @@
-"""What lies on the desk: the recordings to review, those open, and their labels.
+"""What lies on the session: the recordings to review, those open, and their labels.
 
-Recordings are opened when they are asked for and a few are kept; the recogniser looks
+Recordings are opened when they are asked for and a few are kept; the model looks
 at one after the other in the background, so that poses can be seen at once. What it
 found is kept on disk, because looking at hours takes minutes.
 """
@@ -18,21 +18,21 @@ import numpy as np
 
 from mabe.bouts import Bout, Watched
 from mabe.data.quantization import MISSING, STEP_CM
-from mabe.data.sources import Subject
+from mabe.data.sources import Source
 from mabe.data.store import PoseStore
 from mabe.decoding.views import Lane
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 from mabe.viz.review.timeline import (
-    LaneMarks,
+    ViewTimeline,
     doubt_per_minute,
-    read_marks,
-    write_marks,
+    read_timeline,
+    write_timeline,
 )
 
 KEPT_OPEN = 3
@@ -52,15 +52,15 @@ class Row:
 
     name: str
     answer: int | None
-    """None: what the recogniser is not asked for."""
+    """None: what the model is not asked for."""
     actions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """What a recogniser is asked, as the page has to know it."""
+    """What a model is asked, as the page has to know it."""
 
-    kind: Kind
+    kind: TaskKind
     answers: tuple[str, ...]
     actions_of: tuple[tuple[str, ...], ...]
     """Of each answer, the labels that stand for it."""
@@ -74,7 +74,7 @@ class Open:
 
     store: PoseStore
     index: int
-    marks: "Future[list[LaneMarks]]"
+    marks: "Future[list[ViewTimeline]]"
 
     @property
     def about(self) -> StoredRecording:
@@ -87,21 +87,21 @@ class Conflict(Exception):
 
 
 @dataclass(slots=True)
-class Desk:
+class ReviewSession:
     """A session of reviewing."""
 
     questions: Questions
-    subjects: list[Subject]
+    sources: list[Source]
     infos: dict[str, VideoInfo]
     """What the metadata say of recordings, by name."""
     look: Look
     corrections: Corrections
     learned: frozenset[str] = frozenset()
-    """Content hashes of the tracks that the recogniser learned from."""
+    """Content hashes of the tracks that the model learned from."""
     cache: Path | None = None
     """Folder of what was found before."""
     cache_key: str = ""
-    """Hash of the recogniser."""
+    """Hash of the model."""
     video: Path | None = None
     """Film of one of the recordings."""
     video_of: str = ""
@@ -122,11 +122,11 @@ class Desk:
         return [
             {
                 "index": index,
-                "name": subject.name,
-                "hasLabels": subject.has_labels,
+                "name": source.name,
+                "hasLabels": source.has_labels,
                 "doubt": self.doubts.get(index),
             }
-            for index, subject in enumerate(self.subjects)
+            for index, source in enumerate(self.sources)
         ]
 
     def open(self, index: int) -> Open:
@@ -141,7 +141,7 @@ class Desk:
                 if index in self._open:
                     self._open.move_to_end(index)
                     return self._open[index]
-            store, place = self.subjects[index].open()
+            store, place = self.sources[index].open()
             with self._lock:
                 future = self._worker.submit(self._find, index, store, place)
                 opened = self._open[index] = Open(store, place, future)
@@ -154,7 +154,7 @@ class Desk:
         """Put the recordings into another order, before anybody looks at them."""
         with self._lock:
             place = {index: number for number, index in enumerate(order)}
-            self.subjects = [self.subjects[index] for index in order]
+            self.sources = [self.sources[index] for index in order]
             self.doubts = {place[i]: doubt for i, doubt in self.doubts.items()}
             self._open = OrderedDict((place[i], o) for i, o in self._open.items())
 
@@ -238,7 +238,7 @@ class Desk:
         }
 
     def state(self, index: int) -> Literal["working", "ready"]:
-        """Tell whether the recogniser has looked at a recording."""
+        """Tell whether the model has looked at a recording."""
         return "ready" if self.open(index).marks.done() else "working"
 
     def poses(self, index: int, start: int, stop: int) -> bytes:
@@ -249,13 +249,13 @@ class Desk:
         steps = opened.store.steps(opened.index)[start:stop]
         return np.ascontiguousarray(steps, "<i2").tobytes()
 
-    def chances(
+    def probabilities(
         self, index: int, lane: int, start: int, stop: int, columns: int
     ) -> tuple[int, int, bytes]:
-        """Return a window of chances: its first frame, frames a column, and bytes."""
+        """Return a window of probabilities: first frame, frames a column, and bytes."""
         marks = self.open(index).marks
         if not marks.done():
-            raise DataError("the recogniser is still looking")
+            raise DataError("the model is still looking")
         first, step, values = marks.result()[lane].window(start, stop, columns)
         return first, step, values.tobytes()
 
@@ -341,22 +341,22 @@ class Desk:
     ) -> tuple[Bout, ...] | None:
         return self.corrections.read(about.lab, about.video, info or _info_of(about))
 
-    def _find(self, index: int, store: PoseStore, place: int) -> list[LaneMarks]:
+    def _find(self, index: int, store: PoseStore, place: int) -> list[ViewTimeline]:
         """Look at a recording, unless what is there is known."""
         about = store.recordings[place]
         path = self.cache and self.cache / f"{self.cache_key}-{_key_of(about)}.npz"
-        marks = read_marks(path) if path else None
+        marks = read_timeline(path) if path else None
         if marks is None:
             lanes = self.look(store, place)
-            marks = [LaneMarks.of(lane, self.questions.kind) for lane in lanes]
+            marks = [ViewTimeline.of(lane, self.questions.kind) for lane in lanes]
             if path:
-                write_marks(path, marks)
+                write_timeline(path, marks)
         self.doubts[index] = doubt_per_minute(marks)
         return marks
 
 
 def _key_of(about: StoredRecording) -> str:
-    """Return a hash of all that what is found depends on, besides the recogniser."""
+    """Return a hash of all that what is found depends on, besides the model."""
     seen = (about.tracking_hash, about.lab, about.fps, about.watched, about.bouts)
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
 

@@ -1,7 +1,7 @@
 """What was found in a recording, small enough to keep and to send piece by piece.
 
-Chances are bytes: 0 to 254 for 0 to 1, and `UNKNOWN` where nothing is said. Frames are
-the recording's own, spans half-open.
+Probabilities are bytes: 0 to 254 for 0 to 1, and `UNKNOWN` where there is none.
+Frames are the recording's own, spans half-open.
 """
 
 import io
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int, UInt8
 from mabe.bouts import find_spans, label_runs
 from mabe.decoding.views import Lane
 from mabe.runtime.files import write_bytes
-from mabe.scene_task import Kind
+from mabe.scene_task import TaskKind
 
 UNKNOWN = 255
 
@@ -27,7 +27,7 @@ _TOP = 254
 
 
 DOUBT_FROM = 0.25
-"""A stretch is doubtful where a decision is wrong with at least this chance."""
+"""A stretch is doubtful where a decision is wrong with at least this probability."""
 
 
 DOUBT_OVER_S = 1.0
@@ -45,20 +45,20 @@ class Doubt:
 
 
 @dataclass(frozen=True, eq=False)
-class LaneMarks:
+class ViewTimeline:
     """What was found in one lane."""
 
     agent: int
     target: int
     fps: float
-    chances: UInt8[np.ndarray, "frame answers"]
+    probabilities: UInt8[np.ndarray, "frame answers"]
     runs: Int[np.ndarray, "_ 3"]
     """Rows of (start, stop, answer): the bouts, in time order."""
     doubts: tuple[Doubt, ...] = field(default=())
     """The most doubtful first."""
 
     @classmethod
-    def of(cls, lane: Lane, kind: Kind) -> "LaneMarks":
+    def of(cls, lane: Lane, kind: TaskKind) -> "ViewTimeline":
         """Return the marks of a lane."""
         nothing = 0 if kind == "scene" else -1
         runs = label_runs(lane.chosen)
@@ -66,22 +66,27 @@ class LaneMarks:
             agent=lane.agent,
             target=lane.target,
             fps=lane.fps,
-            chances=to_bytes(lane.probabilities),
+            probabilities=to_bytes(lane.probabilities),
             runs=runs[runs[:, 2] != nothing],
             doubts=tuple(find_doubts(doubt_of(lane.probabilities, kind), lane.fps)),
         )
 
     def bouts(self) -> list[list[Any]]:
-        """Return rows of (start, stop, answer, mean chance) for the page."""
+        """Return rows of (start, stop, answer, mean probability) for the page."""
         return [
-            [start, stop, answer, _mean_chance(self.chances[start:stop, answer])]
+            [
+                start,
+                stop,
+                answer,
+                _mean_probability(self.probabilities[start:stop, answer]),
+            ]
             for start, stop, answer in self.runs.tolist()
         ]
 
     @cached_property
     def _levels(self) -> list[UInt8[np.ndarray, "column answers"]]:
-        """Return the chances, and means of two frames, of four, and so on."""
-        levels = [self.chances]
+        """Return the probabilities, and means of two frames, of four, and so on."""
+        levels = [self.probabilities]
         while len(levels[-1]) > 1:
             levels.append(_coarser(levels[-1]))
         return levels
@@ -89,12 +94,12 @@ class LaneMarks:
     def window(
         self, start: int, stop: int, columns: int
     ) -> tuple[int, int, UInt8[np.ndarray, "column answers"]]:
-        """Return chances of [start, stop) in about `columns` columns, at most twice.
+        """Return probabilities of [start, stop) in `columns` columns, at most twice.
 
         Also returns the first frame that the columns cover, and how many frames each
         stands for.
         """
-        frames = len(self.chances)
+        frames = len(self.probabilities)
         start, stop = min(max(0, start), frames), min(stop, frames)
         level, step = 0, 1
         while (stop - start) / step > 2 * columns and level + 1 < len(self._levels):
@@ -104,14 +109,14 @@ class LaneMarks:
 
 
 def doubt_of(
-    chances: Float[np.ndarray, "frame answers"], kind: Kind
+    probabilities: Float[np.ndarray, "frame answers"], kind: TaskKind
 ) -> Float[np.ndarray, " frame"]:
-    """Return the chance that the decision of each frame is wrong.
+    """Return the probability that the decision of each frame is wrong.
 
     Of a scene: that the likeliest class is not the right one. Of a pair: that the most
     doubtful of its answers, yes or no, is not right.
     """
-    known = np.nan_to_num(chances, nan=0.0)
+    known = np.nan_to_num(probabilities, nan=0.0)
     if kind == "scene":
         return 1 - known.max(axis=1, initial=0.0)
     return np.minimum(known, 1 - known).max(axis=1, initial=0.0)
@@ -140,24 +145,24 @@ def find_doubts(doubt: Float[np.ndarray, " frame"], fps: float) -> list[Doubt]:
     return sorted(doubts, key=lambda each: (-each.wrong_s, each.start))
 
 
-def doubt_per_minute(marks: Iterable[LaneMarks]) -> float:
+def doubt_per_minute(marks: Iterable[ViewTimeline]) -> float:
     """Return how many seconds of each minute are expected to be decided wrongly."""
     marks = list(marks)
-    minutes = sum(len(each.chances) / each.fps for each in marks) / 60
+    minutes = sum(len(each.probabilities) / each.fps for each in marks) / 60
     wrong_s = sum(doubt.wrong_s for each in marks for doubt in each.doubts)
     return wrong_s / minutes if minutes else 0.0
 
 
 def to_bytes(
-    chances: Float[np.ndarray, "frame answers"],
+    probabilities: Float[np.ndarray, "frame answers"],
 ) -> UInt8[np.ndarray, "frame answers"]:
-    """Return chances as bytes."""
-    known = np.rint(np.nan_to_num(chances, nan=0.0) * _TOP).astype(np.uint8)
-    return np.where(np.isnan(chances), np.uint8(UNKNOWN), known)
+    """Return probabilities as bytes."""
+    known = np.rint(np.nan_to_num(probabilities, nan=0.0) * _TOP).astype(np.uint8)
+    return np.where(np.isnan(probabilities), np.uint8(UNKNOWN), known)
 
 
-def write_marks(path: Path, marks: Iterable[LaneMarks]) -> None:
-    """Keep marks in a file, to be read again instead of asking the recogniser."""
+def write_timeline(path: Path, marks: Iterable[ViewTimeline]) -> None:
+    """Keep marks in a file, to be read again instead of asking the model."""
     marks = list(marks)
     about = [
         {
@@ -170,24 +175,24 @@ def write_marks(path: Path, marks: Iterable[LaneMarks]) -> None:
     ]
     arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
     for place, each in enumerate(marks):
-        arrays[f"c{place}"] = each.chances
+        arrays[f"c{place}"] = each.probabilities
         arrays[f"r{place}"] = each.runs
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     write_bytes(path, buffer.getbuffer())
 
 
-def read_marks(path: Path) -> list[LaneMarks] | None:
+def read_timeline(path: Path) -> list[ViewTimeline] | None:
     """Return kept marks; None where there are none, or they are damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
             return [
-                LaneMarks(
+                ViewTimeline(
                     agent=each["agent"],
                     target=each["target"],
                     fps=each["fps"],
-                    chances=file[f"c{place}"],
+                    probabilities=file[f"c{place}"],
                     runs=file[f"r{place}"],
                     doubts=tuple(Doubt(*doubt) for doubt in each["doubts"]),
                 )
@@ -211,6 +216,6 @@ def _coarser(
     return means.astype(np.uint8)
 
 
-def _mean_chance(chances: UInt8[np.ndarray, " frame"]) -> float | None:
-    known = chances[chances != UNKNOWN]
+def _mean_probability(probabilities: UInt8[np.ndarray, " frame"]) -> float | None:
+    known = probabilities[probabilities != UNKNOWN]
     return round(float(known.mean()) / _TOP, 3) if len(known) else None

@@ -72,7 +72,7 @@ async function open(index) {
 }
 
 async function watch(index, number) {
-  byId("doubt-says").textContent = "The recogniser is still looking …";
+  byId("doubt-says").textContent = "The model is still looking …";
   byId("doubts").replaceChildren();
   for (;;) {
     let answer;
@@ -295,7 +295,7 @@ function showChosen() {
     byId("bout-says").textContent = `of people, ${seconds}`;
   } else {
     byId("bout-action").value = actionOf(timeline.rowOfAnswer(found[2]));
-    byId("bout-says").textContent = `found by mabe, ${seconds}${found[3] === null ? "" : `, chance ${found[3].toFixed(2)}`}`;
+    byId("bout-says").textContent = `found by mabe, ${seconds}${found[3] === null ? "" : `, probability ${found[3].toFixed(2)}`}`;
   }
 }
 

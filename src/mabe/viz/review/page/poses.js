@@ -1,5 +1,5 @@
 // Poses, fetched a piece at a time around what is looked at, and drawn.
-// They are at the recogniser's rate; between two frames of it they are drawn between.
+// They are at the model's rate; between two frames of it they are drawn between.
 import * as server from "./server.js";
 
 const KEPT = 24; // pieces; each is at most a few hundred kilobytes

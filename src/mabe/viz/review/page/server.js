@@ -40,9 +40,9 @@ export async function poses(index, start, stop) {
   return new Int16Array(await answer.arrayBuffer());
 }
 
-export async function chances(index, lane, start, stop, columns, signal) {
+export async function probabilities(index, lane, start, stop, columns, signal) {
   const query = `lane=${lane}&start=${start}&stop=${stop}&columns=${columns}`;
-  const answer = await ask(`recordings/${index}/chances?${query}`, { signal });
+  const answer = await ask(`recordings/${index}/probabilities?${query}`, { signal });
   return {
     first: Number(answer.headers.get("x-first")),
     step: Number(answer.headers.get("x-step")),

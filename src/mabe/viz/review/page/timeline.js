@@ -1,5 +1,5 @@
 // Timelines: the whole recording as a strip, and below it a window of it with a row for
-// each answer: bouts of people, bouts found, and the chance with its threshold.
+// each answer: bouts of people, bouts found, and the probability with its threshold.
 // All places are frames; what is drawn is what lies in the window.
 import * as server from "./server.js";
 
@@ -90,7 +90,7 @@ export class Timeline {
     return this.start + ((event.clientX - box.left) / box.width) * (this.stop - this.start);
   }
   rowOf(bout) { return this.host.recording.rows.findIndex((row) => row.actions.includes(bout.action)); }
-  // People's bouts that are shown: of a pair recogniser those of the pair looked at.
+  // People's bouts that are shown: of a pair model those of the pair looked at.
   shown() {
     const { labels, recording, pair } = this.host;
     if (recording.kind === "scene") return labels.bouts;
@@ -216,7 +216,7 @@ export class Timeline {
       pen.fillText(clock(n * step + 1e-6, step < 1 ? 1 : 0), x + 3, top + 13);
     }
   }
-  // Fetches chances around the window, at about a column a pixel, when it has moved.
+  // Fetches probabilities around the window, at about a column a pixel, when it has moved.
   askForCurves() {
     const lane = this.foundLane();
     if (lane < 0) return;
@@ -231,7 +231,7 @@ export class Timeline {
     this.abort?.abort();
     this.abort = new AbortController();
     const columns = Math.min(4000, Math.max(200, this.detail.clientWidth * 2));
-    server.chances(recording.index, lane, start, stop, columns, this.abort.signal).then(
+    server.probabilities(recording.index, lane, start, stop, columns, this.abort.signal).then(
       (sent) => {
         if (key !== this.asked) return;
         this.curves = { ...sent, lane, index: recording.index, span, start, last: stop, answers: this.host.answers() };

@@ -1,13 +1,13 @@
-"""A desk to review fights at, with a recogniser that is easily seen through."""
+"""A session to review fights at, with a model that is easily seen through."""
 
 import numpy as np
 from stories import write_fights
 
-from mabe.data.sources import find_subjects
+from mabe.data.sources import find_sources
 from mabe.decoding.views import SCENE, Lane
 from mabe.io.readers.kaggle import read_index
 from mabe.viz.review.corrections import Corrections
-from mabe.viz.review.session import Desk, Questions
+from mabe.viz.review.session import Questions, ReviewSession
 
 RATE_FPS = 30.0
 TOKEN = "secret"
@@ -24,9 +24,9 @@ QUESTIONS = Questions(
 def look(store, index):
     """Find a bout of aggression in the frames 50 to 150, and doubt 300 to 400."""
     about = store.recordings[index]
-    chances = np.tile(np.float32([0.9, 0.05, 0.05]), (about.native_length, 1))
-    chances[50:150] = 0.1, 0.1, 0.8
-    chances[300:400] = 0.4, 0.3, 0.3
+    probabilities = np.tile(np.float32([0.9, 0.05, 0.05]), (about.native_length, 1))
+    probabilities[50:150] = 0.1, 0.1, 0.8
+    probabilities[300:400] = 0.4, 0.3, 0.3
     yield Lane(
         lab=about.lab,
         video=about.video,
@@ -34,22 +34,22 @@ def look(store, index):
         target=SCENE,
         track=about.tracking_hash,
         fps=about.fps,
-        probabilities=chances,
-        labels=np.full(chances.shape, -1, np.int8),
-        chosen=chances.argmax(axis=1),
+        probabilities=probabilities,
+        labels=np.full(probabilities.shape, -1, np.int8),
+        chosen=probabilities.argmax(axis=1),
     )
 
 
-def lay_desk(folder, out, *, look=look, write=True, **options):
-    """Return a desk with two recordings of 24 s, 600 frames, with fights in them."""
+def open_session(folder, out, *, look=look, write=True, **options):
+    """Return a session with two recordings of 24 s, 600 frames, with fights in them."""
     if write:
         write_fights(folder, videos=2)
     infos = {info.name: info for info in read_index(folder)}
-    return Desk(
+    return ReviewSession(
         questions=QUESTIONS,
-        subjects=find_subjects(folder, rate_fps=RATE_FPS),
+        sources=find_sources(folder, rate_fps=RATE_FPS),
         infos=infos,
         look=look,
-        corrections=Corrections(out, folder, recogniser="best"),
+        corrections=Corrections(out, folder, model="best"),
         **options,
     )

@@ -13,7 +13,7 @@ from mabe.config import build_config
 from mabe.data.sources import open_recording
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
-from mabe.inference.predict import Marker, predict, within_tracks
+from mabe.inference.predict import Predictor, predict, within_tracks
 from mabe.io.file_matching import plan_import
 from mabe.io.project import Project, dump_project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
@@ -246,7 +246,7 @@ def model(tmp_path_factory):
             where="test",
         )
     )
-    return Marker(load_checkpoint(place / "run"))
+    return Predictor(load_checkpoint(place / "run"))
 
 
 def test_the_card_says_what_was_learned_from(model):

@@ -83,8 +83,7 @@ def copy_run(tmp_path, **facts):
 
 
 def resume(run, tmp_path):
-    return main(
-        ["train", "--resume", "--checkpoint-dir", str(run)]
-        + ["--data-dir", str(SAVED / "scenes"), "--set", "epochs=3"]
-        + ["--set", f"store_dir={tmp_path / 'store'}", "--set", "device=cpu"]
-    )
+    settings = ["epochs=3", f"store_dir={tmp_path / 'store'}", "device=cpu"]
+    changes = [word for setting in settings for word in ("--set", setting)]
+    data = ["--data-dir", str(SAVED / "scenes")]
+    return main(["train", "--resume", "--checkpoint-dir", str(run), *data, *changes])

@@ -1,10 +1,11 @@
 import os
 import signal
+import time
 
 import pytest
 
 from mabe.errors import DataError, RunError, StopRequested
-from mabe.runtime.executors import HERE, Processes
+from mabe.runtime.executors import HERE, Processes, SpreadTasks, usual_executor
 
 
 def divided(shared, task):
@@ -41,3 +42,29 @@ def test_a_worker_that_dies_is_told_with_what_to_do():
 
 def test_several_workers_have_a_thread_each_and_one_as_many_as_it_likes():
     assert (HERE.threads, Processes(4).threads) == (None, 1)
+
+
+def process_after(seconds, task):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def test_short_work_stays_in_this_process():
+    done = list(SpreadTasks(2).run(process_after, 0.001, range(20)))
+    assert done == [(index, os.getpid()) for index in range(20)]
+
+
+def test_long_work_is_spread_over_other_processes_after_the_first_task():
+    done = dict(SpreadTasks(2).run(process_after, 0.3, range(16)))
+    assert sorted(done) == list(range(16))
+    assert done[0] == os.getpid()
+    assert os.getpid() not in {done[index] for index in range(1, 16)}
+
+
+def test_spread_tasks_have_one_thread_wherever_they_run():
+    assert SpreadTasks(2).threads == 1
+
+
+@pytest.mark.parametrize(("tasks", "on_cpu"), [(1, True), (5, False)])
+def test_a_single_task_and_a_gpu_use_this_process(tasks, on_cpu):
+    assert usual_executor(tasks, on_cpu=on_cpu) is HERE

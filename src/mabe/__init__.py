@@ -1,3 +1,7 @@
 """Learn from labelled pose tracks which animal does what to whom."""
 
+from mabe.runtime.threads import spin_briefly
+
 __version__ = "0.1.0"
+
+spin_briefly()

@@ -1,42 +1,41 @@
-"""Many tasks, all alike: done here, or in worker processes of this machine.
+"""Executors: the same work for many tasks, here or in worker processes.
 
-An *executor* does one piece of work for every task and yields what each came to, as
-they come. Work is a function of a module, ``work(shared, task)``: what all tasks share
-is sent to each worker once. Shared things, tasks and results are pickled on the way.
+An *executor* does one piece of work for every task and yields each result as it is
+ready. Work is a function of a module, ``work(shared, task)``: what all tasks share is
+sent to each worker once. Shared values, tasks and results are pickled on the way.
 
-A task may be done twice (a worker dies, and another does it again), even by two at once
-for a while. So work writes whole files only, the same ones each time.
-`mabe.ray_cluster` is the executor for more than one machine.
-
-Worker processes that end with their parent, however it ends.
+A task may be done twice (a worker dies, and another repeats it), even by two workers at
+once for a while. So work writes whole files only, the same ones each time.
+`mabe.runtime.ray_executor` is the executor for more than one machine.
 """
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mabe.errors import RunError, StopRequested
+from mabe.runtime.files import usable_cores
 
 Shared = TypeVar("Shared")
-
-
 Task = TypeVar("Task")
-
-
 Result = TypeVar("Result")
 
-
 STOPPED = (
-    "stopped; what is done is kept, the same command goes on (`mabe train` with "
+    "stopped; finished parts are kept, the same command continues (`mabe train` with "
     "--resume)"
 )
+POOL_PAYS_S = 3.0
+"""Work that takes one process longer than this is spread over several."""
 
 
 @runtime_checkable
@@ -45,7 +44,7 @@ class Executor(Protocol):
 
     @property
     def threads(self) -> int | None:
-        """Threads that a task's arithmetic may use; None: as many as it likes."""
+        """Threads that a task's arithmetic may use; None: all cores."""
 
     @property
     def patience_s(self) -> float:
@@ -61,10 +60,10 @@ class Executor(Protocol):
         wants_gpu: Callable[[Task], bool] | None = None,
         hears_interrupts: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
-        """Yield the place of each task that is done, and what it came to.
+        """Yield the index of each finished task, and its result.
 
-        `folders` are written to by the work and exist: all workers have to see them.
-        `wants_gpu` tells which tasks compute on a GPU where there is one (none by
+        `folders` are written to by the work and exist: all workers need access to them.
+        `wants_gpu` returns which tasks compute on a GPU where there is one (none by
         default). Work that `hears_interrupts` ends by itself, with `StopRequested`,
         when it gets Ctrl-C; other work is finished first. Raises what the first task
         that fails raises, and `StopRequested` after Ctrl-C.
@@ -73,7 +72,7 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """Processes of this machine; with one worker, all is done in the one at hand.
+    """Processes of this machine; one worker means this process.
 
     Several have one thread each, so results do not depend on how many they are.
     """
@@ -98,54 +97,134 @@ class Processes:
     ) -> Generator[tuple[int, Result], None, None]:
         """See `Executor.run`; the processes of one machine share folders and GPU."""
         if self.workers > 1:
-            yield from self._run_in_pool(work, shared, tasks, hears_interrupts)
+            yield from _run_in_pool(self.workers, work, shared, tasks, hears_interrupts)
             return
-        for place, task in enumerate(tasks):
-            yield place, work(shared, task)
+        for index, task in enumerate(tasks):
+            yield index, work(shared, task)
 
-    def _run_in_pool(
+
+@dataclass(frozen=True, slots=True)
+class SpreadTasks:
+    """Tasks of one thread each, spread over processes where that saves time.
+
+    The first task is done and timed in this process. Where the others would take
+    longer than `POOL_PAYS_S`, they are done by `workers` processes, else here too.
+    Every task has one thread in either case, so results do not depend on the choice.
+    """
+
+    workers: int
+    patience_s: float = 0.0
+
+    @property
+    def threads(self) -> int | None:
+        """See `Executor.threads`."""
+        return 1
+
+    def run(
         self,
         work: Callable[[Shared, Task], Result],
         shared: Shared,
         tasks: Sequence[Task],
-        hears_interrupts: bool,
+        *,
+        folders: Sequence[Path] = (),
+        wants_gpu: Callable[[Task], bool] | None = None,
+        hears_interrupts: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
-        # Spawned everywhere, as on Windows: nothing is inherited by accident.
-        pool = ProcessPoolExecutor(
-            max(1, min(self.workers, len(tasks))),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(shared, hears_interrupts),
-        )
-        try:
-            waiting = {
-                pool.submit(_do, work, task): place for place, task in enumerate(tasks)
-            }
-            for future in as_completed(waiting):
-                yield waiting.pop(future), future.result()
-        except BrokenProcessPool as error:
-            raise RunError(
-                "a worker process ended early, perhaps for want of memory: try again "
-                "with --workers 1, what is done is kept. (In a script of your own, "
-                'call it under `if __name__ == "__main__":`.)'
-            ) from error
-        except KeyboardInterrupt:
-            raise StopRequested(STOPPED) from None
-        finally:
-            # What is in hand is finished, the rest left for next time.
-            pool.shutdown(cancel_futures=True)
+        """See `Executor.run`."""
+        done = 0
+        began = time.monotonic()
+        for index, task in enumerate(tasks):
+            yield index, work(shared, task)
+            done = index + 1
+            left = len(tasks) - done
+            if left > 1 and left * (time.monotonic() - began) / done > POOL_PAYS_S:
+                break
+        rest = tasks[done:]
+        if rest:
+            results = _run_in_pool(self.workers, work, shared, rest, hears_interrupts)
+            for index, result in results:
+                yield done + index, result
 
 
 HERE = Processes()
-"""One task after the other, in this process."""
+"""One task after the other, in this process, with all cores."""
+
+
+def usual_executor(tasks: int, *, on_cpu: bool) -> Executor:
+    """Return the executor for so many tasks where the user has not chosen one.
+
+    Several tasks on a CPU get a thread each; a single one, or a GPU, this process.
+    """
+    cores = usable_cores()
+    return SpreadTasks(cores) if tasks > 1 and on_cpu and cores > 1 else HERE
+
+
+def prepare_workers() -> None:
+    """Load torch for later workers, beside whatever this process does meanwhile.
+
+    Call it early in a command that may need workers; on Linux they are then ready at
+    once. Elsewhere, and with one core, it does nothing.
+    """
+    if _forks_from_server() and usable_cores() > 1:
+        _worker_context()
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
+def _forks_from_server() -> bool:
+    return sys.platform == "linux"
+
+
+def _worker_context() -> BaseContext:
+    """Return how workers are started: without the state of this process.
+
+    On Linux they are forked from a server process that has imported torch and done
+    nothing else, which takes milliseconds; elsewhere they start anew.
+    """
+    if not _forks_from_server():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mabe", "torch"])
+    return context
+
+
+def _run_in_pool(
+    workers: int,
+    work: Callable[[Shared, Task], Result],
+    shared: Shared,
+    tasks: Sequence[Task],
+    hears_interrupts: bool,
+) -> Generator[tuple[int, Result], None, None]:
+    pool = ProcessPoolExecutor(
+        max(1, min(workers, len(tasks))),
+        mp_context=_worker_context(),
+        initializer=_start_worker,
+        initargs=(shared, hears_interrupts),
+    )
+    try:
+        waiting = {
+            pool.submit(_do, work, task): index for index, task in enumerate(tasks)
+        }
+        for future in as_completed(waiting):
+            yield waiting.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise RunError(
+            "a worker process ended early, perhaps for lack of memory: try again "
+            "with --workers 1, finished parts are kept. (In a script of your own, "
+            'call it under `if __name__ == "__main__":`.)'
+        ) from error
+    except KeyboardInterrupt:
+        raise StopRequested(STOPPED) from None
+    finally:
+        # Tasks that run are finished, the others left for next time.
+        pool.shutdown(cancel_futures=True)
 
 
 _shared: list[Any] = []
 """In a worker: what all tasks share."""
-
-
 _stopped: list[bool] = []
-"""In a worker: whether somebody asked it to stop; it then takes up no other task."""
+"""In a worker: whether somebody asked it to stop; it then starts no other task."""
 
 
 def _start_worker(shared: Any, hears_interrupts: bool) -> None:
@@ -153,7 +232,18 @@ def _start_worker(shared: Any, hears_interrupts: bool) -> None:
     _shared.append(shared)
     if not hears_interrupts:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
+    _end_with_parent()
+
+
+def _end_with_parent() -> None:
+    """Watch the parent process from a thread, and end this one when it is gone."""
+
+    def watch() -> None:
+        if (parent := multiprocessing.parent_process()) is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _do(work: Callable[[Any, Task], Result], task: Task) -> Result:
@@ -164,14 +254,3 @@ def _do(work: Callable[[Any, Task], Result], task: Task) -> Result:
     except (StopRequested, KeyboardInterrupt) as stop:
         _stopped.append(True)
         raise StopRequested(str(stop) or STOPPED) from None
-
-
-def end_with_parent() -> None:
-    """Watch the parent process from a thread, and leave when it is gone."""
-
-    def watch() -> None:
-        if (parent := multiprocessing.parent_process()) is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

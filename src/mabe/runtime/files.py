@@ -10,11 +10,12 @@ import json
 import os
 import secrets
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import platformdirs
 
 from mabe.errors import OutputError
 
@@ -135,15 +136,10 @@ def usable_cores() -> int:
 
 
 def cache_folder() -> Path:
-    """Return where `mabe` keeps what it can make again."""
+    """Return the folder for files that `mabe` can make again; `MABE_CACHE` sets it."""
     if chosen := os.environ.get("MABE_CACHE"):
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "mabe"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "mabe"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mabe"
+    return platformdirs.user_cache_path("mabe", appauthor=False, opinion=False)
 
 
 def _flush_folder(folder: Path) -> None:

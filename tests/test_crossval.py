@@ -18,7 +18,7 @@ from mabe.experiments import cross_validation as fold_runs
 from mabe.experiments import cross_validation as joining
 from mabe.experiments.cross_validation import crossval, format_report
 from mabe.experiments.out_of_fold import FILE_NAME, join, read_out_of_fold
-from mabe.inference.evaluate import Unseen, examine
+from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training import run as runs
@@ -427,7 +427,7 @@ def test_the_final_model_has_nothing_left_to_be_scored_on(root, data, request):
     checkpoint = load_checkpoint(request.getfixturevalue(root))
     data = request.getfixturevalue(data)
     with pytest.raises(DataError, match=r"nothing to score.* were learned from") as why:
-        examine(Unseen(Predictor(checkpoint), data))
+        evaluate(Unseen(Predictor(checkpoint), data))
     assert "\n" not in str(why.value)
 
 

@@ -57,42 +57,42 @@ def test_the_score_is_the_mean_over_labs_of_the_mean_over_their_actions():
         },
         ACTIONS,
     )
-    assert summary["per_lab"] == {
+    assert summary.lab_f1 == {
         "big": pytest.approx(0.45),
         "small": pytest.approx(0.75),
     }
-    assert summary["f1_macro"] == pytest.approx(0.6)
+    assert summary.macro_f1 == pytest.approx(0.6)
 
 
 def test_an_action_that_does_not_occur_in_a_lab_is_left_out_of_its_mean():
     summary = summarise_labs(
         {"one": of([1, 0, 0], [0, 0, 0]), "other": of([1, 0, 0], [0, 0, 5])}, ACTIONS
     )
-    assert summary["per_lab"] == {"one": 1.0, "other": 1.0}
+    assert summary.lab_f1 == {"one": 1.0, "other": 1.0}
 
 
 def test_a_lab_without_any_action_is_left_out_of_the_mean():
     summary = summarise_labs(
         {"one": of([1, 1, 1], [0, 0, 0]), "quiet": of([0, 0, 0], [0, 0, 5])}, ACTIONS
     )
-    assert summary["f1_macro"] == pytest.approx(0.5)
-    assert summary["per_lab"]["quiet"] is None
+    assert summary.macro_f1 == pytest.approx(0.5)
+    assert summary.lab_f1["quiet"] is None
 
 
 def test_actions_are_pooled_over_labs():
     summary = summarise_labs(
         {"one": of([8, 0, 0], [0, 0, 0]), "other": of([0, 2, 2], [0, 0, 0])}, ACTIONS
     )
-    row = summary["per_class"]["attack"]
-    assert row["f1"] == pytest.approx(0.8)  # 16 / (16 + 2 + 2)
-    assert row["support"] == 10
+    row = summary.per_class["attack"]
+    assert row.f1 == pytest.approx(0.8)  # 16 / (16 + 2 + 2)
+    assert row.support == 10
 
 
 def test_without_any_lab_there_is_no_score():
     summary = summarise_labs({}, ACTIONS)
-    assert summary["f1_macro"] is None
-    assert not summary["per_lab"]
-    assert summary["per_class"]["attack"]["f1"] is None
+    assert summary.macro_f1 is None
+    assert not summary.lab_f1
+    assert summary.per_class["attack"].f1 is None
 
 
 def objective_of(learned, held_out, **settings):

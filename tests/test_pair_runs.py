@@ -15,7 +15,7 @@ from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError, StopRequested
-from mabe.inference.evaluate import Unseen, compare, evaluate_pairs, examine
+from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
 from mabe.inference.predict import Predictor, predict
 from mabe.inference.stitching import Tracks, view_probabilities
 from mabe.io.readers.kaggle import read_index, read_recording
@@ -161,7 +161,7 @@ def test_a_held_out_submission_comes_with_its_solution(run, unseen, tmp_path, ca
     solution = str(tmp_path / "held.solution.csv")
     assert main(["score", solution, str(out), "--json"]) == 0
     score = json.loads(capsys.readouterr().out)["score"]
-    report = examine(Unseen(Predictor(load_checkpoint(run)), unseen)).summary
+    report = evaluate(Unseen(Predictor(load_checkpoint(run)), unseen)).to_json()
     assert score == pytest.approx(report["score"], abs=1e-12)
     assert score > 0.85
 

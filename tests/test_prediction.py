@@ -9,9 +9,8 @@ from stories import FPS, TINY, write_fights
 from mabe.config import build_config
 from mabe.data.prepare import prepare
 from mabe.errors import ConfigError, DataError
-from mabe.inference.evaluate import Unseen, evaluate
+from mabe.inference.evaluate import Unseen, evaluate, evaluate_scenes
 from mabe.inference.predict import Predictor, predict
-from mabe.metrics.summary import format_table, summarise
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.run import train
 
@@ -116,7 +115,7 @@ def test_recordings_without_labels_are_marked_too(checkpoint, tmp_path):
 
 
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
-    scores = evaluate(Unseen(Predictor(checkpoint), unseen))
+    scores = evaluate_scenes(Unseen(Predictor(checkpoint), unseen))
     known = set(checkpoint.trained_on)
     assert len(known) == 4  # of six; two were held out
     assert len(scores.videos) == 8 - 4
@@ -125,20 +124,21 @@ def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
 
 
 def test_scores_say_how_good_it_is(checkpoint, unseen):
-    summary = summarise(evaluate(Unseen(Predictor(checkpoint), unseen)))
-    assert summary["f1_macro"] > 0.9
+    scores = evaluate(Unseen(Predictor(checkpoint), unseen))
+    summary = scores.to_json()
+    assert summary["f1_macro"] == scores.macro_f1 > 0.9
     assert summary["accuracy"] > 0.9
     assert summary["bouts"]["per_class"]["aggressive"]["support"] == 4 * 3
     assert summary["per_class"]["mating"]["f1"] is None
     assert set(summary["per_video"]) == {v for v in summary["per_video"] if "Lab/" in v}
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
-    table = format_table(summary)
+    table = scores.to_text()
     assert "aggressive" in table
     assert "macro" in table
     listed = [line for line in table.splitlines() if line.startswith("Lab/")]
-    scores = [float(line.split()[1]) for line in listed]
-    assert len(scores) == 4
-    assert scores == sorted(scores)
+    worst_first = [float(line.split()[1]) for line in listed]
+    assert len(worst_first) == 4
+    assert worst_first == sorted(worst_first)
 
 
 def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
@@ -148,7 +148,7 @@ def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
 
 
 def test_including_what_was_learned_is_called_dishonest(checkpoint, data):
-    scores = evaluate(Unseen(Predictor(checkpoint), data, include_training=True))
+    scores = evaluate_scenes(Unseen(Predictor(checkpoint), data, include_training=True))
     assert len(scores.videos) == 6
     assert any("not honest" in note for note in scores.notes)
 

@@ -33,7 +33,7 @@ def contents_of(study, **changes):
         "judged_on": "2 recordings of data that it never learned from",
         "notes": ("a note",),
         "study": study,
-        "stories": (story(),),
+        "curves": (story(),),
         "class_frames": (),
         "settings": (Setting("epochs", "3", False), Setting("seed", "42", True)),
         "circumstances": (("mabe", "0.1.0"),),
@@ -130,10 +130,10 @@ def test_a_report_scores_as_evaluate_does(labels, found):
     )
     study = study_of(lane)
 
-    assert study.confusion.tolist() == summary["confusion"]
+    assert study.confusion.tolist() == summary.confusion.tolist()
     macro = study.confidence().score
-    assert macro == pytest.approx(summary["f1_macro"], nan_ok=True) or (
-        summary["f1_macro"] is None and np.isnan(macro)
+    assert macro == pytest.approx(summary.macro_f1, nan_ok=True) or (
+        summary.macro_f1 is None and np.isnan(macro)
     )
 
 
@@ -263,7 +263,7 @@ def test_names_from_files_are_text_and_never_markup():
 def test_a_page_without_history_labels_or_checks_still_says_so():
     empty = scene([], [], ignored=[(0, 100)])
     html = render(
-        contents_of(study_of(empty), stories=(), settings=(), checks=(), notes=())
+        contents_of(study_of(empty), curves=(), settings=(), checks=(), notes=())
     )
     assert "Nothing could be scored" in html
     assert "No history" in html
@@ -271,7 +271,7 @@ def test_a_page_without_history_labels_or_checks_still_says_so():
 
 
 def test_runs_of_a_cross_validation_share_their_charts():
-    html = render(contents_of(study_of(fight()), stories=(story(), story(2))))
+    html = render(contents_of(study_of(fight()), curves=(story(), story(2))))
     assert "Macro F1 on what each run held out" in html
 
 
@@ -289,7 +289,7 @@ def test_a_run_of_one_epoch_and_no_learning_rate_is_drawn():
     html = render(
         contents_of(
             study_of(fight()),
-            stories=(TrainingCurve(name="trees", epochs=(no_rate,), used_epoch=1),),
+            curves=(TrainingCurve(name="trees", epochs=(no_rate,), used_epoch=1),),
         )
     )
     assert "Loss" in html

@@ -11,7 +11,7 @@ from stories import TINY, write_fights
 
 from mabe.config import build_config
 from mabe.errors import ConfigError
-from mabe.inference.evaluate import Unseen, examine
+from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
 from mabe.inference.stitching import (
     AROUND_S,
@@ -63,10 +63,10 @@ def test_trees_find_the_fights_of_a_video_they_never_saw(run):
 def test_trees_are_scored_as_any_model_is(run, fights):
     predictor = Predictor(load_checkpoint(run))
 
-    result = examine(Unseen(predictor, fights))
+    scores = evaluate(Unseen(predictor, fights))
 
-    assert "aggressive" in result.text
-    assert result.summary["f1_macro"] > 0.9
+    assert "aggressive" in scores.to_text()
+    assert scores.macro_f1 > 0.9
 
 
 def test_loaded_trees_say_what_the_saved_ones_said(run, fights):
@@ -102,7 +102,7 @@ def test_trees_tell_who_chases_whom(tmp_path):
     [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert epoch["f1_macro"] > 0.9
     predictor = Predictor(load_checkpoint(run))
-    assert examine(Unseen(predictor, data)).summary["score"] > 0.85
+    assert evaluate(Unseen(predictor, data)).macro_f1 > 0.85
 
 
 def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(

@@ -459,12 +459,13 @@ def evaluate(
 ) -> None:
     """Score a model on recordings it never saw."""
     from mabe.experiments.importance import format_importance, read_importance
-    from mabe.inference.evaluate import Unseen, examine
+    from mabe.inference.evaluate import Unseen
+    from mabe.inference.evaluate import evaluate as run_evaluation
     from mabe.runtime.files import write_json
 
     predictor = _load(run, device, tta)
-    result = examine(Unseen(predictor, data, include_training, skip_bad))
-    print(result.text)
+    scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
+    print(scores.to_text())
     run_dir = predictor.checkpoint.path.parent
     importance = read_importance(run_dir)
     if importance:
@@ -475,7 +476,7 @@ def evaluate(
         "data": str(data),
         "importance": importance,
     }
-    write_json(place, about | result.summary)
+    write_json(place, about | scores.to_json())
     print(f"✓ {place}")
 
 
@@ -564,9 +565,11 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
     """Score a submission file as the challenge does."""
+    import json
+
     from mabe.io.readers.kaggle import read_index
     from mabe.metrics import watched_table
-    from mabe.metrics.score_files import format_report, report_json, score_files
+    from mabe.metrics.score_files import score_files
 
     watched = None
     if metadata:
@@ -575,7 +578,11 @@ def score(
     report = score_files(
         solution, submission, strict=strict or metadata is not None, watched=watched
     )
-    print(report_json(report) if as_json else format_report(report, per_lab=per_lab))
+    if as_json:
+        values = report.to_json()
+        print(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        print(report.to_text(per_lab=per_lab))
 
 
 @app.command("check-submission")

@@ -67,10 +67,10 @@ def explain(
         found.append(
             Importance(
                 group,
-                _fall(whole["f1_macro"], without["f1_macro"]),
+                _fall(whole.macro_f1, without.macro_f1),
                 {
-                    name: _fall(scores["f1"], without["per_class"][name]["f1"])
-                    for name, scores in whole["per_class"].items()
+                    name: _fall(scores.f1, without.per_class[name].f1)
+                    for name, scores in whole.per_class.items()
                 },
             )
         )

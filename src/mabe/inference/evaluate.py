@@ -24,8 +24,8 @@ from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.inference.predict import Predictor
 from mabe.metrics import challenge_table, score_table
-from mabe.metrics.score_files import Report, format_report, report_values
-from mabe.metrics.summary import Evaluation, format_table, score_video, summarise
+from mabe.metrics.score_files import Report
+from mabe.metrics.summary import Evaluation, Scores, score_video, summarise
 from mabe.pair_task import PairTask, asked_for
 from mabe.recording import StoredRecording
 from mabe.scene_task import SceneTask
@@ -228,28 +228,17 @@ def _names(entry: Watched) -> tuple[str, str, str]:
     return name_animal(entry.agent), target, entry.action
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The scores of an examination, for programs and for people."""
-
-    summary: dict[str, Any]
-    text: str
-
-
-def examine(unseen: Unseen) -> Result:
-    """Score a model of either kind on recordings it never saw.
+def evaluate(unseen: Unseen) -> Scores:
+    """Score a model of any task on recordings it was not trained on.
 
     Raises `DataError` where no recording is left to score.
     """
     if unseen.predictor.actions is not None:
-        report = evaluate_pairs(unseen)
-        return Result(report_values(report), format_report(report, per_lab=True))
-    scores = evaluate(unseen)
-    summary = summarise(scores)
-    return Result(summary, "\n".join([format_table(summary), "", *scores.notes]))
+        return evaluate_pairs(unseen)
+    return summarise(evaluate_scenes(unseen))
 
 
-def evaluate(unseen: Unseen) -> Evaluation:
+def evaluate_scenes(unseen: Unseen) -> Evaluation:
     """Score a scene model, frame by frame and bout by bout.
 
     Raises `DataError` where no recording is left to score.

@@ -4,7 +4,6 @@ CSV files have the challenge's columns; further ones, such as `row_id`, do not m
 Rows count from 0 in messages, without the header.
 """
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +38,47 @@ class Report:
     def shown(self) -> ScoreTable:
         """The table to look at: the strict one if there is one."""
         return self.strict or self.challenge
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The challenge's score."""
+        return _plain(self.challenge.f_score())
+
+    def to_text(self, *, per_lab: bool = True) -> str:
+        """Return the scores as text, with a table for each lab if wanted."""
+        lines = [_score_line("score", self.challenge)]
+        if self.strict is not None:
+            lines.append(_score_line("strict", self.strict))
+        if per_lab:
+            rules = "challenge's" if self.strict is None else "strict"
+            lines += ["", f"By the {rules} rules, counted in frames"]
+            for lab in self.shown.labs:
+                lines += ["", *_lab_lines(lab)]
+        if self.notes:
+            lines += ["", *self.notes]
+        return "\n".join(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; None where there is no score."""
+        strict = None if self.strict is None else _plain(self.strict.f_score())
+        return {
+            "score": self.macro_f1,
+            "strict": strict,
+            "rules": "challenge" if self.strict is None else "strict",
+            "labs": [
+                {
+                    "lab": lab.lab,
+                    "f1": _plain(lab.f_score()),
+                    "bout_f1": _plain(lab.bout_f1),
+                    "actions": [
+                        {key: _plain(cell) for key, cell in row.items() if key != "lab"}
+                        for row in ScoreTable((lab,)).to_frame().to_dicts()
+                    ],
+                }
+                for lab in self.shown.labs
+            ],
+            "notes": list(self.notes),
+        }
 
 
 def score_files(
@@ -112,53 +152,6 @@ def _note_on_silent_videos(
         f"watched videos without a label: {len(silent):,}, {len(marked):,} of them "
         "with predictions, which are all wrong"
     )
-
-
-def format_report(report: Report, *, per_lab: bool) -> str:
-    """Return the scores as text, with a table for each lab if wanted."""
-    lines = [_score_line("score", report.challenge)]
-    if report.strict is not None:
-        lines.append(_score_line("strict", report.strict))
-    if per_lab:
-        rules = "challenge's" if report.strict is None else "strict"
-        lines += [
-            "",
-            f"By the {rules} rules, in frames; TP, FP, FN: right, wrong, missed",
-        ]
-        for lab in report.shown.labs:
-            lines += ["", *_lab_lines(lab)]
-    if report.notes:
-        lines += ["", *report.notes]
-    return "\n".join(lines)
-
-
-def report_json(report: Report) -> str:
-    """Return everything as JSON; what has no score is null."""
-    values = report_values(report)
-    return json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
-
-
-def report_values(report: Report) -> dict[str, Any]:
-    """Return everything as plain values; what has no score is None."""
-    strict = None if report.strict is None else _plain(report.strict.f_score())
-    return {
-        "score": _plain(report.challenge.f_score()),
-        "strict": strict,
-        "rules": "challenge" if report.strict is None else "strict",
-        "labs": [
-            {
-                "lab": lab.lab,
-                "f1": _plain(lab.f_score()),
-                "bout_f1": _plain(lab.bout_f1),
-                "actions": [
-                    {name: _plain(cell) for name, cell in row.items() if name != "lab"}
-                    for row in ScoreTable((lab,)).to_frame().to_dicts()
-                ],
-            }
-            for lab in report.shown.labs
-        ],
-        "notes": list(report.notes),
-    }
 
 
 def _score_line(name: str, table: ScoreTable) -> str:

@@ -1,13 +1,13 @@
-"""Scores of a model on labelled recordings: per class, per video, per lab.
+"""Scores of a model on annotated recordings: per class, per lab, per recording.
 
-Frames are the recording's own. A recording the model learned from is left out
-unless asked for: its score says how well the model remembers, not how good it is.
+A summary holds numbers only. A score without anything to score is None, which JSON
+files write as null. Keys of JSON files are those of `to_json`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -21,9 +21,72 @@ from mabe.metrics import (
     scores_of_confusion,
     scores_of_counts,
 )
+from mabe.runtime.console import show
 
 SHOWN_VIDEOS = 10
 """A table for the terminal lists so many recordings, the worst ones."""
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """What an evaluation of any task gives."""
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The score that the task is judged by; None where nothing can be scored."""
+
+    def to_text(self) -> str:
+        """Return the scores as tables for the terminal."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as `metrics.json` holds them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScore:
+    """Scores of one class; None where there is nothing to score."""
+
+    f1: float | None
+    precision: float | None
+    recall: float | None
+    support: int
+    """Annotated frames (or bouts)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSummary:
+    """Scores of all classes, and their mean."""
+
+    macro_f1: float | None
+    per_class: Mapping[str, ClassScore]
+    accuracy: float | None = None
+    """Share of frames with the right class; None where several can be right."""
+    lab_f1: Mapping[str, float | None] | None = None
+    """Macro F1 of each lab, where `macro_f1` is the mean over labs."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, as `history.json` and checkpoints hold them."""
+        values: dict[str, Any] = {
+            "accuracy": self.accuracy,
+            "f1_macro": self.macro_f1,
+            "per_class": {name: asdict(each) for name, each in self.per_class.items()},
+        }
+        if self.lab_f1 is not None:
+            values["per_lab"] = dict(self.lab_f1)
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "ScoreSummary":
+        """Return the summary of `to_json`; further keys do not matter."""
+        return cls(
+            accuracy=values["accuracy"],
+            macro_f1=values["f1_macro"],
+            per_class={
+                name: ClassScore(**scores)
+                for name, scores in values["per_class"].items()
+            },
+            lab_f1=values.get("per_lab"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +101,61 @@ class VideoScore:
 
 
 @dataclass(frozen=True, slots=True)
+class LabSummary:
+    """Scores over all recordings of one lab."""
+
+    videos: int
+    frames: ScoreSummary
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationSummary:
+    """Everything `metrics.json` holds of a scene model's evaluation."""
+
+    classes: tuple[str, ...]
+    frames: ScoreSummary
+    confusion: Confusion
+    bouts: ScoreSummary
+    per_lab: Mapping[str, LabSummary]
+    per_video: Mapping[str, ScoreSummary]
+    """Scores of each recording by its name, ``LAB/VIDEO``."""
+    notes: tuple[str, ...]
+
+    @property
+    def macro_f1(self) -> float | None:
+        """Macro F1 over frames."""
+        return self.frames.macro_f1
+
+    def to_text(self) -> str:
+        """Return the scores as tables for the terminal."""
+        rows = [*_class_rows(self), "", f"accuracy {show(self.frames.accuracy)}"]
+        rows += ["", *_confusion_rows(self)]
+        if len(self.per_lab) > 1:
+            rows += ["", *_lab_rows(self)]
+        return "\n".join([*rows, "", *_video_rows(self), "", *self.notes])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        bouts = self.bouts.to_json()
+        return {
+            **self.frames.to_json(),
+            "classes": list(self.classes),
+            "confusion": self.confusion.tolist(),
+            "bouts": {key: bouts[key] for key in ("f1_macro", "per_class")},
+            "per_lab": {
+                lab: {"videos": each.videos, **each.frames.to_json()}
+                for lab, each in self.per_lab.items()
+            },
+            "per_video": {
+                name: frames.to_json() for name, frames in self.per_video.items()
+            },
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """All scores of one evaluation."""
+    """Counts of all recordings of one evaluation."""
 
     classes: tuple[str, ...]
     videos: tuple[VideoScore, ...]
@@ -75,111 +191,115 @@ def sum_confusions(videos: Iterable[VideoScore], classes: int) -> Confusion:
     return total
 
 
-def frame_summary(confusion: Confusion, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Return accuracy, macro F1 and per-class scores as plain values (NaN → None)."""
+def frame_summary(confusion: Confusion, classes: tuple[str, ...]) -> ScoreSummary:
+    """Return accuracy, macro F1 and per-class scores of counted frames."""
     scores = scores_of_confusion(confusion)
-    return {
-        "accuracy": plain(accuracy(confusion)),
-        "f1_macro": plain(scores.f1_macro),
-        "per_class": class_table(scores, classes),
-    }
+    return ScoreSummary(
+        accuracy=plain(accuracy(confusion)),
+        macro_f1=plain(scores.f1_macro),
+        per_class=class_table(scores, classes),
+    )
 
 
-def class_table(scores: ClassScores, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Return per-class scores as plain values, NaN as None."""
+def class_table(scores: ClassScores, classes: tuple[str, ...]) -> dict[str, ClassScore]:
+    """Return the scores of each class by its name."""
     return {
-        name: {
-            "f1": plain(scores.f1[i]),
-            "precision": plain(scores.precision[i]),
-            "recall": plain(scores.recall[i]),
-            "support": int(scores.support[i]),
-        }
+        name: ClassScore(
+            f1=plain(scores.f1[i]),
+            precision=plain(scores.precision[i]),
+            recall=plain(scores.recall[i]),
+            support=int(scores.support[i]),
+        )
         for i, name in enumerate(classes)
     }
 
 
-def summarise(evaluation: Evaluation) -> dict[str, Any]:
-    """Return everything `metrics.json` holds."""
+def summarise(evaluation: Evaluation) -> EvaluationSummary:
+    """Return the scores of an evaluation."""
     classes = evaluation.classes
     counts = np.sum([v.bouts for v in evaluation.videos], axis=0)
     bouts = scores_of_counts(counts[:, 0], missed=counts[:, 1], wrong=counts[:, 2])
     by_lab: dict[str, list[VideoScore]] = defaultdict(list)
     for video in evaluation.videos:
         by_lab[video.lab].append(video)
-    return {
-        **frame_summary(evaluation.confusion, classes),
-        "classes": list(classes),
-        "confusion": evaluation.confusion.tolist(),
-        "bouts": {
-            "f1_macro": plain(bouts.f1_macro),
-            "per_class": class_table(bouts, classes),
-        },
-        "per_lab": {
-            lab: {
-                "videos": len(videos),
-                **frame_summary(sum_confusions(videos, len(classes)), classes),
-            }
+    return EvaluationSummary(
+        classes=classes,
+        frames=frame_summary(evaluation.confusion, classes),
+        confusion=evaluation.confusion,
+        bouts=ScoreSummary(
+            macro_f1=plain(bouts.f1_macro), per_class=class_table(bouts, classes)
+        ),
+        per_lab={
+            lab: LabSummary(
+                len(videos),
+                frame_summary(sum_confusions(videos, len(classes)), classes),
+            )
             for lab, videos in sorted(by_lab.items())
         },
-        "per_video": {
+        per_video={
             f"{video.lab}/{video.video}": frame_summary(video.confusion, classes)
             for video in evaluation.videos
         },
-        "notes": list(evaluation.notes),
-    }
+        notes=evaluation.notes,
+    )
 
 
-def format_table(summary: dict[str, Any]) -> str:
-    """Return the scores as a table for the terminal."""
-    bouts = summary["bouts"]
-    rows = [f"{'class':<14}{'F1':>8}{'precision':>11}{'recall':>9}{'frames':>11}"]
-    rows[0] += f"{'bout F1':>10}{'bouts':>8}"
-    for name, scores in summary["per_class"].items():
-        of_bouts = bouts["per_class"][name]
+def _class_rows(summary: EvaluationSummary) -> list[str]:
+    rows = [
+        f"{'class':<14}{'F1':>8}{'precision':>11}{'recall':>9}{'frames':>11}"
+        f"{'bout F1':>10}{'bouts':>8}"
+    ]
+    for name, frames in summary.frames.per_class.items():
+        bouts = summary.bouts.per_class[name]
         rows.append(
-            f"{name:<14}{_show(scores['f1']):>8}{_show(scores['precision']):>11}"
-            f"{_show(scores['recall']):>9}{scores['support']:>11,}"
-            f"{_show(of_bouts['f1']):>10}{of_bouts['support']:>8,}"
+            f"{name:<14}{show(frames.f1):>8}{show(frames.precision):>11}"
+            f"{show(frames.recall):>9}{frames.support:>11,}"
+            f"{show(bouts.f1):>10}{bouts.support:>8,}"
         )
-    rows.append(f"{'macro':<14}{_show(summary['f1_macro']):>8}")
-    rows[-1] += f"{'':>31}{_show(bouts['f1_macro']):>10}"
-    rows += [
-        "",
-        f"accuracy {_show(summary['accuracy'])}",
-        "",
-        "people's class → chosen",
-    ]
-    names = summary["classes"]
-    rows.append(f"{'':<14}" + "".join(f"{name[:11]:>12}" for name in names))
-    for name, counts in zip(names, summary["confusion"], strict=True):
+    rows.append(
+        f"{'macro':<14}{show(summary.frames.macro_f1):>8}"
+        f"{'':>31}{show(summary.bouts.macro_f1):>10}"
+    )
+    return rows
+
+
+def _confusion_rows(summary: EvaluationSummary) -> list[str]:
+    rows = ["annotated class → predicted"]
+    rows.append(f"{'':<14}" + "".join(f"{name[:11]:>12}" for name in summary.classes))
+    for name, counts in zip(summary.classes, summary.confusion, strict=True):
         rows.append(f"{name:<14}" + "".join(f"{count:>12,}" for count in counts))
-    if len(summary["per_lab"]) > 1:
-        rows += ["", f"{'lab':<24}{'videos':>7}{'macro F1':>10}{'accuracy':>10}"]
-        rows += [
-            f"{lab:<24}{scores['videos']:>7}{_show(scores['f1_macro']):>10}"
-            f"{_show(scores['accuracy']):>10}"
-            for lab, scores in summary["per_lab"].items()
-        ]
-    worst = sorted(summary["per_video"].items(), key=lambda item: _rank(item[1]))
-    shown = worst[:SHOWN_VIDEOS]
-    rows += ["", f"{'recordings, worst first':<31}{'macro F1':>10}{'accuracy':>10}"]
-    rows += [
-        f"{name:<31}{_show(scores['f1_macro']):>10}{_show(scores['accuracy']):>10}"
-        for name, scores in shown
+    return rows
+
+
+def _lab_rows(summary: EvaluationSummary) -> list[str]:
+    return [
+        f"{'lab':<24}{'videos':>7}{'macro F1':>10}{'accuracy':>10}",
+        *(
+            f"{lab:<24}{each.videos:>7}{show(each.frames.macro_f1):>10}"
+            f"{show(each.frames.accuracy):>10}"
+            for lab, each in summary.per_lab.items()
+        ),
     ]
-    if len(worst) > len(shown):
-        rows.append(f"… and {len(worst) - len(shown)} more, in metrics.json")
-    return "\n".join(rows)
 
 
-def _rank(scores: dict[str, Any]) -> float:
-    return np.inf if scores["f1_macro"] is None else scores["f1_macro"]
+def _video_rows(summary: EvaluationSummary) -> list[str]:
+    worst = sorted(summary.per_video.items(), key=lambda item: _rank(item[1]))
+    rows = [
+        f"{'recordings, worst first':<31}{'macro F1':>10}{'accuracy':>10}",
+        *(
+            f"{name:<31}{show(scores.macro_f1):>10}{show(scores.accuracy):>10}"
+            for name, scores in worst[:SHOWN_VIDEOS]
+        ),
+    ]
+    if len(worst) > SHOWN_VIDEOS:
+        rows.append(f"… and {len(worst) - SHOWN_VIDEOS} more, in metrics.json")
+    return rows
+
+
+def _rank(scores: ScoreSummary) -> float:
+    return np.inf if scores.macro_f1 is None else scores.macro_f1
 
 
 def plain(value: float) -> float | None:
-    """Return a number fit for JSON: None where it is none."""
+    """Return a number fit for JSON: None where it is not finite."""
     return float(value) if np.isfinite(value) else None
-
-
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

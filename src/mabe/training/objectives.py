@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -33,8 +32,8 @@ from mabe.inference.stitching import (
     look_at,
     view_probabilities,
 )
-from mabe.metrics import confusion_matrix, scores_of_counts
-from mabe.metrics.summary import class_table, frame_summary, plain
+from mabe.metrics import ClassScores, confusion_matrix, scores_of_counts
+from mabe.metrics.summary import ScoreSummary, class_table, frame_summary, plain
 from mabe.models.model import Model
 from mabe.pair_task import PairTask, ViewLabels
 from mabe.scene_task import SceneTask
@@ -71,8 +70,7 @@ class TrainingData:
 class HeldOutScore:
     """How well a model does on held-out recordings."""
 
-    summary: dict[str, Any]
-    """``f1_macro``, ``accuracy`` and ``per_class`` as plain values."""
+    summary: ScoreSummary
     loss: float
     """Weighted as the training loss is, so that the two compare."""
 
@@ -239,8 +237,8 @@ class PairObjective:
     def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
         """Return frame scores on the held-out recordings.
 
-        ``f1_macro`` is the mean over labs of the mean over the actions that occur
-        there, as in the challenge; ``per_class`` pools the labs.
+        `macro_f1` is the mean over labs of the mean over the actions that occur
+        there, as in the challenge; `per_class` pools the labs.
         """
         by_lab: dict[str, Int[np.ndarray, "actions 3"]] = defaultdict(
             lambda: np.zeros((len(self.task.actions), 3), np.int64)
@@ -313,18 +311,17 @@ def count_answers(
 
 def summarise_labs(
     by_lab: dict[str, Int[np.ndarray, "actions 3"]], actions: tuple[str, ...]
-) -> dict[str, Any]:
-    """Return scores as plain values: the mean over labs, and actions over all labs."""
+) -> ScoreSummary:
+    """Return the mean over labs, and the scores of actions over all labs."""
 
-    def scores(counts: Int[np.ndarray, "actions 3"]) -> Any:
+    def scores(counts: Int[np.ndarray, "actions 3"]) -> ClassScores:
         return scores_of_counts(counts[:, 0], missed=counts[:, 1], wrong=counts[:, 2])
 
     of_labs = {lab: scores(counts).f1_macro for lab, counts in sorted(by_lab.items())}
     scored = [f1 for f1 in of_labs.values() if np.isfinite(f1)]
     pooled = scores(sum(by_lab.values(), np.zeros((len(actions), 3), np.int64)))
-    return {
-        "f1_macro": plain(float(np.mean(scored)) if scored else np.nan),
-        "accuracy": None,
-        "per_class": class_table(pooled, actions),
-        "per_lab": {lab: plain(f1) for lab, f1 in of_labs.items()},
-    }
+    return ScoreSummary(
+        macro_f1=plain(float(np.mean(scored)) if scored else np.nan),
+        per_class=class_table(pooled, actions),
+        lab_f1={lab: plain(f1) for lab, f1 in of_labs.items()},
+    )

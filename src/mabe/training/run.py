@@ -256,11 +256,11 @@ def _grow(objective: Objective, config: RunConfig) -> None:
         "learning_rate": config.tree_learning_rate,
         "train_loss": None,
         "val_loss": held_out.loss,
-        **held_out.summary,
+        **held_out.summary.to_json(),
         "seconds": round(time.perf_counter() - began, 2),
     }
     tell(grown_line(record))
-    _save(objective, config, model, record, held_out.summary, is_best=True)
+    _save(objective, config, model, record, held_out.summary.to_json(), is_best=True)
     save_history(config.checkpoint_dir, [record])
 
 
@@ -479,13 +479,13 @@ def _score_epoch(
         "learning_rate": rate,
         "train_loss": mean_loss,
         "val_loss": held_out.loss,
-        **held_out.summary,
+        **held_out.summary.to_json(),
         "seconds": round(seconds, 2),
     }
     history = [*state.history, record]
     is_best = epochs_since_best(epoch_scores(history)) == 0
     tell(epoch_line(history, epochs=config.epochs))
-    _save(objective, config, model, record, held_out.summary, is_best=is_best)
+    _save(objective, config, model, record, held_out.summary.to_json(), is_best=is_best)
     return record
 
 

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.bouts import NO_ACTION, ClassBout, find_bouts
+from mabe.bouts import NO_ACTION, NO_ANIMAL, Bout, find_bouts
 from mabe.decoding.rules import choose_actions
 
 ALL = np.array([True, True, True])
@@ -58,5 +58,17 @@ def test_choosing_is_what_one_would_do_frame_by_frame(rows, possible, threshold)
 
 def test_bouts_of_a_scene_leave_its_first_class_out():
     probabilities = np.array([[0.25, 0.75], [0.0, 1.0], [0.75, 0.25], [0.5, 0.5]])
-    bouts = find_bouts(np.array([1, 1, 0, 1]), probabilities)
-    assert bouts == [ClassBout(0, 2, 1, 0.875), ClassBout(3, 4, 1, 0.5)]
+    names = ("background", "attack")
+    bouts = find_bouts(np.array([1, 1, 0, 1]), probabilities, names, nothing=0)
+    assert bouts == [
+        Bout(0, 2, "attack", NO_ANIMAL, NO_ANIMAL, 0.875),
+        Bout(3, 4, "attack", NO_ANIMAL, NO_ANIMAL, 0.5),
+    ]
+
+
+def test_bouts_of_a_view_name_its_animals():
+    chosen = np.array([NO_ACTION, 0, 0, 1])
+    bouts = find_bouts(
+        chosen, np.ones((4, 2)), ("sniff", "rear"), nothing=NO_ACTION, agent=2, target=1
+    )
+    assert bouts == [Bout(1, 3, "sniff", 2, 1, 1.0), Bout(3, 4, "rear", 2, 1, 1.0)]

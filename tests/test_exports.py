@@ -2,21 +2,23 @@
 
 import json
 import warnings
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mabe.bouts import Bout
+from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.cli.main import main
+from mabe.errors import DataError
 from mabe.io.behaviour_names import make_cast, to_bouts
 from mabe.io.exporter import WRITERS, export
 from mabe.io.predictions import (
-    Predicted,
-    PredictedBout,
     PredictionProvenance,
+    Predictions,
     RecordingProvenance,
     read_predictions,
+    write_predictions,
     write_provenance,
 )
 from mabe.io.project import Project
@@ -63,7 +65,9 @@ def stories(draw):
     fps = draw(st.sampled_from([10.0, 25.0, 29.97, 30.0, 59.94, 120.0]))
     is_scene = draw(st.booleans())
     bouts = []
-    names = [("", "")] if is_scene else [(a, t) for a in ANIMALS for t in ANIMALS]
+    numbers = range(1, len(ANIMALS) + 1)
+    views = [(a, t) for a in numbers for t in numbers]
+    names = [(NO_ANIMAL, NO_ANIMAL)] if is_scene else views
     for agent, target in draw(st.lists(st.sampled_from(names), unique=True)):
         borders = draw(
             st.lists(st.integers(0, LENGTH), min_size=2, max_size=8, unique=True)
@@ -81,13 +85,27 @@ def stories(draw):
 def tell(story):
     """Return what `mabe predict` would have found."""
     fps, animals, bouts = story
-    found = tuple(sorted(PredictedBout(*bout, 0.5) for bout in bouts))
-    return Predicted(source(fps=fps, animals=animals), found)
+    return recording(
+        *sorted(Bout(*bout, 0.5) for bout in bouts), fps=fps, animals=animals
+    )
+
+
+def recording(*bouts, video="day1", fps=30.0, animals=ANIMALS):
+    return RecordingBouts(
+        lab="lab", video=video, fps=fps, length=LENGTH, animals=animals, bouts=bouts
+    )
+
+
+def provenance_of(each):
+    return provenance(source(fps=each.fps, animals=each.animals))
 
 
 def facts(each):
     """What has to come back: when, what, who, to whom."""
-    return sorted((b.start, b.stop, b.action, b.agent, b.target) for b in each.bouts)
+    return sorted(
+        (b.start, b.stop, b.action, each.name_of(b.agent), each.name_of(b.target))
+        for b in each.bouts
+    )
 
 
 def read_back(path, fps):
@@ -111,7 +129,7 @@ LEAN = settings(
 @LEAN
 def test_boris_there_and_back(tmp_path, story):
     each = tell(story)
-    paths = WRITERS["boris"](tmp_path, [each], provenance(each.source))
+    paths = WRITERS["boris"](tmp_path, [each], provenance_of(each))
     found, annotations = read_back(paths[0], each.fps)
 
     assert found == facts(each)
@@ -125,7 +143,7 @@ def test_boris_there_and_back(tmp_path, story):
 @pytest.mark.parametrize("to", ["csv", "calms21"])
 def test_tables_and_json_there_and_back(tmp_path, to, story):
     each = tell(story)
-    paths = WRITERS[to](tmp_path, [each], provenance(each.source))
+    paths = WRITERS[to](tmp_path, [each], provenance_of(each))
     assert read_back(paths[0], each.fps)[0] == facts(each)
 
 
@@ -134,7 +152,7 @@ def test_tables_and_json_there_and_back(tmp_path, to, story):
 def test_nwb_there_and_back(tmp_path, story):
     pytest.importorskip("ndx_ethogram")
     each = tell(story)
-    [path] = WRITERS["nwb"](tmp_path, [each], provenance(each.source))
+    [path] = WRITERS["nwb"](tmp_path, [each], provenance_of(each))
     found, annotations = read_back(path, each.fps)
 
     assert found == facts(each)
@@ -159,10 +177,69 @@ def test_predictions_get_the_labs_own_names(folder):
     first, second = read_predictions(folder).recordings
 
     assert first.bouts == (
-        PredictedBout(10, 20, "sniff", "adult", "juvenile", 0.9),
-        PredictedBout(15, 40, "rear", "third", "third", 0.8),
+        Bout(10, 20, "sniff", 1, 2, 0.9),
+        Bout(15, 40, "rear", 3, 3, 0.8),
     )
+    assert facts(first) == [
+        (10, 20, "sniff", "adult", "juvenile"),
+        (15, 40, "rear", "third", "third"),
+    ]
     assert second.bouts == ()
+
+
+def rows_of(folder):
+    return (folder / "bouts.csv").read_text(encoding="utf-8").splitlines()
+
+
+@given(stories())
+@LEAN
+def test_a_folder_of_predictions_there_and_back(tmp_path, story):
+    each = tell(story)
+    task = "pair" if each.animals else "scene"
+    about = replace(provenance_of(each), task=task, has_lab_names=True)
+    written = Predictions(about, (each,))
+    write_predictions(tmp_path, written)
+    assert read_predictions(tmp_path) == written
+
+
+def test_bouts_csv_has_the_labs_names_where_they_tell_all_animals_apart(tmp_path):
+    cases = {
+        ("adult", "juvenile"): ["adult,juvenile", "juvenile,self"],
+        ("mouse2", "mouse1"): ["mouse2,mouse1", "mouse1,self"],
+        ("7", "8"): ["7,8", "8,self"],
+        ("twin", "twin"): ["mouse1,mouse2", "mouse2,self"],
+        (): ["mouse1,mouse2", "mouse2,self"],
+    }
+    bouts = Bout(0, 9, "sniff", 1, 2, 0.5), Bout(9, 12, "rear", 2, 2, 0.5)
+    for animals, expected in cases.items():
+        each = recording(*bouts, animals=animals)
+        written = Predictions(replace(provenance_of(each), has_lab_names=True), (each,))
+        write_predictions(tmp_path, written)
+        names = [",".join(row.split(",")[2:4]) for row in rows_of(tmp_path)[1:]]
+        assert names == expected
+        assert read_predictions(tmp_path) == written
+
+
+def test_in_an_older_folder_mouse1_is_the_first_animal_whatever_the_names(folder):
+    write_provenance(folder, provenance(source(animals=("mouse2", "mouse1", "x"))))
+    [each] = read_predictions(folder).recordings
+    assert [(b.agent, b.target) for b in each.bouts] == [(1, 2), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ("lab,day1,adult,mouse2,sniff,10,20,0,1,0.9", "called 'adult'"),
+        ("lab,day1,mouse1,mouse2,sniff,20,20,0,1,0.9", "start < stop"),
+        ("lab,day1,mouse1,mouse2,sniff,,20,0,1,0.9", "bouts.csv:2"),
+        ("lab,day7,mouse1,mouse2,sniff,10,20,0,1,0.9", "lab/day7"),
+    ],
+)
+def test_a_broken_row_is_refused_with_its_line(folder, row, reason):
+    header = rows_of(folder)[0]
+    (folder / "bouts.csv").write_text(f"{header}\n{row}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=reason):
+        read_predictions(folder)
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -199,10 +276,10 @@ def test_the_table_to_paste_is_what_boris_takes_from_its_clipboard(folder):
 
 def test_where_bouts_touch_the_stop_comes_first():
     bouts = (
-        PredictedBout(0, 30, "sniff", "adult", "juvenile"),
-        PredictedBout(30, 60, "sniff", "adult", "juvenile"),
+        Bout(0, 30, "sniff", 1, 2, 1.0),
+        Bout(30, 60, "sniff", 1, 2, 1.0),
     )
-    events = boris_events(Predicted(source(), bouts))
+    events = boris_events(recording(*bouts))
     assert [(time_s, bool(comment)) for time_s, *_, comment, _ in events] == [
         *((0, True), (1, False), (1, True), (2, False)),  # a comment: it starts
     ]

@@ -7,7 +7,7 @@ import yaml
 from format_files import write_dlc_csv, write_simba
 from stories import TINY, write_fights
 
-from mabe.bouts import Bout, PairBout, Watched
+from mabe.bouts import Bout, Watched
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.sources import open_recording
@@ -320,7 +320,7 @@ def test_nothing_is_marked_where_nothing_is_tracked(model, tmp_path):
     project = Project(fps=25, pixels_per_cm=10)
     store = from_recording(open_recording(place, 0, project, usual_fps=25), 33.3)
     bouts = [
-        PairBout(start, stop, 1, 2, "attack", 0.9)
+        Bout(start, stop, "attack", 1, 2, 0.9)
         for start, stop in [(0, 400), (0, 600), (520, 530)]
     ]
 

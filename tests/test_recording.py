@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pair_stories import stored
 
 from mabe.recording import Recording, VideoInfo
 
@@ -56,3 +57,14 @@ def test_a_video_needs_a_rate_and_a_scale(xy_px):
     for wrong in ({"fps": 0.0}, {"fps": float("nan")}, {"pixels_per_cm": -1.0}):
         with pytest.raises(ValueError, match="Lab/1"):
             replace(info, **wrong)
+
+
+def test_animals_have_names_where_the_lab_names_every_tracked_one():
+    two = stored(animals=(1, 2))
+    assert two.animal_names == ()
+    assert replace(two, animals=("adult", "juvenile")).animal_names == (
+        "adult",
+        "juvenile",
+    )
+    assert replace(two, animals=("adult",)).animal_names == ()
+    assert replace(two, animals=("10.0", "24.0")).animal_names == ()  # ids

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mabe.bouts import DirectedBouts, PairBout, label_runs
+from mabe.bouts import Bout, RecordingBouts, label_runs
 from mabe.cli.main import main
 from mabe.errors import DataError
 from mabe.io.submission import Severity, check_submission, review_submission
@@ -37,11 +37,11 @@ def found(path, metadata=None):
 
 
 def directed(*bouts, video="7", length=100):
-    return DirectedBouts(video, "Lab", 30.0, length, bouts)
+    return RecordingBouts(lab="Lab", video=video, fps=30.0, length=length, bouts=bouts)
 
 
 def attack(start, stop, *, agent=1, target=2):
-    return PairBout(start, stop, agent, target, "attack", 0.9)
+    return Bout(start, stop, "attack", agent, target, 0.9)
 
 
 # Writing
@@ -49,7 +49,7 @@ def attack(start, stop, *, agent=1, target=2):
 
 def test_a_submission_is_what_the_challenge_shows(tmp_path):
     path = tmp_path / "submission.csv"
-    rear = PairBout(3, 8, 2, 2, "rear", 0.7)
+    rear = Bout(3, 8, "rear", 2, 2, 0.7)
 
     rows = write_submission(path, [directed(attack(5, 20), rear, video="438887472")])
 
@@ -98,7 +98,7 @@ def test_one_action_a_frame_for_each_pair_makes_a_valid_submission(
 ):
     path = tmp_path_factory.mktemp("written") / "submission.csv"
     bouts = [
-        PairBout(int(start), int(stop), agent, target, f"action{action}", 1.0)
+        Bout(int(start), int(stop), f"action{action}", agent, target, 1.0)
         for (agent, target), frames in actions.items()
         for start, stop, action in label_runs(np.array(frames))
         if action >= 0
@@ -596,7 +596,7 @@ def test_people_s_own_labels_of_the_challenge_make_a_valid_submission(tmp_path):
         pytest.skip(f"no labels of the challenge at {data}; set MABE_DATA")
     known = set(pl.read_csv(data / "train.csv", columns=["video_id"])["video_id"])
     videos = [
-        DirectedBouts(path.stem, path.parent.name, 30.0, 10**6, read_labels(path))
+        directed(*read_labels(path), video=path.stem, length=10**6)
         for path in sorted((data / "train_annotation").glob("*/*.parquet"))
         if int(path.stem) in known
     ]
@@ -611,10 +611,10 @@ def test_people_s_own_labels_of_the_challenge_make_a_valid_submission(tmp_path):
 
 def read_labels(path):
     """Return people's bouts as if they had been predicted; some have no frame."""
-    columns = ("start_frame", "stop_frame", "agent_id", "target_id", "action")
+    columns = ("start_frame", "stop_frame", "action", "agent_id", "target_id")
     return tuple(
-        PairBout(start, stop, agent, target, action, 1.0)
-        for start, stop, agent, target, action in pl.read_parquet(path)
+        Bout(start, stop, action, agent, target, 1.0)
+        for start, stop, action, agent, target in pl.read_parquet(path)
         .select(columns)
         .iter_rows()
         if start < stop

@@ -74,7 +74,7 @@ def test_from_tracks_and_scored_events_to_a_model_to_boris_and_back(tmp_path):
     assert frames == pytest.approx(30 * 22.096, abs=5)
     bouts = pl.read_csv(tmp_path / "out" / "bouts.csv")
     assert 1 <= len(bouts) < 200
-    assert set(bouts["agent"]) == {"mouse1"}  # nobody watched the juvenile act
+    assert set(bouts["agent"]) == {"adult"}  # the juvenile was not watched
 
     told = run(back, tmp_path)
 

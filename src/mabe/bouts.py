@@ -1,8 +1,9 @@
-"""Bouts, what was watched for, and the stretches in which frames agree.
+"""Bouts of behaviour, what was watched, and runs of equal frames.
 
 A *span array* has one row per stretch, ``[start, stop)``, sorted and disjoint.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +12,20 @@ from jaxtyping import Bool, Float, Int
 Spans = Int[np.ndarray, "_ 2"]
 
 
+NO_ANIMAL = 0
+"""Agent and target of a bout that concerns the scene as a whole."""
+
+
+NO_ACTION = -1
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Bout:
     """One uninterrupted stretch of one action, done by an agent to a target.
 
     Animals count from 1, as in the files; an action on oneself has
-    ``target == agent``. Frames are the recording's own.
+    ``target == agent``, and both are `NO_ANIMAL` where the action is the class of a
+    scene. Frames are the recording's own.
     """
 
     start: int
@@ -24,6 +33,8 @@ class Bout:
     action: str
     agent: int
     target: int
+    probability: float | None = None
+    """Mean probability of the action over a predicted bout; None: annotated."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < self.stop:
@@ -32,11 +43,43 @@ class Bout:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Watched:
-    """One thing an annotator looked out for: an action of an agent to a target."""
+    """An action of an agent to a target that an annotator watched for."""
 
     agent: int
     target: int
     action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingBouts:
+    """The bouts of one recording, and what is needed to write them to a file."""
+
+    lab: str
+    video: str
+    fps: float
+    length: int
+    """Number of frames of the recording."""
+    animals: tuple[str, ...] = ()
+    """The lab's names of the animals 1, 2 …, where they are known."""
+    bouts: tuple[Bout, ...]
+
+    def name_of(self, animal: int) -> str:
+        """Return the lab's name of an animal; ``mouse1`` … where it gives none.
+
+        Names that two animals share are not used. `NO_ANIMAL` is an empty string.
+        """
+        if animal == NO_ANIMAL:
+            return ""
+        is_named = animal <= len(self.animals)
+        if is_named and len(set(self.animals)) == len(self.animals):
+            return self.animals[animal - 1]
+        return name_animal(animal)
+
+    def target_name(self, bout: Bout) -> str:
+        """Return the name of a bout's target; ``self`` for an action on oneself."""
+        if bout.target == bout.agent != NO_ANIMAL:
+            return "self"
+        return self.name_of(bout.target)
 
 
 def find_spans(active: Bool[np.ndarray, " time"]) -> Spans:
@@ -54,25 +97,32 @@ def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:
     return np.stack([starts, stops, labels[starts]], axis=1)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class PairBout:
-    """One predicted stretch of one action, done by an agent to a target.
+def find_bouts(
+    chosen: Int[np.ndarray, " time"],
+    probabilities: Float[np.ndarray, "time actions"],
+    actions: Sequence[str],
+    *,
+    nothing: int,
+    agent: int = NO_ANIMAL,
+    target: int = NO_ANIMAL,
+) -> list[Bout]:
+    """Return the bouts of every chosen action but the index `nothing`, in time order.
 
-    As in `Bout`, animals count from 1 and an action on oneself has
-    ``target == agent``. Frames are the recording's own.
+    `chosen` holds indices into `actions`, in which the columns of `probabilities` are
+    ordered too.
     """
-
-    start: int
-    stop: int
-    agent: int
-    target: int
-    action: str
-    probability: float
-    """Mean probability of the action over the bout."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start < self.stop:
-            raise ValueError(f"a bout needs 0 <= start < stop, got {self}")
+    return [
+        Bout(
+            int(start),
+            int(stop),
+            actions[index],
+            agent,
+            target,
+            float(probabilities[start:stop, index].mean()),
+        )
+        for start, stop, index in label_runs(chosen)
+        if index != nothing
+    ]
 
 
 def name_animal(animal: int) -> str:
@@ -83,56 +133,3 @@ def name_animal(animal: int) -> str:
 def name_target(agent: int, target: int) -> str:
     """Return a target as a submission writes it, ``mouse2`` or ``self``."""
     return "self" if target == agent else name_animal(target)
-
-
-NO_ACTION = -1
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class ClassBout:
-    """One stretch of one class in a scene."""
-
-    start: int
-    stop: int
-    class_index: int
-    probability: float
-    """Mean probability of the class over the bout."""
-
-
-def find_bouts(
-    chosen: Int[np.ndarray, " time"],
-    probabilities: Float[np.ndarray, "time classes"],
-) -> list[ClassBout]:
-    """Return the bouts of every class but the first, in time order."""
-    return [
-        ClassBout(
-            int(start),
-            int(stop),
-            int(index),
-            float(probabilities[start:stop, index].mean()),
-        )
-        for start, stop, index in label_runs(chosen)
-        if index != 0
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class VideoBouts:
-    """The predicted bouts of one recording."""
-
-    lab: str
-    video: str
-    fps: float
-    bouts: tuple[ClassBout, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DirectedBouts:
-    """The predicted bouts of one recording: who does what to whom."""
-
-    video: str
-    lab: str
-    fps: float
-    length: int
-    """Number of frames of the recording."""
-    bouts: tuple[PairBout, ...]

@@ -5,6 +5,7 @@ and "did not happen" differ: only what `VideoInfo.watched` names was looked for.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from jaxtyping import Float, Int
 from mabe.bouts import Bout, Watched
 from mabe.runtime.disk_arrays import walk
 from mabe.runtime.object_storage import RemoteFile
+from mabe.skeleton import KEYPOINTS
 
 _FRAMES_AT_ONCE = 1 << 12
 
@@ -131,6 +133,16 @@ class StoredRecording:
     def name(self) -> str:
         """The video as messages and outputs name it."""
         return f"{self.lab}/{self.video}"
+
+    @property
+    def animal_names(self) -> tuple[str, ...]:
+        """The lab's names of the animals 1, 2 …, where it names every tracked animal.
+
+        An id such as ``10.0``, as the challenge's tables have, is not a name.
+        """
+        is_id = any(re.fullmatch(r"\d+\.0", name) for name in self.animals)
+        tracked = max((slot // len(KEYPOINTS) + 1 for slot in self.slots), default=0)
+        return () if is_id or len(self.animals) < tracked else self.animals
 
     @property
     def looked_for(self) -> tuple[Watched, ...]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,8 +12,7 @@ from jaxtyping import Bool
 
 from mabe.bouts import (
     Bout,
-    DirectedBouts,
-    PairBout,
+    RecordingBouts,
     Watched,
     find_spans,
     name_animal,
@@ -29,9 +28,6 @@ from mabe.metrics.summary import Evaluation, Scores, score_video, summarise
 from mabe.pair_task import PairTask, asked_for
 from mabe.recording import StoredRecording
 from mabe.scene_task import SceneTask
-
-SomeBout = TypeVar("SomeBout", Bout, PairBout)
-
 
 ENTRY_COLUMNS = dict.fromkeys(
     ("lab_id", "video_id", "agent_id", "target_id", "action"), pl.String
@@ -137,7 +133,7 @@ class Unseen:
 class Comparison:
     """What was found in unseen recordings, and what people say of them."""
 
-    found: tuple[DirectedBouts, ...]
+    found: tuple[RecordingBouts, ...]
     solution: pl.DataFrame
     """What people marked, as the challenge's tables have it."""
     watched: pl.DataFrame
@@ -156,7 +152,7 @@ def compare(unseen: Unseen) -> Comparison:
     """
     task = unseen.predictor.checkpoint.model.task
     assert isinstance(task, PairTask)
-    found: list[DirectedBouts] = []
+    found: list[RecordingBouts] = []
     solution: list[tuple[Any, ...]] = []
     watched: list[tuple[str, ...]] = []
     for store, index in unseen.open():
@@ -202,9 +198,7 @@ def _counted_frames(
     return kept
 
 
-def _cut(
-    bouts: Iterable[SomeBout], kept: Bool[np.ndarray, " frame"]
-) -> Iterator[SomeBout]:
+def _cut(bouts: Iterable[Bout], kept: Bool[np.ndarray, " frame"]) -> Iterator[Bout]:
     """Yield what is left of bouts in the frames that are kept."""
     for bout in bouts:
         for start, stop in bout.start + find_spans(kept[bout.start : bout.stop]):
@@ -212,13 +206,13 @@ def _cut(
 
 
 def _rows(
-    video: str, bouts: Iterable[Bout | PairBout]
+    video: str, bouts: Iterable[Bout]
 ) -> list[tuple[str, str, str, str, int, int]]:
     """Return bouts as rows of the challenge's tables."""
     return [(video, *_names(_entry(b)), b.start, b.stop) for b in bouts]
 
 
-def _entry(bout: Bout | PairBout) -> Watched:
+def _entry(bout: Bout) -> Watched:
     return Watched(bout.agent, bout.target, bout.action)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,12 +17,9 @@ from tqdm import tqdm
 from mabe import __version__
 from mabe.bouts import (
     NO_ACTION,
-    ClassBout,
-    DirectedBouts,
-    PairBout,
-    VideoBouts,
+    Bout,
+    RecordingBouts,
     find_bouts,
-    label_runs,
     name_animal,
     name_target,
 )
@@ -34,11 +30,10 @@ from mabe.errors import DataError
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
 from mabe.io.predictions import (
     PredictionProvenance,
+    Predictions,
     RecordingProvenance,
-    write_bouts,
-    write_pair_bouts,
+    write_predictions,
     write_probabilities,
-    write_provenance,
 )
 from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
@@ -52,9 +47,6 @@ from mabe.runtime.files import hash_file, make_folder
 from mabe.scene_task import SceneTask
 
 Frames = Int[np.ndarray, " frame"]
-
-
-AnyBout = TypeVar("AnyBout", ClassBout, PairBout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +69,16 @@ class ViewPrediction:
     chosen: Int[np.ndarray, " frame"]
     """The action of each frame, or `NO_ACTION`."""
 
-    def bouts(self, actions: tuple[str, ...]) -> list[PairBout]:
+    def bouts(self, actions: tuple[str, ...]) -> list[Bout]:
         """Return the bouts of the chosen actions, in time order."""
-        return [
-            PairBout(
-                int(start),
-                int(stop),
-                self.view.agent,
-                self.view.target,
-                actions[action],
-                float(self.probabilities[start:stop, action].mean()),
-            )
-            for start, stop, action in label_runs(self.chosen)
-            if action != NO_ACTION
-        ]
+        return find_bouts(
+            self.chosen,
+            self.probabilities,
+            actions,
+            nothing=NO_ACTION,
+            agent=self.view.agent,
+            target=self.view.target,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +147,12 @@ class Predictor:
 
     def directed_bouts(
         self, store: PoseStore, index: int, probabilities_path: Path | None = None
-    ) -> DirectedBouts:
+    ) -> RecordingBouts:
         """Return who does what to whom; write the probabilities if asked to."""
         about = store.recordings[index]
         actions = self.actions
         assert actions is not None
-        bouts: list[PairBout] = []
+        bouts: list[Bout] = []
         columns: dict[str, Float[np.ndarray, " frame"]] = {}
         for prediction in self.predict_views(store, index):
             bouts += prediction.bouts(actions)
@@ -172,13 +160,7 @@ class Predictor:
                 columns |= _name_columns(prediction, actions)
         if probabilities_path:
             write_probabilities(probabilities_path, columns, frames=about.native_length)
-        return DirectedBouts(
-            video=about.video,
-            lab=about.lab,
-            fps=about.fps,
-            length=about.native_length,
-            bouts=tuple(sorted(within_tracks(bouts, store, index))),
-        )
+        return _recording_bouts(about, sorted(within_tracks(bouts, store, index)))
 
     def _own_frames(self, about: StoredRecording, length: int) -> Frames:
         """Return, for each of the recording's own frames, the nearest one here."""
@@ -199,7 +181,7 @@ def predict(
     project: Project | None = None,
     executor: Executor = HERE,
     device: str | None = None,
-) -> list[VideoBouts] | list[DirectedBouts]:
+) -> list[RecordingBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
 
     `project` says of pose files what they do not say. Beside the bouts lies where they
@@ -215,30 +197,24 @@ def predict(
     place = out / "probabilities"
     job = PredictionJob(predictor, place, device, executor.threads)
     marked = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
-    found: list[VideoBouts] | list[DirectedBouts]
-    task = predictor.checkpoint.model.task
-    if isinstance(task, SceneTask):
-        found = [each.bouts for each in marked if isinstance(each.bouts, VideoBouts)]
-        write_bouts(out / "bouts.csv", found, task.classes)
-    else:
-        found = [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
-        write_pair_bouts(out / "bouts.csv", found)
-    write_provenance(out, _provenance(predictor, [each.source for each in marked]))
-    written = {place / video.lab / f"{video.video}.parquet" for video in found}
+    predicted = [each.bouts for each in marked]
+    provenance = _provenance(predictor, [each.source for each in marked])
+    write_predictions(out, Predictions(provenance, tuple(predicted)))
+    written = {place / each.lab / f"{each.video}.parquet" for each in predicted}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
             f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
             "of this one alone"
         )
-    return found
+    return predicted
 
 
 def predict_pairs(
     predictor: Predictor, sources: list[Source], *, skip_bad: bool = False
-) -> list[DirectedBouts]:
+) -> list[RecordingBouts]:
     """Return who does what to whom in recordings."""
     marked = predict_all(PredictionJob(predictor), sources, skip_bad=skip_bad)
-    return [each.bouts for each in marked if isinstance(each.bouts, DirectedBouts)]
+    return [each.bouts for each in marked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +233,7 @@ class PredictionJob:
 class PredictedRecording:
     """What one recording came to."""
 
-    bouts: VideoBouts | DirectedBouts
+    bouts: RecordingBouts
     source: RecordingProvenance
     about: StoredRecording
 
@@ -326,9 +302,7 @@ def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | s
     about = store.recordings[index]
     path = job.place and job.place / about.lab / f"{about.video}.parquet"
     if job.predictor.actions is None:
-        bouts: VideoBouts | DirectedBouts = _predict_scene(
-            job.predictor, store, index, path
-        )
+        bouts = _predict_scene(job.predictor, store, index, path)
     else:
         bouts = job.predictor.directed_bouts(store, index, path)
     return PredictedRecording(bouts, provenance, about)
@@ -346,7 +320,7 @@ def _recording_provenance(
         video=about.video,
         fps=about.fps,
         length=about.native_length,
-        animals=about.animals,
+        animals=about.animal_names,
         tracks_hash=about.tracking_hash,
         file=file.name if file else None,
         file_hash=_hash_once(file, file.stat().st_mtime_ns) if file else None,
@@ -377,12 +351,13 @@ def _provenance(
         rate_fps=predictor.rate_fps,
         variants=predictor.variants,
         sources=tuple(sources),
+        has_lab_names=True,
     )
 
 
 def _predict_scene(
     predictor: Predictor, store: PoseStore, index: int, path: Path | None
-) -> VideoBouts:
+) -> RecordingBouts:
     """Return what goes on in a scene; write the probabilities if asked to."""
     prediction = predictor.predict_scene(store, index)
     about = prediction.about
@@ -391,14 +366,24 @@ def _predict_scene(
     if path:
         columns = dict(zip(task.classes, prediction.probabilities.T, strict=True))
         write_probabilities(path, columns, frames=about.native_length)
-    bouts = find_bouts(prediction.chosen, prediction.probabilities)
-    kept = within_tracks(bouts, store, index)
-    return VideoBouts(about.lab, about.video, about.fps, tuple(kept))
+    bouts = find_bouts(
+        prediction.chosen, prediction.probabilities, task.classes, nothing=0
+    )
+    return _recording_bouts(about, within_tracks(bouts, store, index))
 
 
-def within_tracks(
-    bouts: Sequence[AnyBout], store: PoseStore, index: int
-) -> list[AnyBout]:
+def _recording_bouts(about: StoredRecording, bouts: Sequence[Bout]) -> RecordingBouts:
+    return RecordingBouts(
+        lab=about.lab,
+        video=about.video,
+        fps=about.fps,
+        length=about.native_length,
+        animals=about.animal_names,
+        bouts=tuple(bouts),
+    )
+
+
+def within_tracks(bouts: Sequence[Bout], store: PoseStore, index: int) -> list[Bout]:
     """Return what of the bouts lies between the first and the last tracked frame.
 
     Tracks of a stretch in the middle of a video keep the video's frame numbers; what a

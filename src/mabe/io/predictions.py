@@ -1,23 +1,19 @@
-"""Predictions as tables: bouts as CSV, frame probabilities as parquet.
+"""A folder of predictions: what `mabe predict` writes and `mabe export` reads.
 
-Frames and seconds are the recording's own; spans are half-open, ``[start, stop)``.
-
-A folder of predictions, read back: what `mabe predict` has written.
-
-Bouts are ``[start, stop)`` in the recording's own frames. Animals have the lab's names
-where these are known, else ``mouse1`` …; a scene's bouts have no agent and no target.
-An action on oneself has ``target == agent``.
-
-Where predictions come from: written with them, carried into every export.
-
-``provenance.json`` beside ``bouts.csv`` names the model by its hash, the rules by
-which it decided, and for each recording its file and the hash of what was tracked.
+- ``bouts.csv``: all bouts. Spans are ``[start, stop)`` in the recording's own frames.
+  Animals have the lab's names where it gives them, else ``mouse1`` …; the target of
+  an action on oneself is ``self``. The bouts of scenes have a class instead of agent,
+  target and action.
+- ``provenance.json``: the model by its hash, the rules by which it decided, and for
+  each recording its file and the hash of its tracks. It is copied into every export.
+- ``probabilities/LAB/VIDEO.parquet``: the probabilities at every frame.
 """
 
 import json
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +23,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
 
-from mabe.bouts import DirectedBouts, VideoBouts, name_animal, name_target
+from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import DataError
 from mabe.runtime.files import write_atomically, write_json, write_text
+
+BOUTS = "bouts.csv"
+PROVENANCE = "provenance.json"
+
+_SPAN_COLUMNS = {
+    "start_frame": pl.Int64,
+    "stop_frame": pl.Int64,
+    "start_s": pl.Float64,
+    "stop_s": pl.Float64,
+    "probability": pl.Float64,
+}
+
+_ROWS_AT_ONCE = 1 << 16
+
+_PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordingProvenance:
-    """One recording that was marked."""
+    """One recording with predictions."""
 
     lab: str
     video: str
@@ -42,9 +53,9 @@ class RecordingProvenance:
     length: int
     """Frames."""
     animals: tuple[str, ...]
-    """The lab's names of mouse1, mouse2 …, where they are known."""
+    """The lab's names of the animals 1, 2 …, where they are known."""
     tracks_hash: str
-    """Of what was tracked, whatever file it is in; see `Recording.tracking_hash`."""
+    """Hash of the tracks, independent of their file; see `Recording.tracking_hash`."""
     file: str | None = None
     file_hash: str | None = None
     notes: tuple[str, ...] = ()
@@ -53,7 +64,7 @@ class RecordingProvenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionProvenance:
-    """What made a folder of predictions, and of what."""
+    """The model of a folder of predictions, and its recordings."""
 
     mabe: str
     """The version."""
@@ -67,153 +78,22 @@ class PredictionProvenance:
     rate_fps: float
     variants: int
     sources: tuple[RecordingProvenance, ...]
+    has_lab_names: bool = False
+    """`bouts.csv` has the lab's names of animals; older versions wrote mouse1 …."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return json.loads(json.dumps(asdict(self)))
 
-    def about(self, source: RecordingProvenance) -> dict[str, Any]:
+    def to_text(self) -> str:
+        """Return it as one line of JSON, for files that hold it as text."""
+        return json.dumps(self.to_json(), ensure_ascii=False)
+
+    def of_recording(self, recording: RecordingBouts) -> "PredictionProvenance":
         """Return the provenance of one recording's predictions."""
-        return {**self.to_json(), "sources": [json.loads(json.dumps(asdict(source)))]}
-
-
-_ROWS_AT_ONCE = 1 << 16
-
-
-_HOW: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
-
-
-BOUT_COLUMNS = {
-    "lab": pl.String,
-    "video": pl.String,
-    "class": pl.String,
-    "start_frame": pl.Int64,
-    "stop_frame": pl.Int64,
-    "start_s": pl.Float64,
-    "stop_s": pl.Float64,
-    "probability": pl.Float64,
-}
-
-
-PAIR_BOUT_COLUMNS = {
-    "lab": pl.String,
-    "video": pl.String,
-    "agent": pl.String,
-    "target": pl.String,
-    "action": pl.String,
-    "start_frame": pl.Int64,
-    "stop_frame": pl.Int64,
-    "start_s": pl.Float64,
-    "stop_s": pl.Float64,
-    "probability": pl.Float64,
-}
-
-
-def write_bouts(
-    path: Path, videos: Iterable[VideoBouts], classes: tuple[str, ...]
-) -> None:
-    """Write all bouts as one CSV, `probability` being the mean over the bout."""
-    rows = [
-        (
-            video.lab,
-            video.video,
-            classes[bout.class_index],
-            bout.start,
-            bout.stop,
-            round(bout.start / video.fps, 3),
-            round(bout.stop / video.fps, 3),
-            round(bout.probability, 4),
-        )
-        for video in videos
-        for bout in video.bouts
-    ]
-    table = pl.DataFrame(rows, schema=BOUT_COLUMNS, orient="row")
-    write_text(path, table.write_csv())
-
-
-def write_pair_bouts(path: Path, videos: Iterable[DirectedBouts]) -> None:
-    """Write all bouts as one CSV: who (`mouse1`) does what to whom (`self`)."""
-    rows = [
-        (
-            video.lab,
-            video.video,
-            name_animal(bout.agent),
-            name_target(bout.agent, bout.target),
-            bout.action,
-            bout.start,
-            bout.stop,
-            round(bout.start / video.fps, 3),
-            round(bout.stop / video.fps, 3),
-            round(bout.probability, 4),
-        )
-        for video in videos
-        for bout in video.bouts
-    ]
-    table = pl.DataFrame(rows, schema=PAIR_BOUT_COLUMNS, orient="row")
-    write_text(path, table.write_csv())
-
-
-def write_probabilities(
-    path: Path,
-    columns: Mapping[str, Float[np.ndarray, " frame"]],
-    *,
-    frames: int,
-) -> None:
-    """Write one recording's probabilities at every frame, a column for each answer."""
-
-    def piece(start: int) -> pa.RecordBatch:
-        stop = min(start + _ROWS_AT_ONCE, frames)
-        some = {"frame": np.arange(start, stop, dtype=np.int32)} | {
-            name: column[start:stop] for name, column in columns.items()
-        }
-        arrays = [_as_arrow(values) for values in some.values()]
-        return pa.RecordBatch.from_arrays(arrays, names=list(some))
-
-    def write(place: Path) -> None:
-        with pq.ParquetWriter(place, piece(0).schema, **_HOW) as file:
-            for start in range(0, frames, _ROWS_AT_ONCE):
-                file.write_batch(piece(start))
-
-    write_atomically(path, write)
-
-
-def _as_arrow(values: Shaped[np.ndarray, " row"]) -> pa.Array:
-    """Return numbers as Arrow has them; `pa.array` would first load all of pandas."""
-    buffer = pa.py_buffer(np.ascontiguousarray(values))
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, len(values), [None, buffer])
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class PredictedBout:
-    """One stretch of one action, by name."""
-
-    start: int
-    stop: int
-    action: str
-    agent: str = ""
-    target: str = ""
-    probability: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Predicted:
-    """What was predicted of one recording."""
-
-    source: RecordingProvenance
-    bouts: tuple[PredictedBout, ...]
-
-    @property
-    def fps(self) -> float:
-        """The recording's own rate."""
-        return self.source.fps
-
-    @property
-    def animals(self) -> tuple[str, ...]:
-        """The names that agents and targets may have."""
-        named = {name for bout in self.bouts for name in (bout.agent, bout.target)}
-        extra = sorted(named - set(self.source.animals) - {""})
-        return (*self.source.animals, *extra)
+        name = recording.lab, recording.video
+        sources = [each for each in self.sources if (each.lab, each.video) == name]
+        return replace(self, sources=tuple(sources))
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +101,44 @@ class Predictions:
     """All recordings of a folder of predictions."""
 
     provenance: PredictionProvenance
-    recordings: tuple[Predicted, ...]
+    recordings: tuple[RecordingBouts, ...]
+
+
+def write_predictions(folder: Path, predictions: Predictions) -> None:
+    """Write `bouts.csv` and `provenance.json`.
+
+    The `probability` of a bout is the mean over its frames.
+    """
+    is_pair = predictions.provenance.task == "pair"
+    names = ("agent", "target", "action") if is_pair else ("class",)
+    schema = dict.fromkeys(("lab", "video", *names), pl.String) | _SPAN_COLUMNS
+    rows = [
+        (
+            recording.lab,
+            recording.video,
+            *(
+                (recording.name_of(bout.agent), recording.target_name(bout))
+                if is_pair
+                else ()
+            ),
+            bout.action,
+            bout.start,
+            bout.stop,
+            round(bout.start / recording.fps, 3),
+            round(bout.stop / recording.fps, 3),
+            None if bout.probability is None else round(bout.probability, 4),
+        )
+        for recording in predictions.recordings
+        for bout in recording.bouts
+    ]
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    write_text(folder / BOUTS, table.write_csv())
+    write_provenance(folder, predictions.provenance)
+
+
+def write_provenance(folder: Path, provenance: PredictionProvenance) -> None:
+    """Write `provenance.json` into a folder of predictions or an export."""
+    write_json(folder / PROVENANCE, provenance.to_json())
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -229,68 +146,79 @@ def read_predictions(folder: Path) -> Predictions:
 
     Raises `DataError` where its files are absent, broken or do not fit together.
     """
-    provenance = read_provenance(folder)
-    path = folder / "bouts.csv"
-    try:
-        table = pl.read_csv(
-            path, schema_overrides={"lab": pl.String, "video": pl.String}
+    provenance = _read_provenance(folder)
+    path = folder / BOUTS
+    recordings = {
+        (source.lab, source.video): RecordingBouts(
+            lab=source.lab,
+            video=source.video,
+            fps=source.fps,
+            length=source.length,
+            animals=source.animals,
+            bouts=(),
         )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: cannot be read: {reason}; predict again.") from None
-    names = {(each.lab, each.video): _names(each) for each in provenance.sources}
-    bouts: dict[tuple[str, str], list[PredictedBout]] = defaultdict(list)
-    for row in table.iter_rows(named=True):
-        of = row["lab"], row["video"]
-        if of not in names:
+        for source in provenance.sources
+    }
+    bouts: dict[tuple[str, str], list[Bout]] = defaultdict(list)
+    for line, row in enumerate(_read_bouts_csv(path), start=2):
+        place = row.get("lab"), row.get("video")
+        if place not in recordings:
             raise DataError(
-                f"{path}: has bouts of {of[0]}/{of[1]}, of which provenance.json does "
-                "not know; predict again."
+                f"{path}: has bouts of {place[0]}/{place[1]}, which {PROVENANCE} does "
+                "not list; predict again."
             )
-        agent = names[of].get(row.get("agent") or "", row.get("agent") or "")
-        target = row.get("target") or ""
-        bouts[of].append(
-            PredictedBout(
-                row["start_frame"],
-                row["stop_frame"],
-                str(row.get("action") or row.get("class")),
-                agent,
-                agent if target == "self" else names[of].get(target, target),
-                row["probability"],
-            )
-        )
+        try:
+            bout = _parse_bout(row, recordings[place], provenance.has_lab_names)
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}:{line}: {error}; predict again.") from None
+        bouts[place].append(bout)
     return Predictions(
         provenance,
         tuple(
-            Predicted(each, tuple(sorted(bouts[each.lab, each.video])))
-            for each in provenance.sources
+            replace(recording, bouts=tuple(sorted(bouts[place])))
+            for place, recording in recordings.items()
         ),
     )
 
 
-def _names(source: RecordingProvenance) -> dict[str, str]:
-    """Return the lab's names of ``mouse1`` …, where they tell the animals apart."""
-    if len(set(source.animals)) < len(source.animals):
-        return {}
-    return {
-        name_animal(number): name for number, name in enumerate(source.animals, start=1)
-    }
+def _read_bouts_csv(path: Path) -> list[dict[str, Any]]:
+    """Return the rows; names are strings, even where they are written as numbers."""
+    names = ("lab", "video", "agent", "target", "action", "class")
+    try:
+        table = pl.read_csv(path, schema_overrides=dict.fromkeys(names, pl.String))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: cannot be read: {reason}; predict again.") from None
+    return table.to_dicts()
 
 
-FILE_NAME = "provenance.json"
+def _parse_bout(
+    row: Mapping[str, Any], recording: RecordingBouts, has_lab_names: bool
+) -> Bout:
+    """Return a row as a bout. Raises an error of Python where it is none."""
+    agent = target = NO_ANIMAL
+    if "agent" in row:
+        agent = _animal(row["agent"], recording, has_lab_names)
+        is_self = row["target"] == "self"
+        target = agent if is_self else _animal(row["target"], recording, has_lab_names)
+    action = row["action"] if "action" in row else row["class"]
+    span = row["start_frame"], row["stop_frame"]
+    return Bout(*span, action, agent, target, row["probability"])
 
 
-def write_provenance(folder: Path, provenance: PredictionProvenance) -> None:
-    """Write `provenance.json` into a folder of predictions."""
-    write_json(folder / FILE_NAME, provenance.to_json())
+def _animal(name: str, recording: RecordingBouts, has_lab_names: bool) -> int:
+    """Return which animal of a recording has a name in `bouts.csv`."""
+    if has_lab_names:
+        for animal in range(1, len(recording.animals) + 1):
+            if recording.name_of(animal) == name:
+                return animal
+    if number := re.fullmatch(r"mouse([1-9]\d*)", name):
+        return int(number[1])
+    raise ValueError(f"no animal of the recording is called {name!r}")
 
 
-def read_provenance(folder: Path) -> PredictionProvenance:
-    """Return the provenance of a folder of predictions.
-
-    Raises `DataError` where there is none, or it is broken.
-    """
-    path = folder / FILE_NAME
+def _read_provenance(folder: Path) -> PredictionProvenance:
+    path = folder / PROVENANCE
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         sources = tuple(
@@ -308,8 +236,39 @@ def read_provenance(folder: Path) -> PredictionProvenance:
         )
     except FileNotFoundError:
         raise DataError(
-            f"{folder}: no {FILE_NAME} here; expected a folder that `mabe predict` "
+            f"{folder}: no {PROVENANCE} here; expected a folder that `mabe predict` "
             "wrote. Predict again: older versions wrote none."
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not readable ({error}); predict again.") from None
+
+
+def write_probabilities(
+    path: Path,
+    columns: Mapping[str, Float[np.ndarray, " frame"]],
+    *,
+    frames: int,
+) -> None:
+    """Write one recording's probabilities at every frame, one column for each name."""
+
+    def piece(start: int) -> pa.RecordBatch:
+        stop = min(start + _ROWS_AT_ONCE, frames)
+        some = {"frame": np.arange(start, stop, dtype=np.int32)} | {
+            name: column[start:stop] for name, column in columns.items()
+        }
+        arrays = [_as_arrow(values) for values in some.values()]
+        return pa.RecordBatch.from_arrays(arrays, names=list(some))
+
+    def write(place: Path) -> None:
+        with pq.ParquetWriter(place, piece(0).schema, **_PARQUET_OPTIONS) as file:
+            for start in range(0, frames, _ROWS_AT_ONCE):
+                file.write_batch(piece(start))
+
+    write_atomically(path, write)
+
+
+def _as_arrow(values: Shaped[np.ndarray, " row"]) -> pa.Array:
+    """Return numbers as an Arrow array; `pa.array` would first load all of pandas."""
+    buffer = pa.py_buffer(np.ascontiguousarray(values))
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, buffer])

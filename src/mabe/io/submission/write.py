@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mabe.bouts import DirectedBouts, name_animal, name_target
+from mabe.bouts import RecordingBouts, name_animal, name_target
 from mabe.runtime.files import write_text
 
 SUBMISSION_COLUMNS = {
@@ -31,7 +31,7 @@ SUBMISSION_COLUMNS = {
 }
 
 
-def write_submission(path: Path, videos: Iterable[DirectedBouts]) -> int:
+def write_submission(path: Path, videos: Iterable[RecordingBouts]) -> int:
     """Write bouts as a submission, by video and then by time; return the rows.
 
     Bouts are clipped to their recording and dropped where nothing is left. Raises
@@ -56,7 +56,7 @@ def write_submission(path: Path, videos: Iterable[DirectedBouts]) -> int:
     return len(rows)
 
 
-def _number_first(video: DirectedBouts) -> tuple[bool, int, str, str]:
+def _number_first(video: RecordingBouts) -> tuple[bool, int, str, str]:
     """Order videos by number, as 999 comes before 1000; other names go after."""
     is_name = not video.video.isdecimal()
     return is_name, 0 if is_name else int(video.video), video.video, video.lab

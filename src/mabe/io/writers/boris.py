@@ -7,12 +7,12 @@ BORIS wants on its clipboard (time, subject, code, modifier, comment, frame) and
 too many, or it would be refused.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mabe.io.predictions import Predicted, PredictedBout, PredictionProvenance
+from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
+from mabe.io.predictions import PredictionProvenance
 from mabe.runtime.files import write_json, write_text
 
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -23,33 +23,35 @@ _DATE = "1970-01-01T00:00:00"
 
 
 def write_boris(
-    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+    folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
     """Write a project with all recordings as observations, and one table for each."""
     project = folder / "predictions.boris"
     write_json(project, boris_project(recordings, provenance))
     tables = []
     for each in recordings:
-        table = folder / f"{each.source.video}.paste.tsv"
+        table = folder / f"{each.video}.paste.tsv"
         write_text(table, "\n".join("\t".join(map(str, e)) for e in boris_events(each)))
         tables.append(table)
     return [project, *tables]
 
 
 def boris_project(
-    recordings: Sequence[Predicted], provenance: PredictionProvenance
+    recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> dict[str, Any]:
     """Return a project as BORIS 7 to 9 read it."""
-    animals = list(dict.fromkeys(name for each in recordings for name in each.animals))
+    animals = list(
+        dict.fromkeys(name for each in recordings for name in _animals(each))
+    )
     bouts = [bout for each in recordings for bout in each.bouts]
     actions = dict.fromkeys((*provenance.actions, *(bout.action for bout in bouts)))
-    has_targets = any(bout.target for bout in bouts)
+    has_targets = any(bout.target != NO_ANIMAL for bout in bouts)
     return {
         "time_format": "s",
         "project_date": _DATE,
         "project_name": "predictions of mabe",
         "project_description": "Made by mabe; where it comes from:\n"
-        + json.dumps(provenance.to_json(), ensure_ascii=False),
+        + provenance.to_text(),
         "project_format_version": "7.0",
         "subjects_conf": {
             str(at): {"key": _key(at), "name": name, "description": ""}
@@ -60,7 +62,7 @@ def boris_project(
             for at, action in enumerate(actions)
         },
         "observations": {
-            each.source.video: _observation(each, provenance) for each in recordings
+            each.video: _observation(each, provenance) for each in recordings
         },
         "behavioral_categories": [],
         "independent_variables": {},
@@ -68,6 +70,13 @@ def boris_project(
         "behaviors_coding_map": [],
         "converters": {},
     }
+
+
+def _animals(each: RecordingBouts) -> list[str]:
+    """Return the names of all animals that the lab names or that have a bout."""
+    numbers = {*range(1, len(each.animals) + 1)}
+    numbers |= {animal for bout in each.bouts for animal in (bout.agent, bout.target)}
+    return [each.name_of(animal) for animal in sorted(numbers - {NO_ANIMAL})]
 
 
 def _key(at: int) -> str:
@@ -89,14 +98,15 @@ def _behaviour(at: int, action: str, targets: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _observation(each: Predicted, provenance: PredictionProvenance) -> dict[str, Any]:
-    source = each.source
-    media = f"{source.video}.mp4"
+def _observation(
+    each: RecordingBouts, provenance: PredictionProvenance
+) -> dict[str, Any]:
+    media = f"{each.video}.mp4"
     return {
         "file": {"1": [media], **{str(player): [] for player in range(2, 9)}},
         "type": "MEDIA",
         "date": _DATE,
-        "description": json.dumps(provenance.about(source), ensure_ascii=False),
+        "description": provenance.of_recording(each).to_text(),
         "time offset": 0.0,
         "events": [list(event) for event in boris_events(each)],
         "observation time interval": [0, 0],
@@ -106,8 +116,8 @@ def _observation(each: Predicted, provenance: PredictionProvenance) -> dict[str,
         "close_behaviors_between_videos": False,
         "scan_sampling_time": 0,
         "media_info": {
-            "length": {media: round(source.length / source.fps, 6)},
-            "fps": {media: source.fps},
+            "length": {media: round(each.length / each.fps, 6)},
+            "fps": {media: each.fps},
             "hasVideo": {media: True},
             "hasAudio": {media: False},
             "offset": {"1": 0.0},
@@ -115,7 +125,7 @@ def _observation(each: Predicted, provenance: PredictionProvenance) -> dict[str,
     }
 
 
-def boris_events(each: Predicted) -> list[tuple[float, str, str, str, str, int]]:
+def boris_events(each: RecordingBouts) -> list[tuple[float, str, str, str, str, int]]:
     """Return two events for each bout, in time order; stops before starts."""
     moments = []
     for bout in each.bouts:
@@ -125,15 +135,15 @@ def boris_events(each: Predicted) -> list[tuple[float, str, str, str, str, int]]
     return [
         (
             round(frame / each.fps, 3),
-            bout.agent,
+            each.name_of(bout.agent),
             bout.action,
-            _modifier(bout),
-            f"probability {bout.probability:.3f}" if is_start else "",
+            each.target_name(bout),
+            _comment(bout) if is_start else "",
             frame,
         )
         for frame, is_start, bout in moments
     ]
 
 
-def _modifier(bout: PredictedBout) -> str:
-    return "self" if bout.agent and bout.target == bout.agent else bout.target
+def _comment(bout: Bout) -> str:
+    return "" if bout.probability is None else f"probability {bout.probability:.3f}"

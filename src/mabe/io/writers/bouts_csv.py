@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from mabe.io.predictions import Predicted, PredictionProvenance
+from mabe.bouts import RecordingBouts
+from mabe.io.predictions import PredictionProvenance
 from mabe.runtime.files import write_text
 
 _COLUMNS = {
@@ -22,15 +23,15 @@ _COLUMNS = {
 
 
 def write_bout_table(
-    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+    folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
     """Write the bouts of all recordings as one table."""
     rows = [
         (
-            each.source.lab,
-            each.source.video,
-            bout.agent,
-            "self" if bout.agent and bout.target == bout.agent else bout.target,
+            each.lab,
+            each.video,
+            each.name_of(bout.agent),
+            each.target_name(bout),
             bout.action,
             bout.start,
             bout.stop,

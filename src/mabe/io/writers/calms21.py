@@ -13,14 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from mabe.io.predictions import Predicted, PredictedBout, PredictionProvenance
+from mabe.bouts import Bout, RecordingBouts
+from mabe.io.predictions import PredictionProvenance
 from mabe.runtime.files import write_json
 
 _NOTHING = "other"
 
 
 def write_calms21(
-    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+    folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
     """Write all recordings as one JSON document."""
     path = folder / "predictions.calms21.json"
@@ -29,7 +30,7 @@ def write_calms21(
 
 
 def calms21_document(
-    recordings: Sequence[Predicted], provenance: PredictionProvenance
+    recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> dict[str, Any]:
     """Return the document, with where it comes from beside the sequences."""
     sequences: dict[str, Any] = {}
@@ -43,17 +44,17 @@ def calms21_document(
     for each in recordings:
         pairs = defaultdict(list)
         for bout in each.bouts:
-            pairs[bout.agent, bout.target].append(bout)
+            pairs[each.name_of(bout.agent), each.name_of(bout.target)].append(bout)
         for (agent, target), bouts in sorted(pairs.items()) or [(("", ""), [])]:
             for layer, those in enumerate(_layers(bouts)):
                 pair = "-".join(filter(None, (agent, target)))
-                name = f"{each.source.video}/{pair}" if pair else each.source.video
+                name = f"{each.video}/{pair}" if pair else each.video
                 sequences[f"{name}#{layer + 1}" if layer else name] = {
-                    "annotations": _annotate(those, each.source.length, codes),
+                    "annotations": _annotate(those, each.length, codes),
                     "metadata": {
                         "vocab": codes,
                         "fps": each.fps,
-                        "video": each.source.video,
+                        "video": each.video,
                         "agent": agent,
                         "target": target,
                         "annotator": f"mabe {provenance.mabe}",
@@ -62,9 +63,9 @@ def calms21_document(
     return {"mabe": sequences, "provenance": provenance.to_json()}
 
 
-def _layers(bouts: Sequence[PredictedBout]) -> list[list[PredictedBout]]:
+def _layers(bouts: Sequence[Bout]) -> list[list[Bout]]:
     """Spread bouts so that none overlaps or touches one alike; mostly one layer."""
-    layers: list[list[PredictedBout]] = [[]]
+    layers: list[list[Bout]] = [[]]
     for bout in sorted(bouts):
         free = (layer for layer in layers if not layer or _fits(layer[-1], bout))
         layer = next(free, None)
@@ -75,15 +76,13 @@ def _layers(bouts: Sequence[PredictedBout]) -> list[list[PredictedBout]]:
     return layers
 
 
-def _fits(last: PredictedBout, bout: PredictedBout) -> bool:
+def _fits(last: Bout, bout: Bout) -> bool:
     """Tell whether a bout may follow another without the two becoming one."""
     gap = 1 if last.action == bout.action else 0
     return last.stop + gap <= bout.start
 
 
-def _annotate(
-    bouts: Sequence[PredictedBout], length: int, codes: dict[str, int]
-) -> list[int]:
+def _annotate(bouts: Sequence[Bout], length: int, codes: dict[str, int]) -> list[int]:
     """Return the class of each frame."""
     frames = np.full(length, codes[_NOTHING])
     for bout in bouts:

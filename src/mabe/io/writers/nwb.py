@@ -6,15 +6,16 @@ could have been predicted. ``labeling_method`` is "automated", ``parameters`` ho
 where the bouts come from. Needs pynwb and ndx-ethogram, an extra.
 """
 
-import json
+import math
 import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mabe.bouts import RecordingBouts
 from mabe.errors import OutputError
-from mabe.io.predictions import Predicted, PredictionProvenance
+from mabe.io.predictions import PredictionProvenance
 from mabe.runtime.files import write_atomically
 
 _DECIMALS = 6
@@ -25,7 +26,7 @@ _UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def write_nwb(
-    folder: Path, recordings: Sequence[Predicted], provenance: PredictionProvenance
+    folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
     """Write one file for each recording.
 
@@ -41,7 +42,7 @@ def write_nwb(
         ) from error
     paths = []
     for each in recordings:
-        path = folder / f"{each.source.video}.nwb"
+        path = folder / f"{each.video}.nwb"
         file = _nwb_file(each, provenance)
 
         def write(place: Path, file: Any = file) -> None:
@@ -56,14 +57,14 @@ def write_nwb(
     return paths
 
 
-def _nwb_file(each: Predicted, provenance: PredictionProvenance) -> Any:
+def _nwb_file(each: RecordingBouts, provenance: PredictionProvenance) -> Any:
     from ndx_ethogram import Ethogram, EthogramBouts
     from pynwb import NWBFile
 
-    source = each.source
+    [source] = provenance.of_recording(each).sources
     actions = dict.fromkeys((*provenance.actions, *(b.action for b in each.bouts)))
     file = NWBFile(
-        session_description=f"Behaviour of {source.video}, predicted by mabe; the "
+        session_description=f"Behaviour of {each.video}, predicted by mabe; the "
         "session's start is not known",
         identifier=f"{source.tracks_hash}-{provenance.model_hash}",
         session_start_time=_UNKNOWN_START,
@@ -82,7 +83,7 @@ def _nwb_file(each: Predicted, provenance: PredictionProvenance) -> Any:
         description="Predicted bouts",
         labeling_method="automated",
         source_software=f"mabe {provenance.mabe}",
-        parameters=json.dumps(provenance.about(source), ensure_ascii=False),
+        parameters=provenance.of_recording(each).to_text(),
         ethogram=ethogram,
     )
     if each.bouts:  # a column of nothing has no type that could be written
@@ -94,9 +95,9 @@ def _nwb_file(each: Predicted, provenance: PredictionProvenance) -> Any:
             start_time=round(bout.start / each.fps, _DECIMALS),
             stop_time=round(bout.stop / each.fps, _DECIMALS),
             label=bout.action,
-            subject=bout.agent,
-            target=bout.target,
-            probability=float(bout.probability),
+            subject=each.name_of(bout.agent),
+            target=each.name_of(bout.target),
+            probability=math.nan if bout.probability is None else bout.probability,
         )
     module = file.create_processing_module("behavior", "predicted behaviour")
     module.add(ethogram)

@@ -12,7 +12,7 @@ from sessions import TOKEN, open_session
 from test_report import contents_of, study_of
 
 from mabe.bouts import Bout
-from mabe.data.sources import Subject
+from mabe.data.sources import Source
 from mabe.data.store import PoseStore
 from mabe.decoding.views import SCENE, Lane
 from mabe.recording import StoredRecording
@@ -379,7 +379,7 @@ FPS = 30.0
 
 
 @pytest.fixture
-def long_desk(tmp_path):
+def long_session(tmp_path):
     """Ten hours of two animals that go in circles, in a session."""
     frames = int(HOURS * 3600 * FPS)
     slots = tuple(a * len(KEYPOINTS) + k for a in (0, 1) for k in (0, 5, 12))
@@ -426,7 +426,7 @@ def long_desk(tmp_path):
 
     session = ReviewSession(
         questions=QUESTIONS,
-        subjects=[Subject("Lab/long", True, lambda: (store, 0))],
+        sources=[Source("Lab/long", True, lambda: (store, 0))],
         infos={},
         look=look,
         corrections=Corrections(tmp_path / "out", None),
@@ -436,9 +436,9 @@ def long_desk(tmp_path):
     session.close()
 
 
-def test_of_ten_hours_only_what_is_looked_at_is_fetched(browser, long_desk):
+def test_of_ten_hours_only_what_is_looked_at_is_fetched(browser, long_session):
     def build(port):
-        return build_app(long_desk, port=port, token=TOKEN)
+        return build_app(long_session, port=port, token=TOKEN)
 
     with served(build, TOKEN) as address:
         open_view(browser, address)

@@ -251,7 +251,7 @@ def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
     assert find_place(str(path), predictor, None) == Place(path, None)
     assert find_place("Lab/3", predictor, None).path == data
     session = open_session(predictor, find_place("3", predictor, None))
-    assert [s.name for s in session.subjects][:2] == ["Lab/3", "Lab/1"]
+    assert [s.name for s in session.sources][:2] == ["Lab/3", "Lab/1"]
     learned = [session.describe(index)["learned"] for index in range(6)]
     assert sum(learned) == 4  # of two it knows nothing
     assert session.corrections.root == data.with_name("fights-corrected")
@@ -269,7 +269,7 @@ def test_suggestions_order_recordings_by_doubt(run, data, tmp_path):
     assert len(doubts) == 6
     assert doubts == sorted(doubts, reverse=True)
     for index in range(3):  # what is open still goes with its name
-        assert session.open(index).about.name == session.subjects[index].name
+        assert session.open(index).about.name == session.sources[index].name
     session.close()
 
 

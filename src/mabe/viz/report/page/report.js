@@ -83,7 +83,7 @@ class Lane {
     const next = bouts[(now + by + bouts.length) % bouts.length];
     const start = next.x.baseVal.value, width = next.width.baseVal.value;
     this.jump(start, start + width);
-    this.predict_scene(next);
+    this.mark(next);
   }
   mark(rect) {
     this.here?.classList.remove("here");
@@ -154,7 +154,7 @@ for (const link of document.querySelectorAll("a[data-lane]")) {
       const start = Number(link.dataset.start), stop = Number(link.dataset.stop);
       lane.jump(start, stop);
       const hit = lane.bouts().find((rect) => Math.abs(rect.x.baseVal.value - start) < 0.02 && Math.abs(rect.width.baseVal.value - (stop - start)) < 0.03);
-      if (hit) lane.predict_scene(hit);
+      if (hit) lane.mark(hit);
     }
     lane.figure.focus({ preventScroll: true });
   });

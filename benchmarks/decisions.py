@@ -26,8 +26,7 @@ from mabe.decoding.views import OutOfFold
 from mabe.experiments.out_of_fold import answer_held_out, blend, join
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model, build_model
-from mabe.training.objectives import Objective, make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import Objective, load_training_data
 from mabe.training.run_directory import read_state
 
 PLAIN = Search(
@@ -104,7 +103,7 @@ def nested(answers: OutOfFold, search: Search) -> tuple[float, list[float]]:
 @cache
 def objective_of(run: Path) -> Objective:
     config = load_config(run / "config.yaml")
-    return make_objective(config, load_training_data(config))
+    return load_training_data(config).objective(config)
 
 
 @cache

@@ -34,8 +34,7 @@ from mabe.runtime.devices import choose_device, choose_precision, describe_devic
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
 from mabe.training.gpu_poses import ResidentPoses
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import load_training_data
 from mabe.training.schedule import steps_in_epoch
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
@@ -84,7 +83,7 @@ class Bench:
     def __init__(self, config: RunConfig, device: torch.device, seconds: float) -> None:
         self.config, self.device, self.seconds = config, device, seconds
         self.data = load_training_data(config)
-        self.objective = make_objective(config, self.data)
+        self.objective = self.data.objective(config)
         self.host_read = self.objective.sampler.read
         began = time.perf_counter()
         self.resident = ResidentPoses(self.data.store, device)

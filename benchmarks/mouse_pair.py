@@ -36,7 +36,8 @@ from mabe.inference.evaluate import MARK_COLUMNS, Comparison, Unseen, compare
 from mabe.inference.predict import Predictor
 from mabe.metrics import ScoreTable, score_table
 from mabe.models.checkpoint import load_checkpoint
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import load_training_data
+from mabe.training.run import train
 
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))

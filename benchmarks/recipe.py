@@ -36,7 +36,7 @@ from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
 from mabe.runtime.files import write_json
 from mabe.training import run as runs
-from mabe.training.objectives import TrainingData, make_objective
+from mabe.training.objectives import TrainingData
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"
@@ -137,7 +137,7 @@ def train_kind(cell: Cell, config: RunConfig) -> Any:
     with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
         runs.train(config)
     model = load_checkpoint(FoldRun(config).model).model
-    return answer_held_out(model, make_objective(config, data))
+    return answer_held_out(model, data.objective(config))
 
 
 def some_videos(data: TrainingData, cell: Cell) -> TrainingData:

@@ -29,8 +29,7 @@ from mabe.models.model import SceneModel
 from mabe.runtime.devices import choose_device, choose_precision
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import load_training_data
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 AUGMENTING = ("center_scene", "draw_changes", "augment")
@@ -141,7 +140,7 @@ def main() -> None:
 
 def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     """Return seconds of a step by part: draw, augment, features, learn."""
-    objective = make_objective(config, data)
+    objective = data.objective(config)
     device = choose_device("cpu")
     fabric = make_fabric(device, choose_precision(device, config.precision))
     state = training.start_state(config, objective.task, fabric, objective)

@@ -16,8 +16,8 @@ from mabe.training.batch_size import (
     useful_windows,
 )
 from mabe.training.loop import start_state
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import load_training_data
+from mabe.training.run import train
 
 CPU = make_fabric(torch.device("cpu"), "32")
 
@@ -66,7 +66,7 @@ def settings(data, run_dir, **changes):
 
 def test_a_trial_tells_what_fits_and_leaves_no_trace(data, tmp_path):
     config = settings(data, tmp_path / "run")
-    objective = make_objective(config, load_training_data(config))
+    objective = load_training_data(config).objective(config)
     state = start_state(config, objective.task, CPU, objective)
     state.model.module.forward = SmallCard(windows=13).limit(state.model.module.forward)
     before = {k: v.clone() for k, v in state.model.module.state_dict().items()}
@@ -103,7 +103,7 @@ def test_a_run_with_auto_is_the_run_with_the_number_it_chose(data, tmp_path):
 
 def test_what_was_chosen_is_told_with_its_reason(data, tmp_path):
     config = settings(data, tmp_path / "run", batch_size="auto")
-    objective = make_objective(config, load_training_data(config))
+    objective = load_training_data(config).objective(config)
     _, why = settle_batch_size(config, objective, CPU)
     assert why == "Batch size: 8 windows (an epoch keeps about 100 steps or more)"
 

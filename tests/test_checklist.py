@@ -529,7 +529,7 @@ def test_a_pair_run_is_checked_with_its_submission(tmp_path, capsys):
     chases = write_chases(tmp_path / "data", videos=3, seconds=8)
     values = {**TINY_PAIRS, "epochs": 1, "data_dir": chases}
     config = build_config({**values, "checkpoint_dir": tmp_path / "run"}, where="test")
-    run = train(config)
+    run = train(config).run_dir
     submission = run / "submission.csv"
     submission.write_text(
         "row_id,video_id,agent_id,target_id,action,start_frame,stop_frame\n"

@@ -16,11 +16,18 @@ from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
 from mabe.experiments import cross_validation as fold_runs
 from mabe.experiments import cross_validation as joining
-from mabe.experiments.cross_validation import crossval, format_report
+from mabe.experiments.cross_validation import (
+    FoldRun,
+    crossval,
+    format_report,
+    train_fold_run,
+)
 from mabe.experiments.out_of_fold import FILE_NAME, join, read_out_of_fold
 from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
+from mabe.pair_task import PairTask
+from mabe.scene_task import SceneTask
 from mabe.training import run as runs
 
 FOLDS, SEEDS = 2, 2
@@ -218,6 +225,39 @@ def test_more_folds_than_pieces_are_refused_before_anything_is_trained(
     with pytest.raises(ConfigError, match=rf"--folds 5: .* give --folds {pieces} or"):
         crossval(config, folds=5, seeds=1)
     assert not (tmp_path / "cv").exists()
+
+
+# What is computed once.
+
+
+@pytest.fixture
+def labelled(monkeypatch):
+    """The lengths of the recordings whose labels are computed, one after the other."""
+    lengths = []
+    frame_labels, learned_labels = SceneTask.frame_labels, PairTask.learned_labels
+
+    def of_scene(task, bouts, watched, length):
+        lengths.append(length)
+        return frame_labels(task, bouts, watched, length)
+
+    def of_views(task, recording, index, rate_fps):
+        lengths.append(recording.native_length)
+        return learned_labels(task, recording, index, rate_fps)
+
+    monkeypatch.setattr(SceneTask, "frame_labels", of_scene)
+    monkeypatch.setattr(PairTask, "learned_labels", of_views)
+    return lengths
+
+
+@pytest.mark.parametrize("story", [TINY, TINY_PAIRS])
+def test_a_fold_computes_the_labels_of_each_recording_once(
+    fights, chases, tmp_path, labelled, story
+):
+    data = fights if story is TINY else chases
+    fold_run = FoldRun(settings(data, tmp_path / "run", story, fold=0, folds=2))
+    train_fold_run(fold_run, skip_bad=False)
+    assert fold_run.is_finished
+    assert len(labelled) == len(read_rows(data))
 
 
 # Stopped and gone on with.

@@ -13,8 +13,7 @@ from mabe.config import RunConfig, build_config
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.runtime.distributed import make_fabric
 from mabe.training.loop import averaged_model, draw_and_take_step, start_state
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import load_training_data
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
@@ -43,7 +42,7 @@ class Run:
     def __init__(self, config: RunConfig, precision: str) -> None:
         self.device = torch.device(config.device)
         self.config, self.data = config, load_training_data(config)
-        self.objective = make_objective(config, self.data)
+        self.objective = self.data.objective(config)
         self.fabric = make_fabric(self.device, precision)
         self.state = start_state(
             config, self.objective.task, self.fabric, self.objective

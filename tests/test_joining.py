@@ -21,7 +21,8 @@ from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
 from mabe.models.model import build_model
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import load_training_data
+from mabe.training.run import train
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def good(tmp_path_factory):
     data = write_fights(folder / "data", videos=4, seconds=8)
     values = {**TINY, "folds": 2, "epochs": 6, "save_freq": 2, "data_dir": data}
     values |= {"checkpoint_dir": folder / "run", "store_dir": folder / "store"}
-    return train(build_config(values, where="test"))
+    return train(build_config(values, where="test")).run_dir
 
 
 def copy_of(run, place, change=lambda model: None):
@@ -343,7 +344,7 @@ def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
 ):
     values = load_checkpoint(good).model.config.model_dump(mode="json")
     values |= {"fold": 1, "epochs": 1, "checkpoint_dir": tmp_path / "fold1"}
-    other = train(build_config(values, where="test"))
+    other = train(build_config(values, where="test")).run_dir
     lines = join_runs([good, other], tmp_path / "out")
     assert weights_of(tmp_path / "out") == (0.5, 0.5)
     assert "not held out from the same recordings" in lines[2]

@@ -8,15 +8,12 @@ from pair_stories import RATE, stored
 
 from mabe.bouts import NO_ACTION
 from mabe.config import RunConfig
+from mabe.data.pair_windows import label_views
 from mabe.data.store import PoseStore
 from mabe.errors import ConfigError
-from mabe.training.objectives import (
-    ClassCount,
-    PairObjective,
-    TrainingData,
-    count_answers,
-    summarise_labs,
-)
+from mabe.pair_task import PairTask
+from mabe.training.objectives import ClassCount
+from mabe.training.objectives.pair import PairData, count_answers, summarise_labs
 
 ACTIONS = ("attack", "sniff")
 
@@ -103,7 +100,10 @@ def objective_of(learned, held_out, **settings):
         poses=np.empty(0, np.int16),
     )
     config = RunConfig(task="pair", **settings)
-    return PairObjective(config, TrainingData(store, [0], [1]))
+    task = PairTask.from_recordings(
+        store.recordings, learned=[0], undirected=config.undirected
+    )
+    return PairData(store, [0], [1], label_views(store, task)).objective(config)
 
 
 def test_labels_without_a_direction_are_learned_twice_and_asked_once():

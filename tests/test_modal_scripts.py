@@ -52,7 +52,7 @@ def undisturbed(data, tmp_path_factory):
     """The same run, trained here in one go."""
     values = {**TINY, "data_dir": data, "epochs": EPOCHS}
     values["checkpoint_dir"] = tmp_path_factory.mktemp("here") / "run"
-    return train(build_config(values, where="test"))
+    return train(build_config(values, where="test")).run_dir
 
 
 @pytest.fixture(autouse=True)

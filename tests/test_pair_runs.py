@@ -46,7 +46,7 @@ def unseen(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(data, tmp_path_factory):
-    return train(settings(data, tmp_path_factory.mktemp("run")))
+    return train(settings(data, tmp_path_factory.mktemp("run"))).run_dir
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +118,13 @@ def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_pa
 
 
 def test_a_run_that_was_stopped_ends_the_same(data, tmp_path, monkeypatch):
-    whole = train(settings(data, tmp_path / "whole", epochs=2))
+    whole = train(settings(data, tmp_path / "whole", epochs=2)).run_dir
     config = settings(data, tmp_path / "cut", epochs=2)
     monkeypatch.setattr("mabe.training.run.save_models", _press_ctrl_c)
     with pytest.raises(StopRequested):
         train(config)
     monkeypatch.undo()
-    cut = train(config, resume=True)
+    cut = train(config, resume=True).run_dir
     one, other = (
         load_checkpoint(run / "last.safetensors").model.state_dict()
         for run in (whole, cut)
@@ -179,7 +179,7 @@ def test_finding_nothing_is_a_score_of_zero_and_no_submission(
     data, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    blind = train(settings(data, tmp_path, epochs=1, learning_rate=1e-9))
+    blind = train(settings(data, tmp_path, epochs=1, learning_rate=1e-9)).run_dir
     # A fresh network of pairs answers "one in twenty" to everything.
     capsys.readouterr()
     assert main(["evaluate", str(blind), str(data)]) == 0
@@ -191,7 +191,7 @@ def test_finding_nothing_is_a_score_of_zero_and_no_submission(
 def test_labels_without_direction_count_for_both_and_are_asked_once(tmp_path):
     data = write_chases(tmp_path / "d", videos=3, watched=["mouse1,mouse2,chase"])
     config = settings(data, tmp_path, epochs=1, undirected=["chase"])
-    checkpoint = load_checkpoint(train(config))
+    checkpoint = load_checkpoint(train(config).run_dir)
     model = checkpoint.model
     recording = read_recording(read_index(data)[0])
     tracks = Tracks.of_stored(from_recording(recording, config.fps), 0)

@@ -33,7 +33,7 @@ def run(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     values = {**TINY, "epochs": 12, "data_dir": data, "store_dir": folder / "store"}
     values["checkpoint_dir"] = folder / "run"
-    return train(build_config(values, where="test"))
+    return train(build_config(values, where="test")).run_dir
 
 
 @pytest.fixture(scope="module")

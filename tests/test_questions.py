@@ -9,13 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mabe.data.pair_windows import PairBatch
-from mabe.training.losses import (
-    ActionWeights,
-    PairTargets,
-    SceneTargets,
-    balance_actions,
-    pair_loss,
-)
+from mabe.training.losses import ActionWeights, balance_actions, pair_loss
+from mabe.training.objectives.pair import PairTargets
+from mabe.training.objectives.scene import SceneTargets
 
 CPU = torch.device("cpu")
 EVEN = (1.0, 1.0)

@@ -136,7 +136,9 @@ def test_the_same_is_found_in_remote_data_and_where_it_comes_from(
     data, in_memory, tmp_path
 ):
     values = {**TINY, "epochs": 1, "steps_per_epoch": 2, "data_dir": in_memory}
-    run = train(build_config(values | {"checkpoint_dir": tmp_path / "run"}, where=""))
+    run = train(
+        build_config(values | {"checkpoint_dir": tmp_path / "run"}, where="")
+    ).run_dir
     predictor = Predictor(load_checkpoint(run))
 
     predict(predictor, data, tmp_path / "here")

@@ -57,11 +57,11 @@ def assert_same_run(one: Path, other: Path) -> None:
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
-    return train(settings(data, run_dir))
+    return train(settings(data, run_dir)).run_dir
 
 
 def test_a_fight_is_told_from_peace_on_videos_never_seen(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run", epochs=12))
+    run_dir = train(settings(data, tmp_path / "run", epochs=12)).run_dir
     last = history(run_dir)[-1]
     assert last["f1_macro"] > 0.9
     assert set(last["per_class"]) == {"background", "social", "mating", "aggressive"}
@@ -85,7 +85,8 @@ def test_the_run_directory_documents_itself(undisturbed):
 
 
 def test_the_same_seed_gives_the_same_run_twice(data, undisturbed, tmp_path):
-    assert_same_run(undisturbed, train(settings(data, tmp_path / "again")))
+    again = train(settings(data, tmp_path / "again")).run_dir
+    assert_same_run(undisturbed, again)
 
 
 def kill_training(config: RunConfig, *, after_saves: int) -> None:
@@ -142,7 +143,7 @@ def test_a_finished_run_is_resumed_to_nothing_more(data, undisturbed, tmp_path):
 
 
 def test_an_earlier_run_is_set_aside_and_never_overwritten(data, tmp_path):
-    first = train(settings(data, tmp_path / "run", epochs=1))
+    first = train(settings(data, tmp_path / "run", epochs=1)).run_dir
     kept = (first / "best.safetensors").read_bytes()
     train(settings(data, tmp_path / "run", epochs=1, seed=9))
     assert (tmp_path / "run.earlier-1" / "best.safetensors").read_bytes() == kept
@@ -157,11 +158,13 @@ def test_resuming_with_other_settings_is_refused_by_name(data, undisturbed):
 def test_a_run_can_be_given_more_epochs_unless_its_schedule_knows_its_end(
     data, undisturbed, tmp_path
 ):
-    run_dir = train(settings(data, tmp_path / "run", epochs=1))
+    run_dir = train(settings(data, tmp_path / "run", epochs=1)).run_dir
     train(settings(data, run_dir, epochs=2), resume=True)
     assert_same_run(undisturbed, run_dir)
     assert "epochs: 2" in (run_dir / "config.yaml").read_text(encoding="utf-8")
-    cosine = train(settings(data, tmp_path / "cosine", epochs=1, scheduler="cosine"))
+    cosine = train(
+        settings(data, tmp_path / "cosine", epochs=1, scheduler="cosine")
+    ).run_dir
     with pytest.raises(ConfigError, match="epochs was 1 and is 2"):
         train(settings(data, cosine, epochs=2, scheduler="cosine"), resume=True)
 
@@ -176,12 +179,12 @@ def test_resuming_on_changed_labels_is_refused(tmp_path):
 
 
 def test_a_run_is_resumed_with_its_own_settings_where_none_are_given(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run"))
+    run_dir = train(settings(data, tmp_path / "run")).run_dir
     assert main(["train", "--checkpoint-dir", str(run_dir), "--resume"]) == 0
 
 
 def test_resuming_before_the_first_save_minds_the_settings_too(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run", epochs=1))
+    run_dir = train(settings(data, tmp_path / "run", epochs=1)).run_dir
     (run_dir / "state.pt").unlink()
     with pytest.raises(ConfigError, match="dropout"):
         train(settings(data, run_dir, epochs=1, dropout=0.9), resume=True)
@@ -229,7 +232,7 @@ def test_resuming_where_nothing_was_begun_says_so(data, tmp_path):
 
 
 def test_a_damaged_state_is_one_line(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run", epochs=1))
+    run_dir = train(settings(data, tmp_path / "run", epochs=1)).run_dir
     (run_dir / "state.pt").write_bytes(b"not a state")
     with pytest.raises(RunError, match=r"state\.pt: cannot be read"):
         train(settings(data, run_dir, epochs=1), resume=True)
@@ -243,13 +246,13 @@ def test_classes_that_cannot_be_learned_or_scored_are_named(data, tmp_path, caps
 
 
 def test_every_so_many_epochs_a_model_is_kept(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run", epochs=3, save_freq=2))
+    run_dir = train(settings(data, tmp_path / "run", epochs=3, save_freq=2)).run_dir
     kept = sorted(path.stem for path in run_dir.glob("*.safetensors"))
     assert kept == ["best", "epoch_002", "last"]
 
 
 def test_a_run_can_be_told_to_use_few_recordings(data, tmp_path):
-    run_dir = train(settings(data, tmp_path / "run", epochs=1, max_sequences=3))
+    run_dir = train(settings(data, tmp_path / "run", epochs=1, max_sequences=3)).run_dir
     about = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
     assert len(about["learned"]) + len(about["held_out"]) == 3
 

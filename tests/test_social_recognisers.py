@@ -20,8 +20,8 @@ from mabe.models.checkpoint import load_checkpoint
 from mabe.models.input_scaling import FittedEntry
 from mabe.models.model import LONGER_IN_USE, build_model
 from mabe.skeleton import KEYPOINTS
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import load_training_data
+from mabe.training.run import train
 
 NAN = math.nan
 GRU = {"model_type": "conv_gru", "feature_set": "social", "fps": 10.0, "gru_width": 16}
@@ -141,7 +141,7 @@ def fights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(fights, tmp_path_factory):
     root = tmp_path_factory.mktemp("run") / "gru"
-    return train(settings(fights, root, epochs=4, steps_per_epoch=10))
+    return train(settings(fights, root, epochs=4, steps_per_epoch=10)).run_dir
 
 
 def test_a_small_gru_finds_the_fights_of_a_video_it_never_saw(run):
@@ -152,7 +152,7 @@ def test_a_small_gru_finds_the_fights_of_a_video_it_never_saw(run):
 
 def test_what_is_usual_is_kept_with_the_weights(run, fights):
     config = settings(fights, run, epochs=4, steps_per_epoch=10)
-    objective = make_objective(config, load_training_data(config))
+    objective = load_training_data(config).objective(config)
     model = load_checkpoint(run / "last.safetensors").model
 
     fresh = build_model(config, objective.task)
@@ -179,7 +179,7 @@ def test_a_small_gru_learns_who_chases_whom(tmp_path):
     data = write_chases(tmp_path / "data", videos=6)
     config = settings(data, tmp_path / "run", TINY_PAIRS, epochs=4, steps_per_epoch=10)
 
-    run = train(config)
+    run = train(config).run_dir
 
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert history[-1]["f1_macro"] > 0.9

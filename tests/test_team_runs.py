@@ -87,7 +87,7 @@ def test_two_processes_learn_what_one_learns_from_twice_as_many_windows(
 ):
     run_dir, result = together
     assert result.returncode == 0, result.stderr
-    one = train(alone(config, tmp_path / "one", batch_size=8))
+    one = train(alone(config, tmp_path / "one", batch_size=8)).run_dir
     assert losses(run_dir) == pytest.approx(losses(one), rel=1e-4)
     assert [r["step"] for r in history(run_dir)] == [r["step"] for r in history(one)]
 
@@ -184,7 +184,7 @@ def test_one_process_goes_on_with_a_run_of_two_on_the_same_windows(
 ):
     run_dir = shutil.copytree(together[0], tmp_path / "run")
     train(alone(config, run_dir, batch_size=8, epochs=3), resume=True)
-    one = train(alone(config, tmp_path / "one", batch_size=8, epochs=3))
+    one = train(alone(config, tmp_path / "one", batch_size=8, epochs=3)).run_dir
     assert losses(run_dir) == pytest.approx(losses(one), rel=1e-4)
 
 

@@ -24,7 +24,9 @@ from mabe.training.loop import (
     take_step,
 )
 from mabe.training.loss_log import LossLog
-from mabe.training.losses import ActionWeights, PairTargets, SceneTargets, scene_loss
+from mabe.training.losses import ActionWeights, scene_loss
+from mabe.training.objectives.pair import PairTargets
+from mabe.training.objectives.scene import SceneTargets
 from mabe.training.schedule import (
     count_plateaus,
     epochs_since_best,

@@ -21,8 +21,8 @@ from mabe.inference.stitching import (
     stretches,
 )
 from mabe.models.checkpoint import load_checkpoint
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import load_training_data
+from mabe.training.run import train
 
 TREES = {
     "model_type": "trees",
@@ -50,7 +50,7 @@ def fights(tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(fights, tmp_path_factory):
     root = tmp_path_factory.mktemp("run") / "trees"
-    return train(settings(fights, root, TINY))
+    return train(settings(fights, root, TINY)).run_dir
 
 
 def test_trees_find_the_fights_of_a_video_they_never_saw(run):
@@ -71,7 +71,7 @@ def test_trees_are_scored_as_any_model_is(run, fights):
 
 def test_loaded_trees_say_what_the_saved_ones_said(run, fights):
     config = settings(fights, run, TINY)
-    objective = make_objective(config, load_training_data(config))
+    objective = load_training_data(config).objective(config)
 
     again = objective.score(load_checkpoint(run / "last.safetensors").model)
 
@@ -89,7 +89,7 @@ def test_a_finished_run_of_trees_is_not_grown_again(run, fights, monkeypatch):
 
 
 def test_the_same_data_make_the_same_trees(run, fights, tmp_path):
-    again = train(settings(fights, tmp_path / "again", TINY))
+    again = train(settings(fights, tmp_path / "again", TINY)).run_dir
 
     one, other = (load_checkpoint(each).model.forest for each in (run, again))
     assert one == other
@@ -97,7 +97,7 @@ def test_the_same_data_make_the_same_trees(run, fights, tmp_path):
 
 def test_trees_tell_who_chases_whom(tmp_path):
     data = write_chases(tmp_path / "data", videos=6)
-    run = train(settings(data, tmp_path / "run", TINY_PAIRS))
+    run = train(settings(data, tmp_path / "run", TINY_PAIRS)).run_dir
 
     [epoch] = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert epoch["f1_macro"] > 0.9

@@ -56,8 +56,7 @@ from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import usable_cores, write_json
 from mabe.runtime.object_storage import shown
-from mabe.training.objectives import TrainingData, make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import TrainingData, load_training_data
 from mabe.training.run_directory import (
     check_same_data,
     check_same_settings,
@@ -172,7 +171,7 @@ def _at_rate(config: RunConfig) -> RunConfig:
 def _choose(config: RunConfig, data: TrainingData) -> Recipe:
     """Decide what to train on the data."""
     used = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
-    objective = make_objective(_at_rate(config), data)
+    objective = data.objective(_at_rate(config))
     return choose_recipe(
         config,
         pieces=len(find_groups(used, by=config.split_by)),

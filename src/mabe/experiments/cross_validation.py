@@ -48,8 +48,8 @@ from mabe.runtime.console import show, tell
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
 from mabe.runtime.process_group import Team
-from mabe.training.objectives import TrainingData, make_objective
-from mabe.training.run import load_training_data, train
+from mabe.training.objectives import TrainingData, load_training_data
+from mabe.training.run import train
 from mabe.training.run_directory import FREE_TO_CHANGE, is_documented, wait_for_run
 
 
@@ -333,10 +333,9 @@ def train_fold_run(fold_run: FoldRun, *, skip_bad: bool) -> None:
     config = fold_run.config
     # By itself, even where a launcher has started the process that fold_runs run in.
     resume = is_documented(fold_run.run_dir)
-    train(config, resume=resume, skip_bad=skip_bad, team=Team())
-    objective = make_objective(config, load_training_data(config, skip_bad=skip_bad))
+    trained = train(config, resume=resume, skip_bad=skip_bad, team=Team())
     model = load_checkpoint(fold_run.model)
-    answers = answer_held_out(model.model, objective)
+    answers = answer_held_out(model.model, trained.objective)
     write_out_of_fold(fold_run.run_dir / FILE_NAME, answers)
 
 

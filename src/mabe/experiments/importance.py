@@ -26,8 +26,7 @@ from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.console import show
 from mabe.runtime.files import write_json
-from mabe.training.objectives import Objective, make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import Objective, load_training_data
 
 FILE_NAME = "importance.json"
 
@@ -87,7 +86,7 @@ def explain_fold_runs(
         model = load_checkpoint(fold_run.model).model
         if isinstance(model, Ensemble):
             raise RunError(f"{fold_run.run_dir}: expected a single model")
-        objective = make_objective(fold_run.config, load_training_data(fold_run.config))
+        objective = load_training_data(fold_run.config).objective(fold_run.config)
         each.append(explain(model, objective, after_group=after_group))
     means = [_mean(groups) for groups in zip(*each, strict=True)]
     return sorted(means, key=lambda one: -one.drop)

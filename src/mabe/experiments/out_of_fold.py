@@ -33,6 +33,7 @@ def answer_held_out(
     """Ask a model of the recordings that its objective holds out."""
     if isinstance(objective, PairObjective):
         return _answer_pairs(model, objective, variants)
+    assert isinstance(objective, SceneObjective)
     return _answer_scenes(model, objective, variants)
 
 
@@ -52,7 +53,7 @@ def _answer_scenes(
             group=about.tracking_hash,
             fps=store.rate_fps,
             probabilities=np.where(possible, found, np.nan),
-            labels=objective.labelled.labels[index],
+            labels=objective.data.labelled.labels[index],
         )
         views.append(
             ViewAnswers(

@@ -20,8 +20,7 @@ from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import show, tell
 from mabe.runtime.files import write_json
-from mabe.training.objectives import make_objective
-from mabe.training.run import load_training_data
+from mabe.training.objectives import load_training_data
 
 REPORT_NAME = "tuning.json"
 
@@ -64,7 +63,7 @@ def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
             "directory, or that of a cross-validation"
         )
     config = load_config(config_path)
-    objective = make_objective(config, load_training_data(config))
+    objective = load_training_data(config).objective(config)
     held_out = set(objective.data.tracks(objective.data.held_out))
     if checkpoint.trained_on & held_out or not held_out <= checkpoint.validated_on:
         raise RunError(

@@ -14,7 +14,8 @@ from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
 from mabe.runtime.distributed import smallest
-from mabe.training.loop import Objective, TrainingState, fits, start_state
+from mabe.training.loop import TrainingState, fits, start_state
+from mabe.training.objectives import Objective
 
 STEPS_AN_EPOCH = 100
 """An epoch of fewer steps would learn too little."""

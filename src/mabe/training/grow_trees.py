@@ -1,28 +1,21 @@
 """Growing trees on an objective: from labelled recordings to a model, in one go.
 
-Rows are evenly spaced in time, since neighbouring moments tell nearly the same.
+Rows are evenly spaced in time, since the features of neighbouring blocks of frames
+are nearly the same.
 """
 
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool
 
 from mabe.config import RunConfig
 from mabe.inference.stitching import Stretch, Tracks, look_at, stretches
-from mabe.models.boosted_trees import (
-    Forest,
-    LabelledRows,
-    TreesConfig,
-    grow_for_actions,
-    grow_for_classes,
-    rows_on_disk,
-)
+from mabe.models.boosted_trees import Forest, LabelledRows, TreesConfig, rows_on_disk
 from mabe.models.model import TreesModel
-from mabe.training.objectives import Objective, PairObjective, SceneObjective
-
-Labels = Int[np.ndarray, "time questions"]
+from mabe.training.objectives import Objective
+from mabe.training.objectives.base import TrackLabels
 
 
 def grow_trees(
@@ -32,30 +25,19 @@ def grow_trees(
 
     `after_part` is called after each recording, or view, that was read.
     """
-    # What it sees of a recording does not depend on its trees.
-    eyes = TreesModel(config, objective.task, Forest(("",)))
+    # The features of a trees model do not depend on its trees.
+    untrained = TreesModel(config, objective.task, Forest(("",)))
     every = max(
-        1, objective.counted_frames // (config.tree_max_rows * eyes.block_frames)
+        1, objective.counted_frames // (config.tree_max_rows * untrained.block_frames)
     )
 
     def parts() -> Iterator[LabelledRows]:
-        for number, (tracks, labels) in enumerate(_material(objective)):
-            yield from _labelled_rows(eyes, tracks, labels, every, number % every)
+        for number, (tracks, labels) in enumerate(objective.labelled_tracks()):
+            yield from _labelled_rows(untrained, tracks, labels, every, number % every)
             after_part()
 
     with rows_on_disk(parts()) as rows:
-        settings = tree_settings(config)
-        if isinstance(objective, SceneObjective):
-            forest = grow_for_classes(
-                rows,
-                classes=objective.task.classes,
-                class_weights=objective.weights,
-                config=settings,
-            )
-        else:
-            forest = grow_for_actions(
-                rows, happening_weights=objective.weights.happening, config=settings
-            )
+        forest = objective.grow_forest(rows, tree_settings(config))
     return TreesModel(config, objective.task, forest).eval()
 
 
@@ -72,43 +54,27 @@ def tree_settings(config: RunConfig) -> TreesConfig:
     )
 
 
-def _material(objective: Objective) -> Iterator[tuple[Tracks, Labels]]:
-    """Yield each recording, or view, that is learned from, with its labels."""
-    if isinstance(objective, SceneObjective):
-        for index in objective.data.learned:
-            labels = objective.labelled.labels[index][:, None]
-            yield Tracks.of_stored(objective.data.store, index), labels
-        return
-    yield from _views(objective)
-
-
-def _views(objective: PairObjective) -> Iterator[tuple[Tracks, Labels]]:
-    for labels in objective.sampler.views:
-        whole = Tracks.of_stored(objective.data.store, labels.recording)
-        yield whole.seen_from(labels.view), labels.frames(0, labels.length)
-
-
 @torch.inference_mode()
 def _labelled_rows(
-    eyes: TreesModel, tracks: Tracks, labels: Labels, every: int, offset: int
+    model: TreesModel, tracks: Tracks, labels: TrackLabels, every: int, offset: int
 ) -> Iterator[LabelledRows]:
     """Yield the rows of the blocks to learn from, a stretch at a time."""
-    for stretch in stretches(tracks.length, eyes):
-        own = _block_labels(labels, stretch, eyes.block_frames)
-        kept = np.flatnonzero(_is_kept(own, every, offset))
+    for stretch in stretches(tracks.length, model):
+        of_blocks = _block_labels(labels, stretch, model.block_frames)
+        kept = np.flatnonzero(_is_kept(of_blocks, every, offset))
         if len(kept):
-            rows = stretch.rows(eyes, tracks, look_at)
-            yield LabelledRows(rows[kept], own[kept])
+            rows = stretch.rows(model, tracks, look_at)
+            yield LabelledRows(rows[kept], of_blocks[kept])
 
 
-def _block_labels(labels: Labels, stretch: Stretch, size: int) -> Labels:
+def _block_labels(labels: TrackLabels, stretch: Stretch, size: int) -> TrackLabels:
     """Return the labels at the middle of each block of frames."""
     middles = np.arange(stretch.start, stretch.stop, size) + size // 2
     return labels[middles.clip(max=stretch.stop - 1)]
 
 
-def _is_kept(labels: Labels, every: int, offset: int) -> Bool[np.ndarray, " block"]:
-    """Tell which of the blocks that count are learned from, evenly spaced in time."""
+def _is_kept(labels: TrackLabels, every: int, offset: int) -> Bool[np.ndarray, " time"]:
+    """Return which blocks are learned from: of those that count, every so many."""
     counts = (labels >= 0).any(axis=1)
     place = np.cumsum(counts) - 1
     return counts & (place % every == offset)

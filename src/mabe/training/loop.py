@@ -11,9 +11,9 @@ read some steps later (`mabe.loss_log`).
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +24,6 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from mabe.config import RunConfig
-from mabe.data.pair_windows import PairBatch
-from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
 from mabe.features.arrangement import center_scene
 from mabe.models.input_scaling import FittedEntry, PairSocialEntry
@@ -37,6 +35,8 @@ from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.loss_log import LossLog
+from mabe.training.objectives import Objective, Targets
+from mabe.training.objectives.base import AnyBatch
 from mabe.training.schedule import epoch_scores, steps_in_epoch
 from mabe.training.schedule import learning_rate as rate_of_step
 
@@ -56,50 +56,8 @@ _RANK_STRIDE = 1 << 48
 """Keeps dropout of the processes of a team apart."""
 
 
-AnyBatch = Batch | PairBatch
-
-
 Poses = Float[np.ndarray | Tensor, "b t a k 2"]
 """Read from the store, or from the device's own memory."""
-
-
-@runtime_checkable
-class Targets(Protocol):
-    """What is asked of a batch; see `mabe.questions`."""
-
-    def split(self, windows: int) -> Sequence["Targets"]:
-        """Return pieces of at most so many windows."""
-
-    def total(self) -> Tensor:
-        """Return the summed weight of what counts."""
-
-    def loss(self, model: nn.Module, poses: Tensor) -> Tensor:
-        """Return the summed loss of a model's answers."""
-
-
-@runtime_checkable
-class Objective(Protocol):
-    """What is to be learned: windows to look at, and what is asked of them."""
-
-    @property
-    def task(self) -> SceneTask | PairTask:
-        """What is asked in general."""
-
-    @property
-    def counted_frames(self) -> int:
-        """Number of frames that count."""
-
-    def draw(
-        self,
-        rng: np.random.Generator,
-        windows: int,
-        stretch: float,
-        own: slice = slice(None),
-    ) -> AnyBatch:
-        """Draw windows and read one's own; each shows `stretch` times its length."""
-
-    def targets(self, batch: Any, device: torch.device) -> Targets:
-        """Return what is asked of a batch, on the device."""
 
 
 @dataclass(slots=True)

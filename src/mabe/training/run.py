@@ -12,15 +12,10 @@ from typing import Any
 from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
-from mabe.data.prepare import load_store
-from mabe.data.scene_windows import label_store
-from mabe.data.splits import split_train_validation, spread_over_labs
-from mabe.data.store import PoseStore
-from mabe.errors import ConfigError, DataError, StopRequested
+from mabe.errors import ConfigError, StopRequested
 from mabe.models.checkpoint import SUFFIX, Provenance
 from mabe.models.input_contract import InputContract
 from mabe.models.model import Model
-from mabe.pair_task import asked_for, check_names
 from mabe.runtime.console import muted, show, tell
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import (
@@ -43,7 +38,12 @@ from mabe.training.loop import (
     state_values,
     train_epoch,
 )
-from mabe.training.objectives import ClassCount, Objective, TrainingData, make_objective
+from mabe.training.objectives import (
+    ClassCount,
+    Objective,
+    TrainingData,
+    load_training_data,
+)
 from mabe.training.progress import (
     describe_data,
     describe_model,
@@ -59,6 +59,7 @@ from mabe.training.run_directory import (
     check_same_settings,
     document,
     is_grown,
+    load_history,
     lock_run,
     read_state,
     save_history,
@@ -82,6 +83,28 @@ _ASK_EVERY = 8
 
 Watcher = Callable[[Sequence[dict[str, Any]]], None]
 """Is shown a run's history after each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedRun:
+    """A finished run: its directory, and what it was trained and scored on."""
+
+    config: RunConfig
+    """With the batch size that `auto` became."""
+    objective: Objective
+    """The labelled recordings, also for predictions of those held out."""
+    history: tuple[dict[str, Any], ...]
+    """One record for each epoch."""
+
+    @property
+    def run_dir(self) -> Path:
+        """The run directory."""
+        return self.config.checkpoint_dir
+
+    @property
+    def model_path(self) -> Path:
+        """The file of the best model."""
+        return self.run_dir / f"best{SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +138,8 @@ def train(
     skip_bad: bool = False,
     watcher: Watcher | None = None,
     team: Team | None = None,
-) -> Path:
-    """Train as the config says and return the run directory.
+) -> TrainedRun:
+    """Train as the config says and return the finished run.
 
     An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
     another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
@@ -141,7 +164,7 @@ def train(
             *describe_team(team, device.type),
             f"Precision: {precision}",
         ]
-        _train(
+        trained = _train(
             config,
             fabric,
             about_device,
@@ -150,7 +173,7 @@ def train(
             watcher=watcher,
         )
     part_in_peace(fabric)
-    return config.checkpoint_dir
+    return trained
 
 
 @contextmanager
@@ -167,18 +190,18 @@ def _train(
     resume: bool,
     skip_bad: bool,
     watcher: Watcher | None,
-) -> None:
+) -> TrainedRun:
     run_dir, processes = config.checkpoint_dir, fabric.world_size
     if resume:
         config = lead(fabric, lambda: _as_begun(config, processes))
     tell(*about_device)
     data = _load_together(config, fabric, skip_bad=skip_bad)
-    objective = make_objective(config, data)
+    objective = data.objective(config)
     counts = objective.class_counts()
     tell(
         *describe_data(
             counts,
-            unit="acting frames" if config.task == "pair" else "frames",
+            unit=objective.counted_unit,
             learned=len(data.learned),
             held_out=len(data.held_out),
             left_out=len(data.store.recordings)
@@ -199,8 +222,8 @@ def _train(
 
     lead(fabric, begin)
     if config.model_type == "trees":
-        _grow(objective, config)
-        return
+        history = _grow(objective, config)
+        return TrainedRun(config, objective, tuple(history))
     state = start_state(config, objective.task, fabric, objective)
     if objective.keep_poses_on(fabric.device):
         tell(f"Poses: all of them in the memory of {fabric.device}")
@@ -214,6 +237,7 @@ def _train(
     if not is_finished(config, epoch_scores(state.history)):
         settle_micro_batch(state, objective, config, fabric)
     _train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
+    return TrainedRun(config, objective, tuple(state.history))
 
 
 def _as_begun(config: RunConfig, processes: int) -> RunConfig:
@@ -241,11 +265,11 @@ def _load_together(
     )
 
 
-def _grow(objective: Objective, config: RunConfig) -> None:
-    """Grow trees, which takes no epochs, and save and score them as one."""
+def _grow(objective: Objective, config: RunConfig) -> list[dict[str, Any]]:
+    """Grow trees, which takes no epochs, and save and score them as one epoch."""
     if is_grown(config.checkpoint_dir):
         tell(f"✓ {config.checkpoint_dir} is finished")
-        return
+        return load_history(config.checkpoint_dir)
     began = time.perf_counter()
     with part_bar() as bar:
         model = grow_trees(objective, config, after_part=bar.update)
@@ -262,60 +286,7 @@ def _grow(objective: Objective, config: RunConfig) -> None:
     tell(grown_line(record))
     _save(objective, config, model, record, held_out.summary.to_json(), is_best=True)
     save_history(config.checkpoint_dir, [record])
-
-
-def load_training_data(
-    config: RunConfig, *, skip_bad: bool = False, notes: bool = True
-) -> TrainingData:
-    """Prepare the data where needed, and hold recordings out."""
-    store = load_store(
-        config.data_dir,
-        rate_fps=config.fps,
-        store_dir=config.store_dir,
-        workers=config.num_workers,
-        skip_bad=skip_bad,
-        notes=notes,
-    )
-    usable = find_usable(store, config)
-    if not usable:
-        raise DataError(
-            f"{config.data_dir}: none of the {len(store.recordings)} recordings has a "
-            "frame that counts. Were they annotated (`behaviors_labeled`), and do "
-            "`classes`, `actions` and `ignore` in the config name their actions?"
-        )
-    if config.max_sequences:
-        some = [store.recordings[i] for i in usable]
-        kept = spread_over_labs(some, most=config.max_sequences)
-        usable = [usable[i] for i in kept]
-    learned, held_out = split_train_validation(
-        [store.recordings[i] for i in usable],
-        folds=config.folds or round(1 / config.val_share),
-        fold=config.fold,
-        seed=config.split_seed,
-        by=config.split_by,
-    )
-    return TrainingData(
-        store, [usable[i] for i in learned], [usable[i] for i in held_out]
-    )
-
-
-def find_usable(store: PoseStore, config: RunConfig) -> list[int]:
-    """Return the recordings that have something to learn from or to score."""
-    if config.task == "scene":
-        labels = label_store(store, config.scene_task).labels
-        return [i for i, of_frames in enumerate(labels) if (of_frames >= 0).any()]
-    check_names(
-        store.recordings,
-        actions=config.actions,
-        ignore=config.ignore,
-        undirected=config.undirected,
-    )
-    return [
-        index
-        for index, recording in enumerate(store.recordings)
-        if recording.length
-        and asked_for(recording, actions=config.actions, ignore=config.ignore)
-    ]
+    return [record]
 
 
 def _begin(

@@ -178,6 +178,11 @@ def save_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
     write_json(run_dir / "history.json", history)
 
 
+def load_history(run_dir: Path) -> list[dict[str, Any]]:
+    """Return what is known of each epoch."""
+    return json.loads((run_dir / "history.json").read_text(encoding="utf-8"))
+
+
 def is_grown(run_dir: Path) -> bool:
     """Tell whether a run of trees is finished: its history is written last."""
     return (run_dir / "history.json").is_file()

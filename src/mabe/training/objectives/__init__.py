@@ -1,0 +1,55 @@
+"""What a run learns and how it is scored: one objective for each task.
+
+A task is one module here, with the labels, targets, loss and scores of that task,
+and one entry in `DATA_OF_TASK`. The training loop, the trees and the out-of-fold
+predictions use the interface in `base` only.
+"""
+
+from mabe.config import RunConfig
+from mabe.data.prepare import load_store
+from mabe.scene_task import TaskKind
+from mabe.training.objectives.base import (
+    ClassCount,
+    HeldOutScore,
+    Objective,
+    Targets,
+    TrainingData,
+)
+from mabe.training.objectives.pair import PairData, PairObjective
+from mabe.training.objectives.scene import SceneData, SceneObjective
+
+__all__ = [
+    "ClassCount",
+    "HeldOutScore",
+    "Objective",
+    "PairData",
+    "PairObjective",
+    "SceneData",
+    "SceneObjective",
+    "Targets",
+    "TrainingData",
+    "load_training_data",
+]
+
+DATA_OF_TASK: dict[TaskKind, type[TrainingData]] = {
+    "scene": SceneData,
+    "pair": PairData,
+}
+
+
+def load_training_data(
+    config: RunConfig, *, skip_bad: bool = False, notes: bool = True
+) -> TrainingData:
+    """Prepare the data where needed, label them and hold recordings out.
+
+    Raises `DataError` where no recording has a frame that counts.
+    """
+    store = load_store(
+        config.data_dir,
+        rate_fps=config.fps,
+        store_dir=config.store_dir,
+        workers=config.num_workers,
+        skip_bad=skip_bad,
+        notes=notes,
+    )
+    return DATA_OF_TASK[config.task].label(config, store)

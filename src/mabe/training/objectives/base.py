@@ -1,0 +1,185 @@
+"""The interface of an objective, and what all objectives share.
+
+An objective draws windows from the recordings to learn from, gives their targets, and
+scores a model on the recordings held out, frame by frame at the working rate. Labels
+are computed once, when the data are loaded, and are kept in `TrainingData`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from mabe.config import RunConfig
+from mabe.data.pair_windows import PairBatch, PairSampler
+from mabe.data.scene_windows import Batch, WindowSampler
+from mabe.data.splits import split_train_validation, spread_over_labs
+from mabe.data.store import PoseStore
+from mabe.errors import DataError
+from mabe.inference.stitching import See, Tracks, look_at
+from mabe.metrics.summary import ScoreSummary
+from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig
+from mabe.models.model import Model
+from mabe.pair_task import PairTask
+from mabe.scene_task import SceneTask
+from mabe.training.gpu_poses import ResidentPoses, fits_on
+
+AnyBatch = Batch | PairBatch
+
+TrackLabels = Int[np.ndarray, "time columns"]
+"""One column of class indices, or a column of states for each action."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData(ABC):
+    """The recordings of a store that are learned from, and those held out.
+
+    Each task adds the labels of all recordings of the store, as `labelled`.
+    """
+
+    store: PoseStore
+    learned: list[int]
+    """Places of recordings in the store."""
+    held_out: list[int]
+
+    def tracks(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Return the content hashes of some recordings' tracks."""
+        recordings = self.store.recordings
+        return tuple(sorted({recordings[i].tracking_hash for i in indices}))
+
+    @property
+    def content(self) -> list[str]:
+        """Hashes of poses and labels of all that is learned from and held out."""
+        recordings = self.store.recordings
+        return [recordings[i].content_hash for i in (*self.learned, *self.held_out)]
+
+    @classmethod
+    @abstractmethod
+    def label(cls, config: RunConfig, store: PoseStore) -> "TrainingData":
+        """Return a store's recordings with labels, some of them held out."""
+
+    @abstractmethod
+    def objective(self, config: RunConfig) -> "Objective":
+        """Return what a run with these settings learns from the data."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutScore:
+    """Scores of a model on the recordings held out."""
+
+    summary: ScoreSummary
+    loss: float
+    """Weighted as the training loss is, so that the two compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassCount:
+    """Number of frames of a class (or an action)."""
+
+    name: str
+    learned: int
+    held_out: int
+
+
+@runtime_checkable
+class Targets(Protocol):
+    """The labels of a batch on the device, and the loss of a model on them.
+
+    A batch goes through the network in pieces when memory is short. So losses are
+    sums, to be divided by the `total` of the whole batch.
+    """
+
+    def split(self, windows: int) -> Sequence["Targets"]:
+        """Return pieces of at most so many windows."""
+
+    def total(self) -> Tensor:
+        """Return the summed weight of what counts."""
+
+    def loss(self, model: nn.Module, poses: Tensor) -> Tensor:
+        """Return the summed, weighted loss of a model."""
+
+
+class Objective(ABC):
+    """Windows to learn from with their targets, and scores on what is held out."""
+
+    config: RunConfig
+    data: TrainingData
+    task: SceneTask | PairTask
+    sampler: WindowSampler | PairSampler
+    counted_unit: ClassVar[str]
+    """What a frame that counts is called in messages."""
+
+    @property
+    def counted_frames(self) -> int:
+        """Number of frames that count."""
+        return self.sampler.counted_frames
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> AnyBatch:
+        """Draw windows and read one's own; each shows `stretch` times its length."""
+        return self.sampler.draw(rng, windows, stretch, own)
+
+    def keep_poses_on(self, device: torch.device) -> bool:
+        """Keep all poses in a GPU's memory and return True, if they fit."""
+        if not fits_on(device, self.data.store):
+            return False
+        self.sampler.read = ResidentPoses(self.data.store, device).read
+        return True
+
+    @abstractmethod
+    def targets(self, batch: Any, device: torch.device) -> Targets:
+        """Return the targets of a batch, on the device."""
+
+    @abstractmethod
+    def class_counts(self) -> list[ClassCount]:
+        """Return the number of frames of each class (or action)."""
+
+    @abstractmethod
+    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+        """Return frame scores on the held-out recordings."""
+
+    @abstractmethod
+    def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
+        """Yield each recording, or view, to learn from with its labels (for trees)."""
+
+    @abstractmethod
+    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
+        """Return trees grown on rows of the labelled tracks."""
+
+
+def split_recordings(
+    config: RunConfig, store: PoseStore, usable: Iterable[int]
+) -> tuple[list[int], list[int]]:
+    """Return which of the usable recordings are learned from and held out.
+
+    Raises `DataError` where none is usable.
+    """
+    usable = list(usable)
+    if not usable:
+        raise DataError(
+            f"{config.data_dir}: none of the {len(store.recordings)} recordings has a "
+            "frame that counts. Were they annotated (`behaviors_labeled`), and do "
+            "`classes`, `actions` and `ignore` in the config name their actions?"
+        )
+    if config.max_sequences:
+        some = [store.recordings[i] for i in usable]
+        kept = spread_over_labs(some, most=config.max_sequences)
+        usable = [usable[i] for i in kept]
+    learned, held_out = split_train_validation(
+        [store.recordings[i] for i in usable],
+        folds=config.folds or round(1 / config.val_share),
+        fold=config.fold,
+        seed=config.split_seed,
+        by=config.split_by,
+    )
+    return [usable[i] for i in learned], [usable[i] for i in held_out]

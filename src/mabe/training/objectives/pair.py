@@ -1,0 +1,275 @@
+"""The objective of the pair task: the actions of an agent towards a target.
+
+Dimension key: B batch, T time, P places of animals, K keypoint, N actions.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mabe.config import RunConfig
+from mabe.data.pair_windows import (
+    LabelledViews,
+    PairBatch,
+    PairSampler,
+    count_states,
+    label_views,
+)
+from mabe.data.store import PoseStore
+from mabe.decoding.rules import choose_actions
+from mabe.errors import ConfigError
+from mabe.inference.stitching import See, Tracks, look_at, view_probabilities
+from mabe.metrics import ClassScores, scores_of_counts
+from mabe.metrics.summary import ScoreSummary, class_table, plain
+from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_actions
+from mabe.models.model import Model
+from mabe.pair_task import PairTask, ViewLabels, asked_for, check_names
+from mabe.runtime.tensors import to_device
+from mabe.training.losses import (
+    ActionWeights,
+    balance_actions,
+    pair_loss,
+    pair_loss_weights,
+)
+from mabe.training.objectives.base import (
+    ClassCount,
+    HeldOutScore,
+    Objective,
+    TrackLabels,
+    TrainingData,
+    split_recordings,
+)
+
+_LEAST_PROBABILITY = 1e-7
+"""Smaller ones are raised to this before their logarithm is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairTargets:
+    """The actions of each frame, from this agent to this target."""
+
+    labels_BTN: Int[Tensor, "b t n"]
+    lab_B: Int[Tensor, " b"]
+    is_self_B: Bool[Tensor, " b"]
+    action_weights_N: Float[Tensor, " n"]
+    happening_weights_N: Float[Tensor, " n"]
+    """The weight of a frame with the action, relative to one without."""
+
+    @classmethod
+    def of_batch(
+        cls, batch: PairBatch, weights: ActionWeights, device: torch.device
+    ) -> "PairTargets":
+        """Bring a batch's labels to the device."""
+        return cls(
+            to_device(batch.labels, device),
+            to_device(batch.lab, device),
+            to_device(batch.is_self, device),
+            to_device(np.array(weights.action, np.float32), device),
+            to_device(np.array(weights.happening, np.float32), device),
+        )
+
+    def split(self, windows: int) -> list["PairTargets"]:
+        """Return pieces of at most so many windows."""
+        pieces = zip(
+            self.labels_BTN.split(windows),
+            self.lab_B.split(windows),
+            self.is_self_B.split(windows),
+            strict=True,
+        )
+        return [
+            PairTargets(*piece, self.action_weights_N, self.happening_weights_N)
+            for piece in pieces
+        ]
+
+    def total(self) -> Float[Tensor, ""]:
+        """Return the summed weight of the labels that count."""
+        return pair_loss_weights(
+            self.labels_BTN, self.action_weights_N, self.happening_weights_N
+        ).sum()
+
+    def loss(
+        self, model: nn.Module, poses: Float[Tensor, "b t p k 2"]
+    ) -> Float[Tensor, ""]:
+        """Return the summed, weighted binary cross entropy of the labels that count."""
+        return pair_loss(
+            model(poses, self.lab_B, self.is_self_B),
+            self.labels_BTN,
+            self.action_weights_N,
+            self.happening_weights_N,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PairData(TrainingData):
+    """Training data with the labels of the pair task."""
+
+    labelled: LabelledViews
+
+    @classmethod
+    def label(cls, config: RunConfig, store: PoseStore) -> "PairData":
+        """Return a store's recordings with labels, some of them held out."""
+        check_names(
+            store.recordings,
+            actions=config.actions,
+            ignore=config.ignore,
+            undirected=config.undirected,
+        )
+        usable = (
+            index
+            for index, recording in enumerate(store.recordings)
+            if recording.length
+            and asked_for(recording, actions=config.actions, ignore=config.ignore)
+        )
+        learned, held_out = split_recordings(config, store, usable)
+        task = PairTask.from_recordings(
+            store.recordings,
+            learned=learned,
+            actions=config.actions,
+            ignore=config.ignore,
+            undirected=config.undirected,
+        )
+        return cls(store, learned, held_out, label_views(store, task))
+
+    def objective(self, config: RunConfig) -> "PairObjective":
+        """Return what a run with these settings learns from the data."""
+        return PairObjective(config, self)
+
+
+class PairObjective(Objective):
+    """The actions of an agent towards a target, each by itself."""
+
+    data: PairData
+    task: PairTask
+    sampler: PairSampler
+    counted_unit = "acting frames"
+
+    def __init__(self, config: RunConfig, data: PairData) -> None:
+        self.config = config
+        self.data = data
+        self.task = data.labelled.task
+        if lost := sorted(set(config.action_weights) - set(self.task.actions)):
+            raise ConfigError(
+                f"action_weights: {lost} are not among the actions to learn; these "
+                f"are: {list(self.task.actions)}"
+            )
+        self.sampler = PairSampler(
+            data.labelled,
+            data.learned,
+            length=config.sequence_length,
+            power=config.sampling_power,
+            action_share=config.action_share,
+        )
+        happened, watched = count_states(self.sampler.views, len(self.task.actions))
+        self.weights = balance_actions(
+            happened.tolist(),
+            watched.tolist(),
+            power=config.action_balance,
+            by_hand=[
+                config.action_weights.get(action, 1.0) for action in self.task.actions
+            ],
+        )
+
+    def targets(self, batch: PairBatch, device: torch.device) -> PairTargets:
+        """Return the targets of a batch, on the device."""
+        return PairTargets.of_batch(batch, self.weights, device)
+
+    def class_counts(self) -> list[ClassCount]:
+        """Return the number of frames with each action, over all views."""
+        actions = self.task.actions
+        learned, _ = count_states(self.sampler.views, len(actions))
+        held_out, _ = count_states(self.held_out, len(actions))
+        counts = zip(actions, learned.tolist(), held_out.tolist(), strict=True)
+        return [ClassCount(*count) for count in counts]
+
+    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+        """Return frame scores on the held-out recordings.
+
+        `macro_f1` is the mean over labs of the mean over the actions that occur
+        there, as in the challenge; `per_class` pools the labs.
+        """
+        by_lab: dict[str, Int[np.ndarray, "actions 3"]] = defaultdict(
+            lambda: np.zeros((len(self.task.actions), 3), np.int64)
+        )
+        loss, total = 0.0, 0.0
+        for labels in self.held_out:
+            recording = self.data.store.recordings[labels.recording]
+            tracks = Tracks.of_stored(self.data.store, labels.recording)
+            probabilities = view_probabilities(
+                model, tracks, labels.view, recording.lab, see=see
+            )
+            states = labels.frames(0, labels.length)
+            chosen = choose_actions(probabilities, self.possible(labels))
+            by_lab[recording.lab] += count_answers(states, chosen)
+            happening = np.array(self.weights.happening)
+            weights = np.where(states == 1, happening, 1.0) * (states >= 0)
+            weights = weights * np.array(self.weights.action)
+            of_label = np.where(states == 1, probabilities, 1 - probabilities)
+            loss -= float(
+                (weights * np.log(of_label.clip(min=_LEAST_PROBABILITY))).sum()
+            )
+            total += float(weights.sum())
+        return HeldOutScore(
+            summarise_labs(by_lab, self.task.actions), loss / max(total, 1e-6)
+        )
+
+    def possible(self, labels: ViewLabels) -> Bool[np.ndarray, " actions"]:
+        """Return the actions that may be predicted in a view."""
+        choices = self.task.choices(self.data.store.recordings[labels.recording])
+        return choices.get(labels.view, np.zeros(len(self.task.actions), bool))
+
+    @cached_property
+    def held_out(self) -> list[ViewLabels]:
+        """The views that are scored."""
+        views = self.data.labelled.of(self.data.held_out)
+        return [labels.as_asked() for labels in views if labels.asked.any()]
+
+    def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
+        """Yield each view to learn from with a column of states for each action."""
+        for labels in self.sampler.views:
+            whole = Tracks.of_stored(self.data.store, labels.recording)
+            yield whole.seen_from(labels.view), labels.frames(0, labels.length)
+
+    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
+        """Return one booster for each action."""
+        return grow_for_actions(
+            rows, happening_weights=self.weights.happening, config=config
+        )
+
+
+def count_answers(
+    states: Int[np.ndarray, "time actions"], chosen: Int[np.ndarray, " time"]
+) -> Int[np.ndarray, "actions 3"]:
+    """Return, for each action, the frames hit, missed and wrongly predicted."""
+    predicted = chosen[:, None] == np.arange(states.shape[1])
+    return np.stack(
+        [
+            (predicted & (states == 1)).sum(0),
+            (~predicted & (states == 1)).sum(0),
+            (predicted & (states == 0)).sum(0),
+        ],
+        axis=1,
+    )
+
+
+def summarise_labs(
+    by_lab: dict[str, Int[np.ndarray, "actions 3"]], actions: tuple[str, ...]
+) -> ScoreSummary:
+    """Return the mean over labs, and the scores of actions over all labs."""
+
+    def scores(counts: Int[np.ndarray, "actions 3"]) -> ClassScores:
+        return scores_of_counts(counts[:, 0], missed=counts[:, 1], wrong=counts[:, 2])
+
+    of_labs = {lab: scores(counts).f1_macro for lab, counts in sorted(by_lab.items())}
+    scored = [f1 for f1 in of_labs.values() if np.isfinite(f1)]
+    pooled = scores(sum(by_lab.values(), np.zeros((len(actions), 3), np.int64)))
+    return ScoreSummary(
+        macro_f1=plain(float(np.mean(scored)) if scored else np.nan),
+        per_class=class_table(pooled, actions),
+        lab_f1={lab: plain(f1) for lab, f1 in of_labs.items()},
+    )

@@ -1,0 +1,183 @@
+"""The objective of the scene task: one class for each frame.
+
+Dimension key: B batch, T time, N classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from mabe.config import RunConfig
+from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
+from mabe.data.store import PoseStore
+from mabe.decoding.rules import choose_classes
+from mabe.inference.stitching import See, Tracks, frame_probabilities, look_at
+from mabe.metrics import confusion_matrix
+from mabe.metrics.summary import frame_summary
+from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_classes
+from mabe.models.model import Model
+from mabe.runtime.tensors import to_device
+from mabe.scene_task import SceneTask
+from mabe.training.losses import balance_classes, scene_loss
+from mabe.training.objectives.base import (
+    ClassCount,
+    HeldOutScore,
+    Objective,
+    TrackLabels,
+    TrainingData,
+    split_recordings,
+)
+
+_LEAST_PROBABILITY = 1e-7
+"""Smaller ones are raised to this before their logarithm is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneTargets:
+    """The class of each frame, among those possible in its recording."""
+
+    labels_BT: Int[Tensor, "b t"]
+    possible_BN: Bool[Tensor, "b n"]
+    weights_N: Float[Tensor, " n"]
+
+    @classmethod
+    def of_batch(
+        cls, batch: Batch, weights: list[float], device: torch.device
+    ) -> "SceneTargets":
+        """Bring a batch's labels to the device."""
+        return cls(
+            to_device(batch.labels, device),
+            to_device(batch.possible, device),
+            to_device(np.array(weights, np.float32), device),
+        )
+
+    def split(self, windows: int) -> list["SceneTargets"]:
+        """Return pieces of at most so many windows."""
+        pieces = zip(
+            self.labels_BT.split(windows), self.possible_BN.split(windows), strict=True
+        )
+        return [
+            SceneTargets(labels, possible, self.weights_N)
+            for labels, possible in pieces
+        ]
+
+    def total(self) -> Float[Tensor, ""]:
+        """Return the summed weight of the frames that count."""
+        weights_BT = self.weights_N[self.labels_BT.clamp(min=0).long()]
+        return (weights_BT * (self.labels_BT >= 0)).sum()
+
+    def loss(
+        self, model: nn.Module, poses: Float[Tensor, "b t a k 2"]
+    ) -> Float[Tensor, ""]:
+        """Return the summed, class-weighted cross entropy of the frames that count."""
+        return scene_loss(
+            model(poses), self.labels_BT, self.possible_BN, self.weights_N
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SceneData(TrainingData):
+    """Training data with the labels of the scene task."""
+
+    labelled: LabelledStore
+
+    @classmethod
+    def label(cls, config: RunConfig, store: PoseStore) -> "SceneData":
+        """Return a store's recordings with labels, some of them held out."""
+        labelled = label_store(store, config.scene_task)
+        usable = (i for i, each in enumerate(labelled.labels) if (each >= 0).any())
+        learned, held_out = split_recordings(config, store, usable)
+        return cls(store, learned, held_out, labelled)
+
+    def objective(self, config: RunConfig) -> "SceneObjective":
+        """Return what a run with these settings learns from the data."""
+        return SceneObjective(config, self)
+
+
+class SceneObjective(Objective):
+    """One class for each frame."""
+
+    data: SceneData
+    task: SceneTask
+    sampler: WindowSampler
+    counted_unit = "frames"
+
+    def __init__(self, config: RunConfig, data: SceneData) -> None:
+        self.config = config
+        self.data = data
+        self.task = config.scene_task
+        self.sampler = WindowSampler(
+            data.labelled, data.learned, length=config.sequence_length
+        )
+
+    @cached_property
+    def weights(self) -> list[float]:
+        """The weight of each class in the loss."""
+        if self.config.class_weights == "auto":
+            return balance_classes(self._count(self.data.learned).tolist())
+        return self.config.class_weights or [1.0] * len(self.task.classes)
+
+    def targets(self, batch: Batch, device: torch.device) -> SceneTargets:
+        """Return the targets of a batch, on the device."""
+        return SceneTargets.of_batch(batch, self.weights, device)
+
+    def class_counts(self) -> list[ClassCount]:
+        """Return the number of frames of each class."""
+        counts = zip(
+            self.task.classes,
+            self._count(self.data.learned).tolist(),
+            self._count(self.data.held_out).tolist(),
+            strict=True,
+        )
+        return [ClassCount(*count) for count in counts]
+
+    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+        """Return frame scores on the held-out recordings."""
+        classes = self.task.classes
+        confusion = np.zeros((len(classes), len(classes)), np.int64)
+        weights = np.array(self.weights)
+        loss, total = 0.0, 0.0
+        store = self.data.store
+        for index in self.data.held_out:
+            labels = self.data.labelled.labels[index]
+            probabilities = frame_probabilities(
+                model,
+                Tracks.of_stored(store, index),
+                self.task.choices(store.recordings[index].watched),
+                see=see,
+            )
+            chosen = choose_classes(probabilities)
+            confusion += confusion_matrix(labels, chosen, len(classes))
+            counted = np.flatnonzero(labels >= 0)
+            of_label = probabilities[counted, labels[counted]]
+            log_probabilities = np.log(of_label.clip(min=_LEAST_PROBABILITY))
+            loss -= float((weights[labels[counted]] * log_probabilities).sum())
+            total += float(weights[labels[counted]].sum())
+        return HeldOutScore(frame_summary(confusion, classes), loss / max(total, 1e-6))
+
+    def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
+        """Yield each recording to learn from with its classes in one column."""
+        for index in self.data.learned:
+            labels = self.data.labelled.labels[index][:, None]
+            yield Tracks.of_stored(self.data.store, index), labels
+
+    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
+        """Return one booster that chooses among the classes."""
+        return grow_for_classes(
+            rows,
+            classes=self.task.classes,
+            class_weights=self.weights,
+            config=config,
+        )
+
+    def _count(self, recordings: Sequence[int]) -> Int[np.ndarray, " classes"]:
+        counts = np.zeros(len(self.task.classes), np.int64)
+        for index in recordings:
+            labels = self.data.labelled.labels[index]
+            counts += np.bincount(labels[labels >= 0], minlength=len(counts))
+        return counts

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.cli.main import main
 from mabe.errors import DataError
-from mabe.io.behaviour_names import make_cast, to_bouts
+from mabe.io.behaviour_names import map_labels, to_bouts
 from mabe.io.exporter import WRITERS, export
 from mabe.io.predictions import (
     PredictionProvenance,
@@ -301,9 +301,9 @@ def test_a_boris_project_is_complete(folder):
 def test_a_boris_project_is_read_back_as_labels_of_animals(folder):
     [path, *_] = export(folder, "boris", folder / "out")
     day1 = to_frames(read_file(path).annotations[0], 30.0)
-    cast = make_cast(ANIMALS, day1.subjects, day1.behaviours, Project())
+    mapping = map_labels(ANIMALS, day1.subjects, day1.behaviours, Project())
 
-    assert to_bouts(day1, cast)[0] == (
+    assert to_bouts(day1, mapping)[0] == (
         Bout(10, 20, "sniff", 1, 2),
         Bout(15, 40, "rear", 3, 3),
     )

@@ -10,7 +10,7 @@ from stories import TINY, write_fights
 from mabe.bouts import Bout, Watched
 from mabe.cli.main import main
 from mabe.config import build_config
-from mabe.data.sources import open_recording
+from mabe.data.sources import read_pose_file
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
 from mabe.inference.predict import Predictor, predict, within_tracks
@@ -152,12 +152,12 @@ def test_files_may_be_paired_by_hand(folder):
     (folder / "day1.csv").rename(folder / "scores of monday.csv")
     told = folder / "scores of monday.csv"
     told.write_text(told.read_text().replace("day1", "monday"))
-    assert not any(p.labels for p in plan_import(folder, Project()).pairings)
+    assert not any(p.labels for p in plan_import(folder, Project()).recordings)
 
     settings = {
         "recordings": [{"tracks": "day10DLC_net_shuffle1.csv", "labels": [told.name]}]
     }
-    by_hand = plan_import(folder, Project(**settings)).pairings
+    by_hand = plan_import(folder, Project(**settings)).recordings
     assert [(p.track.name, len(p.labels)) for p in by_hand] == [
         ("day10", 1),
         ("day1", 0),
@@ -214,6 +214,13 @@ def test_a_project_that_makes_no_sense_says_where(tmp_path, text, message):
     with pytest.raises(ConfigError, match=message) as caught:
         load_project(tmp_path)
     assert "project.yaml" in str(caught.value)
+
+
+def test_changes_of_a_project_are_checked_too():
+    changed = Project(fps=25).with_changes(pixels_per_cm=3, lab=None)
+    assert (changed.fps, changed.pixels_per_cm, changed.lab) == (25, 3, None)
+    with pytest.raises(ConfigError, match="fps: .*found -5"):
+        changed.with_changes(fps=-5)
 
 
 def test_projects_survive_being_written(tmp_path):
@@ -282,7 +289,7 @@ def test_what_differs_from_the_card_is_said(model, folder, capsys):
     told = capsys.readouterr().err
     assert "keypoints it learned from, taken for missing: body_center" in told
     assert "keypoints it never saw and cannot use well: ear_left" in told
-    assert "frame rate unknown: 25 fps taken" in told
+    assert "frame rate unknown: 25 fps assumed" in told
     assert "pixels per cm unknown" in told
     [source] = sources_of(folder / "out")
     assert any("body_center" in note for note in source["notes"])
@@ -318,7 +325,7 @@ def test_nothing_is_marked_where_nothing_is_tracked(model, tmp_path):
     ]
     place.write_text("frame,id,keypoint,x,y\n" + "".join(rows))
     project = Project(fps=25, pixels_per_cm=10)
-    store = from_recording(open_recording(place, 0, project, usual_fps=25), 33.3)
+    store = from_recording(read_pose_file(place, 0, project, usual_fps=25), 33.3)
     bouts = [
         Bout(start, stop, "attack", 1, 2, 0.9)
         for start, stop in [(0, 400), (0, 600), (520, 530)]
@@ -336,14 +343,14 @@ def test_of_files_of_one_video_the_filtered_and_hdf5_are_taken(folder):
         write_dlc_csv(folder / name)
     plan = plan_import(folder, Project())
 
-    taken = sorted(pairing.track.path.name for pairing in plan.pairings)
+    taken = sorted(files.track.path.name for files in plan.recordings)
     assert taken == [
         *("day10DLC_net_shuffle1.csv", "day1DLC_net_shuffle1_filtered.csv"),
         "day3DLC_net.csv",
     ]
-    assert len(plan.doubles) == 2
+    assert len(plan.duplicates) == 2
     assert "day3DLC_raw.csv: left out, day3DLC_net.csv is of the same video" in str(
-        plan.doubles
+        plan.duplicates
     )
 
 
@@ -356,7 +363,7 @@ def test_labels_go_to_the_tracks_in_their_own_folder(tmp_path):
 
     assert [
         (p.track.name, [m.annotations.behaviours for m in p.labels])
-        for p in plan.pairings
+        for p in plan.recordings
     ] == [
         ("day1", [("cage1",)]),
         ("day1_2", [("cage2",)]),

@@ -6,7 +6,7 @@ import pytest
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError, DataError
-from mabe.io.behaviour_names import make_cast, slug, to_bouts, watched_of
+from mabe.io.behaviour_names import map_labels, slug, to_bouts, watched_of
 from mabe.io.project import Project
 from mabe.io.readers.annotations import (
     Event,
@@ -324,8 +324,8 @@ def test_times_of_three_decimals_are_exact_to_the_frame(fps):
 ANIMALS = ("adult", "juvenile")
 
 
-def cast(project=None, *, subjects=("adult",), behaviours=("interact", "rear")):
-    return make_cast(ANIMALS, subjects, behaviours, project or Project())
+def mapping(project=None, *, subjects=("adult",), behaviours=("interact", "rear")):
+    return map_labels(ANIMALS, subjects, behaviours, project or Project())
 
 
 def test_subjects_are_known_by_name_and_targets_by_what_is_done():
@@ -334,25 +334,27 @@ def test_subjects_are_known_by_name_and_targets_by_what_is_done():
         "frame",
         [Event(0, 5, "interact", "adult"), Event(7, 9, "rear", "adult")],
     )
-    bouts, notes = to_bouts(annotations, cast())
+    bouts, notes = to_bouts(annotations, mapping())
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(7, 9, "rear", 1, 1))
     assert notes == []
-    assert cast().actions["interact"].how == "guess: the other animal"
+    assert mapping().actions["interact"].reason == "guess: the other animal"
 
 
 def test_subjects_of_other_names_are_guessed_in_order_and_may_be_told():
-    guessed = cast(subjects=("big", "mouse2"))
+    guessed = mapping(subjects=("big", "mouse2"))
     assert guessed.subjects == {"big": "adult", "mouse2": "juvenile"}
-    assert guessed.how["big"].startswith("guess")
+    assert guessed.reasons["big"].startswith("guess")
 
-    too_many = cast(subjects=("x", "y", "z"))
+    too_many = mapping(subjects=("x", "y", "z"))
     assert list(too_many.subjects.values()) == ["adult", "juvenile", None]
 
-    told = cast(Project(subjects={"big": "juvenile", "cage": None}), subjects=("big",))
+    told = mapping(
+        Project(subjects={"big": "juvenile", "cage": None}), subjects=("big",)
+    )
     assert told.subjects["big"] == "juvenile"
     with pytest.raises(ConfigError, match="nobody"):
-        cast(Project(subjects={"adult": "nobody"}))
+        mapping(Project(subjects={"adult": "nobody"}))
 
 
 def test_a_modifier_names_the_target_and_settings_go_before_guesses():
@@ -366,7 +368,7 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
             Event(7, 9, "rear", "adult"),
         ],
     )
-    bouts, notes = to_bouts(annotations, cast(Project(actions=settings)))
+    bouts, notes = to_bouts(annotations, mapping(Project(actions=settings)))
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(5, 6, "interact", 1, 1))
     assert notes == ["'rear' left out: 1 events"]
@@ -374,22 +376,22 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
 
 def test_of_three_animals_each_event_must_say_whom():
     animals = ("a", "b", "c")
-    of_three = make_cast(animals, ("a",), ("chase",), Project())
+    of_three = map_labels(animals, ("a",), ("chase",), Project())
     annotations = annotations_of("r", "frame", [Event(0, 5, "chase", "a")])
 
-    with pytest.raises(ConfigError, match="to whom is 'chase' of 'a' done"):
+    with pytest.raises(ConfigError, match="'chase' of 'a' has no target"):
         to_bouts(annotations, of_three)
 
 
 def test_watched_is_every_action_of_everyone_who_acts():
-    assert watched_of(cast(), ("adult",), Project()) == (
+    assert watched_of(mapping(), ("adult",), Project()) == (
         Watched(1, 1, "rear"),
         Watched(1, 2, "interact"),
     )
     told = Project(watched=("juvenile,self,rear",))
-    assert watched_of(cast(), ("adult",), told) == (Watched(2, 2, "rear"),)
+    assert watched_of(mapping(), ("adult",), told) == (Watched(2, 2, "rear"),)
     with pytest.raises(ConfigError, match="nobody,self,rear"):
-        watched_of(cast(), (), Project(watched=("nobody,self,rear",)))
+        watched_of(mapping(), (), Project(watched=("nobody,self,rear",)))
 
 
 def test_the_filler_of_a_further_stream_is_no_behaviour():
@@ -402,7 +404,9 @@ def test_the_filler_of_a_further_stream_is_no_behaviour():
             Event(7, 9, "base", "S2"),
         ],
     )
-    of_streams = make_cast(ANIMALS, ("S1", "S2"), ("base", "social", "bite"), Project())
+    of_streams = map_labels(
+        ANIMALS, ("S1", "S2"), ("base", "social", "bite"), Project()
+    )
     bouts, _ = to_bouts(annotations, of_streams)
 
     assert [(b.start, b.stop, b.action) for b in bouts] == [

@@ -61,7 +61,7 @@ def test_numbered_tail_points_spread_over_the_tail():
 def test_of_two_names_for_one_keypoint_the_likelier_has_it():
     found = match_names(["tail", "tail_base", "tail_tip"])
     assert [each.keypoint for each in found] == [None, "tail_base", "tail_tip"]
-    assert found[0].how == "extra: tail_base is tail_base"
+    assert found[0].reason == "extra: tail_base is tail_base"
 
 
 def test_a_mapping_goes_before_all_else():

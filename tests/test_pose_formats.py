@@ -26,8 +26,8 @@ from mabe.errors import DataError
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.formats import read_file
-from mabe.io.readers.poses import Poses, keep_sure, pick_animals
-from mabe.io.standardize import standardise, to_recording
+from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
+from mabe.io.standardize import standardize, to_recording
 
 
 def read(path):
@@ -288,10 +288,10 @@ def poses(xy, confidence=None, **about):
 def test_what_is_unsure_or_at_the_origin_is_missing():
     xy = [[[[1, 1], [0, 0], [2, 2]]], [[[3, 3], [0, 4], [5, 5]]]]
     sure = [[[0.9, 0.9, 0.5]], [[0.61, 0.9, 0.59]]]
-    kept = keep_sure(poses(xy, sure, usual_confidence=0.6))
+    kept = drop_unsure(poses(xy, sure, usual_confidence=0.6))
 
     assert kept.present.tolist() == [[[True, False, False]], [[True, True, False]]]
-    everything = keep_sure(poses(xy, sure, usual_confidence=0.6), 0.0)
+    everything = drop_unsure(poses(xy, sure, usual_confidence=0.6), 0.0)
     assert everything.present.sum() == 5
 
 
@@ -309,7 +309,7 @@ def test_the_most_tracked_animals_stay_where_there_are_too_many():
 def test_a_standard_recording_keeps_the_frame_numbers_of_the_video():
     xy = np.ones((2, 1, 3, 2), np.float32)
     xy[..., 2, :] = 91
-    standard = standardise(poses(xy, first_frame=100, fps=20.0), Project())
+    standard = standardize(poses(xy, first_frame=100, fps=20.0), Project())
     recording = to_recording(standard, Path("x"), lab="lab")
 
     assert recording.length == 102
@@ -320,17 +320,17 @@ def test_a_standard_recording_keeps_the_frame_numbers_of_the_video():
 def test_the_scale_is_estimated_from_the_body_where_none_is_known():
     xy = np.zeros((2, 1, 3, 2), np.float32) + 1
     xy[..., 2, 0] = 91  # nose to tail base: 90 px
-    standard = standardise(poses(xy, fps=20.0), Project())
+    standard = standardize(poses(xy, fps=20.0), Project())
 
     assert standard.pixels_per_cm == pytest.approx(10)
     assert any("10 estimated" in note for note in standard.poses.notes)
-    told = standardise(poses(xy, fps=20.0), Project(pixels_per_cm=5))
+    told = standardize(poses(xy, fps=20.0), Project(pixels_per_cm=5))
     assert told.pixels_per_cm == 5
 
 
 def test_a_rate_that_is_nowhere_is_asked_for():
     with pytest.raises(DataError, match="--fps"):
-        standardise(poses(np.ones((2, 1, 3, 2))), Project(pixels_per_cm=1))
+        standardize(poses(np.ones((2, 1, 3, 2))), Project(pixels_per_cm=1))
 
 
 def test_length_is_what_was_written():

@@ -16,8 +16,8 @@ from mabe.io.keypoint_names import match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.formats import read_file
-from mabe.io.readers.poses import keep_sure
-from mabe.io.standardize import standardise, tell_apart
+from mabe.io.readers.poses import drop_unsure
+from mabe.io.standardize import separate_animals, standardize
 
 ROOT = Path(os.environ.get("MABE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FORMATS = ROOT / "formats"
@@ -82,7 +82,7 @@ def test_a_single_animal_deeplabcut_csv_that_holds_a_black_and_a_white_mouse():
     assert poses.length == 98
     assert len(poses.keypoints) == 28
 
-    two = tell_apart(poses)
+    two = separate_animals(poses)
 
     assert two.animals == ("B", "W")
     np.testing.assert_allclose(two.xy_px[0, 0, 0], [261.76999, 215.63529], rtol=1e-6)
@@ -111,7 +111,7 @@ def test_deeplabcut_hdf5_written_as_a_fixed_frame():
     np.testing.assert_allclose(poses.confidence[0, 0, nose], 0.991, rtol=1e-6)
     at_origin = (poses.xy_px == 0).all(axis=-1)
     assert at_origin.mean() == pytest.approx(0.25)
-    assert keep_sure(poses).present.mean() <= 0.75
+    assert drop_unsure(poses).present.mean() <= 0.75
 
 
 def test_a_mabe22_clip():
@@ -125,7 +125,7 @@ def test_a_mabe22_clip():
         *("nose", "ear_left", "ear_right", "neck", "body_center"),
         *("tail_base", "tail_midpoint", "tail_tip"),
     }
-    assert any("(0, 0)" in note for note in keep_sure(poses).notes)
+    assert any("(0, 0)" in note for note in drop_unsure(poses).notes)
 
 
 def test_a_jabs_file_whose_coordinates_are_y_then_x():
@@ -243,7 +243,7 @@ def test_one_hot_labels_hold_as_many_frames_as_their_columns_say():
 def test_every_pose_file_can_be_standardised(pattern):
     if "sleap" in pattern:
         pytest.importorskip("sleap_io")
-    standard = standardise(poses_of(pattern), Project(fps=30))
+    standard = standardize(poses_of(pattern), Project(fps=30))
 
     assert standard.fps == 30
     assert 1 < standard.pixels_per_cm < 200

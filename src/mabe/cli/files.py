@@ -94,7 +94,7 @@ def import_files(
     from mabe.io.file_matching import plan_import
     from mabe.io.importer import (
         Totals,
-        check_place,
+        check_output,
         describe_end,
         describe_plan,
         describe_recording,
@@ -108,7 +108,7 @@ def import_files(
         pixels_per_cm=pixels_per_cm,
         min_confidence=min_confidence,
     )
-    check_place(out)
+    check_output(out)
     plan = plan_import(project_dir, settings, skip=out, skip_bad=skip_bad)
     for line in describe_plan(plan):
         print(line)

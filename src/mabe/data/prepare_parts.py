@@ -24,7 +24,7 @@ from mabe.data.store import (
     recording_to_json,
 )
 from mabe.errors import DataError
-from mabe.io.readers.kaggle import at_hand, read_recording
+from mabe.io.readers.kaggle import fetched, read_recording
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import append_rest, hash_file, usable_cores
@@ -91,7 +91,7 @@ def _make_part(place: PartsPlace, task: PartTask) -> PartOutcome:
     """Read one recording and write its part, unless store or parts have it."""
     name = task.info.name
     try:
-        with at_hand(task.info) as info:
+        with fetched(task.info) as info:
             content = _content_hash(info, place.rate_fps)
             part = part_path(place.folder, content)
             if content != task.stored_hash and not _is_whole(part):

@@ -292,7 +292,7 @@ def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | s
     if job.device:
         job.predictor.checkpoint.model.to(choose_device(job.device))
     try:
-        with source.at_hand() as here:
+        with source.fetched() as here:
             store, index = here.open()
             provenance = _recording_provenance(
                 store, index, job.predictor.checkpoint.contract

@@ -1,12 +1,13 @@
-"""From a lab's labels to who does what to whom.
+"""A lab's names of subjects and behaviours, mapped to animals, actions and targets.
 
-Labels name subjects and behaviours; the standard layout wants animals and a target for
-each action. What `project.yaml` does not say is guessed: subjects by their names,
-targets by what the action is (grooming is of oneself, of two animals the other one is
-meant). Every guess is shown before anything is written.
+Label files name subjects and behaviours; the standard layout has an agent, an action
+and a target. What `project.yaml` does not define is guessed: subjects by their names,
+targets by the kind of action (grooming has the target self; of two animals, the other
+one is the target of sniffing). `mabe import` prints every guess.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,17 +16,17 @@ from mabe.errors import ConfigError
 from mabe.io.project import ActionSettings, Project
 from mabe.io.readers.annotations import SELF, Event, FileAnnotations
 
-_ALONE = re.compile(
+_SELF_ACTIONS = re.compile(
     r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|"
     r"nest|immobil|stretch|\b(dig|up|run|rest|walk|jump|sleep|eat|feed|drink|still|base|"
     r"burrow|locomot|explor|scratch)",
     re.IGNORECASE,
 )
-"""Actions that need nobody else."""
+"""Actions that have no other animal as their target."""
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ActionMapping:
     """What one behaviour of the labels becomes."""
 
     behaviour: str
@@ -34,20 +35,25 @@ class Action:
     target: str
     """``self``, ``other`` or an animal's name."""
     agent: str | None
-    """Who does it where its events do not say."""
-    how: str
+    """The agent of events that name no subject."""
+    reason: str
+    """Where the mapping comes from, for people to read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cast:
-    """Who the subjects of the labels are, and what their behaviours mean."""
+class LabelMapping:
+    """What the subjects and the behaviours of the labels become in one recording."""
 
     animals: tuple[str, ...]
     subjects: Mapping[str, str | None]
-    """A subject of the labels to an animal; None: left out. ``""`` is nobody named."""
-    how: Mapping[str, str]
-    """Why each subject is taken for whom it is."""
-    actions: Mapping[str, Action]
+    """Subject to animal; None: left out. ``""`` stands for events without a subject."""
+    reasons: Mapping[str, str]
+    """Where the mapping of each subject comes from, for people to read."""
+    actions: Mapping[str, ActionMapping]
+
+    def number_of(self, animal: str) -> int:
+        """Return an animal's number in the standard layout, which counts from 1."""
+        return self.animals.index(animal) + 1
 
 
 def slug(behaviour: str) -> str:
@@ -55,51 +61,58 @@ def slug(behaviour: str) -> str:
     return re.sub(r"[\s,'\"\[\]]+", "_", behaviour.strip()).strip("_")
 
 
-def make_cast(
+def map_labels(
     animals: Sequence[str],
     subjects: Iterable[str],
     behaviours: Iterable[str],
     project: Project,
-) -> Cast:
-    """Return who is who for the animals of one recording.
+) -> LabelMapping:
+    """Return the mapping of labels to the animals of one recording.
 
-    Raises `ConfigError` where the project names an animal that is not there, and where
-    it is open to whom an action is done.
+    Raises `ConfigError` where the project names an animal that the recording lacks.
     """
-    who: dict[str, str | None] = {}
-    how: dict[str, str] = {}
-    subjects = list(dict.fromkeys(subjects))
-    named = [name for name in subjects if name]
-    for name in ("", *named):
-        if name in project.subjects:
-            who[name], how[name] = project.subjects[name], "project.yaml"
-        elif found := _same_name(name, animals):
-            who[name], how[name] = found, "same name"
-    free = [animal for animal in animals if animal not in who.values()]
-    for name in named:
-        if name in who:
-            continue
-        if re.fullmatch(r"S\d+", name):
-            who[name], how[name] = animals[0], "a stream, not an animal"
-        elif free:
-            who[name], how[name] = free.pop(0), "guess: the next animal"
-        else:
-            who[name], how[name] = None, "guess: no animal is left, left out"
-    if "" in subjects and "" not in who:
-        who[""], how[""] = animals[0], "guess: the first animal"
-    if lost := sorted({a for a in who.values() if a and a not in animals}):
+    animal_of, reasons = _map_subjects(animals, list(dict.fromkeys(subjects)), project)
+    if lost := sorted({a for a in animal_of.values() if a and a not in animals}):
         raise ConfigError(
             f"project.yaml: subjects are mapped to {lost}, but the animals are "
             f"{list(animals)}"
         )
     actions = {
-        behaviour: _make_action(behaviour, animals, project) for behaviour in behaviours
+        behaviour: _map_action(behaviour, animals, project) for behaviour in behaviours
     }
-    return Cast(tuple(animals), who, how, actions)
+    return LabelMapping(tuple(animals), animal_of, reasons, actions)
 
 
-def _same_name(subject: str, animals: Sequence[str]) -> str | None:
-    """Return the animal whose name a subject has, or that its number counts."""
+def _map_subjects(
+    animals: Sequence[str], subjects: Sequence[str], project: Project
+) -> tuple[dict[str, str | None], dict[str, str]]:
+    """Return the animal of each subject, and where the mapping comes from."""
+    animal_of: dict[str, str | None] = {}
+    reasons: dict[str, str] = {}
+    named = [name for name in subjects if name]
+    for name in ("", *named):
+        if name in project.subjects:
+            animal_of[name], reasons[name] = project.subjects[name], "project.yaml"
+        elif animal := _animal_called(name, animals):
+            animal_of[name], reasons[name] = animal, "same name"
+    free = [animal for animal in animals if animal not in animal_of.values()]
+    for name in named:
+        if name in animal_of:
+            continue
+        if re.fullmatch(r"S\d+", name):
+            animal_of[name], reasons[name] = animals[0], "a stream, not an animal"
+        elif free:
+            animal_of[name], reasons[name] = free.pop(0), "guess: the next animal"
+        else:
+            animal_of[name] = None
+            reasons[name] = "guess: left out, all animals have a subject"
+    if "" in subjects and "" not in animal_of:
+        animal_of[""], reasons[""] = animals[0], "guess: the first animal"
+    return animal_of, reasons
+
+
+def _animal_called(subject: str, animals: Sequence[str]) -> str | None:
+    """Return the animal of the same name, or of the number in ``mouse2``."""
     bare = {re.sub(r"[^a-z0-9]", "", animal.lower()): animal for animal in animals}
     squeezed = re.sub(r"[^a-z0-9]", "", subject.lower())
     if squeezed in bare:
@@ -110,53 +123,55 @@ def _same_name(subject: str, animals: Sequence[str]) -> str | None:
     return None
 
 
-def _make_action(behaviour: str, animals: Sequence[str], project: Project) -> Action:
+def _map_action(
+    behaviour: str, animals: Sequence[str], project: Project
+) -> ActionMapping:
     settings = project.actions.get(behaviour, ActionSettings())
     if settings is None:
-        return Action(behaviour, None, "self", None, "left out by project.yaml")
+        return ActionMapping(behaviour, None, "self", None, "left out by project.yaml")
     for name in (settings.agent, settings.target):
         if name not in (None, "self", "other", *animals):
             raise ConfigError(
                 f"project.yaml: action {behaviour!r} names {name!r}, but the animals "
                 f"are {list(animals)}"
             )
-    name = slug(settings.name or behaviour)
     if settings.target:
-        return Action(behaviour, name, settings.target, settings.agent, "project.yaml")
-    if len(animals) == 1:
-        return Action(behaviour, name, "self", settings.agent, "there is one animal")
-    if _ALONE.search(behaviour):
-        return Action(
-            behaviour, name, "self", settings.agent, "guess: needs nobody else"
-        )
-    if len(animals) == 2:
-        return Action(
-            behaviour, name, "other", settings.agent, "guess: the other animal"
-        )
-    return Action(behaviour, name, "other", settings.agent, "each event must say whom")
+        target, reason = settings.target, "project.yaml"
+    elif len(animals) == 1:
+        target, reason = "self", "there is one animal"
+    elif _SELF_ACTIONS.search(behaviour):
+        target, reason = "self", "guess: an action without a partner"
+    elif len(animals) == 2:
+        target, reason = "other", "guess: the other animal"
+    else:
+        target, reason = "other", "each event must have a target"
+    name = slug(settings.name or behaviour)
+    return ActionMapping(behaviour, name, target, settings.agent, reason)
 
 
 def to_bouts(
-    annotations: FileAnnotations, cast: Cast
+    annotations: FileAnnotations, mapping: LabelMapping
 ) -> tuple[tuple[Bout, ...], list[str]]:
-    """Return the labels of one recording, in frames already, and what was left out."""
+    """Return annotations in frames as bouts, and notes on the events left out.
+
+    Raises `ConfigError` for an event whose target is not known.
+    """
     bouts: set[Bout] = set()
-    dropped: dict[str, int] = {}
+    dropped: Counter[str] = Counter()
     for event in _without_fillers(annotations):
-        action = cast.actions[event.behaviour]
-        agent = _agent(event, action, cast)
+        action = mapping.actions[event.behaviour]
+        agent = _agent(event, action, mapping)
         if action.name is None or agent is None:
-            who = f" of {event.subject!r}" if agent is None else ""
-            reason = f"{event.behaviour!r}{who} left out"
-            dropped[reason] = dropped.get(reason, 0) + 1
+            subject = f" of {event.subject!r}" if agent is None else ""
+            dropped[f"{event.behaviour!r}{subject} left out"] += 1
             continue
-        target = _target(event, action, agent, cast)
+        target = _target(event, action, agent, mapping)
         if target is None:
             raise ConfigError(
-                f"{annotations.name}: to whom is {event.behaviour!r} of {agent!r} "
-                f"done? There are {len(cast.animals)} animals; say `actions: "
-                f"{{{event.behaviour}: "
-                "{target: self}}` in project.yaml, or an animal's name"
+                f"{annotations.name}: {event.behaviour!r} of {agent!r} has no target, "
+                f"and there are {len(mapping.animals)} animals; set `actions: "
+                f"{{{event.behaviour}: {{target: self}}}}` in project.yaml, or an "
+                "animal's name as the target"
             )
         start, stop = round(event.start), round(event.stop)
         bouts.add(
@@ -164,19 +179,20 @@ def to_bouts(
                 start,
                 max(stop, start + 1),
                 action.name,
-                cast.animals.index(agent) + 1,
-                cast.animals.index(target) + 1,
+                mapping.number_of(agent),
+                mapping.number_of(target),
             )
         )
-    notes = [f"{reason}: {count} events" for reason, count in dropped.items()]
+    notes = [f"{what}: {count} events" for what, count in dropped.items()]
     return join_overlaps(bouts), notes
 
 
 def _without_fillers(annotations: FileAnnotations) -> list[Event]:
-    """Leave out what a further stream says only to say nothing.
+    """Return the events without those that only fill an additional stream.
 
-    Streams of the Caltech annotator have a type for every frame; what fills the first
-    and the last frames of the second one is no behaviour beside those of the first.
+    Streams of the Caltech annotator have a type for every frame. Where a stream after
+    the first begins and ends with one behaviour, that behaviour fills the frames
+    without annotation.
     """
     streams = {event.subject for event in annotations.events}
     if not streams or not all(re.fullmatch(r"S\d+", name) for name in streams):
@@ -190,54 +206,59 @@ def _without_fillers(annotations: FileAnnotations) -> list[Event]:
     return sorted(kept)
 
 
-def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
-    """Join bouts of one action of one pair that overlap: several files say the same."""
-    joined: list[Bout] = []
-    for bout in sorted(bouts, key=lambda each: (_what(each), each.start)):
-        last = joined[-1] if joined else None
-        if last and _what(last) == _what(bout) and bout.start < last.stop:
-            joined[-1] = replace(last, stop=max(last.stop, bout.stop))
-        else:
-            joined.append(bout)
-    return tuple(sorted(joined))
-
-
-def _what(bout: Bout) -> tuple[str, int, int]:
-    """Return who does what to whom."""
-    return bout.action, bout.agent, bout.target
-
-
-def _agent(event: Event, action: Action, cast: Cast) -> str | None:
+def _agent(event: Event, action: ActionMapping, mapping: LabelMapping) -> str | None:
     if not event.subject and action.agent:
         return action.agent
-    return cast.subjects.get(event.subject)
+    return mapping.subjects.get(event.subject)
 
 
-def _target(event: Event, action: Action, agent: str, cast: Cast) -> str | None:
-    """Return to whom an event is done; None where that is open."""
+def _target(
+    event: Event, action: ActionMapping, agent: str, mapping: LabelMapping
+) -> str | None:
+    """Return the animal an event is directed at; None where it is not known."""
     for part in event.target.split("|"):
         if part == SELF:
             return agent
-        named = cast.subjects.get(part) or _same_name(part, cast.animals)
+        named = mapping.subjects.get(part) or _animal_called(part, mapping.animals)
         if part and named:
             return named
     if action.target == "self":
         return agent
     if action.target != "other":
         return action.target
-    others = [animal for animal in cast.animals if animal != agent]
+    others = [animal for animal in mapping.animals if animal != agent]
     return others[0] if len(others) == 1 else None
 
 
+def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
+    """Join overlapping bouts of one action and pair, as several files may give them."""
+    joined: list[Bout] = []
+    for bout in sorted(bouts, key=lambda each: (_action_and_pair(each), each.start)):
+        last = joined[-1] if joined else None
+        if (
+            last
+            and _action_and_pair(last) == _action_and_pair(bout)
+            and bout.start < last.stop
+        ):
+            joined[-1] = replace(last, stop=max(last.stop, bout.stop))
+        else:
+            joined.append(bout)
+    return tuple(sorted(joined))
+
+
+def _action_and_pair(bout: Bout) -> tuple[str, int, int]:
+    return bout.action, bout.agent, bout.target
+
+
 def watched_of(
-    cast: Cast, acting: Iterable[str], project: Project
+    mapping: LabelMapping, subjects: Iterable[str], project: Project
 ) -> tuple[Watched, ...]:
-    """Return what was watched: every action of everyone who acts, or as told."""
+    """Return what was watched: the project's list, or all actions of all subjects."""
     if project.watched is not None:
-        return tuple(sorted(_parse_watched(each, cast) for each in project.watched))
-    found = set()
-    agents = {cast.subjects.get(subject) for subject in acting}
-    for action in cast.actions.values():
+        return tuple(sorted(_parse_watched(each, mapping) for each in project.watched))
+    watched = set()
+    agents = {mapping.subjects.get(subject) for subject in subjects}
+    for action in mapping.actions.values():
         if action.name is None:
             continue
         for agent in agents | ({action.agent} if action.agent else set()):
@@ -245,31 +266,28 @@ def watched_of(
                 continue
             targets = [agent] if action.target == "self" else [action.target]
             if action.target == "other":
-                targets = [each for each in cast.animals if each != agent] or [agent]
-            found |= {
+                targets = [a for a in mapping.animals if a != agent] or [agent]
+            watched |= {
                 Watched(
-                    cast.animals.index(agent) + 1,
-                    cast.animals.index(target) + 1,
-                    action.name,
+                    mapping.number_of(agent), mapping.number_of(target), action.name
                 )
                 for target in targets
             }
-    return tuple(sorted(found))
+    return tuple(sorted(watched))
 
 
-def _parse_watched(text: str, cast: Cast) -> Watched:
-    """Return what ``adult,juvenile,interact`` or ``adult,self,rear`` stands for."""
+def _parse_watched(text: str, mapping: LabelMapping) -> Watched:
+    """Return an entry such as ``adult,juvenile,interact`` or ``adult,self,rear``."""
     parts = [part.strip() for part in text.split(",", 2)]
     if len(parts) == 3:
-        agent = _same_name(parts[0], cast.animals)
-        target = agent if parts[1] == "self" else _same_name(parts[1], cast.animals)
+        agent = _animal_called(parts[0], mapping.animals)
+        is_self = parts[1] == "self"
+        target = agent if is_self else _animal_called(parts[1], mapping.animals)
         if agent and target:
             return Watched(
-                cast.animals.index(agent) + 1,
-                cast.animals.index(target) + 1,
-                slug(parts[2]),
+                mapping.number_of(agent), mapping.number_of(target), slug(parts[2])
             )
     raise ConfigError(
         f"project.yaml: watched: expected `agent,target,action` of the animals "
-        f"{list(cast.animals)} (target may be self), found {text!r}"
+        f"{list(mapping.animals)} (target may be self), found {text!r}"
     )

@@ -1,7 +1,7 @@
 """Which files of a folder hold tracks, which hold labels, and which belong together.
 
-Files are looked at one by one. Tracks and labels of one recording are found by their
-names, unless `project.yaml` says it.
+Tracks and labels belong to one recording by their names, unless `project.yaml` lists
+the files of each recording. No recording is kept in memory.
 """
 
 import re
@@ -23,22 +23,12 @@ _SKIPPED_ENDINGS = frozenset(
     )
     for ending in endings
 )
-"""Videos, pictures, texts and what cannot be read; everything else is looked into."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the files of a folder hold, tracks by name only."""
-
-    tracks: tuple["Track", ...]
-    annotations: tuple["Labels", ...]
-    unknown: tuple[str, ...]
-    bad: tuple[str, ...]
+"""Videos, pictures, texts and formats that are not read; all other files are opened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """One recording's tracks, not in memory."""
+    """Where the tracks of one recording are."""
 
     path: Path
     place: int
@@ -50,7 +40,7 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """One recording's labels of one file."""
+    """The labels of one recording in one file."""
 
     path: Path
     format: str
@@ -58,13 +48,85 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
-    """Tracks and the labels that belong to them."""
+class FolderContents:
+    """What the files of a folder hold."""
+
+    tracks: tuple[Track, ...]
+    labels: tuple[Labels, ...]
+    unknown: tuple[str, ...]
+    """Files of no known format."""
+    bad: tuple[str, ...]
+    """Why files could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingFiles:
+    """The tracks of one recording, and the labels that belong to them."""
 
     track: Track
     labels: tuple[Labels, ...]
     settings: RecordingSettings | None
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """What will be imported, before a recording is read whole."""
+
+    lab: str
+    project: Project
+    recordings: tuple[RecordingFiles, ...]
+    behaviours: tuple[str, ...]
+    """All behaviours of all label files."""
+    subjects: tuple[str, ...]
+    """All subjects of all label files; ``""`` stands for events without one."""
+    unused: tuple[Labels, ...]
+    """Labels of recordings without tracks."""
+    duplicates: tuple[str, ...]
+    """Notes on tracks that are left out because their video has others."""
+    unknown: tuple[str, ...]
+    bad: tuple[str, ...]
+
+
+def plan_import(
+    folder: Path, project: Project, *, skip: Path | None = None, skip_bad: bool = False
+) -> ImportPlan:
+    """Return what the files of a folder hold and which belong together.
+
+    Raises `DataError` where there are no tracks, or a file is broken.
+    """
+    contents = scan_files(find_files(folder, skip=skip), skip_bad=skip_bad)
+    if not contents.tracks:
+        raise DataError(
+            f"{folder}: no file with tracks; {len(contents.labels)} recordings with "
+            f"labels, files not recognised: {list(contents.unknown)[:8]}. `mabe "
+            "inspect` prints what each file is."
+        )
+    matched, duplicates = match_files(contents, project, folder)
+    recordings = _with_unique_names(matched)
+    used = {id(labels) for files in recordings for labels in files.labels}
+    return ImportPlan(
+        lab=project.lab or folder_name(folder),
+        project=project,
+        recordings=tuple(recordings),
+        behaviours=tuple(
+            dict.fromkeys(
+                behaviour
+                for labels in contents.labels
+                for behaviour in labels.annotations.behaviours
+            )
+        ),
+        subjects=_subjects_of(contents.labels),
+        unused=tuple(each for each in contents.labels if id(each) not in used),
+        unknown=contents.unknown,
+        duplicates=tuple(duplicates),
+        bad=contents.bad,
+    )
+
+
+def folder_name(folder: Path) -> str:
+    """Return a folder's name as the name of a lab that has none."""
+    return re.sub(r"\W+", "_", folder.absolute().name) or "lab"
 
 
 def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
@@ -81,8 +143,11 @@ def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
     ]
 
 
-def look_at(paths: Sequence[Path], *, skip_bad: bool) -> Found:
-    """Return what files hold; broken ones raise unless they may be left out."""
+def scan_files(paths: Sequence[Path], *, skip_bad: bool) -> FolderContents:
+    """Return what files hold.
+
+    Raises `DataError` for one that cannot be read, unless `skip_bad`.
+    """
     tracks: list[Track] = []
     labels: list[Labels] = []
     unknown, bad = [], []
@@ -105,14 +170,63 @@ def look_at(paths: Sequence[Path], *, skip_bad: bool) -> Found:
             Labels(path, content.format, annotations)
             for annotations in content.annotations
         ]
-    return Found(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad))
+    return FolderContents(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad))
 
 
-def one_of_each(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
+def match_files(
+    contents: FolderContents, project: Project, folder: Path
+) -> tuple[list[RecordingFiles], list[str]]:
+    """Return the files of each recording, and notes on tracks that are left out.
+
+    Files that the project lists for a recording come first; others are matched by name.
+    """
+    recordings = [
+        _listed_files(settings, contents, folder) for settings in project.recordings
+    ]
+    listed = {files.track for files in recordings}
+    used = {labels.path for files in recordings for labels in files.labels}
+    tracks, duplicates = drop_duplicates(
+        [each for each in contents.tracks if each not in listed]
+    )
+    free = [labels for labels in contents.labels if labels.path not in used]
+    owners = [(_owners(labels, tracks), labels) for labels in free]
+    is_single = len(tracks) == len(free) == 1 and not listed
+    for track in tracks:
+        own = tuple(labels for those, labels in owners if track in those)
+        notes: tuple[str, ...] = ()
+        if not own and is_single:
+            own = tuple(free)
+            notes = (
+                f"labels of {free[0].path.name} ({free[0].annotations.name!r}) used "
+                "although the names differ: there are no others",
+            )
+        recordings.append(RecordingFiles(track, own, None, notes))
+    return recordings, duplicates
+
+
+def _listed_files(
+    settings: RecordingSettings, contents: FolderContents, folder: Path
+) -> RecordingFiles:
+    """Return the files that the project lists for a recording."""
+    path = folder / settings.tracks
+    track = next((each for each in contents.tracks if each.path == path), None)
+    if track is None:
+        raise DataError(f"project.yaml: recordings: {path} holds no tracks.")
+    labels: list[Labels] = []
+    for name in settings.labels:
+        of_file = [each for each in contents.labels if each.path == folder / name]
+        if not of_file:
+            raise DataError(f"project.yaml: recordings: {folder / name} has no labels.")
+        named = [each for each in of_file if belong_together(each, track)]
+        labels += named if len(of_file) > 1 and named else of_file
+    return RecordingFiles(track, tuple(labels), settings)
+
+
+def drop_duplicates(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
     """Return one track of each video in a folder, and which files are left out.
 
-    DeepLabCut writes CSV beside HDF5, and filtered tracks beside raw ones: of files of
-    one video the filtered is taken, and HDF5 before a text.
+    DeepLabCut writes CSV beside HDF5, and filtered tracks beside raw ones: filtered
+    tracks are preferred, and HDF5 to text.
     """
     best: dict[tuple[Path, str], Track] = {}
     for track in tracks:
@@ -136,60 +250,17 @@ def _preference(track: Track) -> tuple[bool, bool]:
     return "filtered" in track.path.stem.lower(), "HDF5" in track.format
 
 
-def pair_up(
-    found: Found, project: Project, folder: Path
-) -> tuple[list[Pairing], list[str]]:
-    """Return each recording's tracks with its labels, and what was left out.
-
-    By the project's settings, or else by names.
-    """
-    pairings = [_pair_by_hand(each, found, folder) for each in project.recordings]
-    done = {pairing.track for pairing in pairings}
-    used = {labels.path for pairing in pairings for labels in pairing.labels}
-    tracks, doubles = one_of_each([each for each in found.tracks if each not in done])
-    annotations = [labels for labels in found.annotations if labels.path not in used]
-    owners = [(_owners(labels, tracks), labels) for labels in annotations]
-    alone = len(tracks) == len(annotations) == 1 and not done
-    for track in tracks:
-        own = tuple(labels for those, labels in owners if track in those)
-        notes: tuple[str, ...] = ()
-        if not own and alone:
-            own = tuple(annotations)
-            notes = (
-                f"labels of {annotations[0].path.name} "
-                f"({annotations[0].annotations.name!r}) taken for its own: there "
-                "are no others",
-            )
-        pairings.append(Pairing(track, own, None, notes))
-    return pairings, doubles
-
-
 def _owners(labels: Labels, tracks: Sequence[Track]) -> list[Track]:
     """Return the tracks that labels belong to: of several, those in the same folder."""
-    those = [track for track in tracks if belongs(labels, track)]
+    those = [track for track in tracks if belong_together(labels, track)]
     near = [track for track in those if track.path.parent == labels.path.parent]
     return near or those
 
 
-def _pair_by_hand(settings: RecordingSettings, found: Found, folder: Path) -> Pairing:
-    path = folder / settings.tracks
-    track = next((each for each in found.tracks if each.path == path), None)
-    if track is None:
-        raise DataError(f"project.yaml: recordings: {path} holds no tracks.")
-    labels: list[Labels] = []
-    for name in settings.labels:
-        of_file = [each for each in found.annotations if each.path == folder / name]
-        if not of_file:
-            raise DataError(f"project.yaml: recordings: {folder / name} has no labels.")
-        named = [each for each in of_file if belongs(each, track)]
-        labels += named if len(of_file) > 1 and named else of_file
-    return Pairing(track, tuple(labels), settings)
+def belong_together(labels: Labels, track: Track) -> bool:
+    """Return whether labels name the video that tracks were made from.
 
-
-def belongs(labels: Labels, track: Track) -> bool:
-    """Tell whether labels name the video that tracks were made from.
-
-    One name has to begin the other, after which no digit may go on: ``day1`` is not
+    One name has to begin the other, and a number must not go on: ``day1`` is not
     ``day10``.
     """
     if labels.path == track.path:
@@ -200,92 +271,39 @@ def belongs(labels: Labels, track: Track) -> bool:
     names = {labels.annotations.name, *labels.annotations.media}
     if labels.annotations.name not in labels.path.stem:
         names |= {labels.path.stem}
-    return any(_same_video(name, track.name) for name in names if name)
+    return any(_is_same_video(name, track.name) for name in names if name)
 
 
-def _same_video(first: str, second: str) -> bool:
-    short, long = sorted((_bare(first), _bare(second)), key=len)
+def _is_same_video(first: str, second: str) -> bool:
+    short, long = sorted((_squeeze(first), _squeeze(second)), key=len)
     if len(short) < 3 and short != long:
         return False
     rest = long[len(short) :]
     return long.startswith(short) and not (short[-1:].isdigit() and rest[:1].isdigit())
 
 
-def _bare(name: str) -> str:
+def _squeeze(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be imported, before a recording is read whole."""
-
-    lab: str
-    project: Project
-    pairings: tuple[Pairing, ...]
-    ethogram: tuple[str, ...]
-    """Every behaviour of any label file."""
-    acting: tuple[str, ...]
-    """Every subject of any label file; empty where events name none."""
-    unused: tuple[Labels, ...]
-    """Labels of recordings without tracks."""
-    doubles: tuple[str, ...]
-    """Tracks of a video that has others."""
-    unknown: tuple[str, ...]
-    bad: tuple[str, ...]
+def _with_unique_names(recordings: Sequence[RecordingFiles]) -> list[RecordingFiles]:
+    """Return the recordings, numbered where several have one name."""
+    counts: dict[str, int] = {}
+    renamed = []
+    for files in recordings:
+        name = re.sub(r"[^\w.+-]+", "_", files.track.name).strip("._") or "recording"
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] > 1:
+            name = f"{name}_{counts[name]}"
+        renamed.append(replace(files, track=replace(files.track, name=name)))
+    return renamed
 
 
-def plan_import(
-    folder: Path, project: Project, *, skip: Path | None = None, skip_bad: bool = False
-) -> Plan:
-    """Return what a folder's files are and which belong together.
-
-    Raises `DataError` where there are no tracks, or a file is broken.
-    """
-    found = look_at(find_files(folder, skip=skip), skip_bad=skip_bad)
-    if not found.tracks:
-        raise DataError(
-            f"{folder}: no file with tracks; {len(found.annotations)} recordings with "
-            f"labels, files not recognised: {list(found.unknown)[:8]}. `mabe inspect` "
-            "tells what each is."
-        )
-    paired, doubles = pair_up(found, project, folder)
-    pairings = _with_own_names(paired)
-    used = {id(labels) for pairing in pairings for labels in pairing.labels}
-    return Plan(
-        lab=project.lab or re.sub(r"\W+", "_", folder.absolute().name) or "lab",
-        project=project,
-        pairings=tuple(pairings),
-        ethogram=tuple(
-            dict.fromkeys(
-                b for labels in found.annotations for b in labels.annotations.behaviours
-            )
-        ),
-        acting=_acting(found.annotations),
-        unused=tuple(each for each in found.annotations if id(each) not in used),
-        unknown=found.unknown,
-        doubles=tuple(doubles),
-        bad=found.bad,
-    )
-
-
-def _with_own_names(pairings: Sequence[Pairing]) -> list[Pairing]:
-    """Give recordings of one name (two trackers' files of a video) different names."""
-    seen: dict[str, int] = {}
-    named = []
-    for pairing in pairings:
-        name = re.sub(r"[^\w.+-]+", "_", pairing.track.name).strip("._") or "recording"
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            name = f"{name}_{seen[name]}"
-        named.append(replace(pairing, track=replace(pairing.track, name=name)))
-    return named
-
-
-def _acting(labels: Sequence[Labels]) -> tuple[str, ...]:
-    """Return the subjects of all labels, ``""`` where events name none."""
-    found: dict[str, None] = {}
+def _subjects_of(labels: Sequence[Labels]) -> tuple[str, ...]:
+    """Return the subjects of all labels; ``""`` where events have none."""
+    subjects: dict[str, None] = {}
     for each in labels:
-        found.update(dict.fromkeys(each.annotations.subjects))
+        subjects.update(dict.fromkeys(each.annotations.subjects))
         if any(not event.subject for event in each.annotations.events):
-            found[""] = None
-    return tuple(found) or ("",)
+            subjects[""] = None
+    return tuple(subjects) or ("",)

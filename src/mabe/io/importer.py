@@ -1,9 +1,9 @@
-"""Importing a project: tracks and labels of any known format, to the standard layout.
+"""`mabe import`: tracks and labels of any known format, to the standard layout.
 
-A plan of what belongs together is made first (`mabe.pairing`); each recording is then
-read, settled and written, one in memory at a time.
-
-What `mabe import` tells: what was found, and what everything is taken for.
+A plan of which files belong together is made first (`mabe.io.file_matching`). Each
+recording is then read, standardized and written, one in memory at a time. The
+functions ``describe_*`` return what the command prints: what was read, and what each
+name was mapped to.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,20 @@ import numpy as np
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import MabeError, OutputError
-from mabe.io.behaviour_names import Cast, join_overlaps, make_cast, to_bouts, watched_of
-from mabe.io.file_matching import Labels, Pairing, Plan, Track
+from mabe.io.behaviour_names import (
+    LabelMapping,
+    join_overlaps,
+    map_labels,
+    to_bouts,
+    watched_of,
+)
+from mabe.io.file_matching import ImportPlan, Labels, RecordingFiles, Track
 from mabe.io.inspector import count
 from mabe.io.keypoint_names import format_matches
 from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
 from mabe.io.readers.annotations import compare_lengths, to_frames
 from mabe.io.readers.formats import read_again
-from mabe.io.standardize import Standard, standardise
+from mabe.io.standardize import StandardPoses, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
     write_annotation,
@@ -32,93 +38,120 @@ from mabe.runtime.files import write_text
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportedRecording:
     """One recording as it was, or would be, written."""
 
     track: Track
-    standard: Standard
+    standard: StandardPoses
     labels: tuple[Labels, ...]
-    cast: Cast
+    mapping: LabelMapping
     watched: tuple[Watched, ...]
     bouts: tuple[Bout, ...]
     notes: tuple[str, ...]
 
 
-def check_place(out: Path) -> None:
-    """Raise `OutputError` where something else than an import lies at `out`."""
+@dataclass(slots=True)
+class Totals:
+    """Counts of what was imported; recordings themselves do not stay in memory."""
+
+    recordings: int = 0
+    frames: int = 0
+    bouts: int = 0
+    has_guesses: bool = False
+
+    def add(self, imported: ImportedRecording) -> None:
+        """Count one more recording."""
+        self.recordings += 1
+        self.frames += imported.standard.poses.length
+        self.bouts += len(imported.bouts)
+        if imported.labels:
+            mapping = imported.mapping
+            of_actions = (each.reason for each in mapping.actions.values())
+            reasons = [*mapping.reasons.values(), *of_actions]
+            self.has_guesses |= any(each.startswith("guess") for each in reasons)
+
+
+def check_output(out: Path) -> None:
+    """Raise `OutputError` where `out` holds anything but an earlier import."""
     if out.is_file() or (
         out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file()
     ):
         raise OutputError(
-            f"{out}: holds something else than imported data, which is left alone; "
-            "choose another --out."
+            f"{out}: is no earlier import, and is left alone; choose another --out."
         )
 
 
-def run_import(plan: Plan, out: Path | None, *, pieces: int = 1) -> Iterator[Imported]:
-    """Yield each recording when it is settled, then write it to `out` if that is given.
+def run_import(
+    plan: ImportPlan, out: Path | None, *, pieces: int = 1
+) -> Iterator[ImportedRecording]:
+    """Yield each recording when it is standardized, then write it to `out` if given.
 
     With `pieces` above 1 every recording is written as so many, one after the other.
-    The metadata table comes last, so that a stopped import is no data set. Raises
+    The metadata table is written last, so that a stopped import is no data set. Raises
     `ConfigError` where the project does not fit the tracks.
     """
     if out:
-        # Says from the first moment on that this folder is an import.
+        # From now on the folder is recognised as an import.
         write_text(out / FILE_NAME, dump_project(plan.project))
     rows: list[MetadataRow] = []
-    done: list[Imported] = []
-    for pairing in plan.pairings:
+    done: list[ImportedRecording] = []
+    for files in plan.recordings:
         try:
-            ready = _prepare(pairing, plan)
+            recording = _read_recording(files, plan)
         except MabeError as error:
-            raise type(error)(f"{pairing.track.path}: {error}") from error
-        yield ready
+            raise type(error)(f"{files.track.path}: {error}") from error
+        yield recording
         if out:
-            rows += [_write(each, plan.lab, out) for each in cut(ready, pieces)]
-        done.append(_without_poses(ready))
+            rows += [
+                _write_recording(piece, plan.lab, out)
+                for piece in split_recording(recording, pieces)
+            ]
+        done.append(_without_poses(recording))
     if out:
         write_metadata(out / "train.csv", rows)
-        write_text(out / FILE_NAME, dump_project(settled(plan, done)))
+        write_text(out / FILE_NAME, dump_project(resolve_project(plan, done)))
 
 
-def _without_poses(ready: Imported) -> Imported:
-    """Return what is remembered of a recording that is done."""
-    poses = ready.standard.poses
-    bare = replace(poses, xy_px=poses.xy_px[:0], confidence=None)
-    return replace(ready, standard=replace(ready.standard, poses=bare))
-
-
-def _prepare(pairing: Pairing, plan: Plan) -> Imported:
-    """Read one recording and settle it."""
-    track, project, settings = pairing.track, plan.project, pairing.settings
+def _read_recording(files: RecordingFiles, plan: ImportPlan) -> ImportedRecording:
+    """Return one recording, standardized."""
+    track, project, settings = files.track, plan.project, files.settings
     poses = read_again(track.path).poses[track.place]
     scored_fps = next(
-        (e.annotations.fps for e in pairing.labels if e.annotations.fps), None
+        (e.annotations.fps for e in files.labels if e.annotations.fps), None
     )
-    standard = standardise(
+    standard = standardize(
         replace(poses, name=track.name, fps=poses.fps or scored_fps),
         project,
         fps=settings.fps if settings else None,
         pixels_per_cm=settings.pixels_per_cm if settings else None,
     )
-    notes = [*pairing.notes, *standard.poses.notes]
+    notes = [*files.notes, *standard.poses.notes]
     if scored_fps and abs(scored_fps / standard.fps - 1) > 1e-3:
         notes.append(
-            f"labels were scored at {scored_fps:g} fps, the tracks are taken at "
-            f"{standard.fps:g}"
+            f"labels were scored at {scored_fps:g} fps, tracks are read as "
+            f"{standard.fps:g} fps"
         )
-    cast = make_cast(standard.animals, plan.acting, plan.ethogram, project)
-    bouts, odd = _bouts(pairing.labels, cast, standard, project)
-    watched = watched_of(cast, plan.acting, project) if pairing.labels else ()
-    return Imported(
-        track, standard, pairing.labels, cast, watched, bouts, (*notes, *odd)
+    mapping = map_labels(standard.animals, plan.subjects, plan.behaviours, project)
+    bouts, label_notes = _read_bouts(files.labels, mapping, standard, project)
+    watched = watched_of(mapping, plan.subjects, project) if files.labels else ()
+    return ImportedRecording(
+        track=track,
+        standard=standard,
+        labels=files.labels,
+        mapping=mapping,
+        watched=watched,
+        bouts=bouts,
+        notes=(*notes, *label_notes),
     )
 
 
-def _bouts(
-    labels: Sequence[Labels], cast: Cast, standard: Standard, project: Project
+def _read_bouts(
+    labels: Sequence[Labels],
+    mapping: LabelMapping,
+    standard: StandardPoses,
+    project: Project,
 ) -> tuple[tuple[Bout, ...], list[str]]:
-    """Return the labels of all of a recording's files, within its tracks."""
+    """Return the bouts of all label files of a recording, within its tracks."""
     length = standard.poses.length
     bouts: set[Bout] = set()
     notes: list[str] = []
@@ -126,14 +159,14 @@ def _bouts(
         annotations = to_frames(each.annotations, standard.fps)
         notes += each.annotations.notes
         notes += compare_lengths(annotations, length, project.max_length_difference)
-        found, odd = to_bouts(annotations, cast)
-        notes += odd
-        bouts |= clip(found, 0, length)
+        of_file, left_out = to_bouts(annotations, mapping)
+        notes += left_out
+        bouts |= clip_bouts(of_file, 0, length)
     return join_overlaps(bouts), notes
 
 
-def clip(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:
-    """Return what of the bouts lies in ``[start, stop)``, counted from `start`."""
+def clip_bouts(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:
+    """Return the parts of bouts that lie in ``[start, stop)``, counted from `start`."""
     return {
         replace(
             bout,
@@ -145,17 +178,19 @@ def clip(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:
     }
 
 
-def cut(ready: Imported, pieces: int) -> Iterator[Imported]:
+def split_recording(
+    recording: ImportedRecording, pieces: int
+) -> Iterator[ImportedRecording]:
     """Yield a recording as consecutive pieces, each a recording of its own."""
     if pieces == 1:
-        yield ready
+        yield recording
         return
-    poses = ready.standard.poses
+    poses = recording.standard.poses
     borders = np.linspace(poses.first_frame, poses.length, pieces + 1).astype(int)
     for number in range(pieces):
         start, stop = int(borders[number]), int(borders[number + 1])
         rows = slice(start - poses.first_frame, stop - poses.first_frame)
-        part = replace(
+        piece = replace(
             poses,
             name=f"{poses.name}.{number + 1}of{pieces}",
             xy_px=poses.xy_px[rows],
@@ -163,15 +198,15 @@ def cut(ready: Imported, pieces: int) -> Iterator[Imported]:
             first_frame=0,
         )
         yield replace(
-            ready,
-            standard=replace(ready.standard, poses=part),
-            bouts=tuple(sorted(clip(ready.bouts, start, stop))),
+            recording,
+            standard=replace(recording.standard, poses=piece),
+            bouts=tuple(sorted(clip_bouts(recording.bouts, start, stop))),
         )
 
 
-def _write(ready: Imported, lab: str, out: Path) -> MetadataRow:
-    """Write one recording's files; return its row of the metadata."""
-    standard = ready.standard
+def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> MetadataRow:
+    """Write the files of one recording; return its row of the metadata."""
+    standard = recording.standard
     place = Path(lab) / f"{standard.name}.parquet"
     write_tracking(
         out / "train_tracking" / place,
@@ -179,8 +214,8 @@ def _write(ready: Imported, lab: str, out: Path) -> MetadataRow:
         standard.parts,
         first_frame=standard.poses.first_frame,
     )
-    if ready.labels:
-        write_annotation(out / "train_annotation" / place, ready.bouts)
+    if recording.labels:
+        write_annotation(out / "train_annotation" / place, recording.bouts)
     return MetadataRow(
         lab=lab,
         video=standard.name,
@@ -189,24 +224,31 @@ def _write(ready: Imported, lab: str, out: Path) -> MetadataRow:
         length=standard.poses.length,
         animals=standard.animals,
         parts=tuple(part for part in standard.parts if part),
-        watched=ready.watched,
+        watched=recording.watched,
         tracker=standard.poses.tracker,
     )
 
 
-def settled(plan: Plan, done: Sequence[Imported]) -> Project:
-    """Return the project with every guess in its place, where recordings agree."""
+def _without_poses(recording: ImportedRecording) -> ImportedRecording:
+    """Return what is kept of a recording that has been written."""
+    poses = recording.standard.poses
+    bare = replace(poses, xy_px=poses.xy_px[:0], confidence=None)
+    return replace(recording, standard=replace(recording.standard, poses=bare))
+
+
+def resolve_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> Project:
+    """Return the project with all guesses filled in, where the recordings agree."""
     keypoints: dict[str, str | None] = {}
     subjects: dict[str, str | None] = {}
     actions: dict[str, ActionSettings | None] = {}
-    casts = {ready.standard.animals for ready in done}
-    for ready in done:
-        for match in ready.standard.matches:
+    animals = {recording.standard.animals for recording in done}
+    for recording in done:
+        for match in recording.standard.matches:
             if match.keypoint or not match.is_kept:
                 keypoints[match.name] = match.keypoint
-        if ready.labels and len(casts) == 1:
-            subjects.update(ready.cast.subjects)
-            for action in ready.cast.actions.values():
+        if recording.labels and len(animals) == 1:
+            subjects.update(recording.mapping.subjects)
+            for action in recording.mapping.actions.values():
                 actions[action.behaviour] = (
                     ActionSettings(
                         name=action.name, agent=action.agent, target=action.target
@@ -216,34 +258,34 @@ def settled(plan: Plan, done: Sequence[Imported]) -> Project:
                 )
     return plan.project.with_changes(
         lab=plan.lab,
-        animals=casts.pop() if len(casts) == 1 else None,
+        animals=animals.pop() if len(animals) == 1 else None,
         keypoints=keypoints,
         subjects=subjects,
         actions=actions,
     )
 
 
-def describe_plan(plan: Plan) -> Iterator[str]:
-    """Yield which files belong together, and which to nothing."""
-    labelled = sum(bool(pairing.labels) for pairing in plan.pairings)
-    recordings = count(len(plan.pairings), "recording")
+def describe_plan(plan: ImportPlan) -> Iterator[str]:
+    """Yield which files belong together, and which are not used."""
+    labelled = sum(bool(files.labels) for files in plan.recordings)
+    recordings = count(len(plan.recordings), "recording")
     yield f"{recordings} with tracks, {labelled} with labels:"
-    for pairing in plan.pairings:
-        labels = ", ".join(dict.fromkeys(each.path.name for each in pairing.labels))
-        track = pairing.track
+    for files in plan.recordings:
+        labels = ", ".join(dict.fromkeys(each.path.name for each in files.labels))
+        track = files.track
         yield f"  {track.name}: {track.length:,} frames ({track.format})"
         yield f"    labels: {labels or 'none'}"
     for each in plan.unused:
         yield f"  ! labels without tracks: {each.path.name} ({each.annotations.name!r})"
-    yield from (f"  ! {double}" for double in plan.doubles)
+    yield from (f"  ! {duplicate}" for duplicate in plan.duplicates)
     for name in plan.unknown:
         yield f"  ! not recognised: {name}"
     for problem in plan.bad:
         yield f"  ! left out: {problem}"
 
 
-def describe_recording(imported: Imported, shown: set[str]) -> Iterator[str]:
-    """Yield what one recording is taken for; tables `shown` are not repeated."""
+def describe_recording(imported: ImportedRecording, shown: set[str]) -> Iterator[str]:
+    """Yield what one recording becomes; tables that are in `shown` are not repeated."""
     standard = imported.standard
     yield (
         f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
@@ -254,8 +296,8 @@ def describe_recording(imported: Imported, shown: set[str]) -> Iterator[str]:
         yield f"  mouse{number} is {name}"
     tables = {"keypoints": format_matches(standard.matches)}
     if imported.labels:
-        tables["subjects of the labels"] = _format_subjects(imported.cast)
-        tables["actions"] = _format_actions(imported.cast)
+        tables["subjects of the labels"] = _format_subjects(imported.mapping)
+        tables["actions"] = _format_actions(imported.mapping)
     for title, table in tables.items():
         if table in shown:
             yield f"  {title}: as above"
@@ -265,53 +307,34 @@ def describe_recording(imported: Imported, shown: set[str]) -> Iterator[str]:
     yield from (f"  ! {note}" for note in imported.notes)
 
 
-def _format_subjects(cast: Cast) -> str:
+def _format_subjects(mapping: LabelMapping) -> str:
     return "\n".join(
-        f"    {subject or '(none named)'} → {animal or '-'}  ({cast.how[subject]})"
-        for subject, animal in cast.subjects.items()
+        f"    {subject or '(none named)'} → {animal or '-'}  "
+        f"({mapping.reasons[subject]})"
+        for subject, animal in mapping.subjects.items()
     )
 
 
-def _format_actions(cast: Cast) -> str:
+def _format_actions(mapping: LabelMapping) -> str:
     return "\n".join(
         f"    {action.behaviour} → {action.name or '-'} to {action.target}  "
-        f"({action.how})"
-        for action in cast.actions.values()
+        f"({action.reason})"
+        for action in mapping.actions.values()
     )
-
-
-@dataclass(slots=True)
-class Totals:
-    """What was imported so far; recordings themselves do not stay in memory."""
-
-    recordings: int = 0
-    frames: int = 0
-    bouts: int = 0
-    guessed: bool = False
-
-    def add(self, imported: Imported) -> None:
-        """Count one more recording."""
-        self.recordings += 1
-        self.frames += imported.standard.poses.length
-        self.bouts += len(imported.bouts)
-        if imported.labels:
-            cast = imported.cast
-            hows = [*cast.how.values(), *(each.how for each in cast.actions.values())]
-            self.guessed |= any(how.startswith("guess") for how in hows)
 
 
 def describe_end(totals: Totals, out: Path | None) -> str:
-    """Return the last lines: what there is now, and what to do next."""
-    what = (
+    """Return the last lines: what was imported, and what to do next."""
+    imported = (
         f"{count(totals.recordings, 'recording')}, {count(totals.frames, 'frame')}, "
         f"{count(totals.bouts, 'bout')}"
     )
     if out is None:
-        return f"\n{what}; nothing written (--dry-run)"
-    lines = [f"\n✓ {what}: {out}"]
-    if totals.guessed:
+        return f"\n{imported}; nothing written (--dry-run)"
+    lines = [f"\n✓ {imported}: {out}"]
+    if totals.has_guesses:
         lines.append(
-            f"  All that was guessed is in {out / FILE_NAME}: mend it there and import "
+            f"  All guesses are in {out / FILE_NAME}: correct them there and import "
             f"again with --project {out / FILE_NAME}"
         )
     return "\n".join([*lines, f"  Next: mabe train --data-dir {out}"])

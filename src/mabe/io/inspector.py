@@ -1,4 +1,4 @@
-"""What a file or a folder is, told to people: animals, keypoints, labels, problems."""
+"""`mabe inspect`: animals, keypoints, labels and problems of a file or a folder."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,19 +11,19 @@ from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_as, read_file, recognise
 from mabe.io.readers.kaggle import read_index
-from mabe.io.readers.poses import Poses, keep_sure
-from mabe.io.standardize import tell_apart
+from mabe.io.readers.poses import Poses, drop_unsure
+from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
 
 _SHOWN = 4
-"""How many recordings of one file are told in full."""
+"""Number of recordings of one file that are described in full."""
 
 
 def inspect(path: Path, project: Project) -> Iterator[str]:
-    """Yield what is to be said of a file or a folder, line by line.
+    """Yield the lines that describe a file or a folder.
 
-    A folder's files that are broken or unknown are said to be so; a single file's
-    problem raises `DataError`.
+    A broken or unknown file of a folder is described as such; where a single file is
+    given it raises `DataError`.
     """
     if path.is_file():
         yield f"{path}"
@@ -40,11 +40,11 @@ def inspect(path: Path, project: Project) -> Iterator[str]:
     for file in files:
         yield f"{file.relative_to(path)}"
         try:
-            found, peek = recognise(file)
-            if found is None:
+            format_, peek = recognise(file)
+            if format_ is None:
                 yield "  not recognised"
             else:
-                yield from _describe_content(read_as(found, peek), project)
+                yield from _describe_content(read_as(format_, peek), project)
         except MabeError as error:
             yield f"  ! {error}"
 
@@ -66,7 +66,7 @@ def count(number: int, what: str) -> str:
 
 
 def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:
-    poses = keep_sure(tell_apart(poses), project.min_confidence)
+    poses = drop_unsure(separate_animals(poses), project.min_confidence)
     seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
     span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
     yield f"  tracks of {poses.name}: {len(poses.xy_px):,} frames{seconds}, {span}"
@@ -87,7 +87,7 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     yield f"    missing points: {1 - poses.present.mean():.1%} ({of_each})"
     matches = match_names(poses.keypoints, project.keypoints)
     if is_one:
-        yield f"    {len(poses.keypoints)} keypoints, and what they are taken for:"
+        yield f"    {len(poses.keypoints)} keypoints, read as:"
         yield from ("  " + line for line in format_matches(matches).splitlines())
     else:
         known = sum(match.keypoint is not None for match in matches)
@@ -98,7 +98,7 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
 def _describe_annotations(annotations: FileAnnotations) -> Iterator[str]:
     rate = f", scored at {annotations.fps:g} fps" if annotations.fps else ""
     unit = "s" if annotations.unit == "s" else "frames"
-    length = f", {annotations.length:,g} {unit} looked at" if annotations.length else ""
+    length = f", {annotations.length:,g} {unit} annotated" if annotations.length else ""
     events = count(len(annotations.events), "event")
     yield f"  labels of {annotations.name}: {events}{length}{rate}"
     counts = Counter(event.behaviour for event in annotations.events)
@@ -110,7 +110,7 @@ def _describe_annotations(annotations: FileAnnotations) -> Iterator[str]:
         yield f"    videos: {', '.join(annotations.media)}"
     points = sum(event.start == event.stop for event in annotations.events)
     if points:
-        yield f"    {points} of them are moments without a duration"
+        yield f"    {points} of them are point events"
     yield from (f"    ! {note}" for note in annotations.notes)
 
 

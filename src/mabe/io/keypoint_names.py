@@ -123,7 +123,7 @@ class Match:
     name: str
     keypoint: str | None
     """The canonical keypoint; None for an extra one, or one that is left out."""
-    how: str
+    reason: str
     """Why, for people to read."""
     is_kept: bool = True
     """False: the project leaves it out altogether."""
@@ -152,12 +152,12 @@ def match_names(
     for name in names:
         if name in by_hand:
             kept = by_hand[name] is not None
-            how = "project.yaml" if kept else "left out by project.yaml"
-            found.append(Match(name, by_hand[name], how, kept))
+            reason = "project.yaml" if kept else "left out by project.yaml"
+            found.append(Match(name, by_hand[name], reason, kept))
         elif name in ranked:
-            keypoint, _, how = ranked[name]
+            keypoint, _, reason = ranked[name]
             if best.get(keypoint) == name or keypoint == "headpiece":
-                found.append(Match(name, keypoint, how))
+                found.append(Match(name, keypoint, reason))
             else:
                 other = best.get(keypoint) or "project.yaml"
                 found.append(Match(name, None, f"extra: {keypoint} is {other}"))
@@ -188,14 +188,14 @@ def _candidates(names: Sequence[str]) -> dict[str, tuple[str, int, str]]:
     tails: dict[str, int] = {}
     for name in names:
         if keypoint := match_keypoint(name):
-            how = "same name" if name.lower() == keypoint else "alias"
-            found[name] = (keypoint, -2 if how == "same name" else -1, how)
+            reason = "same name" if name.lower() == keypoint else "alias"
+            found[name] = (keypoint, -2 if reason == "same name" else -1, reason)
             continue
         words, side = take_apart(name)
         for rest in (words, words - shared):
             if (known := _RANK.get((rest, side))) is not None:
-                how = "left/right pattern" if side else "alias"
-                found[name] = (*known, how)
+                reason = "left/right pattern" if side else "alias"
+                found[name] = (*known, reason)
                 break
             numbers = [word for word in rest if word.isdigit()]
             if not side and len(numbers) == 1 and rest - set(numbers) == {"tail"}:
@@ -257,10 +257,11 @@ def _describe_extra(name: str) -> str:
 
 def format_matches(matches: Iterable[Match]) -> str:
     """Return the matches as a table for people."""
-    rows = [(each.name, each.keypoint or "-", each.how) for each in matches]
+    rows = [(each.name, each.keypoint or "-", each.reason) for each in matches]
     width = max((len(name) for name, _, _ in rows), default=0)
     return "\n".join(
-        f"    {name:<{width}}  {keypoint:<13}  {how}" for name, keypoint, how in rows
+        f"    {name:<{width}}  {keypoint:<13}  {reason}"
+        for name, keypoint, reason in rows
     )
 
 

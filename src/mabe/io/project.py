@@ -1,23 +1,23 @@
-"""``project.yaml``: what a lab's files do not say, and what is meant by what they say.
+"""``project.yaml``: what a lab's files do not give, and how their names are mapped.
 
 ::
 
     lab: Ethology
-    fps: 30                      # where no file says it
-    pixels_per_cm: 12.3          # else estimated from the length of the body
-    min_confidence: 0.6          # below: missing; else the tracker's usual one
+    fps: 30                      # where no file gives it
+    pixels_per_cm: 12.3          # else estimated from body length
+    min_confidence: 0.6          # below: missing; else the tracker's usual limit
     animals: [adult, juvenile]   # mouse1, mouse2 …
-    subjects: {Adult: adult}     # who the labels' subjects are; null: left out
+    subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
-    actions:                     # null: left out; a text: another name
+    actions:                     # null: left out; a string: another name
       interact: {target: other}  # other, self, or an animal's name
       groom R: {name: groom, agent: resident, target: self}
-    watched: ["adult,juvenile,interact"]   # else every action of everyone who acts
+    watched: ["adult,juvenile,interact"]   # else all actions of all subjects
     max_length_difference: 40    # frames by which labels and tracks may differ
-    recordings:                  # what belongs together, where names do not tell
+    recordings:                  # files that belong together, where names differ
       - {tracks: a.h5, labels: [b.csv], fps: 25}
 
-Every line is optional. `mabe import` writes what it took beside the data.
+Every line is optional. `mabe import` writes the settings it used beside the data.
 """
 
 import difflib
@@ -40,20 +40,20 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class ActionSettings(BaseModel):
-    """What is meant by one behaviour of the labels."""
+    """What one behaviour of the labels becomes."""
 
     model_config = _STRICT
 
     name: str | None = None
     """Another name for it."""
     agent: str | None = None
-    """Who does it, where its events do not say."""
+    """The agent of events that name no subject."""
     target: str | None = None
     """``self``, ``other``, or an animal's name."""
 
 
 class RecordingSettings(BaseModel):
-    """One recording whose files are named."""
+    """The files and settings of one recording."""
 
     model_config = _STRICT
 
@@ -64,7 +64,7 @@ class RecordingSettings(BaseModel):
 
 
 class Project(BaseModel):
-    """All settings of a project; the module says what each is for."""
+    """All settings of a project; the module describes each."""
 
     model_config = _STRICT
 
@@ -72,7 +72,7 @@ class Project(BaseModel):
     fps: Positive | None = None
     pixels_per_cm: Positive | None = None
     body_cm: Positive = 9.0
-    """Nose to tail base of an adult mouse; the scale where no other is known."""
+    """Nose to tail base of an adult mouse, from which an unknown scale is estimated."""
     min_confidence: Annotated[float, Field(ge=0)] | None = None
     animals: tuple[str, ...] = ()
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
@@ -85,7 +85,7 @@ class Project(BaseModel):
     @field_validator("actions", mode="before")
     @classmethod
     def _allow_names(cls, actions: Any) -> Any:
-        """Let a bare text stand for another name."""
+        """Read a bare string as another name."""
         if not isinstance(actions, Mapping):
             return actions
         return {
@@ -94,10 +94,15 @@ class Project(BaseModel):
         }
 
     def with_changes(self, **changes: Any) -> "Project":
-        """Return the project with settings from elsewhere where they are given."""
-        return self.model_copy(
-            update={key: value for key, value in changes.items() if value is not None}
-        )
+        """Return the project with the changes that are not None.
+
+        Raises `ConfigError` for a value that is not allowed.
+        """
+        given = {key: value for key, value in changes.items() if value is not None}
+        try:
+            return Project(**{**dict(self), **given})
+        except ValidationError as error:
+            raise ConfigError(_describe(error)) from None
 
 
 def load_project(path: Path) -> Project:
@@ -130,15 +135,18 @@ def load_project(path: Path) -> Project:
     try:
         return Project(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(
-            f"{path}: {place}: {first['msg']}, found {first['input']!r:.60}"
-        ) from None
+        raise ConfigError(f"{path}: {_describe(error)}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    """Return which setting is wrong, why, and its value."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}, found {first['input']!r:.60}"
 
 
 def find_project(data: Path) -> Project:
-    """Return the project that a file lies in: its own folder's, or the one above."""
+    """Return the project of a file's folder, or of the one above."""
     folder = data.absolute() if data.is_dir() else data.absolute().parent
     for place in (folder, folder.parent):
         if (place / FILE_NAME).is_file():
@@ -147,7 +155,7 @@ def find_project(data: Path) -> Project:
 
 
 def dump_project(project: Project) -> str:
-    """Return a project as YAML, only what is set."""
+    """Return the settings that are set, as YAML."""
     values = project.model_dump(mode="json", exclude_none=False)
     kept = {
         key: _without_nothing(value) if key in ("actions", "recordings") else value
@@ -158,7 +166,7 @@ def dump_project(project: Project) -> str:
 
 
 def _without_nothing(value: Any) -> Any:
-    """Leave out what is not set inside a setting; a null that says "left out" stays."""
+    """Remove unset values within a setting; a null that stands for "left out" stays."""
     if isinstance(value, list):
         return [
             {k: v for k, v in each.items() if v not in (None, [])} for each in value

@@ -1,9 +1,9 @@
-"""A lab's poses, brought to what the rest of `mabe` works with.
+"""A lab's poses, standardized: animals, keypoints, frame rate and scale settled.
 
-Here it is decided which points count, who is who, what the keypoints are, how fast was
-filmed and how large a pixel is; whatever had to be assumed becomes a note. Importing
-and predicting go through the same code, so that a model meets new files as it met
-those it learned from.
+Files, `project.yaml` and estimates together decide which points count, which animals
+and keypoints there are, the frame rate and the pixels per cm; every assumption becomes
+a note. Importing and predicting use the same code, so that new files are treated as
+those of the training data were.
 """
 
 from dataclasses import dataclass, replace
@@ -16,20 +16,17 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.io.keypoint_names import Match, match_names, split_animals
 from mabe.io.project import Project
-from mabe.io.readers.poses import Poses, keep_sure, pick_animals
+from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
 from mabe.recording import Recording, VideoInfo
 from mabe.skeleton import ANIMALS, KEYPOINTS, match_keypoint
 
-_BODY = (("nose", "tail_base"), ("head", "tail_base"), ("neck", "tail_base"))
-
-
-_SHARES = {"nose": 1.0, "head": 0.8, "neck": 0.7}
-"""How much of nose to tail base lies behind each of them, roughly."""
+_BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
+"""Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standard:
-    """One recording's poses with nothing left open."""
+class StandardPoses:
+    """The poses of one recording, with known frame rate, scale and keypoints."""
 
     poses: Poses
     matches: tuple[Match, ...]
@@ -38,35 +35,35 @@ class Standard:
 
     @property
     def name(self) -> str:
-        """What the recording is called."""
+        """The recording's name."""
         return self.poses.name
 
     @property
     def animals(self) -> tuple[str, ...]:
-        """The lab's names of mouse1, mouse2 and so on."""
+        """The lab's names of the animals 1, 2 …."""
         return self.poses.animals
 
     @property
     def parts(self) -> tuple[str | None, ...]:
-        """The body part of each keypoint as the standard layout names it."""
+        """The standard layout's name of each keypoint; None: left out."""
         return tuple(_part(match) for match in self.matches)
 
 
-def standardise(
+def standardize(
     poses: Poses,
     project: Project,
     *,
     fps: float | None = None,
     pixels_per_cm: float | None = None,
-) -> Standard:
-    """Return poses with rate, scale, animals and keypoints settled.
+) -> StandardPoses:
+    """Return poses with their rate, scale, animals and keypoints.
 
-    `fps` and `pixels_per_cm` go before the project's, these before the file's. Raises
-    `DataError` where a rate or a scale is nowhere to be found, or no keypoint is known.
+    `fps` and `pixels_per_cm` take precedence over the project's, these over the file's.
+    Raises `DataError` where there is no rate, where the scale cannot be estimated, and
+    where no keypoint is known.
     """
-    poses = pick_animals(
-        keep_sure(tell_apart(poses), project.min_confidence), ANIMALS, project.animals
-    )
+    poses = drop_unsure(separate_animals(poses), project.min_confidence)
+    poses = pick_animals(poses, ANIMALS, project.animals)
     matches = match_names(poses.keypoints, project.keypoints)
     if not any(match.keypoint for match in matches):
         raise DataError(
@@ -77,20 +74,20 @@ def standardise(
     rate = fps or project.fps or poses.fps
     if rate is None:
         raise DataError(
-            f"{poses.name}: its frame rate is in none of its files; give --fps, or "
-            "`fps` in project.yaml."
+            f"{poses.name}: no file gives its frame rate; give --fps, or set `fps` in "
+            "project.yaml."
         )
     scale = pixels_per_cm or project.pixels_per_cm or poses.pixels_per_cm
     if scale is None:
         scale, note = _estimate_scale(poses, matches, project.body_cm)
         poses = poses.noting(note)
-    return Standard(poses=poses, matches=matches, fps=rate, pixels_per_cm=scale)
+    return StandardPoses(poses=poses, matches=matches, fps=rate, pixels_per_cm=scale)
 
 
-def tell_apart(poses: Poses) -> Poses:
-    """Return one column for each animal where one track holds several.
+def separate_animals(poses: Poses) -> Poses:
+    """Return poses in which animals that share one track have one each.
 
-    Names like ``B_Nose`` and ``W_Nose`` of a tracker for one animal are two animals.
+    Keypoints such as ``B_Nose`` and ``W_Nose`` of one track belong to two animals.
     """
     if len(poses.animals) != 1 or not (groups := split_animals(poses.keypoints)):
         return poses
@@ -99,59 +96,59 @@ def tell_apart(poses: Poses) -> Poses:
         [poses.keypoints.index(of_animal[part]) for part in parts]
         for of_animal in groups.values()
     ]
-    kept = poses.confidence
+    confidence = poses.confidence
     return replace(
         poses,
         animals=tuple(groups),
         keypoints=tuple(parts),
         xy_px=poses.xy_px[:, 0][:, order],
-        confidence=None if kept is None else kept[:, 0][:, order],
-    ).noting(f"names tell {len(groups)} animals apart: {', '.join(groups)}")
+        confidence=None if confidence is None else confidence[:, 0][:, order],
+    ).noting(f"keypoint names of {len(groups)} animals: {', '.join(groups)}")
 
 
 def _estimate_scale(
     poses: Poses, matches: tuple[Match, ...], body_cm: float
 ) -> tuple[float, str]:
-    """Return pixels per cm from the length of the body, and say so."""
+    """Return pixels per cm, estimated from body length, and a note on the estimate."""
     place = {match.keypoint: at for at, match in enumerate(matches) if match.keypoint}
-    for front, back in _BODY:
-        if front not in place or back not in place:
+    tail = place.get("tail_base")
+    for front, fraction in _BODY_FRACTIONS.items():
+        if front not in place or tail is None:
             continue
-        ends = poses.xy_px[:, :, place[front]] - poses.xy_px[:, :, place[back]]
-        lengths = np.hypot(ends[..., 0], ends[..., 1])
+        body = poses.xy_px[:, :, place[front]] - poses.xy_px[:, :, tail]
+        lengths = np.hypot(body[..., 0], body[..., 1])
         if np.isfinite(lengths).any() and (length := float(np.nanmedian(lengths))) > 0:
-            scale = length / (body_cm * _SHARES[front])
+            scale = length / (body_cm * fraction)
             return scale, (
-                f"pixels per cm unknown: {scale:.3g} estimated, {front} to {back} "
-                f"({length:.3g} px in the middle) taken for "
-                f"{body_cm * _SHARES[front]:g} "
-                "cm; give --pixels-per-cm if you know it"
+                f"pixels per cm unknown: {scale:.3g} estimated from a distance of "
+                f"{body_cm * fraction:g} cm ({length:.3g} px, median) between {front} "
+                "and tail_base; give --pixels-per-cm if you know it"
             )
     raise DataError(
-        f"{poses.name}: pixels per cm are in none of its files, and cannot be "
-        "estimated without nose and tail base; give --pixels-per-cm, or set it in "
+        f"{poses.name}: no file gives pixels per cm, and the scale cannot be estimated "
+        "without nose and tail base; give --pixels-per-cm, or set `pixels_per_cm` in "
         "project.yaml."
     )
 
 
 def _part(match: Match) -> str | None:
-    """Return the name in the standard layout; None for what is left out."""
+    """Return the name in the standard layout; None: left out."""
     if match.keypoint or not match.is_kept:
         return match.keypoint
-    # A name that the layout's reader would take for a canonical one must not be.
+    # The layout's reader must not map an extra body part to a canonical keypoint.
     return f"extra_{match.name}" if match_keypoint(match.name) else match.name
 
 
 def to_recording(
-    standard: Standard,
+    standard: StandardPoses,
     path: Path,
     *,
     lab: str,
     watched: tuple[Watched, ...] = (),
     bouts: tuple[Bout, ...] = (),
 ) -> Recording:
-    """Return a recording of the canonical keypoints, as the layout's reader would."""
-    slots, xy = _canonical(standard)
+    """Return a recording of the canonical keypoints, as the layout's reader does."""
+    slots, xy = _to_slots(standard)
     info = VideoInfo(
         lab=lab,
         video=standard.name,
@@ -168,10 +165,10 @@ def to_recording(
     )
 
 
-def _canonical(
-    standard: Standard,
+def _to_slots(
+    standard: StandardPoses,
 ) -> tuple[Int[np.ndarray, " slot"], Float[np.ndarray, "time slot 2"]]:
-    """Return the slots that are ever seen, ascending, and their points."""
+    """Return the slots that are tracked in any frame, ascending, and their points."""
     poses = standard.poses
     columns: dict[int, list[tuple[int, int]]] = {}
     for at, match in enumerate(standard.matches):
@@ -181,8 +178,8 @@ def _canonical(
             if poses.present[:, animal, at].any():
                 slot = animal * len(KEYPOINTS) + KEYPOINTS.index(match.keypoint)
                 columns.setdefault(slot, []).append((animal, at))
-    seen = np.flatnonzero(poses.present.any(axis=(1, 2)))
-    length = poses.first_frame + (int(seen[-1]) + 1 if len(seen) else 0)
+    tracked = np.flatnonzero(poses.present.any(axis=(1, 2)))
+    length = poses.first_frame + (int(tracked[-1]) + 1 if len(tracked) else 0)
     xy = np.full((length, len(columns), 2), np.nan, np.float32)
     rows = slice(poses.first_frame, length)
     for column, slot in enumerate(sorted(columns)):
@@ -195,9 +192,9 @@ def _canonical(
 def _mean_of_present(
     points: Float[np.ndarray, "time several 2"],
 ) -> Float[np.ndarray, "time 2"]:
-    """Return the mean of the points that are there (the corners of a headpiece)."""
+    """Return the mean of the points that are present (the corners of a headpiece)."""
     if points.shape[1] == 1:
         return points[:, 0]
     count = np.isfinite(points[..., :1]).sum(axis=1)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where none is there: missing
+    with np.errstate(invalid="ignore"):  # 0 / 0 where none is present: missing
         return (np.nansum(points, axis=1) / count).astype(np.float32)

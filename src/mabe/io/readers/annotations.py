@@ -1,10 +1,8 @@
-"""What people marked in a recording, as their files say it.
+"""Annotations as label files give them, and the content of one file.
 
-An `Event` is one stretch of one behaviour, ``[start, stop)``, in the seconds or frames
+An `Event` is one interval of one behaviour, ``[start, stop)``, in the seconds or frames
 of its file. Names of subjects and behaviours are the lab's own. Seconds become frames
-in one place, `to_frames`, at the rate of the recording.
-
-What one file holds: tracks, annotations, or both, of one recording or of several.
+in one place, `to_frames`, at the frame rate of the recording.
 """
 
 import math
@@ -22,45 +20,55 @@ from mabe.io.readers.poses import Poses
 
 Unit = Literal["s", "frame"]
 
-
 SELF = "self"
-"""The target of an event that an animal does to itself, where a file says so."""
+"""The target of an event that an animal directs at itself, where a file gives it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Event:
-    """One marked stretch; a point event has ``stop == start``."""
+    """One annotated interval; a point event has ``stop == start``."""
 
     start: float
     stop: float
     behaviour: str
     subject: str = ""
-    """Who did it; empty where the file does not say."""
+    """The animal that acts; empty where the file gives none."""
     target: str = ""
-    """To whom, where the file says it."""
+    """The animal acted upon, where the file gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnnotations:
-    """All that was marked in one recording by one file."""
+    """The annotations of one recording in one file."""
 
     name: str
-    """What the file calls the recording."""
+    """The recording's name in the file."""
     unit: Unit
     events: tuple[Event, ...]
     behaviours: tuple[str, ...]
-    """The ethogram: also what was looked for and never seen, where the file says so."""
+    """The ethogram: all behaviours watched, including those that did not occur, where
+    the file lists them."""
     subjects: tuple[str, ...] = ()
     fps: float | None = None
     length: float | None = None
-    """Duration of what was looked at, in `unit`; None where the file does not say."""
+    """Duration of what was annotated, in `unit`; None where the file gives none."""
     media: tuple[str, ...] = ()
-    """The videos it was scored from."""
+    """The videos that were annotated."""
     notes: tuple[str, ...] = field(default=())
 
     def noting(self, *notes: str) -> "FileAnnotations":
         """Return the same annotations with more notes."""
         return replace(self, notes=(*self.notes, *notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of one file: tracks, annotations or both, of its recordings."""
+
+    format: str
+    """The format's name, for people."""
+    poses: tuple[Poses, ...] = ()
+    annotations: tuple[FileAnnotations, ...] = ()
 
 
 def annotations_of(
@@ -75,16 +83,16 @@ def annotations_of(
     media: Sequence[str] = (),
     notes: Sequence[str] = (),
 ) -> FileAnnotations:
-    """Return annotations, sorted, with every name that occurs among the names."""
+    """Return sorted annotations, with every name that occurs in the lists of names."""
     events = tuple(sorted(events))
-    seen = {event.behaviour for event in events}
-    who = {event.subject for event in events if event.subject}
+    occurring = {event.behaviour for event in events}
+    acting = {event.subject for event in events if event.subject}
     return FileAnnotations(
         name=name,
         unit=unit,
         events=events,
-        behaviours=tuple(dict.fromkeys((*behaviours, *sorted(seen)))),
-        subjects=tuple(dict.fromkeys((*subjects, *sorted(who)))),
+        behaviours=tuple(dict.fromkeys((*behaviours, *sorted(occurring)))),
+        subjects=tuple(dict.fromkeys((*subjects, *sorted(acting)))),
         fps=fps,
         length=length,
         media=tuple(media),
@@ -95,7 +103,7 @@ def annotations_of(
 def join_annotations(
     first: FileAnnotations, second: FileAnnotations
 ) -> FileAnnotations:
-    """Return what two files, or parts of one, say of the same recording."""
+    """Return the annotations of one recording in two files, or two parts of one."""
     return annotations_of(
         first.name,
         first.unit,
@@ -116,7 +124,7 @@ def events_of_columns(
     step: float = 1,
     subject: str = "",
 ) -> list[Event]:
-    """Return the events of columns that are true while a behaviour goes on."""
+    """Return the events of columns that are true in the frames of a behaviour."""
     return [
         Event(start + step * first, start + step * stop, behaviour, subject)
         for behaviour, active in columns.items()
@@ -127,7 +135,7 @@ def events_of_columns(
 def to_frames(annotations: FileAnnotations, fps: float) -> FileAnnotations:
     """Return the same annotations in frames of a recording at the given rate.
 
-    A time is the nearest frame; what would be shorter than a frame is one frame long.
+    Times are rounded to the nearest frame; every event lasts at least one frame.
     """
     if annotations.unit == "frame":
         return annotations
@@ -137,7 +145,7 @@ def to_frames(annotations: FileAnnotations, fps: float) -> FileAnnotations:
         if not 0 <= start <= stop < MAX_FRAMES:
             raise DataError(
                 f"{annotations.name}: {event.behaviour} from {event.start:g} to "
-                f"{event.stop:g} s cannot be in a recording; is it in seconds?"
+                f"{event.stop:g} s is outside any recording; are the times in seconds?"
             )
         events.append(replace(event, start=start, stop=max(stop, start + 1)))
     length = None if annotations.length is None else round(annotations.length * fps)
@@ -149,8 +157,8 @@ def to_frames(annotations: FileAnnotations, fps: float) -> FileAnnotations:
 def length_tolerance(frames: int) -> int:
     """Return how many frames two files of one recording may differ in length.
 
-    Cameras, converters and trackers lose or add a few; 29.97 against 30 fps makes one
-    in a thousand.
+    Cameras, converters and trackers lose or add a few; 29.97 instead of 30 fps makes a
+    difference of one frame in a thousand.
     """
     return max(5, math.ceil(0.002 * frames))
 
@@ -158,40 +166,30 @@ def length_tolerance(frames: int) -> int:
 def compare_lengths(
     annotations: FileAnnotations, tracked: int, allowed: int | None = None
 ) -> tuple[str, ...]:
-    """Return a note where the lengths differ by a little; raise where by more.
+    """Return a note where lengths differ by a little.
 
-    `tracked` is the length of the tracks in frames, `allowed` the user's own limit.
+    `tracked` is the length of the tracks in frames, `allowed` the project's limit.
+    Raises `DataError` where the difference is larger.
     """
     last = max((event.stop for event in annotations.events), default=0)
     ends = [last] if last > tracked else []
-    marked = (
+    annotated = (
         annotations.length
         if annotations.length is not None
         else max(ends, default=tracked)
     )
-    difference = max([abs(marked - tracked), *(end - tracked for end in ends)])
+    difference = max([abs(annotated - tracked), *(end - tracked for end in ends)])
     limit = length_tolerance(tracked) if allowed is None else allowed
     if difference > limit:
         raise DataError(
-            f"{annotations.name}: labels of {marked:,.0f} frames (the last ends at "
-            f"{last:,.0f}) "
-            f"do not fit tracks of {tracked:,}; up to {limit} frames may differ. Is "
-            "the frame rate right, and is it the same video? max_length_difference in "
-            "project.yaml allows more."
+            f"{annotations.name}: labels of {annotated:,.0f} frames (the last ends at "
+            f"{last:,.0f}) do not fit tracks of {tracked:,}; at most {limit} frames "
+            "may differ. Is the frame rate right, and is it the same video? "
+            "max_length_difference in project.yaml allows more."
         )
     if difference > 0.5:
         return (
-            f"labels of {max(marked, last):,.0f} frames, tracks of {tracked:,}: taken "
-            "to start together",
+            f"labels of {max(annotated, last):,.0f} frames, tracks of {tracked:,}: "
+            "treated as starting together",
         )
     return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What was read from one file."""
-
-    format: str
-    """The format's name, for people."""
-    poses: tuple[Poses, ...] = ()
-    annotations: tuple[FileAnnotations, ...] = ()

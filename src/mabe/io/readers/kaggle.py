@@ -111,8 +111,8 @@ def _read_remote_index(url: str, splits: tuple[str, ...]) -> list[VideoInfo]:
 
 
 @contextmanager
-def at_hand(info: VideoInfo) -> Iterator[VideoInfo]:
-    """Give a video whose files are on this machine, for the while."""
+def fetched(info: VideoInfo) -> Iterator[VideoInfo]:
+    """Provide the video with its files on this machine, within the context."""
     if not info.remote:
         yield info
         return

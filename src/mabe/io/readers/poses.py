@@ -2,7 +2,7 @@
 
 Axes are ``[time, animal, keypoint, xy]``; pixels of the recording; a missing point is
 NaN. Names are the lab's own. What a tracker is unsure of is still in `Poses` and
-leaves with `keep_sure`, the one place that decides it.
+leaves with `drop_unsure`, the one place that decides it.
 """
 
 from dataclasses import dataclass, field, replace
@@ -60,7 +60,7 @@ class Poses:
         return replace(self, notes=(*self.notes, *notes))
 
 
-def keep_sure(poses: Poses, min_confidence: float | None = None) -> Poses:
+def drop_unsure(poses: Poses, min_confidence: float | None = None) -> Poses:
     """Return poses in which what is not sure is missing, and say how much that is.
 
     Missing is what has no finite place, what lies at exactly (0, 0) (how several

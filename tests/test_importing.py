@@ -219,7 +219,7 @@ def test_a_project_that_makes_no_sense_says_where(tmp_path, text, message):
 def test_changes_of_a_project_are_checked_too():
     changed = Project(fps=25).with_changes(pixels_per_cm=3, lab=None)
     assert (changed.fps, changed.pixels_per_cm, changed.lab) == (25, 3, None)
-    with pytest.raises(ConfigError, match="fps: .*found -5"):
+    with pytest.raises(ConfigError, match=r"fps: .*found -5"):
         changed.with_changes(fps=-5)
 
 

@@ -257,11 +257,11 @@ def _describe_extra(name: str) -> str:
 
 def format_matches(matches: Iterable[Match]) -> str:
     """Return the matches as a table for people."""
-    rows = [(each.name, each.keypoint or "-", each.reason) for each in matches]
-    width = max((len(name) for name, _, _ in rows), default=0)
+    matches = tuple(matches)
+    width = max((len(each.name) for each in matches), default=0)
     return "\n".join(
-        f"    {name:<{width}}  {keypoint:<13}  {reason}"
-        for name, keypoint, reason in rows
+        f"    {each.name:<{width}}  {each.keypoint or '-':<13}  {each.reason}"
+        for each in matches
     )
 
 

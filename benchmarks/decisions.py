@@ -121,7 +121,7 @@ def load_last(run: Path, objective: Objective, *, averaged: bool) -> Model:
         return load_checkpoint(run / "last.safetensors").members[0].model
     state = read_state(run)
     assert state is not None
-    model = build_model(objective.config, objective.task)
+    model = build_model(objective.config.model, objective.task)
     model.load_state_dict(state["model"])
     return model.eval()
 

@@ -148,7 +148,7 @@ class Bench:
     def measure_marking(self) -> None:
         """Print how fast recordings are marked, features included."""
         torch.manual_seed(0)
-        model = SceneModel(self.config, self.objective.task).to(self.device)
+        model = SceneModel(self.config.model, self.objective.task).to(self.device)
         model.eval()
         store = self.data.store
         possible = np.ones(len(self.objective.task.classes), bool)

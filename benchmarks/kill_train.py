@@ -46,9 +46,7 @@ def hash_run(run_dir: Path) -> str:
     """Return a hash of what a run has learned."""
     digest = hashlib.sha256()
     for path in sorted(run_dir.glob("*.safetensors")):
-        # The card names its own folder; nothing else may differ.
-        bytes_ = path.read_bytes().replace(run_dir.name.encode(), b"RUN")
-        digest.update(path.name.encode() + bytes_)
+        digest.update(path.name.encode() + path.read_bytes())
     history = json.loads((run_dir / "history.json").read_text(encoding="utf-8"))
     for record in history:
         del record["seconds"]

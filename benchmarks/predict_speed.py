@@ -40,7 +40,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     config = load_config(CONFIG)
     torch.manual_seed(0)
-    model = SceneModel(config, config.scene_task).eval()
+    model = SceneModel(config.model, config.scene_task).eval()
     poses = wander(round(given.minutes * 60 * config.fps))
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop], SEEN)
     possible = np.ones(len(config.classes), bool)

@@ -45,6 +45,7 @@ from mabe.experiments.checklist.gather import (
     score_answers,
 )
 from mabe.experiments.cross_validation import crossval
+from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
 from mabe.training.run import train
 from mabe.training.run_directory import Epoch
 
@@ -404,8 +405,8 @@ def test_data_are_described_by_lab_action_and_track():
         replace(stored(watched=watched), video="2", missing_share=0.5, length=60),
         replace(stored(watched=hidden, has_labels=False), video="3", missing_share=1.0),
     ]
-    config = build_config({"ignore": ["base"]}, where="test")
-    found = describe_data(some, config)
+    task = SceneTask.from_groups(CHALLENGE_CLASSES, ignore=["base"])
+    found = describe_data(some, task)
     assert found.labs[0].bouts == {"attack": 2, "sniff": 0}
     assert found.labs[0].missing_share == pytest.approx((30 + 20) / 100)
     assert found.labs[0].keypoints == {"nose"}

@@ -1,14 +1,14 @@
 """Several models as one, in memory and on disk."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from cards import change_card
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors import safe_open
-from safetensors.torch import save
 
 from mabe.config import RunConfig
 from mabe.decoding.rules import ClassRule, DecisionRules
@@ -23,7 +23,9 @@ from mabe.models.checkpoint import (
     save_rules,
 )
 from mabe.models.ensemble import Ensemble
+from mabe.models.input_contract import InputContract
 from mabe.models.model import build_model
+from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask, View
 from mabe.scene_task import CHALLENGE_CLASSES
 
@@ -37,7 +39,7 @@ TRACKS = Tracks(45, lambda start, stop: POSES[start:stop])
 def model(seed=0, **settings):
     config = RunConfig(**(SMALL | settings))
     torch.manual_seed(seed)
-    fresh = build_model(config, config.scene_task).eval()
+    fresh = build_model(config.model, config.scene_task).eval()
     for parameter in fresh.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return fresh
@@ -54,7 +56,7 @@ def pair_model(seed=0, actions=("attack", "sniff"), **vocabulary):
         },
     )
     torch.manual_seed(seed)
-    return build_model(RunConfig(**SMALL, task="pair"), task).eval()
+    return build_model(ModelConfig(**SMALL), task).eval()
 
 
 def member(of, name="a"):
@@ -292,27 +294,25 @@ def test_an_ensemble_of_one_is_a_single_model(path):
     assert not isinstance(load_checkpoint(path).model, Ensemble)
 
 
-def change_card(path, change):
-    with safe_open(path, framework="pt") as file:
-        card = json.loads(file.metadata()["card"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    change(card)
-    path.write_bytes(save(tensors, metadata={"card": json.dumps(card)}))
+def test_an_ensembles_contract_is_the_union_of_its_members(path):
+    contracts = [
+        InputContract((("nose", "neck"), ("nose",)), (2,), (30.0, 25.0)),
+        InputContract((("nose", "tail_base"), ("nose", "neck")), (1, 2), (25.0, 60.0)),
+        None,
+    ]
+    members = [
+        replace(one, provenance=replace(one.provenance, contract=contract))
+        for one, contract in zip(trio(), contracts, strict=True)
+    ]
+    save_ensemble(path, members, [1, 1, 1])
 
+    contract = load_checkpoint(path).contract
 
-def test_a_member_that_lacks_a_setting_is_refused_by_its_name(path):
-    save_ensemble(path, trio(), [1, 1, 1])
-    change_card(path, lambda card: card["members"][1]["config"].pop("scene_frame"))
-    with pytest.raises(RunError, match=r"settings lack \['scene_frame'\]") as error:
-        load_checkpoint(path)
-    assert "\n" not in str(error.value)
-
-
-def test_an_older_format_is_refused(path):
-    save_ensemble(path, trio(), [1, 1, 1])
-    change_card(path, lambda card: card.update(format=1))
-    with pytest.raises(RunError, match="expected a mabe checkpoint of format"):
-        load_checkpoint(path)
+    assert contract == InputContract(
+        (("nose", "neck"), ("nose",), ("nose", "tail_base")),
+        (1, 2),
+        (30.0, 25.0, 60.0),
+    )
 
 
 def test_rules_with_an_unknown_key_are_one_line(path):

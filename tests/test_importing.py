@@ -258,7 +258,7 @@ def model(tmp_path_factory):
 
 def test_the_card_says_what_was_learned_from(model):
     contract = model.checkpoint.contract
-    assert contract.keypoints == ("nose", "body_center", "tail_base")
+    assert contract.keypoint_sets == (("nose", "body_center", "tail_base"),)
     assert contract.animals == (2,)
     assert contract.rates_fps == (25.0,)
 
@@ -287,8 +287,8 @@ def test_what_differs_from_the_card_is_said(model, folder, capsys):
     predict(model, folder / "day1DLC_net_shuffle1.csv", folder / "out")
 
     told = capsys.readouterr().err
-    assert "keypoints it learned from, taken for missing: body_center" in told
-    assert "keypoints it never saw and cannot use well: ear_left" in told
+    assert "keypoints not tracked here (treated as missing): body_center" in told
+    assert "keypoints that no training recording has (of little use): ear_left" in told
     assert "frame rate unknown: 25 fps assumed" in told
     assert "pixels per cm unknown" in told
     [source] = sources_of(folder / "out")
@@ -303,15 +303,17 @@ def test_other_numbers_of_animals_and_rates_are_said(model, tmp_path, capsys):
     project = Project(fps=60, pixels_per_cm=10)
     predict(model, place, tmp_path / "out", project=project)
     told = capsys.readouterr().err
-    assert "1 animals; it learned from recordings of 2" in told
-    assert "filmed at 60 fps, it learned from 25: brought to its 33.3" in told
+    assert "1 animals; the model was trained on 2" in told
+    assert "60 fps; the model was trained on 25 fps (resampled to 33.3)" in told
 
 
 def test_a_recording_without_any_known_keypoint_is_refused(model, tmp_path):
     place = tmp_path / "x.csv"
     place.write_text("frame,keypoint,x,y\n0,left_ear,1,1\n1,left_ear,2,1\n")
     project = Project(fps=25, pixels_per_cm=10)
-    with pytest.raises(DataError, match=r"ear_left.*knows none of these"):
+    with pytest.raises(
+        DataError, match=r"ear_left; none of them occurs in the recordings"
+    ):
         predict(model, place, tmp_path / "out", project=project)
 
 

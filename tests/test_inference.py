@@ -32,7 +32,7 @@ def model():
     config = RunConfig(
         conv_channels=(8, 8), lstm_hidden=8, lstm_layers=1, sequence_length=40
     )
-    return SceneModel(config, config.scene_task).eval()
+    return SceneModel(config.model, config.scene_task).eval()
 
 
 def tracks(frames, seed=0):
@@ -147,7 +147,7 @@ def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_direction
     config = RunConfig(
         scene_frame=False, conv_channels=(8,), lstm_hidden=8, sequence_length=40
     )
-    model = SceneModel(config, config.scene_task).eval()
+    model = SceneModel(config.model, config.scene_task).eval()
     poses = tracks(90).read(0, 90)
 
     here = frame_probabilities(model, tracks_of(poses), ALL)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from stories import TINY, write_fights
 
-from mabe.config import build_config
+from mabe.config import build_config, dump_config, load_config
 from mabe.decoding.views import OutOfFold, ViewAnswers
 from mabe.errors import RunError
 from mabe.experiments.ensembling import (
@@ -33,6 +33,10 @@ def good(tmp_path_factory):
     values = {**TINY, "folds": 2, "epochs": 6, "save_freq": 2, "data_dir": data}
     values |= {"checkpoint_dir": folder / "run", "store_dir": folder / "store"}
     return train(build_config(values, where="test")).run_dir
+
+
+def config_of(run):
+    return load_config(run / "config.yaml")
 
 
 def copy_of(run, place, change=lambda model: None):
@@ -241,7 +245,7 @@ def test_probabilities_of_the_joined_are_the_weighted_mean_of_the_members(
 
 def test_the_answers_beside_the_joined_are_what_the_joined_says(good, wrong, tmp_path):
     join_runs([good, wrong], tmp_path / "out", equal=True)
-    data = load_training_data(load_checkpoint(good).model.config)
+    data = load_training_data(config_of(good))
     joined = load_checkpoint(tmp_path / "out").model
     found = {
         view.video: view
@@ -288,12 +292,10 @@ def test_an_ensemble_in_an_ensemble_keeps_the_products_of_weights(
 def fresh(folder, run, **changes):
     """A model of other settings that has learned nothing, as a file."""
     checkpoint = load_checkpoint(run)
-    before = checkpoint.model.config
-    config = build_config(before.model_dump(mode="json") | changes, where="test")
-    task = config.scene_task
+    config = build_config(dump_config(config_of(run)) | changes, where="test")
     place = folder / "other" / "best.safetensors"
     provenance = checkpoint.members[0].provenance
-    save_checkpoint(place, build_model(config, task), provenance)
+    save_checkpoint(place, build_model(config.model, config.scene_task), provenance)
     shutil.copy(run / "config.yaml", place.parent)
     return place.parent
 
@@ -326,7 +328,7 @@ def test_runs_of_other_classes_on_the_same_recordings_are_refused_in_one_line(
     good, tmp_path, classes
 ):
     other = fresh(tmp_path, good, classes=classes)
-    own = load_checkpoint(other).model.config.model_dump(mode="json")
+    own = dump_config(config_of(good)) | {"classes": classes}
     (other / "config.yaml").write_text(json.dumps(own))  # JSON is YAML
     with pytest.raises(RunError, match="different questions"):
         join_runs([good, other], tmp_path / "out")
@@ -342,7 +344,7 @@ def test_what_an_output_holds_is_never_overwritten(good, tmp_path):
 def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
     good, tmp_path
 ):
-    values = load_checkpoint(good).model.config.model_dump(mode="json")
+    values = dump_config(config_of(good))
     values |= {"fold": 1, "epochs": 1, "checkpoint_dir": tmp_path / "fold1"}
     other = train(build_config(values, where="test")).run_dir
     lines = join_runs([good, other], tmp_path / "out")

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mabe.config import RunConfig
 from mabe.models.model import build_network
+from mabe.models.model_config import ModelConfig
 
 CHANNELS, CLASSES = 360, 4
 SMALL = {
@@ -18,7 +18,7 @@ SMALL = {
 @pytest.fixture(params=["conv_bilstm", "tcn", "conv_gru"])
 def network(request):
     torch.manual_seed(0)
-    config = RunConfig(model_type=request.param, **SMALL)
+    config = ModelConfig(model_type=request.param, **SMALL)
     network = build_network(config, CHANNELS, CLASSES).eval()
     # Fresh norms have no bias, which would hide a leak.
     for parameter in network.parameters():
@@ -40,7 +40,9 @@ def test_a_window_does_not_depend_on_its_batch(network):
 
 def test_the_receptive_field_of_the_tcn_is_what_it_says():
     torch.manual_seed(0)
-    tcn = build_network(RunConfig(model_type="tcn", **SMALL), CHANNELS, CLASSES).eval()
+    tcn = build_network(
+        ModelConfig(model_type="tcn", **SMALL), CHANNELS, CLASSES
+    ).eval()
     assert tcn.receptive_field == 31  # 2^5 - 1
     x = torch.randn(1, 101, CHANNELS, requires_grad=True)
     tcn(x)[0, 50].sum().backward()
@@ -52,7 +54,7 @@ def test_the_receptive_field_of_the_tcn_is_what_it_says():
 @pytest.mark.parametrize("model_type", ["conv_bilstm", "conv_gru"])
 def test_a_recurrent_network_sees_the_whole_window(model_type):
     torch.manual_seed(0)
-    config = RunConfig(model_type=model_type, **SMALL)
+    config = ModelConfig(model_type=model_type, **SMALL)
     network = build_network(config, CHANNELS, CLASSES).eval()
     x = torch.randn(1, 200, CHANNELS, requires_grad=True)
     network(x)[0, 100].sum().backward()
@@ -63,7 +65,7 @@ def test_a_recurrent_network_sees_the_whole_window(model_type):
 @pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn", "conv_gru"])
 def test_a_network_memorises_one_batch(model_type):
     torch.manual_seed(0)
-    config = RunConfig(model_type=model_type, **SMALL)
+    config = ModelConfig(model_type=model_type, **SMALL)
     network = build_network(config, 12, CLASSES)
     x = torch.randn(4, 32, 12)
     labels = torch.randint(CLASSES, (4, 4)).repeat_interleave(8, dim=1)

@@ -53,7 +53,7 @@ def model_of(kind):
             labs=("a",),
             vocabulary={"a": frozenset({("chase", False)})},
         )
-    return build_model(config, task)
+    return build_model(config.model, task)
 
 
 @pytest.mark.parametrize("kind", KINDS)

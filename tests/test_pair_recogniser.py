@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mabe.config import RunConfig
 from mabe.features.pair import OTHERS, PairFeatures, PairLayout
 from mabe.models.input_scaling import OTHERS_CHANNELS, PairEntry
 from mabe.models.model import PairModel, build_model
+from mabe.models.model_config import ModelConfig
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 
 NAN = math.nan
@@ -192,7 +192,6 @@ TASK = PairTask(
     vocabulary={"A": frozenset(), "B": frozenset()},
 )
 SMALL = {
-    "task": "pair",
     "conv_channels": (8, 8),
     "lstm_hidden": 8,
     "lstm_layers": 1,
@@ -207,7 +206,7 @@ SMALL = {
 def fresh(**settings):
     """A model, ready for use, that has learned nothing."""
     torch.manual_seed(0)
-    model = build_model(RunConfig(**(SMALL | settings)), TASK).eval()
+    model = build_model(ModelConfig(**(SMALL | settings)), TASK).eval()
     assert isinstance(model, PairModel)
     # Fresh norms have no bias, which would hide a leak.
     for parameter in model.parameters():
@@ -332,7 +331,7 @@ def test_probabilities_of_actions_are_independent_of_each_other():
 
 def test_a_fresh_model_expects_little_to_happen():
     torch.manual_seed(0)
-    model = PairModel(RunConfig(**SMALL), TASK).eval()
+    model = PairModel(ModelConfig(**SMALL), TASK).eval()
     probabilities = model.probabilities(
         model.look(poses_of()), torch.tensor([1, 2]), torch.tensor([True, False])
     )

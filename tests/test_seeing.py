@@ -24,7 +24,7 @@ from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.viz.figures import save
-from mabe.viz.report.gather import judge, unseen_lanes
+from mabe.viz.report.gather import judge, own_data, unseen_lanes
 from mabe.viz.review.launch import (
     Place,
     default_out,
@@ -102,7 +102,7 @@ def test_a_report_tells_what_evaluate_tells(run, data):
 
 def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
     predictor = Predictor(load_checkpoint(pairs))
-    data = predictor.checkpoint.members[0].model.config.data_dir
+    data = own_data(predictor.checkpoint)
     study = judge(pairs, predictor).study
     strict = evaluate_pairs(Unseen(predictor, data)).strict
 
@@ -119,7 +119,7 @@ def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
 
 def test_pairs_are_looked_at_at_their_own_frames(pairs):
     predictor = Predictor(load_checkpoint(pairs))
-    data = predictor.checkpoint.members[0].model.config.data_dir
+    data = own_data(predictor.checkpoint)
     unseen = Unseen(predictor, data)
     found = {video.video: video for video in compare(Unseen(predictor, data)).found}
     for store, index in unseen.open():
@@ -141,7 +141,7 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
 
 def test_what_people_saw_where_nothing_can_be_found_is_missed(pairs):
     predictor = Predictor(load_checkpoint(pairs))
-    data = predictor.checkpoint.members[0].model.config.data_dir
+    data = own_data(predictor.checkpoint)
     store, index = next(Unseen(predictor, data).open())
     task = predictor.checkpoint.model.task
     blind = replace(task, vocabulary={"Lab": frozenset()})

@@ -155,7 +155,7 @@ def test_what_is_usual_is_kept_with_the_weights(run, fights):
     objective = load_training_data(config).objective(config)
     model = load_checkpoint(run / "last.safetensors").model
 
-    fresh = build_model(config, objective.task)
+    fresh = build_model(config.model, objective.task)
     assert not torch.equal(model.entry.middle_F, fresh.entry.middle_F)
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     model.to(config.device)

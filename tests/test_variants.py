@@ -51,7 +51,7 @@ def mirrored(poses):
 def randomised(config, task):
     """A model in which nothing is even by probability, or as it was begun."""
     torch.manual_seed(0)
-    model = build_model(config, task).eval()
+    model = build_model(config.model, task).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return model

@@ -11,8 +11,6 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_serializer,
@@ -25,20 +23,18 @@ from mabe.errors import ConfigError, MabeError
 from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
 from mabe.features.social import social_names
+from mabe.models.model_config import (
+    Count,
+    ModelConfig,
+    ModelSettings,
+    NotNegative,
+    Share,
+)
 from mabe.runtime.object_storage import shown
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
 from mabe.skeleton import SLOTS
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
-
 Positive = Annotated[float, Field(gt=0)]
-
-
-NotNegative = Annotated[float, Field(ge=0)]
-
-
-Count = Annotated[int, Field(ge=1)]
 
 
 MOST_CLASSES = 100
@@ -84,10 +80,8 @@ class Augmentation:
         )
 
 
-class RunConfig(BaseModel):
-    """Everything that decides what a run does."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class RunConfig(ModelSettings):
+    """Everything that decides what a run does, the settings of its model included."""
 
     # Data
     data_dir: Path = Path("data/kaggle")
@@ -113,7 +107,7 @@ class RunConfig(BaseModel):
     # What is asked
     task: Literal["scene", "pair"] = "scene"
     """scene: one class a frame. pair: which animal does what to whom."""
-    ignore: list[str] = []
+    ignore: tuple[str, ...] = ()
     """Actions whose frames count neither in the loss nor in the score."""
 
     # What is asked of a scene
@@ -132,55 +126,19 @@ class RunConfig(BaseModel):
     # What is asked of a pair
     actions: list[str] | None = None
     """Actions to tell apart; none means all that occur in the labels."""
-    undirected: list[str] = []
+    undirected: tuple[str, ...] = ()
     """Actions whose labels name two animals but not who is the agent."""
     action_balance: Share = 0.25
     """How far a rare action is raised in the loss: 1 as often as it is rare, 0 not."""
-    action_weights: dict[str, NotNegative] = {}
+    action_weights: dict[str, NotNegative] = Field(default_factory=dict)
     """Weight of an action in the loss, on top of that; 1 where it is not named."""
     action_share: Share = 0.5
     """Share of the windows drawn to show some action; the others show any frame."""
     sampling_power: Share = 0.5
     """Chance of an action, and of a lab, grows with its frames to this power: 1 as in
     the data, 0 all alike."""
-    lab_channels: Annotated[int, Field(ge=0)] = 16
-    """Size of what the network learns of each lab's habits."""
-    lab_dropout: Share = 0.2
-    """Share of windows shown as from an unknown lab, to serve labs never seen."""
-
-    # What the model sees
     input_dim: int | None = None
     """If given, checked against the number of features."""
-    sequence_length: Annotated[int, Field(ge=8)] = 100
-    """Frames in a window, at `fps`."""
-    fps: Annotated[float, Field(gt=0, le=240)] = 33.3
-    """The working rate all recordings are brought to."""
-    feature_set: Literal["motion", "social"] = "motion"
-    """motion: coordinates, speeds and accelerations (V1, V2). social: what two animals
-    are to each other (distances, facing, approach, contact …)."""
-    use_motion_features: bool = True
-    """Add speed and acceleration to the coordinates."""
-    scene_frame: bool = True
-    """Coordinates relative to the line through the animals, not to the arena."""
-    max_gap_s: NotNegative = 0.5
-    """Gaps in a track up to this long are bridged by a straight line."""
-
-    # The network
-    model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
-        "conv_bilstm"
-    )
-    """auto: the strongest that is known for the data, trees and networks together."""
-    conv_channels: tuple[Count, ...] = (64, 128, 256)
-    conv_kernel: Count = 5
-    lstm_hidden: Count = 256
-    lstm_layers: Count = 2
-    tcn_width: Count = 96
-    tcn_layers: Count = 8
-    gru_width: Count = 96
-    gru_layers: Count = 1
-    gru_pooling: Count = 4
-    """Frames that the GRU takes together."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
 
     # Trees
     tree_rounds: Count = 250
@@ -294,13 +252,6 @@ class RunConfig(BaseModel):
             )
         if isinstance(self.class_weights, list) and not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")
-        if self.model_type == "trees" and self.feature_set != "social":
-            raise ValueError(
-                "model_type: trees sees what animals are to each other; set "
-                "feature_set: social, or choose a network"
-            )
-        if self.conv_kernel % 2 == 0:
-            raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")
         if self.folds and self.fold >= self.folds:
             raise ValueError(
                 f"fold is {self.fold}, but folds count from 0 to {self.folds - 1}"
@@ -338,6 +289,11 @@ class RunConfig(BaseModel):
         view = PairLayout(self.use_motion_features).size
         has_social = self.feature_set == "social"
         return view + (len(social_names(directed=True)) if has_social else 0)
+
+    @property
+    def model(self) -> ModelConfig:
+        """The settings of the model to be trained; there are none for `auto`."""
+        return ModelConfig.of(self)
 
     @property
     def scene_task(self) -> SceneTask:

@@ -115,6 +115,9 @@ class PairTask:
     ignored: frozenset[str] = frozenset()
     undirected: frozenset[str] = frozenset()
     """Actions whose labels tell the two animals but not who is the agent."""
+    named_actions: frozenset[str] | None = None
+    """The actions that the settings name; None: all that occur in labels. A score
+    counts these, also those that the training data lack."""
 
     @classmethod
     def from_recordings(
@@ -156,6 +159,7 @@ class PairTask:
             },
             ignored=ignored,
             undirected=without_direction,
+            named_actions=None if actions is None else frozenset(actions),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -169,6 +173,9 @@ class PairTask:
             },
             "ignored": sorted(self.ignored),
             "undirected": sorted(self.undirected),
+            "named_actions": None
+            if self.named_actions is None
+            else sorted(self.named_actions),
         }
 
     @classmethod
@@ -183,6 +190,15 @@ class PairTask:
             },
             ignored=frozenset(values["ignored"]),
             undirected=frozenset(values["undirected"]),
+            named_actions=None
+            if values["named_actions"] is None
+            else frozenset(values["named_actions"]),
+        )
+
+    def is_asked(self, action: str) -> bool:
+        """Tell whether an action counts in labels, and so in a score."""
+        return action not in self.ignored and (
+            self.named_actions is None or action in self.named_actions
         )
 
     def lab_number(self, lab: str) -> int:

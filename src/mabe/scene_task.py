@@ -11,7 +11,7 @@ the score and the predictions choose among those (see `SceneTask.possible`). Tak
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -81,6 +81,30 @@ class SceneTask:
                     )
                 class_of[action] = index
         return cls(tuple(groups), class_of, ignored, others_are_first)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as plain values."""
+        groups: dict[str, list[str]] = {name: [] for name in self.classes}
+        for action, index in self.class_of.items():
+            groups[self.classes[index]].append(action)
+        return {
+            "classes": groups,
+            "ignored": sorted(self.ignored),
+            "others_are_first": self.others_are_first,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "SceneTask":
+        """Return the task of `to_json`."""
+        return cls.from_groups(
+            values["classes"],
+            ignore=values["ignored"],
+            others_are_first=values["others_are_first"],
+        )
+
+    def is_asked(self, action: str) -> bool:
+        """Tell whether an action counts in labels, and so in a score."""
+        return action not in self.ignored
 
     def check_actions(self, actions: Iterable[str]) -> None:
         """Raise `ConfigError` listing every action that is in no group."""

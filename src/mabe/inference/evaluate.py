@@ -106,8 +106,9 @@ class Unseen:
 
     def asked(self, about: StoredRecording) -> set[Watched]:
         """Return what a recording's labels answer of what the model is asked."""
-        config = self.predictor.checkpoint.model.config
-        return asked_for(about, actions=config.actions, ignore=config.ignore)
+        task = self.predictor.checkpoint.model.task
+        assert isinstance(task, PairTask)
+        return asked_for(about, actions=task.named_actions, ignore=task.ignored)
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader has to know to judge the figures."""

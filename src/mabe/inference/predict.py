@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -277,12 +278,26 @@ def predict_all(
             if isinstance(outcome, str):
                 leave_out(outcome, skip_bad=skip_bad)
                 continue
-            for note in outcome.odd:
-                tqdm.write(f"mabe: {name}: {note}", file=sys.stderr)
             done[place] = outcome
     marked = [done[place] for place in sorted(done)]
+    _print_notes(marked)
     report_opened([each.about for each in marked], len(sources))
     return marked
+
+
+def _print_notes(predictions: Sequence[PredictedRecording]) -> None:
+    """Print where recordings differ from the model's; each note once, with a count."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for prediction in predictions:
+        for note in prediction.odd:
+            names[note].append(prediction.about.name)
+    for note, those in names.items():
+        which = (
+            those[0]
+            if len(those) == 1
+            else f"{len(those)} of {len(predictions)} recordings"
+        )
+        tqdm.write(f"mabe: {which}: {note}", file=sys.stderr)
 
 
 def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | str:

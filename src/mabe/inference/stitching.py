@@ -19,7 +19,6 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mabe.config import RunConfig
 from mabe.data.pair_windows import see_from
 from mabe.data.store import PoseStore
 from mabe.features.motion import ALL_SLOTS
@@ -31,6 +30,7 @@ from mabe.models.model import (
     SceneModel,
     TreesModel,
 )
+from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask, View
 
 BATCH_FRAMES = 8_192
@@ -155,7 +155,7 @@ def frame_probabilities(
         among = np.where(possible, probabilities, 0)
         return among / among.sum(axis=1, keepdims=True).clip(min=_LEAST_SUM)
 
-    def variants_of(config: RunConfig) -> list[Variant]:
+    def variants_of(config: ModelConfig) -> list[Variant]:
         if config.feature_set == "social":  # these features do not depend on the view
             return scene_variants(1, turns_matter=False)
         return scene_variants(variants, turns_matter=not config.scene_frame)
@@ -248,7 +248,7 @@ class _Asking:
     """What a network says of features."""
     of_trees: Callable[[Probabilities], Probabilities]
     """What is made of the trees' probabilities."""
-    variants_of: Callable[[RunConfig], list[Variant]]
+    variants_of: Callable[[ModelConfig], list[Variant]]
     see: See
 
     def ask(self, members: list[_Voice]) -> Float[np.ndarray, "time answers"]:

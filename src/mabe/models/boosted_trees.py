@@ -12,7 +12,7 @@ them piece by piece into one byte for each value.
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -148,7 +148,7 @@ class LabelledRows:
 
 
 @contextmanager
-def rows_on_disk(parts: Iterable[LabelledRows]) -> "Iterator[RowsOnDisk]":
+def rows_on_disk(parts: Iterable[LabelledRows]) -> Iterator["RowsOnDisk"]:
     """Write parts into a temporary file, one after the other, and read them there."""
     with tempfile.TemporaryDirectory(prefix="mabe-trees-") as folder:
         path = Path(folder) / "rows.f32"

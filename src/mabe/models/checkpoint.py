@@ -1,9 +1,11 @@
 """Models on disk: what training makes and users load. Data, not a pickle.
 
-A checkpoint is one safetensors file. Its header carries the *card*, a JSON text with
-everything needed to use the weights: the keypoints expected, the working rate, units,
-classes, settings, what it was trained on and how well it did. Loading executes no
-code. A `.json` copy of the card lies beside it for people; it is never read back.
+A checkpoint is one safetensors file with one model, or several that are used as one.
+Its header carries the *card*, a JSON text with everything needed to use the weights:
+for each model its settings (`ModelConfig`), its task, the names of its features, what
+it was trained on and how well it did; the decision rules; units. Loading executes no
+code. Cards of earlier formats are migrated (`mabe.models.migrations`). A `.json` copy
+of the card lies beside the file for people; it is never read back.
 """
 
 import json
@@ -12,48 +14,49 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from mabe import __version__
-from mabe.config import RunConfig, build_config, dump_config
 from mabe.decoding.rules import DecisionRules
 from mabe.errors import RunError
 from mabe.models.boosted_trees import Forest
 from mabe.models.ensemble import Ensemble
 from mabe.models.input_contract import InputContract
+from mabe.models.migrations import CARD_FORMAT, Card, migrate
 from mabe.models.model import Model, TreesModel, build_model
+from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask
 from mabe.skeleton import KEYPOINTS
-
-CARD_FORMAT = 3
-
 
 SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a model's knowledge comes from."""
+    """What a model was trained on, and how well it did."""
 
     epoch: int
     step: int
     trained_on: tuple[str, ...]
-    """Content hashes of the tracks it learned from; never score it on those."""
+    """Content hashes of the tracks it was trained on; never score it on those."""
     validated_on: tuple[str, ...]
     """Content hashes of the tracks that chose the epoch (and the learning rate)."""
     validation: dict[str, Any]
     """Scores on the validation recordings."""
     contract: InputContract | None = None
-    """What the recordings it learned from were like; cards of old have none."""
+    """What the recordings it was trained on were like; early models have none."""
+    data_dir: str | None = None
+    """Folder or URL of the data when it was trained; they may be elsewhere now."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One model and where its knowledge comes from."""
+    """One model and what it was trained on."""
 
     model: Model
     provenance: Provenance
@@ -61,7 +64,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A loaded model (or several used as one), and how it decides."""
+    """A loaded model (or several used as one), and its decision rules."""
 
     model: Model | Ensemble
     members: tuple[Member, ...]
@@ -72,13 +75,14 @@ class Checkpoint:
 
     @property
     def trained_on(self) -> frozenset[str]:
-        """Content hashes of the tracks that any member learned from."""
+        """Content hashes of the tracks that any member was trained on."""
         return frozenset().union(*(m.provenance.trained_on for m in self.members))
 
     @property
     def contract(self) -> InputContract | None:
-        """What recordings should be like; the first member speaks for all."""
-        return self.members[0].provenance.contract
+        """What the recordings that any member was trained on were like."""
+        known = [m.provenance.contract for m in self.members if m.provenance.contract]
+        return InputContract.union(known) if known else None
 
     @property
     def validated_on(self) -> frozenset[str]:
@@ -87,7 +91,7 @@ class Checkpoint:
 
 
 def plain_rules(task: SceneTask | PairTask) -> DecisionRules:
-    """Return rules that take the probabilities of a task at their word."""
+    """Return rules without tuned thresholds or smoothing."""
     if isinstance(task, PairTask):
         return DecisionRules.plain("pair", task.actions)
     return DecisionRules.plain("scene", task.classes)
@@ -122,7 +126,7 @@ def save_rules(
 def load_checkpoint(run: Path) -> Checkpoint:
     """Load a run directory's best model, or the one checkpoint named.
 
-    Raises `RunError` where there is none, or where it was made by another format.
+    Raises `RunError` where there is none, or where this version cannot read it.
     """
     path = find_checkpoint(run)
     try:
@@ -131,14 +135,21 @@ def load_checkpoint(run: Path) -> Checkpoint:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise RunError(f"{path}: not a readable checkpoint: {error}") from None
-    if not isinstance(card, dict) or card.get("format") != CARD_FORMAT:
-        found = card.get("format") if isinstance(card, dict) else "no card"
+    if not isinstance(card, dict):
+        raise RunError(f"{path}: expected a mabe model, found no card in its header")
+    try:
+        return _from_card(migrate(card, where=str(path)), weights, path)
+    except (KeyError, TypeError) as error:
         raise RunError(
-            f"{path}: expected a mabe checkpoint of format {CARD_FORMAT}, found {found}"
-        )
+            f"{path}: its card is damaged or incomplete ({error!r}); get the file again"
+        ) from None
+
+
+def _from_card(card: Card, weights: dict[str, Tensor], path: Path) -> Checkpoint:
+    """Return the checkpoint of a card in the current format."""
     members = tuple(
         Member(
-            _model(each, _below(f"{place}/", weights), path, card["mabe"]),
+            _model(each, _below(f"{place}/", weights), path),
             _provenance(each["provenance"]),
         )
         for place, each in enumerate(card["members"])
@@ -175,9 +186,9 @@ def _write(
         "tuned_on": list(tuned_on),
         "members": [
             {
-                **_describe_task(member.model),
-                "rate_fps": member.model.config.fps,
-                "config": dump_config(member.model.config),
+                "task": _describe_task(member.model.task),
+                "features": member.model.feature_names,
+                "config": member.model.config.model_dump(mode="json"),
                 "provenance": asdict(member.provenance),
             }
             for member in members
@@ -201,18 +212,9 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
-def _model(
-    card: dict[str, Any], weights: dict[str, Tensor], path: Path, version: str
-) -> Model:
-    if missing := sorted(RunConfig.model_fields.keys() - card["config"].keys()):
-        # A default of today may not be what the weights were trained with.
-        raise RunError(
-            f"{path}: made by mabe {version}, whose settings lack {missing}; use that "
-            "version, or train again"
-        )
-    config = build_config(card["config"], where=str(path))
-    is_pair = config.task == "pair"
-    task = PairTask.from_json(card["pairs"]) if is_pair else config.scene_task
+def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
+    config = _config(card["config"], path)
+    task = _read_task(card["task"])
     if config.model_type == "trees":
         packed = weights["text_X"].numpy().tobytes()
         forest = Forest.from_bytes(packed, where=str(path))
@@ -237,19 +239,35 @@ def find_checkpoint(run: Path) -> Path:
     )
 
 
-def _describe_task(model: Model) -> dict[str, Any]:
-    """Return what a card says of the task: what goes in, and what comes out."""
-    if isinstance(model.task, PairTask):
-        return {
-            "task": "pair",
-            "pairs": model.task.to_json(),
-            "features": model.feature_names,
-        }
-    return {
-        "task": "scene",
-        "classes": list(model.task.classes),
-        "features": model.feature_names,
-    }
+def _config(values: Card, path: Path) -> ModelConfig:
+    if unknown := sorted(values.keys() - ModelConfig.model_fields.keys()):
+        raise RunError(
+            f"{path}: has settings that mabe {__version__} does not have: "
+            f"{', '.join(unknown)}. Update mabe: pip install --upgrade mabe"
+        )
+    try:
+        return ModelConfig.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise RunError(f"{path}: its settings are not valid: {problems}") from None
+
+
+_TASKS: dict[str, type[SceneTask] | type[PairTask]] = {
+    "scene": SceneTask,
+    "pair": PairTask,
+}
+
+
+def _describe_task(task: SceneTask | PairTask) -> Card:
+    kind = next(name for name, each in _TASKS.items() if isinstance(task, each))
+    return {"kind": kind, **task.to_json()}
+
+
+def _read_task(values: Card) -> SceneTask | PairTask:
+    return _TASKS[values["kind"]].from_json(values)
 
 
 def _provenance(values: dict[str, Any]) -> Provenance:
@@ -259,5 +277,6 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         trained_on=tuple(values["trained_on"]),
         validated_on=tuple(values["validated_on"]),
         validation=values["validation"],
-        contract=InputContract.from_json(values.get("contract")),
+        contract=InputContract.from_json(values["contract"]),
+        data_dir=values["data_dir"],
     )

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.models.model import Model
+from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
 
@@ -50,7 +50,7 @@ class Ensemble:
         return cls(tuple(members), tuple(each / total for each in weights), task)
 
     @property
-    def config(self) -> RunConfig:
+    def config(self) -> ModelConfig:
         """The settings of the first member; `fps` and the task are those of all."""
         return self.members[0].config
 

@@ -1,12 +1,13 @@
-"""What a model learned from, so that new recordings can be held against it.
+"""What the recordings that a model was trained on were like.
 
-A recording that has fewer keypoints or other animals can still be marked; what is
-missing then, and what is of no use, is said.
+A recording with other keypoints, another number of animals or another frame rate can
+still be predicted; the differences, and what is done about them, are listed.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from mabe.errors import DataError
@@ -18,23 +19,35 @@ _SAME_RATE = 0.01
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
-    """The keypoints, animals and frame rates of the recordings learned from."""
+    """The keypoints, numbers of animals and frame rates of training recordings."""
 
-    keypoints: tuple[str, ...]
+    keypoint_sets: tuple[tuple[str, ...], ...]
+    """The keypoints that are tracked in a recording; each set once, the most frequent
+    first."""
     animals: tuple[int, ...]
-    """How many animals the recordings had; each number once, ascending."""
+    """Numbers of animals in a recording, ascending."""
     rates_fps: tuple[float, ...]
-    """Their frame rates, the commonest first."""
+    """Frame rates, the most frequent first."""
 
     @classmethod
     def of(cls, recordings: Sequence[StoredRecording]) -> "InputContract":
         """Return the contract of recordings."""
-        seen = {slot % len(KEYPOINTS) for each in recordings for slot in each.slots}
+        sets = Counter(_tracked_keypoints(each) for each in recordings)
         rates = Counter(each.fps for each in recordings)
         return cls(
-            tuple(KEYPOINTS[at] for at in sorted(seen)),
+            tuple(each for each, _ in sets.most_common()),
             tuple(sorted({_count_animals(each) for each in recordings})),
             tuple(rate for rate, _ in rates.most_common()),
+        )
+
+    @classmethod
+    def union(cls, contracts: Iterable["InputContract"]) -> "InputContract":
+        """Return what the recordings of several models were like."""
+        each = list(contracts)
+        return cls(
+            tuple(dict.fromkeys(chain.from_iterable(c.keypoint_sets for c in each))),
+            tuple(sorted(set(chain.from_iterable(c.animals for c in each)))),
+            tuple(dict.fromkeys(chain.from_iterable(c.rates_fps for c in each))),
         )
 
     @classmethod
@@ -43,49 +56,70 @@ class InputContract:
         if not values:
             return None
         return cls(
-            tuple(values["keypoints"]),
+            tuple(map(tuple, values["keypoint_sets"])),
             tuple(values["animals"]),
             tuple(values["rates_fps"]),
         )
 
-    def compare(self, about: StoredRecording, *, working_fps: float) -> list[str]:
+    @property
+    def keypoints(self) -> tuple[str, ...]:
+        """All keypoints that were tracked in some recording."""
+        known = {name for one in self.keypoint_sets for name in one}
+        return tuple(name for name in KEYPOINTS if name in known)
+
+    def compare(self, recording: StoredRecording, *, working_fps: float) -> list[str]:
         """Return how a recording differs, and what is done about it.
 
-        Raises `DataError` where it has nothing in common with what was learned from.
+        Keypoints that are missing are those of the most similar training recording.
+        Raises `DataError` where it has no keypoint in common with any.
         """
-        own = {KEYPOINTS[slot % len(KEYPOINTS)] for slot in about.slots}
-        lacking = [name for name in self.keypoints if name not in own]
-        if own and len(lacking) == len(self.keypoints):
+        tracked = _tracked_keypoints(recording)
+        if tracked and not set(tracked) & set(self.keypoints):
             raise DataError(
-                f"{about.name}: has {', '.join(sorted(own))}; the model learned "
-                f"from {', '.join(self.keypoints)} and knows none of these. Map the "
-                "keypoints in project.yaml, or train on recordings like this one."
+                f"{recording.name}: its keypoints are {_list(tracked)}; none of them "
+                "occurs in the recordings that the model was trained on, which have "
+                f"{_list(self.keypoints)}. Map the keypoints in project.yaml, or train "
+                "on recordings like this one."
             )
-        notes = []
-        if lacking:
-            notes.append(
-                f"keypoints it learned from, taken for missing: {_list(lacking)}"
-            )
-        if strange := sorted(own - set(self.keypoints)):
-            notes.append(
-                f"keypoints it never saw and cannot use well: {_list(strange)}"
-            )
-        animals = _count_animals(about)
+        notes = self._compare_keypoints(tracked)
+        animals = _count_animals(recording)
         if animals not in self.animals:
             known = " or ".join(map(str, self.animals))
-            notes.append(f"{animals} animals; it learned from recordings of {known}")
-        if not any(abs(about.fps / rate - 1) < _SAME_RATE for rate in self.rates_fps):
-            known = ", ".join(f"{rate:g}" for rate in self.rates_fps)
+            notes.append(f"{animals} animals; the model was trained on {known}")
+        if not any(
+            abs(recording.fps / rate - 1) < _SAME_RATE for rate in self.rates_fps
+        ):
+            known = _list([f"{rate:g}" for rate in self.rates_fps])
             notes.append(
-                f"filmed at {about.fps:g} fps, it learned from {known}: brought to its "
-                f"{working_fps:g}"
+                f"{recording.fps:g} fps; the model was trained on {known} fps "
+                f"(resampled to {working_fps:g})"
             )
         return notes
+
+    def _compare_keypoints(self, tracked: tuple[str, ...]) -> list[str]:
+        nearest = min(self.keypoint_sets, key=lambda one: len(set(one) ^ set(tracked)))
+        notes = []
+        if lacking := [name for name in nearest if name not in tracked]:
+            notes.append(
+                f"keypoints not tracked here (treated as missing): {_list(lacking)}"
+            )
+        if unknown := [name for name in tracked if name not in self.keypoints]:
+            notes.append(
+                f"keypoints that no training recording has (of little use): "
+                f"{_list(unknown)}"
+            )
+        return notes
+
+
+def _tracked_keypoints(recording: StoredRecording) -> tuple[str, ...]:
+    """Return the keypoints that some animal has, in the order of the skeleton."""
+    places = sorted({slot % len(KEYPOINTS) for slot in recording.slots})
+    return tuple(KEYPOINTS[place] for place in places)
 
 
 def _count_animals(recording: StoredRecording) -> int:
     return len({slot // len(KEYPOINTS) for slot in recording.slots})
 
 
-def _list(names: Sequence[str]) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(names)

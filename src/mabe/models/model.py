@@ -18,7 +18,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mabe.config import RunConfig
 from mabe.features.arrangement import pack_animals
 from mabe.features.motion import ALL_SLOTS, MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
@@ -35,6 +34,7 @@ from mabe.models.input_scaling import (
     PairSocialEntry,
     channels_of_slots,
 )
+from mabe.models.model_config import ModelConfig
 from mabe.models.tcn import TCN
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 from mabe.runtime.tensors import has_quick_bf16, in_cache
@@ -61,7 +61,7 @@ worse than a half, for a third less work."""
 class _Seeing(nn.Module):
     """What models of every kind have in common: settings, and features."""
 
-    config: RunConfig
+    config: ModelConfig
     features: Any
     """A module with the `names` and `groups` of its features."""
 
@@ -93,15 +93,15 @@ class _Network(_Seeing):
 class SceneModel(_Network):
     """Tells which of the classes a frame shows."""
 
-    def __init__(self, config: RunConfig, task: SceneTask) -> None:
+    def __init__(self, config: ModelConfig, task: SceneTask) -> None:
         super().__init__()
         self.config = config
         self.task = task
         self.features = scene_features(config)
         self.entry = (
-            FittedEntry(features=config.features)
+            FittedEntry(features=len(self.features.names))
             if config.feature_set == "social"
-            else FeatureEntry(features=config.features)
+            else FeatureEntry(features=len(self.features.names))
         )
         self.network = build_network(config, self.entry.channels, len(task.classes))
 
@@ -150,7 +150,7 @@ class SceneModel(_Network):
         quick.entry = FeatureEntry(features=features, slots=len(slots)).to(device)
         assert isinstance(quick.network, ConvBiLSTM)
         quick.network.keep_inputs(
-            channels_of_slots(slots, features=self.config.features)
+            channels_of_slots(slots, features=len(self.features.names))
         )
         if has_quick_bf16(device):
             quick.network.to(torch.bfloat16)
@@ -165,7 +165,7 @@ class PairModel(_Network):
     channels exist for labs it never saw.
     """
 
-    def __init__(self, config: RunConfig, task: PairTask) -> None:
+    def __init__(self, config: ModelConfig, task: PairTask) -> None:
         super().__init__()
         self.config = config
         self.task = task
@@ -226,13 +226,13 @@ class TreesModel(_Seeing):
     text_X: Tensor
 
     def __init__(
-        self, config: RunConfig, task: SceneTask | PairTask, forest: Forest
+        self, config: ModelConfig, task: SceneTask | PairTask, forest: Forest
     ) -> None:
         super().__init__()
         self.config = config
         self.task = task
         self.forest = forest
-        self.features = tree_features(config)
+        self.features = tree_features(config, task)
         text = np.frombuffer(forest.to_bytes(), np.uint8).copy()
         self.register_buffer("text_X", torch.from_numpy(text))
 
@@ -271,16 +271,15 @@ Network = SceneModel | PairModel
 Model = SceneModel | PairModel | TreesModel
 
 
-def window_in_use(config: RunConfig) -> int:
+def window_in_use(config: ModelConfig) -> int:
     """Return how many frames a network sees at once when it is used."""
     longer = LONGER_IN_USE if config.model_type == "conv_gru" else 1
     return longer * config.sequence_length
 
 
-def feature_settings(config: RunConfig) -> tuple[Any, ...]:
+def feature_settings(config: ModelConfig) -> tuple[Any, ...]:
     """Return all settings on which features depend."""
     return (
-        config.task,
         config.feature_set,
         config.fps,
         config.max_gap_s,
@@ -290,7 +289,7 @@ def feature_settings(config: RunConfig) -> tuple[Any, ...]:
 
 
 def scene_features(
-    config: RunConfig, slots: Sequence[int] = ALL_SLOTS
+    config: ModelConfig, slots: Sequence[int] = ALL_SLOTS
 ) -> MotionFeatures | NearestPairFeatures:
     """Return what turns a scene's poses, in which some slots occur, into features."""
     if config.feature_set == "social":
@@ -305,7 +304,7 @@ def scene_features(
 
 
 def pair_senses(
-    config: RunConfig,
+    config: ModelConfig,
 ) -> tuple[PairFeatures | PairSocialFeatures, PairEntry | PairSocialEntry]:
     """Return what turns a view's poses into features, and those into channels."""
     kind = PairSocialFeatures if config.feature_set == "social" else PairFeatures
@@ -321,17 +320,17 @@ def pair_senses(
 
 
 def tree_features(
-    config: RunConfig,
+    config: ModelConfig, task: SceneTask | PairTask
 ) -> MotionFeatures | NearestPairFeatures | SocialFeatures:
     """Return what trees see; places of each keypoint would be too many for them."""
-    if config.task == "scene":
+    if isinstance(task, SceneTask):
         return scene_features(config)
     return SocialFeatures(
         rate_fps=config.fps, max_gap_s=config.max_gap_s, directed=True
     )
 
 
-def build_model(config: RunConfig, task: SceneTask | PairTask) -> Network:
+def build_model(config: ModelConfig, task: SceneTask | PairTask) -> Network:
     """Return a fresh network for a task."""
     if isinstance(task, PairTask):
         return PairModel(config, task)
@@ -339,7 +338,7 @@ def build_model(config: RunConfig, task: SceneTask | PairTask) -> Network:
 
 
 def build_network(
-    config: RunConfig, channels: int, answers: int
+    config: ModelConfig, channels: int, answers: int
 ) -> ConvBiLSTM | TCN | ConvGRU:
     """Return the network that `model_type` names."""
     if config.model_type == "conv_gru":

@@ -26,7 +26,7 @@ def grow_trees(
     `after_part` is called after each recording, or view, that was read.
     """
     # The features of a trees model do not depend on its trees.
-    untrained = TreesModel(config, objective.task, Forest(("",)))
+    untrained = TreesModel(config.model, objective.task, Forest(("",)))
     every = max(
         1, objective.counted_frames // (config.tree_max_rows * untrained.block_frames)
     )
@@ -38,7 +38,7 @@ def grow_trees(
 
     with rows_on_disk(parts()) as rows:
         forest = objective.grow_forest(rows, tree_settings(config))
-    return TreesModel(config, objective.task, forest).eval()
+    return TreesModel(config.model, objective.task, forest).eval()
 
 
 def tree_settings(config: RunConfig) -> TreesConfig:

@@ -90,9 +90,9 @@ def start_state(
     state of an earlier run will take the place of this one.
     """
     torch.manual_seed(config.seed * _SEED_STRIDE - 1)
-    model = build_model(config, task)
+    model = build_model(config.model, task)
     if objective:
-        fit_entry(model, objective)
+        fit_entry(model, objective, seed=config.seed)
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optimizer = kinds[config.optimizer](
         model.parameters(),
@@ -118,11 +118,11 @@ def team_of(fabric: Fabric) -> Team:
 
 
 @torch.no_grad()
-def fit_entry(model: Network, objective: Objective) -> None:
+def fit_entry(model: Network, objective: Objective, *, seed: int) -> None:
     """Scale features that have no fixed unit by what is usual in some windows."""
     if not isinstance(model.entry, FittedEntry | PairSocialEntry):
         return
-    rng = np.random.default_rng([model.config.seed, _FIT_STREAM])
+    rng = np.random.default_rng([seed, _FIT_STREAM])
     windows = max(1, _FIT_FRAMES // model.config.sequence_length)
     poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
     model.entry.fit(model.look(poses).flatten(0, 1))

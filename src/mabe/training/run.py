@@ -479,6 +479,7 @@ def _save(
         contract=InputContract.of(
             [objective.data.store.recordings[i] for i in objective.data.learned]
         ),
+        data_dir=shown(config.data_dir),
     )
     save_models(
         config.checkpoint_dir,

@@ -49,8 +49,12 @@ from mabe.io.submission import Review, Severity, review_submission
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f_scores, score_of
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, plain_rules
+from mabe.models.ensemble import Ensemble
+from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
+from mabe.runtime.files import usable_cores
+from mabe.scene_task import SceneTask
 from mabe.skeleton import KEYPOINTS
 from mabe.training.run_directory import is_documented, read_history
 
@@ -90,7 +94,7 @@ def gather_facts(
         calibration=calibrate(answers, checkpoint.rules, read_tuning(checkpoint))
         if answers
         else None,
-        data=gather_data(data, checkpoint.model.config) if data else None,
+        data=gather_data(data, checkpoint.model) if data else None,
         submission=_gather_submission(root, data, submission),
     )
 
@@ -333,23 +337,26 @@ def _expected_errors(
     }
 
 
-def gather_data(path: Path, config: RunConfig) -> DataFacts:
+def gather_data(path: Path, model: Model | Ensemble) -> DataFacts:
     """Return what a folder in the Kaggle layout, or a store of any rate, holds.
 
-    The folder is prepared at the run's rate where it is not yet. Raises `DataError`
+    The folder is prepared at the model's rate where it is not yet. Raises `DataError`
     where there are no recordings.
     """
     if is_store(path):
         store = open_store(path)
     else:
-        store = load_store(path, rate_fps=config.fps, workers=config.num_workers)
-    return describe_data(store.recordings, config, where=str(path))
+        store = load_store(path, rate_fps=model.config.fps, workers=usable_cores())
+    return describe_data(store.recordings, model.task, where=str(path))
 
 
 def describe_data(
-    recordings: Sequence[StoredRecording], config: RunConfig, *, where: str = "data"
+    recordings: Sequence[StoredRecording],
+    task: SceneTask | PairTask,
+    *,
+    where: str = "data",
 ) -> DataFacts:
-    """Return what some recordings hold of what the config does not ignore."""
+    """Return what some recordings hold of what the task does not ignore."""
     if not recordings:
         raise DataError(f"{where}: no recordings; give a data set that has some")
     names: dict[str, list[str]] = defaultdict(list)
@@ -359,7 +366,7 @@ def describe_data(
         by_lab[recording.lab].append(recording)
     return DataFacts(
         labs=tuple(
-            _describe_lab(lab, those, config) for lab, those in sorted(by_lab.items())
+            _describe_lab(lab, those, task) for lab, those in sorted(by_lab.items())
         ),
         recordings=len(recordings),
         unlabelled=sum(not each.has_labels for each in recordings),
@@ -372,7 +379,7 @@ def describe_data(
 
 
 def _describe_lab(
-    lab: str, recordings: Sequence[StoredRecording], config: RunConfig
+    lab: str, recordings: Sequence[StoredRecording], task: SceneTask | PairTask
 ) -> LabFacts:
     points = [each.length * len(each.slots) for each in recordings]
     missing = sum(
@@ -388,12 +395,12 @@ def _describe_lab(
             for each in recordings
             for slot in each.slots
         ),
-        bouts=count_bouts(recordings, config),
+        bouts=count_bouts(recordings, task),
     )
 
 
 def count_bouts(
-    recordings: Sequence[StoredRecording], config: RunConfig
+    recordings: Sequence[StoredRecording], task: SceneTask | PairTask
 ) -> dict[str, int]:
     """Return the bouts of each action that was watched or marked and is asked for."""
     counts: Counter[str] = Counter()
@@ -403,8 +410,7 @@ def count_bouts(
     return {
         action: number
         for action, number in sorted(counts.items())
-        if action not in config.ignore
-        and (config.actions is None or action in config.actions)
+        if task.is_asked(action)
     }
 
 

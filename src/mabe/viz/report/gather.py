@@ -177,8 +177,8 @@ def unseen_lanes(unseen: Unseen) -> Iterator[Lane]:
 
 def own_data(checkpoint: Checkpoint) -> Path | None:
     """Return the data a run was trained on, None where they are no longer there."""
-    path = checkpoint.members[0].model.config.data_dir
-    return path if path.exists() else None
+    data_dir = checkpoint.members[0].provenance.data_dir
+    return Path(data_dir) if data_dir and Path(data_dir).exists() else None
 
 
 def find_training_curves(

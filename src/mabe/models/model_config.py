@@ -1,0 +1,91 @@
+"""The settings of a model: what has to be known to build it and to use it.
+
+They are kept in the model's card. Settings that only matter while a model is trained
+(data, batches, learning rate …) are in `mabe.config.RunConfig`, which includes these
+under the same names.
+
+A new setting changes what the cards of earlier versions mean, since they lack it. It
+needs a migration (`mabe.models.migrations`), or a default under which models behave as
+they did without it.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Settings that are checked when they are given and do not change afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ModelSettings(Settings):
+    """The settings that a model and the run that trains it have in common."""
+
+    # Features
+    fps: Annotated[float, Field(gt=0, le=240)] = 33.3
+    """The working rate; all recordings are resampled to it."""
+    feature_set: Literal["motion", "social"] = "motion"
+    """motion: coordinates, speeds and accelerations (V1, V2). social: what two animals
+    are to each other (distances, facing, approach, contact …)."""
+    use_motion_features: bool = True
+    """Add speed and acceleration to the coordinates."""
+    scene_frame: bool = True
+    """Coordinates relative to the line through the animals, not to the arena."""
+    max_gap_s: NotNegative = 0.5
+    """Gaps in a track up to this long are bridged by a straight line."""
+
+    # The network
+    model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
+        "conv_bilstm"
+    )
+    """auto: several kinds, chosen by what is known to work best for the data."""
+    sequence_length: Annotated[int, Field(ge=8)] = 100
+    """Frames in a window, at `fps`."""
+    conv_channels: tuple[Count, ...] = (64, 128, 256)
+    conv_kernel: Count = 5
+    lstm_hidden: Count = 256
+    lstm_layers: Count = 2
+    tcn_width: Count = 96
+    tcn_layers: Count = 8
+    gru_width: Count = 96
+    gru_layers: Count = 1
+    gru_pooling: Count = 4
+    """Frames that are averaged before the GRU."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    lab_channels: Annotated[int, Field(ge=0)] = 16
+    """Size of the embedding of a lab (pair task)."""
+    lab_dropout: Share = 0.2
+    """Share of training windows whose lab is replaced by "unknown" (pair task), so that
+    there is an embedding for labs outside the training data."""
+
+    @model_validator(mode="after")
+    def _check_model(self) -> "ModelSettings":
+        if self.model_type == "trees" and self.feature_set != "social":
+            raise ValueError(
+                "model_type: trees needs social features; set feature_set: social, or "
+                "choose a network"
+            )
+        if self.conv_kernel % 2 == 0:
+            raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")
+        return self
+
+
+class ModelConfig(ModelSettings):
+    """The settings of one model, as its card keeps them."""
+
+    model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees"] = "conv_bilstm"
+
+    @classmethod
+    def of(cls, settings: ModelSettings) -> "ModelConfig":
+        """Return those of some settings that belong to the model."""
+        return cls(**{name: getattr(settings, name) for name in cls.model_fields})

@@ -24,6 +24,7 @@ from mabe.decoding.tune import tune
 from mabe.decoding.views import Evidence
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.recording import VideoInfo
+from mabe.scene_task import TaskKind
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))
@@ -57,7 +58,7 @@ def main() -> None:
     for name, search in PARTS.items():
         began = time.perf_counter()
         found = [
-            tune(views, actions, "pair", seed=seed, search=search)
+            tune(views, actions, TaskKind.PAIR, seed=seed, search=search)
             for seed in given.seeds
         ]
         seconds = (time.perf_counter() - began) / len(found)
@@ -71,7 +72,7 @@ def main() -> None:
             f"| {' '.join(f'{each:.3f}' for each in by_action)} | {seconds:.1f} |",
             flush=True,
         )
-    show_rules(tune(views, actions, "pair").rules)
+    show_rules(tune(views, actions, TaskKind.PAIR).rules)
 
 
 def show_rules(rules: DecisionRules) -> None:

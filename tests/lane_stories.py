@@ -4,10 +4,11 @@ import numpy as np
 
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import SCENE, Lane
+from mabe.scene_task import TaskKind
 
 FPS = 10.0
 CLASSES = ("background", "social", "aggressive")
-RULES = DecisionRules.plain("scene", CLASSES)
+RULES = DecisionRules.plain(TaskKind.SCENE, CLASSES)
 
 
 def scene(seen, found, *, video="1", lab="Lab", frames=100, ignored=(), sure=0.8):

@@ -6,6 +6,7 @@ from stories import write_fights
 from mabe.data.sources import find_sources
 from mabe.decoding.views import SCENE, Lane
 from mabe.io.readers.kaggle import read_index
+from mabe.scene_task import TaskKind
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.session import Questions, ReviewSession
 
@@ -13,7 +14,7 @@ RATE_FPS = 30.0
 TOKEN = "secret"
 PORT = 8765
 QUESTIONS = Questions(
-    kind="scene",
+    kind=TaskKind.SCENE,
     answers=("background", "social", "aggressive"),
     actions_of=((), ("sniff",), ("attack",)),
     thresholds=(0.5, 0.5, 0.5),

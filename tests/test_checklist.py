@@ -45,7 +45,7 @@ from mabe.experiments.checklist.gather import (
     score_answers,
 )
 from mabe.experiments.cross_validation import crossval
-from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
+from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 from mabe.training.run import train
 from mabe.training.run_directory import Epoch
 
@@ -111,7 +111,7 @@ def member(trained_on="ab", validated_on="c", answered="", name="r"):
 def facts(**changes):
     """A run without a fault."""
     values = {
-        "kind": "scene",
+        "kind": TaskKind.SCENE,
         "trainings": (training(),),
         "members": (member(answered="c"),),
         "answered": frozenset("c"),
@@ -285,7 +285,7 @@ def test_above_40_percent_of_the_background_has_to_be_left_alone(recall, verdict
 
 def test_pairs_have_no_background_and_it_is_said():
     first = scored("attack", recall=0.0)
-    found = finding_of("background recall", kind="pair", scores=scores(first))
+    found = finding_of("background recall", kind=TaskKind.PAIR, scores=scores(first))
     assert found.verdict is SKIPPED
     assert "not applicable" in found.found
 
@@ -312,7 +312,7 @@ def test_calibration_is_judged_as_the_model_is_used(given, refined, verdict):
     assert found.verdict is verdict
 
 
-def answers(probabilities, labels, kind="scene", names=("background", "social")):
+def answers(probabilities, labels, kind=TaskKind.SCENE, names=("background", "social")):
     """One view; probabilities and labels are those of the second class."""
     probabilities, labels = np.array(probabilities), np.array(labels)
     view = ViewAnswers(
@@ -332,7 +332,7 @@ def answers(probabilities, labels, kind="scene", names=("background", "social"))
 
 def test_scores_are_counted_as_the_rules_decide():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
-    plain = DecisionRules.plain("scene", four.answers)
+    plain = DecisionRules.plain(TaskKind.SCENE, four.answers)
     found = score_answers(four, plain, is_tuned=False, tuning=None)
     assert [each.f1 for each in found.classes] == [0.5, 0.5]
     assert found.macro_f1 == 0.5
@@ -344,14 +344,14 @@ def test_scores_are_counted_as_the_rules_decide():
 
 def test_a_tuned_model_is_judged_by_its_nested_score():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
-    rules = DecisionRules.plain("scene", four.answers)
+    rules = DecisionRules.plain(TaskKind.SCENE, four.answers)
     tuning = TuningFacts(0.25, {"background": 0.1, "social": 0.2})
     assert score_answers(four, rules, is_tuned=True, tuning=tuning).macro_f1 == 0.25
 
 
 def test_the_expected_error_is_the_gap_between_chance_and_frequency():
     half = answers([0.8] * 10, [1, 0] * 5)
-    plain = DecisionRules.plain("scene", half.answers)
+    plain = DecisionRules.plain(TaskKind.SCENE, half.answers)
     found = calibrate(half, plain, None)
     assert not found.is_tuned
     for each in found.classes:
@@ -422,7 +422,9 @@ def test_data_are_described_by_lab_action_and_track():
 )
 def test_a_submission_has_to_be_valid(problems, verdict):
     file = SubmissionFacts(path="s.csv", rows=1, against_data=True, **problems)
-    assert finding_of("submission", submission=file, kind="pair").verdict is verdict
+    assert (
+        finding_of("submission", submission=file, kind=TaskKind.PAIR).verdict is verdict
+    )
 
 
 # What is shown

@@ -18,7 +18,8 @@ from mabe.decoding.tune import tune
 from mabe.decoding.views import Evidence, Timeline, log_odds
 from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError
-from mabe.metrics.frame_scores import score_of
+from mabe.metrics.frame_scores import macro_f1
+from mabe.scene_task import TaskKind
 
 FPS = 10.0
 NAMES = ("attack", "sniff")
@@ -37,20 +38,20 @@ def choice(found, rules, **more):
 
 @given(any_probabilities)
 def test_plain_rules_of_a_scene_choose_the_most_probable_class(found):
-    rules = DecisionRules.plain("scene", ("a", "b", "c"))
+    rules = DecisionRules.plain(TaskKind.SCENE, ("a", "b", "c"))
     assert choice(found, rules) == found.argmax(axis=1).tolist()
 
 
 @given(any_probabilities)
 def test_plain_rules_of_a_pair_choose_the_most_probable_action_from_half_on(found):
-    rules = DecisionRules.plain("pair", ("a", "b", "c"))
+    rules = DecisionRules.plain(TaskKind.PAIR, ("a", "b", "c"))
     best = found.argmax(axis=1)
     expected = np.where(found.max(axis=1) >= 0.5, best, -1)
     assert choice(found, rules) == expected.tolist()
 
 
 def test_what_cannot_be_or_is_not_said_is_not_chosen():
-    rules = DecisionRules.plain("pair", NAMES)
+    rules = DecisionRules.plain(TaskKind.PAIR, NAMES)
     found = probabilities([0.9, 0.9, np.nan], [0.8, 0.2, 0.6])
     assert choice(found, rules) == [0, 0, 1]
     assert choice(found, rules, possible=np.array([False, True])) == [1, -1, 1]
@@ -58,7 +59,7 @@ def test_what_cannot_be_or_is_not_said_is_not_chosen():
 
 def test_a_threshold_is_the_least_chance_that_is_enough():
     rules = DecisionRules(
-        kind="pair",
+        kind=TaskKind.PAIR,
         classes=(
             ClassRule(name="attack", threshold=0.8),
             ClassRule(name="sniff", threshold=0.2, lab_thresholds={"Lab": 0.3}),
@@ -72,13 +73,13 @@ def test_a_threshold_is_the_least_chance_that_is_enough():
 
 def test_a_class_with_the_threshold_never_is_never_chosen():
     never = ClassRule(name="attack", threshold=1.0)
-    rules = DecisionRules(kind="pair", classes=(never, ClassRule(name="sniff")))
+    rules = DecisionRules(kind=TaskKind.PAIR, classes=(never, ClassRule(name="sniff")))
     assert choice(probabilities([1.0, 0.9], [0.0, 0.6]), rules) == [-1, 1]
 
 
 def test_rules_survive_json_and_unknown_keys_are_refused():
     rules = DecisionRules(
-        kind="scene",
+        kind=TaskKind.SCENE,
         classes=(
             ClassRule(name="a", smoothing=Smoothing("median", 0.5), threshold=0.3),
             ClassRule(name="b", lab_thresholds={"Lab": 0.7}, min_bout_s=0.2),
@@ -230,7 +231,7 @@ def recordings(count, *, shrink=1.0, labs=("Lab",), seed=0, frames=400):
 
 
 def test_chances_that_are_far_too_low_are_decided_on_all_the_same():
-    tuned = tune(recordings(20, shrink=0.3), NAMES, "pair")
+    tuned = tune(recordings(20, shrink=0.3), NAMES, TaskKind.PAIR)
     assert tuned.plain == 0.0
     assert tuned.nested > 0.9
     assert all(rule.threshold < 0.4 for rule in tuned.rules.classes)
@@ -248,14 +249,14 @@ def test_the_nested_score_does_not_flatter_where_there_is_nothing_to_find():
         )
         for number in range(12)
     ]
-    tuned = tune(views, NAMES, "pair")
+    tuned = tune(views, NAMES, TaskKind.PAIR)
     assert tuned.nested <= tuned.in_sample
     assert tuned.nested < 0.3
 
 
 def test_tuning_is_the_same_twice_and_the_rules_decide_as_it_says():
     views = recordings(15, shrink=0.6, labs=("Lab", "Other"))
-    one, other = (tune(views, NAMES, "pair") for _ in range(2))
+    one, other = (tune(views, NAMES, TaskKind.PAIR) for _ in range(2))
     assert one.rules == other.rules
     assert one.nested == other.nested
     again = score_with_confidence(views, one.rules)
@@ -266,11 +267,11 @@ def test_tuning_is_the_same_twice_and_the_rules_decide_as_it_says():
 def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
     many = recordings(24, labs=("Big",))
     few = recordings(6, shrink=0.35, labs=("Small",), seed=5)
-    rules = tune(many + few, NAMES, "pair", search=Search(tidied=False)).rules
+    rules = tune(many + few, NAMES, TaskKind.PAIR, search=Search(tidied=False)).rules
     for rule in rules.classes:
         shared = log_odds(np.array([rule.threshold]))[0]
         small = log_odds(np.array([rule.lab_thresholds["Small"]]))[0]
-        alone = tune(few, NAMES, "pair", search=Search(tidied=False)).rules
+        alone = tune(few, NAMES, TaskKind.PAIR, search=Search(tidied=False)).rules
         own = next(each for each in alone.classes if each.name == rule.name)
         distance = abs(small - shared)
         assert distance <= abs(log_odds(np.array([own.threshold]))[0] - shared) + 0.1
@@ -279,7 +280,7 @@ def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
 def test_copies_of_one_track_stay_in_one_fold():
     views = recordings(3)
     with pytest.raises(DataError, match=r"fold|group|recording"):
-        tune([views[0]] * 4, NAMES, "pair")
+        tune([views[0]] * 4, NAMES, TaskKind.PAIR)
 
 
 def test_a_scene_is_tuned_for_the_mean_over_its_classes():
@@ -298,7 +299,7 @@ def test_a_scene_is_tuned_for_the_mean_over_its_classes():
                 labels=labels,
             )
         )
-    tuned = tune(views, ("background", "social", "aggressive"), "scene")
+    tuned = tune(views, ("background", "social", "aggressive"), TaskKind.SCENE)
     assert tuned.nested > tuned.plain + 0.05
     assert [line.name for line in tuned.lines] == ["background", "social", "aggressive"]
 
@@ -306,6 +307,8 @@ def test_a_scene_is_tuned_for_the_mean_over_its_classes():
 def test_scores_are_those_of_the_definition():
     counts = np.array([[[10, 10, 5], [0, 4, 0]], [[8, 4, 4], [0, 0, 0]]])
     # Pairs: a wrong guess adds an action with F1 = 0, as in the challenge.
-    assert score_of(counts, "pair") == pytest.approx(((0.5 + 0) / 2 + 8 / 12) / 2)
+    assert macro_f1(counts, TaskKind.PAIR) == pytest.approx(
+        ((0.5 + 0) / 2 + 8 / 12) / 2
+    )
     # Scenes: pooled over labs; a class nobody labelled is left out.
-    assert score_of(counts, "scene") == pytest.approx(2 * 9 / 32)
+    assert macro_f1(counts, TaskKind.SCENE) == pytest.approx(2 * 9 / 32)

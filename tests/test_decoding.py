@@ -3,16 +3,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.bouts import NO_ACTION, NO_ANIMAL, Bout, find_bouts
-from mabe.decoding.rules import choose_actions
+from mabe.decoding.rules import ClassRule, DecisionRules, decide
+from mabe.scene_task import TaskKind
 
-ALL = np.array([True, True, True])
+ALL = (True, True, True)
 NONE = NO_ACTION
 
 
-def chosen(*probabilities, possible=ALL, **settings):
-    return choose_actions(
-        np.array(probabilities), np.array(possible), **settings
-    ).tolist()
+def chosen(*probabilities, possible=ALL, threshold=0.5):
+    rules = DecisionRules(
+        kind=TaskKind.PAIR,
+        classes=tuple(ClassRule(name=name, threshold=threshold) for name in "abc"),
+    )
+    given = np.array(probabilities, float).reshape(-1, 3)
+    choices = decide(given, fps=30, lab="Lab", rules=rules, possible=np.array(possible))
+    return choices.tolist()
 
 
 def test_the_most_probable_action_is_chosen_where_it_is_sure_enough():
@@ -28,24 +33,24 @@ def test_an_impossible_action_is_never_chosen_and_gives_way_to_the_next():
     assert chosen([0.9, 0.6, 0.1], possible=[False, True, True]) == [1]
     assert chosen([0.9, 0.4, 0.1], possible=[False, True, True]) == [NONE]
     assert chosen([0.9, 0.9, 0.9], possible=[False] * 3) == [NONE]
-    assert chosen([0.9, 0.9, 0.9], possible=[False] * 3, threshold=0.0) == [NONE]
+    assert chosen([0.9, 0.9, 0.9], possible=[False] * 3, threshold=1e-9) == [NONE]
 
 
 def test_no_frame_at_all_has_no_action():
-    assert choose_actions(np.empty((0, 3)), ALL).tolist() == []
+    assert chosen() == []
 
 
-CHANCES = st.lists(st.floats(0, 1), min_size=3, max_size=3)
+THOUSANDTHS = st.integers(0, 1000).map(lambda number: number / 1000)
+PROBABILITIES = st.lists(THOUSANDTHS, min_size=3, max_size=3)
 
 
 @given(
-    st.lists(CHANCES, max_size=6),
+    st.lists(PROBABILITIES, max_size=6),
     st.lists(st.booleans(), min_size=3, max_size=3),
-    st.floats(0, 1),
+    st.integers(1, 999).map(lambda number: number / 1000),
 )
 def test_choosing_is_what_one_would_do_frame_by_frame(rows, possible, threshold):
-    probabilities = np.array(rows).reshape(-1, 3)
-    result = choose_actions(probabilities, np.array(possible), threshold=threshold)
+    result = chosen(*rows, possible=possible, threshold=threshold)
     for row, choice in zip(rows, result, strict=True):
         sure = [p for p, may in zip(row, possible, strict=True) if may]
         best = max(sure, default=-1.0)

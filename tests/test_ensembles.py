@@ -27,7 +27,7 @@ from mabe.models.input_contract import InputContract
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask, View
-from mabe.scene_task import CHALLENGE_CLASSES
+from mabe.scene_task import CHALLENGE_CLASSES, TaskKind
 
 SMALL = {"conv_channels": (8,), "lstm_hidden": 4, "lstm_layers": 1, "lab_channels": 2}
 SMALL |= {"sequence_length": 20, "tcn_width": 8, "tcn_layers": 2}
@@ -199,7 +199,7 @@ def test_another_working_rate_is_refused():
 
 
 RULES = DecisionRules(
-    kind="scene",
+    kind=TaskKind.SCENE,
     classes=tuple(
         ClassRule(name=name, threshold=0.1 * place, min_bout_s=0.5)
         for place, name in enumerate(CHALLENGE_CLASSES, start=1)
@@ -251,7 +251,7 @@ def test_the_vocabularies_of_pairs_survive_and_are_joined(path):
         "A": {("attack", False), ("sniff", False)},
         "B": {("sniff", False)},
     }
-    assert loaded.rules == DecisionRules.plain("pair", ("attack", "sniff"))
+    assert loaded.rules == DecisionRules.plain(TaskKind.PAIR, ("attack", "sniff"))
 
 
 def test_the_same_ensemble_is_saved_as_the_same_bytes(tmp_path):

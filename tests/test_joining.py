@@ -21,6 +21,7 @@ from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
 from mabe.models.model import build_model
+from mabe.scene_task import TaskKind
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
 
@@ -85,7 +86,7 @@ def told(*probabilities, labels):
     column = np.array(labels, np.int8)[:, None]
     return [
         OutOfFold(
-            "pair",
+            TaskKind.PAIR,
             ("attack",),
             (
                 ViewAnswers(
@@ -190,7 +191,7 @@ def noisy_answers(*, noise, seed):
         probabilities=(1 / (1 + np.exp(-said))).astype(np.float16),
         labels=labels,
     )
-    return OutOfFold("scene", ("background", "aggressive"), (view,))
+    return OutOfFold(TaskKind.SCENE, ("background", "aggressive"), (view,))
 
 
 def test_the_better_of_two_has_more_of_a_say_in_either_order():

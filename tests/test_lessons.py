@@ -11,22 +11,24 @@ from mabe.config import RunConfig
 from mabe.data.pair_windows import label_views
 from mabe.data.store import PoseStore
 from mabe.errors import ConfigError
+from mabe.metrics.frame_scores import count_frames
+from mabe.metrics.summary import summarise_labs
 from mabe.pair_task import PairTask
 from mabe.training.objectives import ClassCount
-from mabe.training.objectives.pair import PairData, count_answers, summarise_labs
+from mabe.training.objectives.pair import PairData
 
 ACTIONS = ("attack", "sniff")
 
 
 def counts(states, chosen):
-    """Frames hit, missed and wrong of each action."""
-    return count_answers(np.array(states, np.int8), np.array(chosen)).tolist()
+    """Frames of each action: labelled, predicted, and both."""
+    return count_frames(np.array(chosen), np.array(states, np.int8)).tolist()
 
 
-def test_frames_are_hit_missed_or_wrong():
+def test_frames_are_labelled_predicted_or_both():
     states = [[1, 0], [1, 0], [0, 1], [0, 0], [0, 0]]
     chosen = [0, NO_ACTION, 0, 1, NO_ACTION]
-    assert counts(states, chosen) == [[1, 1, 1], [0, 1, 1]]
+    assert counts(states, chosen) == [[2, 2, 1], [1, 1, 0]]
 
 
 def test_where_nobody_looked_nothing_is_right_or_wrong():
@@ -34,7 +36,7 @@ def test_where_nobody_looked_nothing_is_right_or_wrong():
 
 
 def test_of_two_actions_at_once_the_one_that_is_not_chosen_is_missed():
-    assert counts([[1, 1]], [0]) == [[1, 0, 0], [0, 1, 0]]
+    assert counts([[1, 1]], [0]) == [[1, 1, 1], [1, 0, 0]]
 
 
 def test_no_frame_has_no_answer():
@@ -42,8 +44,8 @@ def test_no_frame_has_no_answer():
 
 
 def of(*rows):
-    """Counts of hit, missed and wrong frames, one row for each action."""
-    return np.array(rows)
+    """Counts of frames hit, missed and wrong, one row for each action."""
+    return np.array([[hit + miss, hit + wrong, hit] for hit, miss, wrong in rows])
 
 
 def test_the_score_is_the_mean_over_labs_of_the_mean_over_their_actions():

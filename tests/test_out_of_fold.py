@@ -18,6 +18,7 @@ from mabe.experiments.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
+from mabe.scene_task import TaskKind
 
 ACTIONS = ("attack", "sniff")
 QUICK = settings(
@@ -44,7 +45,7 @@ def view(video="1", probabilities=((0.25, 0.5), (1.0, 0.0)), **facts):
     return ViewAnswers(**(known | facts))
 
 
-def answers(*views, names=ACTIONS, kind="pair"):
+def answers(*views, names=ACTIONS, kind=TaskKind.PAIR):
     return OutOfFold(kind, names, views)
 
 
@@ -86,7 +87,7 @@ def fill(facts, *, length, width, rng):
 @QUICK
 @given(
     NAMES,
-    st.sampled_from(["scene", "pair"]),
+    st.sampled_from([TaskKind.SCENE, TaskKind.PAIR]),
     st.lists(st.tuples(FACTS, st.integers(0, 9)), max_size=4),
     st.integers(0, 1000),
 )
@@ -175,7 +176,7 @@ def test_a_damaged_byte_is_noticed_or_does_no_harm(tmp_path, sound, data):
         b"[]",
         b"{}",
         b'{"views": []}',
-        b'{"views": [{}], "kind": "pair"}',
+        b'{"views": [{}], "kind": TaskKind.PAIR}',
     ],
 )
 def test_a_file_of_something_else_is_one_line(tmp_path, about):
@@ -221,7 +222,7 @@ def test_a_track_that_two_people_marked_is_named_once():
 OTHER_QUESTIONS = [
     answers(view("2"), names=("attack", "mount")),
     answers(view("2"), names=("sniff", "attack")),  # in another order
-    answers(view("2"), kind="scene"),
+    answers(view("2"), kind=TaskKind.SCENE),
 ]
 
 

@@ -11,6 +11,7 @@ from lane_stories import CLASSES, RULES, fight, scene
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import Lane, count_confusion
 from mabe.metrics.summary import Evaluation, score_video, summarise
+from mabe.scene_task import TaskKind
 from mabe.viz.colours import colours_of
 from mabe.viz.downsampling import NEAR, average_columns, keep_corners
 from mabe.viz.error_types import find_bad_bouts, find_faults
@@ -21,7 +22,7 @@ from mabe.viz.study import Study
 
 
 def study_of(*lanes):
-    study = Study("scene", CLASSES, RULES)
+    study = Study(TaskKind.SCENE, CLASSES, RULES)
     for lane in lanes:
         study.add(lane)
     return study
@@ -150,7 +151,11 @@ def test_a_pair_that_does_nothing_is_counted_as_nothing():
         labels=labels,
         chosen=np.array([-1, 0, -1, 1]),  # action 1 was not watched: not judged
     )
-    assert count_confusion(lane, "pair").tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 1]]
+    assert count_confusion(lane, TaskKind.PAIR).tolist() == [
+        [0, 0, 1],
+        [0, 0, 0],
+        [1, 0, 1],
+    ]
 
 
 def test_the_interval_is_over_recordings_and_copies_stay_together():
@@ -317,8 +322,8 @@ def test_the_page_of_many_recordings_stays_below_five_megabytes():
 
 def test_pairs_are_named_and_nothing_is_a_column():
     lane = fight()
-    rules = DecisionRules.plain("pair", CLASSES)
-    study = Study("pair", CLASSES, rules)
+    rules = DecisionRules.plain(TaskKind.PAIR, CLASSES)
+    study = Study(TaskKind.PAIR, CLASSES, rules)
     study.add(
         Lane(
             lab="Lab",
@@ -353,7 +358,7 @@ def test_clocks_go_over_the_hour():
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=10, unique=True))
 def test_up_to_nine_classes_have_colours_of_their_own(names):
-    colours = colours_of(names, first_is_nothing=True)
+    colours = colours_of(names, has_background=True)
     assert len(colours) == len(names)
     assert len(set(colours)) == len(names)
 
@@ -368,7 +373,7 @@ def luminance(colour):
 
 def test_every_colour_stands_out_from_its_ground():
     names = ["nothing", *map(str, range(9))]
-    for colour in colours_of(names, first_is_nothing=True):
+    for colour in colours_of(names, has_background=True):
         on_white = 1.05 / (luminance(colour.on_light) + 0.05)
         on_black = (luminance(colour.on_dark) + 0.05) / (luminance("#14171b") + 0.05)
         assert on_white >= 3

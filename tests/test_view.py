@@ -17,6 +17,7 @@ from mabe.data.quantization import MISSING
 from mabe.data.sources import find_sources
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_index, read_labels
+from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS
 from mabe.viz.review.access import MOST_BODY_BYTES
 from mabe.viz.review.corrections import Corrections
@@ -448,10 +449,14 @@ def test_names_in_the_metadata_do_not_lead_out_of_the_folder(tmp_path, name):
 
 def test_doubt_is_the_chance_to_be_wrong():
     probabilities = np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
-    np.testing.assert_allclose(doubt_of(probabilities, "scene"), [0.3, 0.2], atol=1e-6)
-    np.testing.assert_allclose(doubt_of(probabilities, "pair"), [0.3, 0.2], atol=1e-6)
+    np.testing.assert_allclose(
+        doubt_of(probabilities, TaskKind.SCENE), [0.3, 0.2], atol=1e-6
+    )
+    np.testing.assert_allclose(
+        doubt_of(probabilities, TaskKind.PAIR), [0.3, 0.2], atol=1e-6
+    )
     unknown = np.float32([[np.nan, 0.9]])
-    np.testing.assert_allclose(doubt_of(unknown, "pair"), [0.1], atol=1e-6)
+    np.testing.assert_allclose(doubt_of(unknown, TaskKind.PAIR), [0.1], atol=1e-6)
 
 
 def test_the_stretch_that_would_teach_most_comes_first():

@@ -22,6 +22,7 @@ from mabe.bouts import Bout, Spans, Watched, find_spans
 from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
+from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS
 
 UNWATCHED = -1
@@ -118,6 +119,16 @@ class PairTask:
     named_actions: frozenset[str] | None = None
     """The actions that the settings name; None: all that occur in labels. A score
     counts these, also those that the training data lack."""
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of this task."""
+        return TaskKind.PAIR
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+        return self.actions
 
     @classmethod
     def from_recordings(

@@ -11,15 +11,62 @@ the score and the predictions choose among those (see `SceneTask.possible`). Tak
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import NO_ACTION, Bout, Watched
 from mabe.errors import ConfigError
 
 NOT_COUNTED = -1
+
+
+class TaskKind(StrEnum):
+    """What a model predicts: the class of a scene, or the actions of each pair.
+
+    The values are written to config files, checkpoints and predictions.
+    """
+
+    SCENE = "scene"
+    PAIR = "pair"
+
+    @property
+    def has_background(self) -> bool:
+        """True: each frame has one of the classes, the first of which is background.
+
+        False: each frame has one of the classes or none.
+        """
+        return self is TaskKind.SCENE
+
+    @property
+    def nothing(self) -> int:
+        """The choice for a frame in which nothing of interest happens."""
+        return 0 if self.has_background else NO_ACTION
+
+    def bout_classes(self, classes: int) -> range:
+        """Return the indices of the classes that make bouts."""
+        return range(1 if self.has_background else 0, classes)
+
+    def choice_names(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of all choices for a frame; without a class, "nothing"."""
+        return tuple(classes) if self.has_background else (*classes, "nothing")
+
+    @property
+    def is_scored_by_lab(self) -> bool:
+        """True: the score is the mean over labs of the mean over their classes.
+
+        As in the challenge, a class that is predicted and never annotated in a lab
+        then has F1 = 0 there. False: frames of all labs are pooled, and classes that
+        are never annotated have no F1.
+        """
+        return self is TaskKind.PAIR
+
+    @property
+    def is_directed(self) -> bool:
+        """Whether it matters which animal of two is the agent."""
+        return self is TaskKind.PAIR
 
 
 CHALLENGE_CLASSES = {
@@ -60,6 +107,11 @@ class SceneTask:
     ignored: frozenset[str]
     others_are_first: bool
     """Actions in no group belong to the first class; else they are an error."""
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of this task."""
+        return TaskKind.SCENE
 
     @classmethod
     def from_groups(
@@ -159,6 +211,3 @@ class SceneTask:
         """
         possible = self.possible(watched)
         return possible if possible.any() else ~possible
-
-
-TaskKind = Literal["scene", "pair"]

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from mabe.bouts import NO_ACTION
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.decoding.views import Evidence
-from mabe.metrics.frame_scores import count_frames, f_scores, score_of
+from mabe.metrics.frame_scores import count_frames, f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 
 RESAMPLES = 1000
@@ -54,14 +54,14 @@ def confidence_of_counts(
     groups = len(counts)
     draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
     drawn = [counts[draw].sum(axis=0) for draw in draws]
-    low, high = _interval(np.array([float(score_of(each, kind)) for each in drawn]))
+    low, high = _interval(np.array([float(macro_f1(each, kind)) for each in drawn]))
     total = counts.sum(axis=0)
-    of_classes = np.array([f_scores(each.sum(axis=0), kind) for each in drawn])
+    of_classes = np.array([f1_scores(each.sum(axis=0), kind) for each in drawn])
     return Confidence(
-        float(score_of(total, kind)),
+        float(macro_f1(total, kind)),
         low,
         high,
-        f_scores(total.sum(axis=0), kind),
+        f1_scores(total.sum(axis=0), kind),
         np.array([_interval(column) for column in of_classes.T]),
     )
 

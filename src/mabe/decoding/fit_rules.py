@@ -29,7 +29,7 @@ from mabe.decoding.rules import (
 from mabe.decoding.smoothing import Method, Smoothing
 from mabe.decoding.thresholds import Board, alone_thresholds, climb, pull_together
 from mabe.decoding.tuning_folds import BOUTS, FRAMES, LabPart, Part
-from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, count_frames, score_of
+from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, count_frames, macro_f1
 
 CANDIDATES: tuple[tuple[Method, float], ...] = (
     ("none", 0.0),
@@ -146,7 +146,7 @@ def _cross_score(part: Part, index: int, how: Smoothing, pull: float) -> float:
         counts[:, 0, PREDICTED] += found.sum(axis=1)
         counts[:, 0, HITS] += found[:, 1]
     counts[counts[:, 0, LABELLED] == 0] = 0  # such a lab will never choose it
-    return float(score_of(counts, part.kind))
+    return float(macro_f1(counts, part.kind))
 
 
 def _fit_thresholds(part: Part, rules: DecisionRules) -> DecisionRules:
@@ -176,7 +176,7 @@ def _start_thresholds(part: Part, rules: DecisionRules) -> Thresholds:
     The classes of a scene compete, and start as equals.
     """
     labs, classes = len(part.labs), len(rules.classes)
-    if part.kind == "scene":
+    if part.kind.has_background:
         return Thresholds(np.zeros(classes), np.zeros((labs, classes)))
     shared, own = np.zeros(classes), np.zeros((labs, classes))
     for index, rule in enumerate(rules.classes):
@@ -191,7 +191,7 @@ def _set_up_board(
 ) -> Board:
     """Return what is said of a lab's classes; of pairs, of those that occur."""
     said = smooth_lab(lab, rules)
-    if rules.kind == "pair":
+    if rules.kind.is_scored_by_lab:
         said[:, ~occurs[lab.asked]] = -np.inf
     return Board(lab.asked, said, lab.labels)
 
@@ -233,7 +233,8 @@ def _with_thresholds(
 
 def _occurs(part: Part, place: int, index: int) -> bool:
     """Return whether a lab can show a class: of pairs, whether it did."""
-    return part.kind == "scene" or bool(part.shown[place, :, index, FRAMES].any())
+    is_shown = bool(part.shown[place, :, index, FRAMES].any())
+    return is_shown or not part.kind.is_scored_by_lab
 
 
 def _to_probability(log_odds: float) -> float:
@@ -248,7 +249,7 @@ def _fit_bouts(part: Part, rules: DecisionRules) -> DecisionRules:
     chosen = [decide_lab(lab, rules) for lab in part.labs]
     best = _score_tidied(part, chosen, rules)
     for index in range(len(rules.classes)):
-        if index == rules.nothing:
+        if index == rules.kind.nothing:
             continue
         for change, seconds in product((_with_gap, _with_least), BOUT_SECONDS):
             changed = rules.with_class(index, change(rules.classes[index], seconds))
@@ -278,7 +279,7 @@ def _score_tidied(
         )
         for lab, each in zip(part.labs, chosen, strict=True)
     ]
-    return float(score_of(np.stack(counts), part.kind))
+    return float(macro_f1(np.stack(counts), part.kind))
 
 
 def _rules_of_asked(lab: LabPart, rules: DecisionRules) -> DecisionRules:

@@ -25,7 +25,6 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from mabe.bouts import NO_ACTION
 from mabe.decoding.bout_filters import tidy
 from mabe.decoding.calibration import Calibration
 from mabe.decoding.smoothing import Smoothing, smooth
@@ -91,11 +90,6 @@ class DecisionRules:
     def plain(cls, kind: TaskKind, names: Sequence[str]) -> "DecisionRules":
         """Return rules that take probabilities at their word."""
         return cls(kind=kind, classes=tuple(ClassRule(name=name) for name in names))
-
-    @property
-    def nothing(self) -> int:
-        """What is chosen where nothing of interest goes on: 0 in scenes, else -1."""
-        return 0 if self.kind == "scene" else -1
 
     def thresholds(self, lab: str) -> Float[np.ndarray, " classes"]:
         """Return a lab's thresholds in log-odds; infinite: never."""
@@ -235,30 +229,7 @@ def tidy_by(
     return tidy(
         chosen,
         timeline,
-        nothing=rules.nothing,
+        nothing=rules.kind.nothing,
         max_gap_s=np.array([rule.max_gap_s for rule in rules.classes]),
         min_bout_s=np.array([rule.min_bout_s for rule in rules.classes]),
     )
-
-
-def choose_classes(
-    probabilities: Float[np.ndarray, "time classes"],
-) -> Int[np.ndarray, " time"]:
-    """Return the most probable class of each frame."""
-    return probabilities.argmax(axis=1)
-
-
-def choose_actions(
-    probabilities: Float[np.ndarray, "time actions"],
-    possible: Bool[np.ndarray, " actions"],
-    *,
-    threshold: float = 0.5,
-) -> Int[np.ndarray, " time"]:
-    """Return the most probable possible action of each frame, or `NO_ACTION`.
-
-    One agent does one thing to one target at a time, as the challenge demands.
-    """
-    allowed = np.where(possible, probabilities, -np.inf)
-    best = allowed.argmax(axis=1)
-    is_sure = allowed.max(axis=1, initial=-np.inf) >= threshold
-    return np.where(is_sure, best, NO_ACTION)

@@ -21,8 +21,8 @@ from mabe.metrics.frame_scores import (
     LABELLED,
     PREDICTED,
     count_frames,
-    f_scores,
-    score_of,
+    f1_scores,
+    macro_f1,
 )
 from mabe.scene_task import TaskKind
 
@@ -87,7 +87,7 @@ def choose_by_column(
 def _hold(
     best: Int[np.ndarray, " time"], margin: Float[np.ndarray, " time"], kind: TaskKind
 ) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
-    if kind == "scene":
+    if kind.has_background:
         return best, margin
     return np.where(margin >= 0, best, NO_ACTION), np.maximum(margin, 0)
 
@@ -112,7 +112,7 @@ def climb(
             ]
             if not counts:
                 continue
-            scores = score_of(np.stack(counts), kind)
+            scores = macro_f1(np.stack(counts), kind)
             if not np.isfinite(scores).any():
                 continue
             best = best_bin(scores)
@@ -191,9 +191,9 @@ def alone_thresholds(
     if not len(counts):
         return 0.0, np.zeros(len(tally))
     floors = bin_floors()
-    shared = float(floors[best_bin(score_of(counts, kind))])
+    shared = float(floors[best_bin(macro_f1(counts, kind))])
     own = np.full(len(tally), shared)
-    own[labelled > 0] = [floors[best_bin(f_scores(lab, kind)[:, 0])] for lab in counts]
+    own[labelled > 0] = [floors[best_bin(f1_scores(lab, kind)[:, 0])] for lab in counts]
     return shared, own
 
 

@@ -23,7 +23,7 @@ from mabe.decoding.rules import DecisionRules, calibrate
 from mabe.decoding.tuning_folds import BOUTS, LabPart, Material, Part
 from mabe.decoding.views import Evidence
 from mabe.errors import DataError
-from mabe.metrics.frame_scores import f_scores, score_of
+from mabe.metrics.frame_scores import f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 
 _WHOLE_SEARCH = Search()
@@ -97,8 +97,8 @@ def tune(
     }
     return Tuned(
         rules=rules,
-        **{name: float(score_of(each, kind)) for name, each in counts.items()},
-        lines=_lines(whole, names, {n: f_scores(c, kind) for n, c in counts.items()}),
+        **{name: float(macro_f1(each, kind)) for name, each in counts.items()},
+        lines=_lines(whole, names, {n: f1_scores(c, kind) for n, c in counts.items()}),
         reliability={
             name: (measure_reliability(before), measure_reliability(after))
             for name, before, after in zip(names, *tallies, strict=True)

@@ -226,7 +226,7 @@ def _lay_out(
         np.isfinite(view.probabilities).any(axis=0) | (view.labels == 1).any(axis=0)
         for view in views
     ]
-    asked = np.flatnonzero(np.any(is_known, axis=0) | (kind == "scene"))
+    asked = np.flatnonzero(np.any(is_known, axis=0) | kind.has_background)
     probabilities = np.concatenate([view.probabilities[:, asked] for view in views])
     return LabMaterial(
         lab=views[0].lab,

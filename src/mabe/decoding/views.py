@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Int, Int8
 
 from mabe.bouts import NO_ACTION, Spans, find_spans, name_animal
 from mabe.errors import DataError
+from mabe.metrics.frame_scores import Confusion, confusion_matrix
 from mabe.runtime.disk_arrays import walk
 from mabe.scene_task import TaskKind
 
@@ -209,30 +210,22 @@ def name_pair(agent: int, target: int) -> str:
     return f"{name_animal(agent)} → {name_animal(target)}"
 
 
-def answers_of_interest(kind: TaskKind, answers: int) -> range:
-    """Return the places of the answers that make bouts worth looking at."""
-    return range(1 if kind == "scene" else 0, answers)
+def count_confusion(lane: Lane, kind: TaskKind) -> Confusion:
+    """Count frames by annotated class (row) and predicted class (column).
 
-
-def count_confusion(lane: Lane, kind: TaskKind) -> Int[np.ndarray, "seen found"]:
-    """Count frames by what people saw (row) and what was found (column).
-
-    For a pair the last row and column are "nothing". What nobody watched for counts
+    Rows and columns are those of `TaskKind.choice_names`. A frame with two annotated
+    classes counts in both rows. A predicted class that was not watched for counts
     neither as right nor as wrong.
     """
-    answers = lane.labels.shape[1]
-    size = answers if kind == "scene" else answers + 1
-    found = np.where(lane.chosen == NO_ACTION, answers, lane.chosen)
-    asked = np.concatenate(
-        [lane.labels >= 0, lane.counted[:, None]], axis=1
-    )  # "nothing" is always an answer
-    is_judged = np.take_along_axis(asked, found[:, None], axis=1)[:, 0]
-    happens = lane.labels == 1
-    nothing = lane.counted & ~happens.any(axis=1)
-    rows = np.concatenate([happens, nothing[:, None]], axis=1)[:, :size]
-    return np.stack(
-        [np.bincount(found[row & is_judged], minlength=size)[:size] for row in rows.T]
-    )
+    classes = lane.labels.shape[1]
+    size = classes if kind.has_background else classes + 1
+    counted, happens = lane.counted[:, None], lane.labels == 1
+    is_known = np.concatenate([lane.labels >= 0, counted], axis=1)
+    is_nothing = counted & ~happens.any(axis=1, keepdims=True)
+    frames, true = np.nonzero(np.concatenate([happens, is_nothing], axis=1)[:, :size])
+    predicted = np.where(lane.chosen == NO_ACTION, classes, lane.chosen)[frames]
+    judged = is_known[frames, predicted] & (predicted < size)
+    return confusion_matrix(true[judged], predicted[judged], size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,6 +22,7 @@ from mabe.inference.stitching import Tracks, frame_probabilities, view_probabili
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes
+from mabe.scene_task import TaskKind
 from mabe.training.objectives import Objective, PairObjective, SceneObjective
 
 FILE_NAME = "out_of_fold.npz"
@@ -67,7 +68,7 @@ def _answer_scenes(
                 labels=evidence.labels,
             )
         )
-    return OutOfFold("scene", classes, tuple(views))
+    return OutOfFold(objective.task.kind, classes, tuple(views))
 
 
 def _answer_pairs(
@@ -94,7 +95,7 @@ def _answer_pairs(
                 labels=labels.frames(0, labels.length),
             )
         )
-    return OutOfFold("pair", objective.task.actions, tuple(views))
+    return OutOfFold(objective.task.kind, objective.task.actions, tuple(views))
 
 
 def join(parts: Sequence[OutOfFold]) -> OutOfFold:
@@ -187,7 +188,7 @@ def read_out_of_fold(path: Path) -> OutOfFold:
                 )
                 for place, facts in enumerate(about["views"])
             )
-            return OutOfFold(about["kind"], tuple(about["answers"]), views)
+            return OutOfFold(TaskKind(about["kind"]), tuple(about["answers"]), views)
     except FileNotFoundError:
         raise RunError(
             f"{path}: no out-of-fold answers here; `mabe crossval` makes them"

@@ -354,14 +354,13 @@ def _provenance(
 ) -> PredictionProvenance:
     checkpoint = predictor.checkpoint
     task = checkpoint.model.task
-    is_pair = isinstance(task, PairTask)
-    answers = task.actions if isinstance(task, PairTask) else task.classes[1:]
+    bout_classes = task.kind.bout_classes(len(task.classes))
     return PredictionProvenance(
         mabe=__version__,
         model=checkpoint.path.name,
         model_hash=hash_file(checkpoint.path),
-        task="pair" if is_pair else "scene",
-        actions=answers,
+        task=task.kind,
+        actions=tuple(task.classes[i] for i in bout_classes),
         rules=json.loads(checkpoint.rules.to_json()),
         rate_fps=predictor.rate_fps,
         variants=predictor.variants,
@@ -382,7 +381,10 @@ def _predict_scene(
         columns = dict(zip(task.classes, prediction.probabilities.T, strict=True))
         write_probabilities(path, columns, frames=about.native_length)
     bouts = find_bouts(
-        prediction.chosen, prediction.probabilities, task.classes, nothing=0
+        prediction.chosen,
+        prediction.probabilities,
+        task.classes,
+        nothing=task.kind.nothing,
     )
     return _recording_bouts(about, within_tracks(bouts, store, index))
 

@@ -1,5 +1,6 @@
-"""How well predictions agree with people: classes of frames, bouts, the challenge."""
+"""Agreement of predictions with annotations: by frame, by bout, the challenge's."""
 
+from mabe.metrics.bout_scores import count_bouts, count_matches
 from mabe.metrics.challenge import (
     challenge_table,
     mabe_f_score,
@@ -7,16 +8,14 @@ from mabe.metrics.challenge import (
     strict_f_score,
     watched_table,
 )
-from mabe.metrics.classes import (
+from mabe.metrics.frame_scores import (
     ClassScores,
     Confusion,
     Labels,
     accuracy,
-    bout_counts,
+    class_scores,
     confusion_matrix,
-    count_matches,
-    scores_of_confusion,
-    scores_of_counts,
+    counts_of_confusion,
 )
 from mabe.metrics.score_table import ActionScore, HostVisibleError, LabScore, ScoreTable
 
@@ -29,14 +28,14 @@ __all__ = [
     "Labels",
     "ScoreTable",
     "accuracy",
-    "bout_counts",
     "challenge_table",
+    "class_scores",
     "confusion_matrix",
+    "count_bouts",
     "count_matches",
+    "counts_of_confusion",
     "mabe_f_score",
     "score_table",
-    "scores_of_confusion",
-    "scores_of_counts",
     "strict_f_score",
     "watched_table",
 ]

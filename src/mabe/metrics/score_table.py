@@ -3,10 +3,11 @@
 Convention: what two rows say of the same (lab, video, agent, target, action) is one set
 of frames. Frames are pooled over a lab's videos and pairs first, F is taken once. A
 *bout* is an uninterrupted stretch of that set, so bouts that touch are one. Bouts match
-where they overlap by more than half of their union (see `mabe.metrics.classes`).
-Frames `marks` and `entries` are described in `mabe.metrics.tables`.
+where they overlap by more than half of their union (see `mabe.metrics.bout_scores`).
+Frames `marks` and `entries` are described in `mabe.metrics.bout_tables`.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,6 +16,7 @@ from jaxtyping import Int
 
 from mabe.errors import DataError
 from mabe.metrics.bout_tables import ENTRY
+from mabe.metrics.frame_scores import f_scores
 from mabe.metrics.intervals import (
     GroupedSpans,
     find_collisions,
@@ -94,13 +96,14 @@ class ActionScore:
         """
         if not self.label_frames and not self.predicted_frames:
             return 0.0
-        weighed = beta**2 * self.label_frames + self.predicted_frames
-        if weighed == 0:
+        counts = self.label_frames, self.predicted_frames, self.hit_frames
+        score = float(f_scores(np.array(counts), beta))
+        if math.isnan(score):
             raise ZeroDivisionError(
                 f"{self.lab}: {self.action} was never predicted, and beta={beta} asks "
                 "for precision alone, which it has not; use a beta above 0."
             )
-        return (1 + beta**2) * self.hit_frames / weighed
+        return score
 
 
 @dataclass(frozen=True, slots=True)

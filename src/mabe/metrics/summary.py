@@ -12,14 +12,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Int
 
-from mabe.metrics import (
+from mabe.metrics.bout_scores import count_bouts
+from mabe.metrics.frame_scores import (
     ClassScores,
     Confusion,
+    Counts,
     accuracy,
-    bout_counts,
+    class_scores,
     confusion_matrix,
-    scores_of_confusion,
-    scores_of_counts,
+    counts_of_confusion,
 )
 from mabe.runtime.console import show
 
@@ -96,8 +97,7 @@ class VideoScore:
     lab: str
     video: str
     confusion: Confusion
-    bouts: Int[np.ndarray, "classes 3"]
-    """Bouts hit, missed and wrongly predicted."""
+    bouts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def score_video(
         lab,
         video,
         confusion_matrix(labels, predicted, classes),
-        bout_counts(labels, predicted, classes),
+        count_bouts(labels, predicted, classes),
     )
 
 
@@ -193,10 +193,10 @@ def sum_confusions(videos: Iterable[VideoScore], classes: int) -> Confusion:
 
 def frame_summary(confusion: Confusion, classes: tuple[str, ...]) -> ScoreSummary:
     """Return accuracy, macro F1 and per-class scores of counted frames."""
-    scores = scores_of_confusion(confusion)
+    scores = class_scores(counts_of_confusion(confusion))
     return ScoreSummary(
         accuracy=plain(accuracy(confusion)),
-        macro_f1=plain(scores.f1_macro),
+        macro_f1=plain(scores.macro_f1),
         per_class=class_table(scores, classes),
     )
 
@@ -214,11 +214,27 @@ def class_table(scores: ClassScores, classes: tuple[str, ...]) -> dict[str, Clas
     }
 
 
+def summarise_labs(
+    by_lab: Mapping[str, Counts], classes: tuple[str, ...]
+) -> ScoreSummary:
+    """Return the mean over labs, and the scores of classes over all labs.
+
+    The mean of a lab is over the classes that are annotated there.
+    """
+    of_labs = {lab: class_scores(counts) for lab, counts in sorted(by_lab.items())}
+    scored = [each.macro_f1 for each in of_labs.values() if np.isfinite(each.macro_f1)]
+    pooled = sum(by_lab.values(), np.zeros((len(classes), 3), np.int64))
+    return ScoreSummary(
+        macro_f1=plain(float(np.mean(scored)) if scored else np.nan),
+        per_class=class_table(class_scores(pooled), classes),
+        lab_f1={lab: plain(each.macro_f1) for lab, each in of_labs.items()},
+    )
+
+
 def summarise(evaluation: Evaluation) -> EvaluationSummary:
     """Return the scores of an evaluation."""
     classes = evaluation.classes
-    counts = np.sum([v.bouts for v in evaluation.videos], axis=0)
-    bouts = scores_of_counts(counts[:, 0], missed=counts[:, 1], wrong=counts[:, 2])
+    bouts = class_scores(np.sum([v.bouts for v in evaluation.videos], axis=0))
     by_lab: dict[str, list[VideoScore]] = defaultdict(list)
     for video in evaluation.videos:
         by_lab[video.lab].append(video)
@@ -227,7 +243,7 @@ def summarise(evaluation: Evaluation) -> EvaluationSummary:
         frames=frame_summary(evaluation.confusion, classes),
         confusion=evaluation.confusion,
         bouts=ScoreSummary(
-            macro_f1=plain(bouts.f1_macro), per_class=class_table(bouts, classes)
+            macro_f1=plain(bouts.macro_f1), per_class=class_table(bouts, classes)
         ),
         per_lab={
             lab: LabSummary(

@@ -92,9 +92,7 @@ class Checkpoint:
 
 def plain_rules(task: SceneTask | PairTask) -> DecisionRules:
     """Return rules without tuned thresholds or smoothing."""
-    if isinstance(task, PairTask):
-        return DecisionRules.plain("pair", task.actions)
-    return DecisionRules.plain("scene", task.classes)
+    return DecisionRules.plain(task.kind, task.classes)
 
 
 def save_checkpoint(path: Path, model: Model, provenance: Provenance) -> None:

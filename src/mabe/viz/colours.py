@@ -54,9 +54,9 @@ _USUAL = {
 _ANIMALS = (_BLUE, _ORANGE, _GREEN, _OTHERS[0])
 
 
-def colours_of(names: Sequence[str], *, first_is_nothing: bool) -> list[Colour]:
+def colours_of(names: Sequence[str], *, has_background: bool) -> list[Colour]:
     """Return a colour for each class; usual classes have their own."""
-    interesting = names[1:] if first_is_nothing else names
+    interesting = names[1:] if has_background else names
     taken = {_USUAL[name] for name in interesting if name in _USUAL}
     free = [each for each in (_BLUE, _ORANGE, _GREEN, *_OTHERS) if each not in taken]
     colours: list[Colour] = []
@@ -67,7 +67,7 @@ def colours_of(names: Sequence[str], *, first_is_nothing: bool) -> list[Colour]:
             usual = free.pop(0) if free else _OTHERS[len(colours) % len(_OTHERS)]
         given.add(usual)
         colours.append(usual)
-    return [NOTHING, *colours] if first_is_nothing else colours
+    return [NOTHING, *colours] if has_background else colours
 
 
 def animal_colours() -> tuple[Colour, ...]:

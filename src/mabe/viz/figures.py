@@ -109,7 +109,7 @@ def draw_traces(study: Study, pictures: Sequence[Picture]) -> Figure:
 def draw_confusion(study: Study) -> Figure:
     """Return what is taken for what, as shares of what people saw."""
     assert study.confusion is not None
-    names = [*study.answers, *(["nothing"] if study.kind == "pair" else [])]
+    names = study.kind.choice_names(study.answers)
     totals = study.confusion.sum(axis=1)
     kept = np.flatnonzero((totals > 0) | (study.confusion.sum(axis=0) > 0))
     counts = study.confusion[np.ix_(kept, kept)]
@@ -197,8 +197,7 @@ def _legend(figure: Figure, study: Study) -> None:
 
 
 def _colours(study: Study) -> list[str]:
-    is_scene = study.kind == "scene"
-    colours = colours_of(study.answers, first_is_nothing=is_scene)
+    colours = colours_of(study.answers, has_background=study.kind.has_background)
     return [colour.on_light for colour in colours]
 
 

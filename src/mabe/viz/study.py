@@ -16,8 +16,8 @@ from mabe.decoding.bootstrap import Confidence, confidence_of_counts
 from mabe.decoding.calibration import Reliability, measure_reliability
 from mabe.decoding.calibration_of_views import tally_answers
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import Lane, answers_of_interest, count_confusion
-from mabe.metrics.frame_scores import count_frames, f_scores, score_of
+from mabe.decoding.views import Lane, count_confusion
+from mabe.metrics.frame_scores import count_frames, f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 from mabe.viz.downsampling import average_columns, keep_corners
 from mabe.viz.error_types import BadBout, Faults, find_bad_bouts, find_faults
@@ -120,7 +120,7 @@ class Study:
     @property
     def interesting(self) -> range:
         """The answers that make bouts."""
-        return answers_of_interest(self.kind, len(self.answers))
+        return self.kind.bout_classes(len(self.answers))
 
     def add(self, lane: Lane) -> None:
         """Take in one lane."""
@@ -177,7 +177,7 @@ class Study:
                 RecordingScore(
                     lab=lab,
                     video=video,
-                    macro_f1=float(score_of(counts[None], self.kind)),
+                    macro_f1=float(macro_f1(counts[None], self.kind)),
                     f1=tuple(scores.tolist()),
                     counted_s=self.counted_s[lab, video],
                 )
@@ -236,7 +236,7 @@ def draw(lane: Lane, rules: DecisionRules, interesting: Sequence[int]) -> Pictur
 
 def f1_of(counts: Int[np.ndarray, "answers 3"]) -> Float[np.ndarray, " answers"]:
     """Return the F1 of each answer; NaN where people saw none of it."""
-    return f_scores(counts, "scene")
+    return f1_scores(counts, TaskKind.SCENE)
 
 
 def _stretches(spans: Spans, fps: float) -> tuple[Stretch, ...]:

@@ -46,7 +46,7 @@ from mabe.experiments.cross_validation import FoldRun, find_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.tune import REPORT_NAME
 from mabe.io.submission import Review, Severity, review_submission
-from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f_scores, score_of
+from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f1_scores, macro_f1
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
@@ -54,7 +54,7 @@ from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
 from mabe.runtime.files import usable_cores
-from mabe.scene_task import SceneTask
+from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS
 from mabe.training.run_directory import is_documented, read_history
 
@@ -86,7 +86,7 @@ def gather_facts(
     answers = read_answers(checkpoint)
     task = checkpoint.model.task
     return Facts(
-        kind="pair" if isinstance(task, PairTask) else "scene",
+        kind=task.kind,
         trainings=tuple(part.training for part in parts if part.training),
         members=tuple(part.member for part in parts),
         answered=frozenset(answers.tracks if answers else ()),
@@ -275,7 +275,7 @@ def score_answers(
 ) -> ScoreFacts:
     """Return scores of the answers as the rules decide."""
     counts = count_by_group(answers.evidence(), rules).sum(axis=0)
-    macro = plain(float(score_of(counts, answers.kind)))
+    macro = plain(float(macro_f1(counts, answers.kind)))
     macro_from = classes_from = "out of fold"
     if is_tuned:
         macro_from = classes_from = "out of fold, by rules tuned on the same recordings"
@@ -294,7 +294,7 @@ def _class_scores(
 ) -> tuple[ClassScore, ...]:
     labelled = counts[:, LABELLED]
     # An action that nobody marked has no F1 here, though the challenge may give it 0.
-    f1 = f_scores(counts, "scene")
+    f1 = f1_scores(counts, TaskKind.SCENE)
     return tuple(
         ClassScore(
             name=name,

@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 DATA_OF_TASK: dict[TaskKind, type[TrainingData]] = {
-    "scene": SceneData,
-    "pair": PairData,
+    TaskKind.SCENE: SceneData,
+    TaskKind.PAIR: PairData,
 }
 
 
@@ -52,4 +52,4 @@ def load_training_data(
         skip_bad=skip_bad,
         notes=notes,
     )
-    return DATA_OF_TASK[config.task].label(config, store)
+    return DATA_OF_TASK[TaskKind(config.task)].label(config, store)

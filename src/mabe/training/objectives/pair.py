@@ -22,11 +22,11 @@ from mabe.data.pair_windows import (
     label_views,
 )
 from mabe.data.store import PoseStore
-from mabe.decoding.rules import choose_actions
+from mabe.decoding.rules import DecisionRules, decide
 from mabe.errors import ConfigError
 from mabe.inference.stitching import See, Tracks, look_at, view_probabilities
-from mabe.metrics import ClassScores, scores_of_counts
-from mabe.metrics.summary import ScoreSummary, class_table, plain
+from mabe.metrics.frame_scores import count_frames
+from mabe.metrics.summary import summarise_labs
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_actions
 from mabe.models.model import Model
 from mabe.pair_task import PairTask, ViewLabels, asked_for, check_names
@@ -196,6 +196,7 @@ class PairObjective(Objective):
         by_lab: dict[str, Int[np.ndarray, "actions 3"]] = defaultdict(
             lambda: np.zeros((len(self.task.actions), 3), np.int64)
         )
+        rules = DecisionRules.plain(self.task.kind, self.task.actions)
         loss, total = 0.0, 0.0
         for labels in self.held_out:
             recording = self.data.store.recordings[labels.recording]
@@ -204,8 +205,14 @@ class PairObjective(Objective):
                 model, tracks, labels.view, recording.lab, see=see
             )
             states = labels.frames(0, labels.length)
-            chosen = choose_actions(probabilities, self.possible(labels))
-            by_lab[recording.lab] += count_answers(states, chosen)
+            chosen = decide(
+                probabilities,
+                fps=self.data.store.rate_fps,
+                lab=recording.lab,
+                rules=rules,
+                possible=self.possible(labels),
+            )
+            by_lab[recording.lab] += count_frames(chosen, states)
             happening = np.array(self.weights.happening)
             weights = np.where(states == 1, happening, 1.0) * (states >= 0)
             weights = weights * np.array(self.weights.action)
@@ -240,36 +247,3 @@ class PairObjective(Objective):
         return grow_for_actions(
             rows, happening_weights=self.weights.happening, config=config
         )
-
-
-def count_answers(
-    states: Int[np.ndarray, "time actions"], chosen: Int[np.ndarray, " time"]
-) -> Int[np.ndarray, "actions 3"]:
-    """Return, for each action, the frames hit, missed and wrongly predicted."""
-    predicted = chosen[:, None] == np.arange(states.shape[1])
-    return np.stack(
-        [
-            (predicted & (states == 1)).sum(0),
-            (~predicted & (states == 1)).sum(0),
-            (predicted & (states == 0)).sum(0),
-        ],
-        axis=1,
-    )
-
-
-def summarise_labs(
-    by_lab: dict[str, Int[np.ndarray, "actions 3"]], actions: tuple[str, ...]
-) -> ScoreSummary:
-    """Return the mean over labs, and the scores of actions over all labs."""
-
-    def scores(counts: Int[np.ndarray, "actions 3"]) -> ClassScores:
-        return scores_of_counts(counts[:, 0], missed=counts[:, 1], wrong=counts[:, 2])
-
-    of_labs = {lab: scores(counts).f1_macro for lab, counts in sorted(by_lab.items())}
-    scored = [f1 for f1 in of_labs.values() if np.isfinite(f1)]
-    pooled = scores(sum(by_lab.values(), np.zeros((len(actions), 3), np.int64)))
-    return ScoreSummary(
-        macro_f1=plain(float(np.mean(scored)) if scored else np.nan),
-        per_class=class_table(pooled, actions),
-        lab_f1={lab: plain(f1) for lab, f1 in of_labs.items()},
-    )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mabe.config import RunConfig
 from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
 from mabe.data.store import PoseStore
-from mabe.decoding.rules import choose_classes
+from mabe.decoding.rules import DecisionRules, decide
 from mabe.inference.stitching import See, Tracks, frame_probabilities, look_at
 from mabe.metrics import confusion_matrix
 from mabe.metrics.summary import frame_summary
@@ -143,15 +143,20 @@ class SceneObjective(Objective):
         weights = np.array(self.weights)
         loss, total = 0.0, 0.0
         store = self.data.store
+        rules = DecisionRules.plain(self.task.kind, classes)
         for index in self.data.held_out:
             labels = self.data.labelled.labels[index]
-            probabilities = frame_probabilities(
-                model,
-                Tracks.of_stored(store, index),
-                self.task.choices(store.recordings[index].watched),
-                see=see,
+            recording = store.recordings[index]
+            possible = self.task.choices(recording.watched)
+            tracks = Tracks.of_stored(store, index)
+            probabilities = frame_probabilities(model, tracks, possible, see=see)
+            chosen = decide(
+                probabilities,
+                fps=store.rate_fps,
+                lab=recording.lab,
+                rules=rules,
+                possible=possible,
             )
-            chosen = choose_classes(probabilities)
             confusion += confusion_matrix(labels, chosen, len(classes))
             counted = np.flatnonzero(labels >= 0)
             of_label = probabilities[counted, labels[counted]]

@@ -10,7 +10,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from mabe.decoding.views import answers_of_interest
 from mabe.viz.colours import Colour, colours_of
 from mabe.viz.report import wording
 from mabe.viz.report.charts import Curve, line_chart, reliability_chart
@@ -32,7 +31,7 @@ def render(contents: Contents) -> str:
     """Return the report as HTML."""
     study = contents.study
     drawn = choose_pictures(study)
-    colours = colours_of(study.answers, first_is_nothing=study.kind == "scene")
+    colours = colours_of(study.answers, has_background=study.kind.has_background)
     place_of: dict[tuple[str, str], int] = {}
     for each in drawn:
         place_of.setdefault((each.picture.name, each.picture.who), each.number)
@@ -48,8 +47,8 @@ def render(contents: Contents) -> str:
         recordings_left=max(0, len(recordings) - WORST_RECORDINGS),
         number_of_recordings=len(recordings),
         labs=study.of_labs(),
-        interesting=answers_of_interest(study.kind, len(study.answers)),
-        columns=[*study.answers, *(["nothing"] if study.kind == "pair" else [])],
+        interesting=study.interesting,
+        columns=study.kind.choice_names(study.answers),
         worst_bouts=study.worst_bouts(WORST_BOUTS),
         drawn=drawn,
         not_drawn=len(study.pictures) - len(drawn),

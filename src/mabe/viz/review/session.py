@@ -307,7 +307,7 @@ class ReviewSession:
             Watched(agent, target, action)
             for agent, target in pairs_of(about)
             for action in actions
-            if self.questions.kind == "pair" or agent < target
+            if self.questions.kind.is_directed or agent < target
         )
 
     def rows(self, about: StoredRecording, bouts: Iterable[Bout]) -> list[Row]:
@@ -320,8 +320,7 @@ class ReviewSession:
             )
         ]
         known = {action for row in rows for action in row.actions}
-        first_is_nothing = self.questions.kind == "scene"
-        if first_is_nothing and not used & set(rows[0].actions):
+        if self.questions.kind.has_background and not used & set(rows[0].actions):
             rows = rows[1:]
         if len(rows) > 8:  # of many actions those that somebody looked for
             rows = [row for row in rows if used & set(row.actions)] or rows
@@ -329,7 +328,7 @@ class ReviewSession:
 
     def _colours(self, rows: Sequence[Row]) -> list[dict[str, str]]:
         colours = colours_of(
-            self.questions.answers, first_is_nothing=self.questions.kind == "scene"
+            self.questions.answers, has_background=self.questions.kind.has_background
         )
         other = Colour("#6b7280", "#9aa3af")
         return [

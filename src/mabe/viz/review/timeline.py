@@ -60,14 +60,13 @@ class ViewTimeline:
     @classmethod
     def of(cls, lane: Lane, kind: TaskKind) -> "ViewTimeline":
         """Return the marks of a lane."""
-        nothing = 0 if kind == "scene" else -1
         runs = label_runs(lane.chosen)
         return cls(
             agent=lane.agent,
             target=lane.target,
             fps=lane.fps,
             probabilities=to_bytes(lane.probabilities),
-            runs=runs[runs[:, 2] != nothing],
+            runs=runs[runs[:, 2] != kind.nothing],
             doubts=tuple(find_doubts(doubt_of(lane.probabilities, kind), lane.fps)),
         )
 
@@ -117,7 +116,7 @@ def doubt_of(
     doubtful of its answers, yes or no, is not right.
     """
     known = np.nan_to_num(probabilities, nan=0.0)
-    if kind == "scene":
+    if kind.has_background:
         return 1 - known.max(axis=1, initial=0.0)
     return np.minimum(known, 1 - known).max(axis=1, initial=0.0)
 

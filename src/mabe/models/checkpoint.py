@@ -30,7 +30,7 @@ from mabe.models.model import Model, TreesModel, build_model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_bytes, write_json
-from mabe.scene_task import SceneTask
+from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS
 
 SUFFIX = ".safetensors"
@@ -254,14 +254,13 @@ def _config(values: Card, path: Path) -> ModelConfig:
 
 
 _TASKS: dict[str, type[SceneTask] | type[PairTask]] = {
-    "scene": SceneTask,
-    "pair": PairTask,
+    TaskKind.SCENE: SceneTask,
+    TaskKind.PAIR: PairTask,
 }
 
 
 def _describe_task(task: SceneTask | PairTask) -> Card:
-    kind = next(name for name, each in _TASKS.items() if isinstance(task, each))
-    return {"kind": kind, **task.to_json()}
+    return {"kind": task.kind, **task.to_json()}
 
 
 def _read_task(values: Card) -> SceneTask | PairTask:

@@ -19,8 +19,17 @@ from mabe.data.prepare import report_notes
 from mabe.data.store import PoseStore, from_recording, is_store, open_store
 from mabe.errors import ConfigError, DataError
 from mabe.io.behaviour_names import map_labels, watched_of
-from mabe.io.file_matching import Track, drop_duplicates, find_files, folder_name
-from mabe.io.project import Project
+from mabe.io.file_matching import (
+    ImportPlan,
+    RecordingFiles,
+    Track,
+    drop_duplicates,
+    find_files,
+    folder_name,
+    plan_import,
+)
+from mabe.io.importer import import_recording
+from mabe.io.project import Project, find_project
 from mabe.io.readers.formats import read_again, recognise
 from mabe.io.readers.kaggle import (
     SPLITS,
@@ -29,7 +38,13 @@ from mabe.io.readers.kaggle import (
     read_index,
     read_recording,
 )
-from mabe.io.standardize import StandardPoses, standardize, to_recording
+from mabe.io.readers.poses import Poses
+from mabe.io.standardize import (
+    StandardPoses,
+    assume_fps,
+    standardize,
+    to_recording,
+)
 from mabe.recording import Recording, StoredRecording, VideoInfo
 from mabe.runtime.object_storage import as_url
 
@@ -62,28 +77,34 @@ def find_sources(
     splits: tuple[str, ...] = SPLITS,
     project: Project | None = None,
     usual_fps: float | None = None,
+    with_labels: bool = False,
 ) -> list[Source]:
     """Return the recordings that a path on the command line stands for.
 
-    With a `project`, pose files of any known format are accepted; `usual_fps` is
-    assumed where no frame rate is given. Raises `DataError` where there is no
-    recording, `ConfigError` for a store of another rate.
+    Pose files are read with the settings of `project`, by default of the project.yaml
+    beside them; `usual_fps` is assumed where no frame rate is given. `with_labels`
+    also reads the label files of a folder, as `mabe import` does; data sets and stores
+    have their labels in any case. Raises `DataError` where there is no recording,
+    `ConfigError` for a store of another rate.
     """
     if is_store(path):
         return _stored_sources(path, rate_fps)
-    if project is not None and not _is_kaggle_layout(path):
-        return [
-            Source(
-                track.name,
-                has_labels=False,
-                open=partial(
-                    _open_pose_file, track, project, usual_fps or rate_fps, rate_fps
-                ),
-            )
-            for track in find_tracks(path)
-        ]
-    infos = [find_video(path)] if path.is_file() else read_index(path, splits=splits)
-    return [_video_source(info, rate_fps) for info in infos]
+    if _is_kaggle_layout(path):
+        is_file = path.is_file()
+        infos = [find_video(path)] if is_file else read_index(path, splits=splits)
+        return [_video_source(info, rate_fps) for info in infos]
+    project = find_project(path) if project is None else project
+    rates = _Rates(usual_fps or rate_fps, rate_fps)
+    if with_labels and path.is_dir():
+        return _labelled_sources(plan_import(path, project), rates)
+    return [
+        Source(
+            f"{_lab_of(track.path, project)}/{track.name}",
+            has_labels=False,
+            open=partial(_open_pose_file, track, project, rates),
+        )
+        for track in find_tracks(path)
+    ]
 
 
 def open_all(
@@ -191,11 +212,48 @@ def find_tracks(path: Path) -> list[Track]:
     return kept
 
 
-def _open_pose_file(
-    track: Track, project: Project, usual_fps: float, rate_fps: float
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Frame rates of recordings whose own is unknown, and of the model."""
+
+    usual_fps: float
+    working_fps: float
+
+
+def _labelled_sources(plan: ImportPlan, rates: _Rates) -> list[Source]:
+    return [
+        Source(
+            f"{plan.lab}/{files.track.name}",
+            has_labels=bool(files.labels),
+            open=partial(_open_labelled, files, replace(plan, recordings=()), rates),
+        )
+        for files in plan.recordings
+    ]
+
+
+def _open_labelled(
+    files: RecordingFiles, plan: ImportPlan, rates: _Rates
 ) -> tuple[PoseStore, int]:
-    recording = read_pose_file(track.path, track.place, project, usual_fps=usual_fps)
-    return from_recording(recording, rate_fps), 0
+    imported = import_recording(files, plan, usual_fps=rates.usual_fps)
+    standard = imported.standard
+    recording = to_recording(
+        replace(standard, poses=replace(standard.poses, notes=imported.notes)),
+        files.track.path,
+        lab=plan.lab,
+        watched=imported.watched,
+        bouts=imported.bouts,
+        has_labels=bool(files.labels),
+    )
+    return from_recording(recording, rates.working_fps), 0
+
+
+def _open_pose_file(
+    track: Track, project: Project, rates: _Rates
+) -> tuple[PoseStore, int]:
+    recording = read_pose_file(
+        track.path, track.place, project, usual_fps=rates.usual_fps
+    )
+    return from_recording(recording, rates.working_fps), 0
 
 
 def read_pose_file(
@@ -206,18 +264,27 @@ def read_pose_file(
     Where no frame rate is given, `usual_fps` is assumed, with a note.
     """
     poses = read_again(file).poses[place]
+    lab = _lab_of(file, project)
+    return recording_of(poses, project, file, lab=lab, usual_fps=usual_fps)
+
+
+def recording_of(
+    poses: Poses, project: Project, file: Path, *, lab: str, usual_fps: float
+) -> Recording:
+    """Return poses as a recording, standardized.
+
+    `file` is where they come from. Where no frame rate is given, `usual_fps` is
+    assumed, with a note.
+    """
     if not (project.fps or poses.fps):
-        poses = replace(poses, fps=usual_fps).noting(
-            f"frame rate unknown: {usual_fps:g} fps assumed, as in the training data; "
-            "give --fps if it is another"
-        )
+        poses = assume_fps(poses, usual_fps)
     standard = standardize(poses, project)
-    return to_recording(
-        standard,
-        file,
-        lab=project.lab or folder_name(file.parent),
-        watched=_watched(standard, project),
-    )
+    watched = _watched(standard, project)
+    return to_recording(standard, file, lab=lab, watched=watched)
+
+
+def _lab_of(file: Path, project: Project) -> str:
+    return project.lab or folder_name(file.parent)
 
 
 def _watched(standard: StandardPoses, project: Project) -> tuple[Watched, ...]:

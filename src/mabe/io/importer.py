@@ -27,7 +27,7 @@ from mabe.io.keypoint_names import format_matches
 from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
 from mabe.io.readers.annotations import compare_lengths, to_frames
 from mabe.io.readers.formats import read_again
-from mabe.io.standardize import StandardPoses, standardize
+from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
     write_annotation,
@@ -97,7 +97,7 @@ def run_import(
     done: list[ImportedRecording] = []
     for files in plan.recordings:
         try:
-            recording = _read_recording(files, plan)
+            recording = import_recording(files, plan)
         except MabeError as error:
             raise type(error)(f"{files.track.path}: {error}") from error
         yield recording
@@ -112,13 +112,22 @@ def run_import(
         write_text(out / FILE_NAME, dump_project(resolve_project(plan, done)))
 
 
-def _read_recording(files: RecordingFiles, plan: ImportPlan) -> ImportedRecording:
-    """Return one recording, standardized."""
+def import_recording(
+    files: RecordingFiles, plan: ImportPlan, *, usual_fps: float | None = None
+) -> ImportedRecording:
+    """Return one recording with its labels, standardized.
+
+    `usual_fps` is assumed, with a note, where no frame rate is given. Raises
+    `MabeError` where a file is broken or a rate or scale is unknown.
+    """
     track, project, settings = files.track, plan.project, files.settings
     poses = read_again(track.path).poses[track.place]
     scored_fps = next(
         (e.annotations.fps for e in files.labels if e.annotations.fps), None
     )
+    rate = (settings and settings.fps) or project.fps or poses.fps or scored_fps
+    if rate is None and usual_fps:
+        poses = assume_fps(poses, usual_fps)
     standard = standardize(
         replace(poses, name=track.name, fps=poses.fps or scored_fps),
         project,

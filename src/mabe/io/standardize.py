@@ -139,6 +139,14 @@ def _part(match: Match) -> str | None:
     return f"extra_{match.name}" if match_keypoint(match.name) else match.name
 
 
+def assume_fps(poses: Poses, usual_fps: float) -> Poses:
+    """Return poses at the usual frame rate, with a note that it was assumed."""
+    return replace(poses, fps=usual_fps).noting(
+        f"frame rate unknown: {usual_fps:g} fps assumed, as in the training data; "
+        "give --fps if it is another"
+    )
+
+
 def to_recording(
     standard: StandardPoses,
     path: Path,
@@ -146,6 +154,7 @@ def to_recording(
     lab: str,
     watched: tuple[Watched, ...] = (),
     bouts: tuple[Bout, ...] = (),
+    has_labels: bool = False,
 ) -> Recording:
     """Return a recording of the canonical keypoints, as the layout's reader does."""
     slots, xy = _to_slots(standard)
@@ -156,7 +165,7 @@ def to_recording(
         pixels_per_cm=standard.pixels_per_cm,
         watched=watched,
         animals=standard.animals,
-        has_labels=False,
+        has_labels=has_labels,
         tracking_path=path,
         annotation_path=None,
     )

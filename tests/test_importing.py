@@ -10,7 +10,7 @@ from stories import TINY, write_fights
 from mabe.bouts import Bout, Watched
 from mabe.cli.main import main
 from mabe.config import build_config
-from mabe.data.sources import read_pose_file
+from mabe.data.sources import find_sources, read_pose_file
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
 from mabe.inference.predict import Predictor, predict, within_tracks
@@ -86,6 +86,27 @@ def test_tracks_and_labels_find_each_other_and_become_the_standard_layout(
     assert "labels: day1.csv" in told
     assert "not recognised: notes.txt" in told
     assert "rear → rear to self  (guess" in told
+
+
+def test_a_folder_gives_the_recordings_and_labels_of_its_imported_data_set(folder):
+    _, data = bring_in(folder, "--fps", "25", "--pixels-per-cm", "2")
+    of_folder = find_sources(
+        folder,
+        rate_fps=25.0,
+        project=Project(fps=25, pixels_per_cm=2),
+        with_labels=True,
+    )
+    of_data_set = find_sources(data, rate_fps=25.0)
+
+    assert [(s.name, s.has_labels) for s in of_folder] == [
+        (s.name, s.has_labels) for s in of_data_set
+    ]
+    for one, other in zip(of_folder, of_data_set, strict=True):
+        first, second = (
+            store.recordings[index] for store, index in (one.open(), other.open())
+        )
+        assert first.tracking_hash == second.tracking_hash
+        assert (first.bouts, first.watched) == (second.bouts, second.watched)
 
 
 def test_what_was_taken_is_written_down_and_gives_the_same_again(folder):

@@ -104,7 +104,7 @@ def test_inputs_are_found_wherever_kaggle_mounts_them(tmp_path, mounted):
 def test_an_input_that_was_forgotten_is_named(tmp_path):
     code = read_cells("code")[0].replace("/kaggle/input", str(tmp_path))
 
-    with pytest.raises(AssertionError, match="mabe-wheels is no input"):
+    with pytest.raises(AssertionError, match="mabe-wheels is not an input"):
         exec(code, {})
 
 

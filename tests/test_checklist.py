@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from chases import TINY_PAIRS, write_chases
+from epochs import epoch
 from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import stored
@@ -47,7 +48,6 @@ from mabe.experiments.checklist.gather import (
 from mabe.experiments.cross_validation import crossval
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 from mabe.training.run import train
-from mabe.training.run_directory import Epoch
 
 OK, WARNING, FAILED, SKIPPED = Verdict
 
@@ -56,7 +56,8 @@ def training(losses=(0.5,) * 60, *, f1=None, used=None, **more):
     """A run of so many epochs, in each of which the macro F1 rises unless given."""
     f1 = f1 or [0.4 + 0.001 * number for number in range(len(losses))]
     epochs = tuple(
-        Epoch(0.4, loss, score) for loss, score in zip(losses, f1, strict=True)
+        epoch(number, score, train_loss=0.4, val_loss=loss)
+        for number, (loss, score) in enumerate(zip(losses, f1, strict=True), start=1)
     )
     values = {"planned_epochs": len(losses), "patience": 0, "is_annealed": False}
     used = used or len(losses)

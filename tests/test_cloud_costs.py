@@ -1,4 +1,5 @@
 import pytest
+from epochs import epoch
 
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
@@ -40,7 +41,10 @@ def test_the_plan_is_twelve_hours_and_less_for_less():
 
 
 def test_what_is_to_come_goes_by_the_last_five_epochs():
-    history = [{"seconds": 9999.0}] + 5 * [{"seconds": 360.0}]
+    history = [
+        epoch(1, seconds=9999.0),
+        *(epoch(number, seconds=360.0) for number in range(2, 7)),
+    ]
     told = describe_to_come(history, epochs=26, machine=A10)
     assert told == f"; at most 2.0 h and ${2 * A10.usd_per_hour:.2f} to come"
     assert describe_to_come(history, epochs=6, machine=A10) == ""

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from epochs import epoch
 from stories import TINY, write_fights
 
 from mabe.config import build_config, dump_config, load_config
@@ -22,6 +23,7 @@ from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
 from mabe.models.model import build_model
 from mabe.scene_task import TaskKind
+from mabe.training.history import write_history
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
 
@@ -362,12 +364,10 @@ def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
 def five_epochs(tmp_path):
     """A run that kept epochs 1 to 5 and 10, of which 2 and 4 were the best."""
     f1 = {1: 0.1, 2: 0.9, 3: None, 4: 0.8, 5: 0.3, 10: 0.2}
-    for epoch in f1:
-        (tmp_path / f"epoch_{epoch:03d}.safetensors").touch()
-    history = [
-        {"epoch": epoch, "f1_macro": f1.get(epoch, 0.99)} for epoch in range(1, 11)
-    ]
-    (tmp_path / "history.json").write_text(json.dumps(history))
+    for number in f1:
+        (tmp_path / f"epoch_{number:03d}.safetensors").touch()
+    history = [epoch(number, f1.get(number, 0.99)) for number in range(1, 11)]
+    write_history(tmp_path, history)
     return tmp_path
 
 

@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from epochs import epoch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,7 +16,7 @@ from mabe.scene_task import TaskKind
 from mabe.viz.colours import colours_of
 from mabe.viz.downsampling import NEAR, average_columns, keep_corners
 from mabe.viz.error_types import find_bad_bouts, find_faults
-from mabe.viz.report.contents import Check, Contents, EpochFacts, Setting, TrainingCurve
+from mabe.viz.report.contents import Check, Contents, Setting, TrainingCurve
 from mabe.viz.report.page import render
 from mabe.viz.report.wording import class_words, clock, fault_words
 from mabe.viz.study import Study
@@ -47,12 +48,12 @@ def story(epochs=3):
     return TrainingCurve(
         name="run",
         epochs=tuple(
-            EpochFacts(
-                epoch=n,
-                train_loss=1 / n,
-                held_out_loss=1.2 / n,
-                macro_f1=n / 10,
+            epoch(
+                n,
+                n / 10,
                 f1={"background": 0.5, "social": None, "aggressive": 0.1},
+                train_loss=1 / n,
+                val_loss=1.2 / n,
                 learning_rate=1e-3 / n,
             )
             for n in range(1, epochs + 1)
@@ -280,21 +281,12 @@ def test_runs_of_a_cross_validation_share_their_charts():
     assert "Macro F1 on what each run held out" in html
 
 
-def test_a_run_of_one_epoch_and_no_learning_rate_is_drawn():
-    one = story(1)
-    epoch = one.epochs[0]
-    no_rate = EpochFacts(
-        epoch=1,
-        train_loss=epoch.train_loss,
-        held_out_loss=epoch.held_out_loss,
-        macro_f1=None,
-        f1={},
-        learning_rate=None,
-    )
+def test_a_run_of_one_epoch_without_scores_is_drawn():
+    one = epoch(1, None, learning_rate=0.0)
     html = render(
         contents_of(
             study_of(fight()),
-            curves=(TrainingCurve(name="trees", epochs=(no_rate,), used_epoch=1),),
+            curves=(TrainingCurve(name="trees", epochs=(one,), used_epoch=1),),
         )
     )
     assert "Loss" in html

@@ -5,7 +5,6 @@ saw have the least log loss (as logistic scores are judged; no threshold is invo
 Where runs have no such recordings in common, all count the same.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
 from mabe.experiments.tune import find_answers
 from mabe.models.checkpoint import SUFFIX, Checkpoint, load_checkpoint, save_ensemble
 from mabe.models.ensemble import Ensemble
+from mabe.training.history import ranked_f1, read_history
 
 ROUNDS = 300
 
@@ -100,8 +100,7 @@ def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
     """
     paths = sorted(run.glob(f"epoch_*{SUFFIX}"))
     if best and len(paths) > 1:
-        history = json.loads((run / "history.json").read_text(encoding="utf-8"))
-        f1 = {record["epoch"]: record["f1_macro"] or 0.0 for record in history}
+        f1 = {epoch.number: ranked_f1(epoch) for epoch in read_history(run)}
         paths.sort(key=lambda path: f1[int(path.stem.removeprefix("epoch_"))])
     chosen = paths[-(last or best or 0) :]
     if len(chosen) < 2:

@@ -34,6 +34,7 @@ from mabe.runtime.process_group import Team
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
+from mabe.training.history import Epoch
 from mabe.training.loss_log import LossLog
 from mabe.training.objectives import Objective, Targets
 from mabe.training.objectives.base import AnyBatch
@@ -74,8 +75,7 @@ class TrainingState:
     micro_batch: int = 0
     """Windows that go through the network at once; shrinks when memory is short."""
     epoch_seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    """One record for each finished epoch."""
+    history: list[Epoch] = field(default_factory=list)
 
 
 def start_state(
@@ -214,7 +214,7 @@ def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
         "micro_batch": state.micro_batch,
         "epoch_loss": epoch_loss,
         "epoch_seconds": state.epoch_seconds,
-        "history": state.history,
+        "history": [epoch.to_json() for epoch in state.history],
         "precision": fabric.strategy.precision.state_dict(),
     }
 
@@ -228,7 +228,7 @@ def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) 
     state.micro_batch = values["micro_batch"]
     state.losses.start(values["epoch_loss"])
     state.epoch_seconds = values["epoch_seconds"]
-    state.history = values["history"]
+    state.history = [Epoch.from_json(each) for each in values["history"]]
     fabric.strategy.precision.load_state_dict(values["precision"])
 
 

@@ -6,8 +6,10 @@ from typing import Any
 from tqdm import tqdm
 
 from mabe.config import RunConfig
+from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import is_quiet, show
 from mabe.runtime.process_group import Team
+from mabe.training.history import Epoch, best_epoch
 from mabe.training.objectives import ClassCount
 
 SHOWN_CLASSES = 8
@@ -85,33 +87,30 @@ def describe_model(
     ]
 
 
-def epoch_line(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+def epoch_line(history: Sequence[Epoch], *, epochs: int) -> str:
     """Return one line for the last finished epoch; `*` marks a new best."""
-    record = history[-1]
-    scored = [each for each in history if each["f1_macro"] is not None]
-    best = max(scored, key=lambda each: each["f1_macro"]) if scored else record
-    is_best = best is record
-    so_far = "" if is_best else f" (best {show(best['f1_macro'])}, {best['epoch']})"
-    per_class = _worst_and_best(record["per_class"])
+    last, best = history[-1], best_epoch(history)
+    so_far = "*" if best is last else f" (best {show(best.macro_f1)}, {best.number})"
     return (
-        f"Epoch {record['epoch']:>3}/{epochs}  "
-        f"loss {record['train_loss']:.3f}, held-out {record['val_loss']:.3f}  "
-        f"macro F1 {show(record['f1_macro'])}{'*' if is_best else so_far}  "
-        f"[{per_class}]  lr {record['learning_rate']:.1e}  {record['seconds']:.0f} s"
+        f"Epoch {last.number:>3}/{epochs}  "
+        f"loss {last.train_loss:.3f}, held-out {last.val_loss:.3f}  "
+        f"macro F1 {show(last.macro_f1)}{so_far}  "
+        f"[{_worst_and_best(last.scores)}]  "
+        f"lr {last.learning_rate:.1e}  {last.seconds:.0f} s"
         f"{time_left(history, epochs=epochs)}"
     )
 
 
-def grown_line(record: dict[str, Any]) -> str:
+def grown_line(grown: Epoch) -> str:
     """Return one line for trees that were grown."""
     return (
-        f"Trees: {record['step']} rounds  held-out loss {record['val_loss']:.3f}  "
-        f"macro F1 {show(record['f1_macro'])}  "
-        f"[{_worst_and_best(record['per_class'])}]  {record['seconds']:.0f} s"
+        f"Trees: {grown.step} rounds  held-out loss {grown.val_loss:.3f}  "
+        f"macro F1 {show(grown.macro_f1)}  "
+        f"[{_worst_and_best(grown.scores)}]  {grown.seconds:.0f} s"
     )
 
 
-def time_left(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
+def time_left(history: Sequence[Epoch], *, epochs: int) -> str:
     """Return how long the epochs that are left take; nothing after the last one.
 
     By the last five: the first ones wait for files.
@@ -119,7 +118,7 @@ def time_left(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
     left = epochs - len(history)
     if left <= 0 or not history:
         return ""
-    recent = [each["seconds"] for each in history[-5:]]
+    recent = [epoch.seconds for epoch in history[-5:]]
     seconds = round(left * sum(recent) / len(recent))
     hours, minutes = seconds // 3600, seconds // 60 % 60
     if hours:
@@ -127,9 +126,9 @@ def time_left(history: Sequence[dict[str, Any]], *, epochs: int) -> str:
     return f", {minutes}:{seconds % 60:02} left"
 
 
-def _worst_and_best(per_class: dict[str, Any]) -> str:
+def _worst_and_best(scores: ScoreSummary) -> str:
     """Return each class's F1; of many, the three worst and the three best."""
-    f1 = {name: scores["f1"] for name, scores in per_class.items()}
+    f1 = {name: each.f1 for name, each in scores.per_class.items()}
     if len(f1) > SHOWN_CLASSES:
         scored = {name: value for name, value in f1.items() if value is not None}
         ranked = sorted(scored, key=lambda name: scored[name])

@@ -1,5 +1,6 @@
 """A training run, from a config to a run directory with a model in it."""
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from lightning_fabric import Fabric
 
@@ -29,6 +29,7 @@ from mabe.runtime.object_storage import shown
 from mabe.runtime.process_group import Team
 from mabe.training.batch_size import settle_batch_size
 from mabe.training.grow_trees import grow_trees
+from mabe.training.history import Epoch, best_epoch, read_history, write_history
 from mabe.training.loop import (
     TrainingState,
     averaged_model,
@@ -59,10 +60,8 @@ from mabe.training.run_directory import (
     check_same_settings,
     document,
     is_grown,
-    load_history,
     lock_run,
     read_state,
-    save_history,
     save_models,
     save_state,
     set_aside,
@@ -71,7 +70,6 @@ from mabe.training.run_directory import (
 )
 from mabe.training.schedule import (
     epoch_scores,
-    epochs_since_best,
     is_finished,
     learning_rate,
     steps_in_epoch,
@@ -81,8 +79,8 @@ _ASK_EVERY = 8
 """Steps after which the processes of a team ask whether one of them is to stop."""
 
 
-Watcher = Callable[[Sequence[dict[str, Any]]], None]
-"""Is shown a run's history after each epoch."""
+Watcher = Callable[[Sequence[Epoch]], None]
+"""Is called with a run's history after each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +91,7 @@ class TrainedRun:
     """With the batch size that `auto` became."""
     objective: Objective
     """The labelled recordings, also for predictions of those held out."""
-    history: tuple[dict[str, Any], ...]
-    """One record for each epoch."""
+    history: tuple[Epoch, ...]
 
     @property
     def run_dir(self) -> Path:
@@ -105,6 +102,11 @@ class TrainedRun:
     def model_path(self) -> Path:
         """The file of the best model."""
         return self.run_dir / f"best{SUFFIX}"
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The best macro F1 on the recordings held out."""
+        return best_epoch(self.history).macro_f1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,11 @@ class StateKeeper:
     def save(self) -> None:
         """Write what a resumed run goes on from; the first process does."""
         if self.fabric.is_global_zero:
-            save_state(self.run_dir, state_values(self.state, self.fabric))
+            save_state(
+                self.run_dir,
+                state_values(self.state, self.fabric),
+                self.state.history,
+            )
 
     def stop_if_asked(self) -> None:
         """Save and raise `StopRequested` if somebody asked one of the processes."""
@@ -223,7 +229,7 @@ def _train(
     lead(fabric, begin)
     if config.model_type == "trees":
         history = _grow(objective, config)
-        return TrainedRun(config, objective, tuple(history))
+        return TrainedRun(config, objective, history)
     state = start_state(config, objective.task, fabric, objective)
     if objective.keep_poses_on(fabric.device):
         tell(f"Poses: all of them in the memory of {fabric.device}")
@@ -265,28 +271,28 @@ def _load_together(
     )
 
 
-def _grow(objective: Objective, config: RunConfig) -> list[dict[str, Any]]:
+def _grow(objective: Objective, config: RunConfig) -> tuple[Epoch, ...]:
     """Grow trees, which takes no epochs, and save and score them as one epoch."""
     if is_grown(config.checkpoint_dir):
         tell(f"✓ {config.checkpoint_dir} is finished")
-        return load_history(config.checkpoint_dir)
+        return read_history(config.checkpoint_dir)
     began = time.perf_counter()
     with part_bar() as bar:
         model = grow_trees(objective, config, after_part=bar.update)
     held_out = objective.score(model)
-    record = {
-        "epoch": 1,
-        "step": config.tree_rounds,
-        "learning_rate": config.tree_learning_rate,
-        "train_loss": None,
-        "val_loss": held_out.loss,
-        **held_out.summary.to_json(),
-        "seconds": round(time.perf_counter() - began, 2),
-    }
-    tell(grown_line(record))
-    _save(objective, config, model, record, held_out.summary.to_json(), is_best=True)
-    save_history(config.checkpoint_dir, [record])
-    return [record]
+    grown = Epoch(
+        number=1,
+        step=config.tree_rounds,
+        learning_rate=config.tree_learning_rate,
+        train_loss=math.nan,
+        val_loss=held_out.loss,
+        scores=held_out.summary,
+        seconds=round(time.perf_counter() - began, 2),
+    )
+    tell(grown_line(grown))
+    _save(objective, config, model, grown, is_best=True)
+    write_history(config.checkpoint_dir, [grown])
+    return (grown,)
 
 
 def _begin(
@@ -356,11 +362,10 @@ def _train_epochs(
             if watcher and fabric.is_global_zero:
                 watcher(state.history)
             keeper.stop_if_asked()
-    scores = epoch_scores(state.history)
-    best = state.history[len(scores) - 1 - epochs_since_best(scores)]
+    best = best_epoch(state.history)
     tell(
-        f"✓ Best macro F1 on held-out recordings: {show(best['f1_macro'])} "
-        f"(epoch {best['epoch']} of {len(scores)})",
+        f"✓ Best macro F1 on held-out recordings: {show(best.macro_f1)} "
+        f"(epoch {best.number} of {len(state.history)})",
         f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
         always=True,
     )
@@ -432,8 +437,8 @@ def _score_epoch(
     *,
     mean_loss: float,
     steps: int,
-) -> dict[str, Any]:
-    """Score the epoch, write its models and return its record."""
+) -> Epoch:
+    """Score the epoch, write its models and return it."""
     began = time.perf_counter()
     model = averaged_model(state)
     held_out = objective.score(model)
@@ -444,38 +449,37 @@ def _score_epoch(
         scores=epoch_scores(state.history),
     )
     seconds = state.epoch_seconds + time.perf_counter() - began
-    record = {
-        "epoch": len(state.history) + 1,
-        "step": state.step,
-        "learning_rate": rate,
-        "train_loss": mean_loss,
-        "val_loss": held_out.loss,
-        **held_out.summary.to_json(),
-        "seconds": round(seconds, 2),
-    }
-    history = [*state.history, record]
-    is_best = epochs_since_best(epoch_scores(history)) == 0
+    epoch = Epoch(
+        number=len(state.history) + 1,
+        step=state.step,
+        learning_rate=rate,
+        train_loss=mean_loss,
+        val_loss=held_out.loss,
+        scores=held_out.summary,
+        seconds=round(seconds, 2),
+    )
+    history = [*state.history, epoch]
     tell(epoch_line(history, epochs=config.epochs))
-    _save(objective, config, model, record, held_out.summary.to_json(), is_best=is_best)
-    return record
+    is_best = best_epoch(history) is epoch
+    _save(objective, config, model, epoch, is_best=is_best)
+    return epoch
 
 
 def _save(
     objective: Objective,
     config: RunConfig,
     model: Model,
-    record: dict[str, Any],
-    validation: dict[str, Any],
+    epoch: Epoch,
     *,
     is_best: bool,
 ) -> None:
     """Write a model as it is after an epoch, with where it comes from."""
     provenance = Provenance(
-        epoch=record["epoch"],
-        step=record["step"],
+        epoch=epoch.number,
+        step=epoch.step,
         trained_on=objective.data.tracks(objective.data.learned),
         validated_on=objective.data.tracks(objective.data.held_out),
-        validation=validation,
+        validation=epoch.scores.to_json(),
         contract=InputContract.of(
             [objective.data.store.recordings[i] for i in objective.data.learned]
         ),

@@ -6,21 +6,17 @@ It holds
 - ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
 - ``state.pt``: what `--resume` goes on from. It is written last, so a run killed at
   any moment repeats at most the work since then, and ends the same.
-
-Reading `history.json`, one record for each finished epoch of a run.
 """
 
 import contextlib
 import io
 import json
-import math
 import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,19 +31,7 @@ from mabe.errors import ConfigError, DataError, RunError
 from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes, write_json, write_text
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One finished epoch."""
-
-    train_loss: float
-    """NaN for trees, which are grown in one go."""
-    val_loss: float
-    """On the recordings held out, weighted as the training loss is."""
-    f1_macro: float | None
-    """None: nothing to score."""
-
+from mabe.training.history import HISTORY_NAME, Epoch, write_history
 
 FREE_TO_CHANGE = frozenset(
     {
@@ -173,24 +157,14 @@ def save_models(
         save_checkpoint(run_dir / f"{name}{SUFFIX}", model, provenance)
 
 
-def save_history(run_dir: Path, history: list[dict[str, Any]]) -> None:
-    """Write what is known of each epoch."""
-    write_json(run_dir / "history.json", history)
-
-
-def load_history(run_dir: Path) -> list[dict[str, Any]]:
-    """Return what is known of each epoch."""
-    return json.loads((run_dir / "history.json").read_text(encoding="utf-8"))
-
-
 def is_grown(run_dir: Path) -> bool:
     """Tell whether a run of trees is finished: its history is written last."""
-    return (run_dir / "history.json").is_file()
+    return (run_dir / HISTORY_NAME).is_file()
 
 
-def save_state(run_dir: Path, values: dict[str, Any]) -> None:
-    """Write `history.json`, then what a resumed run goes on from."""
-    save_history(run_dir, values["history"])
+def save_state(run_dir: Path, values: dict[str, Any], history: Sequence[Epoch]) -> None:
+    """Write `history.json`, then the state that a resumed run continues from."""
+    write_history(run_dir, history)
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_bytes(run_dir / "state.pt", buffer.getbuffer())
@@ -284,44 +258,3 @@ def _git_commit() -> str | None:
     except FileNotFoundError:  # no git on this machine
         return None
     return answer.stdout.strip() or None
-
-
-NAME = "history.json"
-
-
-def read_history(run_dir: Path) -> tuple[Epoch, ...]:
-    """Return the finished epochs of a run, at least one.
-
-    Raises `RunError` where none is finished, or the file is damaged.
-    """
-    path = run_dir / NAME
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-        epochs = tuple(_epoch(record) for record in records)
-    except FileNotFoundError:
-        raise RunError(_no_epoch(run_dir, "it is absent")) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path}: expected a list of epochs, each with train_loss, val_loss and "
-            f"f1_macro, found something else ({error!r}); restore it, or train again"
-        ) from None
-    if not epochs:
-        raise RunError(_no_epoch(run_dir, "it is empty"))
-    return epochs
-
-
-def _epoch(record: dict[str, Any]) -> Epoch:
-    train, held_out, f1 = (
-        None if record[key] is None else float(record[key])
-        for key in ("train_loss", "val_loss", "f1_macro")
-    )
-    if held_out is None or not all(map(math.isfinite, (train or 0.0, held_out))):
-        raise ValueError(f"a loss that is no number: {train}, {held_out}")
-    return Epoch(math.nan if train is None else train, held_out, f1)
-
-
-def _no_epoch(run_dir: Path, found: str) -> str:
-    return (
-        f"{run_dir}: expected a {NAME} with at least one epoch, but {found}; `mabe "
-        f"train --checkpoint-dir {run_dir} --resume` goes on with the run"
-    )

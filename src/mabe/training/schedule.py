@@ -6,9 +6,9 @@ save. Scores are macro F1 on held-out recordings, one for each finished epoch.
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from mabe.config import RunConfig
+from mabe.training.history import Epoch, ranked_f1
 
 
 def steps_in_epoch(
@@ -73,6 +73,6 @@ def is_finished(config: RunConfig, scores: Sequence[float]) -> bool:
     return len(scores) >= config.epochs or stalled
 
 
-def epoch_scores(history: Sequence[dict[str, Any]]) -> list[float]:
-    """Return the macro F1 of each epoch; one that could not be computed ranks last."""
-    return [-1.0 if r["f1_macro"] is None else r["f1_macro"] for r in history]
+def epoch_scores(history: Sequence[Epoch]) -> list[float]:
+    """Return the macro F1 of each epoch, -1 where it could not be scored."""
+    return [ranked_f1(epoch) for epoch in history]

@@ -3,11 +3,12 @@
 `history.json` stays the record of a run; this is a copy in ``RUN/tensorboard``.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mabe.errors import ConfigError
+from mabe.training.history import Epoch
 
 try:
     from torch.utils.tensorboard import SummaryWriter
@@ -24,29 +25,33 @@ class EpochLog:
         self._folder = run_dir / "tensorboard"
         self._writer: SummaryWriter | None = None
 
-    def __call__(self, history: Sequence[dict[str, Any]]) -> None:
+    def __call__(self, history: Sequence[Epoch]) -> None:
         """Write the last epoch; at first all that are finished, as of a resumed run."""
         fresh = history[-1:]
         if self._writer is None:
             # What a run that was killed wrote beyond its history is hidden.
-            first = history[0]["epoch"]
+            first = history[0].number
             self._writer = SummaryWriter(str(self._folder), purge_step=first)
             fresh = history
-        for record in fresh:
-            for name, value in scalars(record).items():
-                self._writer.add_scalar(name, value, record["epoch"])
+        for epoch in fresh:
+            for name, value in scalars(epoch).items():
+                self._writer.add_scalar(name, value, epoch.number)
         self._writer.flush()
 
 
-def scalars(record: dict[str, Any]) -> dict[str, float]:
+def scalars(epoch: Epoch) -> dict[str, float]:
     """Return the numbers of an epoch by the name of their chart."""
     values = {
-        "loss/learned from": record["train_loss"],
-        "loss/held out": record["val_loss"],
-        "f1/macro": record["f1_macro"],
-        "learning rate": record.get("learning_rate"),
-        "seconds": record.get("seconds"),
+        "loss/learned from": epoch.train_loss,
+        "loss/held out": epoch.val_loss,
+        "f1/macro": epoch.macro_f1,
+        "learning rate": epoch.learning_rate,
+        "seconds": epoch.seconds,
     }
-    for name, scores in record["per_class"].items():
-        values[f"f1 of classes/{name}"] = scores["f1"]
-    return {name: float(v) for name, v in values.items() if v is not None}
+    for name, scores in epoch.scores.per_class.items():
+        values[f"f1 of classes/{name}"] = scores.f1
+    return {
+        name: value
+        for name, value in values.items()
+        if value is not None and math.isfinite(value)
+    }

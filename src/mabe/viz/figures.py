@@ -139,9 +139,9 @@ def draw_learning_curves(curves: Sequence[TrainingCurve]) -> Figure:
         figure = Figure((WIDTH_IN, 2.6), layout="constrained")
         loss, score = figure.subplots(1, 2)
         for number, curve in enumerate(curves):
-            epochs = [each.epoch for each in curve.epochs]
+            epochs = [each.number for each in curve.epochs]
             colour = f"C{number % 10}"
-            held_out = [each.held_out_loss for each in curve.epochs]
+            held_out = [each.val_loss for each in curve.epochs]
             learned = [each.train_loss for each in curve.epochs]
             loss.plot(epochs, held_out, color=colour, label=curve.name)
             loss.plot(epochs, learned, color=colour, linestyle=":")

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mabe.scene_task import TaskKind
-from mabe.training.run_directory import Epoch
+from mabe.training.history import Epoch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

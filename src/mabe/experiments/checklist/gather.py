@@ -56,7 +56,8 @@ from mabe.recording import StoredRecording
 from mabe.runtime.files import usable_cores
 from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS
-from mabe.training.run_directory import is_documented, read_history
+from mabe.training.history import read_history
+from mabe.training.run_directory import is_documented
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mabe.experiments.checklist.facts import (
     TrainingFacts,
 )
 from mabe.experiments.checklist.findings import Finding, Verdict, count, name_some
+from mabe.training.history import ranked_f1
 
 _NO_HISTORY = "no history of epochs belongs to this model"
 
@@ -77,7 +78,7 @@ def _judge_length(run: TrainingFacts) -> Finding:
 
 def is_stopped_early(run: TrainingFacts) -> bool:
     """Tell whether the last better epoch is as long ago as the run has patience."""
-    scores = [-1.0 if e.f1_macro is None else e.f1_macro for e in run.epochs]
+    scores = [ranked_f1(epoch) for epoch in run.epochs]
     since_best = len(scores) - 1 - scores.index(max(scores))
     return bool(run.patience) and since_best >= run.patience
 

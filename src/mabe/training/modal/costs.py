@@ -7,10 +7,10 @@ machine needs to start is not in it, and prices change.
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
+from mabe.training.history import Epoch
 
 PRICES_OF = "2026-07-01"
 """The day of the prices below."""
@@ -121,14 +121,12 @@ def describe_spent(seconds: float, usd: float) -> str:
     return f"{show_hours(seconds / 3600)}, about ${usd:.2f}"
 
 
-def describe_to_come(
-    history: Sequence[dict[str, Any]], *, epochs: int, machine: Machine
-) -> str:
+def describe_to_come(history: Sequence[Epoch], *, epochs: int, machine: Machine) -> str:
     """Say what all epochs that are left would cost, by the last five; or nothing."""
     left = epochs - len(history)
     if left <= 0 or not history:
         return ""
-    recent = [record["seconds"] for record in history[-5:]]
+    recent = [epoch.seconds for epoch in history[-5:]]
     hours = left * sum(recent) / len(recent) / 3600
     usd = hours * machine.usd_per_hour
     return f"; at most {show_hours(hours)} and ${usd:.2f} to come"

@@ -23,6 +23,7 @@ from mabe.config import RunConfig, build_config
 from mabe.data.store import is_store
 from mabe.errors import DataError, MabeError, RunError, StopRequested
 from mabe.runtime.console import tell
+from mabe.training.history import Epoch
 from mabe.training.modal.costs import Machine, describe_spent, describe_to_come
 from mabe.training.modal.volume import data_folder, ledger_path, run_folder
 from mabe.training.run import train
@@ -90,7 +91,7 @@ class RunKeeper:
     began: float = field(default_factory=time.monotonic)
     saved_at: float = field(default_factory=time.monotonic)
 
-    def __call__(self, history: Sequence[dict[str, Any]]) -> None:
+    def __call__(self, history: Sequence[Epoch]) -> None:
         """Do what is due after an epoch; raises `TimeIsUp` when the day is over."""
         now = time.monotonic()
         is_due = len(history) % COMMIT_EPOCHS == 0 or now - self.saved_at > COMMIT_S
@@ -161,13 +162,18 @@ def _train(
     resume = fetch_earlier(volume.root / run_folder(name), run_dir)
     keeper = RunKeeper(run_dir, volume, name, machine, config.epochs, before, longest_s)
     try:
-        train(config, resume=resume, watcher=keeper)
+        trained = train(config, resume=resume, watcher=keeper)
     finally:
         if is_documented(run_dir):
             keeper.save()
     spent = keeper.ledger()
     tell(f"✓ {name}: {describe_spent(spent.seconds, spent.usd)} in all")
-    return summarise(run_dir) | {"seconds": spent.seconds, "usd": spent.usd}
+    return {
+        "epochs": len(trained.history),
+        "best_f1": trained.macro_f1,
+        "seconds": spent.seconds,
+        "usd": spent.usd,
+    }
 
 
 def settle(settings: dict[str, Any], *, run_dir: Path, root: Path) -> RunConfig:
@@ -252,13 +258,6 @@ def copy_run(source: Path, target: Path) -> None:
         beside = target / f".{path.name}.tmp"
         shutil.copyfile(path, beside)
         beside.replace(goal)
-
-
-def summarise(run_dir: Path) -> dict[str, Any]:
-    """Return how far a run got, and its best score on held-out recordings."""
-    history = json.loads((run_dir / "history.json").read_text(encoding="utf-8"))
-    scores = [r["f1_macro"] for r in history if r["f1_macro"] is not None]
-    return {"epochs": len(history), "best_f1": max(scores, default=None)}
 
 
 def _order(path: Path) -> tuple[bool, bool, str]:

@@ -1,22 +1,9 @@
 """All that a report shows besides its study of the lanes, as plain values."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from mabe.training.history import Epoch
 from mabe.viz.study import Study
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochFacts:
-    """One finished epoch."""
-
-    epoch: int
-    train_loss: float
-    held_out_loss: float
-    macro_f1: float | None
-    f1: Mapping[str, float | None]
-    learning_rate: float | None
-    """None where the kind of model has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +11,7 @@ class TrainingCurve:
     """How one run was trained."""
 
     name: str
-    epochs: tuple[EpochFacts, ...]
+    epochs: tuple[Epoch, ...]
     used_epoch: int
 
 

@@ -20,21 +20,18 @@ from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_text
+from mabe.training.history import HISTORY_NAME, read_history
 from mabe.training.run_directory import is_documented
 from mabe.viz.report.contents import (
     Check,
     ClassFrames,
     Contents,
-    EpochFacts,
     Setting,
     TrainingCurve,
 )
 from mabe.viz.report.page import render
 from mabe.viz.study import Study
 from mabe.viz.views import look, of_answers
-
-HISTORY_NAME = "history.json"
-
 
 _SHOWN_FACTS = {
     "mabe": "mabe",
@@ -193,7 +190,7 @@ def find_training_curves(
         return tuple(
             TrainingCurve(
                 name=f"seed {fold_run.config.seed}, fold {fold_run.config.fold}",
-                epochs=read_epochs(fold_run.run_dir),
+                epochs=read_history(fold_run.run_dir),
                 used_epoch=load_checkpoint(fold_run.model).members[0].provenance.epoch,
             )
             for fold_run in fold_runs
@@ -205,33 +202,7 @@ def find_training_curves(
     if checkpoint.model.config.model_type == "trees":
         return ()
     used = checkpoint.members[0].provenance.epoch
-    return (TrainingCurve(name=root.name, epochs=read_epochs(root), used_epoch=used),)
-
-
-def read_epochs(run_dir: Path) -> tuple[EpochFacts, ...]:
-    """Return the finished epochs of a run.
-
-    Raises `RunError` where its history is absent or damaged.
-    """
-    path = run_dir / HISTORY_NAME
-    try:
-        records: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(
-            EpochFacts(
-                epoch=record["epoch"],
-                train_loss=record["train_loss"],
-                held_out_loss=record["val_loss"],
-                macro_f1=record["f1_macro"],
-                f1={name: each["f1"] for name, each in record["per_class"].items()},
-                learning_rate=record.get("learning_rate"),
-            )
-            for record in records
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path}: expected a list of epochs as `mabe train` writes it, found "
-            f"something else ({error!r}); restore it, or train again"
-        ) from None
+    return (TrainingCurve(name=root.name, epochs=read_history(root), used_epoch=used),)
 
 
 def _note_on_rules(checkpoint: Checkpoint) -> tuple[str, ...]:

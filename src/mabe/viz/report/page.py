@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from mabe.training.history import Epoch
 from mabe.viz.colours import Colour, colours_of
 from mabe.viz.report import wording
 from mabe.viz.report.charts import Curve, line_chart, reliability_chart
@@ -121,7 +122,7 @@ def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
     losses = [
         Curve(
             curve.name,
-            [epoch.held_out_loss for epoch in curve.epochs],
+            [epoch.val_loss for epoch in curve.epochs],
             drawn.colour,
         )
         for drawn, curve in zip(scores, curves, strict=True)
@@ -134,13 +135,18 @@ def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
 
 def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
     epochs, used = curve.epochs, curve.used_epoch
-    names = [n for n in study.answers if any(n in e.f1 for e in epochs)]
-    worst = sorted(names, key=lambda name: epochs[-1].f1.get(name) or 0.0)
+    f1 = {
+        name: [_f1_of(name, epoch) for epoch in epochs]
+        for name in study.answers
+        if any(name in epoch.scores.per_class for epoch in epochs)
+    }
+    names = list(f1)
+    worst = sorted(names, key=lambda name: f1[name][-1] or 0.0)
     shown = names if len(names) <= 8 else worst[:8]
     of_classes = [
         Curve(
             name,
-            [epoch.f1.get(name) for epoch in epochs],
+            f1[name],
             f"var(--c{study.answers.index(name)})",
         )
         for name in shown
@@ -152,7 +158,7 @@ def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
             "Loss",
             [
                 Curve("learned from", [e.train_loss for e in epochs], "var(--s0)"),
-                Curve("held out", [e.held_out_loss for e in epochs], "var(--s1)"),
+                Curve("held out", [e.val_loss for e in epochs], "var(--s1)"),
             ],
             marked=used,
         ),
@@ -170,6 +176,11 @@ def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
             logarithmic=True,
         ),
     ]
+
+
+def _f1_of(name: str, epoch: Epoch) -> float | None:
+    scores = epoch.scores.per_class.get(name)
+    return scores.f1 if scores else None
 
 
 def _colour_rules(colours: list[Colour]) -> str:

@@ -24,12 +24,10 @@ from mabe.config import load_config
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.model import SceneModel
 from mabe.runtime.tensors import has_quick_bf16
-from mabe.skeleton import KEYPOINTS, SLOTS
+from mabe.skeleton import KEYPOINTS, SLOTS, slot_of
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
-SEEN = tuple(
-    animal * len(KEYPOINTS) + keypoint for animal in range(2) for keypoint in range(10)
-)
+SEEN = tuple(slot_of(animal, keypoint) for animal in range(2) for keypoint in range(10))
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mabe.skeleton import animal_of
+
 for threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
@@ -35,7 +37,6 @@ from mabe.io.readers.kaggle import read_index  # noqa: E402
 from mabe.models.checkpoint import load_checkpoint  # noqa: E402
 from mabe.pair_task import PairTask  # noqa: E402
 from mabe.runtime.console import quietly  # noqa: E402
-from mabe.skeleton import KEYPOINTS  # noqa: E402
 from mabe.training.run import train  # noqa: E402
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -64,8 +65,7 @@ def measure_work(data: Path, store: PoseStore) -> Work:
     """Return the size of a data set."""
     hours = [each.length / store.rate_fps / 3600 for each in store.recordings]
     animals = [
-        len({slot // len(KEYPOINTS) for slot in each.slots})
-        for each in store.recordings
+        len({animal_of(slot) for slot in each.slots}) for each in store.recordings
     ]
     slots = [len(each.slots) for each in store.recordings]
     return Work(

@@ -18,7 +18,7 @@ from mabe.io.file_matching import plan_import
 from mabe.io.project import Project, dump_project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.models.checkpoint import load_checkpoint
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, keypoint_of
 from mabe.training.run import train
 
 HEAD = "Time,Media file path,Total length,FPS,Subject,Behavior,Comment,Status\n"
@@ -138,7 +138,7 @@ def test_settings_beside_the_files_count(folder):
     recording = read_recording(first)
     assert first.animals == ("b", "a")
     assert recording.bouts == (Bout(1, 3, "smell", 2, 1),)
-    parts = {KEYPOINTS[slot % len(KEYPOINTS)] for slot in recording.slots}
+    parts = {KEYPOINTS[keypoint_of(slot)] for slot in recording.slots}
     assert parts == {"nose", "tail_tip"}
 
 

@@ -13,6 +13,7 @@ from kaggle_files import write_index, write_labels, write_table, write_tracking
 from mabe.bouts import Bout, Watched
 from mabe.data.store import from_recording
 from mabe.errors import DataError
+from mabe.io.keypoint_names import match_names
 from mabe.io.readers import kaggle_tracks as long_table
 from mabe.io.readers.kaggle import find_video, read_index, read_recording
 from mabe.runtime import disk_arrays as spool
@@ -157,6 +158,45 @@ def test_the_headpiece_is_the_mean_of_the_corners_that_are_there(tmp_path):
     np.testing.assert_array_equal(
         recording.xy_px[:, 1], [[2, 2], [5, 5], [np.nan, np.nan]]
     )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["EarL", "BASE_TAIL", "nape"],
+        ["Left_bhip", "haunch_right", "Snout", "wing"],
+        ["nose", "Tail_1", "Tail_2", "Tail_3"],
+        ["nose", "tail", "tail_base", "TailTip"],
+        ["nose", "tail1"],
+    ],
+)
+def test_names_of_labs_are_matched_as_import_matches_them(tmp_path, names):
+    write_index(tmp_path, {})
+    points = [(0, 1, name, at, at) for at, name in enumerate(names)]
+    write_tracking(tmp_path, points)
+
+    recording = read(tmp_path)
+
+    keypoints = [KEYPOINTS[slot] for slot in recording.slots]
+    found = dict(zip(recording.xy_px[0, :, 0].tolist(), keypoints, strict=True))
+    expected = {
+        at: match.keypoint
+        for at, match in enumerate(match_names(names))
+        if match.keypoint
+    }
+    assert found == expected
+
+
+def test_names_of_animals_and_known_spellings_are_matched_for_each_animal(tmp_path):
+    write_index(tmp_path, {})
+    names = [(1, "Ear_left_1"), (2, "Ear_left_2"), (1, "nose"), (1, "snout")]
+    write_tracking(tmp_path, [(0, m, n, at, at) for at, (m, n) in enumerate(names)])
+
+    recording = read(tmp_path)
+
+    ear = KEYPOINTS.index("ear_left")
+    assert recording.slots.tolist() == [NOSE, ear, len(KEYPOINTS) + ear]
+    assert recording.xy_px[0, :, 0].tolist() == [2.5, 0, 1]
 
 
 def test_paws_go_silently_and_an_unknown_part_goes_with_a_hint(tmp_path):

@@ -7,9 +7,8 @@ from mabe.io.keypoint_names import (
     format_matches,
     match_names,
     split_animals,
-    take_apart,
 )
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, split_words
 
 
 def match(*names, **mapping):
@@ -90,8 +89,8 @@ def test_words_in_front_of_all_names_are_looked_over():
 
 
 def test_names_are_taken_apart():
-    assert take_apart("EarLeft") == (frozenset({"ear"}), "left")
-    assert take_apart("spine_1") == (frozenset({"spine", "1"}), "")
+    assert split_words("EarLeft") == (frozenset({"ear"}), "left")
+    assert split_words("spine_1") == (frozenset({"spine", "1"}), "")
 
 
 def test_animals_that_share_a_track_are_told_apart():

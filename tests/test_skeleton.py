@@ -1,12 +1,25 @@
+import numpy as np
 import pytest
 
 from mabe.skeleton import (
+    ANIMALS,
     KEYPOINTS,
+    PAWS,
     SLOTS,
+    animal_of,
+    keypoint_of,
     match_keypoint,
     mirror_order,
     nearest_keypoints,
+    slot_of,
 )
+
+CORNERS = [
+    f"headpiece_{level}{end}{side}"
+    for level in ("bottom", "top")
+    for end in ("back", "front")
+    for side in ("left", "right")
+]
 
 
 def test_four_animals_of_eighteen_keypoints_make_72_slots():
@@ -26,10 +39,31 @@ def test_four_animals_of_eighteen_keypoints_make_72_slots():
         ("tail_middle_2", "tail_middle_2"),
         ("headpiece_topbackleft", "headpiece"),
         ("Centroid", "body_center"),
+        ("EarL", "ear_left"),
+        ("BASE_TAIL", "tail_base"),
+        ("nape", "neck"),
+        ("extra_tail", None),
     ],
 )
 def test_names_of_labs_stand_for_canonical_keypoints(name, keypoint):
     assert match_keypoint(name) == keypoint
+
+
+def test_every_body_part_of_the_challenge_keeps_its_keypoint():
+    for name in KEYPOINTS:
+        assert match_keypoint(name) == name
+    for corner in CORNERS:
+        assert match_keypoint(corner) == "headpiece"
+    for paw in PAWS:
+        assert match_keypoint(paw) is None
+
+
+def test_slots_count_animals_first_and_keypoints_second():
+    slots = [slot_of(a, k) for a in range(ANIMALS) for k in range(len(KEYPOINTS))]
+    assert slots == list(range(SLOTS))
+    assert (animal_of(20), keypoint_of(20)) == (1, 2)
+    every = np.arange(SLOTS)
+    assert (slot_of(animal_of(every), keypoint_of(every)) == every).all()
 
 
 def test_an_unknown_name_matches_nothing_but_has_nearest_names():

@@ -23,7 +23,7 @@ from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
 from mabe.scene_task import TaskKind
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import animal_of
 
 UNWATCHED = -1
 
@@ -359,7 +359,7 @@ def asked_for(
 
 def all_views(recording: StoredRecording) -> list[View]:
     """Return every pair of animals that are tracked, and each animal by itself."""
-    animals = sorted({slot // len(KEYPOINTS) + 1 for slot in recording.slots})
+    animals = sorted({animal_of(slot) + 1 for slot in recording.slots})
     return [View(agent, target) for agent in animals for target in animals]
 
 

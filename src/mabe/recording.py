@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from mabe.bouts import Bout, Watched
 from mabe.runtime.disk_arrays import walk
 from mabe.runtime.object_storage import RemoteFile
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import animal_of
 
 _FRAMES_AT_ONCE = 1 << 12
 
@@ -141,7 +141,7 @@ class StoredRecording:
         An id such as ``10.0``, as the challenge's tables have, is not a name.
         """
         is_id = any(re.fullmatch(r"\d+\.0", name) for name in self.animals)
-        tracked = max((slot // len(KEYPOINTS) + 1 for slot in self.slots), default=0)
+        tracked = max((animal_of(slot) + 1 for slot in self.slots), default=0)
         return () if is_id or len(self.animals) < tracked else self.animals
 
     @property

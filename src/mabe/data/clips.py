@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.data.store import PoseStore
-from mabe.skeleton import ANIMALS, KEYPOINTS
+from mabe.skeleton import ANIMALS, KEYPOINTS, animal_of, keypoint_of, slot_of
 
 NOBODY = -1
 """In a seat that stays empty."""
@@ -81,9 +81,9 @@ def _seated(
     slots: Sequence[int], animals: Int[np.ndarray, " seat"]
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """Return which of a recording's points are to be seen, and in which slots."""
-    animal_of_point, keypoint = np.divmod(slots, len(KEYPOINTS))
-    seat, column = np.nonzero(animals[:, None] == animal_of_point)
-    return column, seat * len(KEYPOINTS) + keypoint[column]
+    points = np.asarray(slots)
+    seat, column = np.nonzero(animals[:, None] == animal_of(points))
+    return column, slot_of(seat, keypoint_of(points)[column])
 
 
 def stretch_time(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mabe.features.gaps import count_seen
 from mabe.runtime import tensors
-from mabe.skeleton import ANIMALS, KEYPOINTS
+from mabe.skeleton import ANIMALS, animal_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,12 @@ class Rows:
     ) -> Float[Tensor, "b a t v"]:
         """Return sums over each animal's rows, always added in the same order."""
         shape = (self.windows, ANIMALS, *values_NTV.shape[1:])
-        seat_N = self.window_N * ANIMALS + self.slot_N // len(KEYPOINTS)
+        seat_N = self.window_N * ANIMALS + animal_of(self.slot_N)
         if tensors.is_on_processor(values_NTV):
             sums = values_NTV.new_zeros(shape).flatten(0, 1)
             return sums.index_add_(0, seat_N, values_NTV).view(shape)
         # There every window has the same slots.
-        animal_S = self.slot_N.view(self.windows, -1)[:1] // len(KEYPOINTS)
+        animal_S = animal_of(self.slot_N.view(self.windows, -1)[:1])
         animal_A1 = torch.arange(ANIMALS, device=animal_S.device)[:, None]
         belongs_AS = (animal_S == animal_A1).to(values_NTV.dtype)
         values_BSV = values_NTV.flatten(1).unflatten(0, (self.windows, -1))

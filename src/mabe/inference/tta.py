@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mabe.skeleton import KEYPOINTS, mirror_order
+from mabe.skeleton import animal_of, keypoint_of, mirror_order, slot_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,10 @@ def slots_in_variants(slots: Iterable[int]) -> tuple[int, ...]:
     Animals that are there are numbered from the first on, in any order, and a mirror
     makes a left ear of a right one.
     """
-    seats = {slot // len(KEYPOINTS) for slot in slots}
-    seen = {slot % len(KEYPOINTS) for slot in slots}
+    seats = {animal_of(slot) for slot in slots}
+    seen = {keypoint_of(slot) for slot in slots}
     mirror = mirror_order()
     either = sorted(seen | {mirror[keypoint] for keypoint in seen})
     return tuple(
-        animal * len(KEYPOINTS) + keypoint
-        for animal in range(len(seats))
-        for keypoint in either
+        slot_of(animal, keypoint) for animal in range(len(seats)) for keypoint in either
     )

@@ -18,7 +18,7 @@ from mabe.io.keypoint_names import Match, match_names, split_animals
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
 from mabe.recording import Recording, VideoInfo
-from mabe.skeleton import ANIMALS, KEYPOINTS, match_keypoint
+from mabe.skeleton import ANIMALS, KEYPOINTS, match_keypoint, slot_of
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
@@ -185,7 +185,7 @@ def _to_slots(
             continue
         for animal in range(len(poses.animals)):
             if poses.present[:, animal, at].any():
-                slot = animal * len(KEYPOINTS) + KEYPOINTS.index(match.keypoint)
+                slot = slot_of(animal, KEYPOINTS.index(match.keypoint))
                 columns.setdefault(slot, []).append((animal, at))
     tracked = np.flatnonzero(poses.present.any(axis=(1, 2)))
     length = poses.first_frame + (int(tracked[-1]) + 1 if len(tracked) else 0)

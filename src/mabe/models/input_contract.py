@@ -12,7 +12,7 @@ from typing import Any
 
 from mabe.errors import DataError
 from mabe.recording import StoredRecording
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
 
 _SAME_RATE = 0.01
 
@@ -113,12 +113,12 @@ class InputContract:
 
 def _tracked_keypoints(recording: StoredRecording) -> tuple[str, ...]:
     """Return the keypoints that some animal has, in the order of the skeleton."""
-    places = sorted({slot % len(KEYPOINTS) for slot in recording.slots})
+    places = sorted({keypoint_of(slot) for slot in recording.slots})
     return tuple(KEYPOINTS[place] for place in places)
 
 
 def _count_animals(recording: StoredRecording) -> int:
-    return len({slot // len(KEYPOINTS) for slot in recording.slots})
+    return len({animal_of(slot) for slot in recording.slots})
 
 
 def _list(names: Iterable[str]) -> str:

@@ -18,7 +18,7 @@ from mabe.config import Augmentation
 from mabe.features.arrangement import Poses, absent_animals, in_order
 from mabe.runtime.process_group import Team
 from mabe.runtime.tensors import to_device
-from mabe.skeleton import KEYPOINTS, mirror_order
+from mabe.skeleton import KEYPOINTS, mirror_order, slot_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def _new_order(
     if changes.flip_B is not None:
         mirrored_K = to_device(np.array(mirror_order()), device)
         order_B1K = torch.where(changes.flip_B[:, None, None], mirrored_K, order_B1K)
-    return (order_BA[..., None] * len(KEYPOINTS) + order_B1K).flatten(1)
+    return slot_of(order_BA[..., None], order_B1K).flatten(1)
 
 
 def _shift(

@@ -55,7 +55,7 @@ from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
 from mabe.runtime.files import usable_cores
 from mabe.scene_task import SceneTask, TaskKind
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, keypoint_of
 from mabe.training.history import read_history
 from mabe.training.run_directory import is_documented
 
@@ -392,9 +392,7 @@ def _describe_lab(
         recordings=len(recordings),
         missing_share=missing / max(1, sum(points)),
         keypoints=frozenset(
-            KEYPOINTS[slot % len(KEYPOINTS)]
-            for each in recordings
-            for slot in each.slots
+            KEYPOINTS[keypoint_of(slot)] for each in recordings for slot in each.slots
         ),
         bouts=count_bouts(recordings, task),
     )

@@ -1,13 +1,13 @@
-"""Long tables of keypoints: one row per frame, animal and body part.
+"""Tracking tables of the Kaggle layout: one row per frame, animal and body part.
 
 Columns ``video_frame, mouse_id, bodypart, x, y``; animals count from 1, a missing
 point is an absent row (or a coordinate that is not finite), rows come in any order.
 Files are read a batch of rows at a time, so that memory holds the result and little
-else. How long the recording is stands in the file's statistics, or is looked up before.
+else. The length of the recording is in the file's statistics, or is read first.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +18,20 @@ import pyarrow.parquet as pq
 from jaxtyping import Complex, Float, Int, Integer, Shaped
 
 from mabe.errors import DataError
+from mabe.io.keypoint_names import match_parts, may_match
 from mabe.runtime.disk_arrays import Touched, make_array, walk
-from mabe.skeleton import ANIMALS, KEYPOINTS, PAWS, match_keypoint, nearest_keypoints
+from mabe.skeleton import (
+    ANIMALS,
+    KEYPOINTS,
+    PAWS,
+    match_keypoint,
+    nearest_keypoints,
+    slot_of,
+)
 
 MAX_FRAMES = 20_000_000
-"""Longer recordings (nearly two days at 120 fps) are taken for a broken file, because
-memory is needed for every frame up to the last one."""
+"""Files of longer recordings (nearly two days at 120 fps) are treated as broken: memory
+is needed for every frame up to the last one."""
 
 
 _CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
@@ -38,7 +46,7 @@ _TEXTS = frozenset({"bodypart", "action"})
 _OTHER_KIND = {"tracking": "an annotation", "annotation": "a tracking"}
 
 
-# Arrow's own pool keeps tens of megabytes of what it no longer needs.
+# Arrow's own pool keeps tens of megabytes of memory that it no longer needs.
 pa.set_memory_pool(pa.system_memory_pool())
 
 
@@ -50,7 +58,7 @@ _MISSING = np.complex64(complex(math.nan, math.nan))
 
 
 _UNKNOWN, _NOT_YET = -1, -2
-"""In place of a column: a body part that is kept out, or that was not seen so far."""
+"""In place of a column: a body part that is kept out, or that had no row so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +69,15 @@ class Tracks:
     """Which slots (see `mabe.skeleton`) occur, ascending."""
     xy_px: Float[np.ndarray, "time slot 2"]
     notes: tuple[str, ...]
-    """What was odd, for people to read."""
+    """Irregularities, for people to read."""
 
 
 def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
     """Return the points of a tracking file, at least so many frames of them.
 
-    Several columns that stand for one keypoint (the corners of a headpiece) give the
-    mean of those present. Raises `DataError` when the file is absent or broken, or
-    holds something impossible.
+    Several body parts of one keypoint (the corners of a headpiece) give the mean of
+    those present. Raises `DataError` when the file is absent or broken, or holds
+    impossible values.
     """
     with open_parquet(path, _COLUMNS, kind="tracking") as file:
         length = max(_count_frames(file, path), at_least_frames)
@@ -78,13 +86,15 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
                 f"{path}: the recording's last frame is {length - 1:,}; expected at "
                 f"most {MAX_FRAMES:,} frames. Is this file or its annotation broken?"
             )
-        canvas = _Canvas(length, path)
+        builder = _TrackBuilder(length, path)
         for batch in _batches(file, _COLUMNS):
             if batch.num_rows:
-                canvas.add(batch)
-    slots, merged = canvas.merged()
-    notes = _notes_on_parts(canvas.parts_kept_out)
-    if repeated := canvas.rows - canvas.given_points():
+                builder.add(batch)
+    parts = {part for _, part in builder.columns}
+    keypoints = match_parts(parts)
+    slots, merged = builder.merged(keypoints)
+    notes = _notes_on_parts(parts - keypoints.keys() - PAWS)
+    if repeated := builder.rows - builder.given_points():
         notes.append(f"points given twice: {repeated}, the last one was taken")
     return Tracks(
         slots=slots,
@@ -97,9 +107,9 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
 def open_parquet(
     path: Path, columns: tuple[str, ...], *, kind: str
 ) -> Iterator[pq.ParquetFile]:
-    """Open a table that must have the given columns; Arrow's errors become ours.
+    """Open a table that must have the given columns; Arrow's errors become `DataError`.
 
-    `kind` says what the file should be, for messages. Text comes as dictionary codes.
+    `kind` is what the file should be, for messages. Text is read as dictionary codes.
     """
     try:
         metadata = pq.read_metadata(path)
@@ -153,7 +163,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     """Yield a table piece by piece; one thread, because files are read in parallel.
 
-    A few row groups at a time: of all that it is told to read Arrow keeps something.
+    A few row groups at a time, because Arrow keeps some memory for all it is to read.
     """
     for groups in _row_groups(file):
         yield from file.iter_batches(
@@ -188,7 +198,7 @@ def _count_frames(file: pq.ParquetFile, path: Path) -> int:
 
 
 def _last_by_statistics(file: pq.ParquetFile) -> int | None:
-    """Return the largest video_frame as the file's writer noted it, if it did."""
+    """Return the largest video_frame of the file's statistics, if it has them."""
     column = file.schema.names.index("video_frame")
     groups = range(file.num_row_groups)
     noted = [file.metadata.row_group(g).column(column).statistics for g in groups]
@@ -199,35 +209,35 @@ def _last_by_statistics(file: pq.ParquetFile) -> int | None:
     return max(largest, default=-1) if is_whole else None
 
 
-class _Canvas:
-    """The points of one recording, put in their places as rows come.
+class _TrackBuilder:
+    """The points of one recording, stored as rows are read.
 
     A point is x + iy, NaN where missing: a complex number is moved as one value, which
-    halves the work of the slowest step. Each (mouse_id, body part) has a column of its
-    own, made when it is first seen.
+    halves the work of the slowest step. Each (mouse_id, body part) that may be matched
+    has a column of its own, added when its first row is read.
     """
 
     def __init__(self, length: int, path: Path) -> None:
         self.path = path
         self.columns: dict[tuple[int, str], int] = {}
-        """`_UNKNOWN` where the body part is."""
-        self.slots: list[int] = []
-        """The slot each column stands for."""
+        """The column of each (mouse_id, body part), or `_UNKNOWN`."""
+        self.keys: list[tuple[int, str]] = []
+        """The (mouse_id, body part) of each column."""
         self.points = np.empty((length, 0), np.complex64)
         self.touched = Touched(self.points)
         self.rows = 0
-        """Rows that gave a point."""
+        """Rows with a point."""
         self.parts: tuple[str, ...] = ()
         self.column_of_cell = np.empty(0, np.int64)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Put some rows in their places; the last of several for one place stays."""
+        """Store some rows; of several rows for one point the last one counts."""
         frame, mouse = self._checked(batch)
         code, parts = _codes(batch.column("bodypart"))
         cell = np.multiply(mouse, len(parts), dtype=np.int64)
         cell += code
         column = self._columns_of(cell, parts)
-        place = np.multiply(frame, len(self.slots), dtype=np.int64)
+        place = np.multiply(frame, len(self.keys), dtype=np.int64)
         place += column
         values, given = _as_complex(batch.column("x"), batch.column("y"))
         if column.min() < 0:
@@ -239,7 +249,7 @@ class _Canvas:
         self.touched.add(values.nbytes)
 
     def given_points(self) -> int:
-        """Return how many points there are."""
+        """Return the number of points."""
         bits = self.points.view(np.uint64)
         return sum(
             int(np.count_nonzero(bits[rows] != _MISSING.view(np.uint64)))
@@ -247,38 +257,36 @@ class _Canvas:
         )
 
     def merged(
-        self,
+        self, keypoints: Mapping[str, str]
     ) -> tuple[Int[np.ndarray, " slot"], Complex[np.ndarray, "time slot"]]:
         """Return one column per slot, ascending: the mean of its columns where present.
 
-        Raises `DataError` where no row has a known body part.
+        `keypoints` are those of the body parts. Raises `DataError` where no body part
+        has one.
         """
-        if not self.slots:
+        of_slot: dict[int, list[int]] = {}
+        for column, (mouse, part) in enumerate(self.keys):
+            if part in keypoints:
+                slot = slot_of(mouse - 1, KEYPOINTS.index(keypoints[part]))
+                of_slot.setdefault(slot, []).append(column)
+        if not of_slot:
             raise DataError(
                 f"{self.path}: no row with a known body part; it has "
                 f"{sorted({part for _, part in self.columns})}, expected some of "
                 f"{', '.join(KEYPOINTS)}."
             )
-        slots, first = np.unique(self.slots, return_index=True)
-        if slots.tolist() == self.slots:
+        slots = np.array(sorted(of_slot))
+        columns = [of_slot[slot] for slot in slots.tolist()]
+        if columns == [[column] for column in range(len(self.keys))]:
             return slots, self.points
-        several = {
-            at: those
-            for at, slot in enumerate(slots)
-            if len(those := np.flatnonzero(np.equal(self.slots, slot))) > 1
-        }
         merged = make_array((len(self.points), len(slots)), self.points.dtype)
         for rows in walk(self.points, merged):
+            first = [of_one[0] for of_one in columns]
             merged[rows] = self.points[rows].take(first, axis=1)
-            for at, those in several.items():
-                merged[rows, at] = _mean_of_seen(self.points[rows][:, those])
+            for at, several in enumerate(columns):
+                if len(several) > 1:
+                    merged[rows, at] = _mean_of_present(self.points[rows][:, several])
         return slots, merged
-
-    @property
-    def parts_kept_out(self) -> frozenset[str]:
-        """Unknown body parts."""
-        known = {part for (_, part), column in self.columns.items() if column >= 0}
-        return frozenset({part for _, part in self.columns} - known - PAWS)
 
     def _checked(
         self, batch: pa.RecordBatch
@@ -309,19 +317,19 @@ class _Canvas:
     ) -> Int[np.ndarray, " row"]:
         """Return each row's column, given its ``mouse_id * len(parts) + part``."""
         if parts != self.parts:
-            self._know_parts(parts)
+            self._set_parts(parts)
         column = self.column_of_cell[cell]
         if column.min() == _NOT_YET:
             count = np.bincount(cell, minlength=len(self.column_of_cell))
             fresh = np.flatnonzero((count > 0) & (self.column_of_cell == _NOT_YET))
             keys = [divmod(int(each), len(parts)) for each in fresh]
             self._make_columns([(mouse, parts[part]) for mouse, part in keys])
-            self._know_parts(parts)
+            self._set_parts(parts)
             column = self.column_of_cell[cell]
         return column
 
-    def _know_parts(self, parts: tuple[str, ...]) -> None:
-        """Take numbers of body parts to be places in this list from now on."""
+    def _set_parts(self, parts: tuple[str, ...]) -> None:
+        """Set the list that the numbers of body parts are indices of."""
         self.parts = parts
         keys = [(mouse, part) for mouse in range(ANIMALS + 1) for part in parts]
         self.column_of_cell = np.array(
@@ -329,41 +337,35 @@ class _Canvas:
         )
 
     def _make_columns(self, fresh: list[tuple[int, str]]) -> None:
-        """Make a column for each (mouse_id, body part), in the order of slots."""
-        for key in sorted(fresh, key=_place_of):
-            slot = _find_slot(*key)
-            self.columns[key] = _UNKNOWN if slot is None else len(self.slots)
-            if slot is not None:
-                self.slots.append(slot)
+        """Add a column for each (mouse_id, body part), in the order of slots."""
+        for key in sorted(fresh, key=_slot_order):
+            is_candidate = may_match(key[1])
+            self.columns[key] = len(self.keys) if is_candidate else _UNKNOWN
+            if is_candidate:
+                self.keys.append(key)
         before = self.points.shape[1]
-        wider = make_array((len(self.points), len(self.slots)), self.points.dtype)
+        wider = make_array((len(self.points), len(self.keys)), self.points.dtype)
         for rows in walk(self.points, wider):
             wider[rows, :before] = self.points[rows]
             wider[rows, before:] = _MISSING
         self.points, self.touched = wider, Touched(wider)
 
 
-def _mean_of_seen(
+def _mean_of_present(
     several: Complex[np.ndarray, "time column"],
 ) -> Complex[np.ndarray, " time"]:
     """Return the mean of columns where they are present."""
-    seen = several == several
+    present = several == several
     with np.errstate(invalid="ignore"):  # 0 / 0 where none is: missing
-        return np.where(seen, several, 0).sum(1) / seen.sum(1)
+        return np.where(present, several, 0).sum(1) / present.sum(1)
 
 
-def _find_slot(mouse: int, part: str) -> int | None:
-    """Return the slot of an animal's body part; None where the part is unknown."""
+def _slot_order(key: tuple[int, str]) -> tuple[int, int, str]:
+    """Sort (mouse_id, body part) by slot, body parts without a keypoint first."""
+    mouse, part = key
     keypoint = match_keypoint(part)
-    if keypoint is None:
-        return None
-    return (mouse - 1) * len(KEYPOINTS) + KEYPOINTS.index(keypoint)
-
-
-def _place_of(key: tuple[int, str]) -> tuple[int, int, str]:
-    """Sort by slot, unknown parts first."""
-    slot = _find_slot(*key)
-    return (-1 if slot is None else slot, *key)
+    slot = -1 if keypoint is None else slot_of(mouse - 1, KEYPOINTS.index(keypoint))
+    return slot, mouse, part
 
 
 def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], int]:
@@ -381,15 +383,15 @@ def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], 
 
 
 def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], tuple[str, ...]]:
-    """Return the body parts as numbers into a list of names."""
+    """Return the body parts as indices of a list of names."""
     if not pa.types.is_dictionary(parts.type):
         parts = parts.dictionary_encode()
     names = tuple(str(part) for part in parts.dictionary.to_pylist())
     return as_numpy(parts.indices), names
 
 
-def _notes_on_parts(parts: frozenset[str]) -> list[str]:
-    """Say of each unknown body part which known ones look like it."""
+def _notes_on_parts(parts: set[str]) -> list[str]:
+    """Return a note on each unknown body part, with similar names that are known."""
     notes = []
     for part in sorted(parts):
         nearest = ", ".join(nearest_keypoints(part)) or "none"

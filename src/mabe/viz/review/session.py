@@ -24,7 +24,7 @@ from mabe.decoding.views import Lane
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
@@ -183,8 +183,8 @@ class ReviewSession:
             "mostPoseFrames": MOST_POSE_FRAMES,
             "points": [
                 {
-                    "animal": slot // len(KEYPOINTS),
-                    "name": KEYPOINTS[slot % len(KEYPOINTS)],
+                    "animal": animal_of(slot),
+                    "name": KEYPOINTS[keypoint_of(slot)],
                 }
                 for slot in about.slots
             ],

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from mabe.data.quantization import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of, slot_of
 
 _SAMPLES = 4000
 """Frames that are looked at for where the animals go."""
@@ -58,7 +58,7 @@ def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
 
 def pairs_of(about: StoredRecording) -> list[tuple[int, int]]:
     """Return every agent and target that are tracked, those watched first."""
-    animals = sorted({slot // len(KEYPOINTS) + 1 for slot in about.slots})
+    animals = sorted({animal_of(slot) + 1 for slot in about.slots})
     watched = sorted({(w.agent, w.target) for w in about.watched})
     labelled = sorted({(b.agent, b.target) for b in about.bouts})
     every = [(a, b) for a in animals for b in animals if a != b]
@@ -70,16 +70,13 @@ def bone_places(slots: Sequence[int]) -> list[list[int]]:
     """Return the bones of all animals as pairs of places in `slots`."""
     place = {slot: number for number, slot in enumerate(slots)}
     bones = []
-    for animal in sorted({slot // len(KEYPOINTS) for slot in slots}):
-        first = animal * len(KEYPOINTS)
+    for animal in sorted({animal_of(slot) for slot in slots}):
         tracked = {
-            KEYPOINTS[slot - first]
-            for slot in slots
-            if first <= slot < first + len(KEYPOINTS)
+            KEYPOINTS[keypoint_of(slot)] for slot in slots if animal_of(slot) == animal
         }
         for one, other in find_bones(tracked):
-            ends = (first + KEYPOINTS.index(one), first + KEYPOINTS.index(other))
-            bones.append([place[end] for end in ends])
+            ends = (KEYPOINTS.index(one), KEYPOINTS.index(other))
+            bones.append([place[slot_of(animal, end)] for end in ends])
     return bones
 
 

@@ -5,7 +5,7 @@ NaN. Names are the lab's own. What a tracker is unsure of is still in `Poses` an
 leaves with `drop_unsure`, the one place that decides it.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -20,15 +20,23 @@ _MUCH = 1 << 26
 _SPARSE = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Poses:
-    """The tracks of one recording."""
+    """The tracks of one recording: ``Poses(xy, keypoints=…, animals=…, fps=…)``.
 
-    name: str
-    """What the recording is called: a file's stem, or a name inside the file."""
-    animals: tuple[str, ...]
-    keypoints: tuple[str, ...]
+    Coordinates are an array ``[time, animal, keypoint, 2]`` in pixels, NaN where a
+    point is missing; names may be any sequences. Raises `DataError` where names and
+    coordinates do not fit together.
+    """
+
     xy_px: Float[np.ndarray, "time animal keypoint 2"]
+    _: KW_ONLY
+    keypoints: tuple[str, ...]
+    """The lab's names."""
+    animals: tuple[str, ...] = ()
+    """The lab's names; by default ``animal1``, ``animal2`` …"""
+    name: str = "recording"
+    """What the recording is called: a file's stem, or a name inside the file."""
     confidence: Float[np.ndarray, "time animal keypoint"] | None = None
     usual_confidence: float = 0.0
     """Below this the tracker's own makers do not trust a point."""
@@ -38,12 +46,36 @@ class Poses:
     pixels_per_cm: float | None = None
     tracker: str = ""
     notes: tuple[str, ...] = field(default=())
-    """What was odd in the file and how it was taken, for people to read."""
+    """What was unusual in the file and how it was read, for people."""
 
     def __post_init__(self) -> None:
-        expected = (len(self.xy_px), len(self.animals), len(self.keypoints), 2)
-        if self.xy_px.shape != expected:
-            raise ValueError(f"poses should be {expected}, found {self.xy_px.shape}")
+        xy = np.asarray(self.xy_px)
+        if xy.ndim != 4:
+            raise DataError(
+                f"{self.name}: coordinates need the axes [time, animal, keypoint, 2], "
+                f"found an array of shape {xy.shape}; for one animal give xy[:, None]"
+            )
+        names = self.animals or [f"animal{n + 1}" for n in range(xy.shape[1])]
+        # Sequences and integers become what the rest of the code expects.
+        object.__setattr__(self, "animals", tuple(names))
+        object.__setattr__(self, "keypoints", tuple(self.keypoints))
+        if not np.issubdtype(xy.dtype, np.floating):
+            xy = xy.astype(np.float32)
+        object.__setattr__(self, "xy_px", xy)
+        expected = (len(xy), len(self.animals), len(self.keypoints), 2)
+        if xy.shape != expected:
+            raise DataError(
+                f"{self.name}: {len(self.animals)} animals and {len(self.keypoints)} "
+                f"keypoints need coordinates of shape {expected}, found {xy.shape}"
+            )
+        if self.confidence is not None and self.confidence.shape != expected[:3]:
+            raise DataError(
+                f"{self.name}: expected confidences of shape {expected[:3]}, found "
+                f"{self.confidence.shape}"
+            )
+        for kind, given in (("animals", names), ("keypoints", self.keypoints)):
+            if len(set(given)) < len(given):
+                raise DataError(f"{self.name}: {kind} are named twice: {list(given)}")
 
     @property
     def length(self) -> int:

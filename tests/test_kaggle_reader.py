@@ -129,7 +129,7 @@ def test_animals_that_come_late_and_out_of_order_stand_in_the_order_of_slots(
 def test_a_recording_too_long_for_memory_reads_alike(story, monkeypatch):
     at_once = from_recording(read(story), 30.0)
     monkeypatch.setattr(spool, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(spool, "_LET_GO_BYTES", 0)
+    monkeypatch.setattr(spool, "_RELEASE_BYTES", 0)
 
     on_disk = from_recording(read(story), 30.0)
 

@@ -198,7 +198,7 @@ def test_errors_name_the_url(data, in_memory, tmp_path):
     assert "memory://labs/mice/train_tracking/Lab/2.parquet: cannot be read" in told
     assert "memory://labs/mice/train_tracking/Lab/3.parquet: no such" in told
     assert str(tmp_path) not in told
-    with pytest.raises(DataError, match=r"memory://labs/none: there is nothing there"):
+    with pytest.raises(DataError, match=r"memory://labs/none: no files here"):
         build(Path("memory://labs/none"), tmp_path / "store")
     with pytest.raises(
         DataError, match=r"memory://labs/mice/train_tracking: no videos"

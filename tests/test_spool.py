@@ -17,11 +17,11 @@ FLOATS = np.dtype(np.float32)
 @pytest.fixture
 def _on_disk(monkeypatch):
     monkeypatch.setattr(spool, "LARGEST_IN_MEMORY", 0)
-    monkeypatch.setattr(spool, "_LET_GO_BYTES", 0)
+    monkeypatch.setattr(spool, "_RELEASE_BYTES", 0)
 
 
 @pytest.mark.usefixtures("_on_disk")
-def test_what_was_written_stays_when_pages_are_let_go():
+def test_what_was_written_stays_when_pages_are_release():
     array = make_array((1000, 300), FLOATS)
     assert isinstance(array.base, mmap.mmap)
     touched = Touched(array[3:].view(np.int32))

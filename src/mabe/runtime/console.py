@@ -14,7 +14,7 @@ _mute = False
 
 @contextmanager
 def muted(wanted: bool) -> Iterator[None]:
-    """Tell nothing at all while this lasts: another process of the run does."""
+    """Print nothing within the context: another process of the run prints."""
     global _mute
     before, _mute = _mute, wanted
     try:
@@ -26,7 +26,7 @@ def muted(wanted: bool) -> Iterator[None]:
 
 @contextmanager
 def quietly(wanted: bool) -> Iterator[None]:
-    """Tell only what a run comes to, while this lasts; no bars either."""
+    """Print only results within the context; no progress bars either."""
     global _quiet
     before, _quiet = _quiet, wanted
     try:
@@ -41,7 +41,7 @@ def is_quiet() -> bool:
 
 
 def tell(*lines: str, always: bool = False) -> None:
-    """Print lines without tearing a progress bar apart; quietly only those `always`."""
+    """Print lines without breaking a progress bar; when quiet only those `always`."""
     if _mute or (_quiet and not always):
         return
     for line in lines:

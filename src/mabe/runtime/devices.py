@@ -1,4 +1,4 @@
-"""The device a run computes on: which one, how good, and whether torch can use it."""
+"""Devices: which one a run computes on, its precision, and whether torch can use it."""
 
 import platform
 from collections.abc import Sequence
@@ -18,9 +18,8 @@ MEND_KERNELS = (
 def choose_device(wanted: str, team: Team | None = None) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
 
-    Of a team each process gets a GPU of its own. Raises `ConfigError` for one that is
-    not there, and `RunError` where torch sees the card but was built without kernels
-    for it.
+    Each of several processes gets a GPU of its own. Raises `ConfigError` for a device
+    that does not exist, and `RunError` for a GPU that torch has no kernels for.
     """
     if wanted == "auto":
         wanted = _best_device()
@@ -42,17 +41,17 @@ def choose_device(wanted: str, team: Team | None = None) -> torch.device:
 
 
 def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
-    """Tell whether a build for the given architectures runs on a card.
+    """Return whether a build for the given architectures runs on a GPU.
 
     Binary code (``sm_86``) runs on cards of the same major version and the same or a
     higher minor one; portable code (``compute_90``) on any newer card. Source: NVIDIA,
     CUDA C++ Programming Guide, "Binary compatibility" and "PTX compatibility". A build
-    for other makers' cards (ROCm) is trusted.
+    for GPUs of other makers (ROCm) is not checked.
     """
     for name in built_for:
         kind, _, digits = name.partition("_")
         digits = digits.rstrip("af")
-        if not digits.isdecimal():  # AMD's names look otherwise
+        if not digits.isdecimal():  # AMD's names have another form
             return True
         major, minor = int(digits[:-1]), int(digits[-1])
         if kind == "compute" and capability >= (major, minor):
@@ -63,7 +62,7 @@ def has_kernels(capability: tuple[int, int], built_for: Sequence[str]) -> bool:
 
 
 def describe_device(device: torch.device) -> list[str]:
-    """Return lines that tell a person what will be computed on."""
+    """Return lines for people about the device."""
     lines = [f"Device: {device}"]
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
@@ -75,20 +74,20 @@ def describe_device(device: torch.device) -> list[str]:
 
 
 def _of_process(wanted: str, team: Team) -> str:
-    """Return the device of one process of a team."""
+    """Return the device of one of several processes."""
     if wanted == "cpu":
         return wanted
     if wanted != "cuda":
         raise ConfigError(
-            f"device: {wanted} cannot be shared by {team.size} processes, which "
+            f"device: {wanted} cannot be shared by the {team.size} processes that "
             f"{team.launcher} has started; use cuda (a GPU for each) or cpu"
         )
     seen = torch.cuda.device_count()
     if 0 < seen < team.local_size:
         raise ConfigError(
-            f"{team.local_size} processes on this machine, but {seen} GPU(s) to be "
-            "seen: start one process for each GPU (with SLURM, ask for --gres=gpu:N "
-            "rather than for --gpus-per-task, so that each process sees all)"
+            f"{team.local_size} processes on this machine, but {seen} visible GPU(s): "
+            "start one process for each GPU (with SLURM, ask for --gres=gpu:N "
+            "instead of --gpus-per-task, so that each process can use all)"
         )
     return f"cuda:{team.local_rank}"
 
@@ -96,7 +95,7 @@ def _of_process(wanted: str, team: Team) -> str:
 def choose_precision(
     device: torch.device, wanted: str, model_type: str = "conv_bilstm"
 ) -> str:
-    """Return 32, bf16 or 16; `auto` is the fastest that is safe on the device."""
+    """Return 32, bf16 or 16; `auto` is the fastest precision that is safe here."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -129,8 +128,8 @@ def _check_cuda(device: torch.device) -> None:
 
 
 def missing_kernels(card: str, built_for: Sequence[str]) -> str:
-    """Return the message for a card that this torch build cannot use."""
+    """Return the message for a GPU that this torch build cannot use."""
     return (
         f"{card}: torch {torch.__version__} has no kernels for this card (it is built "
-        f"for {', '.join(built_for)}). Mend it with: {MEND_KERNELS}"
+        f"for {', '.join(built_for)}). Install one that has: {MEND_KERNELS}"
     )

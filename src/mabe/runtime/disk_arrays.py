@@ -1,8 +1,8 @@
 """Large arrays on disk, so that a recording of any length fits a small memory.
 
-An array of a few hours' poses lies in memory; a larger one in a temporary file that
-ends with the process. The pages of the file that were touched count as the process's
-own memory until they are let go; what was written to them stays.
+An array of up to `LARGEST_IN_MEMORY` lies in memory, a larger one in a temporary file
+that is deleted with the process. Pages of the file that were read or written count as
+memory of the process until they are released; what was written to them stays.
 """
 
 import mmap
@@ -18,12 +18,12 @@ LARGEST_IN_MEMORY = 64 << 20
 """Bytes; larger arrays lie on disk."""
 
 
-_LET_GO_BYTES = 8 << 20
-"""Pages are let go when so much was touched."""
+_RELEASE_BYTES = 8 << 20
+"""Pages are released after so many bytes were read or written."""
 
 
 _PIECE_BYTES = 1 << 19
-"""A piece of an array and a few results of its size fit a core's cache."""
+"""A piece of an array and a few results of its size fit the cache of a core."""
 
 
 def make_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -48,7 +48,7 @@ def make_array(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    """Take the room at once: a disk that is full later would end the process."""
+    """Allocate the file at once: a disk full later would end the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(descriptor, 0, size)
     else:
@@ -56,9 +56,9 @@ def _reserve(descriptor: int, size: int) -> None:
 
 
 def walk(*arrays: np.ndarray) -> Iterator[slice]:
-    """Yield slices of rows in order, few enough of them to fit a core's cache.
+    """Yield slices of rows in order, each small enough for the cache of a core.
 
-    The arrays are as long as each other; their pages are let go behind it.
+    The arrays have the same length; their pages are released after each slice.
     """
     length = min(len(array) for array in arrays)
     rows = max(1, _PIECE_BYTES // max(1, *(array[:1].nbytes for array in arrays)))
@@ -71,29 +71,29 @@ def walk(*arrays: np.ndarray) -> Iterator[slice]:
 
 
 class Touched:
-    """Counts what was touched of an array, and lets pages go now and then."""
+    """Counts the bytes used of an array, and releases pages after some."""
 
     def __init__(self, array: np.ndarray) -> None:
         self._mapped = _find_map(array)
         self._bytes = 0
 
     def add(self, touched_bytes: int) -> None:
-        """Note that so many bytes more were read or written."""
+        """Count bytes that were read or written."""
         self._bytes += touched_bytes
-        if self._mapped is not None and self._bytes > _LET_GO_BYTES:
+        if self._mapped is not None and self._bytes > _RELEASE_BYTES:
             self._bytes = 0
-            _let_go(self._mapped)
+            _release(self._mapped)
 
 
 def _find_map(array: np.ndarray) -> mmap.mmap | None:
-    """Return the file's map that an array is a view of, if it is of one."""
+    """Return the memory map that an array is a view of; None where there is none."""
     base: object = array
     while isinstance(base, np.ndarray):
         base = base.base
     return base if isinstance(base, mmap.mmap) else None
 
 
-def _let_go(mapped: mmap.mmap) -> None:
-    """Drop the pages from the process; the system keeps or writes them as it likes."""
+def _release(mapped: mmap.mmap) -> None:
+    """Release the pages; the system keeps them in its cache or writes them."""
     if hasattr(mapped, "madvise"):
         mapped.madvise(mmap.MADV_DONTNEED)

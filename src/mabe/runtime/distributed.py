@@ -1,12 +1,9 @@
-"""Fabric as `mabe` sets it up: one process on a device, or one of a team.
+"""Distributed training: Lightning Fabric's set-up, and calls between processes.
 
-Apart from `mabe.devices`, because Fabric takes 75 MB of memory that marking can spare.
-
-How the processes of a run agree; nothing happens where there is one alone.
-
-Agreements are about numbers in the host's memory and go over its network (gloo), so no
-GPU is waited for; sums of tensors on a GPU stay there (NCCL). Every process has to come
-to each of these calls, in the same order.
+With a single process the calls return at once. Numbers in the host's memory are
+exchanged over the hosts' network (gloo), so no GPU has to be waited for; sums of
+tensors on a GPU stay there (NCCL). Every process has to make each of these calls, in
+the same order. Only training imports this module: Fabric takes 75 MB of memory.
 """
 
 import atexit
@@ -33,12 +30,12 @@ _KEEP_BUFFERS: dict[str, Any] = {
     if "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
     else "broadcast_buffers": False
 }
-"""Buffers hold what is usual in the data, and do not change: no step sends them about.
+"""Buffers hold scales of the data and do not change, so steps need not send them.
 torch 2.13 has renamed the setting."""
 
 
 _PATIENCE = timedelta(hours=2)
-"""How long processes wait for the first, which prepares data and scores."""
+"""How long processes wait for the first one, which prepares data and scores."""
 
 
 _PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"] | None] = {
@@ -49,10 +46,10 @@ _PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"] | None] = {
 
 
 class KeepInputs(MixedPrecision):
-    """Mixed precision that leaves the model's input as it is.
+    """Mixed precision that does not convert the model's input.
 
     Fabric would round poses to 16 bits, a millimetre in 25 cm, before speeds are
-    taken from them. Features stay in 32 bits; the network's products are rounded.
+    computed from them. Features stay in 32 bits; the network's products are rounded.
     """
 
     def convert_input(self, data: Any) -> Any:
@@ -63,15 +60,16 @@ class KeepInputs(MixedPrecision):
 def make_fabric(
     device: torch.device, precision: str, team: Team | None = None
 ) -> Fabric:
-    """Return the Fabric that runs one process on the device, or one of a team.
+    """Return a Fabric for one process on the device, or for one of several.
 
-    `precision` is 32, bf16 or 16. With a team it returns when all processes are there.
+    `precision` is 32, bf16 or 16. With several processes it returns when all have
+    started.
     """
     kind = _PRECISIONS[precision]
-    # It would advise to round all products of 32 bits, of places in cm too.
+    # It would advise to round all 32-bit products, also those of coordinates in cm.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if device.type == "cuda":
-        torch.backends.cudnn.deterministic = True  # the same seed, the same run
+        torch.backends.cudnn.deterministic = True  # same seed, same run
     plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
     if not team or team.size == 1:
         return Fabric(
@@ -80,7 +78,7 @@ def make_fabric(
             plugins=plugins,
         )
     strategy = DDPStrategy(
-        # Numbers of the host go over gloo, so that no GPU has to be waited for.
+        # Numbers of the host go over gloo, so no GPU has to be waited for.
         process_group_backend="cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo",
         timeout=_PATIENCE,
         **_KEEP_BUFFERS,
@@ -104,9 +102,10 @@ T = TypeVar("T")
 
 
 def lead(fabric: Fabric, work: Callable[[], T]) -> T:
-    """Let the first process do something, and return to all what it found.
+    """Run `work` in the first process, and return its result in all of them.
 
-    Where it fails it raises its own error, and the others one that points to it.
+    Where it fails, the first process raises the error, and the others one that refers
+    to it.
     """
     if fabric.world_size == 1:
         return work()
@@ -115,18 +114,18 @@ def lead(fabric: Fabric, work: Callable[[], T]) -> T:
     if fabric.is_global_zero:
         try:
             found = work()
-        except BaseException as raised:  # the others must not wait for ever
+        except BaseException as raised:  # the others must not wait forever
             error = raised
     found, failed = fabric.broadcast((found, error is not None))
     if error:
         raise error
     if failed:
-        raise RunError("stopped, because the first process has; see what it says")
+        raise RunError("stopped because the first process failed; see its error")
     return found  # type: ignore[return-value]  # whatever `work` returns
 
 
 def any_of(fabric: Fabric, here: bool) -> bool:
-    """Tell whether it is so in some process."""
+    """Return whether `here` is true in any process."""
     return _agree(fabric, int(here), distributed.ReduceOp.MAX) > 0
 
 
@@ -136,20 +135,20 @@ def smallest(fabric: Fabric, here: int) -> int:
 
 
 def wait_for_all(fabric: Fabric) -> None:
-    """Return when every process has come here."""
+    """Return when every process has made this call."""
     any_of(fabric, False)
 
 
 def part_in_peace(fabric: Fabric) -> None:
-    """Let go of the others when this program ends, after all has gone well.
+    """Leave the process group at the end of the program, after a successful run.
 
-    Not after an error: who lets go may first have to wait for the others.
+    Not after an error: leaving may have to wait for the other processes.
     """
     if fabric.world_size > 1:
-        atexit.register(_let_go)
+        atexit.register(_leave_group)
 
 
-def _let_go() -> None:
+def _leave_group() -> None:
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -157,7 +156,7 @@ def _let_go() -> None:
 def sum_over_all(fabric: Fabric, here: Tensor) -> Tensor:
     """Return the sum of the processes' tensors, on the device."""
     if fabric.world_size > 1:
-        # Not Fabric's own, which first waits for the device.
+        # Fabric's own reduction waits for the device first.
         here = here.clone()
         distributed.all_reduce(here)
     return here

@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one.
+"""Files that are written whole, folders, hashes, the cache folder, CPU cores.
 
 A file is written beside its place, flushed to the disk, and renamed into place;
 a crash leaves either the old file or the new one.
@@ -25,8 +25,8 @@ _PIECE_BYTES = 1 << 20
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
-    The temporary name is drawn, so two runs (also on two machines) never share one; on
-    an error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
+    The temporary name is random, so two runs (also on two machines) never share one;
+    after an error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
     `OutputError` where the operating system refuses.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -47,13 +47,13 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder where there is none; raises `OutputError` where that is refused."""
+    """Create a folder where there is none; raises `OutputError` where that fails."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be made: {error.strerror or error}; is a folder of this "
-            "path a file, or read-only?"
+            f"{path}: cannot be created: {error.strerror or error}; is a folder of "
+            "this path a file, or read-only?"
         ) from error
 
 
@@ -90,16 +90,16 @@ def hash_file(path: Path) -> str:
 
 
 def append_rest(source: BinaryIO, out: BinaryIO) -> None:
-    """Append what is left to read of a file to another.
+    """Append the unread rest of a file to another.
 
-    Inside the kernel where that is possible: it takes a quarter of the time.
+    Inside the kernel where possible, which takes a quarter of the time.
     """
     at = source.tell()
     if hasattr(os, "copy_file_range"):
         out.flush()
         left = os.fstat(source.fileno()).st_size - at
-        # What goes wrong here (not every file system can do it) is left to the plain
-        # way, which copies the rest or says why it cannot.
+        # Not every file system supports this; the plain copy below then copies the
+        # rest, or raises the error.
         with contextlib.suppress(OSError):
             while left and (
                 copied := os.copy_file_range(source.fileno(), out.fileno(), left, at)
@@ -111,7 +111,7 @@ def append_rest(source: BinaryIO, out: BinaryIO) -> None:
 
 
 def _replace(beside: Path, path: Path) -> None:
-    """Rename; on Windows wait a little for whoever has the old file open."""
+    """Rename; on Windows wait briefly while another process has the old file open."""
     for wait_s in (0.1, 0.5, 2.0):
         try:
             beside.replace(path)
@@ -129,7 +129,7 @@ def _write_all(path: Path, data: bytes | memoryview) -> None:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -143,7 +143,7 @@ def cache_folder() -> Path:
 
 
 def _flush_folder(folder: Path) -> None:
-    """Make a rename last; Windows has no such call and needs none."""
+    """Make a rename permanent; Windows has no such call and needs none."""
     if os.name == "nt":
         return
     handle = os.open(folder, os.O_RDONLY)

@@ -1,14 +1,14 @@
 """Data in object storage: a folder at a URL such as ``s3://bucket/prefix``.
 
-Nothing is copied as a whole. A folder is *listed* once, which tells each file's
-version; a file is fetched when its turn comes and removed when it was read, so neither
-memory nor disk holds more than the files in hand. What a pose store has of the same
-version is not fetched again. A prepared store is fetched into the cache folder, and
-stays there.
+A folder is never copied as a whole. It is *listed* once, which gives each file's
+version; a file is fetched when it is needed and removed when it was read, so neither
+memory nor disk holds more than the files in use. Files that a pose store holds in the
+same version are not fetched again. A prepared store is fetched into the cache folder,
+and stays there.
 
-Any URL that fsspec knows will do; who may read it is settled by the store's own means
+Any URL that fsspec knows is accepted; access is granted by the storage's own means
 (environment, profile, role). A ``Path`` made of a URL has lost a slash (``s3:/data``):
-`as_url` puts it back, so that settings and commands need one type for both.
+`as_url` restores it, so that settings and commands need one type for both.
 """
 
 import hashlib
@@ -34,12 +34,12 @@ _VERSION_KEYS = (
     "updated",
     "created",
 )
-"""Where object stores say that a file has changed, the surest first."""
+"""Fields in which object stores give a file's version, the most reliable first."""
 
 
 def as_url(path: Path) -> str | None:
-    """Return the URL that a path was made of; None for a path of this machine."""
-    # One letter is a drive of Windows.
+    """Return the URL that a path was made of; None for a local path."""
+    # A single letter is a drive of Windows.
     found = re.fullmatch(r"([A-Za-z][A-Za-z0-9+.\-]+):/+(.*)", path.as_posix())
     if found is None:
         return None
@@ -48,42 +48,42 @@ def as_url(path: Path) -> str | None:
 
 
 def shown(path: Path) -> str:
-    """Return a path, or the URL it was made of, as people write it."""
+    """Return a path, or the URL it was made of, as text."""
     return as_url(path) or str(path)
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file in object storage, as its folder's listing tells of it."""
+    """A file in object storage, as listed in its folder."""
 
     url: str
     bytes: int
     version: str
-    """Another one once the content has changed."""
+    """Changes with the content."""
 
     @property
     def name(self) -> str:
-        """Its last part."""
+        """The last part of the URL."""
         return PurePosixPath(self.url).name
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteFolder:
-    """The files below a URL, by their places in it."""
+    """The files below a URL, by their paths in it."""
 
     url: str
     files: Mapping[str, RemoteFile]
 
-    def has_folder(self, place: str) -> bool:
-        """Tell whether there is any file below a place."""
-        return any(each.startswith(f"{place}/") for each in self.files)
+    def has_folder(self, path: str) -> bool:
+        """Return whether there is any file below a path."""
+        return any(each.startswith(f"{path}/") for each in self.files)
 
 
 def list_folder(url: str) -> RemoteFolder:
     """Return what is below a URL.
 
-    Raises `DataError` where there is nothing, and `RunError` where nobody answers, it
-    is not allowed, or what is needed for such URLs is not installed.
+    Raises `DataError` where there is nothing, access is refused or the storage cannot
+    be reached, and `RunError` where a library for such URLs is not installed.
     """
     with _reaching(url) as (files, root):
         files.invalidate_cache()
@@ -99,25 +99,25 @@ def list_folder(url: str) -> RemoteFolder:
             if key.startswith(own)
         }
     if not found:
-        raise DataError(f"{url}: there is nothing there; expected a folder with data")
+        raise DataError(f"{url}: no files here; expected a folder with data")
     return RemoteFolder(url, found)
 
 
 def fetch(file: RemoteFile, place: Path) -> None:
-    """Copy a file to a place on this machine, piece by piece."""
+    """Copy a file to a local path, piece by piece."""
     with _reaching(file.url) as (files, path):
         place.parent.mkdir(parents=True, exist_ok=True)
         files.get_file(path, str(place))
     if (found := place.stat().st_size) != file.bytes:
         raise DataError(
-            f"{file.url}: {found:,} bytes came where {file.bytes:,} were listed; it "
-            "changed meanwhile: give the command again"
+            f"{file.url}: {found:,} bytes were received, {file.bytes:,} listed; it "
+            "changed meanwhile: run the command again"
         )
 
 
 @contextmanager
 def naming_urls(local: Mapping[Path, str]) -> Iterator[None]:
-    """Let errors name the URLs of files that were fetched, not their copies."""
+    """Within the context, name URLs in errors instead of the local copies."""
     try:
         yield
     except DataError as error:
@@ -130,8 +130,8 @@ def naming_urls(local: Mapping[Path, str]) -> Iterator[None]:
 def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
     """Return a folder of the cache with a prepared store's files, the index last.
 
-    `wanted` are patterns of the files beside the index; their names tell their content,
-    so what is there with the right size is not fetched again.
+    `wanted` are patterns of the files beside the index. A file's name changes with its
+    content, so files of the right name and size are not fetched again.
     """
     folder = list_folder(url)
     root = cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()[:16]
@@ -148,13 +148,13 @@ def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
 
 
 def exists(url: str) -> bool:
-    """Tell whether there is a file at a URL."""
+    """Return whether there is a file at a URL."""
     with _reaching(url) as (files, path):
         return bool(files.isfile(path))
 
 
 def _version(facts: Mapping[str, Any]) -> str:
-    """Return what changes with a file's content; of a store that tells none, all."""
+    """Return a value that changes with a file's content: a version, else all facts."""
     told = [str(facts[key]) for key in _VERSION_KEYS if facts.get(key)]
     return told[0] if told else str(sorted((k, str(v)) for k, v in facts.items()))
 
@@ -173,7 +173,7 @@ def _open_filesystem(url: str) -> tuple[Any, str]:
 
 @contextmanager
 def _reaching(url: str) -> Iterator[tuple[Any, str]]:
-    """Give the filesystem of a URL and the path in it; its errors become ours."""
+    """Provide the filesystem of a URL and the path in it, and convert its errors."""
     files, path = _open_filesystem(url)
     try:
         yield files, path
@@ -183,7 +183,7 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
         ) from error
     except PermissionError as error:
         raise DataError(
-            f"{url}: not allowed ({_line(error)}); do your credentials hold for it?"
+            f"{url}: access refused ({_line(error)}); are your credentials valid?"
         ) from error
     except Exception as error:
         if not _is_of_storage(error):
@@ -197,7 +197,7 @@ def _reaching(url: str) -> Iterator[tuple[Any, str]]:
 
 
 def _is_of_storage(error: Exception) -> bool:
-    """Tell the errors of networks and of stores' own libraries, one kind for each."""
+    """Return whether an error is one of the network or of a storage's library."""
     libraries = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "azure")
     return isinstance(error, OSError) or type(error).__module__.startswith(libraries)
 

@@ -1,9 +1,9 @@
 """The processes that train one run together, as torchrun or SLURM started them.
 
-Each has a *rank*. The first (rank 0) prepares data, scores, writes and tells; the
-others compute. A process by itself is a team of one. The windows of a step are dealt
-out in equal parts, in the order of ranks: what a step sees depends on how many windows
-all have together, not on how many processes share them.
+Each has a *rank*. The first (rank 0) prepares data, scores, writes and prints; the
+others compute. A single process is a group of one. The windows of a step are divided
+into equal parts, in the order of ranks: the content of a step depends on the number of
+windows of all processes together, not on how many processes share them.
 """
 
 import os
@@ -16,19 +16,19 @@ from mabe.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """The place of a process among those that train with it."""
+    """The position of a process among those that train with it."""
 
     rank: int = 0
     size: int = 1
     local_rank: int = 0
-    """Place among those on this machine."""
+    """Rank among the processes on this machine."""
     local_size: int = 1
     launcher: Literal["torchrun", "slurm"] | None = None
-    """What started the processes; None for one by itself."""
+    """What started the processes; None for a single one."""
 
     @classmethod
     def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Team":
-        """Return the place that the launcher gave this process.
+        """Return the position that the launcher gave this process.
 
         Raises `ConfigError` where machines have unequal numbers of processes.
         """
@@ -56,7 +56,7 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Tell whether this process speaks and writes for all."""
+        """Whether this process prints and writes for all."""
         return self.rank == 0
 
     @property
@@ -66,11 +66,11 @@ class Team:
 
     @property
     def label(self) -> str:
-        """How an error of this process is signed; not at all by the first."""
+        """The prefix of an error of this process; empty for the first."""
         return "" if self.is_first else f" [process {self.rank + 1} of {self.size}]"
 
     def own(self, windows: int) -> slice:
-        """Return which of a step's windows are this process's."""
+        """Return which of a step's windows belong to this process."""
         each = windows // self.size
         return slice(self.rank * each, (self.rank + 1) * each)
 
@@ -88,7 +88,7 @@ def _tasks_per_node(environment: Mapping[str, str]) -> int:
     tasks = environment.get("SLURM_NTASKS_PER_NODE", "")
     if not tasks.isdecimal():
         raise ConfigError(
-            "SLURM: how many processes are on each machine is not said; ask for "
-            "--nodes and --ntasks-per-node rather than for --ntasks"
+            "SLURM: the number of processes per machine is not given; ask for "
+            "--nodes and --ntasks-per-node instead of --ntasks"
         )
     return int(tasks)

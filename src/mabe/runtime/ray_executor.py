@@ -1,10 +1,10 @@
 """The executor for more than one machine: tasks on a Ray cluster.
 
-Ray finds a machine with room for each task and does a task again whose worker died.
-What it does not do is carry files: all machines need the same ``mabe``, and the folder
-the command is given in, and those it reads and writes, under the same names (a shared
-filesystem). Each worker checks that before its first task. Data may come from object
-storage instead (`mabe.remote`).
+Ray chooses a machine with free resources for each task and repeats a task whose worker
+died. It does not copy files: all machines need the same version of ``mabe``, and a
+shared filesystem with the folder that the command runs in and the folders that it reads
+and writes, under the same names. Each worker checks that before its first task. Data
+may come from object storage instead (`mabe.runtime.object_storage`).
 
 Without a cluster's address, Ray is started on this machine and ended with the work.
 """
@@ -30,11 +30,11 @@ from mabe.runtime.executors import STOPPED, Result, Shared, Task
 from mabe.runtime.files import usable_cores
 
 LOCAL = "local"
-"""The address that stands for a Ray of one's own on this machine."""
+"""The address that stands for a new Ray on this machine."""
 
 
 GPU_SHARE = 0.25
-"""Networks here are small: four fit a GPU well, and one does not keep it busy."""
+"""The networks are small: four fit on a GPU, and one does not keep it busy."""
 
 
 _MOST_WAITING = 1_000
@@ -42,18 +42,18 @@ _MOST_WAITING = 1_000
 
 
 _STOP_S = 60.0
-"""Workers asked to stop save their state first; longer than this we do not wait."""
+"""How long to wait for workers to save their state after a request to stop."""
 
 
 _ANSWER_S = 10.0
 
 
 _OWN_STORE_BYTES = 200 << 20
-"""Shared memory for results; those are small, poses and models stay in files."""
+"""Shared memory for results, which are small: poses and models stay in files."""
 
 
 def is_address(text: str) -> bool:
-    """Tell ``local``, ``auto``, ``HOST:PORT`` and ``ray://…`` from anything else."""
+    """Return whether a text is ``local``, ``auto``, ``HOST:PORT`` or ``ray://…``."""
     return bool(re.fullmatch(r"local|auto|ray://\S+|[\w.\-]+:\d+|\[[^]]+\]:\d+", text))
 
 
@@ -66,13 +66,13 @@ class RayCluster:
     gpus_per_task: float | None = None
     """Share of a GPU; None: `GPU_SHARE` where the cluster has GPUs."""
     retries: int = 3
-    """How often a task is done again whose worker died."""
+    """How often a task is repeated whose worker died."""
     patience_s: float = 60.0
 
     def __post_init__(self) -> None:
         if not is_address(self.address):
             raise ConfigError(
-                f"--ray {self.address}: expected nothing (a Ray of its own on this "
+                f"--ray {self.address}: expected nothing (a new Ray on this "
                 "machine), auto, HOST:PORT or ray://HOST:PORT"
             )
 
@@ -91,32 +91,34 @@ class RayCluster:
         wants_gpu: Callable[[Task], bool] | None = None,
         hears_interrupts: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
-        """See `Executor.run`; work that hears no interrupts may be broken off."""
+        """See `Executor.run`; work that hears no interrupts may be cancelled."""
         if not tasks:
             return
         ray = import_ray()
         with _joined(ray, self.address), _marked(folders) as marks:
             share = self._share(ray)
-            here = _Place(__version__, Path.cwd(), os.environ.get("MABE_CACHE"), marks)
-            errand = ray.put(_Errand(work, shared, here))
+            environment = _CommandEnvironment(
+                __version__, Path.cwd(), os.environ.get("MABE_CACHE"), marks
+            )
+            job = ray.put(_Job(work, shared, environment))
             remote = ray.remote(_do_there)
 
             def submit(task: Any) -> Any:
                 gpus = share if wants_gpu and wants_gpu(task) else 0
-                # What is inside a list is not fetched for each task anew.
+                # A reference within a list is not fetched again for each task.
                 return remote.options(
                     num_cpus=self.cpus_per_task,
                     num_gpus=gpus,
                     max_retries=self.retries,
-                ).remote([errand], task)
+                ).remote([job], task)
 
             left = deque(enumerate(tasks))
             waiting: dict[Any, int] = {}
             try:
                 while left or waiting:
                     while left and len(waiting) < _MOST_WAITING:
-                        place, task = left.popleft()
-                        waiting[submit(task)] = place
+                        index, task = left.popleft()
+                        waiting[submit(task)] = index
                     for done in ray.wait(list(waiting), num_returns=1)[0]:
                         yield waiting.pop(done), _result(ray, done)
             except KeyboardInterrupt:
@@ -125,7 +127,7 @@ class RayCluster:
                 _stop(ray, list(waiting))
 
     def _share(self, ray: Any) -> float:
-        """Return the share of a GPU for a task; tell what there is to compute on."""
+        """Return the share of a GPU for a task; print the cluster's resources."""
         total = ray.cluster_resources()
         gpus = total.get("GPU", 0.0)
         share = self.gpus_per_task
@@ -154,7 +156,7 @@ class RayCluster:
 
 def import_ray() -> Any:
     """Return Ray. Raises `RunError` where it is not installed."""
-    # Nothing about anybody's data or use leaves the machine.
+    # No usage statistics leave the machine.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -166,7 +168,7 @@ def import_ray() -> Any:
 
 
 def _check_answers(address: str) -> None:
-    """Raise `OSError` where nothing listens: Ray itself would wait for ever."""
+    """Raise `OSError` where nothing listens: Ray itself would wait forever."""
     named = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
     if named:
         host, port = named.groups()
@@ -175,7 +177,7 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _joined(ray: Any, address: str) -> Iterator[None]:
-    """Join a cluster, or start Ray on this machine; leave it as it was found."""
+    """Connect to a cluster, or start Ray on this machine; disconnect afterwards."""
     if ray.is_initialized():
         yield
         return
@@ -188,10 +190,10 @@ def _joined(ray: Any, address: str) -> Iterator[None]:
     try:
         _check_answers(address)
         ray.init(address=address, **quiet, **(own if address == LOCAL else {}))
-    except Exception as error:  # of many kinds, where nobody answers
+    except Exception as error:  # of many kinds, where there is no cluster
         reason = str(error).strip().split("\n", 1)[0]
         raise RunError(
-            f"--ray {address}: no Ray cluster could be joined ({reason}); start one "
+            f"--ray {address}: no connection to a Ray cluster ({reason}); start one "
             "with `ray start --head` (if it asks for a token, set RAY_AUTH_MODE=token "
             "here), or leave the address out"
         ) from error
@@ -203,7 +205,7 @@ def _joined(ray: Any, address: str) -> Iterator[None]:
 
 @contextmanager
 def _marked(folders: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
-    """Put a mark into each folder, by which workers see that it is the same one."""
+    """Put a marker file into each folder, by which workers recognise it."""
     name = f".mabe-{secrets.token_hex(8)}.tmp"
     marks = tuple(folder.resolve() / name for folder in folders)
     try:
@@ -216,17 +218,17 @@ def _marked(folders: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a command was given: what its workers have to find as well."""
+class _CommandEnvironment:
+    """The environment of a command, which its workers need as well."""
 
     version: str
     folder: Path
     cache: str | None
-    """What ``MABE_CACHE`` says there."""
+    """The value of ``MABE_CACHE``."""
     marks: tuple[Path, ...]
 
     def enter(self) -> None:
-        """Go there. Raises `RunError` where this machine is not prepared for it."""
+        """Set up this process. Raises `RunError` where the machine does not fit."""
         if __version__ != self.version:
             raise RunError(
                 f"--ray: {platform.node()} has mabe {__version__}, the command is "
@@ -236,8 +238,8 @@ class _Place:
             if not path.exists():
                 folder = path if path == self.folder else path.parent
                 raise RunError(
-                    f"--ray: {platform.node()} does not see {folder} as the machine "
-                    "that gave the command does; all need a filesystem they share"
+                    f"--ray: {folder} on {platform.node()} is not that of the machine "
+                    "of the command; all machines need a shared filesystem"
                 )
         os.chdir(self.folder)
         if self.cache is not None:
@@ -245,39 +247,39 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True)
-class _Errand:
-    """What is to be done for every task."""
+class _Job:
+    """The work that is done for every task."""
 
     work: Callable[[Any, Any], Any]
     shared: Any
-    place: _Place
+    environment: _CommandEnvironment
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A task that ended with an error for people to read, or was stopped."""
+    """A task that ended with an error for people, or was stopped."""
 
     error: Exception
 
 
-def _do_there(errand: list[Any], task: Any) -> Any:
-    """Do one task, in a worker. Our own errors are results: Ray would wrap them."""
+def _do_there(job: list[Any], task: Any) -> Any:
+    """Do one task in a worker. Our own errors are results: Ray would wrap them."""
     try:
-        found = _fetch(errand[0])
+        found = _fetch(job[0])
         return found.work(found.shared, task)
     except (MabeError, StopRequested) as error:
         return _Failed(error)
 
 
-@functools.lru_cache(maxsize=1)  # a worker does many tasks of the same errand
-def _fetch(errand: Any) -> _Errand:
-    found: _Errand = import_ray().get(errand)
-    found.place.enter()
+@functools.lru_cache(maxsize=1)  # a worker does many tasks of the same job
+def _fetch(job: Any) -> _Job:
+    found: _Job = import_ray().get(job)
+    found.environment.enter()
     return found
 
 
 def _result(ray: Any, done: Any) -> Any:
-    """Return what a task came to, or raise its error."""
+    """Return the result of a task, or raise its error."""
     try:
         result = ray.get(done)
     except ray.exceptions.RayTaskError:
@@ -285,9 +287,9 @@ def _result(ray: Any, done: Any) -> Any:
     except ray.exceptions.RayError as error:
         reason = " ".join(str(error).split())[:300]
         raise RunError(
-            "--ray: a worker died again and again, perhaps for want of memory "
-            f"({reason}); what is done is kept: try again, with more --cpus-per-task "
-            "fewer tasks run at once"
+            "--ray: a worker died repeatedly, perhaps for lack of memory "
+            f"({reason}); finished parts are kept: try again, with more "
+            "--cpus-per-task, so that fewer tasks run at once"
         ) from error
     if isinstance(result, _Failed):
         raise result.error
@@ -295,7 +297,7 @@ def _result(ray: Any, done: Any) -> Any:
 
 
 def _stop(ray: Any, waiting: list[Any]) -> None:
-    """Ask workers to stop, and wait until they have saved what they did."""
+    """Ask workers to stop, and wait until they have saved their state."""
     if not waiting:
         return
     for task in waiting:

@@ -1,10 +1,8 @@
-"""How work on tensors is laid out on a processor, as against a GPU.
+"""Tensor operations that depend on the device.
 
-A processor moves 64 bits as quickly as 32, passes over a core's cache more quickly than
-over main memory, and can look at values to leave work out, where a GPU's host would
-have to wait for them.
-
-Arrays on their way to the device, without making the host wait for it.
+A CPU moves 64 bits as quickly as 32, reads the cache of a core more quickly than main
+memory, and can read values in order to skip work; the host of a GPU would have to wait
+for them. Copies to a GPU go through pinned memory, so the host need not wait either.
 """
 
 from collections.abc import Callable
@@ -15,22 +13,22 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 CACHE_BYTES = 1 << 20
-"""So many, with a result of that size, fit a core's second cache."""
+"""So many bytes, with a result of that size, fit the second cache of a core."""
 
 
 _TWICE_AS_WIDE = {torch.float32: torch.int64, torch.float64: torch.complex128}
 
 
 def is_on_processor(values: Tensor) -> bool:
-    """Tell whether values can be looked at without waiting for a device."""
+    """Return whether values can be read without waiting for a device."""
     return values.device.type == "cpu"
 
 
 def as_pairs(points_2: Float[Tensor, "*point 2"]) -> Shaped[Tensor, "*point"]:
     """Return a view of (x, y) points in which each is one number of twice the width.
 
-    To pick and move those takes a processor a third to a tenth of the time; they mean
-    nothing.
+    Selecting and moving these takes a CPU a third to a tenth of the time; the numbers
+    themselves have no meaning.
     """
     if points_2.stride(-1) != 1:
         points_2 = points_2.contiguous()
@@ -40,12 +38,12 @@ def as_pairs(points_2: Float[Tensor, "*point 2"]) -> Shaped[Tensor, "*point"]:
 def as_points(
     pairs: Shaped[Tensor, "*point"], dtype: torch.dtype
 ) -> Float[Tensor, "*point 2"]:
-    """Return the points again, of which `as_pairs` made single numbers."""
+    """Return the points of which `as_pairs` made single numbers."""
     return pairs[..., None].view(dtype)
 
 
 def in_cache(work: Callable[[slice], Tensor], windows_B: Tensor) -> Tensor:
-    """Return what `work` gives for slices of windows, joined; on a GPU it is one."""
+    """Return the joined results of `work` for slices of windows; on a GPU, of all."""
     count = len(windows_B)
     at_once = max(1, CACHE_BYTES // max(1, windows_B[:1].nbytes))
     if not is_on_processor(windows_B) or count <= at_once:
@@ -55,19 +53,20 @@ def in_cache(work: Callable[[slice], Tensor], windows_B: Tensor) -> Tensor:
 
 
 def has_quick_bf16(device: torch.device) -> bool:
-    """Tell whether a processor multiplies matrices of 16 bits (bfloat16) by itself.
+    """Return whether a CPU multiplies 16-bit matrices (bfloat16) natively.
 
-    With AMX an LSTM in use takes a quarter of the time, and a step of training half;
-    where 16 bits are only unpacked to 32, none is won. torch has no quick GRU of 16.
+    With AMX an LSTM predicts in a quarter of the time, and a training step takes half;
+    where 16 bits are only unpacked to 32, nothing is gained. torch has no fast 16-bit
+    GRU.
     """
     return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def to_device(values: np.ndarray | Tensor, device: torch.device) -> Tensor:
-    """Return an array as a tensor on the device, or a tensor that may be there already.
+    """Return an array, or a tensor, as a tensor on the device.
 
-    A GPU fetches it by itself from memory that stays in place ("pinned"), while the
-    host goes on; from other memory the host would wait until the GPU has come so far.
+    A GPU copies from pinned memory by itself while the host continues; for other
+    memory the host would wait until the GPU has finished its earlier work.
     """
     tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
     if device.type == "cuda" and tensor.device.type == "cpu":

@@ -1,9 +1,9 @@
-"""Which recordings are learned from and which are held out.
+"""Which recordings are in the training set and which are held out.
 
 A recording is never divided: frames of one video resemble each other far more than
-frames of two, so a split by frames would reward memory. What must stay together is a
-*group*: the copies of one track (the same video scored by several annotators), and,
-where asked for, all recordings of an animal or of a lab.
+frames of two, so a split by frames would reward overfitting. Recordings that must be on
+one side are a *group*: the copies of one track (the same video scored by several
+annotators), and, with `split_by`, all recordings of an animal or of a lab.
 """
 
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ GroupBy = Literal["recording", "animal", "lab"]
 
 
 Shares = dict[tuple[str, str], float]
-"""Of each (lab, action), and of the number of recordings under ("", "")."""
+"""The share of each (lab, action), and of the number of recordings: ("", "")."""
 
 
 def split_folds(
@@ -29,17 +29,18 @@ def split_folds(
     seed: int,
     by: GroupBy = "recording",
 ) -> list[list[int]]:
-    """Deal recordings into folds, labs and their actions as evenly as can be.
+    """Divide recordings into folds, with labs and their actions spread evenly.
 
-    Groups are dealt one by one, roughly those with most labels first: each to a fold
-    that has least of its lab, among these to the one that has least of its actions.
-    Returns indices into `recordings`. Fewer groups than folds give fewer folds.
+    Groups are assigned one by one, roughly those with most labels first: each to the
+    fold with fewest recordings of its lab; of several, to the one with the smallest
+    share of its actions. Returns indices into `recordings`. Fewer groups than folds
+    give fewer folds.
     """
     groups = find_groups(recordings, by=by)
     shares = _shares_of_groups(recordings, groups)
-    # Large groups go first, as they are hard to place; chance makes the seed matter.
-    luck = np.random.default_rng(seed).uniform(0.5, 1.5, len(groups))
-    sizes = luck * [sum(share.values()) for share in shares]
+    # Large groups are hard to place and come first; the factors depend on the seed.
+    factors = np.random.default_rng(seed).uniform(0.5, 1.5, len(groups))
+    sizes = factors * [sum(share.values()) for share in shares]
     order = np.argsort(-sizes, kind="stable").tolist()
     result: list[list[int]] = [[] for _ in range(folds)]
     held: list[Shares] = [defaultdict(float) for _ in range(folds)]
@@ -65,27 +66,28 @@ def find_groups(
 
     Groups that share a track, an animal or a lab are one.
     """
-    leader = list(range(len(recordings)))
-
-    def find(index: int) -> int:
-        while leader[index] != index:
-            index = leader[index]
-        return index
+    from scipy.sparse import coo_array  # loads late: `mabe --help` needs none of it
+    from scipy.sparse.csgraph import connected_components
 
     first_with: dict[tuple[str, str], int] = {}
-    for index, recording in enumerate(recordings):
-        for bond in _bonds(recording, by):
-            other = find(first_with.setdefault(bond, index))
-            one = find(index)
-            leader[max(one, other)] = min(one, other)
+    links = [
+        (index, first_with.setdefault(key, index))
+        for index, recording in enumerate(recordings)
+        for key in _group_keys(recording, by)
+    ]
+    if not links:
+        return []
+    shape = len(recordings), len(recordings)
+    graph = coo_array((np.ones(len(links)), np.transpose(links)), shape=shape)
+    _, component = connected_components(graph, directed=False)
     groups: dict[int, list[int]] = defaultdict(list)
-    for index in range(len(recordings)):
-        groups[find(index)].append(index)
+    for index, number in enumerate(component.tolist()):
+        groups[number].append(index)
     return list(groups.values())
 
 
-def _bonds(recording: StoredRecording, by: GroupBy) -> Iterator[tuple[str, str]]:
-    """Yield what ties a recording to others; equal bonds stay together."""
+def _group_keys(recording: StoredRecording, by: GroupBy) -> Iterator[tuple[str, str]]:
+    """Yield keys of which recordings with an equal one belong to one group."""
     yield "track", recording.tracking_hash
     if by == "lab":
         yield "lab", recording.lab
@@ -99,7 +101,7 @@ def _shares_of_groups(
 ) -> list[Shares]:
     """Return each group's share of all recordings, and of each lab's actions.
 
-    Those of one lab's actions are scaled so that labs count the same.
+    The shares of a lab's actions are scaled so that all labs have the same weight.
     """
     amounts: list[Shares] = []
     total: Shares = defaultdict(float)
@@ -128,22 +130,22 @@ def split_train_validation(
     seed: int,
     by: GroupBy = "recording",
 ) -> tuple[list[int], list[int]]:
-    """Return the recordings to learn from, and those of one fold to validate on.
+    """Return the recordings of the training set, and those of the held-out fold.
 
-    Raises `DataError` where fewer than two groups leave nothing to hold out.
+    Raises `DataError` where there are fewer than two groups.
     """
-    dealt = split_folds(recordings, folds=folds, seed=seed, by=by)
-    if len(dealt) < 2:
+    parts = split_folds(recordings, folds=folds, seed=seed, by=by)
+    if len(parts) < 2:
         raise DataError(
             f"{len(recordings)} labelled recording(s) found, of "
             f"{len({r.tracking_hash for r in recordings})} different track(s) in "
-            f"{len({r.lab for r in recordings})} lab(s), which split_by: {by} keeps in "
-            "one piece; at least two pieces are needed, to learn from one and check on "
-            "another"
+            f"{len({r.lab for r in recordings})} lab(s), which split_by: {by} keeps "
+            "together; at least two groups are needed, one to train on and one to "
+            "validate on"
         )
-    held_out = dealt[fold % len(dealt)]
-    learned = sorted(set(range(len(recordings))) - set(held_out))
-    return learned, held_out
+    held_out = parts[fold % len(parts)]
+    training = sorted(set(range(len(recordings))) - set(held_out))
+    return training, held_out
 
 
 def spread_over_labs(recordings: Sequence[StoredRecording], *, most: int) -> list[int]:

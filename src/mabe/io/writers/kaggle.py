@@ -1,7 +1,7 @@
-"""The standard layout: metadata tables, and parquet files of points and labels.
+"""The Kaggle layout: metadata tables, and parquet files of points and labels.
 
-What `mabe.readers.kaggle` describes and reads. A missing point is an absent row; extra
-body parts stay under their own names.
+`mabe.io.readers.kaggle` describes and reads it. A missing point is an absent row; extra
+body parts keep their own names.
 """
 
 import csv
@@ -31,7 +31,7 @@ _LABEL_TYPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetadataRow:
-    """What ``train.csv`` says of one video."""
+    """The row of one video in ``train.csv``."""
 
     lab: str
     video: str
@@ -58,22 +58,26 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
     )
     for row in rows:
         animals = [*row.animals, *[""] * ANIMALS][:ANIMALS]
-        watched = [
-            f"{name_animal(each.agent)},{name_target(each.agent, each.target)},"
-            f"{each.action}"
-            for each in row.watched
-        ]
         writer.writerow(
             [
                 *(row.lab, row.video, *animals, repr(row.fps)),
                 round(row.length / row.fps, 3),
                 repr(float(f"{row.pixels_per_cm:.6g}")),
                 json.dumps(list(row.parts), ensure_ascii=False),
-                json.dumps(watched, ensure_ascii=False),
+                format_watched(row.watched),
                 row.tracker,
             ]
         )
     write_text(path, buffer.getvalue())
+
+
+def format_watched(watched: Iterable[Watched]) -> str:
+    """Return what was watched as the cell ``behaviors_labeled`` of a table."""
+    entries = [
+        f"{name_animal(of.agent)},{name_target(of.agent, of.target)},{of.action}"
+        for of in watched
+    ]
+    return json.dumps(entries, ensure_ascii=False)
 
 
 def write_tracking(
@@ -83,7 +87,7 @@ def write_tracking(
     *,
     first_frame: int,
 ) -> None:
-    """Write the points that are there as rows; parts named None are left out."""
+    """Write the points that are not missing as rows; parts named None are left out."""
     schema = pa.schema(
         [
             ("video_frame", pa.int32()),
@@ -101,15 +105,15 @@ def write_tracking(
             for animal in range(xy_px.shape[1]):
                 points = xy_px[:, animal][:, kept]
                 frame, part = np.nonzero(np.isfinite(points).all(axis=-1))
-                there = points[frame, part]
+                present = points[frame, part]
                 columns = [
                     pa.array((frame + first_frame).astype(np.int32)),
                     pa.array(np.full(len(frame), animal + 1, np.int8)),
                     pa.DictionaryArray.from_arrays(
                         pa.array(part.astype(np.int16)), names
                     ),
-                    pa.array(there[:, 0].astype(np.float32)),
-                    pa.array(there[:, 1].astype(np.float32)),
+                    pa.array(present[:, 0].astype(np.float32)),
+                    pa.array(present[:, 1].astype(np.float32)),
                 ]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
@@ -117,7 +121,7 @@ def write_tracking(
 
 
 def write_annotation(path: Path, bouts: Iterable[Bout]) -> None:
-    """Write labels as rows, in time order."""
+    """Write annotated bouts as rows, in time order."""
     rows = [
         (bout.agent, bout.target, bout.action, bout.start, bout.stop)
         for bout in sorted(bouts)

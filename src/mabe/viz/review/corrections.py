@@ -21,12 +21,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from mabe.bouts import Bout, Watched, name_animal, name_target
+from mabe.bouts import Bout, Watched
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_labels
+from mabe.io.writers.kaggle import format_watched, write_annotation
 from mabe.recording import VideoInfo
 from mabe.runtime.files import write_bytes, write_json, write_text
 
@@ -87,7 +85,7 @@ class Corrections:
         if self.source and not info.has_labels:
             self._list_as_watched(info, watched)
         self._keep_earlier(info.name, path)
-        write_bytes(path, _as_parquet(bouts))
+        write_annotation(path, bouts)
         log = self._log()
         log[info.name] = {
             "model": self.model,
@@ -154,16 +152,12 @@ class Corrections:
             _link_or_copy(info.tracking_path, place)
         rows, columns = _read_rows(self.root / "train.csv")
         rows = [row for row in rows if _name_of(row) != info.name]
-        listed = [
-            f"{name_animal(w.agent)},{name_target(w.agent, w.target)},{w.action}"
-            for w in watched
-        ]
         new = {
             "lab_id": info.lab,
             "video_id": info.video,
             "frames_per_second": repr(info.fps),
             "pix_per_cm_approx": repr(info.pixels_per_cm),
-            "behaviors_labeled": json.dumps(listed),
+            "behaviors_labeled": format_watched(watched),
         }
         columns = list(dict.fromkeys([*columns, *new]))
         text = io.StringIO()
@@ -191,20 +185,3 @@ def _link_or_copy(path: Path, place: Path) -> None:
         os.link(path.resolve(), place)
     except OSError:  # another disk, or a disk without links
         shutil.copy2(path, place)
-
-
-def _as_parquet(bouts: Iterable[Bout]) -> bytes:
-    """Return labels as the Kaggle layout has them."""
-    ordered = sorted(bouts)
-    table = pa.table(
-        {
-            "agent_id": pa.array([b.agent for b in ordered], pa.int8()),
-            "target_id": pa.array([b.target for b in ordered], pa.int8()),
-            "action": pa.array([b.action for b in ordered], pa.string()),
-            "start_frame": pa.array([b.start for b in ordered], pa.int32()),
-            "stop_frame": pa.array([b.stop for b in ordered], pa.int32()),
-        }
-    )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()

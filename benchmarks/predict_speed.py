@@ -81,7 +81,7 @@ def mark_windows_one_by_one(model: SceneModel, poses: np.ndarray) -> None:
         features = np.stack(
             [motion_in_numpy(poses[start : start + window], 33.3) for start in some]
         )
-        channels = model.entry(torch.from_numpy(features))
+        channels = model.scaling(torch.from_numpy(features))
         found = model.network(channels).softmax(dim=-1).numpy()
         for start, piece in zip(some, found, strict=True):
             total[start : start + window] += piece / 2

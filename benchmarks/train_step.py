@@ -149,8 +149,8 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     real = {name: getattr(training, name) for name in AUGMENTING}
     for name, work in real.items():
         setattr(training, name, clock.timed("augment", work))
-    real_look = SceneModel.look
-    SceneModel.look = clock.timed("features", real_look)  # type: ignore[method-assign]
+    real_extract = SceneModel.extract_features
+    SceneModel.extract_features = clock.timed("features", real_extract)  # type: ignore[method-assign]
     for step in range(steps + 3):
         if step == 3:  # the first ones warm up
             clock.seconds.clear()
@@ -164,7 +164,7 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
                 fabric=fabric,
                 learning_rate=config.learning_rate,
             )
-    SceneModel.look = real_look  # type: ignore[method-assign]
+    SceneModel.extract_features = real_extract  # type: ignore[method-assign]
     for name, work in real.items():
         setattr(training, name, work)
     parts = {

@@ -118,6 +118,23 @@ def test_members_may_be_of_other_kinds_and_lengths_of_window():
     np.testing.assert_allclose(both, 0.25 * one + 0.75 * other, atol=1e-6)
 
 
+def test_members_that_drop_absent_slots_and_members_that_cannot_are_averaged(
+    monkeypatch,
+):
+    monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda _: False)
+    poses = POSES.copy()
+    poses[:, 2:] = np.nan
+    tracks = Tracks(45, lambda start, stop: poses[start:stop], tuple(range(36)))
+    members = [model(0), model(1, model_type="tcn")]
+
+    one, other, both = (
+        frame_probabilities(each, tracks, ALL)
+        for each in (*members, Ensemble.of(members))
+    )
+
+    np.testing.assert_allclose(both, (one + other) / 2, atol=1e-6)
+
+
 def test_views_are_averaged_as_scenes_are():
     members = [pair_model(seed, A=["attack"]) for seed in (0, 1)]
     joined = Ensemble.of(members, [1, 3])
@@ -175,13 +192,13 @@ OTHERS = {
 
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_question_is_refused_and_both_are_named(other):
-    with pytest.raises(RunError, match=r"different questions.*background") as error:
+    with pytest.raises(RunError, match=r"different tasks.*background") as error:
         Ensemble.of([RECOGNISER, OTHERS[other]])
     assert "\n" not in str(error.value)
 
 
 def test_pairs_of_other_actions_are_refused():
-    with pytest.raises(RunError, match=r"different questions.*attack"):
+    with pytest.raises(RunError, match=r"different tasks.*attack"):
         Ensemble.of(
             [
                 pair_model(A=["attack"]),

@@ -12,7 +12,7 @@ from mabe.features.motion import (
     feature_names,
     input_size,
 )
-from mabe.models.input_scaling import FeatureEntry, asinh
+from mabe.models.input_scaling import MotionScaling, asinh
 from mabe.runtime import tensors as cache
 
 RATE = 10.0
@@ -204,10 +204,10 @@ def test_tails_are_tamed_as_by_torchs_own_asinh():
 
 
 def test_the_network_gets_zero_and_a_flag_for_a_missing_point():
-    entry = FeatureEntry(features=288)
+    scaling = MotionScaling(features=288)
     features = motion()
-    channels = entry(features(nose_along_x(2.0 * torch.arange(20))))
-    assert channels.shape[-1] == entry.channels == 288 + 72
+    channels = scaling(features(nose_along_x(2.0 * torch.arange(20))))
+    assert channels.shape[-1] == scaling.channels == 288 + 72
     flags = channels[0, :, 288:]
     assert flags[:, 0].eq(1).all()
     assert flags[:, 1:].eq(0).all()
@@ -215,10 +215,10 @@ def test_the_network_gets_zero_and_a_flag_for_a_missing_point():
 
 
 def test_a_leap_of_a_metre_does_not_drown_other_values():
-    entry = FeatureEntry(features=288)
+    scaling = MotionScaling(features=288)
     features = torch.zeros(1, 1, 288)
     features[..., 144] = 3000.0  # cm/s: one frame of a swapped identity
     features[..., 145] = 5.0
-    channels = entry(features)[0, 0]
+    channels = scaling(features)[0, 0]
     assert 6 < channels[144] < 8
     assert 0.4 < channels[145] < 0.6

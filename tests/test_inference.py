@@ -14,11 +14,10 @@ from mabe.inference.stitching import (
     Tracks,
     blend_weights,
     frame_probabilities,
-    window_starts,
-    windowed_stretches,
 )
 from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.models.model import SceneModel
+from mabe.models.windows import window_starts, window_stretches
 
 ALL = np.array([True] * 4)
 PROVENANCE = Provenance(
@@ -95,12 +94,14 @@ def test_stretches_hold_all_windows_in_order_and_read_what_is_around_them(
     window = min(window, length)
     overlap = int(share * window)
 
-    found = list(windowed_stretches(length, window, overlap, 30))
+    found = list(window_stretches(length, window=window, overlap=overlap, context=30))
 
-    starts = [start for _, some in found for start in some]
+    starts = [start for stretch in found for start in stretch.starts]
     assert starts == window_starts(length, window, overlap)
-    for stretch, some in found:
-        assert (stretch.start, stretch.stop) == (some[0], some[-1] + window)
+    for stretch in found:
+        assert stretch.window == window
+        assert stretch.start == stretch.starts[0]
+        assert stretch.stop == stretch.starts[-1] + window
         assert stretch.length <= max(6_000, window)
         assert stretch.read_from == max(0, stretch.start - 30)
         assert stretch.read_to == min(length, stretch.stop + 30)
@@ -117,7 +118,7 @@ def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
         return whole.read(start, stop)
 
     at_once = frame_probabilities(model, whole, ALL)
-    monkeypatch.setattr("mabe.inference.stitching.STRETCH_FRAMES", 70)
+    monkeypatch.setattr("mabe.models.windows.STRETCH_FRAMES", 70)
 
     in_pieces = frame_probabilities(model, Tracks(1000, read), ALL)
 
@@ -139,7 +140,7 @@ def test_a_quick_copy_for_two_animals_says_what_the_whole_model_says(
 
     slow = frame_probabilities(model, Tracks(90, read), ALL)
     np.testing.assert_allclose(quick, slow, atol=1e-6)
-    assert len(model.for_use(two).feature_names) == 10 * 4
+    assert len(model.for_slots(two).feature_names) == 10 * 4
 
 
 def test_where_the_camera_has_its_origin_changes_nothing_in_the_arenas_directions():

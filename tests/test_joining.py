@@ -310,8 +310,8 @@ RENAMED = {"background": [], "social": ["sniff"], "mating": [], "war": ["attack"
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"classes": OTHER_CLASSES}, "different questions"),
-        ({"classes": RENAMED}, "different questions"),
+        ({"classes": OTHER_CLASSES}, "different tasks"),
+        ({"classes": RENAMED}, "different tasks"),
         ({"fps": 25.0}, r"work at \[25.0, 33.3\] frames per second"),
     ],
 )

@@ -64,16 +64,16 @@ def test_features_ask_a_gpu_for_nothing_and_send_it_nothing(kind):
     with Sending() as mode:
         if kind.get("task") != "pair":
             poses = pack_animals(poses)
-        channels = model.entry(model.features(poses))
-    assert channels.shape == (B, T, model.entry.channels)
+        channels = model.scaling(model.features(poses))
+    assert channels.shape == (B, T, model.scaling.channels)
     assert channels.device.type == "meta"
     assert mode.seen == []
 
 
 def test_a_copy_for_use_has_all_its_parts_on_the_gpu():
-    quick = model_of({"feature_set": "motion"}).to("meta").for_use((0, 1, 18))
+    quick = model_of({"feature_set": "motion"}).to("meta").for_slots((0, 1, 18))
     poses = torch.zeros(B, T, 4, 18, 2, device="meta")
-    assert quick.entry(quick.features(poses)).device.type == "meta"
+    assert quick.scaling(quick.features(poses)).device.type == "meta"
 
 
 def test_augmentation_asks_a_gpu_for_nothing():
@@ -102,8 +102,8 @@ def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
     poses[torch.rand(B, T, seats, 18) < 0.2] = torch.nan
     poses[:, :, 2:] = torch.nan
     poses[0, :, 1] = torch.nan
-    here = model.look(poses)
+    here = model.extract_features(poses)
     monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
     torch.testing.assert_close(
-        model.look(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
+        model.extract_features(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
     )

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mabe.features.pair import OTHERS, PairFeatures, PairLayout
-from mabe.models.input_scaling import OTHERS_CHANNELS, PairEntry
-from mabe.models.model import PairModel, build_model
+from mabe.models.input_scaling import OTHERS_CHANNELS, PairScaling
+from mabe.models.model import Context, PairModel, build_model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 
@@ -38,19 +38,19 @@ def features_of(poses, *, use_motion_features=True):
     )(poses)
 
 
-def fresh_entry(layout=LAYOUT):
+def fresh_scaling(layout=LAYOUT):
     torch.manual_seed(0)
-    entry = PairEntry(layout)
-    for parameter in entry.parameters():  # a bias of zero would hide a leak
+    scaling = PairScaling(layout)
+    for parameter in scaling.parameters():  # a bias of zero would hide a leak
         torch.nn.init.normal_(parameter)
-    return entry
+    return scaling
 
 
 def others(channels):
     return channels[..., -OTHERS_CHANNELS:]
 
 
-# The entry.
+# The scaling.
 
 
 PLACES = [
@@ -85,7 +85,7 @@ def test_each_kind_of_feature_is_about_one_and_stays_in_its_place(
     for name, value, channel in kinds:
         features = torch.full((1, 1, layout.size), NAN)
         features[..., names.index(name)] = value
-        channels = fresh_entry(layout)(features)[0, 0]
+        channels = fresh_scaling(layout)(features)[0, 0]
         expected = torch.zeros(layout.places + layout.motion)
         expected[names.index(name)] = channel
         torch.testing.assert_close(channels[: len(expected)], expected)
@@ -97,7 +97,7 @@ def test_each_keypoint_of_the_two_has_a_flag_that_says_whether_it_is_seen():
     for name in seen:
         for axis in ("along", "across"):
             features[..., NAMES.index(f"{name}.{axis}")] = 0.0
-    channels = fresh_entry()(features)[0, 0]
+    channels = fresh_scaling()(features)[0, 0]
     flags = channels[FLAGS_AT:-OTHERS_CHANNELS]
     slots = [name.removesuffix(".along") for name in NAMES[: LAYOUT.places : 2]]
     assert len(flags) == len(slots) == 36
@@ -108,7 +108,7 @@ def test_each_keypoint_of_the_two_has_a_flag_that_says_whether_it_is_seen():
 def test_a_leap_of_a_metre_does_not_drown_other_values():
     features = torch.zeros(1, 1, LAYOUT.size)
     features[..., NAMES.index("agent.nose.speed")] = 3000.0  # a swapped identity
-    channels = fresh_entry()(features)[0, 0]
+    channels = fresh_scaling()(features)[0, 0]
     assert 6 < channels[NAMES.index("agent.nose.speed")] < 8
 
 
@@ -119,27 +119,27 @@ def test_the_order_of_the_others_does_not_matter(order, seed):
     reordered = features.clone()
     blocks = features[..., OTHERS_AT:].unflatten(2, (OTHERS, -1))
     reordered[..., OTHERS_AT:] = blocks[:, :, list(order)].flatten(2)
-    entry = fresh_entry()
-    torch.testing.assert_close(entry(reordered), entry(features))
+    scaling = fresh_scaling()
+    torch.testing.assert_close(scaling(reordered), scaling(features))
 
 
 def test_which_seats_the_others_have_does_not_matter():
     poses = poses_of(seats=4)
     moved = poses[:, :, [0, 1, 4, 3, 2]]
-    entry = fresh_entry()
-    torch.testing.assert_close(entry(features_of(moved)), entry(features_of(poses)))
-    assert others(entry(features_of(poses))).abs().sum() > 0
+    scaling = fresh_scaling()
+    torch.testing.assert_close(scaling(features_of(moved)), scaling(features_of(poses)))
+    assert others(scaling(features_of(poses))).abs().sum() > 0
 
 
 def test_others_that_are_not_there_are_zeros():
-    channels = fresh_entry()(features_of(poses_of(seats=2)))
+    channels = fresh_scaling()(features_of(poses_of(seats=2)))
     assert others(channels).eq(0).all()
 
 
 def test_others_are_zeros_in_the_frames_in_which_none_is_seen():
     poses = poses_of(seats=3)
     poses[:, 4:, 2] = NAN
-    pooled = others(fresh_entry()(features_of(poses)))
+    pooled = others(fresh_scaling()(features_of(poses)))
     assert pooled[:, :4].abs().sum(dim=2).all()
     assert pooled[:, 4:].eq(0).all()
 
@@ -147,15 +147,15 @@ def test_others_are_zeros_in_the_frames_in_which_none_is_seen():
 def test_another_animal_with_a_single_point_is_there():
     poses = poses_of(seats=2)
     poses[:, :, 3, 4] = 1.0
-    assert others(fresh_entry()(features_of(poses))).abs().sum(dim=2).all()
+    assert others(fresh_scaling()(features_of(poses))).abs().sum(dim=2).all()
 
 
 def test_the_number_of_others_does_not_matter_where_they_are_in_one_place():
     poses = poses_of(seats=3)
     crowd = poses.clone()
     crowd[:, :, 3] = crowd[:, :, 4] = crowd[:, :, 2]
-    entry = fresh_entry()
-    torch.testing.assert_close(entry(features_of(crowd)), entry(features_of(poses)))
+    scaling = fresh_scaling()
+    torch.testing.assert_close(scaling(features_of(crowd)), scaling(features_of(poses)))
 
 
 @given(
@@ -165,21 +165,21 @@ def test_the_number_of_others_does_not_matter_where_they_are_in_one_place():
     seed=st.integers(0, 1000),
     use_motion_features=st.booleans(),
 )
-def test_nothing_missing_leaves_the_entry(
+def test_nothing_missing_leaves_the_scaling(
     missing, seats, frames, seed, use_motion_features
 ):
     poses = poses_of(missing=missing, seats=seats, frames=frames, seed=seed)
-    entry = fresh_entry(PairLayout(use_motion_features))
-    channels = entry(features_of(poses, use_motion_features=use_motion_features))
-    assert channels.shape == (2, frames, entry.channels)
+    scaling = fresh_scaling(PairLayout(use_motion_features))
+    channels = scaling(features_of(poses, use_motion_features=use_motion_features))
+    assert channels.shape == (2, frames, scaling.channels)
     assert channels.isfinite().all()
 
 
 @pytest.mark.parametrize("missing", [0.5, 1.0])
 def test_gradients_are_finite_whatever_is_missing(missing):
-    entry = fresh_entry()
-    entry(features_of(poses_of(missing=missing))).square().sum().backward()
-    for parameter in entry.parameters():
+    scaling = fresh_scaling()
+    scaling(features_of(poses_of(missing=missing))).square().sum().backward()
+    for parameter in scaling.parameters():
         assert parameter.grad.isfinite().all()
         assert parameter.grad.any() == (missing < 1)
 
@@ -323,16 +323,17 @@ def test_probabilities_of_actions_are_independent_of_each_other():
     model, poses = fresh(), poses_of()
     lab, is_self = torch.tensor([1, 2]), torch.tensor([True, False])
     logits = model(poses, lab, is_self)
-    torch.testing.assert_close(
-        model.probabilities(model.look(poses), lab, is_self),
-        1 / (1 + (-logits).exp()),
-    )
+    x = model.extract_features(poses)
+    of_windows = [
+        model.probabilities(x[:1], Context(lab=TASK.labs[0], is_self=True)),
+        model.probabilities(x[1:], Context(lab=TASK.labs[1], is_self=False)),
+    ]
+    torch.testing.assert_close(torch.cat(of_windows), 1 / (1 + (-logits).exp()))
 
 
 def test_a_fresh_model_expects_little_to_happen():
     torch.manual_seed(0)
     model = PairModel(ModelConfig(**SMALL), TASK).eval()
-    probabilities = model.probabilities(
-        model.look(poses_of()), torch.tensor([1, 2]), torch.tensor([True, False])
-    )
+    x = model.extract_features(poses_of())
+    probabilities = model.probabilities(x, Context(lab=TASK.labs[0]))
     assert 0.01 < probabilities.mean() < 0.15

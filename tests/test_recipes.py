@@ -24,7 +24,7 @@ from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
-from mabe.models.model import TreesModel
+from mabe.models.trees_model import TreesModel
 from mabe.recording import StoredRecording
 from mabe.runtime.executors import HERE
 from mabe.training.run import train
@@ -201,25 +201,27 @@ def test_every_recording_is_scored_by_members_that_never_saw_it(run):
             assert not set(card.trained_on) & set(answered)
 
 
-def test_members_that_see_the_same_look_once_and_say_what_they_say_alone(run, fights):
+def test_members_with_the_same_features_share_them_and_predict_as_they_do_alone(
+    run, fights
+):
     joined = load_checkpoint(run).model
     config = settings(fights, run)
     store = load_store(fights, rate_fps=10.0, store_dir=config.store_dir)
     tracks, possible = Tracks.of_stored(store, 0), np.ones(4, bool)
-    looks = [0]
+    extracted = [0]
 
-    def count_looks(member, poses):
-        looks[0] += 1
-        return member.look(poses)
+    def count(member, poses):
+        extracted[0] += 1
+        return member.extract_features(poses)
 
-    together = frame_probabilities(joined, tracks, possible, see=count_looks)
+    together = frame_probabilities(joined, tracks, possible, extract=count)
 
     alone = sum(
         weight * frame_probabilities(member, tracks, possible)
         for member, weight in zip(joined.members, joined.weights, strict=True)
     )
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    assert looks[0] == 2  # one for the trees, one for the networks' only window
+    assert extracted[0] == 2  # one for the trees, one for the networks' only window
 
 
 def test_what_it_goes_by_is_kept_and_told(run, fights, capsys):

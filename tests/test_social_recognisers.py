@@ -17,8 +17,9 @@ from mabe.features.pair import PairSocialFeatures
 from mabe.features.social import SocialFeatures, social_names
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
-from mabe.models.input_scaling import FittedEntry
-from mabe.models.model import LONGER_IN_USE, build_model
+from mabe.models.conv_gru import ConvGRU
+from mabe.models.input_scaling import FittedScaling
+from mabe.models.model import build_model
 from mabe.skeleton import KEYPOINTS
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
@@ -119,7 +120,7 @@ def test_a_view_has_its_own_features_and_social_ones_after_them():
 
 
 def test_what_is_usual_becomes_zero_and_what_is_rare_stays_small():
-    entry = FittedEntry(features=2)
+    entry = FittedScaling(features=2)
     usual = torch.linspace(0, 10, 101)
     entry.fit(torch.stack([usual, torch.full((101,), NAN)], dim=1))
 
@@ -156,7 +157,7 @@ def test_what_is_usual_is_kept_with_the_weights(run, fights):
     model = load_checkpoint(run / "last.safetensors").model
 
     fresh = build_model(config.model, objective.task)
-    assert not torch.equal(model.entry.middle_F, fresh.entry.middle_F)
+    assert not torch.equal(model.scaling.middle_F, fresh.scaling.middle_F)
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     model.to(config.device)
     assert objective.score(model).loss == history[-1]["val_loss"]
@@ -165,14 +166,14 @@ def test_what_is_usual_is_kept_with_the_weights(run, fights):
 def test_in_use_a_gru_sees_longer_windows_than_it_learned_from(run, monkeypatch):
     model = load_checkpoint(run / "last.safetensors").model
     shown = []
-    real = model.answer
-    monkeypatch.setattr(model, "answer", lambda x: shown.append(x.shape[1]) or real(x))
+    real = model.logits
+    monkeypatch.setattr(model, "logits", lambda x: shown.append(x.shape[1]) or real(x))
     poses = scene((0.0, 0.0), (0.0, 8.0), frames=1000)[0].numpy()
     tracks = Tracks(1000, lambda start, stop: poses[start:stop])
 
     frame_probabilities(model, tracks, np.ones(4, bool))
 
-    assert set(shown) == {LONGER_IN_USE * model.config.sequence_length}
+    assert set(shown) == {ConvGRU.use_factor * model.config.sequence_length}
 
 
 def test_a_small_gru_learns_who_chases_whom(tmp_path):

@@ -13,13 +13,7 @@ from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
-from mabe.inference.stitching import (
-    AROUND_S,
-    Tracks,
-    frame_probabilities,
-    look_at,
-    stretches,
-)
+from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
@@ -118,9 +112,9 @@ def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop])
     whole = frame_probabilities(trees, tracks, ALL)
 
-    monkeypatch.setattr("mabe.inference.stitching.STRETCH_FRAMES", 600)
+    monkeypatch.setattr("mabe.models.windows.STRETCH_FRAMES", 600)
 
-    assert len(stretches(len(poses), trees)) > 2
+    assert len(list(trees.stretches(len(poses)))) > 2
     np.testing.assert_allclose(
         frame_probabilities(trees, tracks, ALL), whole, atol=0.02
     )
@@ -130,13 +124,13 @@ def test_stretches_read_what_is_around_them_and_decide_on_every_frame_once(run):
     trees = load_checkpoint(run).model
 
     for length in (1, 5_999, 6_000, 6_001, 14_321):
-        found = stretches(length, trees)
+        found = list(trees.stretches(length))
         assert sum(each.length for each in found) == length
         assert found[0].start == found[0].read_from == 0
         assert found[-1].stop == found[-1].read_to == length
         for before, after in pairwise(found):
             assert before.stop == after.start
-            assert after.read_from == after.start - AROUND_S["social"] * 10
+            assert after.read_from == after.start - 30 * 10
 
 
 def test_what_is_not_possible_is_not_found(run, fights):
@@ -161,7 +155,7 @@ def test_each_statistic_has_a_name(run, fights):
     trees = load_checkpoint(run).model
     poses = torch.full((1, 40, 4, 18, 2), torch.nan)
 
-    rows = trees.rows(look_at(trees, poses)[0])
+    rows = trees.rows(trees.extract_features(poses)[0])
 
     assert rows.shape == (40 // trees.block_frames, len(trees.statistic_names()))
     assert len(set(trees.statistic_names())) == rows.shape[1]

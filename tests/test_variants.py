@@ -8,7 +8,7 @@ import torch
 
 from mabe.config import RunConfig
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
-from mabe.inference.tta import Variant, pair_variants, scene_variants, slots_in_variants
+from mabe.inference.tta import Variant, pose_variants, slots_in_variants
 from mabe.models.model import build_model
 from mabe.pair_task import PairTask, View
 from mabe.skeleton import KEYPOINTS
@@ -55,6 +55,17 @@ def randomised(config, task):
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return model
+
+
+VIEW = frozenset({"mirror"})
+"""Under which symmetries features change: of a view, of a scene in its own frame of
+reference, and of a scene in the arena's."""
+
+
+SCENE = VIEW | {"order"}
+
+
+ARENA = SCENE | {"turn"}
 
 
 SMALL = {
@@ -138,9 +149,7 @@ def test_what_is_missing_stays_missing_and_nothing_else_is(variant):
         assert seen.isnan().equal(poses.isnan())
 
 
-@pytest.mark.parametrize(
-    "variant", scene_variants(12, turns_matter=True) + pair_variants(2)
-)
+@pytest.mark.parametrize("variant", pose_variants(ARENA, 12) + pose_variants(VIEW, 2))
 def test_no_sight_changes_a_distance_between_points_of_one_name_on_the_midline(variant):
     poses = as_batch(poses_of(animals=4, missing=0))
     seen = variant.of(poses)
@@ -162,25 +171,26 @@ def test_the_first_sights_are_plain_mirrored_and_both_backwards(count):
         Variant(reverse=True),
         Variant(mirror=True, reverse=True),
     ]
-    for turns_matter in (False, True):
-        assert scene_variants(count, turns_matter=turns_matter) == expected[:count]
+    for symmetries in (SCENE, ARENA):
+        assert pose_variants(symmetries, count) == expected[:count]
 
 
 def test_there_are_no_more_sights_than_make_a_difference():
-    assert len(scene_variants(99, turns_matter=False)) == 4
-    assert pair_variants(99) == [Variant(), Variant(mirror=True)]
-    assert pair_variants(1) == [Variant()]
+    assert len(pose_variants(SCENE, 99)) == 4
+    assert pose_variants(VIEW, 99) == [Variant(), Variant(mirror=True)]
+    assert pose_variants(VIEW, 1) == [Variant()]
+    assert pose_variants(frozenset(), 99) == [Variant()]
 
 
 @pytest.mark.parametrize("count", [5, 8, 10, 16])
 def test_where_turns_matter_there_are_as_many_as_wanted_and_none_twice(count):
-    variants = scene_variants(count, turns_matter=True)
+    variants = pose_variants(ARENA, count)
     assert len(set(variants)) == len(variants) == count
     assert variants[0] == Variant()
 
 
 def test_turns_go_all_the_way_round_in_even_steps():
-    turns = {feature_key.turn for feature_key in scene_variants(16, turns_matter=True)}
+    turns = {variant.turn for variant in pose_variants(ARENA, 16)}
     assert sorted(turns) == pytest.approx([0, math.pi / 2, math.pi, 3 * math.pi / 2])
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from mabe.errors import RunError
 from mabe.experiments.cross_validation import FoldRun
-from mabe.inference.stitching import See, look_at
+from mabe.inference.stitching import FeatureExtractor, extract_features
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.ensemble import Ensemble
@@ -42,17 +42,17 @@ class Importance:
     """What each class's, or action's, F1 falls by."""
 
 
-def shifted(group: str) -> See:
+def shifted(group: str) -> FeatureExtractor:
     """Return a way to see in which one group of features is of another moment."""
 
-    def see(model: Model, poses_BTAK2: Tensor) -> Tensor:
-        x_BTF = look_at(model, poses_BTAK2)
+    def extract(model: Model, poses_BTAK2: Tensor) -> Tensor:
+        x_BTF = extract_features(model, poses_BTAK2)
         places = model.features.groups[group]
         wrong_BTF = x_BTF.clone()
         wrong_BTF[..., places] = x_BTF[..., places].roll(x_BTF.shape[1] // 2, dims=1)
         return wrong_BTF
 
-    return see
+    return extract
 
 
 def explain(
@@ -62,7 +62,7 @@ def explain(
     whole = objective.score(model).summary
     found = []
     for group in model.features.groups:
-        without = objective.score(model, see=shifted(group)).summary
+        without = objective.score(model, extract=shifted(group)).summary
         found.append(
             Importance(
                 group,

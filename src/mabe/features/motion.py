@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_frame import in_scene_frame
 from mabe.features.tracked_rows import Rows
@@ -78,7 +79,7 @@ def _kind(name: str) -> str:
     return "coordinates" if last in "xy" else f"{last}s"
 
 
-class MotionFeatures(nn.Module):
+class MotionFeatures(Features):
     """Coordinates (cm) and, if wanted, speed (cm/s) and acceleration (cm/s²).
 
     Speed is √(vx² + vy²); acceleration is the change of that speed, so neither
@@ -105,13 +106,25 @@ class MotionFeatures(nn.Module):
         self.use_motion_features = use_motion_features
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.scene_frame = scene_frame
+        self.max_gap_s = max_gap_s
         self.slots = tuple(slots)
+        self.key = (
+            "motion",
+            rate_fps,
+            use_motion_features,
+            max_gap_s,
+            scene_frame,
+            self.slots,
+        )
+        self.changed_by = frozenset({"mirror", "order"})
+        if not scene_frame:
+            self.changed_by |= {"turn"}
         slot_Q, place_S = torch.tensor(self.slots), torch.full((SLOTS,), -1)
         place_S[slot_Q] = torch.arange(len(self.slots))
         self.register_buffer("slot_Q", slot_Q, persistent=False)
         self.register_buffer("place_S", place_S, persistent=False)
-        self.names = feature_names(
-            use_motion_features=use_motion_features, slots=self.slots
+        self.names = tuple(
+            feature_names(use_motion_features=use_motion_features, slots=self.slots)
         )
         self.groups = group_by(self.names, _kind)
 
@@ -134,6 +147,16 @@ class MotionFeatures(nn.Module):
             x_BFT[rows.window_N, 2 * slots + place_N] = speed_NT
             x_BFT[rows.window_N, 3 * slots + place_N] = change_NT
         return x_BFT.transpose(1, 2)
+
+    def for_slots(self, slots: Sequence[int]) -> "MotionFeatures":
+        """Return the features of some slots alone; the others must not occur."""
+        return MotionFeatures(
+            rate_fps=self.rate_fps,
+            use_motion_features=self.use_motion_features,
+            max_gap_s=self.max_gap_s,
+            scene_frame=self.scene_frame,
+            slots=slots,
+        )
 
     def center_places(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f"]:
         """Move the mean of all places in a window to the origin, as in training.

@@ -9,34 +9,30 @@ from itertools import combinations
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from mabe.features.base import Features
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
 
 
-class NearestPairFeatures(nn.Module):
+class NearestPairFeatures(Features):
     """The social features of `mabe.features.social`, for scenes of any size.
 
-    Animals that are there come first, as `mabe.augment.pack_animals` puts them.
+    Animals that are present come first (`mabe.features.arrangement.pack_animals`).
     """
+
+    reach_s = SocialFeatures.reach_s
 
     def __init__(self, *, rate_fps: float, max_gap_s: float) -> None:
         super().__init__()
         self.social = SocialFeatures(
             rate_fps=rate_fps, max_gap_s=max_gap_s, directed=False
         )
+        self.names = self.social.names
+        self.groups = self.social.groups
         self.gap = self.names.index("gap_cm")
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The features' names, in order."""
-        return self.social.names
-
-    @property
-    def groups(self) -> dict[str, list[int]]:
-        """Which features tell of one thing, by its name."""
-        return self.social.groups
+        self.key = ("nearest pair", *self.social.key)
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from mabe.features.base import Features
 from mabe.features.egocentric import (
     along_x_where,
     body_axis,
@@ -126,8 +127,10 @@ class _Body:
         return into_frame(vector_BT2[:, :, None], self.heading_BT2).squeeze(2)
 
 
-class PairFeatures(nn.Module):
+class PairFeatures(Features):
     """What the agent sees: places, motion, and the other animals."""
+
+    changed_by = frozenset({"mirror"})
 
     def __init__(
         self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
@@ -136,8 +139,9 @@ class PairFeatures(nn.Module):
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.layout = PairLayout(use_motion_features)
-        self.names = self.layout.names()
+        self.names = tuple(self.layout.names())
         self.groups = group_by(self.names, _kind)
+        self.key = ("pair", rate_fps, use_motion_features, max_gap_s)
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
@@ -210,8 +214,11 @@ def _spread(
     return full.unflatten(2, (SEATS, POINTS))
 
 
-class PairSocialFeatures(nn.Module):
+class PairSocialFeatures(Features):
     """Both kinds of features of one view, side by side."""
+
+    changed_by = PairFeatures.changed_by
+    reach_s = SocialFeatures.reach_s
 
     def __init__(
         self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
@@ -226,6 +233,7 @@ class PairSocialFeatures(nn.Module):
             rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True
         )
         self.names = (*self.view.names, *self.social.names)
+        self.key = (*self.view.key, *self.social.key)
         self.groups = self.view.groups | {
             name: [len(self.view.names) + place for place in places]
             for name, places in self.social.groups.items()

@@ -21,9 +21,10 @@ from functools import cache
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
+from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import (
     change_over,
@@ -132,14 +133,17 @@ class OfEach:
         return OfPair(tuple(names), torch.cat([larger_BTF, smaller_BTF], dim=2))
 
 
-class SocialFeatures(nn.Module):
+class SocialFeatures(Features):
     """Named features of a scene's first two animals, or of an agent and a target."""
+
+    reach_s = 30.0
 
     def __init__(self, *, rate_fps: float, max_gap_s: float, directed: bool) -> None:
         super().__init__()
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.directed = directed
+        self.key = ("social", rate_fps, max_gap_s, directed)
         nobody = torch.full((1, 1, 2, len(KEYPOINTS), 2), torch.nan)
         named = dict(self._groups(nobody))
         self.names = tuple(name for group in named.values() for name in group.names)
@@ -148,7 +152,6 @@ class SocialFeatures(nn.Module):
             group: [place for place, owner in enumerate(owners) if owner == group]
             for group in named
         }
-        """Which features tell of one thing, such as `motion`."""
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]

@@ -1,27 +1,28 @@
-"""Other variants of the same scene, for averaging at test time.
+"""Test-time augmentation: variants of the same poses, whose predictions are averaged.
 
-What animals do does not depend on which way the camera is turned, on left and right, or
-on the numbers a lab gives to animals; a model learns that only approximately.
+Behaviour does not depend on which way the camera is turned, on left and right, or on
+the numbers a lab gives to animals; a model learns that only approximately.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mabe.features.base import Symmetry
 from mabe.skeleton import animal_of, keypoint_of, mirror_order, slot_of
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to show the same poses."""
+    """A change of poses that does not change the behaviour."""
 
     mirror: bool = False
     reverse: bool = False
-    """Number the animals backwards; those that are absent stay behind."""
+    """Reverse the order of the animals; absent ones stay behind the others."""
     turn: float = 0.0
     """Radians."""
 
@@ -41,17 +42,18 @@ class Variant:
         return poses_BTAK2
 
 
-def scene_variants(count: int, *, turns_matter: bool) -> list[Variant]:
-    """Return at most so many different variants of a scene, the plain one first.
+def pose_variants(symmetries: Collection[Symmetry], count: int) -> list[Variant]:
+    """Return at most so many different variants, the unchanged poses first.
 
-    In the scene's own frame of reference turning changes nothing, so there are four.
+    Only variants under which features change make a difference: up to two each for
+    ``mirror`` and ``order``, and as many as are wanted for ``turn``.
     """
     basic = [
         Variant(mirror=mirror, reverse=reverse)
-        for reverse in (False, True)
-        for mirror in (False, True)
+        for reverse in _either("order" in symmetries)
+        for mirror in _either("mirror" in symmetries)
     ]
-    if not turns_matter or count <= len(basic):
+    if "turn" not in symmetries or count <= len(basic):
         return basic[:count]
     steps = math.ceil(count / len(basic))
     turned = [
@@ -62,21 +64,22 @@ def scene_variants(count: int, *, turns_matter: bool) -> list[Variant]:
     return turned[:count]
 
 
-def pair_variants(count: int) -> list[Variant]:
-    """Return at most two variants of a view: a mirror is all that changes it."""
-    return [Variant(), Variant(mirror=True)][:count]
+def _either(matters: bool) -> tuple[bool, ...]:
+    return (False, True) if matters else (False,)
 
 
 def slots_in_variants(slots: Iterable[int]) -> tuple[int, ...]:
-    """Return the slots that occur in any feature_key of a scene in which some occur.
+    """Return the slots that occur in some variant of a scene in which these occur.
 
-    Animals that are there are numbered from the first on, in any order, and a mirror
-    makes a left ear of a right one.
+    The animals that are present come first, in any order, and a mirror image exchanges
+    left and right keypoints.
     """
-    seats = {animal_of(slot) for slot in slots}
-    seen = {keypoint_of(slot) for slot in slots}
+    animals = {animal_of(slot) for slot in slots}
+    keypoints = {keypoint_of(slot) for slot in slots}
     mirror = mirror_order()
-    either = sorted(seen | {mirror[keypoint] for keypoint in seen})
+    either = sorted(keypoints | {mirror[keypoint] for keypoint in keypoints})
     return tuple(
-        slot_of(animal, keypoint) for animal in range(len(seats)) for keypoint in either
+        slot_of(animal, keypoint)
+        for animal in range(len(animals))
+        for keypoint in either
     )

@@ -25,9 +25,10 @@ from mabe.errors import RunError
 from mabe.models.boosted_trees import Forest
 from mabe.models.ensemble import Ensemble
 from mabe.models.input_contract import InputContract
-from mabe.models.migrations import CARD_FORMAT, Card, migrate
-from mabe.models.model import Model, TreesModel, build_model
+from mabe.models.migrations import CARD_FORMAT, Card, migrate, migrate_weights
+from mabe.models.model import Model, build_model
 from mabe.models.model_config import ModelConfig
+from mabe.models.trees_model import build_trees
 from mabe.pair_task import PairTask
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask, TaskKind
@@ -79,6 +80,11 @@ class Checkpoint:
         return frozenset().union(*(m.provenance.trained_on for m in self.members))
 
     @property
+    def weights(self) -> tuple[float, ...]:
+        """The weight of each member in the mean of their probabilities."""
+        return tuple(weight for _, weight in self.model.members_with_weights)
+
+    @property
     def contract(self) -> InputContract | None:
         """What the recordings that any member was trained on were like."""
         known = [m.provenance.contract for m in self.members if m.provenance.contract]
@@ -114,11 +120,9 @@ def save_ensemble(
 def save_rules(
     checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
 ) -> None:
-    """Write a checkpoint anew in its place, with other rules of decision."""
-    model = checkpoint.model
-    weights = model.weights if isinstance(model, Ensemble) else (1.0,)
+    """Write a checkpoint again in its place, with other decision rules."""
     known = sorted({*checkpoint.tuned_on, *tuned_on})
-    _write(checkpoint.path, checkpoint.members, weights, rules, known)
+    _write(checkpoint.path, checkpoint.members, checkpoint.weights, rules, known)
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
@@ -136,7 +140,8 @@ def load_checkpoint(run: Path) -> Checkpoint:
     if not isinstance(card, dict):
         raise RunError(f"{path}: expected a mabe model, found no card in its header")
     try:
-        return _from_card(migrate(card, where=str(path)), weights, path)
+        current = migrate(card, where=str(path))
+        return _from_card(current, migrate_weights(weights, card["format"]), path)
     except (KeyError, TypeError) as error:
         raise RunError(
             f"{path}: its card is damaged or incomplete ({error!r}); get the file again"
@@ -213,12 +218,16 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
     config = _config(card["config"], path)
     task = _read_task(card["task"])
-    if config.model_type == "trees":
+    if config.is_grown:
         packed = weights["text_X"].numpy().tobytes()
         forest = Forest.from_bytes(packed, where=str(path))
-        return TreesModel(config, task, forest).eval()
+        return build_trees(config, task, forest).eval()
     model = build_model(config, task)
-    model.load_state_dict(weights)
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"{path}: its weights do not fit its card: {reason}") from None
     return model.eval()
 
 

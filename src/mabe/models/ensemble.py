@@ -1,7 +1,7 @@
-"""Several models used as one: their probabilities, averaged with weights.
+"""Several models used as one: the weighted mean of their probabilities.
 
-Members may be of different kinds, seeds, folds or epochs; they have to answer the same
-question at the same working rate. Each sees windows of its own length.
+Members may be of different kinds, seeds, folds or epochs; they have to have the same
+classes (or actions) and the same working rate. Each has windows of its own length.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from mabe.scene_task import SceneTask
 
 @dataclass(frozen=True, slots=True)
 class Ensemble:
-    """Models, and how much each has to say; weights sum to one."""
+    """Models and their weights, which sum to one."""
 
     members: tuple[Model, ...]
     weights: tuple[float, ...]
@@ -28,9 +28,9 @@ class Ensemble:
     def of(
         cls, members: Sequence[Model], weights: Sequence[float] | None = None
     ) -> "Ensemble":
-        """Join models; without weights all count the same.
+        """Join models; by default with equal weights.
 
-        Raises `RunError` where they do not answer the same question.
+        Raises `RunError` where their classes or working rates differ.
         """
         weights = [1.0] * len(members) if weights is None else weights
         total = sum(weights)
@@ -54,6 +54,16 @@ class Ensemble:
         """The settings of the first member; `fps` and the task are those of all."""
         return self.members[0].config
 
+    @property
+    def members_with_weights(self) -> tuple[tuple[Model, float], ...]:
+        """The models, each with its weight."""
+        return tuple(zip(self.members, self.weights, strict=True))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights of all members are."""
+        return self.members[0].device
+
     def to(self, device: torch.device) -> "Ensemble":
         """Move every member to a device."""
         for member in self.members:
@@ -62,13 +72,13 @@ class Ensemble:
 
 
 def _join_tasks(tasks: Sequence[SceneTask | PairTask]) -> SceneTask | PairTask:
-    """Return the question that all answer; an action occurs where any has seen it."""
+    """Return the task of all; an action occurs in a lab where it does for any."""
     first = tasks[0]
-    asked = [_question(task) for task in tasks]
-    if any(each != asked[0] for each in asked):
+    outputs = [_kind_and_classes(task) for task in tasks]
+    if any(each != outputs[0] for each in outputs):
         raise RunError(
-            f"ensemble: models answer different questions: {asked[0]} and "
-            f"{next(each for each in asked if each != asked[0])}"
+            f"ensemble: models have different tasks: {outputs[0]} and "
+            f"{next(each for each in outputs if each != outputs[0])}"
         )
     if not isinstance(first, PairTask):
         return first
@@ -81,7 +91,7 @@ def _join_tasks(tasks: Sequence[SceneTask | PairTask]) -> SceneTask | PairTask:
     return replace(first, labs=tuple(labs), vocabulary=vocabulary)
 
 
-def _question(task: SceneTask | PairTask) -> tuple[str, tuple[str, ...]]:
+def _kind_and_classes(task: SceneTask | PairTask) -> tuple[str, tuple[str, ...]]:
     if isinstance(task, PairTask):
         return "pair", task.actions
     return "scene", task.classes

@@ -1,11 +1,11 @@
-"""How features meet the network: scaled, tails tamed, missing values replaced.
+"""From features to the inputs of a network: scaled, and without missing values.
 
 Dimension key: B batch, T time, S slot (one keypoint of one animal), O other animal,
 F feature, C channel.
-This is the one place that decides what the network gets for a missing value: zero. For
-coordinates it comes together with a channel for each slot that says whether its point
-is there (1) or not (0): zero alone would be a lie, since zero is also a place in the
-arena. For fitted features zero is the usual value, and what is missing is a feature.
+A missing value becomes zero, here and nowhere else. Beside coordinates there is a
+channel for each slot that is 1 where its point is tracked and 0 where it is missing,
+since zero is also a place in the arena. For fitted features zero is the median of the
+training data, and how much is missing is a feature of its own.
 """
 
 from collections.abc import Sequence
@@ -37,15 +37,27 @@ OTHERS_CHANNELS = 32
 
 
 _LEAST_RANGE = 1e-6
-"""A feature that varies less than this is left at its own scale."""
+"""The scale of a feature that varies less than this is not fitted."""
 
 
-class FeatureEntry(nn.Module):
-    """Turn the scene's named features into well-scaled channels without gaps.
+class InputScaling(nn.Module):
+    """Turns features into the input channels of a network."""
+
+    channels: int
+    """Number of channels."""
+    is_fitted: bool = False
+    """Whether scales are fitted to training data, rather than fixed."""
+
+    def fit(self, x_NF: Float[Tensor, "n f"]) -> None:
+        """Fit the scales to the features of some frames."""
+
+
+class MotionScaling(InputScaling):
+    """Scales `MotionFeatures`: values, then a channel for each slot.
 
     Coordinates are divided by a fixed length. Speeds and accelerations pass through
-    asinh, which is linear for small values and logarithmic for large ones: one
-    swapped identity makes a speed of a metre per frame, and must not drown the rest.
+    asinh, which is linear for small values and logarithmic for large ones, so that one
+    swapped identity (a metre in a frame) does not dominate.
     """
 
     scale_F: Tensor
@@ -60,7 +72,7 @@ class FeatureEntry(nn.Module):
         self.channels = features + slots
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
-        """Return scaled values, then one channel per slot: 1 where it is seen."""
+        """Return scaled values, then one channel per slot: 1 where it is tracked."""
         seen_BTS = x_BTF[..., 0 : self.coordinates : 2].isfinite().to(x_BTF.dtype)
         x_BTF = (x_BTF / self.scale_F).nan_to_num(nan=0.0)
         place_BTC = x_BTF[..., : self.coordinates]
@@ -69,17 +81,17 @@ class FeatureEntry(nn.Module):
 
 
 def channels_of_slots(slots: Sequence[int], *, features: int) -> list[int]:
-    """Return which channels of a `FeatureEntry` of all slots belong to some of them."""
+    """Return the channels of some slots among those of a `MotionScaling` of all."""
     places = [2 * slot + axis for slot in slots for axis in (0, 1)]
     per_slot = range(COORDINATES, features + SLOTS, SLOTS)
     return places + [first + slot for first in per_slot for slot in slots]
 
 
-class PairEntry(nn.Module):
-    """Turn a view's named features into channels, all other animals into a few.
+class PairScaling(InputScaling):
+    """Scales `PairFeatures`; all animals beside agent and target share some channels.
 
-    The others pass one by one through the same small layer, and the largest of each
-    of its channels is kept: their order and number say nothing.
+    Each other animal passes through the same small layer, and the largest value of
+    each of its channels is kept, so that their order and number do not matter.
     """
 
     motion_scale_F: Tensor
@@ -96,7 +108,7 @@ class PairEntry(nn.Module):
         self.channels = layout.places + layout.motion + 2 * POINTS + OTHERS_CHANNELS
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
-        """Return scaled values, a channel for each keypoint seen, and the others."""
+        """Return scaled values, a channel for each keypoint, and the other animals."""
         place_BTC, motion_BTC, others_BTC = x_BTF.split(
             [self.layout.places, self.layout.motion, OTHERS * self.layout.other], dim=2
         )
@@ -118,14 +130,16 @@ class PairEntry(nn.Module):
         return h_BTOC.masked_fill(~is_there_BTO1, 0.0).amax(dim=2)
 
 
-class FittedEntry(nn.Module):
-    """Scale features of any unit by what is usual in the data that is learned from.
+class FittedScaling(InputScaling):
+    """Scales features of any unit by their distribution in the training data.
 
-    A feature's median becomes 0 and half of its range without the outer tenths 1;
-    asinh tames the tails. A missing value becomes 0, the usual one: what is missing is
-    told by features of their own (`seen_landmarks`). With fixed units and a flag for
-    each feature instead, the network on `rat_dyad` scored 0.01 less.
+    A feature's median becomes 0, and half of the range between its 10 % and 90 %
+    quantiles becomes 1; asinh compresses the tails. A missing value becomes 0: what is
+    missing is a feature of its own (`seen_landmarks`). With fixed units and a channel
+    for each missing feature instead, a network scored 0.01 less on `rat_dyad`.
     """
+
+    is_fitted = True
 
     middle_F: Tensor
     spread_F: Tensor
@@ -137,7 +151,7 @@ class FittedEntry(nn.Module):
         self.channels = features
 
     def fit(self, x_NF: Float[Tensor, "n f"]) -> None:
-        """Find out from some frames what is usual; a feature never seen stays as is."""
+        """Fit the scales to some frames; a feature that is always missing keeps its."""
         for place, values in enumerate(x_NF.unbind(dim=1)):
             known = values[values.isfinite()].double().cpu()
             if not len(known):
@@ -152,22 +166,24 @@ class FittedEntry(nn.Module):
         return asinh(scaled_BTF.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0))
 
 
-class PairSocialEntry(nn.Module):
-    """A view's own features as `PairEntry` takes them, beside fitted social ones."""
+class PairSocialScaling(InputScaling):
+    """Scales `PairSocialFeatures`: a view's own in fixed units, social ones fitted."""
+
+    is_fitted = True
 
     def __init__(self, layout: PairLayout, *, social: int) -> None:
         super().__init__()
         self.sizes = [layout.size, social]
-        self.view = PairEntry(layout)
-        self.social = FittedEntry(features=social)
+        self.view = PairScaling(layout)
+        self.social = FittedScaling(features=social)
         self.channels = self.view.channels + self.social.channels
 
     def fit(self, x_NF: Float[Tensor, "n f"]) -> None:
-        """Find out from some frames what is usual."""
+        """Fit the scales of the social features to some frames."""
         self.social.fit(x_NF[:, -self.sizes[1] :])
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
-        """Return the channels of both."""
+        """Return the channels of both kinds of features."""
         view_BTF, social_BTF = x_BTF.split(self.sizes, dim=2)
         return torch.cat([self.view(view_BTF), self.social(social_BTF)], dim=2)
 
@@ -175,8 +191,8 @@ class PairSocialEntry(nn.Module):
 def asinh(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     """Return the inverse hyperbolic sine.
 
-    torch has none that takes a processor's values several at a time; of functions that
-    do it is made in a sixth of the time.
+    On a CPU, torch's own does not use vector instructions; composed of functions that
+    do, it takes a sixth of the time.
     """
     if not tensors.is_on_processor(values):
         return values.asinh()
@@ -186,7 +202,7 @@ def asinh(values: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
 
 
 def _unit(name: str) -> float:
-    """Return what a motion of a body is divided by, so that it is about one."""
+    """Return the unit of a body's motion, by which its values are of about 1."""
     if name.endswith("turning"):
         return TURNING_UNIT_RAD_PER_S
     return 1.0 if ".facing_" in name else SPEED_UNIT_CM_PER_S

@@ -8,15 +8,16 @@ every release reads the models of all earlier ones.
 | format | what changed |
 |---|---|
 | 3 | the whole run's settings are in the card (commit d8a304b) |
-| 4 | settings of the model alone; the task by itself; keypoints of each recording |
+| 4 | settings of the model alone; its task; sets of keypoints; other names of layers |
 
 When `ModelConfig`, a task, `Provenance` or `InputContract` changes so that cards of the
 current format would be misread: increase `CARD_FORMAT`, add a migration here, and
 record the settings in tests/test_migrations.py. A migration never changes afterwards.
 """
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from mabe import __version__
 from mabe.errors import RunError
@@ -25,6 +26,9 @@ CARD_FORMAT = 4
 
 
 Card = dict[str, Any]
+
+
+T = TypeVar("T")
 
 
 def migrate(card: Card, *, where: str) -> Card:
@@ -50,6 +54,21 @@ def migrate(card: Card, *, where: str) -> Card:
     return card
 
 
+def migrate_weights(weights: dict[str, T], found: int) -> dict[str, T]:
+    """Return the weights of a model of an earlier format under their current names."""
+    for each in range(found, CARD_FORMAT):
+        weights = {
+            _rename_layers(name, RENAMED_LAYERS.get(each, {})): value
+            for name, value in weights.items()
+        }
+    return weights
+
+
+def _rename_layers(name: str, new: Mapping[str, str]) -> str:
+    """Return a name such as ``0/entry.weight`` with other names of its layers."""
+    return re.sub("[^./]+", lambda part: new.get(part[0], part[0]), name)
+
+
 def to_format_4(card: Card) -> Card:
     """Keep the settings of the model, and describe its task beside them."""
     members = [
@@ -70,6 +89,12 @@ def to_format_4(card: Card) -> Card:
 
 MIGRATIONS: Mapping[int, Callable[[Card], Card]] = {3: to_format_4}
 """For each earlier format, the function to the next one."""
+
+
+RENAMED_LAYERS: Mapping[int, Mapping[str, str]] = {
+    3: {"entry": "scaling", "look": "conv", "look_norm": "conv_norm"}
+}
+"""For each earlier format, the layers that have another name in the next one."""
 
 
 _SETTINGS_OF_FORMAT_4 = (

@@ -68,6 +68,11 @@ class ModelSettings(Settings):
     """Share of training windows whose lab is replaced by "unknown" (pair task), so that
     there is an embedding for labs outside the training data."""
 
+    @property
+    def is_grown(self) -> bool:
+        """Whether it is boosted trees, which are grown at once and have no epochs."""
+        return self.model_type == "trees"
+
     @model_validator(mode="after")
     def _check_model(self) -> "ModelSettings":
         if self.model_type == "trees" and self.feature_set != "social":

@@ -1,4 +1,4 @@
-"""Layers that pass through a window frame after frame, where numbers must not vanish.
+"""Recurrent layers, in a precision in which their gradients do not vanish.
 
 Dimension key: B batch, U time, C and D channels.
 """
@@ -8,14 +8,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 
-def through(
+def run_recurrent(
     layers: nn.LSTM | nn.GRU, h_BUC: Float[Tensor, "b u c"]
 ) -> Float[Tensor, "b u d"]:
-    """Return what a two-way LSTM or GRU answers at each frame.
+    """Return the output of a bidirectional LSTM or GRU at each frame.
 
-    On a GPU in 32 bits (whose products are rounded to TF32): there torch's autocast
-    gives such layers float16 where bfloat16 was asked for, and the gradients of a mean
-    over 100,000 frames are smaller than float16 can tell from zero.
+    On a GPU it is computed in 32 bits (with products rounded to TF32): torch's autocast
+    computes such layers in float16 even where bfloat16 was requested, and the gradients
+    of a mean over 100,000 frames are too small for float16.
     """
     if not h_BUC.is_cuda:
         return layers(h_BUC)[0]

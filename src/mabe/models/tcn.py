@@ -8,23 +8,26 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mabe.models.frame_network import FrameNetwork
+from mabe.models.model_config import ModelConfig
+
 
 class _Residual(nn.Module):
-    """One dilated look to both sides, mixed and added to what came in."""
+    """A dilated convolution and a pointwise one, added to their input."""
 
     def __init__(self, width: int, *, dilation: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
-        self.look = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
         self.mix = nn.Conv1d(width, width, 1)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BCT: Float[Tensor, "b c t"]) -> Float[Tensor, "b c t"]:
-        h_BCT = self.look(self.norm(x_BCT.mT).mT)
+        h_BCT = self.conv(self.norm(x_BCT.mT).mT)
         return x_BCT + self.dropout(self.mix(F.gelu(h_BCT)))
 
 
-class TCN(nn.Module):
+class TCN(FrameNetwork):
     """Dilated residual convolutions at the full frame rate.
 
     Dilations 1, 2, 4 … make the receptive field 2^(layers + 1) - 1 frames.
@@ -51,6 +54,17 @@ class TCN(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, classes)
         self.receptive_field = 2 ** (layers + 1) - 1
+
+    @classmethod
+    def of(cls, config: ModelConfig, *, channels: int, classes: int) -> "TCN":
+        """Return a new network of the sizes in the settings."""
+        return cls(
+            channels,
+            classes,
+            width=config.tcn_width,
+            layers=config.tcn_layers,
+            dropout=config.dropout,
+        )
 
     def forward(self, x_BTC: Float[Tensor, "b t c"]) -> Float[Tensor, "b t n"]:
         """Return one logit per class at every frame."""

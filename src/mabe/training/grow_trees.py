@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Bool
 
 from mabe.config import RunConfig
-from mabe.inference.stitching import Stretch, Tracks, look_at, stretches
+from mabe.inference.stitching import Tracks
 from mabe.models.boosted_trees import Forest, LabelledRows, TreesConfig, rows_on_disk
-from mabe.models.model import TreesModel
+from mabe.models.trees_model import TreesModel, build_trees
+from mabe.models.windows import Stretch
 from mabe.training.objectives import Objective
 from mabe.training.objectives.base import TrackLabels
 
@@ -26,7 +27,7 @@ def grow_trees(
     `after_part` is called after each recording, or view, that was read.
     """
     # The features of a trees model do not depend on its trees.
-    untrained = TreesModel(config.model, objective.task, Forest(("",)))
+    untrained = build_trees(config.model, objective.task, Forest(("",)))
     every = max(
         1, objective.counted_frames // (config.tree_max_rows * untrained.block_frames)
     )
@@ -38,7 +39,7 @@ def grow_trees(
 
     with rows_on_disk(parts()) as rows:
         forest = objective.grow_forest(rows, tree_settings(config))
-    return TreesModel(config.model, objective.task, forest).eval()
+    return build_trees(config.model, objective.task, forest).eval()
 
 
 def tree_settings(config: RunConfig) -> TreesConfig:
@@ -59,11 +60,13 @@ def _labelled_rows(
     model: TreesModel, tracks: Tracks, labels: TrackLabels, every: int, offset: int
 ) -> Iterator[LabelledRows]:
     """Yield the rows of the blocks to learn from, a stretch at a time."""
-    for stretch in stretches(tracks.length, model):
+    for stretch in model.stretches(tracks.length):
         of_blocks = _block_labels(labels, stretch, model.block_frames)
         kept = np.flatnonzero(_is_kept(of_blocks, every, offset))
         if len(kept):
-            rows = stretch.rows(model, tracks, look_at)
+            poses = tracks.read(stretch.read_from, stretch.read_to)
+            [x_TF] = model.extract_features(torch.from_numpy(poses[None]))
+            [rows] = model.inputs(x_TF, stretch, stretch.starts).numpy()
             yield LabelledRows(rows[kept], of_blocks[kept])
 
 

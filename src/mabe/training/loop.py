@@ -26,8 +26,8 @@ from torch.optim.swa_utils import AveragedModel
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.features.arrangement import center_scene
-from mabe.models.input_scaling import FittedEntry, PairSocialEntry
-from mabe.models.model import Network, PairModel, SceneModel, build_model
+from mabe.models.migrations import CARD_FORMAT, migrate_weights
+from mabe.models.model import NetworkModel, build_model
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import any_of, sum_over_all
 from mabe.runtime.process_group import Team
@@ -92,7 +92,7 @@ def start_state(
     torch.manual_seed(config.seed * _SEED_STRIDE - 1)
     model = build_model(config.model, task)
     if objective:
-        fit_entry(model, objective, seed=config.seed)
+        fit_scaling(model, objective, seed=config.seed)
     kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
     optimizer = kinds[config.optimizer](
         model.parameters(),
@@ -118,17 +118,17 @@ def team_of(fabric: Fabric) -> Team:
 
 
 @torch.no_grad()
-def fit_entry(model: Network, objective: Objective, *, seed: int) -> None:
+def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None:
     """Scale features that have no fixed unit by what is usual in some windows."""
-    if not isinstance(model.entry, FittedEntry | PairSocialEntry):
+    if not model.scaling.is_fitted:
         return
     rng = np.random.default_rng([seed, _FIT_STREAM])
     windows = max(1, _FIT_FRAMES // model.config.sequence_length)
     poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
-    model.entry.fit(model.look(poses).flatten(0, 1))
+    model.scaling.fit(model.extract_features(poses).flatten(0, 1))
 
 
-def averaged_model(state: TrainingState) -> Network:
+def averaged_model(state: TrainingState) -> NetworkModel:
     """Return the model to use, score and save, ready for prediction."""
     return _unwrapped(state.average).eval()
 
@@ -207,6 +207,7 @@ def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
     """
     epoch_loss = state.losses.read_all()
     return {
+        "format": CARD_FORMAT,
         "model": _unwrapped(state.model).state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "average": state.average.state_dict(),
@@ -221,9 +222,11 @@ def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
 
 def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) -> None:
     """Bring a fresh state to where `state_values` was taken."""
-    _unwrapped(state.model).load_state_dict(values["model"])
+    found = values.get("format", 3)  # format 3 did not note it
+    model = migrate_weights(values["model"], found)
+    _unwrapped(state.model).load_state_dict(model)
     state.optimizer.load_state_dict(values["optimizer"])
-    state.average.load_state_dict(values["average"])
+    state.average.load_state_dict(migrate_weights(values["average"], found))
     state.step = values["step"]
     state.micro_batch = values["micro_batch"]
     state.losses.start(values["epoch_loss"])
@@ -409,8 +412,8 @@ def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> N
     average.n_averaged += 1
 
 
-def _unwrapped(model: nn.Module) -> Network:
+def _unwrapped(model: nn.Module) -> NetworkModel:
     """Return the model inside Fabric's wrapper."""
     module = getattr(model, "module", model)
-    assert isinstance(module, SceneModel | PairModel)
+    assert isinstance(module, NetworkModel)
     return module

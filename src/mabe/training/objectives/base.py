@@ -21,7 +21,7 @@ from mabe.data.scene_windows import Batch, WindowSampler
 from mabe.data.splits import split_train_validation, spread_over_labs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.inference.stitching import See, Tracks, look_at
+from mabe.inference.stitching import FeatureExtractor, Tracks, extract_features
 from mabe.metrics.summary import ScoreSummary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig
 from mabe.models.model import Model
@@ -145,7 +145,9 @@ class Objective(ABC):
         """Return the number of frames of each class (or action)."""
 
     @abstractmethod
-    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+    def score(
+        self, model: Model, *, extract: FeatureExtractor = extract_features
+    ) -> HeldOutScore:
         """Return frame scores on the held-out recordings."""
 
     @abstractmethod

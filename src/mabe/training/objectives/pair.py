@@ -24,7 +24,12 @@ from mabe.data.pair_windows import (
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.errors import ConfigError
-from mabe.inference.stitching import See, Tracks, look_at, view_probabilities
+from mabe.inference.stitching import (
+    FeatureExtractor,
+    Tracks,
+    extract_features,
+    view_probabilities,
+)
 from mabe.metrics.frame_scores import count_frames
 from mabe.metrics.summary import summarise_labs
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_actions
@@ -187,7 +192,9 @@ class PairObjective(Objective):
         counts = zip(actions, learned.tolist(), held_out.tolist(), strict=True)
         return [ClassCount(*count) for count in counts]
 
-    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+    def score(
+        self, model: Model, *, extract: FeatureExtractor = extract_features
+    ) -> HeldOutScore:
         """Return frame scores on the held-out recordings.
 
         `macro_f1` is the mean over labs of the mean over the actions that occur
@@ -202,7 +209,7 @@ class PairObjective(Objective):
             recording = self.data.store.recordings[labels.recording]
             tracks = Tracks.of_stored(self.data.store, labels.recording)
             probabilities = view_probabilities(
-                model, tracks, labels.view, recording.lab, see=see
+                model, tracks, labels.view, recording.lab, extract=extract
             )
             states = labels.frames(0, labels.length)
             chosen = decide(
@@ -240,7 +247,7 @@ class PairObjective(Objective):
         """Yield each view to learn from with a column of states for each action."""
         for labels in self.sampler.views:
             whole = Tracks.of_stored(self.data.store, labels.recording)
-            yield whole.seen_from(labels.view), labels.frames(0, labels.length)
+            yield whole.in_view(labels.view), labels.frames(0, labels.length)
 
     def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
         """Return one booster for each action."""

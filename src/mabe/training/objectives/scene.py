@@ -16,7 +16,12 @@ from mabe.config import RunConfig
 from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
-from mabe.inference.stitching import See, Tracks, frame_probabilities, look_at
+from mabe.inference.stitching import (
+    FeatureExtractor,
+    Tracks,
+    extract_features,
+    frame_probabilities,
+)
 from mabe.metrics import confusion_matrix
 from mabe.metrics.summary import frame_summary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_classes
@@ -136,7 +141,9 @@ class SceneObjective(Objective):
         )
         return [ClassCount(*count) for count in counts]
 
-    def score(self, model: Model, *, see: See = look_at) -> HeldOutScore:
+    def score(
+        self, model: Model, *, extract: FeatureExtractor = extract_features
+    ) -> HeldOutScore:
         """Return frame scores on the held-out recordings."""
         classes = self.task.classes
         confusion = np.zeros((len(classes), len(classes)), np.int64)
@@ -149,7 +156,9 @@ class SceneObjective(Objective):
             recording = store.recordings[index]
             possible = self.task.choices(recording.watched)
             tracks = Tracks.of_stored(store, index)
-            probabilities = frame_probabilities(model, tracks, possible, see=see)
+            probabilities = frame_probabilities(
+                model, tracks, possible, extract=extract
+            )
             chosen = decide(
                 probabilities,
                 fps=store.rate_fps,

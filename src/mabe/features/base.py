@@ -1,0 +1,39 @@
+"""What all feature sets have in common: poses in, named features out.
+
+Dimension key: B batch, T time, A animal (or seat), K keypoint, F feature, S slot (one
+keypoint of one animal).
+"""
+
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Symmetry = Literal["mirror", "order", "turn"]
+"""A change of the poses that does not change the behaviour: a mirror image, another
+order of the animals, the arena turned by an angle."""
+
+
+class Features(nn.Module):
+    """Turns poses in cm at the working rate, NaN where missing, into features."""
+
+    names: tuple[str, ...]
+    """The features' names, in order."""
+    groups: dict[str, list[int]]
+    """Places of the features of each group, such as ``facing``."""
+    key: tuple[Hashable, ...]
+    """Equal for two modules that compute the same features."""
+    changed_by: frozenset[Symmetry] = frozenset()
+    """The symmetries under which the features do change."""
+    reach_s: float = 5.0
+    """How far to each side of a frame poses influence its features, or statistics of
+    them; in seconds."""
+
+    def center_places(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f"]:
+        """Return features with an origin in each window, where they need one."""
+        return x_BTF
+
+    def for_slots(self, slots: Sequence[int]) -> "Features | None":
+        """Return a module that leaves out slots that never occur; None: it cannot."""
+        return None

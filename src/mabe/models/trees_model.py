@@ -1,0 +1,172 @@
+"""Boosted trees as a model: features → windowed statistics → forest.
+
+Dimension key: B batch, T time, A animal (or seat), K keypoint, F feature, U block of
+frames, R statistic, N class (or action).
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mabe.features.arrangement import pack_animals
+from mabe.features.base import Features
+from mabe.features.rolling import RollingConfig, rolling_statistics
+from mabe.features.social import SocialFeatures
+from mabe.models.boosted_trees import Forest
+from mabe.models.model import Context, Model, scene_features
+from mabe.models.model_config import ModelConfig
+from mabe.models.windows import Stretch, block_stretches
+from mabe.pair_task import PairTask
+from mabe.scene_task import SceneTask
+
+STATISTICS = RollingConfig()
+"""The statistics of each feature that trees get."""
+
+
+_LEAST_SUM = 1e-9
+
+
+class TreesModel(Model):
+    """What trees of all tasks have in common.
+
+    They predict blocks of frames. Their only weights are a buffer with the bytes of the
+    forest's text, so that they are moved, saved and loaded like networks.
+    """
+
+    forest: Forest
+    text_X: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        task: SceneTask | PairTask,
+        features: Features,
+        forest: Forest,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.task = task
+        self.features = features
+        self.forest = forest
+        text = np.frombuffer(forest.to_bytes(), np.uint8).copy()
+        self.register_buffer("text_X", torch.from_numpy(text))
+
+    @property
+    def feature_key(self) -> tuple[Hashable, ...]:
+        """Equal for trees whose features are the same."""
+        return ("trees", *self.features.key)
+
+    @property
+    def feature_device(self) -> torch.device:
+        """The CPU, wherever the buffer is: trees are evaluated there."""
+        return torch.device("cpu")
+
+    @property
+    def block_frames(self) -> int:
+        """Frames in a block."""
+        return STATISTICS.block_frames(self.config.fps)
+
+    def statistic_names(self) -> tuple[str, ...]:
+        """Return the statistics' names in order, such as ``gap_cm.mean.6s``."""
+        return STATISTICS.names(self.features.names)
+
+    def overlap(self, length: int) -> int:
+        """Return 0: windows of trees do not overlap."""
+        return 0
+
+    def stretches(self, length: int) -> Iterator[Stretch]:
+        """Yield the stretches of a recording of so many frames, in order."""
+        return block_stretches(
+            length, block=self.block_frames, context=self.context_frames
+        )
+
+    def rows(self, x_TF: Float[Tensor, "t f"]) -> Float[np.ndarray, "u r"]:
+        """Return the statistics of features, a row for each block of frames."""
+        return rolling_statistics(x_TF.cpu().numpy(), self.config.fps, STATISTICS)
+
+    def inputs(
+        self, x_TF: Float[Tensor, "t f"], stretch: Stretch, starts: Sequence[int]
+    ) -> Float[Tensor, "b u r"]:
+        """Return the rows of the blocks of each window."""
+        rows = torch.from_numpy(self.rows(x_TF))
+        size = self.block_frames
+        first = [(start - stretch.read_from) // size for start in starts]
+        return torch.stack([rows[one : one + stretch.window // size] for one in first])
+
+    def probabilities(
+        self, inputs_BUI: Float[Tensor, "b u i"], context: Context
+    ) -> Float[Tensor, "b t n"]:
+        """Return the probability of each class, or action, at every frame of blocks."""
+        each = [self.block_probabilities(rows.numpy(), context) for rows in inputs_BUI]
+        return torch.from_numpy(np.stack(each).repeat(self.block_frames, axis=1))
+
+    def block_probabilities(
+        self, rows: Float[np.ndarray, "u r"], context: Context
+    ) -> Float[np.ndarray, "u n"]:
+        """Return the probability of each class, or action, in each block."""
+        return self.forest.probabilities(rows, threads=torch.get_num_threads())
+
+
+class SceneTreesModel(TreesModel):
+    """Trees for the scene task: one forest chooses among the classes."""
+
+    task: SceneTask
+
+    def __init__(self, config: ModelConfig, task: SceneTask, forest: Forest) -> None:
+        super().__init__(config, task, scene_features(config), forest)
+
+    def extract_features(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return features of poses in cm at the working rate, NaN where missing."""
+        return self.features(pack_animals(poses_BTAK2))
+
+    def block_probabilities(
+        self, rows: Float[np.ndarray, "u r"], context: Context
+    ) -> Float[np.ndarray, "u n"]:
+        """Return the probability of each class; those not possible get 0."""
+        probabilities = super().block_probabilities(rows, context)
+        if context.possible_N is None:
+            return probabilities
+        possible = context.possible_N.cpu().numpy()
+        among = np.where(possible, probabilities, 0)
+        return among / among.sum(axis=1, keepdims=True).clip(min=_LEAST_SUM)
+
+
+class PairTreesModel(TreesModel):
+    """Trees for the pair task: one forest for each action.
+
+    Their features are the social ones alone; the places of all keypoints would be too
+    many.
+    """
+
+    task: PairTask
+
+    def __init__(self, config: ModelConfig, task: PairTask, forest: Forest) -> None:
+        features = SocialFeatures(
+            rate_fps=config.fps, max_gap_s=config.max_gap_s, directed=True
+        )
+        super().__init__(config, task, features, forest)
+
+    def extract_features(
+        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return features of poses in cm at the working rate, NaN where missing."""
+        return self.features(poses_BTPK2)
+
+
+_MODELS: Mapping[type, Callable[[ModelConfig, Any, Forest], TreesModel]] = {
+    SceneTask: SceneTreesModel,
+    PairTask: PairTreesModel,
+}
+
+
+def build_trees(
+    config: ModelConfig, task: SceneTask | PairTask, forest: Forest
+) -> TreesModel:
+    """Return trees for a task."""
+    return _MODELS[type(task)](config, task, forest)

@@ -333,7 +333,7 @@ def test_runs_of_other_classes_on_the_same_recordings_are_refused_in_one_line(
     other = fresh(tmp_path, good, classes=classes)
     own = dump_config(config_of(good)) | {"classes": classes}
     (other / "config.yaml").write_text(json.dumps(own))  # JSON is YAML
-    with pytest.raises(RunError, match="different questions"):
+    with pytest.raises(RunError, match="different tasks"):
         join_runs([good, other], tmp_path / "out")
 
 

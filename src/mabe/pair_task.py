@@ -212,6 +212,19 @@ class PairTask:
             self.named_actions is None or action in self.named_actions
         )
 
+    def join(self, tasks: Iterable[Any]) -> "PairTask":
+        """Return the task of an ensemble of models for these tasks.
+
+        An action occurs in a lab where it does in the training data of any of them.
+        """
+        each = list(tasks)
+        labs = sorted({lab for task in each for lab in task.labs})
+        vocabulary = {
+            lab: frozenset().union(*(task.vocabulary.get(lab, ()) for task in each))
+            for lab in labs
+        }
+        return replace(self, labs=tuple(labs), vocabulary=vocabulary)
+
     def lab_number(self, lab: str) -> int:
         """Return a lab's number from 1, or `UNKNOWN_LAB`."""
         return self.labs.index(lab) + 1 if lab in self.labs else UNKNOWN_LAB

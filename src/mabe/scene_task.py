@@ -158,6 +158,10 @@ class SceneTask:
         """Tell whether an action counts in labels, and so in a score."""
         return action not in self.ignored
 
+    def join(self, tasks: Iterable[Any]) -> "SceneTask":
+        """Return the task of an ensemble of models for these tasks."""
+        return self
+
     def check_actions(self, actions: Iterable[str]) -> None:
         """Raise `ConfigError` listing every action that is in no group."""
         known = self.class_of.keys() | self.ignored

@@ -381,7 +381,7 @@ class _How:
 
 
 def _wants_gpu(fold_run: FoldRun) -> bool:
-    return fold_run.config.model_type != "trees" and fold_run.config.device != "cpu"
+    return not fold_run.config.is_grown and fold_run.config.device != "cpu"
 
 
 def _run_telling(how: _How, fold_run: FoldRun) -> None:

@@ -64,14 +64,14 @@ def join_runs(
     members = [
         (member, weight * own)
         for checkpoint, weight in zip(loaded, weights, strict=True)
-        for member, own in zip(checkpoint.members, _weights_in(checkpoint), strict=True)
+        for member, own in zip(checkpoint.members, checkpoint.weights, strict=True)
         if weight
     ]
     # Weights of an ensemble that is joined live on in the products.
     tracks = {
         track
         for checkpoint in loaded
-        if isinstance(checkpoint.model, Ensemble)
+        if len(checkpoint.members) > 1
         for track in checkpoint.tuned_on
     }
     if not equal:
@@ -185,8 +185,3 @@ def _blend_answers(
         f"  joined {score_with_confidence(blended.evidence(), rules)}, on recordings "
         "that none of them learned from",
     ]
-
-
-def _weights_in(checkpoint: Checkpoint) -> tuple[float, ...]:
-    model = checkpoint.model
-    return model.weights if isinstance(model, Ensemble) else (1.0,)

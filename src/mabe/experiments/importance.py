@@ -22,7 +22,6 @@ from mabe.experiments.cross_validation import FoldRun
 from mabe.inference.stitching import FeatureExtractor, extract_features
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import load_checkpoint
-from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.console import show
 from mabe.runtime.files import write_json
@@ -84,7 +83,7 @@ def explain_fold_runs(
     each = []
     for fold_run in fold_runs:
         model = load_checkpoint(fold_run.model).model
-        if isinstance(model, Ensemble):
+        if not isinstance(model, Model):
             raise RunError(f"{fold_run.run_dir}: expected a single model")
         objective = load_training_data(fold_run.config).objective(fold_run.config)
         each.append(explain(model, objective, after_group=after_group))

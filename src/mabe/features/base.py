@@ -18,6 +18,8 @@ order of the animals, the arena turned by an angle."""
 class Features(nn.Module):
     """Turns poses in cm at the working rate, NaN where missing, into features."""
 
+    title: str
+    """What is printed when a training begins."""
     names: tuple[str, ...]
     """The features' names, in order."""
     groups: dict[str, list[int]]

@@ -66,6 +66,12 @@ def feature_names(
     return names
 
 
+def motion_title(use_motion_features: bool) -> str:
+    """Return how coordinates, and speeds where there are any, are called."""
+    motion = "Enabled (speed + acceleration)" if use_motion_features else "Disabled"
+    return f"Motion features: {motion}"
+
+
 def group_by(names: Sequence[str], kind: Callable[[str], str]) -> dict[str, list[int]]:
     """Return which features are of one kind, by the name of the kind."""
     groups: dict[str, list[int]] = {}
@@ -123,6 +129,7 @@ class MotionFeatures(Features):
         place_S[slot_Q] = torch.arange(len(self.slots))
         self.register_buffer("slot_Q", slot_Q, persistent=False)
         self.register_buffer("place_S", place_S, persistent=False)
+        self.title = motion_title(use_motion_features)
         self.names = tuple(
             feature_names(use_motion_features=use_motion_features, slots=self.slots)
         )

@@ -22,6 +22,7 @@ class NearestPairFeatures(Features):
     Animals that are present come first (`mabe.features.arrangement.pack_animals`).
     """
 
+    title = SocialFeatures.title
     reach_s = SocialFeatures.reach_s
 
     def __init__(self, *, rate_fps: float, max_gap_s: float) -> None:

@@ -29,7 +29,7 @@ from mabe.features.egocentric import (
     without_gaps,
 )
 from mabe.features.gaps import bridge_gaps
-from mabe.features.motion import change_per_second, group_by
+from mabe.features.motion import change_per_second, group_by, motion_title
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS
@@ -139,6 +139,7 @@ class PairFeatures(Features):
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.layout = PairLayout(use_motion_features)
+        self.title = motion_title(use_motion_features)
         self.names = tuple(self.layout.names())
         self.groups = group_by(self.names, _kind)
         self.key = ("pair", rate_fps, use_motion_features, max_gap_s)
@@ -217,6 +218,7 @@ def _spread(
 class PairSocialFeatures(Features):
     """Both kinds of features of one view, side by side."""
 
+    title = SocialFeatures.title
     changed_by = PairFeatures.changed_by
     reach_s = SocialFeatures.reach_s
 

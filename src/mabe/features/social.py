@@ -136,6 +136,7 @@ class OfEach:
 class SocialFeatures(Features):
     """Named features of a scene's first two animals, or of an agent and a target."""
 
+    title = "Social features: what two animals are to each other"
     reach_s = 30.0
 
     def __init__(self, *, rate_fps: float, max_gap_s: float, directed: bool) -> None:

@@ -5,7 +5,7 @@ classes (or actions) and the same working rate. Each has windows of its own leng
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 
@@ -72,26 +72,16 @@ class Ensemble:
 
 
 def _join_tasks(tasks: Sequence[SceneTask | PairTask]) -> SceneTask | PairTask:
-    """Return the task of all; an action occurs in a lab where it does for any."""
+    """Return the task of all members, which have to have the same classes."""
     first = tasks[0]
-    outputs = [_kind_and_classes(task) for task in tasks]
-    if any(each != outputs[0] for each in outputs):
-        raise RunError(
-            f"ensemble: models have different tasks: {outputs[0]} and "
-            f"{next(each for each in outputs if each != outputs[0])}"
-        )
-    if not isinstance(first, PairTask):
-        return first
-    pairs = [task for task in tasks if isinstance(task, PairTask)]
-    labs = sorted({lab for task in pairs for lab in task.labs})
-    vocabulary = {
-        lab: frozenset().union(*(task.vocabulary.get(lab, ()) for task in pairs))
-        for lab in labs
-    }
-    return replace(first, labs=tuple(labs), vocabulary=vocabulary)
+    for task in tasks:
+        if (task.kind, task.classes) != (first.kind, first.classes):
+            raise RunError(
+                f"ensemble: models have different tasks: {_describe(first)} and "
+                f"{_describe(task)}"
+            )
+    return first.join(tasks)
 
 
-def _kind_and_classes(task: SceneTask | PairTask) -> tuple[str, tuple[str, ...]]:
-    if isinstance(task, PairTask):
-        return "pair", task.actions
-    return "scene", task.classes
+def _describe(task: SceneTask | PairTask) -> str:
+    return f"{task.kind} ({', '.join(task.classes)})"

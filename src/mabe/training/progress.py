@@ -6,6 +6,7 @@ from typing import Any
 from tqdm import tqdm
 
 from mabe.config import RunConfig
+from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import is_quiet, show
 from mabe.runtime.process_group import Team
@@ -68,19 +69,18 @@ def describe_team(team: Team, device: str) -> list[str]:
 
 
 def describe_model(
-    config: RunConfig, *, parameters: int, steps: int, processes: int = 1
+    config: RunConfig,
+    features: Features,
+    *,
+    parameters: int,
+    steps: int,
+    processes: int = 1,
 ) -> list[str]:
     """Say what will be trained, in the words V1/V2 users know."""
     each = f"{processes} processes × " if processes > 1 else ""
-    motion = "Enabled (speed + acceleration)"
-    features = (
-        "Social features: what two animals are to each other"
-        if config.feature_set == "social"
-        else f"Motion features: {motion if config.use_motion_features else 'Disabled'}"
-    )
     return [
-        features,
-        f"Input dimension: {config.features}",
+        features.title,
+        f"Input dimension: {len(features.names)}",
         f"Network: {config.model_type}, {parameters:,} parameters",
         f"✓ Training batches: {steps} an epoch, of {each}{config.windows} windows of "
         f"{config.sequence_length / config.fps:.1f} s",

@@ -158,7 +158,7 @@ def train(
             "one kind"
         )
     team = team or Team.of_environment()
-    if config.model_type == "trees":
+    if config.is_grown:
         team.refuse("model_type: trees")
     device = choose_device(config.device, team)
     precision = choose_precision(device, config.precision, config.model_type)
@@ -215,7 +215,7 @@ def _train(
             - len(data.held_out),
         )
     )
-    if config.batch_size == "auto" and config.model_type != "trees":
+    if config.batch_size == "auto" and not config.is_grown:
         config, reason = settle_batch_size(config, objective, fabric)
         tell(reason)
 
@@ -227,7 +227,7 @@ def _train(
             _begin(config, data, about_device, counts, processes)
 
     lead(fabric, begin)
-    if config.model_type == "trees":
+    if config.is_grown:
         history = _grow(objective, config)
         return TrainedRun(config, objective, history)
     state = start_state(config, objective.task, fabric, objective)
@@ -236,7 +236,13 @@ def _train(
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(objective.counted_frames, config, processes=processes)
     tell(
-        *describe_model(config, parameters=parameters, steps=steps, processes=processes)
+        *describe_model(
+            config,
+            averaged_model(state).features,
+            parameters=parameters,
+            steps=steps,
+            processes=processes,
+        )
     )
     if resume:
         _go_on(state, config, fabric)
@@ -316,9 +322,7 @@ def _begin(
         "trained_on": list(data.tracks(data.learned)),
         "validated_on": list(data.tracks(data.held_out)),
         "content": data.content,
-        "windows_per_step": (
-            None if config.model_type == "trees" else processes * config.windows
-        ),
+        "windows_per_step": (None if config.is_grown else processes * config.windows),
     }
     document(run_dir, config, facts)
 

@@ -132,7 +132,7 @@ def _training(
 ) -> TrainingFacts:
     epochs = read_history(run_dir)
     used = checkpoint.members[0].provenance.epoch
-    is_grown = config.model_type == "trees"  # in one go, as long as it was planned
+    is_grown = config.is_grown  # in one go, as long as it was planned
     return TrainingFacts(
         name=name,
         epochs=epochs,

@@ -194,12 +194,12 @@ def find_training_curves(
                 used_epoch=load_checkpoint(fold_run.model).members[0].provenance.epoch,
             )
             for fold_run in fold_runs
-            if fold_run.config.model_type != "trees"
+            if not fold_run.config.is_grown
         )
     root = checkpoint.path.parent
     if len(checkpoint.members) > 1 or not (root / HISTORY_NAME).is_file():
         return ()
-    if checkpoint.model.config.model_type == "trees":
+    if checkpoint.model.config.is_grown:
         return ()
     used = checkpoint.members[0].provenance.epoch
     return (TrainingCurve(name=root.name, epochs=read_history(root), used_epoch=used),)

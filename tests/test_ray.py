@@ -238,7 +238,7 @@ def test_after_ctrl_c_workers_are_asked_to_stop(cluster, tmp_path):
 
     thread = threading.Thread(target=interrupt_when_begun)
     thread.start()
-    with pytest.raises(StopRequested, match="what is done is kept"):
+    with pytest.raises(StopRequested, match="finished parts are kept"):
         list(RayCluster().run(linger, tmp_path, ["a"], folders=[tmp_path]))
     thread.join()
 
@@ -257,7 +257,7 @@ def test_a_machine_that_does_not_see_the_folders_says_so(cluster, tmp_path):
         def touch(self):
             pass
 
-    with pytest.raises(RunError, match="need a filesystem they share"):
+    with pytest.raises(RunError, match="need a shared filesystem"):
         list(RayCluster().run(fail, None, ["ours"], folders=[Elsewhere(tmp_path)]))
 
 

@@ -110,7 +110,9 @@ def test_so_are_recipes_and_trees(tmp_path, monkeypatch, capsys):
 
 def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(ConfigError, match=r"2 processes on this machine, but 1 GPU"):
+    with pytest.raises(
+        ConfigError, match=r"2 processes on this machine, but 1 visible GPU"
+    ):
         choose_device("cuda", Team(1, 2, 1, 2, "torchrun"))
     with pytest.raises(ConfigError, match="cuda:1 cannot be shared by 2 processes"):
         choose_device("cuda:1", Team(1, 2, 1, 2, "torchrun"))

@@ -265,7 +265,7 @@ def test_data_nobody_annotated_cannot_be_learned_from(tmp_path):
 
 def test_one_labelled_video_cannot_be_held_out(tmp_path):
     one = write_fights(tmp_path / "data", videos=1, seconds=4)
-    with pytest.raises(DataError, match="at least two pieces are needed"):
+    with pytest.raises(DataError, match="at least two groups are needed"):
         train(settings(one, tmp_path / "run"))
 
 

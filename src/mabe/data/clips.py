@@ -1,7 +1,7 @@
-"""Clips: the stretches of recordings that a training step sees, and their poses.
+"""Clips: the frames of recordings that a training step reads, and their poses.
 
-All clips of a step are equally long, in frames at the store's rate. A clip of a
-recording that is shorter goes on beyond its end, where nothing is seen.
+All clips of a step have the same number of frames at the store's rate. Where a
+recording is shorter, the poses after its end are missing.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Int8, Shaped
 
 from mabe.data.store import PoseStore
 from mabe.skeleton import ANIMALS, KEYPOINTS, animal_of, keypoint_of, slot_of
 
 NOBODY = -1
-"""In a seat that stays empty."""
+"""The animal of a seat that stays empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clips:
-    """Which frames of which recordings, and in which order their animals are seen."""
+    """Which frames of which recordings, and the order of their animals."""
 
     recordings: Int[np.ndarray, " b"]
     starts: Int[np.ndarray, " b"]
@@ -30,19 +30,51 @@ class Clips:
 
 
 ReadClips = Callable[[Clips, int], Any]
-"""``read(clips, length)`` gives poses ``[clip, length, seat, keypoint, 2]`` in cm, NaN
-where missing, played faster or slower so that they last `length` frames: an array, or
-a tensor that lies on a device."""
+"""``read(clips, length)`` returns poses ``[clip, length, seat, keypoint, 2]`` in cm, an
+array or a tensor on a device, resampled to `length` frames; missing points are NaN."""
 
 
 def as_numbered(clips: int) -> Int[np.ndarray, "b seat"]:
-    """Return seats in which animals sit by their numbers."""
+    """Return seats with the animals in the order of their numbers."""
     return np.tile(np.arange(ANIMALS), (clips, 1))
 
 
-def first_frame(start: int, shown: int, length: int) -> int:
-    """Return where a clip begins that is to lie within a recording, if it fits."""
-    return max(0, min(start, length - shown))
+def gather(
+    read: ReadClips,
+    *,
+    recordings: Int[np.ndarray, " b"],
+    starts: Sequence[int],
+    recording_lengths: Sequence[int],
+    frames: int,
+    seats: Int[np.ndarray, "b seat"],
+    labels: Callable[[int, int, int], Int8[np.ndarray, "_ *action"]],
+    not_counted: int,
+    length: int,
+) -> tuple[Any, Int8[np.ndarray, "b t *action"]]:
+    """Return poses and labels of clips of so many `frames`, resampled to `length`.
+
+    Clips are moved to lie within their recordings where they fit. ``labels(clip, start,
+    stop)`` returns the labels of a clip's frames; after the end of a recording they are
+    `not_counted`.
+    """
+    firsts = [
+        max(0, min(int(start), total - frames))
+        for start, total in zip(starts, recording_lengths, strict=True)
+    ]
+    in_clips = np.stack(
+        [
+            _pad_end(
+                labels(clip, first, min(first + frames, total)), frames, not_counted
+            )
+            for clip, (first, total) in enumerate(
+                zip(firsts, recording_lengths, strict=True)
+            )
+        ]
+    )
+    if frames != length:
+        in_clips = in_clips[:, even_places(frames, length).round().astype(int)]
+    clips = Clips(recordings, np.array(firsts, int), frames, seats)
+    return read(clips, length), in_clips
 
 
 def read_clips(
@@ -50,7 +82,7 @@ def read_clips(
 ) -> Float[np.ndarray, "b length seat k 2"]:
     """Return the poses of clips from a store.
 
-    Only the points that occur are handled before they come to their seats.
+    Only the points that are tracked are resampled.
     """
     windows, seats = clips.seats.shape
     poses = np.full((windows, length, seats * len(KEYPOINTS), 2), np.nan, np.float32)
@@ -66,10 +98,7 @@ def read_clips(
         points = store.points_cm(
             recording, start, min(start + clips.frames, about.length)
         )
-        if missing := clips.frames - len(points):
-            points = np.pad(
-                points, [(0, missing), (0, 0), (0, 0)], constant_values=np.nan
-            )
+        points = _pad_end(points, clips.frames, np.nan)
         if places:
             points = stretch_time(points, *places)
         columns, slots = _seated(about.slots, animals)
@@ -80,10 +109,21 @@ def read_clips(
 def _seated(
     slots: Sequence[int], animals: Int[np.ndarray, " seat"]
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Return which of a recording's points are to be seen, and in which slots."""
+    """Return which of a recording's points are read, and their slots in the clip."""
     points = np.asarray(slots)
     seat, column = np.nonzero(animals[:, None] == animal_of(points))
     return column, slot_of(seat, keypoint_of(points)[column])
+
+
+def _pad_end(
+    values: Shaped[np.ndarray, "_ *rest"], frames: int, fill: float
+) -> Shaped[np.ndarray, "frames *rest"]:
+    """Return the values of a clip with `fill` after the end of its recording."""
+    missing = frames - len(values)
+    if not missing:
+        return values
+    widths = [(0, missing), *[(0, 0)] * (values.ndim - 1)]
+    return np.pad(values, widths, constant_values=fill)
 
 
 def stretch_time(
@@ -91,26 +131,26 @@ def stretch_time(
     before: Int[np.ndarray, " u"],
     share: Float[np.ndarray, " u"],
 ) -> Float[np.ndarray, "u *point 2"]:
-    """Play a clip faster or slower: show its `neighbours` instead of its frames.
+    """Return a clip resampled in time, as means of its `neighbours`.
 
-    Between two frames of which one is missing there is nothing (NaN).
+    Between two frames of which one is missing, points are missing.
     """
     share = share.reshape(-1, *[1] * (poses.ndim - 1))
     return poses[before] * (1 - share) + poses[before + 1] * share
 
 
 def neighbours(
-    shown: int, length: int
+    frames: int, length: int
 ) -> tuple[Int[np.ndarray, " u"], Float[np.ndarray, " u"]]:
-    """Return the frame before each of `length` evenly spaced places, and how far past.
+    """Return the frame before each of `length` evenly spaced times, and the distance.
 
-    There have to be two frames at least.
+    There have to be at least two frames.
     """
-    places = even_places(shown, length)
-    before = np.minimum(places.astype(int), shown - 2)
+    places = even_places(frames, length)
+    before = np.minimum(places.astype(int), frames - 2)
     return before, (places - before).astype(np.float32)
 
 
-def even_places(shown: int, length: int) -> Float[np.ndarray, " u"]:
-    """Return where `length` evenly spaced frames lie among the frames shown."""
-    return np.linspace(0, shown - 1, length)
+def even_places(frames: int, length: int) -> Float[np.ndarray, " u"]:
+    """Return `length` evenly spaced times between the first and the last frame."""
+    return np.linspace(0, frames - 1, length)

@@ -17,14 +17,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
 from mabe.bouts import Spans
-from mabe.data.clips import (
-    NOBODY,
-    Clips,
-    ReadClips,
-    even_places,
-    first_frame,
-    read_clips,
-)
+from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.pair_task import UNWATCHED, PairTask, View, ViewLabels
@@ -185,26 +178,21 @@ class PairSampler:
         shown = max(2, round(self.length * stretch))
         offsets = rng.integers(0, shown, windows)[own]
         views = [self.views[view] for view, _ in picks]
-        firsts = [
-            first_frame(frame - int(offset), shown, of_view.length)
-            for of_view, (_, frame), offset in zip(views, picks, offsets, strict=True)
-        ]
-        clips = Clips(
-            np.array([of_view.recording for of_view in views]),
-            np.array(firsts),
-            shown,
-            np.array([order_animals(of_view.view) for of_view in views]),
+        poses, labels = gather(
+            self.read,
+            recordings=np.array([of_view.recording for of_view in views]),
+            starts=[
+                frame - int(at) for (_, frame), at in zip(picks, offsets, strict=True)
+            ],
+            recording_lengths=[of_view.length for of_view in views],
+            frames=shown,
+            seats=np.array([order_animals(of_view.view) for of_view in views]),
+            labels=lambda clip, start, stop: views[clip].frames(start, stop),
+            not_counted=UNWATCHED,
+            length=self.length,
         )
-        labels = np.stack(
-            [
-                _labels_shown(of_view, first, shown)
-                for of_view, first in zip(views, firsts, strict=True)
-            ]
-        )
-        if shown != self.length:
-            labels = labels[:, even_places(shown, self.length).round().astype(int)]
         return PairBatch(
-            self.read(clips, self.length),
+            poses,
             labels,
             np.array([self._lab_number(of_view) for of_view in views]),
             np.array([of_view.view.is_self for of_view in views]),
@@ -213,17 +201,6 @@ class PairSampler:
     def _lab_number(self, labels: ViewLabels) -> int:
         lab = self.data.store.recordings[labels.recording].lab
         return self.data.task.lab_number(lab)
-
-
-def _labels_shown(
-    labels: ViewLabels, first: int, shown: int
-) -> Int8[np.ndarray, "t actions"]:
-    """Return the labels of a clip; beyond a recording's end nothing counts."""
-    states = labels.frames(first, min(first + shown, labels.length))
-    missing = shown - len(states)
-    if not missing:
-        return states
-    return np.pad(states, [(0, missing), (0, 0)], constant_values=UNWATCHED)
 
 
 def count_states(

@@ -14,14 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from mabe.bouts import find_spans
-from mabe.data.clips import (
-    Clips,
-    ReadClips,
-    as_numbered,
-    even_places,
-    first_frame,
-    read_clips,
-)
+from mabe.data.clips import ReadClips, as_numbered, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
@@ -125,38 +118,19 @@ class WindowSampler:
         frames = self._spans[rows, 2] - (self._ends[rows] - picks)
         shown = max(2, round(self.length * stretch))
         starts = frames - rng.integers(0, shown, windows)
-        return self._gather(recordings[own], starts[own], shown)
-
-    def _gather(
-        self,
-        recordings: Int[np.ndarray, " b"],
-        starts: Int[np.ndarray, " b"],
-        shown: int,
-    ) -> Batch:
-        lengths = [len(self.data.labels[r]) for r in recordings]
-        firsts = [
-            first_frame(int(start), shown, length)
-            for start, length in zip(starts, lengths, strict=True)
-        ]
-        clips = Clips(
-            recordings, np.array(firsts, int), shown, as_numbered(len(recordings))
+        recordings, starts = recordings[own], starts[own]
+        poses, labels = gather(
+            self.read,
+            recordings=recordings,
+            starts=starts.tolist(),
+            recording_lengths=[len(self.data.labels[r]) for r in recordings],
+            frames=shown,
+            seats=as_numbered(len(recordings)),
+            labels=lambda clip, start, stop: self.data.labels[recordings[clip]][
+                start:stop
+            ],
+            not_counted=NOT_COUNTED,
+            length=self.length,
         )
-        labels = np.stack(
-            [
-                _labels_shown(self.data.labels[r], first, shown)
-                for r, first in zip(recordings, firsts, strict=True)
-            ]
-        )
-        if shown != self.length:
-            labels = labels[:, even_places(shown, self.length).round().astype(int)]
         possible = np.stack([self.data.possible[r] for r in recordings])
-        return Batch(self.read(clips, self.length), labels, possible)
-
-
-def _labels_shown(
-    labels: Int[np.ndarray, " time"], first: int, shown: int
-) -> Int[np.ndarray, " t"]:
-    """Return the labels of a clip; beyond a recording's end nothing counts."""
-    read = labels[first : first + shown]
-    missing = shown - len(read)
-    return np.pad(read, (0, missing), constant_values=NOT_COUNTED) if missing else read
+        return Batch(poses, labels, possible)

@@ -4,7 +4,7 @@ r"""Commands on an idle machine and beside another job: wall seconds, and their 
 
 WORK is a folder for simulated data (made once) and runs. Each command is timed twice:
 with nothing else running, and with one core kept busy by a loop. `--spin N` sets
-`GOMP_SPINCOUNT=N` for the commands; 300000 is what OpenMP does where nobody sets it.
+`GOMP_SPINCOUNT=N` for the commands; 300000 is OpenMP's own default.
 
 Commands: train (a network, three epochs), trees (`mabe train`, trees), evaluate and
 predict (an ensemble of three models, 16 recordings), explain (a cross-validation).

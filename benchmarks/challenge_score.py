@@ -1,13 +1,13 @@
-"""How fast the challenge's score is, and what it says of noisy copies of real labels.
+"""Speed of the challenge's score, and its value for noisy copies of real labels.
 
     python benchmarks/challenge_score.py DATA     DATA/train.csv, DATA/train_annotation
 
-1. The real labels against themselves, and beside a scorer that keeps sets of frames.
+1. The real labels scored against themselves, also by a scorer based on sets of frames.
 2. Copies of the labels with one kind of noise each.
-3. 10,000 bouts in videos of 594,030 frames, again beside sets of frames.
+3. 10,000 bouts in videos of 594,030 frames, also by the scorer based on sets.
 
-Times are the best of three (sets of frames: one) in one process. Bouts of one pair are
-never brought to overlap, so every noisy copy is a submission that can be scored.
+Times are the best of three (sets of frames: one) in one process. Bouts of one pair
+never overlap in a copy, so every noisy copy is a submission that can be scored.
 """
 
 import argparse

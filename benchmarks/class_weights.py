@@ -1,10 +1,10 @@
-"""What class weights do to background's recall and to behaviours' precision.
+"""Effect of class weights on recall of background and precision of behaviours.
 
     python benchmarks/class_weights.py WORK [--epochs 12]
 
 V2 on simulated data of six labs (24 videos of 2 minutes; `configs/demo.yaml`), trained
-with each set of weights and nothing else changed; the last epoch on recordings held
-out, at the working rate. WORK keeps data and runs.
+with each set of weights and no other change; scores of the last epoch on held-out
+recordings, at the working rate. WORK keeps data and runs.
 """
 
 import argparse

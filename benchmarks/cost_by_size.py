@@ -1,13 +1,13 @@
-"""How time and memory grow with the data: 1, 10 and 100 % of a data set.
+"""Time and memory as a function of data size: 1, 10 and 100 % of a data set.
 
     python benchmarks/cost_by_size.py DATA WORK [--steps 30]
 
-`DATA` is in the Kaggle layout, such as `mabe simulate DATA --like CHALLENGE` makes it.
-For each share every so manieth video becomes a data set of its own in `WORK` (hard
-links or copies); it is prepared, V2 takes some steps on it, and the result marks all of
-its videos from the store. Each is a process of its own, of which wall time and peak
-memory are printed. Where time is linear its columns stay the same from row to row;
-where memory is flat so do those.
+`DATA` is in the Kaggle layout, for example made by `mabe simulate DATA --like
+CHALLENGE`. For each share, every n-th video becomes a data set of its own in `WORK`
+(hard links or copies). It is prepared, V2 takes some steps on it, and the resulting
+model predicts all of its videos from the store. Each of these is a process of its own;
+its wall time and peak memory are printed. Equal columns from row to row mean that time
+is linear, or memory constant.
 """
 
 import argparse

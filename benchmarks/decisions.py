@@ -1,15 +1,16 @@
-"""What each step from probabilities to decisions is worth on a cross-validation.
+"""Effect of each step from probabilities to decisions, on a cross-validation.
 
     mabe crossval --config configs/rat_dyad_v2.yaml --checkpoint-dir CV --folds 5
     mabe train --config configs/rat_dyad_v2.yaml --set folds=5 --set fold=0 \\
         --set seed=43 --checkpoint-dir CV/seed43/fold0      (and so on, for more seeds)
     python benchmarks/decisions.py CV
 
-Every figure is on recordings the model never saw, and whatever is tuned is nested:
-found on other recordings than those it is scored on. The base is the last step's own
-weights with plain decisions; each row adds one thing to it, the last row everything.
-First all folds of the first seed; then fold 0 alone, with the mean and the standard
-deviation over all seeds. An ensemble joins the seeds of fold 0, so there is one of it.
+Every figure is on recordings that were not used to train the model, and tuned scores
+are nested: rules are chosen on other recordings than those they are scored on. The base
+uses the weights of the last step and default decision rules; each row makes one
+addition to it, the last row all of them. First all folds of the first seed; then fold 0
+alone, with the mean and the standard deviation over all seeds. The ensemble joins the
+seeds of fold 0, so there is one.
 """
 
 import argparse

@@ -1,13 +1,13 @@
-"""Does a model learn who does it to whom? On simulated data, where we know.
+"""Does a model learn agent and target? Tested on simulated data with known labels.
 
     python benchmarks/direction.py WORK [--seeds 42]
 
-Six invented labs, each with its own camera, skeleton and number of animals, all watch
-for sniff, mount, attack and chase, and for the other side of two of them: who is chased
-flees, and who is sniffed is `sniffed`. Trains `configs/direction.yaml` once with
-whole labs held out, and once with recordings of every lab held out; prints the
-challenge's score on what was held out, and the score of the same predictions when
-agent and target are exchanged in the true labels. WORK keeps data and runs.
+Six simulated labs, each with its own camera, skeleton and number of animals, annotate
+sniff, mount, attack and chase, and the target's side of two of them: a chased animal
+has the action `flee`, a sniffed one `sniffed`. Trains `configs/direction.yaml` once
+with whole labs held out, and once with recordings of every lab held out; prints the
+challenge's score on the held-out recordings, and the score of the same predictions when
+agent and target are exchanged in the labels. WORK keeps data and runs.
 """
 
 import argparse

@@ -2,12 +2,12 @@
 
     python benchmarks/full_size.py LIKE WORK [--steps 300]
 
-LIKE is a folder with the challenge's train.csv and train_annotation; WORK gets the
+LIKE is a folder with the challenge's train.csv and train_annotation. WORK receives the
 simulated data (about 1.5 GB), the store (about 1.5 GB) and two runs, and keeps them for
 the next time. Prints time and peak memory of simulating, preparing, training V2 and the
-pair task for so many steps, predicting held-out recordings as a submission, checking
-and scoring it, each in a process of its own. One recording in 40 is held out. Linux
-and macOS; the peak is that of the largest process.
+pair task for the given number of steps, predicting held-out recordings as a submission,
+checking and scoring it, each in a process of its own. One recording in 40 is held out.
+Linux and macOS; the peak is that of the largest process.
 """
 
 import argparse

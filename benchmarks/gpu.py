@@ -1,17 +1,17 @@
-"""What a GPU makes of V2: steps, memory, use of the card, and what its floor would be.
+"""V2 on a GPU: time of a step, memory, utilisation, and the hardware limit.
 
     python benchmarks/gpu.py DATA [--batch 96 512 2048] [--seconds 3] [--device cuda]
 
-`DATA` is in the Kaggle layout or a store; the full size is what counts (`mabe simulate
-DATA --like CHALLENGE`). Prints the card; whether a step ever makes the host wait (torch
-raises an error where it does); for each batch size the time of a step, windows' frames
-a second, peak memory and how busy `nvidia-smi` says that the card is, with poses in the
-card's own memory and read by the host; how long 100 epochs take without and with
-`torch.compile`; the speed of prediction. The floor
-of a step is its multiplications at the speed of one large product of matrices, or its
-bytes at the speed of one large copy, whichever is longer. What an RTX 5090 would give
-is the measured time, scaled by the larger ratio of the two cards' published speeds: an
-estimate, and called so. With `--device cpu` it runs without a GPU, to try it out.
+`DATA` is in the Kaggle layout or a store; use the full size (`mabe simulate DATA --like
+CHALLENGE`). Prints the GPU; whether a step makes the host wait (torch raises an error
+where it does); for each batch size the time of a step, frames per second in windows,
+peak memory and the utilisation reported by `nvidia-smi`, with poses in GPU memory and
+with poses read by the host; the time of 100 epochs without and with `torch.compile`;
+the speed of prediction. The hardware limit of a step is the larger of two times: its
+multiplications at the speed of one large matrix product, and its bytes at the speed of
+one large copy. The figure for an RTX 5090 is the measured time, scaled by the larger
+ratio of the two GPUs' published speeds, and is printed as an estimate. With `--device
+cpu` the script runs without a GPU, as a test.
 """
 
 import argparse

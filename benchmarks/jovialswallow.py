@@ -1,13 +1,13 @@
-"""Decisions on real probabilities: one lab of the challenge, tuned and nested.
+"""Decision rules on real probabilities: one lab of the challenge, tuned and nested.
 
     python benchmarks/jovialswallow.py [--data DATA] [--seeds 0 1 2]
 
-DATA holds `oof_jovialswallow/ACTION.parquet` (frame-level probabilities that trees
-gave to videos they did not learn from) and `mabe2025` (the true bouts). Prints the
-challenge's score of that lab: decided plainly at 0.5, tuned on the very videos it is
-scored on, and *nested*: every video decided by rules that other videos chose. Then the
-same without one part at a time; means and deviations over fold seeds. Any other lab's
-files of the same kind work too: --lab, --probabilities.
+DATA holds `oof_jovialswallow/ACTION.parquet` (frame-level probabilities of trees for
+videos they were not trained on) and `mabe2025` (the annotated bouts). Prints the
+challenge's score of that lab: with a threshold of 0.5, tuned on the scored videos
+themselves, and *nested*: with rules chosen on other videos than those they are scored
+on. Then the same without one part at a time; means and standard deviations over seeds
+of the folds. Files of the same kind from another lab work too: --lab, --probabilities.
 """
 
 import argparse

@@ -1,10 +1,11 @@
-"""Kill `prepare` at random moments; a rerun must end like an undisturbed one.
+"""Kill `prepare` at random moments; a rerun must give the same result.
 
     python benchmarks/kill_prepare.py [--data DIR] [--times 10] [--seed 0]
 
-Each time a fresh `prepare` with two workers is killed (SIGKILL; TerminateProcess on
-Windows), run again to its end, and every byte of the store compared. Prints a table;
-exits with 1 on any difference. Without `--data` rows are simulated.
+Each time a new `prepare` with two workers is killed (SIGKILL; TerminateProcess on
+Windows), run again to its end, and every byte of the store is compared with that of an
+undisturbed run. Prints a table; exits with 1 on any difference. Without `--data` rows
+are simulated.
 """
 
 import argparse

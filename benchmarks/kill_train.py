@@ -1,10 +1,11 @@
-"""Kill `train` at random moments; a resumed run must end like an undisturbed one.
+"""Kill `train` at random moments; a resumed run must give the same result.
 
     python benchmarks/kill_train.py [--times 10] [--seed 0]
 
-Each time a fresh run on simulated data is killed (SIGKILL; TerminateProcess on
-Windows), resumed to its end, and its models (byte for byte) and its history (but for
-the seconds) compared. Prints a table; exits with 1 on any difference.
+Each time a new run on simulated data is killed (SIGKILL; TerminateProcess on Windows)
+and resumed to its end; its models (byte for byte) and its history (except for the
+seconds) are compared with those of an undisturbed run. Prints a table; exits with 1 on
+any difference.
 """
 
 import argparse

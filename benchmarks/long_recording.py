@@ -1,10 +1,10 @@
-"""How much memory it takes to mark a recording of ten hours, from its file.
+"""Memory needed to predict a recording of ten hours from its file.
 
     python benchmarks/long_recording.py RUN WORK [--hours 1 10]
 
-Simulates one recording of two animals at 30 fps for each length (kept in `WORK`), and
-lets `mabe predict RUN` mark it in a process of its own, of which it prints time and
-peak memory. `RUN` is the directory of any model. Linux and macOS.
+Simulates one recording of two animals at 30 fps for each length (kept in `WORK`), runs
+`mabe predict RUN` on it in a process of its own, and prints its time and peak memory.
+`RUN` is the directory of any model. Linux and macOS.
 """
 
 import argparse

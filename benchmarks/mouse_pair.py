@@ -1,16 +1,18 @@
-r"""Who sniffs whom in one real video of two mice? An honest look at very little data.
+r"""Agent and target of sniffing in one real video of two mice: very little data.
 
     python benchmarks/mouse_pair.py WORK [--seeds 42 43 44]
 
-A resident mouse and a visitor, tracked by multi-animal DeepLabCut and marked frame by
-frame (2,632 frames, in $MABE_DATA/formats/deeplabcut). Writes the video in the Kaggle
-layout as two recordings, learns from the first two thirds, scores the last third; 3 s
-between them belong to neither. Beside the network stand the most frequent action,
-always, and a rule with one number: the nose is near the other's body.
+A resident mouse and a visitor, tracked by multi-animal DeepLabCut and annotated frame
+by frame (2,632 frames, in $MABE_DATA/formats/deeplabcut). Writes the video in the
+Kaggle layout as two recordings, trains on the first two thirds, scores the last third;
+the 3 s between them are not used. The network is compared with a constant prediction of
+the most frequent action, and with a rule that has one threshold: the nose is near the
+other's body.
 
-What is assumed, because no file says it: 25 frames a second, and 8.5 cm from nose to
-tail base. The scale and the rule's number come from the first two thirds. WORK keeps
-data and runs. The resident is mouse 1, the visitor mouse 2; spans are half-open.
+Assumptions, as no file contains the values: 25 frames per second, and 8.5 cm from nose
+to tail base. The scale and the threshold of the rule come from the first two thirds.
+WORK keeps data and runs. The resident is mouse 1, the visitor mouse 2; spans are
+half-open.
 """
 
 import argparse

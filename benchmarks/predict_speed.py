@@ -1,14 +1,14 @@
-"""How fast V2 marks a recording, beside windows one by one, and the processor's floor.
+"""Speed of prediction with V2, beside a baseline and the processor's limit.
 
     python benchmarks/predict_speed.py [--threads 2] [--minutes 30]
 
 One recording of two animals with ten keypoints each, a twentieth of the points missing,
-at 33.3 Hz, which is V2's working rate; a V2 network of random weights. Ours is what
-`mabe predict` does once a file is read: features and network, stitched. The obvious way
-cuts windows that overlap by half, makes 288 features for each in NumPy, and sends them
-through the same network in 32 bits, 96 at a time. The floor is the network's
-multiplications for the channels that occur, each frame seen once, at the speed of one
-large product of matrices in the same run.
+at 33.3 Hz, which is V2's working rate; a V2 network of random weights. `mabe` is timed
+from the poses on, as `mabe predict` computes them: features and network, stitched. The
+baseline cuts windows that overlap by half, computes 288 features for each in NumPy, and
+passes them through the same network in 32 bits, 96 at a time. The limit is the
+network's multiplications for the channels that occur, each frame once, at the speed of
+one large matrix product in the same run.
 """
 
 import argparse

@@ -1,12 +1,12 @@
-"""How fast `prepare` reads keypoint rows, beside the obvious way with a pivot.
+"""Speed of `prepare` in keypoint rows, beside a baseline with a pivot.
 
     python benchmarks/prepare.py                 simulated rows in a temporary folder
     python benchmarks/prepare.py --data DIR      any data set in the Kaggle layout
 
-Both read the same files in the same run. The pivot only brings the points into one
-table per video (pandas where it is installed, else polars); `prepare` also resamples,
-hashes, and writes its store to the disk. The floor is Arrow decoding the same columns
-and nothing else, one process after the other counted as so many at once.
+Both read the same files in the same run. The pivot only makes one table of points per
+video (pandas if it is installed, else polars); `prepare` also resamples, hashes, and
+writes its store to the disk. The limit is the time in which Arrow decodes the same
+columns; processes are run one after the other and counted as if in parallel.
 """
 
 import argparse

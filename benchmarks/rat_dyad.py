@@ -1,13 +1,13 @@
-"""Cross-validate on `rat_dyad` and tell what each part of V2 is worth.
+"""Cross-validation on `rat_dyad`, and the effect of each part of V2.
 
     python benchmarks/rat_dyad.py folds        V1 and V2, 5 folds by video, one seed
     python benchmarks/rat_dyad.py seeds        V2, three seeds on fold 0
-    python benchmarks/rat_dyad.py parts        V2 with one thing changed, on fold 0
+    python benchmarks/rat_dyad.py parts        V2 with one change, on fold 0
     python benchmarks/rat_dyad.py table        print all results so far as Markdown
 
-The score is that of the last epoch on recordings that had no part in training: the
-number of epochs is fixed in the config, so no held-out recording chooses anything.
-Runs that are finished are not repeated; runs that were stopped go on.
+The score is that of the last epoch on recordings that were not used in training: the
+number of epochs is fixed in the config, so held-out recordings are not used to choose
+an epoch. Finished runs are not repeated; stopped runs are resumed.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""What the recipe of `mabe train DATA` is made of, on `rat_dyad`.
+"""Ablation of the recipe of `mabe train DATA`, on `rat_dyad`.
 
     python benchmarks/recipe.py curve     each kind, and both, from few videos to all
-    python benchmarks/recipe.py parts     each group of features left out, on some folds
-    python benchmarks/recipe.py network   each part of the network left out, on the same
-    python benchmarks/recipe.py speed RUN how fast models of a run mark a recording
+    python benchmarks/recipe.py parts     each feature group removed, on some folds
+    python benchmarks/recipe.py network   each part of the network removed, on the same
+    python benchmarks/recipe.py speed RUN speed of prediction of a run's models
     python benchmarks/recipe.py table     print the results of `curve` and `parts`
 
-Scores are macro F1 over the frames of a fold's held-out videos at the working rate,
-which had no part in training; the last step counts. Finished runs are not repeated.
-`RUN` is the directory of `mabe train --config configs/rat_dyad.yaml`.
+Scores are macro F1 over the frames of a fold's held-out videos at the working rate;
+these videos were not used in training, and the last step is scored. Finished runs are
+not repeated. `RUN` is the directory of `mabe train --config configs/rat_dyad.yaml`.
 """
 
 import argparse

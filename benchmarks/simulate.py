@@ -1,7 +1,7 @@
-"""Frames of video that `mabe simulate` makes in a second, on one core.
+"""Frames of video that `mabe simulate` makes per second, on one core.
 
-Run ``python benchmarks/simulate.py [--frames N]``. Two animals with seven keypoints,
-a script as dense as those of the invented labs; generation alone, and with files.
+Run ``python benchmarks/simulate.py [--frames N]``. Two animals with seven keypoints and
+as many bouts as in the simulated labs; generation alone, and with files.
 """
 
 import argparse

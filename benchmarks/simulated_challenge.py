@@ -1,10 +1,10 @@
-"""V1 against V2 on a simulated challenge: real labels and set-ups, simulated poses.
+"""V1 and V2 on a simulated challenge: real labels and set-ups, simulated poses.
 
     python benchmarks/simulated_challenge.py STORE --out OUT
 
 STORE is the one that `full_size.py` prepares (WORK/store). Both recipes train on the
-same 76 recordings of all labs (60 to learn from, 16 held out) for six epochs, with a
-cosine schedule from 1e-3 in place of the recipes' 100 epochs; the last epoch counts.
+same 76 recordings of all labs (60 for training, 16 held out) for six epochs, with a
+cosine schedule from 1e-3 in place of the recipes' 100 epochs; the last epoch is scored.
 """
 
 import argparse

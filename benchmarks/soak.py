@@ -1,11 +1,11 @@
-"""Does memory creep? Train and mark in one process, again and again.
+"""Memory growth: train and predict repeatedly in one process.
 
     python benchmarks/soak.py DATA [--minutes 30]
 
-`DATA` is in the Kaggle layout. Each round trains V2 for a few steps, resumes it, marks
-every recording, and throws the run away. Prints the memory that the process holds
-(resident set) after each round, its open files and threads; at the end how much memory
-grew per hour by a straight line through all rounds but the first two. Linux.
+`DATA` is in the Kaggle layout. Each round trains V2 for a few steps, resumes it,
+predicts every recording, and deletes the run. Prints the memory of the process
+(resident set) after each round, its open files and threads; at the end the growth of
+memory per hour, by a straight line through all rounds but the first two. Linux.
 """
 
 import argparse

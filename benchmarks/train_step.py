@@ -1,14 +1,14 @@
-"""Where a V2 step's time goes on this processor, beside a DataLoader of windows.
+"""Time of a V2 step on this processor, beside a DataLoader of windows.
 
     python benchmarks/train_step.py DATA [--threads 2] [--precision 32]
 
-`DATA` is in the Kaggle layout, such as `mabe simulate DATA --videos 38 --minutes 4`.
-A step of configs/config_5090.yaml (96 windows of 100 frames) draws windows from the
-store, augments them, turns them into features, learns. The obvious alternative, as
-recipes for this data do it: a torch Dataset of windows that overlap by half, for each
-of which NumPy bridges gaps, turns, mirrors, jitters and makes features, brought by a
-DataLoader with two worker processes. The floor of the input is one pass over its
-bytes: poses read once in 16 bits, features written once.
+`DATA` is in the Kaggle layout, such as `mabe simulate DATA --videos 38 --minutes 4`. A
+step of configs/config_5090.yaml (96 windows of 100 frames) draws windows from the
+store, augments them, computes features, and updates the weights. The baseline is the
+usual recipe for such data: a torch Dataset of windows that overlap by half; for each
+window NumPy bridges gaps, turns, mirrors, adds noise and computes features, in a
+DataLoader with two worker processes. The limit of the input is one pass over its bytes:
+poses read once in 16 bits, features written once.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""What an hour of video costs: bytes on disk, and seconds of one core.
+"""Costs of an hour of video: bytes on disk, and seconds of one core.
 
     python benchmarks/unit_costs.py [--hours 2] [--videos 24] [--steps 12]
 
-Simulated labs of 10 to 120 fps, two to four animals, 4 to 18 body parts. So figures are
-for what they really depend on: a million keypoint rows (prepare, parquet), an hour of
-video (train, predict, at the working rate of 33.3 Hz whatever the camera's), an hour of
-one view (pairs: who does what to whom is asked of every agent and target), an
-animal-hour of one keypoint (the store). One process, one thread; seconds are those the
-processor worked, so that other jobs on the machine do not count. V2 and
-`configs/pairs.yaml`, hardly trained, which costs the same as well trained.
+Simulated labs of 10 to 120 fps, two to four animals, 4 to 18 body parts. Each figure is
+therefore given per unit that it depends on: a million keypoint rows (prepare, parquet),
+an hour of video (train, predict, at the working rate of 33.3 Hz for any camera), an
+hour of one view (pairs: every agent and target is predicted), an animal-hour of one
+keypoint (the store). One process, one thread; seconds are processor time, so that other
+jobs on the machine do not count. V2 and `configs/pairs.yaml` after a few training
+steps, which cost the same as fully trained models.
 """
 
 import argparse

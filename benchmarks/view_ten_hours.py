@@ -3,9 +3,9 @@
     python benchmarks/view_ten_hours.py RUN WORK [--hours 10]
 
 Simulates one recording in WORK (once), serves it as a user would, and opens it in
-Debian's chromium. Told are the time until the page is painted and until the first poses
-are drawn, and of 60 random jumps the time until that frame's poses are drawn; half of
-the jumps go far, so their poses have to be fetched.
+Debian's chromium. Prints the time until the page is painted and until the first poses
+are drawn, and for 60 random jumps the time until the poses of that frame are drawn;
+half of the jumps go far, so their poses must be fetched.
 """
 
 import argparse

@@ -12,7 +12,8 @@ from mabe.config import (
 )
 from mabe.errors import ConfigError
 
-CONFIGS = Path(__file__).parent.parent / "configs"
+ROOT = Path(__file__).parent.parent
+CONFIGS = ROOT / "configs"
 
 
 def refuse(settings, *, match):
@@ -112,3 +113,9 @@ def test_without_augmentation_nothing_is_augmented():
     assert RunConfig(use_augmentation=False).augmentation == Augmentation.none()
     assert RunConfig().augmentation == Augmentation()
     assert RunConfig(augment_scale=0.3).augmentation.scale == 0.3
+
+
+def test_every_setting_is_on_the_page_about_settings():
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+
+    assert [key for key in RunConfig.model_fields if f"`{key}`" not in page] == []

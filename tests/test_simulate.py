@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mabe.bouts import Bout
 from mabe.data.simulate import simulate
-from mabe.data.simulate.actions import find_act
+from mabe.data.simulate.actions import motion_of_action
 from mabe.data.simulate.arena import Arena, unit
 from mabe.data.simulate.bodies import pose_bodies
 from mabe.data.simulate.bout_script import write_script
@@ -178,11 +178,11 @@ def test_an_unknown_action_has_a_motion_of_its_own_always_the_same():
     names = [f"unheard{i}" for i in range(12)]
 
     assert all(
-        find_act(name, on_oneself=False) == find_act(name, on_oneself=False)
+        motion_of_action(name, is_self=False) == motion_of_action(name, is_self=False)
         for name in names
     )
-    assert len({repr(find_act(name, on_oneself=False)) for name in names}) == 12
-    assert len({repr(find_act(name, on_oneself=True)) for name in names}) == 12
+    assert len({repr(motion_of_action(name, is_self=False)) for name in names}) == 12
+    assert len({repr(motion_of_action(name, is_self=True)) for name in names}) == 12
 
 
 def test_an_unknown_action_is_told_from_wandering_and_repeats_itself():

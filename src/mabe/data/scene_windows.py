@@ -119,16 +119,15 @@ class WindowSampler:
         shown = max(2, round(self.length * stretch))
         starts = frames - rng.integers(0, shown, windows)
         recordings, starts = recordings[own], starts[own]
+        labels_of = [self.data.labels[r] for r in recordings]
         poses, labels = gather(
             self.read,
             recordings=recordings,
             starts=starts.tolist(),
-            recording_lengths=[len(self.data.labels[r]) for r in recordings],
+            recording_lengths=[len(each) for each in labels_of],
             frames=shown,
             seats=as_numbered(len(recordings)),
-            labels=lambda clip, start, stop: self.data.labels[recordings[clip]][
-                start:stop
-            ],
+            labels=lambda clip, start, stop: labels_of[clip][start:stop],
             not_counted=NOT_COUNTED,
             length=self.length,
         )

@@ -1,9 +1,9 @@
-"""Animals that act out a script: data in the Kaggle layout with a known answer.
+"""Simulated data sets in the Kaggle layout, whose poses follow from the labels.
 
 Either six invented laboratories (small enough to try everything with), or the labs,
 metadata and labels of a real data set with simulated poses (as large as it). The poses
-are plausible, not real: scores on them say that a model can learn, not how well it
-will do on mice.
+are plausible, not real: scores on them show that a model can learn, not how well it
+performs on mice.
 """
 
 import hashlib
@@ -30,25 +30,25 @@ DEFAULT_MINUTES = 2.0
 
 
 MANIFEST = "simulation.json"
-"""Says what a folder was made from, so that a rerun goes on and never mixes."""
+"""The settings a folder was made with; a rerun with the same ones completes it."""
 
 
 _GENERATION = 1
-"""Counted up when the same settings begin to give other files."""
+"""Incremented when the same settings give different files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationSummary:
-    """What a simulated data set holds, and how much of it was made just now."""
+    """Counts of a simulated data set, and of the files this call wrote."""
 
     out_dir: Path
     labs: int
     videos: int
     written: int
-    """Videos made in this call; the others were there already."""
+    """Videos written by this call; the others existed."""
     frames: int
     bouts: int
-    """Acted ones, labelled or not."""
+    """Simulated bouts, labelled or not."""
 
 
 def simulate(
@@ -62,27 +62,27 @@ def simulate(
     minutes: float = DEFAULT_MINUTES,
     actions: Sequence[str] = (),
 ) -> SimulationSummary:
-    """Make a data set; the same settings give the same bytes, and finish a rest.
+    """Make a data set; the same settings give the same bytes, and complete a folder.
 
-    `like` names a real data set with train.csv and train_annotation/, whose labels are
-    acted out; otherwise `minutes` is the length of each of the `videos` of invented
-    labs, which watch for `actions` instead of their own if given. `videos` beside
-    `like` takes that many, in turn from every lab. `workers` is the number of
+    `like` is a real data set with train.csv and train_annotation/, whose labels are
+    simulated; otherwise `minutes` is the length of each of the `videos` of invented
+    labs, which watch for `actions` instead of their own if given. With `like`, `videos`
+    is how many are simulated, from all labs in turns. `workers` is the number of
     processes.
 
     Raises
     ------
     DataError
-        If `out_dir` holds anything else, or `like` is not such a data set.
+        If `out_dir` holds other files, or `like` is not such a data set.
     ConfigError
-        If a number is not above zero, or `actions` are given beside `like`.
+        If a number is not above zero, or `actions` are given together with `like`.
 
     """
     _check_settings(videos=videos, minutes=minutes, workers=workers)
     if like and actions:
         raise ConfigError(
-            "simulate: --actions are for the invented labs; --like has its own. Leave "
-            "one of them out."
+            "simulate: --actions applies to the invented labs, --like has its own "
+            "actions. Leave one of them out."
         )
     if like is None:
         plan = plan_invented(
@@ -97,7 +97,7 @@ def simulate(
     write_listing(out_dir / "train.csv", plan)
     written = 0
     done = _write_all(out_dir, plan.videos, workers or usable_cores())
-    # No bar where the output is no terminal.
+    # None: no bar where the output is not a terminal.
     hide = None if progress else True
     for made in tqdm(done, total=len(plan.videos), unit="video", disable=hide):
         written += made
@@ -116,14 +116,14 @@ def _check_settings(*, videos: int | None, minutes: float, workers: int | None) 
         if value is not None and not value > 0:
             raise ConfigError(
                 f"simulate: {name} must be above 0, found {value}. "
-                "Leave it out for the usual value."
+                "Leave it out for the default."
             )
 
 
 def _claim_folder(
     out_dir: Path, plan: DataSetPlan, *, seed: int, like: Path | None
 ) -> None:
-    """Write the manifest into an empty folder, or find the same one there."""
+    """Write the manifest into an empty folder; raise where it holds anything else."""
     manifest = {
         "made_by": "mabe simulate",
         "generation": _GENERATION,
@@ -148,17 +148,17 @@ def _claim_folder(
             f"{out_dir}: expected a folder, found a file. Choose another name."
         )
     others = sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
-    # A run that was stopped at once may leave nothing but its unfinished manifest.
+    # A run that was stopped at once may leave only its unfinished manifest.
     if others := [name for name in others if not name.startswith(f".{MANIFEST}.")]:
         raise DataError(
             f"{out_dir}: expected a new or empty folder, found {others[:3]}. "
-            "Choose another folder, so that nothing gets mixed up."
+            "Choose another folder."
         )
     write_json(path, manifest)
 
 
 def _sweep(out_dir: Path) -> None:
-    """Remove the unfinished files that a run leaves when it is killed."""
+    """Remove the unfinished files of a run that was killed."""
     for leftover in out_dir.rglob(".*.tmp"):
         leftover.unlink(missing_ok=True)
 
@@ -184,8 +184,8 @@ def _fingerprint(plan: DataSetPlan) -> str:
 def _write_all(
     out_dir: Path, videos: tuple[VideoPlan, ...], workers: int
 ) -> Iterator[bool]:
-    """Write every video and yield whether it was absent, in any order."""
-    # The longest first, so that no worker is left alone with it at the end.
+    """Write every video; yield whether files were absent, in any order."""
+    # The longest first, so that all workers finish at about the same time.
     longest_first = sorted(videos, key=lambda video: -video.frames)
     executor = Processes(min(workers, len(videos)))
     for _, written in executor.run(write_video, out_dir, longest_first):

@@ -1,7 +1,7 @@
-"""Where the animals live: walls, and how to stay within them.
+"""The arena, and how positions are kept within its walls.
 
-Places are in cm, from the middle of the arena, x to the right and y *up*; the camera
-turns y over when it makes pixels. Headings are in radians, counter-clockwise from x.
+Positions are in cm from the centre of the arena, x to the right and y *up*; the camera
+inverts y when it makes pixels. Headings are in radians, counter-clockwise from x.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Points = Float[np.ndarray, "*any 2"]
 
 
 _LARGEST_MARGIN_SHARE = 0.3
-"""Of the arena's extent: in a small box the margins shrink rather than meet."""
+"""Largest margin as a share of the arena's extent, for small arenas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class Arena:
     is_round: bool = False
 
     def keep_inside(self, points_cm: Points, *, margin_cm: float) -> Points:
-        """Move what is outside to the nearest place within the margin."""
+        """Return the points with those outside moved to the nearest one inside."""
         room = self._room(margin_cm)
         if not self.is_round:
             return np.clip(points_cm, -room, room)
@@ -33,14 +33,14 @@ class Arena:
         return points_cm / np.maximum(shrink, 1)
 
     def fold_inside(self, points_cm: Points, *, margin_cm: float) -> Points:
-        """Bounce an endless walk off the walls, as light between mirrors."""
+        """Return an unbounded walk reflected at the walls."""
         room = self._room(margin_cm)
         phase = np.mod(points_cm + room, 4 * room)
         folded = 2 * room - np.abs(phase - 2 * room) - room
         return self.keep_inside(folded, margin_cm=margin_cm)
 
     def nearest_wall(self, point_cm: Points) -> tuple[Points, float]:
-        """Return the nearest place on the wall, and the heading that faces it."""
+        """Return the nearest point of the wall, and the heading towards it."""
         room = self._room(0)
         if self.is_round:
             heading = float(np.arctan2(point_cm[1], point_cm[0]))

@@ -1,8 +1,8 @@
-"""From motion to keypoints: a bent spine with things left and right of it.
+"""From motion to keypoints: a bent spine, and points to the left and right of it.
 
 The spine is an arc through the body centre, the tail another one that starts at the
-tail base. Places on the body are in cm, for a mouse of usual size: *along* the spine,
-ahead of the body centre, and to the *left* of it.
+tail base. Positions on the body are in cm, for a mouse of average size: *along* the
+spine, ahead of the body centre, and to the *left* of it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _SPINE_CM = 8.0
 
 
 _NECK_CM = 1.5
-"""What is ahead of this turns with the head."""
+"""Points ahead of this turn with the head."""
 
 
 _TAIL_CM = 8.0
@@ -70,10 +70,10 @@ def pose_bodies(
     first: int,
     stop: int,
 ) -> Float[np.ndarray, "time animal part 2"]:
-    """Return the true places of body parts in cm, for frames `first` up to `stop`.
+    """Return the true positions of body parts in cm, for frames `first` up to `stop`.
 
-    `parts` are a lab's own names; one that nobody knows sits at a spot of the body
-    that its name alone decides.
+    `parts` are a lab's own names; the position of an unknown one is derived from its
+    name.
     """
     poses = np.empty((stop - first, len(motions), len(parts), 2), np.float32)
     for animal, (motion, size) in enumerate(zip(motions, sizes, strict=True)):
@@ -84,7 +84,7 @@ def pose_bodies(
 
 
 def tail_distance_cm(name: str) -> float:
-    """Return how far down the tail a part is; 0 for a part of the body."""
+    """Return the distance of a part of the tail to its base; 0 for other parts."""
     return _TAIL_PARTS_CM.get(match_keypoint(name) or "", 0.0)
 
 
@@ -108,7 +108,7 @@ def _place_part(motion: Motion, name: str, size: float, out: np.ndarray) -> None
 
 
 def _place_spot(motion: Motion, spot: _Spot, size: float, out: np.ndarray) -> None:
-    """Go half of the arc's turn away from the heading, then to the left of the arc."""
+    """Follow the chord of the spine's arc, then go to the left of it."""
     along = np.float32(size * spot.along_cm) * motion.stretch
     turn = np.float32(spot.along_cm / _SPINE_CM) * motion.bend
     chord = motion.heading + turn * np.float32(0.5)

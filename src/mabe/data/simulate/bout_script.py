@@ -1,7 +1,7 @@
-"""Who does what when: a script for one video, without two demands on one animal.
+"""Random bouts of one video, in which no animal is in two bouts at a time.
 
-Animals come together in *episodes*: an approach may lead to a sniff, a mount to an
-intromission, an attack to an escape. Between episodes each is by itself.
+Bouts come in *episodes*: an approach may lead to a sniff, a mount to an intromission,
+an attack to an escape. Between episodes every animal walks by itself.
 """
 
 from collections.abc import Sequence
@@ -15,27 +15,27 @@ _PAUSE_S = 3.0
 
 
 _SPREAD = 0.45
-"""Of the natural logarithm of a bout's length."""
+"""Standard deviation of the natural logarithm of a bout's duration."""
 
 
 _SHORTEST_S = 0.3
 
 
 _SELF_SHARE = 0.3
-"""Of all episodes, where a lab has actions on oneself."""
+"""Share of episodes that are actions on oneself, in labs that have some."""
 
 
-_GO_ON_SHARE = 0.65
+_CONTINUE_SHARE = 0.65
 
 
 _OPENINGS = frozenset({"approach", "sniff", "sniffface", "sniffbody"})
 
 
 _OPENING_WEIGHT = 3.0
-"""How many times as often as others an action begins that usually comes first."""
+"""How much more often than others these actions begin an episode."""
 
 
-_USUAL_S = {
+_TYPICAL_S = {
     "approach": 0.8,
     "attack": 2.0,
     "attemptmount": 1.2,
@@ -57,30 +57,42 @@ _USUAL_S = {
 }
 
 
-_OTHERWISE_S = 1.3
+_DEFAULT_S = 1.3
 
 
 @dataclass(frozen=True, slots=True)
-class _Next:
+class _FollowUp:
     action: str
-    roles_change: bool = False
-    """The target answers."""
+    swaps_roles: bool = False
+    """The target becomes the agent."""
 
 
 _LEADS_TO = {
     "approach": (
-        *(_Next("sniff"), _Next("sniffface"), _Next("sniffgenital")),
-        *(_Next("attack"), _Next("avoid", True), _Next("flinch", True)),
+        *(_FollowUp("sniff"), _FollowUp("sniffface"), _FollowUp("sniffgenital")),
+        *(_FollowUp("attack"), _FollowUp("avoid", True), _FollowUp("flinch", True)),
     ),
-    "sniff": (_Next("sniffgenital"), _Next("sniffbody"), _Next("attemptmount")),
-    "sniffface": (_Next("reciprocalsniff"), _Next("sniffgenital")),
-    "sniffgenital": (_Next("mount"), _Next("follow"), _Next("attemptmount")),
-    "chase": (_Next("attack"), _Next("chaseattack")),
-    "chaseattack": (_Next("attack"), _Next("submit", True)),
-    "attack": (_Next("escape", True), _Next("chase"), _Next("submit", True)),
-    "defend": (_Next("attack", True),),
-    "attemptmount": (_Next("mount"),),
-    "mount": (_Next("intromit"), _Next("escape", True)),
+    "sniff": (
+        _FollowUp("sniffgenital"),
+        _FollowUp("sniffbody"),
+        _FollowUp("attemptmount"),
+    ),
+    "sniffface": (_FollowUp("reciprocalsniff"), _FollowUp("sniffgenital")),
+    "sniffgenital": (
+        _FollowUp("mount"),
+        _FollowUp("follow"),
+        _FollowUp("attemptmount"),
+    ),
+    "chase": (_FollowUp("attack"), _FollowUp("chaseattack")),
+    "chaseattack": (_FollowUp("attack"), _FollowUp("submit", True)),
+    "attack": (
+        _FollowUp("escape", True),
+        _FollowUp("chase"),
+        _FollowUp("submit", True),
+    ),
+    "defend": (_FollowUp("attack", True),),
+    "attemptmount": (_FollowUp("mount"),),
+    "mount": (_FollowUp("intromit"), _FollowUp("escape", True)),
 }
 
 
@@ -93,27 +105,29 @@ def write_script(
     self_actions: Sequence[str],
     rng: np.random.Generator,
 ) -> list[Bout]:
-    """Return bouts that are over before the time is, animals counted from 1."""
-    free_s = 1 + rng.exponential(_PAUSE_S, animals)
+    """Return bouts that end before the video does; animals count from 1."""
+    free_from_s = 1 + rng.exponential(_PAUSE_S, animals)
     bouts: list[Bout] = []
-    while free_s.min() < seconds and (pair_actions or self_actions):
-        agent = int(np.argmin(free_s))
-        begin_s = free_s[agent]
+    while free_from_s.min() < seconds and (pair_actions or self_actions):
+        agent = int(np.argmin(free_from_s))
+        start_s = free_from_s[agent]
         if self_actions and (not pair_actions or rng.random() < _SELF_SHARE):
-            cast = [agent]
+            actors = [agent]
             first = str(rng.choice(self_actions))
         else:
             others = [i for i in range(animals) if i != agent]
-            target = min(others, key=lambda i: max(free_s[i] - begin_s, rng.random()))
-            begin_s = max(begin_s, free_s[target])
-            cast = [agent, target]
+            target = min(
+                others, key=lambda i: max(free_from_s[i] - start_s, rng.random())
+            )
+            start_s = max(start_s, free_from_s[target])
+            actors = [agent, target]
             first = _choose_opening(pair_actions, rng)
-            rng.shuffle(cast)
-        episode = _episode(first, cast, begin_s, known=pair_actions, fps=fps, rng=rng)
+            rng.shuffle(actors)
+        episode = _episode(first, actors, start_s, known=pair_actions, fps=fps, rng=rng)
         end_s = episode[-1].stop / fps
         bouts += [bout for bout in episode if bout.stop <= int(seconds * fps)]
-        # Everybody in it is busy until its end, and then for a while by itself.
-        free_s[cast] = end_s + 0.5 + rng.exponential(_PAUSE_S, len(cast))
+        # Its animals have no other bout until its end, and for a pause after it.
+        free_from_s[actors] = end_s + 0.5 + rng.exponential(_PAUSE_S, len(actors))
     return sorted(bouts)
 
 
@@ -124,28 +138,32 @@ def _choose_opening(actions: Sequence[str], rng: np.random.Generator) -> str:
 
 def _episode(
     action: str,
-    cast: Sequence[int],
-    begin_s: float,
+    actors: Sequence[int],
+    start_s: float,
     *,
     known: Sequence[str],
     fps: float,
     rng: np.random.Generator,
 ) -> list[Bout]:
-    """Play an action, and what follows from it as long as probability has it."""
-    agent, target = cast[0] + 1, cast[-1] + 1
+    """Return the bouts of an action and of those that follow it at random."""
+    agent, target = actors[0] + 1, actors[-1] + 1
     bouts: list[Bout] = []
-    start = round(begin_s * fps)
+    start = round(start_s * fps)
     while True:
-        usual_s = _USUAL_S.get(action, _OTHERWISE_S)
-        lasts_s = max(usual_s * np.exp(rng.normal(0, _SPREAD)), _SHORTEST_S)
+        typical_s = _TYPICAL_S.get(action, _DEFAULT_S)
+        lasts_s = max(typical_s * np.exp(rng.normal(0, _SPREAD)), _SHORTEST_S)
         stop = start + max(round(lasts_s * fps), 2)
         bouts.append(
             Bout(start=start, stop=stop, action=action, agent=agent, target=target)
         )
-        ways = [way for way in _LEADS_TO.get(action, ()) if way.action in known]
-        if len(cast) == 1 or not ways or rng.random() > _GO_ON_SHARE:
+        follow_ups = [
+            next_one
+            for next_one in _LEADS_TO.get(action, ())
+            if next_one.action in known
+        ]
+        if len(actors) == 1 or not follow_ups or rng.random() > _CONTINUE_SHARE:
             return bouts
-        way = ways[rng.integers(len(ways))]
-        action, start = way.action, stop
-        if way.roles_change:
+        next_one = follow_ups[rng.integers(len(follow_ups))]
+        action, start = next_one.action, stop
+        if next_one.swaps_roles:
             agent, target = target, agent

@@ -1,4 +1,4 @@
-"""What a tracker makes of true poses: pixels, noise, gaps, swaps and blunders."""
+"""Tracked pixels of true poses: with noise, gaps, swapped animals and outliers."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _CLOSE_CM = 7.0
 
 
 _FAR_ACCEPTED = 0.45
-"""Gaps begin this much less often while an animal is by itself."""
+"""Rate of gaps while no other animal is near, relative to that while one is."""
 
 
 _ANIMAL_GAP_S = 0.7
@@ -27,13 +27,13 @@ _POINT_GAP_S = 0.25
 
 
 _ANIMAL_GAP_SHARE = 0.35
-"""Of all missing points, those that are missing with their whole animal."""
+"""Share of missing points that are missing with their whole animal."""
 
 
 _SWAPS_PER_MINUTE = 0.7
 
 
-_BLUNDERS_PER_POINT = 1e-4
+_OUTLIERS_PER_POINT = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,14 +45,14 @@ class Camera:
     width_px: float
     height_px: float
     missing_share: float
-    """Of all points, roughly those that are absent; more of them at close quarters."""
+    """Approximate share of missing points; more where animals are close."""
     jitter_cm: float
 
 
 def film(poses_cm: Poses, camera: Camera, rng: np.random.Generator) -> Poses:
-    """Return tracked pixels, in 1/32; a missing point is NaN.
+    """Return tracked pixels, in steps of 1/32; a missing point is NaN.
 
-    The picture's y points down. Works on a piece of a video by itself.
+    In the image y points down. Pieces of a video are independent of each other.
     """
     close = _close_to_another(poses_cm)
     points = _add_noise(poses_cm, camera, rng)
@@ -60,7 +60,7 @@ def film(poses_cm: Poses, camera: Camera, rng: np.random.Generator) -> Poses:
     points *= np.array([scale, -scale], np.float32)
     points += np.array([camera.width_px / 2, camera.height_px / 2], np.float32)
     _swap_animals(points, close, camera, rng)
-    _blunder(points, camera, rng)
+    _add_outliers(points, camera, rng)
     np.rint(points * np.float32(32), out=points)
     points /= np.float32(32)  # short fractions, so that files compress
     points[_missing(close, poses_cm.shape[2], camera, rng)] = np.nan
@@ -68,7 +68,7 @@ def film(poses_cm: Poses, camera: Camera, rng: np.random.Generator) -> Poses:
 
 
 def _close_to_another(poses_cm: Poses) -> Bool[np.ndarray, "time animal"]:
-    """Whether an animal has another one nearby, judged by their middles."""
+    """Return whether another animal is near, by the distance of their centres."""
     centre = poses_cm.mean(axis=2)
     close = np.zeros(centre.shape[:2], bool)
     for one in range(centre.shape[1]):
@@ -80,11 +80,11 @@ def _close_to_another(poses_cm: Poses) -> Bool[np.ndarray, "time animal"]:
 
 
 def _add_noise(poses_cm: Poses, camera: Camera, rng: np.random.Generator) -> Poses:
-    """Add jitter from frame to frame, and each part's slow drift."""
+    """Return the poses with jitter of each frame, and slow drift of each part."""
     noise = rng.standard_normal(poses_cm.shape, np.float32)
     noise *= np.float32(camera.jitter_cm)
     noise += poses_cm
-    # One drift for each part of all animals: what the tracker takes for a "hip".
+    # One drift for each part of all animals: where the tracker places a "hip".
     for part, axis in np.ndindex(poses_cm.shape[2], 2):
         drift = smooth_noise(rng, len(poses_cm), spacing=3 * camera.fps)
         noise[:, :, part, axis] += (0.12 * drift).astype(np.float32)[:, None]
@@ -97,7 +97,7 @@ def _swap_animals(
     camera: Camera,
     rng: np.random.Generator,
 ) -> None:
-    """Exchange two animals for about a second, where two are close."""
+    """Swap the identities of two close animals for about a second."""
     frames, animals = close.shape
     minutes = frames / camera.fps / 60
     for _ in range(rng.poisson(_SWAPS_PER_MINUTE * minutes)):
@@ -109,10 +109,10 @@ def _swap_animals(
             points[start:stop, [one, other]] = points[start:stop, [other, one]]
 
 
-def _blunder(points: Poses, camera: Camera, rng: np.random.Generator) -> None:
-    """Put a few single points somewhere else in the picture."""
+def _add_outliers(points: Poses, camera: Camera, rng: np.random.Generator) -> None:
+    """Replace a few single points by random ones of the image."""
     flat = points.reshape(-1, 2)
-    count = rng.poisson(_BLUNDERS_PER_POINT * len(flat))
+    count = rng.poisson(_OUTLIERS_PER_POINT * len(flat))
     picture = np.array([camera.width_px, camera.height_px])
     flat[rng.integers(len(flat), size=count)] = rng.random((count, 2)) * picture
 
@@ -144,11 +144,11 @@ def _gaps(
     mean_frames: float,
     rng: np.random.Generator,
 ) -> Bool[np.ndarray, "time track"]:
-    """Return gaps that cover about this share of all, and begin mostly when close."""
+    """Return gaps that cover about a share of all frames, most of animals close."""
     frames, tracks = close.shape
     accepted = close.mean() + _FAR_ACCEPTED * (1 - close.mean())
-    # Gaps that overlap cover less than their sum: -log(1 - share) of them cover it.
-    # A gap lasts a whole frame at least: half a frame more than drawn, on average.
+    # Overlapping gaps cover less than their sum: -log(1 - share) of them cover it.
+    # A gap lasts at least a frame: on average, half a frame more than drawn.
     rate = -np.log1p(-share) / (mean_frames + 0.5) / accepted
     count = rng.poisson(rate * frames * tracks)
     start, track = rng.integers(frames, size=count), rng.integers(tracks, size=count)

@@ -16,7 +16,7 @@ _MATING = ("mount", "intromit", "attemptmount")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lab:
-    """How one lab films and tracks, and what it watches for."""
+    """How one lab records, tracks and annotates."""
 
     name: str
     fps: float
@@ -29,21 +29,21 @@ class Lab:
     pair_actions: tuple[str, ...]
     self_actions: tuple[str, ...]
     unwatched_self_actions: tuple[str, ...] = ()
-    """Acted too, but nobody marks them."""
+    """Simulated, but not annotated."""
     missing_share: float
     jitter_cm: float
     widths: Widths
     tracking_method: str
     quotes_behaviours: bool = False
-    """Names in `behaviors_labeled` come in quotes, some of them twice."""
+    """Names in `behaviors_labeled` are quoted, some of them twice."""
     labels_past_end: bool = False
-    """Films on for a few frames after the duration it states."""
-    marks_nothing: bool = False
-    """Has a label of no length in its first video."""
+    """Recordings are a few frames longer than their stated duration."""
+    has_empty_label: bool = False
+    """The first video has a label of zero length."""
     unlabelled: tuple[int, ...] = ()
-    """Which of its videos, counted from 0, nobody looked at."""
-    nothing_seen: tuple[int, ...] = ()
-    """Which of its videos were watched, have no action and so no annotation file."""
+    """Which of its videos, counted from 0, are not annotated."""
+    without_actions: tuple[int, ...] = ()
+    """Which of its videos were watched, but have no action and no annotation file."""
 
 
 LABS = (
@@ -133,7 +133,7 @@ LABS = (
         jitter_cm=0.15,
         widths=Widths(frame="int64", mouse="int64"),
         tracking_method="DeepLabCut",
-        nothing_seen=(3,),
+        without_actions=(3,),
     ),
     Lab(
         name="NimbleGecko",
@@ -150,7 +150,7 @@ LABS = (
         jitter_cm=0.08,
         widths=Widths(frame="int16", mouse="int32"),
         tracking_method="SLEAP",
-        marks_nothing=True,
+        has_empty_label=True,
     ),
     Lab(
         name="SolemnBadger",

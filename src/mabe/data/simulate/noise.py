@@ -9,10 +9,10 @@ Signal = Float[np.ndarray, " time"]
 
 
 def random_stream(*names: object) -> np.random.Generator:
-    """Return the random numbers that belong to these names, and to nothing else.
+    """Return a random generator that depends on these names only.
 
-    There is no shared state, so the order of the videos and the number of workers
-    change nothing.
+    There is no shared state, so the order of the videos and the number of workers do
+    not matter.
     """
     text = "\x1f".join(str(name) for name in names)
     digest = hashlib.sha256(text.encode()).digest()
@@ -20,10 +20,10 @@ def random_stream(*names: object) -> np.random.Generator:
 
 
 def smooth_noise(rng: np.random.Generator, length: int, *, spacing: float) -> Signal:
-    """Return noise of variance of about 1 that turns every `spacing` frames or so.
+    """Return noise with a variance of about 1 and knots every `spacing` frames.
 
-    Normal values at knots with straight lines between, which costs far less than one
-    random number a frame; what is made of it is smoothed or integrated anyway.
+    Normal values at the knots with straight lines between them, which costs far less
+    than one random number for each frame; signals are smoothed or integrated later.
     """
     spacing = max(spacing, 1.0)
     knots = rng.standard_normal(int(length / spacing) + 3)
@@ -33,9 +33,9 @@ def smooth_noise(rng: np.random.Generator, length: int, *, spacing: float) -> Si
 
 
 def smooth(values: Float[np.ndarray, "time *any"], *, frames: float) -> np.ndarray:
-    """Return centred means over about this many frames; both ends stay as they are.
+    """Return centred means over about this many frames; both ends do not change.
 
-    The window shrinks towards the ends, so stretches smoothed apart still meet.
+    The window shrinks towards the ends, so that pieces smoothed separately still meet.
     """
     half = round((frames - 1) / 2)
     length = len(values)
@@ -50,15 +50,15 @@ def smooth(values: Float[np.ndarray, "time *any"], *, frames: float) -> np.ndarr
 
 
 def ease(share: Signal) -> Signal:
-    """Return a soft step from 0 to 1 while `share` goes from 0 to 1."""
+    """Return a smooth step from 0 to 1, for `share` from 0 to 1."""
     share = np.clip(share, 0, 1)
     return share * share * (3 - 2 * share)
 
 
 def hold_last(values: Signal, good: np.ndarray) -> Signal:
-    """Return the values with each one that is not good replaced by the good one before.
+    """Return the values with each one that is not good replaced by the last good one.
 
-    The first value counts as good.
+    The first value is treated as good.
     """
     source = np.where(good, np.arange(len(values)), 0)
     return values[np.maximum.accumulate(source)]

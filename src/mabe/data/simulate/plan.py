@@ -1,4 +1,4 @@
-"""What has to be known of one video to make its files, and nothing of how."""
+"""What the files of a simulated data set are made from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +35,14 @@ class Widths:
     mouse: str
 
     def holding(self, frames: int) -> "Widths":
-        """Return these, widened where the frames of a video need it."""
+        """Return these types, or wider ones where the number of frames needs them."""
         fits = frames <= 2 ** (pa.type_for_alias(self.frame).bit_width - 1) - 1
         return self if fits else Widths(frame="int32", mouse=self.mouse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPlan:
-    """One video: who acts what, where, and who films it."""
+    """One video: its animals, bouts, arena and camera."""
 
     lab: str
     video: str
@@ -54,7 +54,7 @@ class VideoPlan:
     camera: Camera
     bouts: tuple[Bout, ...]
     annotation: pa.Table | None
-    """As it is written: the labels, whatever their types. None: no file."""
+    """The labels as they are written; None: no file."""
     widths: Widths
 
     @property
@@ -63,27 +63,29 @@ class VideoPlan:
         return f"{self.lab}/{self.video}"
 
     def content(self) -> str:
-        """Return all that decides what the files hold, for fingerprints."""
+        """Return all that the files depend on, for fingerprints."""
         labels = self.annotation and (
             self.annotation.schema,
             self.annotation.to_pydict(),
         )
         facts = (self.lab, self.video, self.seed, self.frames, self.animals)
-        more = (self.body_parts, self.arena, self.camera, self.bouts, self.widths)
-        return f"{facts} {more} {labels}"
+        # Simulated bouts have no probability, and early fingerprints did not name it.
+        bouts = repr(self.bouts).replace(", probability=None", "")
+        more = f"{self.body_parts}, {self.arena}, {self.camera}, {bouts}, {self.widths}"
+        return f"{facts} ({more}) {labels}"
 
     def tracking_path(self, out_dir: Path) -> Path:
-        """Return where its tracking belongs."""
+        """Return the path of its tracking file."""
         return out_dir / "train_tracking" / self.lab / f"{self.video}.parquet"
 
     def annotation_path(self, out_dir: Path) -> Path:
-        """Return where its labels belong."""
+        """Return the path of its annotation file."""
         return out_dir / "train_annotation" / self.lab / f"{self.video}.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetPlan:
-    """A whole data set: the rows of its train.csv, and its videos."""
+    """A data set: the rows of its train.csv, and its videos."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]

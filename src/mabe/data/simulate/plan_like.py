@@ -29,7 +29,7 @@ _MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]
 
 
 def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
-    """Plan the videos of a data set in the Kaggle layout, or some from every lab.
+    """Return the plan of a data set in the Kaggle layout, or of some of its videos.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
     listing = folder / "train.csv"
     columns, rows = _read_listing(listing)
     if videos is not None:
-        rows = _in_turn(rows, columns.index("lab_id"))[:videos]
+        rows = _in_turns(rows, columns.index("lab_id"))[:videos]
     plans = [
         _plan_video(_Row(listing, dict(zip(columns, row, strict=True))), folder, seed)
         for row in rows
@@ -50,7 +50,7 @@ def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
 
 
 class _Row:
-    """One line of train.csv, whose values are read with a message for people."""
+    """One row of train.csv; values that cannot be read raise `DataError`."""
 
     def __init__(self, path: Path, values: dict[str, str]) -> None:
         self.path = path
@@ -58,7 +58,7 @@ class _Row:
         self.name = f"{values['lab_id']}/{values['video_id']}"
 
     def number(self, column: str, *, otherwise: float | None = None) -> float:
-        """Return a number above zero, or what stands for an empty one."""
+        """Return a number above zero; `otherwise` for an empty cell."""
         text = self.values[column]
         if not text and otherwise is not None:
             return otherwise
@@ -74,7 +74,7 @@ class _Row:
         return value
 
     def names(self, column: str) -> list[str]:
-        """Return a JSON list of names; an empty value is an empty list."""
+        """Return a JSON list of names; an empty cell is an empty list."""
         text = self.values[column]
         try:
             names = json.loads(text) if text else []
@@ -103,13 +103,13 @@ def _read_listing(path: Path) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         if len(row) != len(header):
             raise DataError(
                 f"{path}: row {number} has {len(row)} values where the header names "
-                f"{len(header)}. Was the file cut off? Get it again."
+                f"{len(header)}. Was the file truncated? Download it again."
             )
     return tuple(header), [tuple(row) for row in rows]
 
 
-def _in_turn(rows: Sequence[tuple[str, ...]], lab: int) -> list[tuple[str, ...]]:
-    """Deal the rows out lab by lab."""
+def _in_turns(rows: Sequence[tuple[str, ...]], lab: int) -> list[tuple[str, ...]]:
+    """Return the rows in an order that takes labs in turns."""
     by_lab = defaultdict(list)
     for row in rows:
         by_lab[row[lab]].append(row)
@@ -126,7 +126,7 @@ def _plan_video(row: _Row, folder: Path, seed: int) -> VideoPlan:
     scale = row.number("pix_per_cm_approx")
     frames = round(fps * row.number("video_duration_sec"))
     frames = max(frames, 1, *(bout.stop for bout in bouts))
-    arena, camera = _film_set(row, fps=fps, scale=scale)
+    arena, camera = _arena_and_camera(row, fps=fps, scale=scale)
     body_parts = row.names("body_parts_tracked")
     if not body_parts:
         raise DataError(
@@ -154,7 +154,7 @@ def _read_annotation(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             f"{path}: expected an annotation in parquet, which could not be read "
-            f"({str(error).splitlines()[0]}). Get the file again."
+            f"({str(error).splitlines()[0]}). Download it again."
         ) from error
     if missing := set(ANNOTATION_COLUMNS) - set(table.column_names):
         raise DataError(
@@ -165,7 +165,7 @@ def _read_annotation(path: Path) -> pa.Table:
 
 
 def _bouts(table: pa.Table) -> tuple[Bout, ...]:
-    """Return what can be acted: labels of no length cannot."""
+    """Return the bouts of labels that have a length."""
     lasting = table.filter(pc.less(table["start_frame"], table["stop_frame"]))
     columns = [lasting[name].to_pylist() for name in ANNOTATION_COLUMNS]
     return tuple(
@@ -175,7 +175,7 @@ def _bouts(table: pa.Table) -> tuple[Bout, ...]:
 
 
 def _animals(row: _Row, bouts: Sequence[Bout]) -> tuple[int, ...]:
-    """Return the animals that are described, watched or seen doing something."""
+    """Return the animals that are described, watched or have a bout."""
     described = {int(name[5]) for name in _MOUSE_COLUMNS if row.values[name]}
     watched = {
         int(mouse.removeprefix("mouse"))
@@ -187,7 +187,7 @@ def _animals(row: _Row, bouts: Sequence[Bout]) -> tuple[int, ...]:
     return tuple(sorted(described | watched | acting)) or (1,)
 
 
-def _film_set(row: _Row, *, fps: float, scale: float) -> tuple[Arena, Camera]:
+def _arena_and_camera(row: _Row, *, fps: float, scale: float) -> tuple[Arena, Camera]:
     width_px = row.number("video_width_pix", otherwise=40 * scale)
     height_px = row.number("video_height_pix", otherwise=40 * scale)
     arena = Arena(

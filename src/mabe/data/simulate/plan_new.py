@@ -1,4 +1,4 @@
-"""Plans for a data set of the invented laboratories, quirks of real ones included."""
+"""Plans of data sets of invented laboratories, with peculiarities of real ones."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from mabe.bouts import Bout
-from mabe.data.simulate.actions import is_self_act
+from mabe.data.simulate.actions import is_self_action
 from mabe.data.simulate.bout_script import write_script
 from mabe.data.simulate.camera import Camera
 from mabe.data.simulate.labs import LABS, Lab
@@ -27,13 +27,13 @@ _QUIET_END_S = 1.5
 
 
 _BORDER_CM = 2.0
-"""What a picture shows around the arena."""
+"""Width of the border around the arena in the image."""
 
 
 def plan_invented(
     *, videos: int, minutes: float, seed: int, actions: Sequence[str] = ()
 ) -> DataSetPlan:
-    """Plan so many videos, in turn from every laboratory.
+    """Return the plan of so many videos, from all laboratories in turns.
 
     With `actions` every laboratory watches for these instead of its own.
     """
@@ -41,26 +41,28 @@ def plan_invented(
     rows, plans = [], []
     for number in range(videos):
         lab = labs[number % len(labs)]
-        take = number // len(LABS)
-        plan = _plan_video(lab, take, seconds=60 * minutes, seed=seed)
+        number_in_lab = number // len(LABS)
+        plan = _plan_video(lab, number_in_lab, seconds=60 * minutes, seed=seed)
         plans.append(plan)
-        rows.append(_describe(lab, take, plan, seconds=60 * minutes))
+        rows.append(_describe(lab, number_in_lab, plan, seconds=60 * minutes))
     return DataSetPlan(columns=METADATA_COLUMNS, rows=tuple(rows), videos=tuple(plans))
 
 
 def _watching_for(lab: Lab, actions: Sequence[str]) -> Lab:
     return replace(
         lab,
-        pair_actions=tuple(name for name in actions if not is_self_act(name)),
-        self_actions=tuple(name for name in actions if is_self_act(name)),
+        pair_actions=tuple(name for name in actions if not is_self_action(name)),
+        self_actions=tuple(name for name in actions if is_self_action(name)),
         unwatched_self_actions=(),
     )
 
 
-def _plan_video(lab: Lab, take: int, *, seconds: float, seed: int) -> VideoPlan:
-    rng = random_stream("script", seed, lab.name, take)
+def _plan_video(
+    lab: Lab, number_in_lab: int, *, seconds: float, seed: int
+) -> VideoPlan:
+    rng = random_stream("script", seed, lab.name, number_in_lab)
     frames = round(lab.fps * seconds)
-    watched_nothing_happened = take in lab.nothing_seen
+    watched_nothing_happened = number_in_lab in lab.without_actions
     script_s = seconds - _QUIET_END_S if lab.labels_past_end else seconds
     bouts = write_script(
         seconds=script_s,
@@ -73,7 +75,7 @@ def _plan_video(lab: Lab, take: int, *, seconds: float, seed: int) -> VideoPlan:
     if lab.labels_past_end:
         bouts.append(_last_bout(lab, frames))
         frames += _PAST_END_FRAMES
-    labelled = take not in lab.unlabelled and not watched_nothing_happened
+    labelled = number_in_lab not in lab.unlabelled and not watched_nothing_happened
     return VideoPlan(
         lab=lab.name,
         video=str(100_000_000 + int(rng.integers(900_000_000))),
@@ -85,19 +87,19 @@ def _plan_video(lab: Lab, take: int, *, seconds: float, seed: int) -> VideoPlan:
         camera=Camera(
             fps=lab.fps,
             pixels_per_cm=lab.pixels_per_cm,
-            width_px=_picture_px(lab.arena.width_cm, lab),
-            height_px=_picture_px(lab.arena.height_cm, lab),
+            width_px=_image_px(lab.arena.width_cm, lab),
+            height_px=_image_px(lab.arena.height_cm, lab),
             missing_share=lab.missing_share,
             jitter_cm=lab.jitter_cm,
         ),
         bouts=tuple(bouts),
-        annotation=_mark(lab, take, bouts, frames) if labelled else None,
+        annotation=_annotate(lab, number_in_lab, bouts, frames) if labelled else None,
         widths=lab.widths.holding(frames),
     )
 
 
 def _last_bout(lab: Lab, frames: int) -> Bout:
-    """Return a bout that goes on after the duration its video states."""
+    """Return a bout that ends after the stated duration of its video."""
     start = max(frames - round(lab.fps), 0)
     return Bout(
         start=start,
@@ -108,19 +110,21 @@ def _last_bout(lab: Lab, frames: int) -> Bout:
     )
 
 
-def _mark(lab: Lab, take: int, bouts: Sequence[Bout], frames: int) -> pa.Table:
-    """Return the labels as an annotator of this lab saves them."""
-    marks = [
+def _annotate(
+    lab: Lab, number_in_lab: int, bouts: Sequence[Bout], frames: int
+) -> pa.Table:
+    """Return the labels as this lab saves them."""
+    labels = [
         (bout.agent, bout.target, bout.action, bout.start, bout.stop)
         for bout in bouts
         if bout.action not in lab.unwatched_self_actions
     ]
-    if lab.marks_nothing and take == 0:
-        marks.append((1, 2, lab.pair_actions[0], frames // 2, frames // 2))
+    if lab.has_empty_label and number_in_lab == 0:
+        labels.append((1, 2, lab.pair_actions[0], frames // 2, frames // 2))
     widths = lab.widths.holding(frames)
     mouse, frame = pa.type_for_alias(widths.mouse), pa.type_for_alias(widths.frame)
     types = (mouse, mouse, pa.large_string(), frame, frame)
-    values = zip(*marks, strict=True) if marks else [()] * len(types)
+    values = zip(*labels, strict=True) if labels else [()] * len(types)
     columns = [
         pa.array(column, kind) for column, kind in zip(values, types, strict=True)
     ]
@@ -128,7 +132,7 @@ def _mark(lab: Lab, take: int, bouts: Sequence[Bout], frames: int) -> pa.Table:
 
 
 def _describe(
-    lab: Lab, take: int, plan: VideoPlan, *, seconds: float
+    lab: Lab, number_in_lab: int, plan: VideoPlan, *, seconds: float
 ) -> tuple[str, ...]:
     """Return the video's row of train.csv."""
     facts = {
@@ -144,20 +148,22 @@ def _describe(
         "arena_shape": lab.arena_shape,
         "arena_type": lab.arena_type,
         "body_parts_tracked": json.dumps(lab.body_parts),
-        "behaviors_labeled": _whitelist(lab) if take not in lab.unlabelled else "",
+        "behaviors_labeled": _watched_cell(lab)
+        if number_in_lab not in lab.unlabelled
+        else "",
         "tracking_method": lab.tracking_method,
     }
     for mouse in plan.animals:
         facts[f"mouse{mouse}_strain"] = "simulated"
         facts[f"mouse{mouse}_color"] = "black" if mouse % 2 else "white"
         facts[f"mouse{mouse}_sex"] = "male" if mouse != 2 else "female"
-        facts[f"mouse{mouse}_id"] = str(float(10 * take + mouse))
+        facts[f"mouse{mouse}_id"] = str(float(10 * number_in_lab + mouse))
         facts[f"mouse{mouse}_age"] = "8-12 weeks"
     return tuple(facts.get(column, "") for column in METADATA_COLUMNS)
 
 
-def _whitelist(lab: Lab) -> str:
-    """Return what the lab watched for, in its own notation."""
+def _watched_cell(lab: Lab) -> str:
+    """Return what the lab watched for, in its notation."""
     mice = [f"mouse{i + 1}" for i in range(lab.animals)]
     watched = [
         f"{agent},{target},{action}"
@@ -176,5 +182,5 @@ def _whitelist(lab: Lab) -> str:
     return json.dumps(sorted(watched))
 
 
-def _picture_px(side_cm: float, lab: Lab) -> int:
+def _image_px(side_cm: float, lab: Lab) -> int:
     return int(np.ceil((side_cm + 2 * _BORDER_CM) * lab.pixels_per_cm))

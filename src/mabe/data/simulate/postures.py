@@ -1,4 +1,4 @@
-"""How one animal holds itself through a video, and the walk it would go by itself."""
+"""The posture of one animal through a video, and its walk between bouts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mabe.data.simulate.actions import Manner
+from mabe.data.simulate.actions import MotionStyle
 from mabe.data.simulate.arena import unit
 from mabe.data.simulate.noise import Signal, smooth, smooth_noise
 
 _USUAL_PACE_CM_PER_S = 8.0
 
 
-_HURRY_CM_PER_S = 10.0
-"""Faster walking is scaled down in arenas too small for it."""
+_FAST_CM_PER_S = 10.0
+"""Higher speeds are scaled down in small arenas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Role:
-    """A manner, from one frame up to another."""
+class StyleSpan:
+    """A motion style and its frames."""
 
     start: int
     stop: int
-    manner: Manner
+    style: MotionStyle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Posture:
-    """The manners of one animal as signals; those in cm move its whole body."""
+    """The motion styles of one animal as signals; those in cm move its whole body."""
 
     stretch: Signal
     curl: Signal
@@ -38,23 +38,23 @@ class Posture:
     shake_cm: Signal
 
 
-def pose_roles(
-    roles: Sequence[Role], *, frames: int, fps: float, rng: np.random.Generator
+def posture_signals(
+    spans: Sequence[StyleSpan], *, frames: int, fps: float, rng: np.random.Generator
 ) -> Posture:
-    """Turn the manners of an animal's roles into signals; later roles overwrite."""
+    """Return an animal's motion styles as signals; later spans overwrite earlier."""
     stretch = np.ones(frames)
     curl, nod, along, across, shake = np.zeros((5, frames))
-    for role in roles:
-        span = slice(role.start, role.stop)
-        manner = role.manner
-        clock = 2 * np.pi * np.arange(role.stop - role.start) / fps
+    for each in spans:
+        span = slice(each.start, each.stop)
+        style = each.style
+        clock = 2 * np.pi * np.arange(each.stop - each.start) / fps
         phase = rng.uniform(0, 2 * np.pi)
-        stretch[span] = manner.stretch
-        curl[span] = manner.curl * rng.choice([-1.0, 1.0])
-        shake[span] = manner.shake_cm
-        nod[span] = manner.nod * np.sin(manner.nod_hz * clock + phase)
-        along[span] = manner.thrust_cm * np.sin(manner.thrust_hz * clock + phase)
-        across[span] = manner.sway_cm * np.sin(manner.sway_hz * clock + phase)
+        stretch[span] = style.stretch
+        curl[span] = style.curl * rng.choice([-1.0, 1.0])
+        shake[span] = style.shake_cm
+        nod[span] = style.nod * np.sin(style.nod_hz * clock + phase)
+        along[span] = style.thrust_cm * np.sin(style.thrust_hz * clock + phase)
+        across[span] = style.sway_cm * np.sin(style.sway_hz * clock + phase)
     return Posture(
         stretch=smooth(stretch, frames=0.25 * fps),
         curl=smooth(curl, frames=0.25 * fps),
@@ -65,25 +65,25 @@ def pose_roles(
     )
 
 
-def endless_walk(
-    roles: Sequence[Role],
+def unbounded_walk(
+    spans: Sequence[StyleSpan],
     *,
     frames: int,
     fps: float,
-    hurry: float,
+    speed_scale: float,
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "time 2"]:
-    """Walk over a floor without walls, in cm, at the pace the roles ask for.
+    """Return a walk in cm without walls, at the speeds of the motion styles.
 
-    `hurry` scales what is faster than a walk. Heading and pace drift smoothly, with
+    `speed_scale` applies to speeds above a walk. Heading and speed vary smoothly, with
     pauses; an animal that stands does not turn.
     """
     pace = _own_pace(frames, fps=fps, rng=rng)
-    for role in roles:
-        asked = role.manner.speed_cm_per_s
-        if asked is not None:
-            pace[role.start : role.stop] = (
-                hurry * asked if asked > _HURRY_CM_PER_S else asked
+    for each in spans:
+        speed = each.style.speed_cm_per_s
+        if speed is not None:
+            pace[each.start : each.stop] = (
+                speed_scale * speed if speed > _FAST_CM_PER_S else speed
             )
     pace = smooth(pace, frames=0.25 * fps)
     turning = 2.4 * smooth_noise(rng, frames, spacing=0.5 * fps)
@@ -93,7 +93,7 @@ def endless_walk(
 
 
 def _own_pace(frames: int, *, fps: float, rng: np.random.Generator) -> Signal:
-    """Walk, stop, walk: cm per second."""
+    """Return the speed of walking with pauses, in cm per second."""
     liveliness = smooth_noise(rng, frames, spacing=0.8 * fps)
     mood = smooth_noise(rng, frames, spacing=2.0 * fps)
     walking = 1 / (1 + np.exp(-5 * (mood + 0.4)))

@@ -1,7 +1,7 @@
-"""One video's files in the Kaggle layout, made piece by piece.
+"""The files of one video in the Kaggle layout, written piece by piece.
 
-A video of any length is held as motion (seven numbers per animal and frame); poses
-exist for some thousand frames at a time.
+The motion of the whole video is in memory (seven numbers per animal and frame), poses
+of some thousand frames at a time.
 """
 
 import csv
@@ -33,20 +33,20 @@ def write_listing(path: Path, plan: DataSetPlan) -> None:
 
 
 def write_video(out_dir: Path, plan: VideoPlan) -> bool:
-    """Write what is absent of one video; return whether anything was.
+    """Write the files of one video that are absent; return whether any was.
 
-    Files get their name only when they are whole, so a file with an end is complete.
+    Files are renamed into place when they are complete.
     """
     annotation_path = plan.annotation_path(out_dir)
     tracking_path = plan.tracking_path(out_dir)
-    wanting = []
+    absent = []
     if plan.annotation is not None and not _is_whole(annotation_path):
-        wanting.append(annotation_path)
+        absent.append(annotation_path)
         write_atomically(annotation_path, lambda at: _write_labels(at, plan))
     if not _is_whole(tracking_path):
-        wanting.append(tracking_path)
+        absent.append(tracking_path)
         write_atomically(tracking_path, lambda at: _write_tracking(at, plan))
-    return bool(wanting)
+    return bool(absent)
 
 
 def simulate_poses(plan: VideoPlan) -> Iterator[Poses]:
@@ -78,7 +78,7 @@ def _write_labels(path: Path, plan: VideoPlan) -> None:
 
 
 def _write_tracking(path: Path, plan: VideoPlan) -> None:
-    """Write a row for every point that is seen, by frame, animal and body part."""
+    """Write a row for every point that is tracked, by frame, animal and body part."""
     schema = pa.schema(
         {
             "video_frame": pa.type_for_alias(plan.widths.frame),
@@ -88,7 +88,7 @@ def _write_tracking(path: Path, plan: VideoPlan) -> None:
             "y": pa.float32(),
         }
     )
-    # The dictionary is the file's own matter: readers shall see plain strings.
+    # Readers get plain strings, although the file stores a dictionary.
     with pq.ParquetWriter(
         path,
         schema,
@@ -106,28 +106,28 @@ def _write_tracking(path: Path, plan: VideoPlan) -> None:
 def _long_table(
     points: Poses, first: int, plan: VideoPlan, schema: pa.Schema
 ) -> pa.Table:
-    seen = ~np.isnan(points[..., 0])
-    frames, _, parts = seen.shape
+    tracked = ~np.isnan(points[..., 0])
+    frames, _, parts = tracked.shape
     numbers = np.arange(first, first + frames)
     frame_type = schema.field("video_frame").type.to_pandas_dtype()
     mouse_type = schema.field("mouse_id").type.to_pandas_dtype()
     mice = np.array(plan.animals, mouse_type)
-    codes = np.broadcast_to(np.arange(parts, dtype=np.int32), seen.shape)[seen]
+    codes = np.broadcast_to(np.arange(parts, dtype=np.int32), tracked.shape)[tracked]
     names = pa.array(plan.body_parts, pa.large_string())
     return pa.table(
         [
-            np.repeat(numbers.astype(frame_type), seen.sum(axis=(1, 2))),
-            np.broadcast_to(mice[:, None], seen.shape)[seen],
+            np.repeat(numbers.astype(frame_type), tracked.sum(axis=(1, 2))),
+            np.broadcast_to(mice[:, None], tracked.shape)[tracked],
             pa.DictionaryArray.from_arrays(codes, names),
-            points[..., 0][seen],
-            points[..., 1][seen],
+            points[..., 0][tracked],
+            points[..., 1][tracked],
         ],
         schema=schema,
     )
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a parquet file is there and has its end."""
+    """Return whether a parquet file exists and is complete."""
     if not path.is_file():
         return False
     try:

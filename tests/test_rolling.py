@@ -125,5 +125,5 @@ def test_windows_last_as_long_in_every_lab():
 
 @pytest.mark.parametrize("wrong", [{"block_s": 0.0}, {"mean_s": (1.0, -2.0)}])
 def test_windows_without_length_are_refused(wrong):
-    with pytest.raises(ConfigError, match="more than 0 s"):
+    with pytest.raises(ConfigError, match="longer than 0 s"):
         RollingConfig(**wrong)

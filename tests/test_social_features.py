@@ -150,7 +150,7 @@ def test_what_is_known_of_one_animal_alone_is_given_for_both():
     close(told["larger.speed_cm_per_s"], 10)
     close(told["smaller.speed_cm_per_s"], 10)
     assert told["gap_cm"].isnan().all()
-    close(told["smaller.seen_landmarks"], 0)
+    close(told["smaller.tracked_landmarks"], 0)
 
 
 def test_a_bent_body_is_as_long_as_its_way_and_bends():
@@ -190,7 +190,7 @@ def test_an_animal_hidden_for_long_is_where_it_was_for_the_gap_alone():
     told = features_of(film(body(0), hidden))
 
     close(told["gap_cm"], 30)
-    close(told["target.seen_landmarks"][5:35], 0)
+    close(told["target.tracked_landmarks"][5:35], 0)
     assert told["body-body.distance_cm"][5:35].isnan().all()
     assert told["nearest_cm"][5:35].isnan().all()
 
@@ -235,7 +235,7 @@ def test_stir_does_not_care_whose_landmark_it_is():
     nose = KEYPOINTS.index("nose")
     mixed[:, ::2, :2, nose] = still[:, ::2, [1, 0], nose]
 
-    close(features_of(mixed)["stir_cm_per_s"], 0)
+    close(features_of(mixed)["landmark_speed_cm_per_s"], 0)
     assert features_of(mixed)["agent.snout_speed_cm_per_s"].max() > 100
 
 
@@ -337,8 +337,8 @@ def test_a_scene_without_animals_has_no_features_but_counts():
         "since_contact_s",
         "until_contact_s",
         "doubled_share",
-        "seen_landmarks",
-        "snout_seen",
+        "tracked_landmarks",
+        "snout_tracked",
     }
 
 

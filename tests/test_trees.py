@@ -128,6 +128,6 @@ def test_each_action_has_trees_of_its_own_and_only_what_was_watched_counts():
 def test_actions_of_which_none_tells_anything_are_refused():
     with (
         rows_on_disk([LabelledRows(part(0).rows, np.zeros((600, 2), np.int8))]) as rows,
-        pytest.raises(DataError, match="an action that happens at times"),
+        pytest.raises(DataError, match="an action that happens in some frames"),
     ):
         grow_for_actions(rows, happening_weights=(1.0, 1.0), config=SMALL)

@@ -1,4 +1,4 @@
-"""Animals in order, and where a window of poses has its origin.
+"""The order of the animals, and the origin of a window of poses.
 
 Dimension key: B batch, T time, A animal, K keypoint; a last axis of 2 is (x, y), cm.
 """
@@ -7,27 +7,27 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mabe.features.gaps import count_seen
+from mabe.features.gaps import count_tracked
 from mabe.runtime import tensors
 
 Poses = Float[Tensor, "b t a k 2"]
 
 
 def center_scene(poses_BTAK2: Poses) -> Poses:
-    """Move the mean of all points seen in a window to the origin.
+    """Move the mean of all tracked points of a window to the origin.
 
-    Where a camera's pixel (0, 0) lies tells nothing about behaviour.
+    Behaviour does not depend on where a camera's pixel (0, 0) lies.
     """
-    # A sum and a count take half as long as a mean that leaves out what is missing.
+    # A sum and a count take half as long as `nanmean`.
     sum_B2 = poses_BTAK2.nansum(dim=(1, 2, 3))
-    center_B2 = sum_B2 / count_seen(poses_BTAK2).sum(dim=(1, 2))[:, None]
+    center_B2 = sum_B2 / count_tracked(poses_BTAK2).sum(dim=(1, 2))[:, None]
     return poses_BTAK2 - center_B2[:, None, None, None]
 
 
 def pack_animals(poses_BTAK2: Poses) -> Poses:
-    """Move animals that are absent from a window behind those that are there.
+    """Move animals that are absent from a window behind those that are present.
 
-    Which numbers a lab gave to its animals tells nothing about behaviour.
+    Behaviour does not depend on the numbers that a lab gave to its animals.
     """
     absent_BA = absent_animals(poses_BTAK2)
     if tensors.is_on_processor(poses_BTAK2) and not _out_of_order(absent_BA):
@@ -36,19 +36,19 @@ def pack_animals(poses_BTAK2: Poses) -> Poses:
 
 
 def _out_of_order(absent_BA: Bool[Tensor, "b a"]) -> bool:
-    """Tell whether an animal that is absent comes before one that is there."""
+    """Return whether an absent animal comes before one that is present."""
     return bool((absent_BA[:, :-1] & ~absent_BA[:, 1:]).any())
 
 
 def absent_animals(poses_BTAK2: Poses) -> Bool[Tensor, "b a"]:
-    """Tell which animals are not seen at all in a window."""
-    return count_seen(poses_BTAK2).sum(dim=2) == 0
+    """Return which animals have no tracked point in a window."""
+    return count_tracked(poses_BTAK2).sum(dim=2) == 0
 
 
 def in_order(
     poses_BTS2: Float[Tensor, "b t s *k 2"], order_BS: Int[Tensor, "b s"]
 ) -> Float[Tensor, "b t s *k 2"]:
-    """Bring each window's slots, or whole animals, into a new order."""
+    """Return each window's slots, or whole animals, in another order."""
     pairs_BTS = tensors.as_pairs(poses_BTS2)
     order_B1S = order_BS.view(len(order_BS), 1, -1, *[1] * (pairs_BTS.dim() - 3))
     pairs_BTS = pairs_BTS.gather(2, order_B1S.expand(pairs_BTS.shape))

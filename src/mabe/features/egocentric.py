@@ -1,9 +1,9 @@
-"""The agent's own frame of reference: origin in its middle, x along its heading.
+"""The agent's own frame of reference: origin in its centre, x along its heading.
 
 Dimension key: B batch, T time, S slot (one keypoint of one animal), K keypoint.
-Seen in this frame, "the target is behind me" is a coordinate, wherever the two are
-and whichever way the camera was turned; and agent and target are told apart, which is
-what direction is about. Seen in a mirror, left and right change sign and nothing else.
+In this frame "the target is behind the agent" is one coordinate, wherever the two are
+and whichever way the camera is turned, and agent and target have different features. In
+a mirror image, left and right change sign and nothing else changes.
 """
 
 import torch
@@ -18,26 +18,26 @@ FRONT = ("nose", "head", "ear_left", "ear_right", "neck", "headpiece")
 
 
 REAR = ("body_center", "hip_left", "hip_right", "spine_2", "tail_base")
-"""A body's direction is from the mean of what is seen of its rear to that of its
-front; a tail bends too freely to tell."""
+"""A body's heading is from the mean of its rear keypoints to that of its front ones;
+tails bend too much to be used."""
 
 
 def body_axis(
     points_BTS2: Float[Tensor, "b t s 2"], keypoint_S: Int[Tensor, " s"]
 ) -> Float[Tensor, "b t 2"]:
-    """Return the unit vector one animal heads along, without gaps.
+    """Return the unit vector of one animal's heading, without gaps.
 
-    While front or rear is unseen the direction turns evenly from where it was to
-    where it will be. An animal of which the two are never seen together has none (NaN).
+    While front or rear is missing, the heading is interpolated. An animal whose front
+    and rear are never tracked in the same frame has none (NaN).
     """
     front_BT2 = _mean_of(points_BTS2, keypoint_S, FRONT)
     rear_BT2 = _mean_of(points_BTS2, keypoint_S, REAR)
     heading_BT2 = front_BT2 - rear_BT2
-    # Where the two coincide there is no direction: 0 / 0 is NaN, as if unseen.
+    # Where the two coincide there is no heading: 0 / 0 is NaN, as if missing.
     axis_BT2 = heading_BT2 / heading_BT2.norm(dim=-1, keepdim=True)
     held_BT2 = without_gaps(axis_BT2)
     length_BT1 = held_BT2.norm(dim=-1, keepdim=True)
-    # Half way between two opposite directions there is none: take the arena's x.
+    # Half way between two opposite headings there is none: the arena's x is used.
     is_none_BT1 = length_BT1 < 1e-3
     return along_x_where(is_none_BT1, held_BT2 / length_BT1)
 
@@ -45,15 +45,15 @@ def body_axis(
 def along_x_where(
     is_so_BT1: Bool[Tensor, "b t 1"], axis_BT2: Float[Tensor, "b t 2"]
 ) -> Float[Tensor, "b t 2"]:
-    """Return the arena's x in some frames, and a direction in the others."""
+    """Return the arena's x in the frames given, and `axis_BT2` in the others."""
     x_BT1, y_BT1 = axis_BT2.split(1, dim=-1)
     return torch.cat([x_BT1.where(~is_so_BT1, 1.0), y_BT1.where(~is_so_BT1, 0.0)], -1)
 
 
 def without_gaps(points_BT2: Float[Tensor, "b t 2"]) -> Float[Tensor, "b t 2"]:
-    """Fill every gap: straight between two ends, and held before and after.
+    """Fill every gap linearly, and hold the first and the last point before and after.
 
-    What is never seen stays missing (NaN).
+    What is missing in all frames stays missing (NaN).
     """
     bridged_BT12 = bridge_gaps(points_BT2[:, :, None], longest=points_BT2.shape[1])
     return hold_ends(bridged_BT12).squeeze(2)
@@ -62,7 +62,7 @@ def without_gaps(points_BT2: Float[Tensor, "b t 2"]) -> Float[Tensor, "b t 2"]:
 def into_frame(
     vectors_BTS2: Float[Tensor, "b t s 2"], axis_BT2: Float[Tensor, "b t 2"]
 ) -> Float[Tensor, "b t s 2"]:
-    """Return (along, across) of vectors, across being positive to the left of x."""
+    """Return (along, across) of vectors; across is positive to the left of the axis."""
     axis_BT12 = axis_BT2[:, :, None]
     across_BT12 = torch.stack([-axis_BT12[..., 1], axis_BT12[..., 0]], dim=-1)
     return torch.stack(
@@ -74,7 +74,7 @@ def into_frame(
 def turning_rate(
     axis_BT2: Float[Tensor, "b t 2"], rate_fps: float
 ) -> Float[Tensor, "b t"]:
-    """Return how fast a direction turns, in radians a second, positive to the left.
+    """Return how fast a heading turns, in radians per second, positive to the left.
 
     The first frame repeats the second, so that nothing is missing.
     """
@@ -89,7 +89,7 @@ def turning_rate(
 def _mean_of(
     points_BTS2: Tensor, keypoint_S: Tensor, names: tuple[str, ...]
 ) -> Float[Tensor, "b t 2"]:
-    """Return the mean of what is seen of some keypoints, NaN where none is."""
+    """Return the mean of the tracked ones of some keypoints, NaN where none is."""
     # One bit for each keypoint: a list would have to be sent to a GPU.
     wanted = sum(1 << KEYPOINTS.index(name) for name in names)
     hidden_S1 = ((wanted >> keypoint_S) & 1 == 0)[:, None]

@@ -1,8 +1,7 @@
-"""Gaps in tracks: what is bridged, and what stays missing.
+"""Gaps in tracks: short ones are interpolated, others stay missing.
 
 Dimension key: B batch, T time, P points (any axes); a last axis of 2 is (x, y).
-A missing point is NaN in both coordinates. This is the one place where a missing
-point gets a made-up position, and only where the gap is short.
+A missing point is NaN in both coordinates.
 """
 
 import torch
@@ -18,7 +17,7 @@ def bridge_gaps(
 ) -> Float[Tensor, "b t *p 2"]:
     """Fill gaps of at most `longest` frames with a straight line between their ends.
 
-    A gap that touches the window's edge has only one end and stays missing.
+    A gap at the edge of the window has only one end and stays missing.
     """
     if longest < 1:
         return poses_BTP2
@@ -29,10 +28,10 @@ def bridge_gaps(
     return points_BPT2.movedim(-2, 1)
 
 
-def count_seen(
+def count_tracked(
     poses_BTP2: Float[Tensor, "b t *p 2"],
 ) -> Int[Tensor, "b *p"]:
-    """Return in how many frames of its window each point is seen."""
+    """Return the number of frames of its window in which each point is tracked."""
     # A sum over time takes half as long as `any` or `all`.
     return (~poses_BTP2[..., 0].isnan()).sum(dim=1)
 
@@ -41,15 +40,18 @@ def _bridge(
     poses_BTP2: Float[Tensor, "b t *p 2"], longest: int
 ) -> Float[Tensor, "b t *p 2"]:
     length = poses_BTP2.shape[1]
-    seen_BTP = ~poses_BTP2[..., 0].isnan()
+    tracked_BTP = ~poses_BTP2[..., 0].isnan()
     time_TP = torch.arange(length, device=poses_BTP2.device)
-    time_TP = time_TP.view(-1, *[1] * (seen_BTP.dim() - 2))
-    before_BTP = torch.where(seen_BTP, time_TP, -1).cummax(dim=1).values
-    after_BTP = torch.where(seen_BTP, time_TP, length).flip(1).cummin(dim=1).values
+    time_TP = time_TP.view(-1, *[1] * (tracked_BTP.dim() - 2))
+    before_BTP = torch.where(tracked_BTP, time_TP, -1).cummax(dim=1).values
+    after_BTP = torch.where(tracked_BTP, time_TP, length).flip(1).cummin(dim=1).values
     after_BTP = after_BTP.flip(1)
     span_BTP = after_BTP - before_BTP
     fill_BTP = (
-        ~seen_BTP & (before_BTP >= 0) & (after_BTP < length) & (span_BTP <= longest + 1)
+        ~tracked_BTP
+        & (before_BTP >= 0)
+        & (after_BTP < length)
+        & (span_BTP <= longest + 1)
     )
     share_BTP = (time_TP - before_BTP) / span_BTP.clamp(min=1)
     start_BTP2 = at_times(poses_BTP2, before_BTP.clamp(min=0))
@@ -59,7 +61,7 @@ def _bridge(
 
 
 def _bridge_runs(points_NT2: Float[Tensor, "n t 2"], longest: int) -> None:
-    """Do the same in place, gap by gap: work for what is missing alone."""
+    """Do the same in place and gap by gap, so that the work grows with the gaps."""
     length = points_NT2.shape[1]
     points_M2 = points_NT2.view(-1, 2)
     missing_NT = points_NT2[..., 0].isnan()
@@ -82,5 +84,5 @@ def _bridge_runs(points_NT2: Float[Tensor, "n t 2"], longest: int) -> None:
 def at_times(
     points_BTP2: Float[Tensor, "b t *p 2"], time_BUP: Int[Tensor, "b u *p"]
 ) -> Float[Tensor, "b u *p 2"]:
-    """Return where each point is at the times asked for."""
+    """Return the position of each point at some times of its own."""
     return as_points(as_pairs(points_BTP2).gather(1, time_BUP), points_BTP2.dtype)

@@ -1,7 +1,7 @@
-"""Changes, times and lengths: what features are calculated with.
+"""Changes, times and lengths, from which features are calculated.
 
 Dimension key: B batch, T time, P places; *x any axes; a last axis of 2 is (x, y).
-What cannot be known because of something missing is missing (NaN).
+A result that depends on a missing value is missing (NaN).
 """
 
 import torch
@@ -14,7 +14,7 @@ def change_over(
 ) -> Float[Tensor, "b t *x"]:
     """Return the change per second over a span around each frame.
 
-    The span is cut at the ends of a window. NaN where either end of it is missing.
+    Spans are cut at the ends of a window. NaN where either end of a span is missing.
     """
     half = span_frames(span_s / 2, rate_fps)
     last = values_BTX.shape[1] - 1
@@ -26,14 +26,14 @@ def change_over(
 
 
 def span_frames(span_s: float, rate_fps: float) -> int:
-    """Return how many frames a span lasts, at least one."""
+    """Return the number of frames in a span, at least one."""
     return max(1, round(span_s * rate_fps))
 
 
 def shifted(
     values_BTX: Float[Tensor, "b t *x"], frames: int
 ) -> Float[Tensor, "b t *x"]:
-    """Return what was some frames before; at a window's start, its first frame."""
+    """Return the values some frames earlier; at a window's start, its first value."""
     time_T = torch.arange(values_BTX.shape[1], device=values_BTX.device)
     return values_BTX[:, (time_T - frames).clamp(min=0)]
 
@@ -54,19 +54,19 @@ def length(vectors_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
 
 
 def dot(a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return what of `a` is along `b`, times the length of `b`."""
+    """Return the dot products: the part of `a` along `b`, times the length of `b`."""
     return a_2[..., 0] * b_2[..., 0] + a_2[..., 1] * b_2[..., 1]
 
 
 def cross(
     a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]
 ) -> Float[Tensor, "*x"]:
-    """Return what of `b` is to the left of `a`, times the length of `a`."""
+    """Return the cross products: the part of `b` to the left of `a`, times |a|."""
     return a_2[..., 0] * b_2[..., 1] - a_2[..., 1] * b_2[..., 0]
 
 
 def least(values_BTP: Float[Tensor, "*x p"]) -> Float[Tensor, "*x"]:
-    """Return the smallest of what is there, NaN where nothing is."""
+    """Return the smallest of the values that are not missing, NaN where all are."""
     missing_BTP = values_BTP.isnan()
     least_BT = values_BTP.masked_fill(missing_BTP, torch.inf).amin(dim=-1)
     return least_BT.masked_fill(missing_BTP.all(dim=-1), torch.nan)

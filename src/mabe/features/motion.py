@@ -1,9 +1,9 @@
-"""The V1 and V2 features: where every keypoint is, and how it moves.
+"""The V1 and V2 features: the position of every keypoint, its speed and acceleration.
 
 Dimension key: B batch, T time, A animal, K keypoint, S slot, Q slot that has
 features, N row, F feature.
-Poses come in cm at `rate_fps`, NaN where missing, and features leave in cm, cm/s and
-cm/s², NaN where missing: a speed across a gap is missing, not huge.
+Poses are in cm at `rate_fps`, features in cm, cm/s and cm/s², both NaN where missing.
+A speed across a gap is missing.
 
 V1: 144 coordinates. V2: 144 coordinates + 72 speeds + 72 accelerations = 288.
 Coordinates are in the scene's own frame (see `scene_frame`) or, if that is turned off,
@@ -37,7 +37,7 @@ def change_per_second(
 ) -> Float[Tensor, "b t *rest"]:
     """Return the time derivative: central, or one-sided at an edge or a gap.
 
-    A missing value, and one whose two neighbours are both missing, has none (NaN).
+    NaN for a missing value, and for one whose two neighbours are both missing.
     """
     step = values.diff(dim=1)
     none = values.new_full((len(values), 1, *values.shape[2:]), torch.nan)
@@ -73,7 +73,7 @@ def motion_title(use_motion_features: bool) -> str:
 
 
 def group_by(names: Sequence[str], kind: Callable[[str], str]) -> dict[str, list[int]]:
-    """Return which features are of one kind, by the name of the kind."""
+    """Return the places of the features of each kind, by its name."""
     groups: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         groups.setdefault(kind(name), []).append(place)
@@ -86,17 +86,16 @@ def _kind(name: str) -> str:
 
 
 class MotionFeatures(Features):
-    """Coordinates (cm) and, if wanted, speed (cm/s) and acceleration (cm/s²).
+    """Coordinates (cm), and optionally speed (cm/s) and acceleration (cm/s²).
 
-    Speed is √(vx² + vy²); acceleration is the change of that speed, so neither
-    depends on which way the arena is turned. Where `slots` are named, only those have
-    features; the others must not occur.
+    Speed is √(vx² + vy²) and acceleration is its change, so neither depends on which
+    way the arena is turned. Only `slots` have features; other slots must not occur.
     """
 
     slot_Q: Tensor
     """The slots that have features."""
     place_S: Tensor
-    """Where each slot is among them."""
+    """The place of each slot among them."""
 
     def __init__(
         self,
@@ -141,15 +140,17 @@ class MotionFeatures(Features):
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
         rows = Rows.of(poses_BTS2, self.slot_Q)
-        seen_NT2 = bridge_gaps(rows.take(poses_BTS2), longest=self.max_gap_frames)
-        place_NT2 = in_scene_frame(seen_NT2, rows) if self.scene_frame else seen_NT2
+        tracked_NT2 = bridge_gaps(rows.take(poses_BTS2), longest=self.max_gap_frames)
+        place_NT2 = (
+            in_scene_frame(tracked_NT2, rows) if self.scene_frame else tracked_NT2
+        )
         place_N, slots = self.place_S[rows.slot_N], len(self.slots)
         shape = (rows.windows, len(self.names), poses_BTS2.shape[1])
         x_BFT = poses_BTS2.new_full(shape, torch.nan)
         x_BFT[rows.window_N, 2 * place_N] = place_NT2[..., 0]
         x_BFT[rows.window_N, 2 * place_N + 1] = place_NT2[..., 1]
         if self.use_motion_features:
-            speed_NT = change_per_second(seen_NT2, self.rate_fps).norm(dim=-1)
+            speed_NT = change_per_second(tracked_NT2, self.rate_fps).norm(dim=-1)
             change_NT = change_per_second(speed_NT, self.rate_fps)
             x_BFT[rows.window_N, 2 * slots + place_N] = speed_NT
             x_BFT[rows.window_N, 3 * slots + place_N] = change_NT
@@ -166,9 +167,9 @@ class MotionFeatures(Features):
         )
 
     def center_places(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t f"]:
-        """Move the mean of all places in a window to the origin, as in training.
+        """Move the mean of all coordinates of a window to the origin, as in training.
 
-        In the scene's own frame they are relative to the animals already.
+        In the scene's own frame of reference they are relative to the animals already.
         """
         if self.scene_frame:
             return x_BTF

@@ -1,8 +1,8 @@
-"""Social features of a scene: of whichever two animals are nearest in each frame.
+"""Social features of a scene: of the two animals that are nearest in each frame.
 
 Dimension key: B batch, T time, A animal, K keypoint, P pair of animals, F feature.
-With two animals there is no choice. With more, what happens in a scene happens mostly
-between those that are close, and one row of features serves any number of animals.
+In a scene of several animals most actions are between those that are close; so scenes
+of any number of animals have the same features.
 """
 
 from itertools import combinations
@@ -50,7 +50,10 @@ class NearestPairFeatures(Features):
 
 
 def _count_animals(poses_BTAK2: Tensor) -> int:
-    """Return how many animals a batch has, at least two; on a GPU all, unasked."""
+    """Return how many animals a batch has, at least two.
+
+    On a GPU all are counted, since the host would have to wait for the number.
+    """
     animals = poses_BTAK2.shape[2]
     if not tensors.is_on_processor(poses_BTAK2):
         return animals

@@ -1,17 +1,15 @@
-"""The features of one view: agent and target as the agent sees them, then the others.
+"""The features of one view: agent and target in the agent's frame of reference.
 
 Dimension key: B batch, T time, P seat (agent, target, others), K keypoint, S slot (one
 keypoint of one seat), F feature.
-Poses come in cm at `rate_fps` in the order of `mabe.pair_windows.order_animals`, NaN
-where missing, and features leave in cm, cm/s, cm/s² and rad/s, NaN where missing.
-Nothing here depends on where in the arena the animals are, or how it is turned; only
-an agent whose heading is never seen sees places along the arena's x.
+Poses are in cm at `rate_fps`, in the order of `mabe.data.pair_windows.order_animals`;
+features are in cm, cm/s, cm/s² and rad/s; both are NaN where missing. `PairFeatures`
+are the positions and motion of agent and target, then of the other animals.
+`PairSocialFeatures` are these and the social features of agent and target
+(`mabe.features.social`).
 
-What an agent sees, and what the two are to each other: for who does what to whom.
-
-Dimension key: B batch, T time, P seat (agent, target, others), K keypoint, F feature.
-The first features are those of `mabe.features.pair` (places, motion, the others), the
-last those of `mabe.features.social` between agent and target.
+Nothing depends on where in the arena the animals are, or how it is turned. Only where
+an agent's heading is never known are positions relative to the arena's x.
 """
 
 from dataclasses import dataclass
@@ -44,21 +42,21 @@ POINTS = len(KEYPOINTS)
 
 
 BODY_MOTION = (
-    "agent.forward",  # walks ahead, or backs away
+    "agent.forward",  # negative when it walks backwards
     "agent.sideways",
     "agent.turning",
-    "target.away",  # along the agent's heading: is it chased, or does it come?
+    "target.away",  # along the agent's heading; negative when it approaches
     "target.across",
     "target.turning",
-    "target.facing_along",  # cosine: 1 both look the same way, -1 face to face
+    "target.facing_along",  # cosine of the headings: 1 parallel, -1 head-on
     "target.facing_across",
 )
-"""How the two bodies move, whole, as the agent sees it."""
+"""Motion of the two bodies as a whole, in the agent's frame of reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class PairLayout:
-    """Where each kind of feature lies among all."""
+    """The numbers of features of each kind, in their order."""
 
     use_motion_features: bool
 
@@ -102,33 +100,33 @@ class PairLayout:
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """One animal as a whole, NaN where it is not known."""
+    """One animal as a whole, NaN where missing."""
 
     center_BT2: Tensor
     heading_BT2: Tensor
     velocity_BT2: Tensor
-    """Mean velocity of its points. That of their mean would leap whenever one of them
-    vanishes or comes back."""
+    """Mean velocity of its points. (The velocity of their mean would jump whenever a
+    point is lost or found again.)"""
 
     @classmethod
     def of(
-        cls, seat: int, slots: Tensor, seen_BTS2: Tensor, velocity_BTS2: Tensor
+        cls, seat: int, slots: Tensor, bridged_BTS2: Tensor, velocity_BTS2: Tensor
     ) -> "_Body":
-        its = _of_seat(seat, slots)
-        its_BTS2 = seen_BTS2[:, :, its]
+        own = _of_seat(seat, slots)
+        points_BTS2 = bridged_BTS2[:, :, own]
         return cls(
-            without_gaps(its_BTS2.nanmean(dim=2)),
-            body_axis(its_BTS2, slots[its] % POINTS),
-            velocity_BTS2[:, :, its].nanmean(dim=2),
+            without_gaps(points_BTS2.nanmean(dim=2)),
+            body_axis(points_BTS2, slots[own] % POINTS),
+            velocity_BTS2[:, :, own].nanmean(dim=2),
         )
 
-    def sees(self, vector_BT2: Tensor) -> Float[Tensor, "b t 2"]:
-        """Return a direction or velocity (along, across) the animal's heading."""
+    def in_frame(self, vector_BT2: Tensor) -> Float[Tensor, "b t 2"]:
+        """Return (along, across) of a vector in the animal's frame of reference."""
         return into_frame(vector_BT2[:, :, None], self.heading_BT2).squeeze(2)
 
 
 class PairFeatures(Features):
-    """What the agent sees: places, motion, and the other animals."""
+    """Positions and motion of agent and target, then of the other animals."""
 
     changed_by = frozenset({"mirror"})
 
@@ -150,15 +148,15 @@ class PairFeatures(Features):
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTPK2.flatten(2, 3)
         slots = _occurring(poses_BTS2)
-        seen_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
-        velocity_BTS2 = change_per_second(seen_BTS2, self.rate_fps)
+        bridged_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
+        velocity_BTS2 = change_per_second(bridged_BTS2, self.rate_fps)
         speed_BTS = velocity_BTS2.norm(dim=-1)
-        agent = _Body.of(0, slots, seen_BTS2, velocity_BTS2)
-        target = _Body.of(1, slots, seen_BTS2, velocity_BTS2)
+        agent = _Body.of(0, slots, bridged_BTS2, velocity_BTS2)
+        target = _Body.of(1, slots, bridged_BTS2, velocity_BTS2)
 
-        is_lost_BT1 = agent.heading_BT2[..., :1].isnan()
-        axis_BT2 = along_x_where(is_lost_BT1, agent.heading_BT2)
-        place_BTS2 = into_frame(seen_BTS2 - agent.center_BT2[:, :, None], axis_BT2)
+        has_no_heading_BT1 = agent.heading_BT2[..., :1].isnan()
+        axis_BT2 = along_x_where(has_no_heading_BT1, agent.heading_BT2)
+        place_BTS2 = into_frame(bridged_BTS2 - agent.center_BT2[:, :, None], axis_BT2)
 
         place_BTPK2 = _spread(place_BTS2, slots)
         speed_BTPK = _spread(speed_BTS, slots)
@@ -169,11 +167,11 @@ class PairFeatures(Features):
             features += [speed_BTPK[:, :, :2].flatten(2)]
             features += [change_BTPK[:, :, :2].flatten(2)]
         features += [
-            agent.sees(agent.velocity_BT2),
+            agent.in_frame(agent.velocity_BT2),
             turning_rate(agent.heading_BT2, self.rate_fps)[..., None],
-            agent.sees(target.velocity_BT2),
+            agent.in_frame(target.velocity_BT2),
             turning_rate(target.heading_BT2, self.rate_fps)[..., None],
-            agent.sees(target.heading_BT2),
+            agent.in_frame(target.heading_BT2),
         ]
         for seat in range(2, SEATS):
             features += [place_BTPK2[:, :, seat].flatten(2), speed_BTPK[:, :, seat]]
@@ -190,7 +188,7 @@ def _kind(name: str) -> str:
 
 
 def _occurring(poses_BTS2: Tensor) -> Tensor:
-    """Return the slots that occur in a batch; on a GPU all, which needs no waiting."""
+    """Return the slots that occur in a batch; on a GPU all, to avoid waiting for it."""
     slots = torch.arange(poses_BTS2.shape[2], device=poses_BTS2.device)
     if not tensors.is_on_processor(poses_BTS2):
         return slots
@@ -198,7 +196,7 @@ def _occurring(poses_BTS2: Tensor) -> Tensor:
 
 
 def _of_seat(seat: int, slots: Tensor) -> slice:
-    """Return which of the slots that occur, which are in order, are a seat's."""
+    """Return the places of a seat's slots among those that occur, in order."""
     ends = [seat * POINTS, (seat + 1) * POINTS]
     if tensors.is_on_processor(slots):
         ends = torch.searchsorted(slots, torch.tensor(ends)).tolist()
@@ -208,7 +206,7 @@ def _of_seat(seat: int, slots: Tensor) -> slice:
 def _spread(
     values_BTS: Float[Tensor, "b t s *rest"], slots: Tensor
 ) -> Float[Tensor, "b t p k *rest"]:
-    """Put the values of some slots where they belong among all; NaN elsewhere."""
+    """Return the values of all slots from those of some; NaN for the others."""
     batch, time = values_BTS.shape[:2]
     shape = (batch, time, SEATS * POINTS, *values_BTS.shape[3:])
     full = values_BTS.new_full(shape, torch.nan).index_copy(2, slots, values_BTS)
@@ -216,7 +214,7 @@ def _spread(
 
 
 class PairSocialFeatures(Features):
-    """Both kinds of features of one view, side by side."""
+    """`PairFeatures`, then the social features of agent and target."""
 
     title = SocialFeatures.title
     changed_by = PairFeatures.changed_by

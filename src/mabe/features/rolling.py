@@ -1,12 +1,13 @@
-"""Windowed statistics: what a signal did around each moment, at several scales.
+"""Rolling statistics of signals, over windows of several lengths.
 
-Signals have the axes ``[time, feature]``, NaN where missing; what is missing is left
-out of every statistic, and a window in which nothing is known has none (NaN).
-Windows are in seconds, around a frame or to one side of it, the frame included; at the
-ends of a recording they are cut. Trees need this, since they see one moment at a time.
+Trees predict from one row of numbers at a time, so these statistics are their only
+information about the time around it. Signals have the axes ``[time, feature]``, NaN
+where missing. Missing values are left out of each statistic; a window without any other
+values has none (NaN). Windows are in seconds, centred on a frame or to one side of it,
+the frame included; at the ends of a recording they are cut.
 
-*Blocks.* Statistics are taken of means over short blocks of frames (`block_s`): people
-mark no finer, and it makes all that follows a few times quicker.
+*Blocks.* Statistics are of means over short blocks of frames (`block_s`). Annotations
+are not more precise than that, and it is a few times quicker.
 """
 
 import math
@@ -23,30 +24,30 @@ Signals = Float[np.ndarray, "time feature"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollingConfig:
-    """How long the windows of each statistic are, in seconds."""
+    """Lengths of the windows of each statistic, in seconds."""
 
     block_s: float = 0.1
-    """Frames are averaged over this first."""
+    """Frames are averaged over blocks of this length first."""
     mean_s: tuple[float, ...] = (0.6, 1.8, 6.0, 20.0)
-    """Around the moment: what is going on, from a jerk to an encounter."""
+    """Mean of a centred window: from a jerk to an encounter."""
     deviation_s: tuple[float, ...] = (0.6, 1.8, 6.0, 20.0)
-    """Around the moment: a fight is not fast but unsteady."""
+    """Standard deviation of a centred window: a fight is unsteady rather than fast."""
     extreme_s: tuple[float, ...] = (0.6, 1.8, 6.0)
-    """Smallest and largest around the moment: did they touch at all?"""
+    """Smallest and largest value of a centred window, such as the closest approach."""
     side_s: tuple[float, ...] = (1.0, 4.0)
-    """Mean before and mean after the moment: what begins, what ends."""
+    """Mean of the window before and of that after: beginnings and ends."""
 
     def __post_init__(self) -> None:
         windows = (*self.mean_s, *self.deviation_s, *self.extreme_s, *self.side_s)
         for length_s in (self.block_s, *windows):
             if not (math.isfinite(length_s) and length_s > 0):
                 raise ConfigError(
-                    f"windows of statistics last more than 0 s, got {length_s} s in "
-                    f"{self}"
+                    f"windows of statistics have to be longer than 0 s, got "
+                    f"{length_s} s in {self}"
                 )
 
     def block_frames(self, rate_fps: float) -> int:
-        """Return how many frames make a block, at least one."""
+        """Return the number of frames in a block, at least one."""
         return max(1, round(self.block_s * rate_fps))
 
     def names(self, of: tuple[str, ...]) -> tuple[str, ...]:
@@ -62,12 +63,12 @@ class RollingConfig:
 
 
 class WindowSums:
-    """Sums over any window for the price of one: differences of running sums."""
+    """Sums over windows of any length, each as one difference of running sums."""
 
     def __init__(self, values: Signals) -> None:
         known = np.isfinite(values)
         self.middle = np.where(known, values, 0).sum(0) / known.sum(0).clip(min=1)
-        """The running sums are of differences from here, which keeps them exact."""
+        """Running sums are of differences from this mean, which keeps them exact."""
         away = np.where(known, values - self.middle, 0.0)
         self._count = _running_sum(known)
         self._sum = _running_sum(away)
@@ -100,7 +101,7 @@ def rolling_statistics(
 ) -> Float[np.ndarray, "block statistic"]:
     """Return the statistics of every block of frames, in the order of `names`.
 
-    Block *b* stands for frames ``[b · block_frames, (b + 1) · block_frames)``.
+    Block *b* has the frames ``[b · block_frames, (b + 1) · block_frames)``.
     """
     size = config.block_frames(rate_fps)
     blocks = block_means(values, size)
@@ -109,7 +110,7 @@ def rolling_statistics(
 
 
 def block_means(values: Signals, size: int) -> Float[np.ndarray, "block feature"]:
-    """Return the mean of what is known in every block; the last may be shorter."""
+    """Return the mean of the known values of each block; the last may be shorter."""
     padded = np.pad(values, [(0, -len(values) % size), (0, 0)], constant_values=np.nan)
     blocks = padded.reshape(-1, size, values.shape[1])
     known = np.isfinite(blocks)
@@ -119,8 +120,8 @@ def block_means(values: Signals, size: int) -> Float[np.ndarray, "block feature"
 def largest(values: Signals, half: int) -> Signals:
     """Return the largest known value from `half` frames before to `half` after.
 
-    Two windows that overlap cover one of up to twice their length, so long windows
-    take as many steps as their length has binary digits.
+    Two overlapping windows cover one of up to twice their length, so the number of
+    steps is the logarithm of the window's length.
     """
     edge = np.full((half, values.shape[1]), np.nan, values.dtype)
     over = np.concatenate([edge, values, edge])
@@ -155,14 +156,14 @@ def _statistics(
 
 
 def _running_sum(values: Float[np.ndarray, "_ _"] | np.ndarray) -> Signals:
-    """Return the sum of all earlier frames, so that a window is one difference."""
+    """Return the sum of all earlier frames."""
     total = np.zeros((len(values) + 1, values.shape[1]))
     np.cumsum(values, axis=0, out=total[1:])
     return total
 
 
 def _ratio(total: np.ndarray, count: np.ndarray) -> Signals:
-    """Return total / count, NaN where there is nothing to count."""
+    """Return total / count, NaN where the count is 0."""
     return np.divide(
         total, count, out=np.full(total.shape, np.nan), where=np.asarray(count > 0)
     )

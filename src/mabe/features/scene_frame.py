@@ -1,9 +1,9 @@
 """The scene's own frame of reference: origin between the animals, x along their line.
 
 Dimension key: B batch, T time, A animal, N row (one keypoint of one animal of one
-window, see `mabe.features.rows`); a last axis of 2 is (x, y).
-Seen in this frame, a distance between two animals is a coordinate, wherever they are
-and whichever way the camera was turned. The first animal is on the positive side of x.
+window, see `mabe.features.tracked_rows`); a last axis of 2 is (x, y).
+In this frame the distance between two animals is one coordinate, wherever they are and
+whichever way the camera is turned. The first animal is on the positive side of x.
 """
 
 import torch
@@ -17,10 +17,10 @@ from mabe.features.tracked_rows import Rows
 def in_scene_frame(
     points_NT2: Float[Tensor, "n t 2"], rows: Rows
 ) -> Float[Tensor, "n t 2"]:
-    """Return the points in each frame's own scene frame; missing ones stay missing.
+    """Return the points in the scene's frame of reference at each time.
 
-    With two animals x runs from the second to the first. With more it is the axis
-    along which they spread most; with one, the arena's own x.
+    With two animals, x is from the second to the first. With more, it is the axis of
+    their largest spread; with one, the arena's x. Missing points stay missing.
     """
     center_BTA2 = animal_centers(points_NT2, rows)
     origin_BT12 = center_BTA2.nanmean(dim=2, keepdim=True)
@@ -42,12 +42,11 @@ def animal_centers(
 ) -> Float[Tensor, "b t a 2"]:
     """Return the mean of each animal's points, without gaps.
 
-    While an animal is not seen at all, its centre moves in a straight line between
-    where it was and where it will be, so that the frame of reference does not jump.
-    NaN where an animal is never seen.
+    While all points of an animal are missing, its centre is interpolated, so that the
+    frame of reference does not jump. NaN where an animal is never tracked.
     """
-    seen_NT1 = points_NT2[..., :1].isfinite().to(points_NT2.dtype)
-    count_BAT1 = rows.sum_of_animals(seen_NT1)
+    tracked_NT1 = points_NT2[..., :1].isfinite().to(points_NT2.dtype)
+    count_BAT1 = rows.sum_of_animals(tracked_NT1)
     sum_BAT2 = rows.sum_of_animals(points_NT2.nan_to_num(nan=0.0))
     center_BTA2 = (sum_BAT2 / count_BAT1).transpose(1, 2)
     return hold_ends(bridge_gaps(center_BTA2, longest=center_BTA2.shape[1]))
@@ -56,7 +55,7 @@ def animal_centers(
 def spread_axis(
     from_origin_BTA2: Float[Tensor, "b t a 2"],
 ) -> Float[Tensor, "b t 2"]:
-    """Return the unit vector along which animals spread most, towards the first one."""
+    """Return the unit vector of the animals' largest spread, towards the first one."""
     there_BA = from_origin_BTA2[..., 0].isfinite().any(dim=1)
     first_BT12 = there_BA.to(torch.int8).argmax(dim=1)[:, None, None, None]
     spread_BTA2 = from_origin_BTA2.nan_to_num(nan=0.0)
@@ -75,11 +74,11 @@ def spread_axis(
 def hold_ends(
     points_BTA2: Float[Tensor, "b t a 2"],
 ) -> Float[Tensor, "b t a 2"]:
-    """Fill what comes before the first point, and after the last, with that point."""
+    """Fill the frames before the first point, and after the last, with that point."""
     length = points_BTA2.shape[1]
     time_T1 = torch.arange(length, device=points_BTA2.device)[:, None]
-    seen_BTA = points_BTA2[..., 0].isfinite()
-    first_B1A = torch.where(seen_BTA, time_T1, length - 1).amin(dim=1, keepdim=True)
-    last_B1A = torch.where(seen_BTA, time_T1, 0).amax(dim=1, keepdim=True)
+    tracked_BTA = points_BTA2[..., 0].isfinite()
+    first_B1A = torch.where(tracked_BTA, time_T1, length - 1).amin(dim=1, keepdim=True)
+    last_B1A = torch.where(tracked_BTA, time_T1, 0).amax(dim=1, keepdim=True)
     held_BTA = torch.minimum(torch.maximum(time_T1, first_B1A), last_B1A)
     return at_times(points_BTA2, held_BTA)

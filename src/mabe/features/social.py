@@ -1,18 +1,18 @@
-"""What two animals are to each other: gaps, facing, approach, contact, and motion.
+"""Social features of two animals: distance, facing, approach, contact and motion.
 
 Dimension key: B batch, T time, A animal (two), L M landmark, P place, F feature.
-Poses come in cm at `rate_fps`, NaN where missing. Features leave in the units of their
-names (cosines and shares have none), NaN where missing. None depends on where in the
-arena the animals are, how it is turned, or whether it is seen in a mirror.
+Poses are in cm at `rate_fps`, features in the units of their names (cosines and shares
+have none), both NaN where missing. No feature depends on where in the arena the animals
+are, on its rotation, or on left and right.
 
-*Order.* Where labels have a direction, a feature of one animal comes twice, for the
-``agent`` (the first animal) and the ``target`` (the second). Where they have none it
-comes as the ``larger`` and the ``smaller`` of the two, so that exchanging the animals,
-or a tracker that does so in the middle of a recording, changes nothing.
+*Order.* Where labels have a direction, there are two features for each measure of one
+animal: of the ``agent`` (the first animal) and of the ``target`` (the second). Where
+they have none, there are the ``larger`` and the ``smaller`` of the two values, so that
+exchanging the animals changes nothing, even in the middle of a recording.
 
-*Gaps.* Short ones are bridged (see `mabe.features.gaps`). Only the animals' middles are
-bridged over gaps of any length, since an animal that is hidden is most often under the
-other one: that is what `gap_cm` knows and distances between landmarks do not.
+*Gaps.* Short ones are bridged (see `mabe.features.gaps`). The animals' centres are
+bridged over gaps of any length: a hidden animal is most often under the other one, so
+that their distance (`gap_cm`) is known although their landmarks are not.
 """
 
 from collections.abc import Iterator
@@ -52,85 +52,85 @@ from mabe.features.landmarks import (
 from mabe.skeleton import KEYPOINTS
 
 MOTION_SPAN_S = 0.2
-"""Speeds are differences over this time: over a single frame they are mostly jitter."""
+"""Speeds are differences over this time; over a single frame they are mostly noise."""
 
 
 TREND_SPAN_S = 2.0
-"""How the gap changes over this time tells coming together from fidgeting."""
+"""Changes of the gap over this time are an approach rather than fidgeting."""
 
 
 CONTACT_SHARE = 0.25
-"""Two animals touch where they are at most this share of a body's length apart."""
+"""Two animals are in contact at a distance of at most this share of a body length."""
 
 
 LONGEST_WAIT_S = 10.0
-"""Times since and until a contact are counted up to this."""
+"""Times since and until a contact are cut off here."""
 
 
 DOUBLED_CM = 1.0
-"""Two landmarks of one kind this near are one animal that the tracker saw twice."""
+"""Two landmarks of one kind this close are one animal that was tracked twice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dyad:
-    """Two animals, and what most features are made of."""
+    """Two animals, and the measures from which most features are computed."""
 
     points_BTAL2: Float[Tensor, "b t 2 l 2"]
     """Landmarks, short gaps bridged."""
     middle_BTA2: Float[Tensor, "b t 2 2"]
-    """Where each animal is, without gaps; NaN for one that is never seen."""
+    """The centre of each animal, without gaps; NaN for one that is never tracked."""
     velocity_BTA2: Float[Tensor, "b t 2 2"]
-    """How each middle moves, in cm/s."""
+    """Of each centre, in cm/s."""
     heading_BTA2: Float[Tensor, "b t 2 2"]
-    """Unit vectors, NaN where fewer than two parts of the trunk are seen."""
+    """Unit vectors, NaN where fewer than two parts of the trunk are tracked."""
     line_BTA2: Float[Tensor, "b t 2 2"]
-    """Unit vectors from each animal's middle to the other's."""
+    """Unit vectors from each animal's centre to the other's."""
     distance_BTLM: Float[Tensor, "b t l l"]
     """From each landmark of the first animal to each of the second, in cm."""
     rate_fps: float
 
 
 @dataclass(frozen=True, slots=True)
-class OfPair:
-    """Features that the two animals have together."""
+class PairSignals:
+    """Features of the two animals together."""
 
     names: tuple[str, ...]
     values_BTF: Float[Tensor, "b t f"]
 
     @classmethod
-    def of(cls, **signals_BT: Float[Tensor, "b t"]) -> "OfPair":
+    def of(cls, **signals_BT: Float[Tensor, "b t"]) -> "PairSignals":
         """Put signals beside each other."""
         return cls(tuple(signals_BT), torch.stack([*signals_BT.values()], dim=-1))
 
 
 @dataclass(frozen=True, slots=True)
-class OfEach:
-    """Features that each of the two animals has."""
+class AnimalSignals:
+    """Features of each of the two animals."""
 
     names: tuple[str, ...]
     values_BTAF: Float[Tensor, "b t 2 f"]
 
     @classmethod
-    def of(cls, **signals_BTA: Float[Tensor, "b t 2"]) -> "OfEach":
+    def of(cls, **signals_BTA: Float[Tensor, "b t 2"]) -> "AnimalSignals":
         """Put signals beside each other."""
         return cls(tuple(signals_BTA), torch.stack([*signals_BTA.values()], dim=-1))
 
-    def by_role(self) -> OfPair:
+    def by_role(self) -> PairSignals:
         """Return the agent's, then the target's."""
         names = [
             f"{role}.{name}" for role in ("agent", "target") for name in self.names
         ]
-        return OfPair(tuple(names), self.values_BTAF.flatten(2))
+        return PairSignals(tuple(names), self.values_BTAF.flatten(2))
 
-    def by_size(self) -> OfPair:
-        """Return the larger of the two, then the smaller; the known one if one is."""
+    def by_size(self) -> PairSignals:
+        """Return the larger of the two values, then the smaller; NaN where both are."""
         first_BTF, second_BTF = self.values_BTAF.unbind(dim=2)
         larger_BTF = torch.fmax(first_BTF, second_BTF)
         smaller_BTF = torch.fmin(first_BTF, second_BTF)
         names = [
             f"{size}.{name}" for size in ("larger", "smaller") for name in self.names
         ]
-        return OfPair(tuple(names), torch.cat([larger_BTF, smaller_BTF], dim=2))
+        return PairSignals(tuple(names), torch.cat([larger_BTF, smaller_BTF], dim=2))
 
 
 class SocialFeatures(Features):
@@ -163,19 +163,19 @@ class SocialFeatures(Features):
 
     def _groups(
         self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]
-    ) -> Iterator[tuple[str, OfPair]]:
-        dyad = self._meet(poses_BTAK2)
+    ) -> Iterator[tuple[str, PairSignals]]:
+        dyad = self._dyad(poses_BTAK2)
         if self.directed:
             yield "distances", distances(dyad)
-        for of_pair in (closeness, gap, togetherness, stir):
+        for of_pair in (closeness, gap, alignment, landmark_motion):
             yield of_pair.__name__, of_pair(dyad)
         for of_each in (motion, facing, posture, visibility):
             each = of_each(dyad)
             yield of_each.__name__, each.by_role() if self.directed else each.by_size()
 
-    def _meet(self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]) -> Dyad:
+    def _dyad(self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]) -> Dyad:
         points_BTAL2 = find_landmarks(poses_BTAK2)
-        if not self.directed:  # who is who matters there, and a swap back is a guess
+        if not self.directed:  # where roles matter, undoing a swap would be a guess
             points_BTAL2 = undo_swaps(points_BTAL2)
         points_BTAL2 = bridge_gaps(points_BTAL2, longest=self.max_gap_frames)
         first_BTL2, second_BTL2 = points_BTAL2.unbind(dim=2)
@@ -197,20 +197,20 @@ def social_names(*, directed: bool) -> tuple[str, ...]:
     return SocialFeatures(rate_fps=30.0, max_gap_s=0.5, directed=directed).names
 
 
-def distances(dyad: Dyad) -> OfPair:
-    """From every landmark of the agent to every one of the target: who sniffs where.
+def distances(dyad: Dyad) -> PairSignals:
+    """From every landmark of the agent to every one of the target.
 
-    Only where labels have a direction: without one they made `rat_dyad` no better.
+    Only where labels have a direction; without one, scores on `rat_dyad` were the same.
     """
     names = [f"{a}-{b}.distance_cm" for a in LANDMARKS for b in LANDMARKS]
-    return OfPair(tuple(names), dyad.distance_BTLM.flatten(2))
+    return PairSignals(tuple(names), dyad.distance_BTLM.flatten(2))
 
 
-def closeness(dyad: Dyad) -> OfPair:
-    """How near the nearest landmarks are, and the times since and until a contact.
+def closeness(dyad: Dyad) -> PairSignals:
+    """Distance of the nearest landmarks, and the times since and until a contact.
 
-    What a touch is depends on the animals' size, so contact is measured in bodies. A
-    bout goes on while the partners part for a moment: hence the times.
+    Contact is defined in body lengths, as animals differ in size. The times bridge
+    moments without contact within a bout.
     """
     nearest_BT = least(dyad.distance_BTLM[:, :, TRUNK, TRUNK].flatten(2))
     body_BX = body_lengths(dyad.points_BTAL2).flatten(1)
@@ -220,7 +220,7 @@ def closeness(dyad: Dyad) -> OfPair:
         seconds_since(touch, dyad.rate_fps, longest_s=LONGEST_WAIT_S)
         for touch in (touch_BT, touch_BT.flip(1))
     )
-    return OfPair.of(
+    return PairSignals.of(
         nearest_cm=nearest_BT,
         nearest_bodies=nearest_bodies_BT,
         since_contact_s=since_BT,
@@ -228,28 +228,28 @@ def closeness(dyad: Dyad) -> OfPair:
     )
 
 
-def gap(dyad: Dyad) -> OfPair:
-    """Distance between the middles, known also while one is hidden, and its change."""
+def gap(dyad: Dyad) -> PairSignals:
+    """Distance between the centres, also while one is hidden, and its change."""
     gap_BT = length(dyad.middle_BTA2[:, :, 0] - dyad.middle_BTA2[:, :, 1])
-    return OfPair.of(
+    return PairSignals.of(
         gap_cm=gap_BT,
         gap_change_cm_per_s=change_over(gap_BT, MOTION_SPAN_S, dyad.rate_fps),
         gap_trend_cm_per_s=change_over(gap_BT, TREND_SPAN_S, dyad.rate_fps),
     )
 
 
-def togetherness(dyad: Dyad) -> OfPair:
-    """Whether the two look and go the same way: side by side, head-on, in a chase.
+def alignment(dyad: Dyad) -> PairSignals:
+    """Whether the two face and move in the same direction.
 
-    `chase_cm_per_s` is how fast both go the same way along the line between them: zero
-    when they come closer or part, however fast.
+    `chase_cm_per_s` is the speed at which both move in the same direction along the
+    line between them: zero when they approach or leave each other, at any speed.
     """
     first_BT2, second_BT2 = dyad.velocity_BTA2.unbind(dim=2)
     line_BT2 = dyad.line_BTA2[:, :, 0]
     first_BT, second_BT = dot(first_BT2, line_BT2), dot(second_BT2, line_BT2)
     slower_BT = torch.minimum(first_BT.abs(), second_BT.abs())
     same_way_BT = (first_BT * second_BT > 0).to(slower_BT.dtype)
-    return OfPair.of(
+    return PairSignals.of(
         heading_cosine=dot(*dyad.heading_BTA2.unbind(dim=2)),
         velocity_cosine=F.cosine_similarity(first_BT2, second_BT2, dim=-1),
         relative_speed_cm_per_s=length(first_BT2 - second_BT2),
@@ -257,11 +257,11 @@ def togetherness(dyad: Dyad) -> OfPair:
     )
 
 
-def stir(dyad: Dyad) -> OfPair:
-    """How much all landmarks move and spread, whoever they belong to.
+def landmark_motion(dyad: Dyad) -> PairSignals:
+    """Motion and spread of all landmarks, whichever animal they belong to.
 
-    A landmark's motion is from the nearest place where one of its kind was, of either
-    animal: trackers lose identities in a fight, and it is fights that this is for.
+    A landmark's motion is measured from the nearest earlier landmark of its kind, of
+    either animal, since trackers confuse identities in fights.
     """
     frames = span_frames(MOTION_SPAN_S, dyad.rate_fps)
     now_BTLA2 = dyad.points_BTAL2.transpose(2, 3)
@@ -271,24 +271,24 @@ def stir(dyad: Dyad) -> OfPair:
     trunks_BTP2 = dyad.points_BTAL2[:, :, :, TRUNK].flatten(2, 3)
     spread_BTP = length(trunks_BTP2 - trunks_BTP2.nanmean(dim=2, keepdim=True))
     apart_BTL = dyad.distance_BTLM.diagonal(dim1=2, dim2=3)
-    return OfPair.of(
-        stir_cm_per_s=speed_BTP.nanmean(dim=2),
-        strongest_stir_cm_per_s=-least(-speed_BTP),
+    return PairSignals.of(
+        landmark_speed_cm_per_s=speed_BTP.nanmean(dim=2),
+        largest_landmark_speed_cm_per_s=-least(-speed_BTP),
         spread_cm=spread_BTP.nanmean(dim=2),
         doubled_share=(apart_BTL < DOUBLED_CM).to(apart_BTL.dtype).mean(dim=2),
     )
 
 
-def motion(dyad: Dyad) -> OfEach:
-    """How fast an animal goes, and how fast towards where the other is now.
+def motion(dyad: Dyad) -> AnimalSignals:
+    """Speed of an animal, and its speed towards the present place of the other.
 
-    Unlike the change of the gap, approach does not credit an animal for the other's own
-    movement, which is what tells *chase* from *being chased*.
+    Unlike the change of the gap, the approach of an animal does not contain the other's
+    movement: this distinguishes *chase* from *being chased*.
     """
     points_BTAL2, rate_fps = dyad.points_BTAL2, dyad.rate_fps
     snout_BTA2 = change_over(points_BTAL2[:, :, :, SNOUT], MOTION_SPAN_S, rate_fps)
     rump_BTA2 = change_over(points_BTAL2[:, :, :, RUMP], MOTION_SPAN_S, rate_fps)
-    return OfEach.of(
+    return AnimalSignals.of(
         speed_cm_per_s=length(dyad.velocity_BTA2),
         approach_cm_per_s=dot(dyad.velocity_BTA2, dyad.line_BTA2),
         forward_cm_per_s=dot(dyad.velocity_BTA2, dyad.heading_BTA2),
@@ -297,8 +297,8 @@ def motion(dyad: Dyad) -> OfEach:
     )
 
 
-def facing(dyad: Dyad) -> OfEach:
-    """Where the other is, seen by this animal: ahead or behind, and how far aside."""
+def facing(dyad: Dyad) -> AnimalSignals:
+    """Position of the other animal relative to this one's heading: ahead, and aside."""
     signals_BTA = {"facing_cosine": dot(dyad.heading_BTA2, dyad.line_BTA2)}
     for place in (SNOUT, BODY, RUMP):
         to_place_BTA2 = dyad.points_BTAL2.flip(2)[:, :, :, place] - dyad.middle_BTA2
@@ -306,11 +306,11 @@ def facing(dyad: Dyad) -> OfEach:
         aside_BTA = cross(dyad.heading_BTA2, to_place_BTA2).abs()
         signals_BTA[f"others_{LANDMARKS[place]}_ahead_cm"] = along_BTA
         signals_BTA[f"others_{LANDMARKS[place]}_aside_cm"] = aside_BTA
-    return OfEach.of(**signals_BTA)
+    return AnimalSignals.of(**signals_BTA)
 
 
-def posture(dyad: Dyad) -> OfEach:
-    """How long, bent and turning a body is: rearing and rolling over shorten it."""
+def posture(dyad: Dyad) -> AnimalSignals:
+    """Length, bend and turning of a body; rearing and rolling over shorten it."""
     points_BTAL2 = dyad.points_BTAL2
     front_BTA2 = points_BTAL2[:, :, :, SNOUT] - points_BTAL2[:, :, :, BODY]
     back_BTA2 = points_BTAL2[:, :, :, BODY] - points_BTAL2[:, :, :, RUMP]
@@ -319,16 +319,17 @@ def posture(dyad: Dyad) -> OfEach:
     turn_BTA = torch.atan2(
         cross(before_BTA2, dyad.heading_BTA2), dot(before_BTA2, dyad.heading_BTA2)
     )
-    return OfEach.of(
+    return AnimalSignals.of(
         body_length_cm=body_lengths(points_BTAL2),
         bend_cosine=F.cosine_similarity(front_BTA2, back_BTA2, dim=-1),
         turning_rad_per_s=turn_BTA.abs() * (dyad.rate_fps / frames),
     )
 
 
-def visibility(dyad: Dyad) -> OfEach:
-    """Tell what is seen of an animal: what is hidden is often under the other."""
-    seen_BTAL = dyad.points_BTAL2[..., 0].isfinite().to(dyad.points_BTAL2.dtype)
-    return OfEach.of(
-        seen_landmarks=seen_BTAL.sum(dim=-1), snout_seen=seen_BTAL[..., SNOUT]
+def visibility(dyad: Dyad) -> AnimalSignals:
+    """Return what is tracked of an animal; hidden parts are often under the other."""
+    tracked_BTAL = dyad.points_BTAL2[..., 0].isfinite().to(dyad.points_BTAL2.dtype)
+    return AnimalSignals.of(
+        tracked_landmarks=tracked_BTAL.sum(dim=-1),
+        snout_tracked=tracked_BTAL[..., SNOUT],
     )

@@ -1,10 +1,10 @@
-"""Rows: the tracks of a batch that are worked on, one keypoint of one animal each.
+"""Rows: the slots of a batch that are processed, one keypoint of one animal each.
 
 Dimension key: B window, T time, S slot (one keypoint of one animal, as in
 `mabe.skeleton`), Q slot that may occur, A animal, N row, V any values.
-Most labs track two animals and a few keypoints, so most of a batch's slots are empty.
-On a processor only those in which something is seen become rows, which leaves out most
-of the work; on a GPU, whose host would have to wait for the answer, all do.
+Most labs track two animals and a few keypoints, so most slots of a batch are empty. On
+a CPU only slots with a tracked point become rows, which saves most of the work. On a
+GPU all do, since the host would have to wait for the list of those that are not empty.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mabe.features.gaps import count_seen
+from mabe.features.gaps import count_tracked
 from mabe.runtime import tensors
 from mabe.skeleton import ANIMALS, animal_of
 
@@ -33,7 +33,7 @@ class Rows:
         """Return the rows of these slots; the others must not occur."""
         windows = len(poses_BTS2)
         if tensors.is_on_processor(poses_BTS2):
-            place_N2 = count_seen(poses_BTS2).nonzero()
+            place_N2 = count_tracked(poses_BTS2).nonzero()
             return cls(place_N2[:, 0], place_N2[:, 1], windows)
         window_BQ = torch.arange(windows, device=slot_Q.device)[:, None]
         window_BQ = window_BQ.expand(-1, len(slot_Q))

@@ -1,11 +1,11 @@
-"""Gradient-boosted trees on windowed features: strong from few videos, quickly.
+"""Gradient-boosted trees on rolling statistics: accurate from few videos, and fast.
 
-Trees see one moment at a time, so what happened around it is told to them as statistics
-over windows (`mabe.features.rolling`), one row for each block of frames. A *forest* is
-one booster that chooses among classes, or one for each action that says yes or no.
+Trees predict from one row of numbers, the rolling statistics of a block of frames
+(`mabe.features.rolling`). A *forest* is one booster for all classes (scene task), or
+one binary booster for each action (pair task).
 
-*Out of core.* Rows to learn from go into a temporary file, from which LightGBM reads
-them piece by piece into one byte for each value.
+*Out of core.* Rows for training are written to a temporary file, from which LightGBM
+reads them in pieces and keeps one byte for each value.
 
 *On disk* a forest is LightGBM's own text. Loading executes nothing.
 """
@@ -38,27 +38,27 @@ _READ_ROWS = 4_096
 
 
 _DIGEST = 20
-"""Letters of a text's hash that go before it."""
+"""Number of letters of a text's hash, which are written before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreesConfig:
-    """How many trees of which size."""
+    """Number and size of the trees."""
 
     rounds: int = 250
-    """One tree for each class a round."""
+    """In each round one tree is grown for each class."""
     learning_rate: float = 0.05
     leaves: int = 15
     min_rows_in_leaf: int = 100
     feature_share: float = 0.1
-    """Statistics that a tree may use: neighbours in scale tell nearly the same."""
+    """Share of the statistics that a tree may use; many are nearly the same."""
     row_share: float = 0.7
     l2: float = 5.0
     threads: int = 1
     seed: int = 0
 
     def parameters(self) -> dict[str, Any]:
-        """Return what LightGBM calls these."""
+        """Return the parameters under LightGBM's names."""
         return {
             "learning_rate": self.learning_rate,
             "num_leaves": self.leaves,
@@ -78,14 +78,14 @@ class TreesConfig:
 
 @dataclass(frozen=True)
 class Forest:
-    """Boosters as text; they are parsed when first asked."""
+    """Boosters as text, parsed when they are first used."""
 
     texts: tuple[str, ...]
-    """One for all classes, or one for each action; empty for one never learned."""
+    """One for all classes, or one for each action; empty for one without trees."""
 
     @cached_property
     def boosters(self) -> "tuple[lgb.Booster | None, ...]":
-        """The boosters; none of an action that there was nothing to learn of."""
+        """The boosters; None for an action without trees."""
         lightgbm = import_lightgbm()
         return tuple(
             lightgbm.Booster(model_str=text) if text else None for text in self.texts
@@ -93,18 +93,18 @@ class Forest:
 
     def probabilities(
         self, rows: Rows, *, threads: int
-    ) -> Float[np.ndarray, "row answers"]:
-        """Return each class's probability, or each action's."""
-        told = [
+    ) -> Float[np.ndarray, "row classes"]:
+        """Return the probability of each class, or of each action."""
+        columns = [
             np.zeros(len(rows))
             if booster is None
             else np.asarray(booster.predict(rows, num_threads=threads))
             for booster in self.boosters
         ]
-        return np.column_stack(told).astype(np.float32)
+        return np.column_stack(columns).astype(np.float32)
 
     def importance(self) -> Float[np.ndarray, " statistic"]:
-        """Return how much each statistic improved the loss, over all boosters."""
+        """Return the gain of each statistic in the loss, summed over all boosters."""
         gains = [
             booster.feature_importance("gain")
             for booster in self.boosters
@@ -113,14 +113,14 @@ class Forest:
         return np.sum(gains, axis=0)
 
     def to_bytes(self) -> bytes:
-        """Return all texts, each behind its hash, with a zero byte between them."""
+        """Return all texts, each after its hash, with a zero byte between them."""
         return b"\0".join(_digest(text).encode() + text.encode() for text in self.texts)
 
     @classmethod
     def from_bytes(cls, packed: bytes, *, where: str) -> "Forest":
         """Return the forest of `to_bytes`.
 
-        Raises `RunError` where it is damaged: LightGBM would crash on such a text.
+        Raises `RunError` where it is damaged; LightGBM would crash on such a text.
         """
         try:
             pieces = [piece.decode() for piece in packed.split(b"\0")]
@@ -139,17 +139,17 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """Rows to learn from, and the answers to each."""
+    """Rows for training, and their labels."""
 
     rows: Rows
-    labels: Int[np.ndarray, "row questions"]
-    """One column of classes, or a column of 1 and 0 for each action; -1 does not
-    count."""
+    labels: Int[np.ndarray, "row columns"]
+    """One column of class indices, or a column of 1 and 0 for each action; rows with
+    -1 are left out."""
 
 
 @contextmanager
 def rows_on_disk(parts: Iterable[LabelledRows]) -> Iterator["RowsOnDisk"]:
-    """Write parts into a temporary file, one after the other, and read them there."""
+    """Write rows into a temporary file, which exists as long as the context."""
     with tempfile.TemporaryDirectory(prefix="mabe-trees-") as folder:
         path = Path(folder) / "rows.f32"
         with path.open("wb") as file:
@@ -159,7 +159,7 @@ def rows_on_disk(parts: Iterable[LabelledRows]) -> Iterator["RowsOnDisk"]:
         )
 
 
-def _append(file: BinaryIO, part: LabelledRows) -> Int[np.ndarray, "row questions"]:
+def _append(file: BinaryIO, part: LabelledRows) -> Int[np.ndarray, "row columns"]:
     file.write(np.ascontiguousarray(part.rows, np.float32).data)
     return part.labels
 
@@ -169,7 +169,7 @@ class RowsOnDisk:
     """The rows of a file, and their labels in memory."""
 
     path: Path
-    labels: Int[np.ndarray, "row questions"]
+    labels: Int[np.ndarray, "row columns"]
 
     def data(
         self,
@@ -177,7 +177,7 @@ class RowsOnDisk:
         labels: Int[np.ndarray, " kept"],
         weights: Float[np.ndarray, " kept"],
     ) -> "lgb.Dataset":
-        """Return some rows for LightGBM to read in pieces."""
+        """Return some rows as a data set that LightGBM reads in pieces."""
         lightgbm = import_lightgbm()
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
 
@@ -206,7 +206,7 @@ def grow_for_classes(
     class_weights: Sequence[float],
     config: TreesConfig,
 ) -> Forest:
-    """Return trees that choose among classes.
+    """Return the forest of one booster for all classes.
 
     Raises `DataError` where fewer than two classes occur.
     """
@@ -214,22 +214,22 @@ def grow_for_classes(
     kept = np.flatnonzero(labels >= 0)
     counts = np.bincount(labels[kept], minlength=len(classes))
     if (counts > 0).sum() < 2:
-        seen = {name: int(n) for name, n in zip(classes, counts, strict=True)}
+        frames = {name: int(n) for name, n in zip(classes, counts, strict=True)}
         raise DataError(
-            f"trees need frames of at least two classes to learn from, found {seen}; "
-            "are the recordings labelled?"
+            f"trees need frames of at least two classes, found {frames}; are the "
+            "recordings labelled?"
         )
     weights = np.asarray(class_weights)[labels[kept]]
-    about = {"objective": "multiclass", "num_class": len(classes)}
-    return Forest((_boost(rows.data(kept, labels[kept], weights), about, config),))
+    objective = {"objective": "multiclass", "num_class": len(classes)}
+    return Forest((_boost(rows.data(kept, labels[kept], weights), objective, config),))
 
 
 def grow_for_actions(
     rows: RowsOnDisk, *, happening_weights: Sequence[float], config: TreesConfig
 ) -> Forest:
-    """Return trees that say of each action whether it happens.
+    """Return the forest of one binary booster for each action.
 
-    An action that always or never happens gets no trees, and the answer "no".
+    An action that always or never happens gets no trees, and probability 0.
     """
     texts = []
     for action, happening in enumerate(happening_weights):
@@ -243,14 +243,15 @@ def grow_for_actions(
         texts.append(_boost(data, {"objective": "binary"}, config))
     if not any(texts):
         raise DataError(
-            "trees need an action that happens at times and at others not, and found "
-            "none; are the recordings labelled?"
+            "trees need an action that happens in some frames and not in others; found "
+            "none. Are the recordings labelled?"
         )
     return Forest(tuple(texts))
 
 
-def _boost(data: "lgb.Dataset", about: dict[str, Any], config: TreesConfig) -> str:
-    booster = import_lightgbm().train(about | config.parameters(), data, config.rounds)
+def _boost(data: "lgb.Dataset", objective: dict[str, Any], config: TreesConfig) -> str:
+    parameters = objective | config.parameters()
+    booster = import_lightgbm().train(parameters, data, config.rounds)
     return booster.model_to_string(num_iteration=-1)
 
 
@@ -259,9 +260,9 @@ def _digest(text: str) -> str:
 
 
 def import_lightgbm() -> Any:
-    """Return the library; imported late, since networks do without.
+    """Return the library, which is imported only where trees are used.
 
-    Raises `ConfigError` with what to do where it is absent or cannot start.
+    Raises `ConfigError` where it is absent or cannot be loaded.
     """
     try:
         import lightgbm
@@ -270,9 +271,9 @@ def import_lightgbm() -> Any:
             f"model_type: trees needs LightGBM ({error}); pip install lightgbm, or "
             "choose a network"
         ) from error
-    except OSError as error:  # its library needs one of the system's
+    except OSError as error:  # its shared library needs one of the system
         raise ConfigError(
-            f"LightGBM cannot start ({error}); on macOS: brew install libomp. Or "
+            f"LightGBM cannot be loaded ({error}); on macOS: brew install libomp. Or "
             "choose a network with model_type"
         ) from error
     return lightgbm

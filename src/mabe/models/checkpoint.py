@@ -232,17 +232,17 @@ def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
 
 
 def find_checkpoint(run: Path) -> Path:
-    """Return the checkpoint file that a RUN on the command line stands for."""
+    """Return the checkpoint file of a run directory, or the one that is named."""
     if run.is_file():
         return run
     for path in (run / f"best{SUFFIX}", run.parent / f"{run.name}{SUFFIX}"):
         if path.is_file():
             return path
     others = sorted(p.name for p in run.glob(f"*{SUFFIX}")) if run.is_dir() else []
-    seen = f"; it holds {others}, name one of them" if others else ""
+    hint = f"; it holds {others}, name one of them" if others else ""
     raise RunError(
         f"{run}: no model here; expected a run directory with best{SUFFIX}, or "
-        f"one checkpoint file{seen}. `mabe train` makes one"
+        f"one checkpoint file{hint}. `mabe train` makes one"
     )
 
 

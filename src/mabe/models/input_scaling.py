@@ -73,11 +73,11 @@ class MotionScaling(InputScaling):
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
         """Return scaled values, then one channel per slot: 1 where it is tracked."""
-        seen_BTS = x_BTF[..., 0 : self.coordinates : 2].isfinite().to(x_BTF.dtype)
+        tracked_BTS = x_BTF[..., 0 : self.coordinates : 2].isfinite().to(x_BTF.dtype)
         x_BTF = (x_BTF / self.scale_F).nan_to_num(nan=0.0)
         place_BTC = x_BTF[..., : self.coordinates]
         motion_BTC = asinh(x_BTF[..., self.coordinates :])
-        return torch.cat([place_BTC, motion_BTC, seen_BTS], dim=2)
+        return torch.cat([place_BTC, motion_BTC, tracked_BTS], dim=2)
 
 
 def channels_of_slots(slots: Sequence[int], *, features: int) -> list[int]:
@@ -112,21 +112,23 @@ class PairScaling(InputScaling):
         place_BTC, motion_BTC, others_BTC = x_BTF.split(
             [self.layout.places, self.layout.motion, OTHERS * self.layout.other], dim=2
         )
-        seen_BTS = place_BTC[..., ::2].isfinite().to(x_BTF.dtype)
+        tracked_BTS = place_BTC[..., ::2].isfinite().to(x_BTF.dtype)
         place_BTC = (place_BTC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
         motion_BTC = asinh((motion_BTC / self.motion_scale_F).nan_to_num(nan=0.0))
         pooled_BTC = self._pool(others_BTC.unflatten(2, (OTHERS, -1)))
-        return torch.cat([place_BTC, motion_BTC, seen_BTS, pooled_BTC], dim=2)
+        return torch.cat([place_BTC, motion_BTC, tracked_BTS, pooled_BTC], dim=2)
 
     def _pool(self, x_BTOF: Float[Tensor, "b t o f"]) -> Float[Tensor, "b t c"]:
         """Return zero where there is no other animal."""
         place_BTOC, speed_BTOC = x_BTOF.split([2 * POINTS, POINTS], dim=3)
-        seen_BTOS = place_BTOC[..., ::2].isfinite()
+        tracked_BTOS = place_BTOC[..., ::2].isfinite()
         place_BTOC = (place_BTOC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
         speed_BTOC = asinh((speed_BTOC / SPEED_UNIT_CM_PER_S).nan_to_num(nan=0.0))
-        h_BTOC = torch.cat([place_BTOC, speed_BTOC, seen_BTOS.to(x_BTOF.dtype)], dim=3)
+        h_BTOC = torch.cat(
+            [place_BTOC, speed_BTOC, tracked_BTOS.to(x_BTOF.dtype)], dim=3
+        )
         h_BTOC = F.relu(self.other(h_BTOC))
-        is_there_BTO1 = seen_BTOS.any(dim=3, keepdim=True)
+        is_there_BTO1 = tracked_BTOS.any(dim=3, keepdim=True)
         return h_BTOC.masked_fill(~is_there_BTO1, 0.0).amax(dim=2)
 
 
@@ -134,9 +136,9 @@ class FittedScaling(InputScaling):
     """Scales features of any unit by their distribution in the training data.
 
     A feature's median becomes 0, and half of the range between its 10 % and 90 %
-    quantiles becomes 1; asinh compresses the tails. A missing value becomes 0: what is
-    missing is a feature of its own (`seen_landmarks`). With fixed units and a channel
-    for each missing feature instead, a network scored 0.01 less on `rat_dyad`.
+    quantiles becomes 1; asinh compresses the tails. A missing value becomes 0, and how
+    much is missing is a feature of its own (`tracked_landmarks`). With fixed units, and
+    channels for missing features, a network scored 0.01 less on `rat_dyad`.
     """
 
     is_fitted = True

@@ -29,7 +29,7 @@ from predict_speed import operations_per_frame
 
 from mabe.config import RunConfig, load_config
 from mabe.inference.stitching import Tracks, frame_probabilities
-from mabe.models.model import SceneModel
+from mabe.models.model import SceneModel, is_quick_in_bf16
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
@@ -170,7 +170,11 @@ class Bench:
         config = self.config.model_copy(update={"batch_size": batch})
         fabric = make_fabric(
             self.device,
-            choose_precision(self.device, config.precision, config.model_type),
+            choose_precision(
+                self.device,
+                config.precision,
+                is_quick_in_bf16=is_quick_in_bf16(config.model),
+            ),
         )
         self.objective.sampler.read = (
             self.resident.read if in_device else self.host_read

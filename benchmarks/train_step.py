@@ -25,7 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mabe.config import RunConfig, load_config
 from mabe.data.store import PoseStore
-from mabe.models.model import SceneModel
+from mabe.models.model import SceneModel, is_quick_in_bf16
 from mabe.runtime.devices import choose_device, choose_precision
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
@@ -142,7 +142,12 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     """Return seconds of a step by part: draw, augment, features, learn."""
     objective = data.objective(config)
     device = choose_device("cpu")
-    fabric = make_fabric(device, choose_precision(device, config.precision))
+    fabric = make_fabric(
+        device,
+        choose_precision(
+            device, config.precision, is_quick_in_bf16=is_quick_in_bf16(config.model)
+        ),
+    )
     state = training.start_state(config, objective.task, fabric, objective)
     clock = Clock()
     objective.draw = clock.timed("draw", objective.draw)  # type: ignore[method-assign]

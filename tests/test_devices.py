@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from mabe.errors import ConfigError
+from mabe.models.model import is_quick_in_bf16
+from mabe.models.model_config import ModelConfig
 from mabe.runtime.devices import (
     choose_device,
     choose_precision,
@@ -62,20 +64,33 @@ def test_cuda_where_there_is_none_is_one_line_with_what_to_try():
 
 
 @pytest.mark.parametrize(
-    ("has_amx", "model_type", "wanted", "chosen"),
+    ("has_amx", "is_quick", "wanted", "chosen"),
     [
-        (False, "conv_bilstm", "auto", "32"),
-        (True, "conv_bilstm", "auto", "bf16"),
-        (True, "conv_gru", "auto", "32"),  # torch has no quick one of 16 bits
-        (True, "conv_bilstm", "32", "32"),
-        (False, "conv_bilstm", "bf16", "bf16"),
+        (False, True, "auto", "32"),
+        (True, True, "auto", "bf16"),
+        (True, False, "auto", "32"),
+        (True, True, "32", "32"),
+        (False, True, "bf16", "bf16"),
     ],
 )
 def test_a_processor_computes_in_16_bits_where_that_is_quicker(
-    monkeypatch, has_amx, model_type, wanted, chosen
+    monkeypatch, has_amx, is_quick, wanted, chosen
 ):
     monkeypatch.setattr("mabe.runtime.devices.has_quick_bf16", lambda _: has_amx)
-    assert choose_precision(torch.device("cpu"), wanted, model_type) == chosen
+    cpu = torch.device("cpu")
+    assert choose_precision(cpu, wanted, is_quick_in_bf16=is_quick) == chosen
+
+
+@pytest.mark.parametrize(
+    ("model_type", "is_quick"),
+    # torch has no quick GRU of 16 bits
+    [("conv_bilstm", True), ("conv_gru", False), ("tcn", False), ("trees", False)],
+)
+def test_an_lstm_is_quicker_in_16_bits_where_the_processor_has_amx(
+    model_type, is_quick
+):
+    config = ModelConfig(model_type=model_type, feature_set="social")
+    assert is_quick_in_bf16(config) == is_quick
 
 
 def test_mixed_precision_leaves_poses_unrounded():

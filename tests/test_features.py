@@ -187,7 +187,7 @@ def test_a_processor_bridges_gap_by_gap_what_a_gpu_bridges_at_once(
     poses = torch.randn(3, 40, 2, 5, 2)
     poses[torch.rand(3, 40, 2, 5) < missing] = NAN
     gap_by_gap = bridge_gaps(poses, longest=longest)
-    monkeypatch.setattr(cache, "is_on_processor", lambda _: False)
+    monkeypatch.setattr(cache, "is_on_cpu", lambda _: False)
     at_once = bridge_gaps(poses, longest=longest)
     assert torch.equal(gap_by_gap.nan_to_num(99), at_once.nan_to_num(99))
 

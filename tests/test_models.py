@@ -1,7 +1,9 @@
+from typing import get_args
+
 import pytest
 import torch
 
-from mabe.models.model import build_network
+from mabe.models.model import NETWORKS, build_network
 from mabe.models.model_config import ModelConfig
 
 CHANNELS, CLASSES = 360, 4
@@ -77,3 +79,8 @@ def test_a_network_memorises_one_batch(model_type):
         loss.backward()
         optimizer.step()
     assert (network(x).argmax(-1) == labels).float().mean() > 0.95
+
+
+def test_every_model_type_of_the_settings_is_a_network_or_trees():
+    types = get_args(ModelConfig.model_fields["model_type"].annotation)
+    assert set(types) == {*NETWORKS, "trees"}

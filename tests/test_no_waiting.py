@@ -103,7 +103,7 @@ def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
     poses[:, :, 2:] = torch.nan
     poses[0, :, 1] = torch.nan
     here = model.extract_features(poses)
-    monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
+    monkeypatch.setattr("mabe.runtime.tensors.is_on_cpu", lambda _: False)
     torch.testing.assert_close(
         model.extract_features(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
     )

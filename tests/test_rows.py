@@ -22,7 +22,7 @@ def poses():
 
 
 def on_a_gpu(monkeypatch):
-    monkeypatch.setattr("mabe.runtime.tensors.is_on_processor", lambda _: False)
+    monkeypatch.setattr("mabe.runtime.tensors.is_on_cpu", lambda _: False)
 
 
 def test_only_what_is_seen_is_worked_on(poses):

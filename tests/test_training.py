@@ -288,7 +288,7 @@ class Asking(TorchDispatchMode):
 def test_a_step_asks_the_device_for_nothing(monkeypatch):
     """So the host goes on while a GPU computes; the loss is read steps later."""
     monkeypatch.setattr(
-        "mabe.runtime.tensors.is_on_processor", lambda _: False
+        "mabe.runtime.tensors.is_on_cpu", lambda _: False
     )  # as on a GPU
     config = CONFIG.model_copy(update={"dropout": 0.0})
     fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)

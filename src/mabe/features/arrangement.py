@@ -30,7 +30,7 @@ def pack_animals(poses_BTAK2: Poses) -> Poses:
     Behaviour does not depend on the numbers that a lab gave to its animals.
     """
     absent_BA = absent_animals(poses_BTAK2)
-    if tensors.is_on_processor(poses_BTAK2) and not _out_of_order(absent_BA):
+    if tensors.is_on_cpu(poses_BTAK2) and not _out_of_order(absent_BA):
         return poses_BTAK2
     return in_order(poses_BTAK2, absent_BA.to(torch.int8).argsort(dim=1, stable=True))
 

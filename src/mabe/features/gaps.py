@@ -21,7 +21,7 @@ def bridge_gaps(
     """
     if longest < 1:
         return poses_BTP2
-    if not tensors.is_on_processor(poses_BTP2):
+    if not tensors.is_on_cpu(poses_BTP2):
         return _bridge(poses_BTP2, longest)
     points_BPT2 = poses_BTP2.movedim(1, -2).clone(memory_format=torch.contiguous_format)
     _bridge_runs(points_BPT2.view(-1, *points_BPT2.shape[-2:]), longest)

@@ -55,7 +55,7 @@ def _count_animals(poses_BTAK2: Tensor) -> int:
     On a GPU all are counted, since the host would have to wait for the number.
     """
     animals = poses_BTAK2.shape[2]
-    if not tensors.is_on_processor(poses_BTAK2):
+    if not tensors.is_on_cpu(poses_BTAK2):
         return animals
     there_A = poses_BTAK2[..., 0].isfinite().flatten(3).any(dim=3).any(dim=1).any(dim=0)
     numbers = there_A.nonzero()

@@ -190,7 +190,7 @@ def _kind(name: str) -> str:
 def _occurring(poses_BTS2: Tensor) -> Tensor:
     """Return the slots that occur in a batch; on a GPU all, to avoid waiting for it."""
     slots = torch.arange(poses_BTS2.shape[2], device=poses_BTS2.device)
-    if not tensors.is_on_processor(poses_BTS2):
+    if not tensors.is_on_cpu(poses_BTS2):
         return slots
     return slots[poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0)]
 
@@ -198,7 +198,7 @@ def _occurring(poses_BTS2: Tensor) -> Tensor:
 def _of_seat(seat: int, slots: Tensor) -> slice:
     """Return the places of a seat's slots among those that occur, in order."""
     ends = [seat * POINTS, (seat + 1) * POINTS]
-    if tensors.is_on_processor(slots):
+    if tensors.is_on_cpu(slots):
         ends = torch.searchsorted(slots, torch.tensor(ends)).tolist()
     return slice(*ends)
 

@@ -32,7 +32,7 @@ class Rows:
     ) -> "Rows":
         """Return the rows of these slots; the others must not occur."""
         windows = len(poses_BTS2)
-        if tensors.is_on_processor(poses_BTS2):
+        if tensors.is_on_cpu(poses_BTS2):
             place_N2 = count_tracked(poses_BTS2).nonzero()
             return cls(place_N2[:, 0], place_N2[:, 1], windows)
         window_BQ = torch.arange(windows, device=slot_Q.device)[:, None]
@@ -51,7 +51,7 @@ class Rows:
         """Return sums over each animal's rows, always added in the same order."""
         shape = (self.windows, ANIMALS, *values_NTV.shape[1:])
         seat_N = self.window_N * ANIMALS + animal_of(self.slot_N)
-        if tensors.is_on_processor(values_NTV):
+        if tensors.is_on_cpu(values_NTV):
             sums = values_NTV.new_zeros(shape).flatten(0, 1)
             return sums.index_add_(0, seat_N, values_NTV).view(shape)
         # There every window has the same slots.

@@ -109,7 +109,7 @@ class ConvBiLSTM(FrameNetwork):
 
     def _through_lstm(self, h_BUC: Float[Tensor, "b u c"]) -> Float[Tensor, "b u d"]:
         windows = len(h_BUC)
-        if tensors.is_on_processor(h_BUC) and self._in_16_bits():
+        if tensors.is_on_cpu(h_BUC) and self._in_16_bits():
             h_BUC = F.pad(h_BUC, (0, 0, 0, 0, 0, -windows % LSTM_WINDOWS))
         return run_recurrent(self.lstm, h_BUC)[:windows]
 

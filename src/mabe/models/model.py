@@ -39,7 +39,7 @@ from mabe.models.model_config import ModelConfig
 from mabe.models.tcn import TCN
 from mabe.models.windows import Stretch, window_stretches
 from mabe.pair_task import UNKNOWN_LAB, PairTask
-from mabe.runtime.tensors import has_quick_bf16, in_cache
+from mabe.runtime.tensors import apply_to_slices, has_quick_bf16
 from mabe.scene_task import SceneTask
 
 FIRST_LOGIT = -3.0
@@ -196,7 +196,7 @@ class SceneModel(NetworkModel):
         """Return logits for features."""
         dtype = self.network.head.weight.dtype
         return self.network(
-            in_cache(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
+            apply_to_slices(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
         )
 
     def forward(
@@ -358,6 +358,12 @@ NETWORKS: Mapping[str, type[FrameNetwork]] = {
     "conv_gru": ConvGRU,
 }
 """The networks by their `model_type`."""
+
+
+def is_quick_in_bf16(config: ModelConfig) -> bool:
+    """Return whether a model is faster in bfloat16 on a CPU that has AMX."""
+    network = NETWORKS.get(config.model_type)  # trees have none
+    return network is not None and network.is_quick_in_bf16
 
 
 def build_network(config: ModelConfig, channels: int, classes: int) -> FrameNetwork:

@@ -19,7 +19,7 @@ CACHE_BYTES = 1 << 20
 _TWICE_AS_WIDE = {torch.float32: torch.int64, torch.float64: torch.complex128}
 
 
-def is_on_processor(values: Tensor) -> bool:
+def is_on_cpu(values: Tensor) -> bool:
     """Return whether values can be read without waiting for a device."""
     return values.device.type == "cpu"
 
@@ -42,11 +42,11 @@ def as_points(
     return pairs[..., None].view(dtype)
 
 
-def in_cache(work: Callable[[slice], Tensor], windows_B: Tensor) -> Tensor:
+def apply_to_slices(work: Callable[[slice], Tensor], windows_B: Tensor) -> Tensor:
     """Return the joined results of `work` for slices of windows; on a GPU, of all."""
     count = len(windows_B)
     at_once = max(1, CACHE_BYTES // max(1, windows_B[:1].nbytes))
-    if not is_on_processor(windows_B) or count <= at_once:
+    if not is_on_cpu(windows_B) or count <= at_once:
         return work(slice(0, count))
     slices = [slice(first, first + at_once) for first in range(0, count, at_once)]
     return torch.cat([work(some) for some in slices])

@@ -15,7 +15,7 @@ from mabe.config import RunConfig
 from mabe.errors import ConfigError, StopRequested
 from mabe.models.checkpoint import SUFFIX, Provenance
 from mabe.models.input_contract import InputContract
-from mabe.models.model import Model
+from mabe.models.model import Model, is_quick_in_bf16
 from mabe.runtime.console import muted, show, tell
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import (
@@ -161,7 +161,9 @@ def train(
     if config.is_grown:
         team.refuse("model_type: trees")
     device = choose_device(config.device, team)
-    precision = choose_precision(device, config.precision, config.model_type)
+    precision = choose_precision(
+        device, config.precision, is_quick_in_bf16=is_quick_in_bf16(config.model)
+    )
     fabric = make_fabric(device, precision, team)
     with muted(not team.is_first), ExitStack() as held:
         lead(fabric, lambda: held.enter_context(_locked(config.checkpoint_dir)))

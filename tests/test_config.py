@@ -76,7 +76,7 @@ def test_nonsense_is_refused_before_anything_runs():
     refuse({"classes": {"frame": [], "b": []}}, match="'frame'")
 
 
-def test_every_problem_is_told_at_once():
+def test_every_problem_is_in_one_message():
     refuse({"epochs": 0, "batch_size": -1}, match="batch_size.*; epochs|epochs.*batch")
 
 

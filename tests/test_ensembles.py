@@ -81,17 +81,17 @@ def trio(**settings):
     st.lists(st.floats(0, 100), min_size=1, max_size=6).filter(lambda w: sum(w) > 0.1)
 )
 def test_weights_sum_to_one_and_keep_their_proportions(weights):
-    one = RECOGNISER
+    one = A_MODEL
     found = Ensemble.of([one] * len(weights), weights).weights
     assert sum(found) == pytest.approx(1)
     np.testing.assert_allclose(found, np.array(weights) / sum(weights))
 
 
-RECOGNISER = model()
+A_MODEL = model()
 
 
 def test_without_weights_all_count_the_same():
-    assert Ensemble.of([RECOGNISER] * 4).weights == (0.25,) * 4
+    assert Ensemble.of([A_MODEL] * 4).weights == (0.25,) * 4
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_without_weights_all_count_the_same():
 )
 def test_weights_that_make_no_mean_are_refused(members, weights):
     with pytest.raises(RunError, match="expected a weight for each of") as error:
-        Ensemble.of([RECOGNISER] * members, weights)
+        Ensemble.of([A_MODEL] * members, weights)
     assert "\n" not in str(error.value)
 
 
 def test_one_of_several_weights_below_zero_is_refused():
     with pytest.raises(RunError, match="expected a weight for each of"):
-        Ensemble.of([RECOGNISER] * 2, [-1.0, 3.0])
+        Ensemble.of([A_MODEL] * 2, [-1.0, 3.0])
 
 
 def test_members_may_be_of_other_kinds_and_lengths_of_window():
@@ -193,7 +193,7 @@ OTHERS = {
 @pytest.mark.parametrize("other", OTHERS)
 def test_another_question_is_refused_and_both_are_named(other):
     with pytest.raises(RunError, match=r"different tasks.*background") as error:
-        Ensemble.of([RECOGNISER, OTHERS[other]])
+        Ensemble.of([A_MODEL, OTHERS[other]])
     assert "\n" not in str(error.value)
 
 
@@ -209,7 +209,7 @@ def test_pairs_of_other_actions_are_refused():
 
 def test_another_working_rate_is_refused():
     with pytest.raises(RunError, match=r"\[25.0, 33.3\] frames per second"):
-        Ensemble.of([RECOGNISER, model(fps=25.0)])
+        Ensemble.of([A_MODEL, model(fps=25.0)])
 
 
 # On disk.
@@ -247,7 +247,7 @@ def test_members_weights_and_tracks_survive(path):
         )
 
 
-def test_more_than_ten_members_are_told_apart(path):
+def test_more_than_ten_members_keep_their_own_weights(path):
     members = [member(model(seed), str(seed)) for seed in range(12)]
     save_ensemble(path, members, [1.0] * 12)
     loaded = load_checkpoint(path)

@@ -27,12 +27,12 @@ def motion(**settings):
 
 
 def scene(*, frames=20):
-    """A scene in which nobody is seen."""
+    """A scene without animals."""
     return torch.full((1, frames, 4, 18, 2), NAN)
 
 
 def nose_along_x(x):
-    """A scene in which only the first animal's nose is seen, moving along x (cm)."""
+    """A scene in which only the first animal's nose is tracked, moving along x (cm)."""
     poses = scene(frames=len(x))
     poses[0, :, 0, 0, 0] = torch.as_tensor(x)
     poses[0, :, 0, 0, 1] = torch.where(torch.as_tensor(x).isnan(), NAN, 0.0)

@@ -51,7 +51,7 @@ SHARES = st.sampled_from([0.0, 0.125, 0.25, 0.5])
 
 
 @given(LENGTHS, WINDOWS, SHARES)
-def test_windows_cover_every_frame_and_overlap_by_as_much_as_asked(
+def test_windows_cover_every_frame_and_overlap_by_as_much_as_requested(
     length, window, share
 ):
     window = min(window, length)
@@ -181,7 +181,7 @@ def test_impossible_classes_get_nothing(model):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
-def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(model):
+def test_a_recording_without_animals_still_has_probabilities(model):
     nobody = Tracks(
         60, lambda start, stop: np.full((stop - start, 4, 18, 2), np.nan, np.float32)
     )
@@ -189,7 +189,7 @@ def test_a_recording_in_which_nobody_is_seen_still_gets_probabilities(model):
         assert np.isfinite(frame_probabilities(model, each, ALL)).all()
 
 
-def test_a_checkpoint_gives_the_same_answers_and_knows_what_it_saw(model, tmp_path):
+def test_a_checkpoint_gives_the_same_probabilities_and_its_provenance(model, tmp_path):
     save_checkpoint(tmp_path / "best.safetensors", model, PROVENANCE)
     for run in (tmp_path, tmp_path / "best.safetensors"):
         loaded = load_checkpoint(run)

@@ -1,4 +1,4 @@
-"""The host of a GPU never waits for it, told on a machine without one.
+"""The host of a GPU never waits for it, checked on a machine without one.
 
 A tensor on torch's `meta` device has a shape and no values, so what looks at a value
 fails, as does what mixes devices. What such a tensor does not mind, a list that would
@@ -57,7 +57,7 @@ def model_of(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_features_ask_a_gpu_for_nothing_and_send_it_nothing(kind):
+def test_features_neither_read_from_a_gpu_nor_send_to_it(kind):
     model = model_of(kind).to("meta")
     seats = SEATS if kind.get("task") == "pair" else 4
     poses = torch.zeros(B, T, seats, 18, 2, device="meta")
@@ -76,7 +76,7 @@ def test_a_copy_for_use_has_all_its_parts_on_the_gpu():
     assert quick.scaling(quick.features(poses)).device.type == "meta"
 
 
-def test_augmentation_asks_a_gpu_for_nothing():
+def test_augmentation_reads_nothing_from_a_gpu():
     poses = torch.zeros(B, T, 4, 18, 2, device="meta")
     changes = Changes(
         matrix_B22=torch.zeros(B, 2, 2, device="meta"),

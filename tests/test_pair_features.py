@@ -1,4 +1,4 @@
-"""What an agent sees, of bodies whose motion is known by hand, at 10 frames a second.
+"""Features of a view, of bodies whose motion is known by hand, at 10 frames a second.
 
 A body is drawn heading along x with its middle, the mean of its points, at (0, 0).
 """
@@ -37,7 +37,7 @@ def _in_double_precision():
 
 
 def scene(*, frames=20, windows=1):
-    """Windows in which nobody is seen; seats are agent, target and three others."""
+    """Windows without animals; seats are agent, target and three others."""
     return torch.full((windows, frames, 5, 18, 2), NAN)
 
 
@@ -191,7 +191,7 @@ def test_the_agents_own_body_is_where_it_was_drawn_however_it_heads():
         assert_all(found[f"agent.{name}.across"], left)
 
 
-# Who moves how.
+# Motion.
 
 
 def test_a_chaser_walks_ahead_and_its_target_runs_away():
@@ -242,7 +242,7 @@ def test_turning_left_is_positive_through_a_whole_circle():
     ("heading", "cosine", "sine"),
     [(0.0, 1, 0), (math.pi, -1, 0), (math.pi / 2, 0, 1), (-math.pi / 2, 0, -1)],
 )
-def test_facing_tells_the_same_way_from_face_to_face(heading, cosine, sine):
+def test_facing_differs_between_parallel_and_face_to_face(heading, cosine, sine):
     poses = pair(
         along(0.0), along(9.0), agent_heading=1.0, target_heading=1.0 + heading
     )
@@ -352,7 +352,7 @@ def is_of(*seats):
     return [name for name in NAMES if name.split(".")[0] in seats]
 
 
-def test_of_a_target_that_is_not_there_nothing_is_known():
+def test_an_absent_target_has_no_features():
     found = seen(put(scene(), 0, along(0.0)))
     for name in is_of("target", "other1", "other2", "other3"):
         assert found[name].isnan().all(), name
@@ -360,7 +360,7 @@ def test_of_a_target_that_is_not_there_nothing_is_known():
         assert found[name].isfinite().all(), name
 
 
-def test_of_an_agent_that_is_not_there_nothing_is_known_not_even_where_others_are():
+def test_an_absent_agent_has_no_features_and_others_have_no_places():
     found = seen(put(scene(), 1, along(0.0), heading=1.0))
     known = {name for name, values in found.items() if values.isfinite().any()}
     assert known == {
@@ -372,7 +372,7 @@ def test_of_an_agent_that_is_not_there_nothing_is_known_not_even_where_others_ar
 CHANGES = ("speed", "acceleration")
 
 
-def test_an_agent_without_a_heading_still_knows_how_far_others_are():
+def test_an_agent_without_a_heading_still_has_distances_to_others():
     poses = put(scene(), 0, along(0.0), points=["tail_base"])
     put(poses, 1, along(6.0, 8.0))
     found = seen(poses)
@@ -444,7 +444,7 @@ def test_windows_of_any_length_have_features(frames):
     assert_all(named["agent.turning"], 0.0)
 
 
-def test_a_window_in_which_nobody_is_seen_has_no_feature():
+def test_a_window_without_animals_has_no_features():
     assert features(scene()).isnan().all()
 
 
@@ -485,7 +485,7 @@ def test_a_body_whose_front_is_never_seen_has_no_heading():
     assert heading_of([[NAN, NAN]] * 3, [[0.0, 0.0]] * 3).isnan().all()
 
 
-def test_tails_bend_too_freely_to_tell_a_heading():
+def test_tails_do_not_make_a_heading():
     points = torch.tensor([[[[0.0, 0.0], [5.0, 0.0], [0.0, 99.0]]]])
     names = ("tail_base", "nose", "tail_tip")
     keypoints = torch.tensor([KEYPOINTS.index(name) for name in names])

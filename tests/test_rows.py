@@ -12,7 +12,7 @@ SECOND = len(KEYPOINTS)
 
 @pytest.fixture
 def poses():
-    """Two windows: in one two animals' noses are seen, in the other the first's."""
+    """Two windows: in one two animals' noses are tracked, in the other the first's."""
     torch.manual_seed(0)
     poses = torch.full((2, 5, SLOTS, 2), math.nan)
     poses[0, :, 0] = torch.randn(5, 2)

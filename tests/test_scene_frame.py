@@ -97,5 +97,5 @@ def test_one_animal_alone_keeps_the_arenas_directions():
     torch.testing.assert_close(seen, torch.tensor([[[[-1.0, -2.0], [1.0, 2.0]]]]))
 
 
-def test_a_scene_in_which_nobody_is_seen_stays_empty():
+def test_a_scene_without_animals_stays_empty():
     assert in_scene_frame(torch.full((1, 4, 2, 2), NAN), TWO).isnan().all()

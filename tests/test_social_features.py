@@ -1,4 +1,4 @@
-"""What two animals are to each other, on stories whose answer is known by hand.
+"""Social features, of scenes whose values are known by hand.
 
 A body is 8 cm long: nose 4 cm ahead of its middle, tail base 4 cm behind. Films have
 20 frames a second, so that spans are whole frames.
@@ -239,7 +239,7 @@ def test_stir_does_not_care_whose_landmark_it_is():
     assert features_of(mixed)["agent.snout_speed_cm_per_s"].max() > 100
 
 
-def test_one_animal_seen_twice_is_told():
+def test_one_animal_tracked_twice_is_a_feature():
     told = features_of(film(body(0), body(0.5)))
 
     close(told["doubled_share"], 3 / len(LANDMARKS))

@@ -1,4 +1,4 @@
-"""Runs of trees, from files to marks, on stories that anybody can see."""
+"""Runs of trees, from files to predictions, on simple stories."""
 
 import json
 from itertools import pairwise
@@ -63,7 +63,7 @@ def test_trees_are_scored_as_any_model_is(run, fights):
     assert scores.macro_f1 > 0.9
 
 
-def test_loaded_trees_say_what_the_saved_ones_said(run, fights):
+def test_loaded_trees_predict_what_the_saved_ones_did(run, fights):
     config = settings(fights, run, TINY)
     objective = load_training_data(config).objective(config)
 
@@ -89,7 +89,7 @@ def test_the_same_data_make_the_same_trees(run, fights, tmp_path):
     assert one == other
 
 
-def test_trees_tell_who_chases_whom(tmp_path):
+def test_trees_learn_who_chases_whom(tmp_path):
     data = write_chases(tmp_path / "data", videos=6)
     run = train(settings(data, tmp_path / "run", TINY_PAIRS)).run_dir
 
@@ -99,7 +99,7 @@ def test_trees_tell_who_chases_whom(tmp_path):
     assert evaluate(Unseen(predictor, data)).macro_f1 > 0.85
 
 
-def test_a_long_recording_is_asked_in_stretches_that_join_without_a_seam(
+def test_a_long_recording_is_predicted_in_stretches_without_a_seam(
     run, fights, monkeypatch
 ):
     trees = load_checkpoint(run).model

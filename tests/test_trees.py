@@ -1,4 +1,4 @@
-"""Forests on rows whose answer is one number: is it above a half?"""
+"""Forests on rows whose label is whether one number is above a half."""
 
 from dataclasses import replace
 
@@ -125,7 +125,7 @@ def test_each_action_has_trees_of_its_own_and_only_what_was_watched_counts():
     assert forest.importance().argmax() == 0
 
 
-def test_actions_of_which_none_tells_anything_are_refused():
+def test_actions_without_both_labels_are_refused():
     with (
         rows_on_disk([LabelledRows(part(0).rows, np.zeros((600, 2), np.int8))]) as rows,
         pytest.raises(DataError, match="an action that happens in some frames"),

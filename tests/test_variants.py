@@ -84,7 +84,7 @@ def scene():
 
 @pytest.fixture(scope="module")
 def turning():
-    """A model that sees the arena's directions."""
+    """A model whose features depend on the arena's directions."""
     config = RunConfig(**SMALL, scene_frame=False)
     return randomised(config, config.scene_task)
 
@@ -101,7 +101,7 @@ def as_batch(poses):
     return torch.from_numpy(poses)[None]
 
 
-def test_the_plain_sight_changes_nothing():
+def test_the_plain_variant_changes_nothing():
     poses = as_batch(poses_of())
     assert Variant().of(poses) is poses
 
@@ -150,7 +150,9 @@ def test_what_is_missing_stays_missing_and_nothing_else_is(variant):
 
 
 @pytest.mark.parametrize("variant", pose_variants(ARENA, 12) + pose_variants(VIEW, 2))
-def test_no_sight_changes_a_distance_between_points_of_one_name_on_the_midline(variant):
+def test_no_variant_changes_a_distance_between_points_of_one_name_on_the_midline(
+    variant,
+):
     poses = as_batch(poses_of(animals=4, missing=0))
     seen = variant.of(poses)
     before, after = (
@@ -164,7 +166,7 @@ def test_no_sight_changes_a_distance_between_points_of_one_name_on_the_midline(v
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
-def test_the_first_sights_are_plain_mirrored_and_both_backwards(count):
+def test_the_first_variants_are_plain_mirrored_and_both_backwards(count):
     expected = [
         Variant(),
         Variant(mirror=True),
@@ -175,7 +177,7 @@ def test_the_first_sights_are_plain_mirrored_and_both_backwards(count):
         assert pose_variants(symmetries, count) == expected[:count]
 
 
-def test_there_are_no_more_sights_than_make_a_difference():
+def test_there_are_no_more_variants_than_make_a_difference():
     assert len(pose_variants(SCENE, 99)) == 4
     assert pose_variants(VIEW, 99) == [Variant(), Variant(mirror=True)]
     assert pose_variants(VIEW, 1) == [Variant()]
@@ -206,7 +208,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize(("variants", "is_same"), [(1, False), (2, True), (4, True)])
-def test_a_scene_and_its_mirror_are_told_alike(scene, variants, is_same):
+def test_a_scene_and_its_mirror_are_predicted_alike(scene, variants, is_same):
     poses = poses_of()
     one, other = (asked(scene, each, variants) for each in (poses, mirrored(poses)))
     assert same(one, other) == is_same
@@ -214,7 +216,7 @@ def test_a_scene_and_its_mirror_are_told_alike(scene, variants, is_same):
 
 @pytest.mark.parametrize(("variants", "is_same"), [(1, False), (2, False), (4, True)])
 @pytest.mark.parametrize("animals", [2, 3])
-def test_a_scene_and_its_animals_numbered_backwards_are_told_alike(
+def test_a_scene_and_its_animals_numbered_backwards_are_predicted_alike(
     scene, variants, is_same, animals
 ):
     poses = poses_of(animals=animals)
@@ -232,7 +234,7 @@ def test_which_numbers_absent_animals_have_does_not_matter(scene, variants):
 
 
 @pytest.mark.parametrize(("variants", "is_same"), [(4, False), (8, True)])
-def test_a_scene_and_half_a_turn_are_told_alike_where_turns_matter(
+def test_a_scene_and_half_a_turn_are_predicted_alike_where_turns_matter(
     turning, variants, is_same
 ):
     poses = poses_of()
@@ -241,7 +243,7 @@ def test_a_scene_and_half_a_turn_are_told_alike_where_turns_matter(
     )
 
 
-def test_the_mean_is_that_of_the_single_sights(scene):
+def test_the_mean_is_that_of_the_single_variants(scene):
     poses = poses_of()
     alone = [asked(scene, each, 1) for each in (poses, mirrored(poses))]
     np.testing.assert_allclose(
@@ -249,7 +251,7 @@ def test_the_mean_is_that_of_the_single_sights(scene):
     )
 
 
-def test_more_sights_than_there_are_change_nothing(scene, pair):
+def test_more_variants_than_there_are_change_nothing(scene, pair):
     poses = poses_of()
     assert np.array_equal(asked(scene, poses, 4), asked(scene, poses, 99))
     two, many = (
@@ -271,14 +273,14 @@ def test_probabilities_still_sum_to_one_and_the_impossible_gets_nothing(
     assert (found[:, ~possible] == 0).all()
 
 
-def test_a_scene_without_anybody_still_gets_answers(scene):
+def test_a_scene_without_animals_still_has_probabilities(scene):
     nobody = np.full((FRAMES, 4, 18, 2), np.nan, np.float32)
     assert np.isfinite(asked(scene, nobody, 4)).all()
 
 
 @pytest.mark.parametrize(("variants", "is_same"), [(1, False), (2, True)])
 @pytest.mark.parametrize("view", [View(1, 2), View(2, 1), View(3, 1), View(2, 2)])
-def test_a_pair_and_its_mirror_are_told_alike(pair, view, variants, is_same):
+def test_a_pair_and_its_mirror_are_predicted_alike(pair, view, variants, is_same):
     poses = poses_of(animals=3, missing=0.05)
     one, other = (
         view_probabilities(pair, tracks_of(each), view, "A", variants=variants)
@@ -287,7 +289,7 @@ def test_a_pair_and_its_mirror_are_told_alike(pair, view, variants, is_same):
     assert same(one, other) == is_same
 
 
-def test_sights_never_exchange_agent_and_target(pair):
+def test_variants_never_exchange_agent_and_target(pair):
     poses = poses_of(missing=0.05)
     forth, back = (
         view_probabilities(pair, tracks_of(poses), view, "A", variants=2)
@@ -296,7 +298,7 @@ def test_sights_never_exchange_agent_and_target(pair):
     assert not same(forth, back)
 
 
-def test_slots_in_any_sight_are_those_of_animals_in_front_and_of_both_sides():
+def test_slots_in_any_variant_are_those_of_animals_in_front_and_of_both_sides():
     second, third = 18, 36
     left_ear_and_nose_of_two = [second + LEFT, second + NOSE, third + NOSE]
 
@@ -308,7 +310,7 @@ def test_slots_in_any_sight_are_those_of_animals_in_front_and_of_both_sides():
 
 
 @pytest.mark.parametrize("count", [1, 4])
-def test_naming_the_slots_that_occur_changes_no_sight(count, monkeypatch):
+def test_naming_the_slots_that_occur_changes_no_prediction(count, monkeypatch):
     monkeypatch.setattr("mabe.models.model.has_quick_bf16", lambda device: False)
     config = RunConfig(**SMALL)
     model = randomised(config, config.scene_task)

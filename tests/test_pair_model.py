@@ -1,4 +1,4 @@
-"""How a view's features meet the network, and what its answers depend on."""
+"""The inputs of the pair model, and what its outputs depend on."""
 
 import math
 
@@ -222,29 +222,29 @@ def ask(model, poses, lab=1, is_self=False):
 
 
 def differ(one, other):
-    """Whether each window's answers differ."""
+    """Whether each window's outputs differ."""
     return ((one - other).abs().amax(dim=(1, 2)) > 1e-4).all()
 
 
 @pytest.mark.parametrize("model_type", ["conv_bilstm", "tcn"])
 @pytest.mark.parametrize("use_motion_features", [True, False])
-def test_there_is_an_answer_for_each_action_and_frame(model_type, use_motion_features):
+def test_there_is_an_output_for_each_action_and_frame(model_type, use_motion_features):
     model = fresh(model_type=model_type, use_motion_features=use_motion_features)
     assert ask(model, poses_of(frames=13)).shape == (2, 13, 3)
 
 
-def test_answers_depend_on_the_lab():
+def test_outputs_depend_on_the_lab():
     model, poses = fresh(), poses_of()
     assert differ(ask(model, poses, lab=1), ask(model, poses, lab=2))
     assert differ(ask(model, poses, lab=UNKNOWN_LAB), ask(model, poses))
 
 
-def test_answers_depend_on_whether_it_is_one_animal():
+def test_outputs_depend_on_whether_it_is_one_animal():
     model, poses = fresh(), poses_of()
     assert differ(ask(model, poses, is_self=True), ask(model, poses, is_self=False))
 
 
-def test_answers_depend_on_who_is_the_agent():
+def test_outputs_depend_on_who_is_the_agent():
     model, poses = fresh(), poses_of(seats=2)
     assert differ(ask(model, poses[:, :, [1, 0, 2, 3, 4]]), ask(model, poses))
 
@@ -275,13 +275,13 @@ def test_in_training_labs_are_forgotten_as_often_as_the_config_says():
     assert is_unknown.float().mean() == pytest.approx(0.3, abs=0.07)
 
 
-def test_without_forgetting_training_and_use_give_the_same_answers():
+def test_without_forgetting_training_and_use_give_the_same_outputs():
     model, poses = fresh(lab_dropout=0.0), poses_of(windows=8)
     in_use = ask(model, poses, lab=2)
     torch.testing.assert_close(ask(model.train(), poses, lab=2), in_use)
 
 
-def test_what_an_unknown_lab_is_like_is_learned_from_windows_whose_lab_is_forgotten():
+def test_the_unknown_lab_is_learned_from_windows_whose_lab_is_forgotten():
     model = fresh(lab_dropout=1.0).train()
     ask(model, poses_of(), lab=2).sum().backward()
     learned = model.lab.weight.grad.abs().sum(dim=1) > 0
@@ -314,7 +314,7 @@ def test_where_the_arena_lies_changes_nothing():
     )
 
 
-def test_a_window_in_which_nobody_is_seen_still_gets_answers():
+def test_a_window_without_animals_still_has_outputs():
     model = fresh()
     assert ask(model, torch.full((2, 16, 5, 18, 2), NAN)).isfinite().all()
 

@@ -1,4 +1,4 @@
-"""Networks on social features: what they see, how it is scaled, and that they learn."""
+"""Networks on social features: their inputs, the scaling, and that they learn."""
 
 import json
 import math
@@ -87,7 +87,7 @@ def test_one_animal_alone_has_its_own_features_and_none_of_a_pair():
     assert found["gap_cm"].isnan().all()
 
 
-def test_nobody_at_all_is_no_error():
+def test_a_scene_without_animals_is_no_error():
     assert nearest(torch.full((1, 5, 4, 18, 2), NAN))["gap_cm"].isnan().all()
 
 

@@ -234,7 +234,7 @@ def test_more_folds_than_pieces_are_refused_before_anything_is_trained(
 def labelled(monkeypatch):
     """The lengths of the recordings whose labels are computed, one after the other."""
     lengths = []
-    frame_labels, learned_labels = SceneTask.frame_labels, PairTask.learned_labels
+    frame_labels, view_labels = SceneTask.frame_labels, PairTask.view_labels
 
     def of_scene(task, bouts, watched, length):
         lengths.append(length)
@@ -242,10 +242,10 @@ def labelled(monkeypatch):
 
     def of_views(task, recording, index, rate_fps):
         lengths.append(recording.native_length)
-        return learned_labels(task, recording, index, rate_fps)
+        return view_labels(task, recording, index, rate_fps)
 
     monkeypatch.setattr(SceneTask, "frame_labels", of_scene)
-    monkeypatch.setattr(PairTask, "learned_labels", of_views)
+    monkeypatch.setattr(PairTask, "view_labels", of_views)
     return lengths
 
 

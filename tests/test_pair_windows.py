@@ -12,9 +12,9 @@ from mabe.data.pair_windows import (
     LabelledViews,
     PairSampler,
     count_states,
+    from_view,
     label_views,
     order_animals,
-    see_from,
 )
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
@@ -103,8 +103,8 @@ def test_the_agent_comes_first_the_target_second_then_the_others(view, order):
 def test_a_view_shows_its_agent_first_and_leaves_the_poses_as_they_were():
     poses = Clock(stored(animals=(1, 2, 3, 4))).poses_cm(0, 0, 2)
     before = poses.copy()
-    assert see_from(poses, View(4, 2))[1, :4, 0, 1].tolist() == [4, 2, 1, 3]
-    on_self = see_from(poses, View(4, 4))
+    assert from_view(poses, View(4, 2))[1, :4, 0, 1].tolist() == [4, 2, 1, 3]
+    on_self = from_view(poses, View(4, 4))
     assert np.isnan(on_self[:, 1]).all()
     assert on_self[1, [0, 2, 3, 4], 0, 1].tolist() == [4, 1, 2, 3]
     assert np.array_equal(poses, before, equal_nan=True)

@@ -10,7 +10,7 @@ from pair_stories import RATE, stored
 
 from mabe.bouts import Watched
 from mabe.errors import ConfigError, DataError
-from mabe.pair_task import UNKNOWN_LAB, PairTask, View, all_views, asked_for
+from mabe.pair_task import UNKNOWN_LAB, PairTask, View, all_views, watched_in_labels
 from mabe.resampling import nearest_frames
 
 FIGHTS = PairTask(
@@ -25,7 +25,7 @@ FIGHTS = PairTask(
 
 def labels_of(recording, task=FIGHTS):
     """What is learned of each view, as text like ``"1>2"`` to `ViewLabels`."""
-    found = task.learned_labels(recording, 0, RATE)
+    found = task.view_labels(recording, 0, RATE)
     return {f"{labels.view.agent}>{labels.view.target}": labels for labels in found}
 
 
@@ -116,8 +116,8 @@ def test_stretches_that_count_leave_ignored_frames_out_and_count_no_frame_twice(
     labels = labels_of(recording)["1>2"]
     assert labels.counted_spans().tolist() == [[0, 3], [5, 12]]
     attack, sniff = (FIGHTS.actions.index(name) for name in ("attack", "sniff"))
-    assert labels.happening_spans(attack).tolist() == [[1, 3], [5, 9]]
-    assert labels.happening_spans(sniff).tolist() == []
+    assert labels.action_spans(attack).tolist() == [[1, 3], [5, 9]]
+    assert labels.action_spans(sniff).tolist() == []
 
 
 def test_animals_that_are_not_tracked_have_no_view():
@@ -225,8 +225,8 @@ def test_labels_without_a_direction_hold_in_both():
 def test_only_the_direction_that_was_given_is_asked():
     recording = stored(("1>2 social", 1, 3), watched=["1>2 social"], frames=5)
     labels = labels_of(recording, SOCIAL)
-    assert labels["1>2"].asked.tolist() == [False, True]
-    assert labels["2>1"].asked.tolist() == [False, False]
+    assert labels["1>2"].watched_as_annotated.tolist() == [False, True]
+    assert labels["2>1"].watched_as_annotated.tolist() == [False, False]
     assert found_in(recording, SOCIAL) == {"1>2 social"}
 
 
@@ -239,7 +239,7 @@ def test_where_some_labels_have_a_direction_the_others_still_are_asked_once():
     )
     back = labels_of(recording, SOCIAL)["2>1"]
     assert states(back, SOCIAL) == {"attack": [1, 1, 0, 0], "social": [0, 1, 1, 0]}
-    assert states(back.as_asked(), SOCIAL) == {
+    assert states(back.as_annotated(), SOCIAL) == {
         "attack": [1, 1, 0, 0],
         "social": [-1] * 4,
     }
@@ -249,7 +249,7 @@ def test_what_is_asked_for_but_not_to_be_learned_makes_no_direction_asked():
     recording = stored(
         ("1>2 social", 1, 3), ("2>1 handling", 0, 1), watched=["2>1 base"]
     )
-    assert not labels_of(recording, SOCIAL)["2>1"].asked.any()
+    assert not labels_of(recording, SOCIAL)["2>1"].watched_as_annotated.any()
 
 
 def test_a_label_given_in_both_directions_is_there_once():
@@ -400,10 +400,13 @@ def test_what_labels_answer_of_what_is_asked():
         ("2>1 attack", 0, 5), ("1>2 handling", 5, 9), watched=["1>2 sniff"]
     )
     attack, sniff = Watched(2, 1, "attack"), Watched(1, 2, "sniff")
-    assert asked_for(recording, actions=None, ignore=["handling"]) == {attack, sniff}
-    assert asked_for(recording, actions=["attack"], ignore=[]) == {attack}
+    assert watched_in_labels(recording, actions=None, ignore=["handling"]) == {
+        attack,
+        sniff,
+    }
+    assert watched_in_labels(recording, actions=["attack"], ignore=[]) == {attack}
     unlabelled = stored(watched=["1>2 sniff"], has_labels=False)
-    assert asked_for(unlabelled, actions=None, ignore=[]) == set()
+    assert watched_in_labels(unlabelled, actions=None, ignore=[]) == set()
 
 
 NAMES = st.sampled_from(["attack", "rear", "sniff", "Übergriff"])

@@ -95,7 +95,7 @@ def test_frames_behind_the_end_get_the_last_one():
 
 
 def test_no_frames_cannot_become_some():
-    with pytest.raises(ValueError, match="out of none"):
+    with pytest.raises(ValueError, match="cannot resample 0 frames"):
         nearest_frames(1, from_fps=30, to_fps=30, from_length=0)
 
 

@@ -1,6 +1,7 @@
-"""Bouts of behaviour, what was watched, and runs of equal frames.
+"""Bouts of behaviour, what was watched, and spans of frames.
 
-A *span array* has one row per stretch, ``[start, stop)``, sorted and disjoint.
+Spans are half-open, ``[start, stop)``. A *span array* has one row per span, sorted and
+disjoint.
 """
 
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ NO_ANIMAL = 0
 
 
 NO_ACTION = -1
+"""The choice for a frame of a view in which no action occurs."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Bout:
-    """One uninterrupted stretch of one action, done by an agent to a target.
+    """One uninterrupted span of one action of an agent to a target.
 
     Animals count from 1, as in the files; an action on oneself has
     ``target == agent``, and both are `NO_ANIMAL` where the action is the class of a
@@ -83,13 +85,13 @@ class RecordingBouts:
 
 
 def find_spans(active: Bool[np.ndarray, " time"]) -> Spans:
-    """Return every stretch of true frames."""
+    """Return the spans of true frames."""
     edges = np.flatnonzero(np.diff(active, prepend=False, append=False))
     return edges.reshape(-1, 2)
 
 
 def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:
-    """Return every stretch of one label as rows of (start, stop, label)."""
+    """Return the spans of equal labels as rows of (start, stop, label)."""
     if len(labels) == 0:
         return np.empty((0, 3), int)
     starts = np.flatnonzero(np.diff(labels, prepend=labels[0] - 1))

@@ -1,20 +1,20 @@
-"""The errors `mabe` raises for people to read.
+"""The errors that `mabe` raises for people to read.
 
-Raise where the cause is known, with four things in one line: where, what was
-expected, what was found, what to try. Only the command line catches them.
+They are raised where the cause is known, with four things in one line: where, what was
+expected, what was found, and what to try. Only the command line catches them.
 """
 
 
 class MabeError(Exception):
-    """Something the user can mend; the command line shows it as one line."""
+    """A problem that the user can solve; the command line prints it as one line."""
 
 
 class DataError(MabeError):
-    """A file or a data set is absent, broken or not what it claims to be."""
+    """A file or a data set is absent, broken or of another kind than expected."""
 
 
 class ConfigError(MabeError):
-    """A setting is unknown, impossible or contradicts another."""
+    """A setting is unknown, not allowed or in conflict with another."""
 
 
 class RunError(MabeError):
@@ -26,4 +26,4 @@ class OutputError(MabeError):
 
 
 class StopRequested(Exception):
-    """Somebody pressed Ctrl-C or ended the job, and what was done is saved."""
+    """The user pressed Ctrl-C or the job was ended; all progress is saved."""

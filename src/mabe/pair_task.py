@@ -1,13 +1,12 @@
-"""What is asked of a frame: the pair task, who does what to whom.
+"""The pair task: the actions of each agent to each target.
 
 A *view* is one agent and one target; an action on oneself has ``target == agent``.
-Animals count from 1, as in the files. Each view of a recording is asked for each
-action separately, and the answer has three states: 1 it happens, 0 it does not, and
-`UNWATCHED` (-1) where nobody looked, which counts neither in the loss nor in the score.
+Animals count from 1, as in the files. In each frame of a view, the label of each action
+has three states: 1 it occurs, 0 it does not, and `UNWATCHED` (-1), which counts neither
+in the loss nor in the score.
 
-Actions are the data's own names. What occurs in a lab's labels is its *vocabulary*:
-an action a lab watches for and never sees is never predicted there, because it could
-only be wrong.
+Actions have the names of the data. The actions that occur in a lab's labels are its
+*vocabulary*: other actions are never predicted there, as they could only be wrong.
 """
 
 from collections import defaultdict
@@ -29,12 +28,12 @@ UNWATCHED = -1
 
 
 UNKNOWN_LAB = 0
-"""Stands for every lab that was not in the training data."""
+"""The number of all labs that are not in the training data."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class View:
-    """One animal, and the one it may act upon: another, or itself."""
+    """An agent and a target: another animal, or itself."""
 
     agent: int
     target: int
@@ -52,48 +51,50 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class ViewLabels:
-    """What people said of one view of one recording, at the working rate."""
+    """The labels of one view of one recording, at the working rate."""
 
     recording: int
-    """Place of the recording in its store."""
+    """Index of the recording in its store."""
     view: View
     length: int
     watched: Bool[np.ndarray, " actions"]
-    asked: Bool[np.ndarray, " actions"]
-    """Watched from this view; the others only by labels without a direction, given
-    the other way."""
+    watched_as_annotated: Bool[np.ndarray, " actions"]
+    """Actions watched in this direction; the others of `watched` have no direction and
+    were annotated in the other one."""
     bouts: Int[np.ndarray, "_ 3"]
     """Rows of (start, stop, action), in the order of their starts."""
     ignored: Int[np.ndarray, "_ 2"]
     """Spans that count neither in the loss nor in the score."""
 
-    def as_asked(self) -> "ViewLabels":
-        """Return what was said from this view, without labels given the other way."""
-        is_asked = self.asked[self.bouts[:, 2]]
-        return replace(self, watched=self.asked, bouts=self.bouts[is_asked])
+    def as_annotated(self) -> "ViewLabels":
+        """Return the labels without those annotated in the other direction."""
+        watched = self.watched_as_annotated
+        return replace(
+            self, watched=watched, bouts=self.bouts[watched[self.bouts[:, 2]]]
+        )
 
     def counted_spans(self) -> Spans:
-        """Return the stretches that count."""
+        """Return the spans of frames that count."""
         return find_spans(self._counts())
 
-    def marked(self) -> list[int]:
-        """Return which actions happen."""
+    def occurring(self) -> list[int]:
+        """Return the actions that occur."""
         return np.unique(self.bouts[:, 2]).tolist()
 
-    def happening_spans(self, action: int) -> Spans:
-        """Return the stretches that count in which an action happens."""
-        happens = np.zeros(self.length, bool)
+    def action_spans(self, action: int) -> Spans:
+        """Return the spans of frames that count in which an action occurs."""
+        occurs = np.zeros(self.length, bool)
         for start, stop, _ in self.bouts[self.bouts[:, 2] == action]:
-            happens[start:stop] = True
-        return find_spans(happens & self._counts())
+            occurs[start:stop] = True
+        return find_spans(occurs & self._counts())
 
     def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time actions"]:
         """Return the state of every action in frames [start, stop)."""
         states = np.where(self.watched, 0, UNWATCHED).astype(np.int8)
         labels = np.repeat(states[None], stop - start, axis=0)
-        for from_frame, to_frame, action in _touching(self.bouts, start, stop):
+        for from_frame, to_frame, action in _overlapping(self.bouts, start, stop):
             labels[max(from_frame - start, 0) : to_frame - start, action] = 1
-        for from_frame, to_frame in _touching(self.ignored, start, stop):
+        for from_frame, to_frame in _overlapping(self.ignored, start, stop):
             labels[max(from_frame - start, 0) : to_frame - start] = UNWATCHED
         return labels
 
@@ -106,16 +107,16 @@ class ViewLabels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairTask:
-    """Which actions are told apart, in which labs they occur, and what is left out."""
+    """The actions that are predicted, the labs they occur in, and those left out."""
 
     actions: tuple[str, ...]
     labs: tuple[str, ...]
-    """Labs of the training data; the model knows their habits."""
+    """Labs of the training data, which are an input of the model."""
     vocabulary: Mapping[str, frozenset[tuple[str, bool]]]
-    """For each lab, the (action, on oneself) that occur in its labels."""
+    """For each lab, the (action, is on oneself) that occur in its labels."""
     ignored: frozenset[str] = frozenset()
     undirected: frozenset[str] = frozenset()
-    """Actions whose labels tell the two animals but not who is the agent."""
+    """Actions whose labels name two animals, but not which one is the agent."""
     named_actions: frozenset[str] | None = None
     """The actions that the settings name; None: all that occur in labels. A score
     counts these, also those that the training data lack."""
@@ -140,30 +141,30 @@ class PairTask:
         ignore: Iterable[str] = (),
         undirected: Iterable[str] = (),
     ) -> "PairTask":
-        """Build the task for some labelled recordings; by default of all that occurs.
+        """Return the task of some labelled recordings; by default all their actions.
 
-        `learned` are the places of those that are learned from: they alone decide
-        which labs are known, and what occurs there. Raises `ConfigError` where a name
-        is in none of the labels, and `DataError` where there are no labels at all.
+        `learned` are the indices of those in the training set: they alone decide which
+        labs are known, and what occurs there. Raises `ConfigError` where a name is in
+        none of the labels, and `DataError` where there are no labels at all.
         """
         ignored, without_direction = frozenset(ignore), frozenset(undirected)
         occurring: dict[str, set[tuple[str, bool]]] = defaultdict(set)
         learned = range(len(recordings)) if learned is None else learned
-        for recording in (recordings[place] for place in learned):
+        for recording in (recordings[index] for index in learned):
             for bout in recording.bouts:
                 occurring[recording.lab].add((bout.action, bout.agent == bout.target))
-        found = check_names(
+        occurs = check_actions_occur(
             recordings, actions=actions, ignore=ignored, undirected=without_direction
         )
-        kept = (set(actions) if actions else found) - ignored
+        kept = (set(actions) if actions else occurs) - ignored
         if not kept:
             raise DataError(
                 f"the {len(recordings)} labelled recordings have no action to learn; "
-                f"found {sorted(found) or 'no label at all'}"
+                f"found {sorted(occurs) or 'no label at all'}"
             )
         return cls(
             actions=tuple(sorted(kept)),
-            labs=tuple(sorted({recordings[place].lab for place in learned})),
+            labs=tuple(sorted({recordings[index].lab for index in learned})),
             vocabulary={
                 lab: frozenset(pair for pair in pairs if pair[0] in kept)
                 for lab, pairs in sorted(occurring.items())
@@ -206,8 +207,8 @@ class PairTask:
             else frozenset(values["named_actions"]),
         )
 
-    def is_asked(self, action: str) -> bool:
-        """Tell whether an action counts in labels, and so in a score."""
+    def is_scored(self, action: str) -> bool:
+        """Return whether an action counts in labels, and so in a score."""
         return action not in self.ignored and (
             self.named_actions is None or action in self.named_actions
         )
@@ -232,7 +233,7 @@ class PairTask:
     def can_occur(self, lab: str, view: View) -> Bool[np.ndarray, " actions"]:
         """Return which actions may be predicted for a view in a lab.
 
-        In a lab that is not in the training data, whatever occurs in any of them.
+        In a lab that is not in the training data, those that occur in any of its labs.
         """
         if lab in self.labs:
             known = self.vocabulary.get(lab, frozenset())
@@ -240,15 +241,15 @@ class PairTask:
             known = frozenset().union(*self.vocabulary.values())
         return np.array([(action, view.is_self) in known for action in self.actions])
 
-    def learned_labels(
+    def view_labels(
         self, recording: StoredRecording, index: int, rate_fps: float
     ) -> list[ViewLabels]:
-        """Return what people said of each view of a recording that was watched.
+        """Return the labels of each view of a recording that was watched.
 
-        An action that was marked was watched for, whatever the metadata say.
+        Annotated actions count as watched, also where the metadata do not list them.
         """
-        asked = _looked_for(recording)
-        bouts, watched = self._in_both_directions(recording.bouts, asked)
+        annotated = _annotated(recording)
+        bouts, watched = self._in_both_directions(recording.bouts, annotated)
         nearest = nearest_frames(
             recording.length,
             from_fps=recording.fps,
@@ -274,7 +275,7 @@ class PairTask:
                     view=view,
                     length=recording.length,
                     watched=self._named(watched, view),
-                    asked=self._named(asked, view),
+                    watched_as_annotated=self._named(annotated, view),
                     bouts=rows[spans[:, 1] > spans[:, 0]],
                     ignored=ignored,
                 )
@@ -284,11 +285,11 @@ class PairTask:
     def choices(
         self, recording: StoredRecording
     ) -> dict[View, Bool[np.ndarray, " actions"]]:
-        """Return the views of a recording to be marked, and what may be found there.
+        """Return the views of a recording that are predicted, and their actions.
 
-        Where the metadata say what was watched, only that; where they say nothing,
-        every pair of tracked animals and each animal by itself. Labels have no say,
-        so that scored recordings are treated as new ones are.
+        Where the metadata list what was watched, only that; where they do not, every
+        pair of tracked animals and each animal by itself. Labels do not matter, so that
+        scored recordings are treated as new ones are.
         """
         possible = {}
         for view in all_views(recording):
@@ -302,21 +303,21 @@ class PairTask:
     def _views(
         self, recording: StoredRecording, watched: Iterable[Watched]
     ) -> list[View]:
-        """Return the views that some action to be learned was watched for."""
+        """Return the views for which an action of the task was watched."""
         named = {View(w.agent, w.target) for w in watched if w.action in self.actions}
         return sorted(named & set(all_views(recording)))
 
     def _named(
         self, watched: Iterable[Watched], view: View
     ) -> Bool[np.ndarray, " actions"]:
-        """Return which actions were watched for in a view."""
+        """Return which actions were watched in a view."""
         names = {w.action for w in watched if View(w.agent, w.target) == view}
         return np.array([action in names for action in self.actions])
 
     def _in_both_directions(
         self, bouts: Iterable[Bout], watched: Iterable[Watched]
     ) -> tuple[list[Bout], set[Watched]]:
-        """Add the other direction to labels that have none."""
+        """Add the other direction to labels without one."""
         bouts, watched = list(bouts), set(watched)
         bouts += [
             Bout(b.start, b.stop, b.action, b.target, b.agent)
@@ -331,7 +332,7 @@ class PairTask:
         return sorted(set(bouts)), watched
 
 
-def check_names(
+def check_actions_occur(
     recordings: Iterable[StoredRecording],
     *,
     actions: Collection[str] | None,
@@ -342,55 +343,55 @@ def check_names(
 
     Raises `ConfigError` where the settings name one that does not.
     """
-    found = {bout.action for recording in recordings for bout in recording.bouts}
+    occurs = {bout.action for recording in recordings for bout in recording.bouts}
     named = {"actions": actions or (), "ignore": ignore, "undirected": undirected}
     for key, names in named.items():
-        if lost := sorted(set(names) - found):
+        if lost := sorted(set(names) - occurs):
             raise ConfigError(
-                f"{key}: {lost} occur nowhere in the labels; these do: {sorted(found)}"
+                f"{key}: {lost} occur nowhere in the labels; these do: {sorted(occurs)}"
             )
-    return found
+    return occurs
 
 
-def asked_for(
+def watched_in_labels(
     recording: StoredRecording,
     *,
     actions: Collection[str] | None,
     ignore: Collection[str],
 ) -> set[Watched]:
-    """Return what labels answer of what is asked; all actions where none are named.
+    """Return what annotators watched for of some actions; of all if `actions` is None.
 
-    An action that was marked was watched for, whatever the metadata say.
+    Annotated actions count as watched, also where the metadata do not list them.
     """
     return {
         watched
-        for watched in _looked_for(recording)
+        for watched in _annotated(recording)
         if watched.action not in ignore
         and (actions is None or watched.action in actions)
     }
 
 
 def all_views(recording: StoredRecording) -> list[View]:
-    """Return every pair of animals that are tracked, and each animal by itself."""
+    """Return every pair of tracked animals, and each animal by itself."""
     animals = sorted({animal_of(slot) + 1 for slot in recording.slots})
     return [View(agent, target) for agent in animals for target in animals]
 
 
-def _touching(
+def _overlapping(
     rows: Int[np.ndarray, "_ columns"], start: int, stop: int
 ) -> Int[np.ndarray, "_ columns"]:
     """Return the rows (start, stop, …) that share a frame with [start, stop)."""
     return rows[(rows[:, 0] < stop) & (rows[:, 1] > start)]
 
 
-def _looked_for(recording: StoredRecording) -> set[Watched]:
-    marked = {Watched(b.agent, b.target, b.action) for b in recording.bouts}
-    return set(recording.looked_for) | marked
+def _annotated(recording: StoredRecording) -> set[Watched]:
+    occurring = {Watched(b.agent, b.target, b.action) for b in recording.bouts}
+    return set(recording.annotated) | occurring
 
 
 def _spans_at_rate(
     bouts: Sequence[Bout], nearest: Int[np.ndarray, " time"]
 ) -> Int[np.ndarray, "_ 2"]:
-    """Return the frames at the working rate whose nearest own frame is in each bout."""
+    """Return the spans of frames whose nearest own frame is in each bout."""
     own = np.array([[bout.start, bout.stop] for bout in bouts], int).reshape(-1, 2)
     return np.searchsorted(nearest, own)

@@ -1,7 +1,7 @@
-"""Recordings: what was filmed, what was tracked, and what somebody watched for.
+"""Recordings: tracked poses, annotated bouts, and what was watched.
 
-Frames and pixels are the recording's own; a missing point is NaN. "Nobody looked"
-and "did not happen" differ: only what `VideoInfo.watched` names was looked for.
+Frames and pixels are the recording's own; a missing point is NaN. "Not watched" differs
+from "did not occur": only what `VideoInfo.watched` lists can be known not to occur.
 """
 
 import hashlib
@@ -22,23 +22,23 @@ _FRAMES_AT_ONCE = 1 << 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
-    """What is known of one video before its files are opened."""
+    """The metadata of one video, known before its files are opened."""
 
     lab: str
     video: str
     fps: float
     pixels_per_cm: float
     watched: tuple[Watched, ...]
-    """What annotators looked for, or are to look for."""
+    """What annotators watched for, or are to watch for."""
     animals: tuple[str, ...] = ()
-    """What the lab calls the animals in it, where it says so."""
+    """The lab's names of the animals 1, 2 …, where it gives them."""
     has_labels: bool
-    """False: nobody annotated this video yet, so it has no negatives either."""
+    """False: the video is not annotated, so nothing is known not to occur either."""
     tracking_path: Path
     annotation_path: Path | None
-    """None: no annotation file; with `has_labels`, that nothing was seen."""
+    """None: no annotation file; with `has_labels`, nothing occurred."""
     remote: tuple[RemoteFile, ...] = ()
-    """Tracking file and annotation file where they are in object storage."""
+    """Tracking file and annotation file, where they are in object storage."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):
@@ -50,7 +50,7 @@ class VideoInfo:
 
     @property
     def name(self) -> str:
-        """The video as messages and outputs name it."""
+        """The name of the video in messages and outputs."""
         return f"{self.lab}/{self.video}"
 
 
@@ -60,11 +60,11 @@ class Recording:
 
     info: VideoInfo
     slots: Int[np.ndarray, " slot"]
-    """Which canonical slots (see `mabe.skeleton`) the columns of `xy_px` hold."""
+    """The canonical slots (see `mabe.skeleton`) of the columns of `xy_px`."""
     xy_px: Float[np.ndarray, "time slot 2"]
     bouts: tuple[Bout, ...]
     notes: tuple[str, ...] = field(default=())
-    """What was odd in the files and how it was taken, for people to read."""
+    """Irregularities of the files and how they were treated, for people to read."""
 
     @property
     def length(self) -> int:
@@ -72,66 +72,66 @@ class Recording:
         return len(self.xy_px)
 
     def tracking_hash(self) -> str:
-        """Return a hash of what was tracked, whatever file or name it comes from.
+        """Return a hash of the tracks, independent of the file and the name.
 
-        Copies of one track (the same video scored by several annotators) agree, also
-        where labels of one go on after the last tracked frame.
+        Copies of one track (the same video scored by several annotators) have the same
+        hash, also where labels end after the last tracked frame.
         """
         digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
         tracked = self.xy_px[: self._tracked_frames()]
         for rows in walk(tracked):
-            # NaN has many bit patterns; adding zero also makes -0 and 0 the same.
+            # NaN has many bit patterns; adding 0 makes -0 and 0 equal.
             xy = tracked[rows]
             points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0
             digest.update(np.ascontiguousarray(points, "<f4").data)
         return digest.hexdigest()[:20]
 
     def _tracked_frames(self) -> int:
-        """Return how many frames there are up to the last one with a point."""
+        """Return the number of frames up to the last one with a point."""
         for stop in range(len(self.xy_px), 0, -_FRAMES_AT_ONCE):
             start = max(0, stop - _FRAMES_AT_ONCE)
-            seen = np.isfinite(self.xy_px[start:stop, :, 0]).any(axis=1)
-            if seen.any():
-                return start + int(np.flatnonzero(seen)[-1]) + 1
+            tracked = np.isfinite(self.xy_px[start:stop, :, 0]).any(axis=1)
+            if tracked.any():
+                return start + int(np.flatnonzero(tracked)[-1]) + 1
         return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecording:
-    """What a store knows of one recording besides its poses."""
+    """What a store holds of one recording besides its poses."""
 
     lab: str
     video: str
     fps: float
-    """The recording's own rate, in which `bouts` count."""
+    """The recording's own rate, of whose frames `bouts` are."""
     native_length: int
     """Frames of the recording."""
     length: int
     """Frames at the store's rate."""
     slots: tuple[int, ...]
-    """Which slots of the skeleton are kept, ascending."""
+    """The slots of the skeleton that are stored, ascending."""
     origin_cm: tuple[float, float]
-    """Where (0, 0) of the stored poses lies in the recording's own coordinates."""
+    """The point (0, 0) of the stored poses, in the recording's own coordinates."""
     offset: int
-    """Where the recording starts in the store's array, in values."""
+    """Index of the recording's first value in the store's array."""
     bouts: tuple[Bout, ...]
     watched: tuple[Watched, ...]
-    """What annotators looked for, or are to look for."""
+    """What annotators watched for, or are to watch for."""
     animals: tuple[str, ...] = ()
     """The lab's own names of the animals, where it gives them."""
     has_labels: bool
-    """False: nobody annotated this recording yet."""
+    """False: the recording is not annotated."""
     tracking_hash: str
-    """Content of the tracks, to find copies of them; see `Recording.tracking_hash`."""
+    """Hash of the tracks, to find copies of them; see `Recording.tracking_hash`."""
     content_hash: str
-    """Everything the stored poses and labels depend on."""
+    """Hash of everything the stored poses and labels depend on."""
     missing_share: float
-    """Share of the kept slots' points that are missing."""
+    """Share of missing points among those of the stored slots."""
     notes: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """The video as messages and outputs name it."""
+        """The name of the video in messages and outputs."""
         return f"{self.lab}/{self.video}"
 
     @property
@@ -145,11 +145,14 @@ class StoredRecording:
         return () if is_id or len(self.animals) < tracked else self.animals
 
     @property
-    def looked_for(self) -> tuple[Watched, ...]:
-        """What the labels answer: a "no" is a "no" only for these."""
+    def annotated(self) -> tuple[Watched, ...]:
+        """What annotators watched for; nothing where there are no labels.
+
+        Only these actions can be known not to occur.
+        """
         return self.watched if self.has_labels else ()
 
     @property
     def values(self) -> int:
-        """How many numbers of the store's array belong to the recording."""
+        """Number of the recording's values in the store's array."""
         return self.length * len(self.slots) * 2

@@ -1,12 +1,12 @@
-"""What is asked of a frame: the scene task, one class for all animals together.
+"""The scene task: one class for all animals together in each frame.
 
 A *class* is a group of actions. Frame labels are class indices, or `NOT_COUNTED`
-where the frame counts neither in the loss nor in the score: nobody watched, or the
+where the frame counts neither in the loss nor in the score: it was not watched, or its
 action is one to ignore.
 
-Only classes of which an action was watched can be right in a recording; the loss,
-the score and the predictions choose among those (see `SceneTask.possible`). Taking
-"nobody watched for mating" as "no mating" would teach a falsehood.
+Only classes of which an action was watched are possible in a recording; loss, score
+and predictions are restricted to them (see `SceneTask.possible`). Treating "mating was
+not watched" as "no mating" would train a model on wrong labels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -98,7 +98,7 @@ CHALLENGE_CLASSES = {
 class SceneTask:
     """Groups of actions, in order; where several occur at once the last one counts.
 
-    The first class is what a watched frame is when nothing was marked.
+    A watched frame without an annotated action has the first class.
     """
 
     classes: tuple[str, ...]
@@ -121,7 +121,7 @@ class SceneTask:
         ignore: Iterable[str] = (),
         others_are_first: bool = True,
     ) -> "SceneTask":
-        """Build the task; an action in two places is refused."""
+        """Return the task; raises `ConfigError` for an action in two groups."""
         class_of: dict[str, int] = {}
         ignored = frozenset(ignore)
         for index, (name, actions) in enumerate(groups.items()):
@@ -154,8 +154,8 @@ class SceneTask:
             others_are_first=values["others_are_first"],
         )
 
-    def is_asked(self, action: str) -> bool:
-        """Tell whether an action counts in labels, and so in a score."""
+    def is_scored(self, action: str) -> bool:
+        """Return whether an action counts in labels, and so in a score."""
         return action not in self.ignored
 
     def join(self, tasks: Iterable[Any]) -> "SceneTask":
@@ -163,7 +163,7 @@ class SceneTask:
         return self
 
     def check_actions(self, actions: Iterable[str]) -> None:
-        """Raise `ConfigError` listing every action that is in no group."""
+        """Raise `ConfigError` for actions that are in no group."""
         known = self.class_of.keys() | self.ignored
         lost = sorted(set(actions) - known)
         if lost and not self.others_are_first:
@@ -195,10 +195,10 @@ class SceneTask:
     def possible(
         self, watched: Iterable[Watched], bouts: Iterable[Bout] = ()
     ) -> Bool[np.ndarray, " classes"]:
-        """Return which classes somebody watched for; the first one always if any.
+        """Return which classes were watched; the first one always if any was.
 
-        An action that was marked was watched for, whatever the metadata say. All
-        false: nobody annotated the recording.
+        Annotated actions count as watched, also where the metadata do not list them.
+        All are false where the recording is not annotated.
         """
         actions = {entry.action for entry in watched} | {bout.action for bout in bouts}
         possible = np.zeros(len(self.classes), bool)
@@ -208,10 +208,10 @@ class SceneTask:
         return possible
 
     def choices(self, watched: Iterable[Watched]) -> Bool[np.ndarray, " classes"]:
-        """Return the classes a prediction may choose among.
+        """Return the classes that may be predicted.
 
-        Those watched for; where the metadata name none, all. Labels have no say here,
-        so that scored recordings are treated as new ones are.
+        Those watched; where the metadata list none, all. Labels do not matter, so that
+        scored recordings are treated as new ones are.
         """
         possible = self.possible(watched)
         return possible if possible.any() else ~possible

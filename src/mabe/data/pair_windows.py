@@ -80,7 +80,7 @@ def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
     views = [
         labels
         for index, recording in enumerate(store.recordings)
-        for labels in task.learned_labels(recording, index, store.rate_fps)
+        for labels in task.view_labels(recording, index, store.rate_fps)
     ]
     return LabelledViews(store, task, tuple(views))
 
@@ -96,7 +96,7 @@ def order_animals(view: View) -> list[int]:
     return seats + [NOBODY] * (SEATS - len(seats))
 
 
-def see_from(
+def from_view(
     poses: Float[np.ndarray, "t a k 2"], view: View
 ) -> Float[np.ndarray, "t p k 2"]:
     """Return the poses in a view's order of animals; nobody is missing everywhere."""
@@ -130,8 +130,8 @@ class PairSampler:
             lab = data.store.recordings[labels.recording].lab
             for start, stop in labels.counted_spans():
                 in_lab[lab].append((number, int(start), int(stop)))
-            for action in labels.marked():
-                for start, stop in labels.happening_spans(action):
+            for action in labels.occurring():
+                for start, stop in labels.action_spans(action):
                     in_action[lab, action].append((number, int(start), int(stop)))
         watched = [_Bucket.of(rows) for _, rows in sorted(in_lab.items())]
         marked = [_Bucket.of(rows) for _, rows in sorted(in_action.items())]
@@ -211,8 +211,8 @@ def count_states(
     watched = np.zeros(actions, np.int64)
     for labels in views:
         watched[labels.watched] += _frames_in(labels.counted_spans())
-        for action in labels.marked():
-            happened[action] += _frames_in(labels.happening_spans(action))
+        for action in labels.occurring():
+            happened[action] += _frames_in(labels.action_spans(action))
     return happened, watched
 
 

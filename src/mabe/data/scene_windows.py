@@ -48,12 +48,12 @@ def label_store(store: PoseStore, task: SceneTask) -> LabelledStore:
     """
     task.check_actions(
         {b.action for r in store.recordings for b in r.bouts}
-        | {w.action for r in store.recordings for w in r.looked_for}
+        | {w.action for r in store.recordings for w in r.annotated}
     )
     return LabelledStore(
         store,
         tuple(labels_at_rate(r, task, store.rate_fps) for r in store.recordings),
-        tuple(task.possible(r.looked_for, r.bouts) for r in store.recordings),
+        tuple(task.possible(r.annotated, r.bouts) for r in store.recordings),
     )
 
 
@@ -62,7 +62,7 @@ def labels_at_rate(
 ) -> Int[np.ndarray, " time"]:
     """Return the class of each frame at the working rate."""
     own = task.frame_labels(
-        recording.bouts, recording.looked_for, recording.native_length
+        recording.bouts, recording.annotated, recording.native_length
     )
     return own[
         nearest_frames(

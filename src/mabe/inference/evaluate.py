@@ -25,7 +25,7 @@ from mabe.inference.predict import Predictor
 from mabe.metrics import challenge_table, score_table
 from mabe.metrics.score_files import Report
 from mabe.metrics.summary import Evaluation, Scores, score_video, summarise
-from mabe.pair_task import PairTask, asked_for
+from mabe.pair_task import PairTask, watched_in_labels
 from mabe.recording import StoredRecording
 from mabe.scene_task import SceneTask
 
@@ -101,14 +101,14 @@ class Unseen:
         task = self.predictor.checkpoint.model.task
         if isinstance(task, PairTask):
             return bool(self.asked(about))
-        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+        labels = task.frame_labels(about.bouts, about.annotated, about.native_length)
         return bool((labels >= 0).any())
 
     def asked(self, about: StoredRecording) -> set[Watched]:
         """Return what a recording's labels answer of what the model is asked."""
         task = self.predictor.checkpoint.model.task
         assert isinstance(task, PairTask)
-        return asked_for(about, actions=task.named_actions, ignore=task.ignored)
+        return watched_in_labels(about, actions=task.named_actions, ignore=task.ignored)
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader has to know to judge the figures."""
@@ -244,7 +244,7 @@ def evaluate_scenes(unseen: Unseen) -> Evaluation:
     for store, index in unseen.open():
         about = store.recordings[index]
         task.check_actions(bout.action for bout in about.bouts)
-        labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+        labels = task.frame_labels(about.bouts, about.annotated, about.native_length)
         prediction = unseen.predictor.predict_scene(store, index)
         videos.append(
             score_video(

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mabe.data.pair_windows import see_from
+from mabe.data.pair_windows import from_view
 from mabe.data.store import PoseStore
 from mabe.features.motion import ALL_SLOTS
 from mabe.inference.tta import pose_variants, slots_in_variants
@@ -62,7 +62,7 @@ class Tracks:
     def in_view(self, view: View) -> "Tracks":
         """Return the same with the agent first, then the target and the others."""
         return Tracks(
-            self.length, lambda start, stop: see_from(self.read(start, stop), view)
+            self.length, lambda start, stop: from_view(self.read(start, stop), view)
         )
 
 

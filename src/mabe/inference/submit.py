@@ -1,8 +1,8 @@
-"""A submission: marked, written, and checked the way the host will.
+"""A submission: predicted, written, and checked by the rules of the challenge's host.
 
-The host scores the videos of ``test.csv``, whose labels it keeps. To know a score here,
-`submit_held_out` marks labelled recordings the model never saw, and writes what
-people marked in them beside it as a solution.
+The host scores the videos of ``test.csv``, whose labels are not public. For a score on
+this machine, `submit_held_out` predicts labelled recordings outside the model's
+training set, and writes their labels as a solution beside the submission.
 """
 
 from pathlib import Path
@@ -21,10 +21,10 @@ from mabe.runtime.files import write_text
 def submit(
     predictor: Predictor, data: Path, out: Path, *, skip_bad: bool = False
 ) -> Review:
-    """Mark the test videos of a folder (all of them without test.csv), and check.
+    """Write and check the submission of a folder's test videos; else of all videos.
 
-    Raises `RunError` for a model of scenes and `DataError` where the submission
-    would be refused; the file is there then, to look at.
+    Raises `RunError` for a model of scenes and `DataError` where the host would refuse
+    the submission; the file is written in that case too.
     """
     require_pairs(predictor)
     has_test = (data / "test.csv").is_file()
@@ -39,36 +39,36 @@ def submit(
 
 
 def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
-    """Mark labelled recordings that were not learned from; also write the solution.
+    """Write and check the submission of held-out recordings, and write the solution.
 
-    Returns the solution's path beside the submission's. Raises as `submit` does.
+    Returns the check's result and the path of the solution. Raises as `submit` does.
     """
     require_pairs(unseen.predictor)
     solution = out.with_name(f"{out.stem}.solution{out.suffix}")
-    both = compare(unseen)
-    write_submission(out, both.found)
-    write_text(solution, both.solution.with_row_index("row_id").write_csv())
+    comparison = compare(unseen)
+    write_submission(out, comparison.found)
+    write_text(solution, comparison.solution.with_row_index("row_id").write_csv())
     return _checked(out, unseen.path), solution
 
 
 def require_pairs(predictor: Predictor) -> None:
-    """Raise `RunError` for a model that does not tell agents from targets."""
+    """Raise `RunError` for a model of scenes."""
     if predictor.actions is None:
         raise RunError(
-            f"{predictor.checkpoint.path}: tells what goes on in a scene; a submission "
-            "needs who does it to whom: train with `task: pair`, such as "
-            "configs/pairs.yaml"
+            f"{predictor.checkpoint.path}: predicts one class for the whole scene; a "
+            "submission needs an agent and a target for each bout. Train with `task: "
+            "pair`, for example configs/pairs.yaml"
         )
 
 
 def _checked(out: Path, metadata: Path) -> Review:
-    """Check a submission; a store has no table of metadata to check it against."""
+    """Check and describe a submission; against its videos, unless they are a store."""
     review = review_submission(out, None if is_store(metadata) else metadata)
     print(describe_review(out, review))
     if not review.rows:
         raise DataError(
-            f"{out}: the model found nothing in any recording, and the host "
-            "refuses an empty file; is it trained enough? see its history.json"
+            f"{out}: the model predicts no bout in any recording, and the host refuses "
+            "an empty file. Is it trained enough? See its history.json"
         )
     require_valid(out, review)
     return review

@@ -47,7 +47,7 @@ def _look_at_scene(predictor: Predictor, store: PoseStore, index: int) -> Lane:
     prediction = predictor.predict_scene(store, index)
     about = prediction.about
     probabilities = _only(task.choices(about.watched), prediction.probabilities)
-    labels = task.frame_labels(about.bouts, about.looked_for, about.native_length)
+    labels = task.frame_labels(about.bouts, about.annotated, about.native_length)
     evidence = Evidence.of_scene(
         lab=about.lab,
         group=about.tracking_hash,
@@ -116,11 +116,11 @@ def label_own_frames(
 ) -> dict[View, Int8[np.ndarray, "frame actions"]]:
     """Return what people said of each view, at the recording's own frames."""
     at_own_rate = replace(about, length=about.native_length)
-    views = task.learned_labels(at_own_rate, 0, about.fps)
+    views = task.view_labels(at_own_rate, 0, about.fps)
     return {
-        labels.view: labels.as_asked().frames(0, labels.length)
+        labels.view: labels.as_annotated().frames(0, labels.length)
         for labels in views
-        if labels.asked.any()
+        if labels.watched_as_annotated.any()
     }
 
 

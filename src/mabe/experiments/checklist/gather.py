@@ -404,12 +404,12 @@ def count_bouts(
     """Return the bouts of each action that was watched or marked and is asked for."""
     counts: Counter[str] = Counter()
     for recording in recordings:
-        counts.update({watched.action: 0 for watched in recording.looked_for})
+        counts.update({watched.action: 0 for watched in recording.annotated})
         counts.update(bout.action for bout in recording.bouts)
     return {
         action: number
         for action, number in sorted(counts.items())
-        if task.is_asked(action)
+        if task.is_scored(action)
     }
 
 

@@ -34,7 +34,7 @@ from mabe.metrics.frame_scores import count_frames
 from mabe.metrics.summary import summarise_labs
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_actions
 from mabe.models.model import Model
-from mabe.pair_task import PairTask, ViewLabels, asked_for, check_names
+from mabe.pair_task import PairTask, ViewLabels, check_actions_occur, watched_in_labels
 from mabe.runtime.tensors import to_device
 from mabe.training.losses import (
     ActionWeights,
@@ -119,7 +119,7 @@ class PairData(TrainingData):
     @classmethod
     def label(cls, config: RunConfig, store: PoseStore) -> "PairData":
         """Return a store's recordings with labels, some of them held out."""
-        check_names(
+        check_actions_occur(
             store.recordings,
             actions=config.actions,
             ignore=config.ignore,
@@ -129,7 +129,9 @@ class PairData(TrainingData):
             index
             for index, recording in enumerate(store.recordings)
             if recording.length
-            and asked_for(recording, actions=config.actions, ignore=config.ignore)
+            and watched_in_labels(
+                recording, actions=config.actions, ignore=config.ignore
+            )
         )
         learned, held_out = split_recordings(config, store, usable)
         task = PairTask.from_recordings(
@@ -241,7 +243,11 @@ class PairObjective(Objective):
     def held_out(self) -> list[ViewLabels]:
         """The views that are scored."""
         views = self.data.labelled.of(self.data.held_out)
-        return [labels.as_asked() for labels in views if labels.asked.any()]
+        return [
+            labels.as_annotated()
+            for labels in views
+            if labels.watched_as_annotated.any()
+        ]
 
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield each view to learn from with a column of states for each action."""

@@ -26,9 +26,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from mabe.config import RunConfig, load_config
+from mabe.config import RunConfig, read_settings
 from mabe.experiments.auto_recipe import choose_recipe
-from mabe.experiments.cross_validation import FoldRun, find_fold_runs, score
+from mabe.experiments.cross_validation import OutOfFoldScore
+from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.experiments.out_of_fold import answer_held_out, blend
 from mabe.features.social import SocialFeatures
 from mabe.inference.stitching import Tracks, frame_probabilities
@@ -118,14 +119,16 @@ def run_cell(cell: Cell) -> str:
             answers = [train_kind(cell, kind) for kind in (trees, network)]
         found = dict(zip(("trees", "network"), answers, strict=True))
         found["both"] = blend(answers, [0.5, 0.5])
-    write_json(path, {name: score(each) for name, each in found.items()})
+    write_json(
+        path, {name: OutOfFoldScore.of(each).to_json() for name, each in found.items()}
+    )
     return cell.name
 
 
 def kinds(fold: int) -> list[RunConfig]:
     """Return the recipe's settings of trees and of one network."""
-    given = load_config(ROOT / "configs" / "rat_dyad.yaml", {"data_dir": DATA})
-    recipe = choose_recipe(given, pieces=43, counted_frames=175_000)
+    given = read_settings(ROOT / "configs" / "rat_dyad.yaml", {"data_dir": DATA})
+    recipe = choose_recipe(given, groups=43, counted_frames=175_000)
     changes = {"folds": 5, "fold": fold, "num_workers": 1}
     return [kind.config.model_copy(update=changes) for kind in recipe.kinds]
 
@@ -135,9 +138,9 @@ def train_kind(cell: Cell, config: RunConfig) -> Any:
     config = config.model_copy(update={"checkpoint_dir": folder})
     data = some_videos(runs.load_training_data(config), cell)
     with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
-        runs.train(config)
+        trained = runs.train(config)
     model = load_checkpoint(FoldRun(config).model).model
-    return answer_held_out(model, data.objective(config))
+    return answer_held_out(model, trained.objective)
 
 
 def some_videos(data: TrainingData, cell: Cell) -> TrainingData:

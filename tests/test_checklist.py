@@ -39,13 +39,9 @@ from mabe.experiments.checklist.facts import (
     TrainingFacts,
 )
 from mabe.experiments.checklist.findings import has_failed
-from mabe.experiments.checklist.gather import (
-    TuningFacts,
-    calibrate,
-    describe_data,
-    score_answers,
-)
+from mabe.experiments.checklist.gather import calibrate, describe_data, score_answers
 from mabe.experiments.cross_validation import crossval
+from mabe.experiments.tune import NestedTuning
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 from mabe.training.run import train
 
@@ -346,7 +342,7 @@ def test_scores_are_counted_as_the_rules_decide():
 def test_a_tuned_model_is_judged_by_its_nested_score():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
     rules = DecisionRules.plain(TaskKind.SCENE, four.answers)
-    tuning = TuningFacts(0.25, {"background": 0.1, "social": 0.2})
+    tuning = NestedTuning(0.25, {"background": 0.1, "social": 0.2})
     assert score_answers(four, rules, is_tuned=True, tuning=tuning).macro_f1 == 0.25
 
 

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from mabe.config import (
     Augmentation,
@@ -119,3 +120,11 @@ def test_every_setting_is_on_the_page_about_settings():
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
 
     assert [key for key in RunConfig.model_fields if f"`{key}`" not in page] == []
+
+
+def test_a_changed_copy_is_checked_like_any_config():
+    config = RunConfig(dropout=0.1)
+    assert config.model_copy(update={"fps": 25.0}).fps == 25.0
+    assert config.model_copy(update={"fps": 25.0}).dropout == 0.1
+    with pytest.raises(ValidationError, match="fps"):
+        config.model_copy(update={"fps": -5})

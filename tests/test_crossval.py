@@ -14,14 +14,16 @@ from stories import TINY, write_fights
 
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
-from mabe.experiments import cross_validation as fold_runs
 from mabe.experiments import cross_validation as joining
+from mabe.experiments import fold_runs
 from mabe.experiments.cross_validation import (
-    FoldRun,
+    CrossvalReport,
+    Identity,
+    OutOfFoldScore,
+    SeedScore,
     crossval,
-    format_report,
-    train_fold_run,
 )
+from mabe.experiments.fold_runs import FoldRun, train_fold_run
 from mabe.experiments.out_of_fold import FILE_NAME, join, read_out_of_fold
 from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
@@ -323,7 +325,7 @@ def test_stopped_in_the_second_run_and_gone_on_with_is_the_same(
     trained.clear()
     report = crossval(config, folds=FOLDS, seeds=1)
     assert trained == [(1, 1)]
-    assert report["seeds"]["1"] == read_report(undisturbed)["seeds"]["1"]
+    assert report.seeds[1].to_json() == read_report(undisturbed)["seeds"]["1"]
     for run in trial_dirs(tmp_path / "cv"):
         twin = undisturbed / run.relative_to(tmp_path / "cv")
         assert (run / FILE_NAME).read_bytes() == (twin / FILE_NAME).read_bytes()
@@ -371,7 +373,7 @@ def test_what_is_finished_is_neither_trained_nor_asked_again(
     refuse_to_work(monkeypatch)
     before = (undisturbed / "best.safetensors").read_bytes()
     report = crossval(settings(fights, undisturbed), folds=FOLDS, seeds=SEEDS)
-    assert report == read_report(undisturbed)
+    assert report.to_json() == read_report(undisturbed)
     assert (undisturbed / "best.safetensors").read_bytes() == before
 
 
@@ -479,14 +481,14 @@ def test_the_interval_contains_the_score(root, request):
         assert 0 <= low <= scores["score"] <= high <= 1
 
 
-def test_the_report_is_a_table(undisturbed):
-    report = read_report(undisturbed)
-    text = format_report(report)
+def test_the_report_is_a_table(fights, undisturbed):
+    report = crossval(settings(fights, undisturbed), folds=FOLDS, seeds=SEEDS)
+    text = report.to_text()
     assert [line.split()[:2] for line in text.splitlines()[1:3]] == [
         ["seed", "1"],
         ["seed", "2"],
     ]
-    assert f"{report['all_seeds']['score']:.3f}" in text
+    assert f"{report.all_seeds.score:.3f}" in text
     assert "social -" in text  # nothing to score
 
 
@@ -495,16 +497,22 @@ def test_a_fold_in_which_nothing_happens_has_no_score_and_spoils_nothing(tmp_pat
     write_labels(data, [], video="3")
     config = settings(data, tmp_path / "cv", TINY_PAIRS, epochs=1, learning_rate=1e-9)
     report = crossval(config, folds=3, seeds=1)
-    assert report == read_report(tmp_path / "cv")
+    assert report.to_json() == read_report(tmp_path / "cv")
     # A fresh network finds nothing; in video 3 that is all that can be said.
-    assert Counter(report["seeds"]["1"]["folds"]) == {0.0: 2, None: 1}
-    assert "-" in format_report(report).splitlines()[1]
+    assert Counter(report.seeds[1].folds) == {0.0: 2, None: 1}
+    assert "-" in report.to_text().splitlines()[1]
 
 
 def test_a_report_without_any_score_can_be_shown():
-    nothing = {"score": None, "interval_95": [None, None], "f1": {"chase": None}}
-    seed = {**nothing, "folds": [None, None]}
-    text = format_report({"seeds": {"1": seed, "2": seed}, "all_seeds": nothing})
+    nothing = OutOfFoldScore(score=None, interval=(None, None), f1={"chase": None})
+    seed = SeedScore(nothing, (None, None))
+    report = CrossvalReport(
+        identity=Identity(config={}, number_of_folds=2, recordings=""),
+        classes=("chase",),
+        seeds={1: seed, 2: seed},
+        all_seeds=nothing,
+    )
+    text = report.to_text()
     assert [line.split()[0] for line in text.splitlines()[1:4]] == [
         "seed",
         "seed",

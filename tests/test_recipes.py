@@ -14,12 +14,13 @@ from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
 from mabe.errors import ConfigError, RunError
 from mabe.experiments import auto_recipe as recipes
-from mabe.experiments.auto import explain_run, train_recipe, with_guessed_task
+from mabe.experiments.auto import train_recipe, with_guessed_task
 from mabe.experiments.auto_recipe import guess_task
 from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
 from mabe.experiments.checklist.training_checks import check_epochs
 from mabe.experiments.importance import FILE_NAME as IMPORTANCE
+from mabe.experiments.importance import explain_run
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, plain_rules
@@ -46,13 +47,11 @@ QUICK = {
 }
 
 
-def choose(frames=100_000, pieces=20, **given):
-    return recipes.choose_recipe(
-        RunConfig(**given), pieces=pieces, counted_frames=frames
-    )
+def choose(frames=100_000, groups=20, **given):
+    return recipes.choose_recipe(given, groups=groups, counted_frames=frames)
 
 
-def test_trees_and_networks_have_half_of_the_say_each():
+def test_trees_and_networks_are_weighted_equally():
     recipe = choose()
 
     assert [(kind.name, kind.weight) for kind in recipe.kinds] == [
@@ -77,8 +76,15 @@ def test_what_the_user_sets_stays_and_the_rest_is_the_recipes():
     assert network.config.weight_decay == recipes.NETWORK["weight_decay"]
 
 
-def test_few_pieces_make_as_many_folds_and_many_frames_more_steps():
-    assert choose(pieces=3).folds == 3
+def test_a_setting_that_is_given_counts_also_where_it_equals_the_default():
+    usual = RunConfig().fps
+    _, network = choose(fps=usual).kinds
+
+    assert network.config.fps == usual != choose().kinds[1].config.fps
+
+
+def test_few_groups_make_as_many_folds_and_many_frames_more_steps():
+    assert choose(groups=3).folds == 3
     _, small = choose(frames=10_000).kinds
     _, large = choose(frames=20_000_000).kinds
     assert small.config.steps_per_epoch * 2 == recipes.FEWEST_STEPS
@@ -150,9 +156,7 @@ def fights(tmp_path_factory):
 def settings(data, root, **changes):
     store = data.with_name(f"{data.name}-store")
     places = {"data_dir": data, "checkpoint_dir": root, "store_dir": store}
-    return build_config(
-        {**QUICK, "class_weights": [1, 1, 1, 1], **places, **changes}, where="test"
-    )
+    return {**QUICK, "class_weights": [1, 1, 1, 1], **places, **changes}
 
 
 @pytest.fixture(scope="module")
@@ -205,8 +209,8 @@ def test_members_with_the_same_features_share_them_and_predict_as_they_do_alone(
     run, fights
 ):
     joined = load_checkpoint(run).model
-    config = settings(fights, run)
-    store = load_store(fights, rate_fps=10.0, store_dir=config.store_dir)
+    place = settings(fights, run)["store_dir"]
+    store = load_store(fights, rate_fps=10.0, store_dir=place)
     tracks, possible = Tracks.of_stored(store, 0), np.ones(4, bool)
     extracted = [0]
 
@@ -233,7 +237,7 @@ def test_what_it_goes_by_is_kept_and_told(run, fights, capsys):
     assert "facing" in kept["trees"]
     best = max(kept["trees"].values(), key=lambda drops: drops["f1_macro"])
     assert best["f1_macro"] >= 0
-    assert "What it goes by" in told
+    assert "drop in F1 when a feature group is shuffled" in told
 
 
 def test_the_checklist_knows_its_runs(run):
@@ -249,7 +253,7 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     """The same with a run cut short: fold runs are kept, and the end is the same."""
     monkeypatch.setattr(recipes, "NETWORKS", 2)
     root = tmp_path / "run"
-    config = settings(fights, root)
+    given = settings(fights, root)
     calls = [0]
 
     def stop_at_third(own, **how):
@@ -259,10 +263,10 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
         return train(own, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mabe.experiments.cross_validation.train", stop_at_third)
+        patch.setattr("mabe.experiments.fold_runs.train", stop_at_third)
         with pytest.raises(KeyboardInterrupt):
-            train_recipe(config, executor=HERE)
-    train_recipe(config, resume=True, executor=HERE)
+            train_recipe(given, executor=HERE)
+    train_recipe(given, resume=True, executor=HERE)
 
     assert (root / FILE_NAME).read_bytes() == (run / FILE_NAME).read_bytes()
     one, other = (load_checkpoint(each) for each in (root, run))
@@ -280,17 +284,16 @@ def test_a_recipe_that_runs_again_sets_the_earlier_one_aside(fights, tmp_path):
 
 def test_a_run_that_names_one_kind_is_not_a_recipe(fights, tmp_path):
     with pytest.raises(ConfigError, match="auto is several runs"):
-        train(settings(fights, tmp_path / "run"))
+        train(build_config(settings(fights, tmp_path / "run"), where="test"))
     with pytest.raises(RunError, match="no finished runs here"):
         explain_run(tmp_path)
 
 
 def test_the_question_is_guessed_only_where_nobody_asked_one(fights, tmp_path):
-    config = settings(fights, tmp_path / "run")
-    plain = RunConfig(**{k: v for k, v in config if k in QUICK or k.endswith("_dir")})
+    places = {"data_dir": fights, "store_dir": fights.with_name("data-store")}
 
-    assert with_guessed_task(plain).task == "pair"
-    asked = RunConfig(**{**TINY, "data_dir": fights, "classes": {"a": [], "b": ["x"]}})
+    assert with_guessed_task({**QUICK, **places})["task"] == "pair"
+    asked = {**TINY, "data_dir": fights, "classes": {"a": [], "b": ["x"]}}
     assert with_guessed_task(asked) is asked
 
 
@@ -310,7 +313,7 @@ def test_one_command_trains_on_labelled_data_and_says_what_it_chose(
     assert code == 0
     assert "Task: pair" in told
     assert "4 folds by recording" in told
-    assert "Expect about" in told
+    assert "Expected score on new recordings" in told
     scores = json.loads((tmp_path / "run" / "recipe.json").read_text(encoding="utf-8"))
     assert scores["scores"]["together"]["score"] > 0.8
     assert main(["evaluate", str(tmp_path / "run"), str(data)]) == 2  # all were seen

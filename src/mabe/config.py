@@ -5,6 +5,7 @@ counted at the working rate `fps`; everything named `_s` is in seconds.
 """
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -290,6 +291,14 @@ class RunConfig(ModelSettings):
         has_social = self.feature_set == "social"
         return view + (len(social_names(directed=True)) if has_social else 0)
 
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> "RunConfig":
+        """Return a copy with some settings changed, checked like any others."""
+        if not update:
+            return super().model_copy(deep=deep)
+        return RunConfig.model_validate({**dict(self), **update})
+
     @property
     def model(self) -> ModelConfig:
         """The settings of the model to be trained; there are none for `auto`."""
@@ -325,12 +334,23 @@ def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> Run
 
     Raises `ConfigError` with the file, the key and the nearest right key.
     """
+    return build_config(read_settings(path, changes), where=str(path or "settings"))
+
+
+def read_settings(
+    path: Path | None, changes: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the settings of a YAML file with some changed: those given, unbuilt.
+
+    Raises `ConfigError` where they do not make a config; the error names its source.
+    """
     where = str(path) if path else "settings"
     settings = _read_yaml(path) if path else {}
+    build_config(settings, where=where)
     if changes:
-        build_config(settings, where=where)  # so that each error names its source
-        where = f"{where} with the command line's changes"
-    return build_config({**settings, **(changes or {})}, where=where)
+        settings = {**settings, **changes}
+        build_config(settings, where=f"{where} with the command line's changes")
+    return settings
 
 
 def build_config(settings: dict[str, Any], *, where: str) -> RunConfig:
@@ -346,9 +366,9 @@ def build_config(settings: dict[str, Any], *, where: str) -> RunConfig:
         raise ConfigError(f"{where}: {problems}") from None
 
 
-def dump_config(config: RunConfig, *, given: bool = False) -> dict[str, Any]:
-    """Return all settings (or those given) as plain values, fit for YAML and JSON."""
-    return config.model_dump(mode="json", exclude_unset=given)
+def dump_config(config: RunConfig) -> dict[str, Any]:
+    """Return all settings as plain values, fit for YAML and JSON."""
+    return config.model_dump(mode="json")
 
 
 def parse_changes(pairs: list[str]) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def train(
     ] = None,
 ) -> None:
     """Train a model; the run directory documents itself."""
-    from mabe.config import load_config, parse_changes
+    from mabe.config import build_config, load_config, parse_changes, read_settings
     from mabe.experiments.auto import train_recipe, with_guessed_task
     from mabe.runtime.console import quietly
     from mabe.training.run import train as run
@@ -219,7 +219,8 @@ def train(
         # A quick test must not push a real run aside.
         usual = load_config(config).checkpoint_dir
         settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
-    loaded = load_config(config, settings)
+    given = read_settings(config, settings)
+    loaded = build_config(given, where="settings")
     executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task)
     if ray is not None and loaded.model_type != "auto":
         raise ConfigError(
@@ -238,8 +239,8 @@ def train(
             run(loaded, resume=resume, skip_bad=skip_bad, watcher=watcher)
             return
         if not resume:
-            loaded = with_guessed_task(loaded, skip_bad=skip_bad)
-        train_recipe(loaded, resume=resume, skip_bad=skip_bad, executor=executor)
+            given = with_guessed_task(given, skip_bad=skip_bad)
+        train_recipe(given, resume=resume, skip_bad=skip_bad, executor=executor)
 
 
 @app.command()
@@ -277,7 +278,6 @@ def crossval(
     """Train on all but a part, in turn; goes on where it was stopped."""
     from mabe.config import load_config, parse_changes
     from mabe.experiments.cross_validation import crossval as run
-    from mabe.experiments.cross_validation import format_report
 
     settings: dict[str, Any] = parse_changes(changes or [])
     given = {
@@ -300,7 +300,7 @@ def crossval(
         )
     executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
     report = run(loaded, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor)
-    print("\n" + format_report(report))
+    print("\n" + report.to_text())
     print(f"✓ All runs as one model: {loaded.checkpoint_dir}; next: mabe tune")
 
 
@@ -458,7 +458,11 @@ def evaluate(
     skip_bad: SkipBad = False,
 ) -> None:
     """Score a model on recordings it never saw."""
-    from mabe.experiments.importance import format_importance, read_importance
+    from mabe.experiments.importance import (
+        format_importance,
+        importance_json,
+        read_importance,
+    )
     from mabe.inference.evaluate import Unseen
     from mabe.inference.evaluate import evaluate as run_evaluation
     from mabe.runtime.files import write_json
@@ -474,7 +478,7 @@ def evaluate(
     about = {
         "model": predictor.checkpoint.path.name,
         "data": str(data),
-        "importance": importance,
+        "importance": importance_json(importance) if importance else None,
     }
     write_json(place, about | scores.to_json())
     print(f"✓ {place}")
@@ -491,7 +495,7 @@ def explain(
     ] = None,
 ) -> None:
     """Tell which features a run's models go by; `evaluate` then tells it too."""
-    from mabe.experiments.auto import explain_run
+    from mabe.experiments.importance import explain_run
 
     explain_run(run, folds=folds)
 

@@ -1,14 +1,8 @@
-"""Which models are worth training on which data: the best that was found.
+"""The automatic recipe: which task, kinds of model and settings suit the data.
 
-A recipe names *kinds* of model, each with settings of its own, and how often each
-is trained. What the user sets stays as it is. The figures behind these choices stand in
-docs/results.md.
-
-What to ask of data when nobody said: from how they were labelled.
-
-Where every recording has one pair of animals whose frames are all labelled, with one
-action each, the labels tell what goes on in the scene. Anything else is who does what
-to whom.
+A recipe names *kinds* of model, each with its settings and the number of seeds it is
+trained with. Settings that the user gave take precedence over those of the recipe. The
+measurements behind these choices are in docs/results.md.
 """
 
 from collections import Counter
@@ -18,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from mabe.bouts import Bout
-from mabe.config import RunConfig
+from mabe.config import RunConfig, build_config
 from mabe.recording import StoredRecording
 
 SHARED: Mapping[str, Any] = {
@@ -27,21 +21,13 @@ SHARED: Mapping[str, Any] = {
     "early_stopping_patience": 0,
     "save_freq": 0,
 }
-"""Of every kind. No held-out recording may choose an epoch, as it is to be scored."""
-
-
+"""Settings of every kind. No held-out recording may choose an epoch."""
 SCENE_FPS = 10.0
-"""People mark scenes no finer than a tenth of a second."""
-
-
+"""Annotators mark scenes no finer than a tenth of a second."""
 PAIR_FPS = 15.0
 """Attacks and flinches are brief."""
-
-
-FEATURES_SEE_NO = ("augment_turn", "augment_mirror", "augment_reorder_animals")
-"""Changes that social features of a scene do not see: they would only cost time."""
-
-
+NO_EFFECT_ON_SCENES = ("augment_turn", "augment_mirror", "augment_reorder_animals")
+"""Augmentation that does not change the social features of a scene: wasted time."""
 NETWORK: Mapping[str, Any] = {
     "model_type": "conv_gru",
     "batch_size": 16,
@@ -58,31 +44,19 @@ NETWORK: Mapping[str, Any] = {
     "augment_keypoint_dropout": 0.0,
     "augment_animal_dropout": 0.0,
 }
-
-
 WINDOW_S = 46.0
-"""What a touch is depends on what went before."""
-
-
-FEWEST_STEPS = 300
-
-
+"""Length of a network's windows: an action depends on what happened before it."""
 FRAMES_A_STEP = 4_000
-"""One step of a network for so many frames that count, where there are many."""
-
-
+"""A network takes one step for so many frames that count, within the two limits."""
+FEWEST_STEPS = 300
 MOST_STEPS = 6_000
-
-
 FOLDS = 5
-
-
-MANY_FRAMES = 1_000_000
-"""From here on one network for each fold is enough."""
-
-
 NETWORKS = 2
-"""For each fold: what one seed gets wrong another may get right."""
+"""Seeds of the network for each fold; their errors differ."""
+MANY_FRAMES = 1_000_000
+"""From here on one seed of the network for each fold is enough."""
+COVERED_SHARE = 0.95
+"""Share of a recording's frames that labels cover if each frame has one class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +67,7 @@ class ModelKind:
     config: RunConfig
     seeds: int
     weight: float
-    """How much it has to say, all its members together."""
+    """Weight of all its members together in the joined model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,27 +81,31 @@ class Recipe:
 
     @property
     def runs(self) -> int:
-        """How many models that makes."""
+        """Number of models that are trained."""
         return self.folds * sum(kind.seeds for kind in self.kinds)
 
 
-def choose_recipe(config: RunConfig, *, pieces: int, counted_frames: int) -> Recipe:
-    """Return what to train on so many pieces (recordings, animals or labs) of data.
+def choose_recipe(
+    given: Mapping[str, Any], *, groups: int, counted_frames: int
+) -> Recipe:
+    """Return the recipe for data of so many groups (recordings, animals or labs).
 
-    `counted_frames` are those at the recipe's working rate that have labels.
+    `given` are the user's settings; `counted_frames` are the labelled frames at the
+    recipe's working rate.
     """
-    folds = min(FOLDS, pieces)
+    config = at_working_rate(given)
+    folds = min(FOLDS, groups)
     steps = min(MOST_STEPS, max(FEWEST_STEPS, counted_frames // FRAMES_A_STEP))
     seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
-    trees = _with(config, SHARED, {"model_type": "trees"}, at_rate(config))
-    network = _with(
-        config,
-        SHARED,
-        NETWORK,
-        at_rate(config),
-        dict.fromkeys(FEATURES_SEE_NO, False) if config.task == "scene" else {},
+    no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()
+    trees = _under(given, {"model_type": "trees", "fps": config.fps})
+    network = _under(
+        given,
         {
-            "sequence_length": round(WINDOW_S * working_fps(config)),
+            **NETWORK,
+            **dict.fromkeys(no_effect, False),
+            "fps": config.fps,
+            "sequence_length": round(WINDOW_S * config.fps),
             "steps_per_epoch": steps // int(NETWORK["epochs"]),
         },
     )
@@ -139,12 +117,14 @@ def choose_recipe(config: RunConfig, *, pieces: int, counted_frames: int) -> Rec
         ),
         folds=folds,
         reasons=(
-            f"{folds} folds by {config.split_by}: each of {pieces} "
-            f"{names[config.split_by]} is marked by models that never saw it",
-            "Trees on windowed social features: strong from few recordings",
-            f"Networks ({_describe(network)}), {seeds} for each fold: better on what "
-            "takes context",
-            "Half of the say to each: together they beat either",
+            f"{folds} folds by {config.split_by}: each of {groups} "
+            f"{names[config.split_by]} is predicted by models that did not learn from "
+            "it",
+            "Trees on windowed social features: accurate with few recordings",
+            f"Networks ({_describe(network)}), {seeds} for each fold: more accurate on "
+            "actions that need context",
+            "Trees and networks weighted equally: better than either on held-out "
+            "recordings",
         ),
     )
 
@@ -155,37 +135,27 @@ def _describe(network: RunConfig) -> str:
     return f"{network.model_type}, windows of {window_s:.0f} s, {steps} steps"
 
 
-def working_fps(config: RunConfig) -> float:
-    """Return the rate of a recipe; the user's, where it is set."""
-    if "fps" in config.model_fields_set:
-        return config.fps
-    return SCENE_FPS if config.task == "scene" else PAIR_FPS
+def at_working_rate(given: Mapping[str, Any]) -> RunConfig:
+    """Return the user's settings, at the recipe's rate where none is given."""
+    config = build_config(dict(given), where="settings")
+    if "fps" in given:
+        return config
+    usual = SCENE_FPS if config.task == "scene" else PAIR_FPS
+    return config.model_copy(update={"fps": usual})
 
 
-def at_rate(config: RunConfig) -> dict[str, Any]:
-    """Return the setting of the working rate."""
-    return {"fps": working_fps(config)}
-
-
-def _with(config: RunConfig, *settings: Mapping[str, Any]) -> RunConfig:
-    """Return settings of a recipe under those that the user gave."""
-    given = {key: getattr(config, key) for key in config.model_fields_set}
-    given.pop("model_type", None)
-    of_recipe: dict[str, Any] = {}
-    for some in settings:
-        of_recipe |= some
-    if config.task == "pair":
-        of_recipe.pop("class_weights", None)
-    return RunConfig(**(of_recipe | given | {"model_type": of_recipe["model_type"]}))
-
-
-COVERED_SHARE = 0.95
-"""Share of the frames that labels have to cover, to be one class a frame."""
+def _under(given: Mapping[str, Any], of_kind: Mapping[str, Any]) -> RunConfig:
+    """Return the settings of one kind, under those that the user gave."""
+    of_recipe = {**SHARED, **of_kind}
+    if given.get("task") == "pair":
+        of_recipe.pop("class_weights")  # there are none in this task
+    kind = {"model_type": of_recipe["model_type"]}
+    return build_config({**of_recipe, **given, **kind}, where="settings of the recipe")
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
-    """Settings, and why."""
+class TaskGuess:
+    """Settings of the task, and why they were chosen."""
 
     settings: dict[str, Any]
     reasons: tuple[str, ...]
@@ -193,33 +163,35 @@ class Guess:
 
 def guess_task(
     recordings: Sequence[StoredRecording], *, ignore: Collection[str] = ()
-) -> Guess:
-    """Return what to ask of labelled recordings; actions to ignore are no classes."""
+) -> TaskGuess:
+    """Return the task that suits the labels; actions to ignore become no classes.
+
+    Where in every recording one pair of animals has one label in nearly each frame,
+    the labels describe the scene. All other labels describe actions of an agent
+    towards a target.
+    """
     labelled = [each for each in recordings if each.has_labels and each.bouts]
-    if labelled and all(map(_is_one_class_a_frame, labelled)):
-        frames: Counter[str] = Counter()
-        for bout in (bout for each in labelled for bout in each.bouts):
-            frames[bout.action] += bout.stop - bout.start
-        ranked = [action for action, _ in frames.most_common()]
-        actions = [action for action in ranked if action not in ignore]
-        return Guess(
-            {"task": "scene", "classes": {each: [each] for each in actions}},
-            (
-                "Task: scene, as each frame has one label and no direction; classes: "
-                f"{', '.join(actions)}. To leave some out: --set 'ignore=[NAME]'; to "
-                "join some: `classes` in a config",
-            ),
-        )
-    return Guess(
-        {"task": "pair"},
-        (
+    if not labelled or not all(map(_has_one_class_a_frame, labelled)):
+        reason = (
             "Task: pair, who does what to whom, as labels name agents and targets; "
-            "all actions that were watched for",
-        ),
+            "all actions that were watched"
+        )
+        return TaskGuess({"task": "pair"}, (reason,))
+    frames: Counter[str] = Counter()
+    for bout in (bout for each in labelled for bout in each.bouts):
+        frames[bout.action] += bout.stop - bout.start
+    ranked = [action for action, _ in frames.most_common()]
+    actions = [action for action in ranked if action not in ignore]
+    reason = (
+        "Task: scene, as each frame has one label and no direction; classes: "
+        f"{', '.join(actions)}. To leave some out: --set 'ignore=[NAME]'; to "
+        "join some: `classes` in a config"
     )
+    classes = {action: [action] for action in actions}
+    return TaskGuess({"task": "scene", "classes": classes}, (reason,))
 
 
-def _is_one_class_a_frame(recording: StoredRecording) -> bool:
+def _has_one_class_a_frame(recording: StoredRecording) -> bool:
     pairs = {(bout.agent, bout.target) for bout in recording.bouts}
     if len(pairs) > 1 or any(agent == target for agent, target in pairs):
         return False
@@ -229,5 +201,5 @@ def _is_one_class_a_frame(recording: StoredRecording) -> bool:
 
 
 def _overlap(bouts: Sequence[Bout]) -> bool:
-    """Tell whether two bouts, in order of their start, share a frame."""
+    """Return whether two bouts, in order of their starts, share a frame."""
     return any(after.start < before.stop for before, after in pairwise(bouts))

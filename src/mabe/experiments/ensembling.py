@@ -17,7 +17,7 @@ from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
-from mabe.experiments.tune import find_answers
+from mabe.experiments.tune import find_predictions
 from mabe.models.checkpoint import SUFFIX, Checkpoint, load_checkpoint, save_ensemble
 from mabe.models.ensemble import Ensemble
 from mabe.training.history import ranked_f1, read_history
@@ -117,7 +117,7 @@ def common_answers(
     """Return each run's answers to the same unseen recordings; else none, and why."""
     try:
         answers = [
-            find_answers(run, checkpoint)
+            find_predictions(run, checkpoint)
             for run, checkpoint in zip(runs, loaded, strict=True)
         ]
     except RunError as error:

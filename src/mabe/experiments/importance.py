@@ -1,15 +1,14 @@
-"""What a model goes by: how much worse it gets when told wrong of one thing.
+"""Permutation importance: the drop in F1 when a group of features is shuffled.
 
-A group of features (distances, motion, facing …) is shown as it is at another moment:
-shifted by half of what the model sees at once. Its values and their rhythm stay,
-only what they have to do with the rest is lost. What the score on held-out recordings
-falls by is the group's importance (permutation importance, Breiman, Machine Learning
-2001, of whole groups). Groups that tell the same stand in for each other, so the drops
-do not add up.
+A group of features (distances, motion, facing …) is shifted in time by half of what
+the model reads at once. So its values and their rhythm stay, and only their relation to
+the other features and to the labels is lost. The importance of the group is the drop
+in the score on held-out recordings (Breiman, Machine Learning 2001, of whole groups).
+Groups with the same information can replace each other, so drops do not add up.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,133 +17,177 @@ import numpy as np
 from torch import Tensor
 
 from mabe.errors import RunError
-from mabe.experiments.cross_validation import FoldRun
+from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.inference.stitching import FeatureExtractor, extract_features
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
-from mabe.runtime.console import show
+from mabe.runtime.console import group_bar, show, tell
 from mabe.runtime.files import write_json
 from mabe.training.objectives import Objective, load_training_data
 
 FILE_NAME = "importance.json"
+_MACRO = "f1_macro"
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """What one group of features is worth."""
+    """The importance of one group of features; NaN where nothing can be scored."""
 
     group: str
-    drop: float
-    """What macro F1 falls by without it."""
-    drops: dict[str, float]
-    """What each class's, or action's, F1 falls by."""
+    macro_drop: float
+    """Drop in macro F1."""
+    class_drops: Mapping[str, float]
+    """Drop in the F1 of each class, or action."""
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return plain values, as `importance.json` holds them."""
+        drops = {_MACRO: self.macro_drop, **self.class_drops}
+        return {name: plain(drop) for name, drop in drops.items()}
+
+    @classmethod
+    def from_json(cls, group: str, values: Mapping[str, float | None]) -> "Importance":
+        """Return the importance of `to_json`."""
+        drops = {k: np.nan if drop is None else drop for k, drop in values.items()}
+        return cls(group, drops.pop(_MACRO), drops)
 
 
-def shifted(group: str) -> FeatureExtractor:
-    """Return a way to see in which one group of features is of another moment."""
-
-    def extract(model: Model, poses_BTAK2: Tensor) -> Tensor:
-        x_BTF = extract_features(model, poses_BTAK2)
-        places = model.features.groups[group]
-        wrong_BTF = x_BTF.clone()
-        wrong_BTF[..., places] = x_BTF[..., places].roll(x_BTF.shape[1] // 2, dims=1)
-        return wrong_BTF
-
-    return extract
+ImportanceByKind = Mapping[str, Sequence[Importance]]
+"""The importance of all groups for each kind of model, the most important first."""
 
 
-def explain(
-    model: Model, objective: Objective, *, after_group: Callable[[], object]
-) -> list[Importance]:
-    """Return what each group is worth on the recordings that an objective holds out."""
-    whole = objective.score(model).summary
-    found = []
-    for group in model.features.groups:
-        without = objective.score(model, extract=shifted(group)).summary
-        found.append(
-            Importance(
-                group,
-                _fall(whole.macro_f1, without.macro_f1),
-                {
-                    name: _fall(scores.f1, without.per_class[name].f1)
-                    for name, scores in whole.per_class.items()
-                },
-            )
+def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
+    """Measure, save and print the importance for the models of a finished run.
+
+    Of each kind of model the runs of one seed are used, over so many folds (by default
+    all). Raises `RunError` where there is no finished run.
+    """
+    by_kind: dict[str, list[FoldRun]] = {}
+    for fold_run in find_fold_runs(run_dir):
+        by_kind.setdefault(fold_run.kind, []).append(fold_run)
+    if not by_kind:
+        raise RunError(
+            f"{run_dir}: no finished runs here to explain; expected the directory of "
+            "`mabe train DATA`, or of a cross-validation"
         )
-        after_group()
-    return found
+    importance = {}
+    for kind, fold_runs in by_kind.items():
+        seed = fold_runs[0].config.seed
+        of_one_seed = [each for each in fold_runs if each.config.seed == seed]
+        with group_bar(kind) as bar:
+            importance[kind] = explain_fold_runs(
+                of_one_seed[:folds], after_group=bar.update
+            )
+    write_importance(run_dir, importance)
+    tell("", format_importance(importance))
 
 
 def explain_fold_runs(
     fold_runs: Sequence[FoldRun], *, after_group: Callable[[], object]
 ) -> list[Importance]:
     """Return the mean over some runs, the most important group first."""
-    each = []
+    of_runs = []
     for fold_run in fold_runs:
-        model = load_checkpoint(fold_run.model).model
-        if not isinstance(model, Model):
+        members = load_checkpoint(fold_run.model).members
+        if len(members) > 1:
             raise RunError(f"{fold_run.run_dir}: expected a single model")
         objective = load_training_data(fold_run.config).objective(fold_run.config)
-        each.append(explain(model, objective, after_group=after_group))
-    means = [_mean(groups) for groups in zip(*each, strict=True)]
-    return sorted(means, key=lambda one: -one.drop)
+        of_runs.append(explain(members[0].model, objective, after_group=after_group))
+    means = [_mean(of_group) for of_group in zip(*of_runs, strict=True)]
+    return sorted(means, key=lambda each: -each.macro_drop)
 
 
-def write_importance(run_dir: Path, by_kind: dict[str, list[Importance]]) -> None:
-    """Keep what models of each kind go by."""
-    write_json(
-        run_dir / FILE_NAME,
-        {
-            kind: {
-                one.group: {
-                    "f1_macro": plain(one.drop),
-                    **{name: plain(drop) for name, drop in one.drops.items()},
-                }
-                for one in found
-            }
-            for kind, found in by_kind.items()
-        },
-    )
+def explain(
+    model: Model, objective: Objective, *, after_group: Callable[[], object]
+) -> list[Importance]:
+    """Return the importance of each group on the recordings held out."""
+    whole = objective.score(model).summary
+    importance = []
+    for group in model.features.groups:
+        without = objective.score(model, extract=shifted(group)).summary
+        importance.append(
+            Importance(
+                group,
+                _drop(whole.macro_f1, without.macro_f1),
+                {
+                    name: _drop(scores.f1, without.per_class[name].f1)
+                    for name, scores in whole.per_class.items()
+                },
+            )
+        )
+        after_group()
+    return importance
 
 
-def read_importance(run_dir: Path) -> dict[str, Any] | None:
-    """Return what was kept, or None where nothing was."""
+def shifted(group: str) -> FeatureExtractor:
+    """Return a way to extract features in which one group is shifted in time."""
+
+    def extract(model: Model, poses_BTAK2: Tensor) -> Tensor:
+        x_BTF = extract_features(model, poses_BTAK2)
+        places = model.features.groups[group]
+        shifted_BTF = x_BTF.clone()
+        shifted_BTF[..., places] = x_BTF[..., places].roll(x_BTF.shape[1] // 2, dims=1)
+        return shifted_BTF
+
+    return extract
+
+
+def write_importance(run_dir: Path, by_kind: ImportanceByKind) -> None:
+    """Write the importance for each kind of model."""
+    write_json(run_dir / FILE_NAME, importance_json(by_kind))
+
+
+def read_importance(run_dir: Path) -> ImportanceByKind | None:
+    """Return the importance that was written, or None where none was."""
     path = run_dir / FILE_NAME
     if not path.is_file():
         return None
-    return json.loads(path.read_text(encoding="utf-8"))
+    values = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        kind: [Importance.from_json(group, drops) for group, drops in groups.items()]
+        for kind, groups in values.items()
+    }
 
 
-def format_importance(by_kind: dict[str, Any]) -> str:
+def importance_json(by_kind: ImportanceByKind) -> dict[str, Any]:
+    """Return plain values, as `importance.json` holds them."""
+    return {
+        kind: {each.group: each.to_json() for each in groups}
+        for kind, groups in by_kind.items()
+    }
+
+
+def format_importance(by_kind: ImportanceByKind) -> str:
     """Return a table for the terminal: one block for each kind."""
-    lines = ["What it goes by: F1 falls by so much when a group is told wrongly"]
+    lines = ["Feature importance: drop in F1 when a feature group is shuffled"]
     for kind, groups in by_kind.items():
         lines.append(f"  {kind}")
-        for group, drops in groups.items():
+        for each in groups:
+            drops = each.to_json()
+            macro = show(drops.pop(_MACRO))
             of_classes = "  ".join(
-                f"{name} {show(drop)}"
-                for name, drop in drops.items()
-                if name != "f1_macro"
+                f"{name} {show(drop)}" for name, drop in drops.items()
             )
-            lines.append(f"    {group:<14}{show(drops['f1_macro']):>7}   {of_classes}")
+            lines.append(f"    {each.group:<14}{macro:>7}   {of_classes}")
     return "\n".join(lines)
 
 
-def _mean(groups: Sequence[Importance]) -> Importance:
-    names = groups[0].drops
+def _mean(of_group: Sequence[Importance]) -> Importance:
+    """Return the mean of one group over runs; runs without a score do not count."""
     return Importance(
-        groups[0].group,
-        float(np.mean([one.drop for one in groups])),
+        of_group[0].group,
+        float(np.mean([each.macro_drop for each in of_group])),
         {
-            name: float(np.nanmean([one.drops[name] for one in groups]))
-            if any(np.isfinite(one.drops[name]) for one in groups)
-            else np.nan
-            for name in names
+            name: _mean_of_known([each.class_drops[name] for each in of_group])
+            for name in of_group[0].class_drops
         },
     )
 
 
-def _fall(before: float | None, after: float | None) -> float:
-    """Return the difference; NaN where there was nothing to score."""
+def _mean_of_known(values: Sequence[float]) -> float:
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else np.nan
+
+
+def _drop(before: float | None, after: float | None) -> float:
     return np.nan if before is None or after is None else before - after

@@ -1,11 +1,13 @@
-"""Tuning a run: thresholds and smoothing from what it says of unseen recordings.
+"""Tuning of a run: decision rules from its predictions of recordings held out.
 
-A run directory has the recordings it held out, a cross-validation all of them. The
-rules found are saved in the run's model; what they are worth stands in
-``tuning.json``, with the nested score as the one to report.
+A run directory predicts the recordings that it held out, a cross-validation all of
+them. The rules are saved in the run's model, and their scores in ``tuning.json``. The
+nested score is the one to report: each fold is scored by rules that others chose.
 """
 
-from dataclasses import asdict
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,29 +30,33 @@ REPORT_NAME = "tuning.json"
 def tune_run(
     run: Path, *, folds: int = 5, seed: int = 0, if_better: bool = False
 ) -> Tuned:
-    """Find rules for a run's model and save them in it.
+    """Tune the rules of a run's model and save them in it.
 
-    With `if_better` they are saved only where they score more than plain decisions on
+    With `if_better` they are saved only where they score higher than plain decisions on
     recordings that did not choose them. Raises `RunError` where the run has no
-    recording that it never saw.
+    recording that it did not learn from.
     """
     checkpoint = load_checkpoint(run)
-    answers = find_answers(run, checkpoint)
+    predictions = find_predictions(run, checkpoint)
     tuned = tune(
-        answers.evidence(), answers.answers, answers.kind, folds=folds, seed=seed
+        predictions.evidence(),
+        predictions.answers,
+        predictions.kind,
+        folds=folds,
+        seed=seed,
     )
     if tuned.nested > tuned.plain or not if_better:
-        save_rules(checkpoint, tuned.rules, tuned_on=answers.tracks)
-    write_json(checkpoint.path.parent / REPORT_NAME, report(tuned))
+        save_rules(checkpoint, tuned.rules, tuned_on=predictions.tracks)
+    write_json(checkpoint.path.parent / REPORT_NAME, tuning_json(tuned))
     return tuned
 
 
-def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
-    """Return what a run says of recordings it never saw.
+def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
+    """Return a run's predictions of recordings that it did not learn from.
 
-    A directory of several runs keeps that; a single run is asked. Its answers are not
-    kept, as they are of one of its epochs, and the file says that a run of a
-    cross-validation is finished.
+    A directory of several runs holds them as a file. The model of a single run
+    predicts now: its predictions are not written, as the file would be that of one
+    epoch, and would mark a run of a cross-validation as finished.
     """
     path = checkpoint.path.parent / FILE_NAME
     config_path = checkpoint.path.parent / "config.yaml"
@@ -67,15 +73,16 @@ def find_answers(run: Path, checkpoint: Checkpoint) -> OutOfFold:
     held_out = set(objective.data.tracks(objective.data.held_out))
     if checkpoint.trained_on & held_out or not held_out <= checkpoint.validated_on:
         raise RunError(
-            f"{run}: its recordings are dealt otherwise now than when it was trained, "
-            "so it has seen what it would be tuned on; train again"
+            f"{run}: its recordings are split otherwise now than when it was trained, "
+            "so it would be tuned on recordings that it learned from; train again"
         )
-    tell(f"Asking {checkpoint.path} of {len(objective.data.held_out)} recordings")
+    number = len(objective.data.held_out)
+    tell(f"Predicting {number} held-out recordings with {checkpoint.path}")
     return answer_held_out(checkpoint.model, objective)
 
 
-def report(tuned: Tuned) -> dict[str, Any]:
-    """Return all that is known of the rules as plain values."""
+def tuning_json(tuned: Tuned) -> dict[str, Any]:
+    """Return plain values, as `tuning.json` holds them."""
     return {
         "score": {
             "plain": plain(tuned.plain),
@@ -83,25 +90,73 @@ def report(tuned: Tuned) -> dict[str, Any]:
             "nested": plain(tuned.nested),
         },
         "per_lab_and_class": [
-            {key: _plain(value) for key, value in asdict(line).items()}
+            {
+                key: plain(value) if isinstance(value, float) else value
+                for key, value in asdict(line).items()
+            }
             for line in tuned.lines
         ],
         "reliability": {
-            name: {"given": _reliability(given), "refined": _reliability(refined)}
+            name: {
+                "given": _reliability_json(given),
+                "refined": _reliability_json(refined),
+            }
             for name, (given, refined) in tuned.reliability.items()
         },
     }
 
 
+def _reliability_json(reliability: Reliability) -> dict[str, Any]:
+    return {
+        "predicted": [plain(value) for value in reliability.predicted],
+        "observed": [plain(value) for value in reliability.observed],
+        "frames": reliability.frames.tolist(),
+        "expected_error": plain(reliability.expected_error),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class NestedTuning:
+    """The nested figures of a tuning: by rules that other recordings chose."""
+
+    score: float | None
+    errors: Mapping[str, float | None]
+    """Expected calibration error of each class."""
+
+
+def read_tuning(run_dir: Path) -> NestedTuning | None:
+    """Return the nested figures of a run directory, None where there are none.
+
+    Raises `RunError` where the file is damaged.
+    """
+    path = run_dir / REPORT_NAME
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return NestedTuning(
+            values["score"]["nested"],
+            {
+                name: each["refined"]["expected_error"]
+                for name, each in values["reliability"].items()
+            },
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: expected the figures of a tuning, found something else "
+            f"({error!r}); `mabe tune` writes it again"
+        ) from None
+
+
 def format_tuned(tuned: Tuned) -> str:
     """Return scores and rules for the terminal."""
     lines = [
-        f"plain decisions            {show(plain(tuned.plain))}",
-        f"tuned, nested              {show(plain(tuned.nested))}   the one to report",
-        f"tuned, on the same videos  {show(plain(tuned.in_sample))}   flatters",
+        f"plain decisions              {show(plain(tuned.plain))}",
+        f"tuned, nested                {show(plain(tuned.nested))}   the one to report",
+        f"tuned, on the same videos    {show(plain(tuned.in_sample))}   too high",
         "",
         f"{'':<20}{'smoothing':<16}{'threshold':>10}{'labs':>14}{'min bout':>10}"
-        f"{'max gap':>9}{'off by':>8}",
+        f"{'max gap':>9}{'error':>8}",
     ]
     lines += [
         _rule_line(rule, tuned.reliability[rule.name][1])
@@ -111,7 +166,7 @@ def format_tuned(tuned: Tuned) -> str:
         [
             *lines,
             "",
-            "off by: mean gap between probability and share that happened, refined",
+            "error: mean difference between calibrated probability and frequency",
         ]
     )
 
@@ -126,16 +181,3 @@ def _rule_line(rule: ClassRule, refined: Reliability) -> str:
         f"{rule.name:<20}{smoothing:<16}{rule.threshold:>10.2f}{labs:>14}"
         f"{rule.min_bout_s:>9.1f}s{rule.max_gap_s:>8.1f}s{refined.expected_error:>8.3f}"
     )
-
-
-def _plain(value: Any) -> Any:
-    return plain(value) if isinstance(value, float) else value
-
-
-def _reliability(found: Reliability) -> dict[str, Any]:
-    return {
-        "predicted": [plain(value) for value in found.predicted],
-        "observed": [plain(value) for value in found.observed],
-        "frames": found.frames.tolist(),
-        "expected_error": plain(found.expected_error),
-    }

@@ -11,7 +11,7 @@ from types import FrameType
 
 from lightning_fabric import Fabric
 
-from mabe.config import RunConfig
+from mabe.config import RunConfig, dump_config
 from mabe.errors import ConfigError, StopRequested
 from mabe.models.checkpoint import SUFFIX, Provenance
 from mabe.models.input_contract import InputContract
@@ -224,7 +224,7 @@ def _train(
     def begin() -> None:
         if resume:
             check_same_data(run_dir, data.content)
-            write_config(run_dir, config)
+            write_config(run_dir, dump_config(config))
         else:
             _begin(config, data, about_device, counts, processes)
 
@@ -326,7 +326,7 @@ def _begin(
         "content": data.content,
         "windows_per_step": (None if config.is_grown else processes * config.windows),
     }
-    document(run_dir, config, facts)
+    document(run_dir, dump_config(config), facts)
 
 
 def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:

@@ -15,7 +15,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,9 +107,11 @@ def set_aside(run_dir: Path) -> Path | None:
     return kept
 
 
-def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
-    """Write down what will be run, on what, with what."""
-    write_config(run_dir, config)
+def document(
+    run_dir: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Write what will be run, on which data, with which versions."""
+    write_config(run_dir, settings)
     versions = {
         "command": shlex.join(sys.argv),
         "mabe": __version__,
@@ -119,18 +121,14 @@ def document(run_dir: Path, config: RunConfig, facts: dict[str, Any]) -> None:
         "numpy": np.__version__,
         "platform": platform.platform(),
     }
-    write_json(run_dir / "run.json", versions | facts)
+    write_json(run_dir / "run.json", {**versions, **facts})
 
 
-def write_config(run_dir: Path, config: RunConfig) -> None:
-    """Write every setting of the run; of a recipe's only those that were given.
-
-    The recipe decides on the others, each time it is run, from what was given.
-    """
-    values = dump_config(config, given=config.model_type == "auto")
+def write_config(run_dir: Path, settings: Mapping[str, Any]) -> None:
+    """Write settings of the run, as plain values."""
     write_text(
         run_dir / "config.yaml",
-        yaml.safe_dump(values, sort_keys=False, allow_unicode=True),
+        yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True),
     )
 
 

@@ -11,12 +11,10 @@ has nested figures (each fold judged by the rules of the others) these are told 
 What a data set holds: labels, points, and copies of tracks.
 """
 
-import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Int
@@ -29,7 +27,7 @@ from mabe.decoding.calibration import measure_reliability
 from mabe.decoding.calibration_of_views import tally_answers
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import Evidence, OutOfFold
-from mabe.errors import DataError, RunError
+from mabe.errors import DataError
 from mabe.experiments.checklist.facts import (
     CalibrationFacts,
     ClassCalibration,
@@ -42,9 +40,9 @@ from mabe.experiments.checklist.facts import (
     SubmissionFacts,
     TrainingFacts,
 )
-from mabe.experiments.cross_validation import FoldRun, find_fold_runs
+from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
-from mabe.experiments.tune import REPORT_NAME
+from mabe.experiments.tune import NestedTuning, read_tuning
 from mabe.io.submission import Review, Severity, review_submission
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f1_scores, macro_f1
 from mabe.metrics.summary import plain
@@ -92,7 +90,7 @@ def gather_facts(
         members=tuple(part.member for part in parts),
         answered=frozenset(answers.tracks if answers else ()),
         scores=_gather_scores(checkpoint, answers),
-        calibration=calibrate(answers, checkpoint.rules, read_tuning(checkpoint))
+        calibration=calibrate(answers, checkpoint.rules, read_tuning(root))
         if answers
         else None,
         data=gather_data(data, checkpoint.model) if data else None,
@@ -105,7 +103,7 @@ def _part_of_fold_run(fold_run: FoldRun) -> _Part:
     model = load_checkpoint(fold_run.model)
     return _Part(
         _training(fold_run.name, fold_run.run_dir, fold_run.config, model),
-        _member(fold_run.name, model, 0, fold_run.answers.tracks),
+        _member(fold_run.name, model, 0, fold_run.predictions.tracks),
     )
 
 
@@ -178,7 +176,7 @@ def _gather_scores(
     """Return out-of-fold scores, else those of the epoch; None for other ensembles."""
     if answers:
         is_tuned = checkpoint.rules != plain_rules(checkpoint.model.task)
-        tuning = read_tuning(checkpoint) if is_tuned else None
+        tuning = read_tuning(checkpoint.path.parent) if is_tuned else None
         return score_answers(answers, checkpoint.rules, is_tuned, tuning)
     if len(checkpoint.members) > 1:
         return None
@@ -235,44 +233,11 @@ def _told(review: Review, severity: Severity) -> tuple[str, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TuningFacts:
-    """The nested figures of a tuning."""
-
-    score: float | None
-    errors: dict[str, float | None]
-    """Expected calibration error of each class, by rules that others chose."""
-
-
-def read_tuning(checkpoint: Checkpoint) -> TuningFacts | None:
-    """Return the nested figures beside a checkpoint, None where there are none.
-
-    Raises `RunError` where the file is damaged.
-    """
-    path = checkpoint.path.parent / REPORT_NAME
-    if not path.is_file():
-        return None
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return TuningFacts(
-            values["score"]["nested"],
-            {
-                name: each["refined"]["expected_error"]
-                for name, each in values["reliability"].items()
-            },
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(
-            f"{path}: expected the figures of a tuning, found something else "
-            f"({error!r}); `mabe tune` writes it anew"
-        ) from None
-
-
 def score_answers(
     answers: OutOfFold,
     rules: DecisionRules,
     is_tuned: bool,
-    tuning: TuningFacts | None,
+    tuning: NestedTuning | None,
 ) -> ScoreFacts:
     """Return scores of the answers as the rules decide."""
     counts = count_by_group(answers.evidence(), rules).sum(axis=0)
@@ -309,14 +274,14 @@ def _class_scores(
 
 
 def calibrate(
-    answers: OutOfFold, rules: DecisionRules, tuning: TuningFacts | None
+    answers: OutOfFold, rules: DecisionRules, tuning: NestedTuning | None
 ) -> CalibrationFacts:
     """Return the expected error of each class, as given and as the rules refine it."""
     plain_rules = DecisionRules.plain(answers.kind, answers.answers)
     evidence = answers.evidence()
     given = _expected_errors(evidence, plain_rules)
     is_tuned = rules != plain_rules
-    refined: dict[str, float | None] = {}
+    refined: Mapping[str, float | None] = {}
     if is_tuned:
         refined = tuning.errors if tuning else _expected_errors(evidence, rules)
     return CalibrationFacts(

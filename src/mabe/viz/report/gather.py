@@ -14,7 +14,7 @@ from mabe.decoding.views import Lane
 from mabe.errors import DataError, RunError
 from mabe.experiments.checklist import gather_facts, run_checks
 from mabe.experiments.checklist.gather import read_answers
-from mabe.experiments.cross_validation import find_fold_runs
+from mabe.experiments.fold_runs import find_fold_runs
 from mabe.inference.evaluate import Unseen
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint

@@ -172,7 +172,7 @@ def test_a_model_of_scenes_cannot_submit(tmp_path, capsys, monkeypatch):
     values = {**TINY, "epochs": 1, "data_dir": data, "checkpoint_dir": tmp_path / "run"}
     train(build_config(values, where="test"))
     assert main(["submit", str(tmp_path / "run"), str(data)]) == 2
-    assert "train with `task: pair`" in capsys.readouterr().err
+    assert "Train with `task: pair`" in capsys.readouterr().err
 
 
 def test_finding_nothing_is_a_score_of_zero_and_no_submission(
@@ -185,7 +185,7 @@ def test_finding_nothing_is_a_score_of_zero_and_no_submission(
     assert main(["evaluate", str(blind), str(data)]) == 0
     assert "score" in capsys.readouterr().out
     assert main(["submit", str(blind), str(data)]) == 2
-    assert "found nothing" in capsys.readouterr().err
+    assert "predicts no bout" in capsys.readouterr().err
 
 
 def test_labels_without_direction_count_for_both_and_are_asked_once(tmp_path):

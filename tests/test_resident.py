@@ -88,7 +88,7 @@ def test_a_point_lies_where_the_store_has_it_and_nobody_sits_in_an_empty_seat():
 
     seen = read_clips(STORE, clip, 4)
 
-    of_animal_2 = STORE.steps(0)[3:7, 2]
+    of_animal_2 = STORE.quantized(0)[3:7, 2]
     expected = np.where(of_animal_2 == MISSING, np.nan, of_animal_2 * STEP_CM)
     np.testing.assert_allclose(seen[0, :, 0, 1], expected, rtol=1e-6)
     assert np.isnan(np.delete(seen[0, :, 0], 1, axis=1)).all()

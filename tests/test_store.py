@@ -21,7 +21,7 @@ from mabe.data import prepare as preparing
 from mabe.data import prepare_parts as parts
 from mabe.data import store
 from mabe.data.prepare import default_store_path, prepare
-from mabe.data.quantization import REACH_CM, STEP_CM, to_cm, to_steps
+from mabe.data.quantization import REACH_CM, STEP_CM, quantize_poses, to_cm
 from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError
 from mabe.io.readers.kaggle import read_index, read_recording
@@ -107,7 +107,7 @@ def test_one_recording_alone_has_the_very_poses_of_the_store(data, tmp_path):
         alone = from_recording(read_recording(info), 33.3)
 
         assert alone.poses_path is None
-        np.testing.assert_array_equal(alone.steps(0), made.steps(index))
+        np.testing.assert_array_equal(alone.quantized(0), made.quantized(index))
         kept = {"offset": 0, "content_hash": ""}
         assert alone.recordings[0] == replace(stored, **kept)
 
@@ -115,7 +115,7 @@ def test_one_recording_alone_has_the_very_poses_of_the_store(data, tmp_path):
 def test_frames_outside_a_recording_are_refused(data, tmp_path):
     made = build(data, tmp_path / "store")
 
-    with pytest.raises(ValueError, match="Lab/1: frames 5 to 12 asked for, it has 11"):
+    with pytest.raises(ValueError, match="Lab/1: frames 5 to 12 requested, it has 11"):
         made.poses_cm(0, 5, 12)
 
 
@@ -147,7 +147,7 @@ def test_a_fresh_map_now_and_then_reads_the_same(data, tmp_path, monkeypatch):
 def test_steps_lose_no_more_than_half_a_step(x_cm):
     xy = np.array(x_cm, np.float32)[:, None, None].repeat(2, axis=2)
 
-    steps = to_steps(xy, pixels_per_cm=1, from_fps=30, to_fps=30)
+    steps = quantize_poses(xy, pixels_per_cm=1, from_fps=30, to_fps=30)
 
     back = to_cm(steps.values) + np.array(steps.origin_cm, np.float32)
     np.testing.assert_allclose(back, xy, atol=STEP_CM / 2 + 1e-4)
@@ -157,7 +157,7 @@ def test_a_lost_point_far_away_is_missing_and_moves_nothing_else():
     xy = np.full((100, 1, 2), 50, np.float32)
     xy[7] = 1e6
 
-    steps = to_steps(xy, pixels_per_cm=1, from_fps=30, to_fps=30)
+    steps = quantize_poses(xy, pixels_per_cm=1, from_fps=30, to_fps=30)
 
     assert steps.out_of_reach == 1
     assert steps.origin_cm == (50, 50)
@@ -169,7 +169,7 @@ def test_a_lost_point_far_away_is_missing_and_moves_nothing_else():
 def test_an_arena_twice_the_reach_wide_still_fits():
     corners = np.array([[0, 0], [2 * REACH_CM - 0.1] * 2], np.float32)[:, None]
 
-    steps = to_steps(corners, pixels_per_cm=1, from_fps=30, to_fps=30)
+    steps = quantize_poses(corners, pixels_per_cm=1, from_fps=30, to_fps=30)
 
     assert steps.out_of_reach == 0
 
@@ -386,7 +386,7 @@ def test_a_truncated_store_is_refused_and_built_anew(data, tmp_path):
     [poses] = (tmp_path / "store").glob("poses-*")
     poses.write_bytes(poses.read_bytes()[:-2])
 
-    with pytest.raises(DataError, match=r"bytes where .* belong"):
+    with pytest.raises(DataError, match=r"bytes, expected .*"):
         open_store(tmp_path / "store")
     build(data, tmp_path / "store")
     assert contents(tmp_path / "store") == before

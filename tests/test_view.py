@@ -234,7 +234,7 @@ def test_poses_come_in_windows_of_a_bounded_size(client, session):
     sent = client.get(f"{address}?start=10&stop=20", headers=KEY).content
     steps = np.frombuffer(sent, "<i2").reshape(10, 6, 2)
 
-    np.testing.assert_array_equal(steps, opened.store.steps(0)[10:20])
+    np.testing.assert_array_equal(steps, opened.store.quantized(0)[10:20])
     assert (steps == MISSING).any()
     assert client.get(f"{address}?start=9999&stop=99999", headers=KEY).content == b""
     for query in ("", "?start=1", "?start=-1&stop=2", "?start=a&stop=2"):
@@ -529,6 +529,6 @@ def test_bones_join_tracked_points_into_one_body(tracked):
 def test_a_recording_without_a_point_has_some_room(tmp_path):
     session = open_session(tmp_path / "data", tmp_path / "out")
     store = session.open(0).store
-    store.steps(0)[:] = MISSING
+    store.quantized(0)[:] = MISSING
     assert bounds_cm(store, 0) == [-10.0, -10.0, 10.0, 10.0]
     session.close()

@@ -1,10 +1,10 @@
-"""Which stretches of which views a training step of the pair task sees.
+"""Training windows of the pair task.
 
-Rare actions and small labs have to be seen too. So a share of the windows shows a
-frame of some action, the others any frame that was watched; and among (lab, action)
-pairs, and among labs, probability grows with a power of the number of frames: 1 is as
-in the data, 0 gives every one the same. Windows of step *n* depend on ``(seed, n)``
-alone, so a stopped run goes on exactly.
+Rare actions and small labs are sampled more often than they occur: a share of the
+windows contain a frame of some action, the others any frame that was watched; the
+probability of a (lab, action), and of a lab, is proportional to a power of its number
+of frames: 1 is as in the data, 0 makes all equal. Windows of step *n* depend on
+``(seed, n)`` only, so that a stopped run can be resumed exactly.
 """
 
 import functools
@@ -24,12 +24,12 @@ from mabe.pair_task import UNWATCHED, PairTask, View, ViewLabels
 from mabe.skeleton import ANIMALS
 
 SEATS = ANIMALS + 1
-"""Agent, target, and room for three others: of an action on oneself all are others."""
+"""Agent, target and three others: for an action on oneself, all other animals."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledViews:
-    """A store, with what people said of every view that was watched."""
+    """A store, with the labels of every view that was watched."""
 
     store: PoseStore
     task: PairTask
@@ -43,7 +43,7 @@ class LabelledViews:
 
 @dataclass(frozen=True, slots=True)
 class PairBatch:
-    """Windows of poses (cm, NaN where missing), agent first, and what is asked."""
+    """Windows of poses (cm, NaN where missing), agent first, and their labels."""
 
     poses: Any
     """``[b, t, p, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
@@ -55,12 +55,12 @@ class PairBatch:
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """Spans of frames that are drawn alike."""
+    """Spans of frames that are drawn with equal probability."""
 
     rows: Int[np.ndarray, "_ 3"]
     """Rows of (view, start, stop)."""
     ends: Int[np.ndarray, " _"]
-    """Running total of their frames."""
+    """Cumulative number of their frames."""
 
     @classmethod
     def of(cls, rows: Sequence[tuple[int, int, int]]) -> "_Bucket":
@@ -76,7 +76,7 @@ class _Bucket:
 
 
 def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
-    """Find what people said of every watched view of a store."""
+    """Return the labels of every watched view of a store."""
     views = [
         labels
         for index, recording in enumerate(store.recordings)
@@ -86,9 +86,9 @@ def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
 
 
 def order_animals(view: View) -> list[int]:
-    """Return which animals come first, second … as a view's network sees them.
+    """Return the order of animals in the input of a view's network, from 0.
 
-    Agent, target (nobody for an action on oneself), then the others; `SEATS` places.
+    Agent, target (`NOBODY` for an action on oneself), then the others: `SEATS` places.
     """
     others = [a for a in range(ANIMALS) if a + 1 not in (view.agent, view.target)]
     target = NOBODY if view.is_self else view.target - 1
@@ -99,11 +99,11 @@ def order_animals(view: View) -> list[int]:
 def from_view(
     poses: Float[np.ndarray, "t a k 2"], view: View
 ) -> Float[np.ndarray, "t p k 2"]:
-    """Return the poses in a view's order of animals; nobody is missing everywhere."""
+    """Return the poses in a view's order of animals; those of `NOBODY` are missing."""
     order = order_animals(view)
-    seen = poses[:, order]
-    seen[:, [place for place, animal in enumerate(order) if animal == NOBODY]] = np.nan
-    return seen
+    ordered = poses[:, order]
+    ordered[:, [at for at, animal in enumerate(order) if animal == NOBODY]] = np.nan
+    return ordered
 
 
 class PairSampler:
@@ -121,7 +121,7 @@ class PairSampler:
         self.data = data
         self.length = length
         self.read: ReadClips = functools.partial(read_clips, data.store)
-        """Where poses come from."""
+        """Reads poses."""
         self.views = data.of(recordings)
         in_lab: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
         in_action: dict[tuple[str, int], list[tuple[int, int, int]]]
@@ -134,19 +134,19 @@ class PairSampler:
                 for start, stop in labels.action_spans(action):
                     in_action[lab, action].append((number, int(start), int(stop)))
         watched = [_Bucket.of(rows) for _, rows in sorted(in_lab.items())]
-        marked = [_Bucket.of(rows) for _, rows in sorted(in_action.items())]
-        self._buckets = watched + marked
+        acting = [_Bucket.of(rows) for _, rows in sorted(in_action.items())]
+        self._buckets = watched + acting
         if not self._buckets:
             raise DataError(
-                f"none of the {len(recordings)} recordings to learn from has a frame "
-                "that counts. Are the animals tracked that the labels name, and are "
-                "not all frames in `ignore`?"
+                f"none of the {len(recordings)} training recordings has a frame that "
+                "counts. Are the animals in the labels tracked, and are some frames "
+                "not in `ignore`?"
             )
-        share = action_share if marked else 0.0
+        share = action_share if acting else 0.0
         probabilities = np.concatenate(
             [
                 (1 - share) * _probabilities(watched, power),
-                share * _probabilities(marked, power),
+                share * _probabilities(acting, power),
             ]
         )
         self._ends = np.cumsum(probabilities)
@@ -163,11 +163,11 @@ class PairSampler:
         stretch: float,
         own: slice = slice(None),
     ) -> PairBatch:
-        """Draw windows; each shows `stretch` times its length, at an even spacing.
+        """Draw windows; each covers `stretch` times its length, evenly spaced.
 
-        Only those that are this process's `own` are read.
-        One frame to be shown is drawn from each of `windows` equal shares of the
-        probabilities, so every batch spans labs and actions.
+        Only those in `own`, the share of this process, are read. One frame is drawn
+        from each of `windows` equal shares of the probabilities, so that every batch
+        covers labs and actions.
         """
         places = (np.arange(windows) + rng.random(windows)) / windows * self._ends[-1]
         buckets = np.searchsorted(self._ends, places, side="right")
@@ -206,7 +206,7 @@ class PairSampler:
 def count_states(
     views: Sequence[ViewLabels], actions: int
 ) -> tuple[Int[np.ndarray, " actions"], Int[np.ndarray, " actions"]]:
-    """Return how many frames have each action, and how many were watched for it."""
+    """Return the number of frames of each action, and of those watched for it."""
     happened = np.zeros(actions, np.int64)
     watched = np.zeros(actions, np.int64)
     for labels in views:

@@ -1,12 +1,12 @@
-"""Building a pose store: every file read once, in parallel, and never half a result.
+"""Building a pose store: every file is read once, in parallel.
 
-Each recording becomes a *part*, named by the hash of everything it depends on; then
-all parts are joined into one file of poses, and the index is written last. A part
-that is there is not made again. So a run that was stopped, at whatever moment, is
-taken up where it was, and ends with the same bytes as one that was not.
+Each recording becomes a per-recording file (a *part*), named by the hash of everything
+it depends on; then all parts are joined into one file of poses, and the index is
+written last. Existing parts are not made again. A run that was stopped at any moment is
+therefore resumed where it was, and ends with the same bytes as one that was not.
 
-Every file that others read is renamed into its place when it is complete, and one
-process at a time works on a store.
+Every file that other processes read is renamed into place when it is complete, and one
+process at a time writes to a store.
 """
 
 import contextlib
@@ -51,7 +51,7 @@ _PARTS_NAME = "parts"
 
 
 _SHOWN = 5
-"""How many bad files or notes a message lists."""
+"""Number of bad files or notes that a message lists."""
 
 
 def prepare(
@@ -65,14 +65,14 @@ def prepare(
     progress: bool = True,
     notes: bool = True,
 ) -> PoseStore:
-    """Return the store of a data set in the Kaggle layout, built where it must be.
+    """Return the store of a data set in the Kaggle layout, built where necessary.
 
-    A finished store is returned at once while the files' sizes and times stay; else
-    contents are compared, and only what changed is read again. `skip_bad` leaves out
-    recordings whose files are absent or broken, and says so on stderr. `workers` is
-    the number of processes, by default as many as there are cores and work for; an
-    `executor` is what does the work instead, perhaps on other machines. Without `notes`
-    nothing is said about a store that was finished before.
+    A complete store is returned at once if sizes and times of the files are unchanged;
+    else contents are compared, and only changed files are read again. `skip_bad` leaves
+    out recordings whose files are absent or broken, and prints which. `workers` is the
+    number of processes, by default as many as there are cores and work for; an
+    `executor` does the work instead, possibly on other machines. Without `notes`, those
+    on a store that was complete before are not printed.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
     """
@@ -86,7 +86,7 @@ def prepare(
         return store
     try:
         with _lock(out_dir):
-            # Another process may have finished it while this one waited.
+            # Another process may have completed it while this one waited.
             store = _find_finished(out_dir, stamps)
             if store is None:
                 builder = _Builder(out_dir, rate_fps, progress=progress)
@@ -103,9 +103,9 @@ def prepare(
 
 
 def default_store_path(data_dir: Path, rate_fps: float) -> Path:
-    """Return where the store of a data set is kept unless a user says otherwise.
+    """Return the default place of a data set's store.
 
-    In ``$MABE_CACHE`` or the user's cache folder, because data are often read-only.
+    In ``$MABE_CACHE`` or the user's cache folder, as data are often read-only.
     """
     place = as_url(data_dir) or str(data_dir.resolve())
     digest = hashlib.sha256(place.rstrip("/").encode()).hexdigest()[:8]
@@ -113,7 +113,7 @@ def default_store_path(data_dir: Path, rate_fps: float) -> Path:
 
 
 def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:
-    """Return the store if it was made from just these files."""
+    """Return the store if it was made from exactly these files."""
     store = _open_if_whole(out_dir)
     unchanged = _unchanged(out_dir, store, stamps)
     is_finished = store and len(unchanged) == len(stamps) == len(store.recordings)
@@ -123,7 +123,7 @@ def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:
 def _unchanged(
     out_dir: Path, store: PoseStore | None, stamps: dict[str, str]
 ) -> dict[str, str]:
-    """Return the content hashes of recordings that are stored as their files are."""
+    """Return the content hashes of recordings whose files have not changed."""
     stored = (
         {each.name: each.content_hash for each in store.recordings} if store else {}
     )
@@ -135,26 +135,26 @@ def _unchanged(
 
 
 def _open_if_whole(out_dir: Path) -> PoseStore | None:
-    """Return a folder's store, None where there is none or one of another version."""
+    """Return a folder's store; None where there is none, or one of another version."""
     if not is_store(out_dir):
         return None
     try:
         return open_store(out_dir)
-    except DataError:  # another version, or a file is gone: it is built anew
+    except DataError:  # another version, or a missing file: it is built again
         return None
 
 
 def _read_sources(out_dir: Path) -> dict[str, tuple[str, str]]:
-    """Return the (stamp, content hash) that each recording had when it was stored."""
+    """Return the (stamp, content hash) of each recording when it was stored."""
     try:
         sources = json.loads((out_dir / SOURCES_NAME).read_text(encoding="utf-8"))
         return {name: (stamp, content) for name, (stamp, content) in sources.items()}
-    except (FileNotFoundError, ValueError):  # only saves time: contents are hashed
+    except (FileNotFoundError, ValueError):  # contents are hashed instead
         return {}
 
 
 class _Builder:
-    """One building of one store, by the process that holds its lock."""
+    """Builds one store, in the process that holds its lock."""
 
     def __init__(self, out_dir: Path, rate_fps: float, *, progress: bool) -> None:
         self.out_dir = out_dir
@@ -194,7 +194,7 @@ class _Builder:
         unchanged: dict[str, str],
         executor: Executor | None,
     ) -> Iterator[PartOutcome]:
-        """Let every recording that may have changed become a part."""
+        """Make the parts of all recordings that may have changed."""
         old = self.old.recordings if self.old else ()
         stored = {each.name: each.content_hash for each in old}
         tasks = [
@@ -202,7 +202,7 @@ class _Builder:
             for info in videos
             if info.name not in unchanged
         ]
-        # Longest first, so that no worker begins with it when the others end.
+        # The longest first, so that all workers finish at about the same time.
         tasks.sort(key=lambda task: -task.bytes)
         self.parts_dir.mkdir(exist_ok=True)
         place = PartsPlace(self.parts_dir, self.rate_fps)
@@ -234,11 +234,11 @@ class _Builder:
             with place.open("wb") as file:
                 for content in contents:
                     if self.old and content in in_old:
-                        file.write(self.old.steps(in_old[content]).data)
+                        file.write(self.old.quantized(in_old[content]).data)
                     else:
                         copy_part_poses(part_path(self.parts_dir, content), file)
 
-        # Named by its content: an index never meets the poses of another.
+        # Named by its content, so that an index never refers to other poses.
         itemsize = STEP_DTYPE.itemsize
         poses = self.out_dir / f"poses-{short_digest(*contents)}.i16"
         if not (poses.exists() and poses.stat().st_size == offset * itemsize):
@@ -252,7 +252,7 @@ class _Builder:
 
 
 def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:
-    """Raise for bad files, or say that they are left out."""
+    """Print which recordings are left out; raise `DataError` unless `skip_bad`."""
     if not bad:
         return
     more = f" … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
@@ -266,7 +266,7 @@ def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:
 
 
 def report_notes(recordings: Sequence[StoredRecording]) -> None:
-    """Say once per laboratory what was odd in its files."""
+    """Print the notes on recordings, each once per laboratory."""
     videos: dict[tuple[str, str], list[str]] = defaultdict(list)
     for recording in recordings:
         for note in recording.notes:
@@ -284,13 +284,13 @@ def report_notes(recordings: Sequence[StoredRecording]) -> None:
 
 @contextlib.contextmanager
 def _lock(out_dir: Path) -> Iterator[None]:
-    """Keep other processes from the store; a lock ends with the process holding it."""
+    """Lock the store for other processes; a lock ends with the process holding it."""
     out_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(out_dir / _LOCK_NAME)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        print(f"mabe: waiting: another process prepares {out_dir}", file=sys.stderr)
+        print(f"mabe: waiting: another process is preparing {out_dir}", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -299,7 +299,7 @@ def _lock(out_dir: Path) -> Iterator[None]:
 
 
 def _leftovers(out_dir: Path, store: PoseStore) -> list[Path]:
-    """Return what stopped runs and earlier states of the store have left."""
+    """Return the files that stopped runs and earlier states of the store have left."""
     kept = store.poses_path
     return [
         *sorted((out_dir / _PARTS_NAME).glob("*.part")),
@@ -313,8 +313,8 @@ def _leftovers(out_dir: Path, store: PoseStore) -> list[Path]:
 
 
 def _remove(path: Path) -> None:
-    # Windows keeps a file that another process has mapped, and a folder may hold
-    # something that is not ours: both stay, and do no harm.
+    # Windows does not delete a file that another process has mapped, and a folder may
+    # hold other files: both are left, and do no harm.
     with contextlib.suppress(OSError):
         path.rmdir() if path.is_dir() else path.unlink()
 
@@ -333,8 +333,8 @@ def load_store(
         store = open_store(data_dir)
         if store.rate_fps != rate_fps:
             raise ConfigError(
-                f"{data_dir}: prepared at {store.rate_fps} fps, but {rate_fps} is "
-                "wanted; set `fps`, or prepare again with --fps"
+                f"{data_dir}: prepared at {store.rate_fps} fps, but the run needs "
+                f"{rate_fps}; set `fps`, or prepare again with --fps"
             )
         return store
     return prepare(

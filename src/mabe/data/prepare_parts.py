@@ -1,8 +1,8 @@
-"""Parts of a store: one recording each, made by worker processes.
+"""The per-recording files of a store build, its *parts*, made by worker processes.
 
-A part is a line of JSON (what the store will know of the recording) and the poses in
-steps. Its name is the hash of everything it depends on, so a part that is there need
-not be made again.
+A part is a line of JSON (the recording's entry of the index) and its quantized poses.
+Its name is the hash of everything it depends on, so an existing part need not be made
+again.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from jaxtyping import Int16
 
 from mabe.data.store import (
     FORMAT_VERSION,
-    quantise,
+    quantize_recording,
     recording_from_json,
     recording_to_json,
 )
@@ -30,12 +30,12 @@ from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import append_rest, hash_file, usable_cores
 
 _BYTES_WORTH_A_WORKER = 16 << 20
-"""Starting a process takes as long as reading this much."""
+"""Number of bytes that are read in the time that starting a process takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartsPlace:
-    """Where the parts of one store are made, and at which rate."""
+    """The folder of the parts of one store, and the store's rate."""
 
     folder: Path
     rate_fps: float
@@ -43,11 +43,11 @@ class PartsPlace:
 
 @dataclass(frozen=True, slots=True)
 class PartTask:
-    """One recording that has to become a part."""
+    """One recording of which a part may be needed."""
 
     info: VideoInfo
     stored_hash: str | None
-    """The content hash it has in the store as it is; then it needs no part."""
+    """Its content hash in the existing store, with which it needs no part."""
 
     @property
     def bytes(self) -> int:
@@ -60,7 +60,7 @@ class PartTask:
 
 @dataclass(frozen=True, slots=True)
 class PartOutcome:
-    """What became of a task."""
+    """The result of a task."""
 
     name: str
     content_hash: str
@@ -68,12 +68,12 @@ class PartOutcome:
 
 
 def part_path(parts_dir: Path, content_hash: str) -> Path:
-    """Return where the part of some content lies."""
+    """Return the path of the part with a content hash."""
     return parts_dir / f"{content_hash}.part"
 
 
 def usual_workers(tasks: Sequence[PartTask]) -> int:
-    """Return how many processes are worth starting: one for every core and work."""
+    """Return how many processes to start: at most one for each core."""
     work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
     return min(usable_cores(), work)
 
@@ -81,52 +81,52 @@ def usual_workers(tasks: Sequence[PartTask]) -> int:
 def make_parts(
     tasks: Sequence[PartTask], place: PartsPlace, executor: Executor | None
 ) -> Iterator[PartOutcome]:
-    """Make parts, yielding outcomes as they come; by default in processes here."""
+    """Make parts and yield outcomes in any order; by default in local processes."""
     executor = executor or Processes(min(usual_workers(tasks), len(tasks)))
     for _, outcome in executor.run(_make_part, place, tasks, folders=[place.folder]):
         yield outcome
 
 
 def _make_part(place: PartsPlace, task: PartTask) -> PartOutcome:
-    """Read one recording and write its part, unless store or parts have it."""
+    """Read one recording and write its part, unless the store or a part has it."""
     name = task.info.name
     try:
         with fetched(task.info) as info:
             content = _content_hash(info, place.rate_fps)
             part = part_path(place.folder, content)
             if content != task.stored_hash and not _is_whole(part):
-                stored, steps = quantise(
+                stored, poses = quantize_recording(
                     read_recording(info), place.rate_fps, content_hash=content
                 )
-                _write_part(part, stored, steps)
+                _write_part(part, stored, poses)
     except DataError as error:
         return PartOutcome(name, "", str(error))
     return PartOutcome(name, content)
 
 
 def _write_part(
-    path: Path, stored: StoredRecording, steps: Int16[np.ndarray, "time slot 2"]
+    path: Path, stored: StoredRecording, poses: Int16[np.ndarray, "time slot 2"]
 ) -> None:
     """Write a line of JSON and the poses.
 
-    Not flushed to the disk, which would take longer than all the rest: a part that a
-    power cut has spoilt does not match its hash and is made again.
+    The file is not flushed to the disk, which would take longer than all the rest: a
+    part that is broken after a power failure does not match its hash and is made again.
     """
     header = recording_to_json(stored)
-    header["poses_hash"] = hashlib.sha256(steps.data).hexdigest()
-    # Not by the process's id, which another machine may give too.
+    header["poses_hash"] = hashlib.sha256(poses.data).hexdigest()
+    # A process id would not be unique: another machine may have the same.
     beside = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(json.dumps(header).encode() + b"\n")
-            file.write(steps.data)
+            file.write(poses.data)
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether a part of an earlier run is there, all of it."""
+    """Return whether a part of an earlier run exists and is complete."""
     if not path.exists():
         return False
     with path.open("rb") as file:
@@ -138,7 +138,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def read_part_header(path: Path) -> StoredRecording:
-    """Return what a part says of its recording."""
+    """Return the recording's entry in a part."""
     with path.open("rb") as file:
         header = json.loads(file.readline())
     del header["poses_hash"]
@@ -153,7 +153,7 @@ def copy_part_poses(path: Path, out: BinaryIO) -> None:
 
 
 def file_stamp(info: VideoInfo, rate_fps: float) -> str:
-    """Return what tells cheaply that a recording cannot have changed."""
+    """Return a hash of sizes and times, by which unchanged files are recognised."""
     if info.remote:
         versions = [(file.bytes, file.version) for file in info.remote]
         return short_digest(versions, *_settings(info, rate_fps))
@@ -196,5 +196,5 @@ def short_digest(*values: object) -> str:
 def _stat(path: Path | None) -> os.stat_result | None:
     try:
         return path.stat() if path else None
-    except OSError:  # absent or out of reach: reading it will say so by name
+    except OSError:  # absent or not readable: reading it raises an error
         return None

@@ -1,8 +1,9 @@
-"""Poses as 16-bit whole numbers: half the room of a float32, and fine enough.
+"""Poses as 16-bit integers: half the size of float32, and precise enough.
 
-A coordinate is kept in steps of `STEP_CM` from the middle of where a recording's points
-were seen; `MISSING` stands for a missing point. Steps of 1/200 cm add little to speeds
-(a float16 at 60 cm has steps six times as coarse) and reach 163 cm to each side.
+A coordinate is stored as a number of quantization steps of `STEP_CM` from the middle of
+a recording's points; `MISSING` is a missing point. Steps of 1/200 cm add little noise
+to speeds (those of a float16 at 60 cm are six times as coarse) and reach 163 cm to each
+side.
 """
 
 from dataclasses import dataclass
@@ -14,13 +15,14 @@ from mabe.resampling import resampled_length, resampled_pieces
 from mabe.runtime.disk_arrays import Touched, make_array, walk
 
 STEP_CM = 1 / 200
+"""The quantization step."""
 
 
 MISSING = -32768
 
 
 REACH_CM = 32767 * STEP_CM
-"""Points farther than this from a recording's origin, 163 cm, count as missing."""
+"""Points farther than this from a recording's origin, 163 cm, are missing."""
 
 
 STEP_DTYPE = np.dtype("<i2")
@@ -30,34 +32,34 @@ _MISSING_POINT = np.full(2, MISSING, STEP_DTYPE).view(np.int32)[0]
 
 
 _RUNS = 16
-"""As so many stretches of time a piece is looked through at once."""
+"""Number of consecutive pieces that are reduced at once."""
 
 
 _ORIGIN_SAMPLES = 20_000
-"""Frames that are looked at for a median, which needs a sort."""
+"""Number of frames that the median is computed from, as it needs a sort."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """A recording's poses at the working rate."""
+class QuantizedPoses:
+    """A recording's poses at the working rate, in quantization steps."""
 
     values: Int16[np.ndarray, "time slot 2"]
     origin_cm: tuple[float, float]
-    """Where (0, 0) lies in the recording's own coordinates."""
+    """The point (0, 0) in the recording's own coordinates."""
     missing_share: float
-    """Share of the points that are missing; 0 where there are none at all."""
+    """Share of missing points; 0 where there are no points at all."""
     out_of_reach: int
-    """How many of those were seen, but too far from the origin to be kept."""
+    """Number of points that are missing because they are too far from the origin."""
 
 
-def to_steps(
+def quantize_poses(
     xy_px: Float[np.ndarray, "time slot 2"],
     *,
     pixels_per_cm: float,
     from_fps: float,
     to_fps: float,
-) -> Steps:
-    """Return poses in steps at a new rate; a piece at a time, to spare memory."""
+) -> QuantizedPoses:
+    """Return poses in quantization steps at a new rate, computed piece by piece."""
     origin_px = _find_origin_px(xy_px, reach_px=REACH_CM * pixels_per_cm)
     origin_of_row = np.tile(origin_px, xy_px.shape[1])  # a loop over x and y is slow
     steps_per_px = np.float32(1 / (pixels_per_cm * STEP_CM))
@@ -68,19 +70,19 @@ def to_steps(
     for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
         xy = piece.reshape(len(piece), len(origin_of_row)) - origin_of_row
         xy *= steps_per_px
-        seen, kept = _both(xy == xy), _both(np.abs(xy) <= -MISSING - 1)
-        seen_here, kept_here = np.count_nonzero(seen), np.count_nonzero(kept)
+        present, kept = _both(xy == xy), _both(np.abs(xy) <= -MISSING - 1)
+        present_here, kept_here = np.count_nonzero(present), np.count_nonzero(kept)
         missing += kept.size - int(kept_here)
-        out_of_reach += int(seen_here) - int(kept_here)
+        out_of_reach += int(present_here) - int(kept_here)
         made = values[done : done + len(xy)]
-        with np.errstate(invalid="ignore"):  # NaN has no whole number
+        with np.errstate(invalid="ignore"):  # NaN has no integer
             np.rint(xy, out=made.reshape(xy.shape), casting="unsafe")
         np.putmask(made.view(np.int32)[..., 0], ~kept, _MISSING_POINT)
         done += len(xy)
         for each in touched:
             each.add(xy.nbytes)
     origin_cm = origin_px / pixels_per_cm
-    return Steps(
+    return QuantizedPoses(
         values=values,
         origin_cm=(float(origin_cm[0]), float(origin_cm[1])),
         missing_share=missing / max(1, values[..., 0].size),
@@ -98,17 +100,17 @@ def to_cm(steps: Int16[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
 def _both(
     each: Bool[np.ndarray, "time coordinate"],
 ) -> Bool[np.ndarray, "time slot"]:
-    """Return of which points both coordinates fulfil something; two as one value."""
+    """Return for which points it is true of both coordinates; two as one value."""
     return each.view(np.uint16) == 0x0101
 
 
 def _find_origin_px(
     xy_px: Float[np.ndarray, "time slot 2"], *, reach_px: float
 ) -> Float[np.ndarray, " 2"]:
-    """Return the middle of where points were seen.
+    """Return the middle of the range of all points.
 
-    Where a few lost points lie too far out for that (a tracker's glitch), the middle
-    of their range would push the animals out of reach: then it is their median.
+    Where the range is too large, because a tracker lost a few points, its middle would
+    put the animals out of reach: then it is the median of the points.
     """
     low, high = np.full((2, 2), np.nan, xy_px.dtype)
     for rows in walk(xy_px):
@@ -125,7 +127,7 @@ def _extreme(
     pick: np.ufunc, xy: Float[np.ndarray, "time slot 2"]
 ) -> Float[np.ndarray, " 2"]:
     """Return the smallest (or largest) x and y, NaN where there is none."""
-    # A few long runs through memory are quicker than many short rows.
+    # A few long passes through memory are faster than many short rows.
     whole = len(xy) - len(xy) % _RUNS
     runs = xy[:whole].reshape(_RUNS, whole // _RUNS, *xy.shape[1:])
     over_time = [

@@ -1,9 +1,9 @@
-"""Which stretches of which recordings a training step sees.
+"""Training windows of the scene task.
 
 A *window* is `length` frames at the working rate. Windows of step *n* depend on
-``(seed, n)`` alone, so a stopped run goes on exactly. Every frame that counts has
-about the same probability, wherever it lies; frames that do not count are never drawn
-for their own sake.
+``(seed, n)`` only, so that a stopped run can be resumed exactly. Every frame that
+counts has about the same probability; frames that do not count are only in windows
+around frames that do.
 """
 
 import functools
@@ -27,13 +27,13 @@ class LabelledStore:
 
     store: PoseStore
     labels: tuple[Int[np.ndarray, "_"], ...]
-    """One class for each frame at the working rate, of each recording."""
+    """For each recording, the class of each frame at the working rate."""
     possible: tuple[Bool[np.ndarray, " classes"], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Windows of poses (cm, NaN where missing) and what is asked of their frames."""
+    """Windows of poses (cm, NaN where missing) and their labels."""
 
     poses: Any
     """``[b, t, a, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
@@ -42,9 +42,9 @@ class Batch:
 
 
 def label_store(store: PoseStore, task: SceneTask) -> LabelledStore:
-    """Give every frame of a store its class.
+    """Return a store with the class of every frame.
 
-    Raises `ConfigError` where the data have actions the task does not place.
+    Raises `ConfigError` where the data have actions without a class.
     """
     task.check_actions(
         {b.action for r in store.recordings for b in r.bouts}
@@ -83,7 +83,7 @@ class WindowSampler:
         self.data = data
         self.length = length
         self.read: ReadClips = functools.partial(read_clips, data.store)
-        """Where poses come from."""
+        """Reads poses."""
         spans = [
             np.insert(find_spans(data.labels[r] != NOT_COUNTED), 0, r, axis=1)
             for r in recordings
@@ -105,11 +105,11 @@ class WindowSampler:
         stretch: float,
         own: slice = slice(None),
     ) -> Batch:
-        """Draw windows; each shows `stretch` times its length, at an even spacing.
+        """Draw windows; each covers `stretch` times its length, evenly spaced.
 
-        Only those that are this process's `own` are read.
-        The frames to be covered are drawn one from each of `windows` equal shares of
-        all frames that count, so every batch spans the whole data set.
+        Only those in `own`, the share of this process, are read. One frame is drawn
+        from each of `windows` equal shares of all frames that count, so that every
+        batch covers the whole data set.
         """
         places = (np.arange(windows) + rng.random(windows)) / windows
         picks = (places * self.counted_frames).astype(int)

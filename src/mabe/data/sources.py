@@ -150,7 +150,7 @@ def _stored_sources(path: Path, rate_fps: float) -> list[Source]:
         Source(
             recording.name,
             recording.has_labels,
-            partial(_open_stored, store.alone(index)),
+            partial(_open_stored, store.select(index)),
         )
         for index, recording in enumerate(store.recordings)
     ]
@@ -158,7 +158,7 @@ def _stored_sources(path: Path, rate_fps: float) -> list[Source]:
 
 def _open_stored(store: PoseStore) -> tuple[PoseStore, int]:
     # A memory map of its own is closed with it: thousands may be opened one by one.
-    return store.alone(0), 0
+    return store.select(0), 0
 
 
 def _video_source(info: VideoInfo, rate_fps: float) -> Source:

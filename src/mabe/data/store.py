@@ -1,10 +1,11 @@
-"""All recordings' poses as one array on disk, with their labels beside it.
+"""The poses of all recordings as one array on disk, and their labels.
 
-A store is a folder with ``index.json`` (what there is, and where) and one
-``poses-<key>.i16``: little-endian 16-bit steps as in `mabe.steps`, relative to each
-recording's `origin_cm`. A recording's poses lie together in the order [time, slot,
-xy], and only the slots that occur in it are kept, so a lab with two mice does not pay
-for four. Poses are at the store's rate; labels stay at the recording's own frames.
+A store is a folder with ``index.json`` (all recordings, their labels, and where their
+poses are) and one ``poses-<key>.i16``: little-endian 16-bit quantization steps, see
+`mabe.data.quantization`, relative to each recording's `origin_cm`. The poses of a
+recording are contiguous, in the order [time, slot, xy], with the slots that occur in
+it, so that two animals need half the space of four. Poses are at the store's rate;
+labels are in the recording's own frames.
 """
 
 import json
@@ -18,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from mabe.bouts import Bout, Watched
-from mabe.data.quantization import MISSING, REACH_CM, STEP_DTYPE, to_cm, to_steps
+from mabe.data.quantization import MISSING, REACH_CM, STEP_DTYPE, quantize_poses, to_cm
 from mabe.errors import DataError
 from mabe.recording import Recording, StoredRecording
 from mabe.runtime.disk_arrays import Touched, walk
@@ -36,7 +37,7 @@ _FORMAT = "mabe pose store"
 
 
 _PAGES_AROUND_BYTES = 1 << 16
-"""What Linux maps around a touched page, if it has it."""
+"""Bytes that Linux maps around an accessed page, if they are cached."""
 
 
 _MOST_TOUCHED_BYTES = 64 << 20
@@ -45,8 +46,8 @@ _MOST_TOUCHED_BYTES = 64 << 20
 class PoseStore:
     """Poses and labels of many recordings.
 
-    The file is mapped into memory when the first pose is asked for, in each process
-    by itself: a store sent to a worker process does not take the map along.
+    The file is mapped into memory when the first pose is read, in each process by
+    itself: a store that is sent to a worker process is sent without its map.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class PoseStore:
         poses: Path | Int16[np.ndarray, " value"],
     ) -> None:
         self.root = root
-        """The store's folder; of poses in memory, the file they came from."""
+        """The store's folder; for poses in memory, the file they were read from."""
         self.rate_fps = rate_fps
         self.recordings = recordings
         self._poses = poses
@@ -71,8 +72,8 @@ class PoseStore:
         """The file of the poses; None for poses in memory."""
         return None if isinstance(self._poses, np.ndarray) else self._poses
 
-    def alone(self, index: int) -> "PoseStore":
-        """Return a store of one recording, whose poses stay where they are."""
+    def select(self, index: int) -> "PoseStore":
+        """Return a store of one recording, with the same file of poses."""
         return PoseStore(
             root=self.root,
             rate_fps=self.rate_fps,
@@ -101,20 +102,20 @@ class PoseStore:
     def points_cm(
         self, index: int, start: int, stop: int
     ) -> Float[np.ndarray, "time slot 2"]:
-        """Return the same of the slots that are kept alone."""
+        """Return the same for the stored slots only."""
         recording = self.recordings[index]
         if not 0 <= start <= stop <= recording.length:
             raise ValueError(
-                f"{recording.name}: frames {start} to {stop} asked for, "
+                f"{recording.name}: frames {start} to {stop} requested, "
                 f"it has {recording.length}"
             )
-        steps = self.steps(index)[start:stop]
-        points = to_cm(steps)
-        self._count_touched(steps.nbytes)
+        poses = self.quantized(index)[start:stop]
+        points = to_cm(poses)
+        self._count_touched(poses.nbytes)
         return points
 
-    def steps(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
-        """Return a recording's poses as they are kept; a view, read nothing yet."""
+    def quantized(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
+        """Return the stored values of a recording's poses, as a view of the file."""
         recording = self.recordings[index]
         mapped = self._mapped
         if mapped is None:
@@ -124,18 +125,18 @@ class PoseStore:
 
     def tracked_span(self, index: int) -> tuple[int, int] | None:
         """Return the first frame with a point, and the one after the last."""
-        steps = self.steps(index)
-        seen = [np.empty(0, bool)]
-        for rows in walk(steps):
-            seen.append((steps[rows, :, 0] != MISSING).any(axis=1))
-        found = np.flatnonzero(np.concatenate(seen))
-        return (int(found[0]), int(found[-1]) + 1) if len(found) else None
+        poses = self.quantized(index)
+        is_tracked = [np.empty(0, bool)]
+        for rows in walk(poses):
+            is_tracked.append((poses[rows, :, 0] != MISSING).any(axis=1))
+        frames = np.flatnonzero(np.concatenate(is_tracked))
+        return (int(frames[0]), int(frames[-1]) + 1) if len(frames) else None
 
     def _count_touched(self, read_bytes: int) -> None:
-        """Begin a fresh map now and then.
+        """Drop the map when many of its pages were read.
 
-        The pages of a map that were touched count as the process's own memory, which
-        would grow to the size of the whole store; the system keeps them cached anyway.
+        They count as the process's own memory, which would grow to the size of the
+        whole store; the operating system keeps them cached in any case.
         """
         if self._in_memory:
             self._in_memory.add(read_bytes)
@@ -148,11 +149,11 @@ class PoseStore:
         if isinstance(self._poses, np.ndarray):
             return self._poses
         try:
-            # As a plain array: a memmap's own views take several times as long to make.
+            # A plain array, as views of a memmap take several times as long to create.
             return np.asarray(np.memmap(self._poses, STEP_DTYPE, mode="r"))
         except FileNotFoundError as error:
             raise DataError(
-                f"{self._poses}: the store was prepared anew since it was opened; "
+                f"{self._poses}: the store was prepared again after it was opened; "
                 "start again."
             ) from error
 
@@ -178,7 +179,7 @@ def open_store(root: Path) -> PoseStore:
     found = poses.stat().st_size if poses.is_file() else 0
     if found != expected:
         raise DataError(
-            f"{poses}: {found:,} bytes where {expected:,} belong; run `mabe prepare` "
+            f"{poses}: has {found:,} bytes, expected {expected:,}; run `mabe prepare` "
             "again."
         )
     return PoseStore(
@@ -187,9 +188,9 @@ def open_store(root: Path) -> PoseStore:
 
 
 def is_store(root: Path) -> bool:
-    """Tell whether a folder holds a store, of any version.
+    """Return whether a folder holds a store, of any version.
 
-    Raises `DataError` when its index is somebody else's, not to be overwritten.
+    Raises `DataError` where its index is not that of a store: it is not overwritten.
     """
     if url := as_url(root):
         return exists(f"{url.rstrip('/')}/{INDEX_NAME}")
@@ -223,7 +224,7 @@ def write_index(
     poses: str,
     recordings: tuple[StoredRecording, ...],
 ) -> None:
-    """Make a store of a file of poses that is already in its place."""
+    """Write the index of a store whose file of poses is complete."""
     watched = sorted({recording.watched for recording in recordings})
     place = {each: number for number, each in enumerate(watched)}
     entries = [
@@ -237,7 +238,7 @@ def write_index(
         "poses": poses,
         "watched": [_watched_rows(each) for each in watched],
     }
-    # One recording a line: quick to read, and still fit for a person's eyes.
+    # One line for each recording: fast to read, and legible for people.
     lines = ",\n".join(_dense_json(entry) for entry in entries)
     write_text(
         root / INDEX_NAME, _dense_json(index)[:-1] + f',"recordings":[\n{lines}\n]}}\n'
@@ -245,7 +246,7 @@ def write_index(
 
 
 def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
-    """Return what JSON can hold of a recording; bouts as rows, to be quick."""
+    """Return a recording as plain values; bouts as rows, which are read faster."""
     plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
     return plain | {
         "bouts": _bout_rows(recording.bouts),
@@ -258,7 +259,7 @@ def recording_from_json(
 ) -> StoredRecording:
     """Return the recording of `recording_to_json`.
 
-    In an index `watched` is a number into the lists that many recordings share.
+    In an index, `watched` is the number of one of the lists that recordings share.
     """
     watched = entry["watched"]
     if watched_lists is not None:
@@ -280,45 +281,45 @@ def recording_from_json(
 
 
 def from_recording(recording: Recording, rate_fps: float) -> PoseStore:
-    """Return one recording as a store in memory, with the poses a store would give."""
-    stored, steps = quantise(recording, rate_fps)
+    """Return one recording as a store in memory, with the same poses as on disk."""
+    stored, poses = quantize_recording(recording, rate_fps)
     return PoseStore(
         root=recording.info.tracking_path,
         rate_fps=rate_fps,
         recordings=(stored,),
-        poses=steps.reshape(-1),
+        poses=poses.reshape(-1),
     )
 
 
-def quantise(
+def quantize_recording(
     recording: Recording,
     rate_fps: float,
     *,
     content_hash: str = "",
 ) -> tuple[StoredRecording, Int16[np.ndarray, "time slot 2"]]:
-    """Return a recording's poses in steps at the working rate, and what to know of it.
+    """Return what a store holds of a recording, and its quantized poses.
 
-    The content hash stays empty for a recording that no store will hold.
+    The content hash is empty for a recording that is not written to a store.
     """
     info = recording.info
-    steps = to_steps(
+    poses = quantize_poses(
         recording.xy_px,
         pixels_per_cm=info.pixels_per_cm,
         from_fps=info.fps,
         to_fps=rate_fps,
     )
     notes = recording.notes
-    if steps.out_of_reach:
-        far = f"points over {REACH_CM:.0f} cm from the middle: {steps.out_of_reach}"
-        notes += (f"{far}, taken for missing",)
+    if poses.out_of_reach:
+        far = f"points over {REACH_CM:.0f} cm from the middle: {poses.out_of_reach}"
+        notes += (f"{far}, treated as missing",)
     stored = StoredRecording(
         lab=info.lab,
         video=info.video,
         fps=info.fps,
         native_length=recording.length,
-        length=len(steps.values),
+        length=len(poses.values),
         slots=tuple(int(slot) for slot in recording.slots),
-        origin_cm=steps.origin_cm,
+        origin_cm=poses.origin_cm,
         offset=0,
         bouts=recording.bouts,
         watched=info.watched,
@@ -326,10 +327,10 @@ def quantise(
         has_labels=info.has_labels,
         tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,
-        missing_share=steps.missing_share,
+        missing_share=poses.missing_share,
         notes=notes,
     )
-    return stored, steps.values
+    return stored, poses.values
 
 
 def _bout_rows(bouts: tuple[Bout, ...]) -> list[list[Any]]:

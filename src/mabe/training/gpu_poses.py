@@ -41,7 +41,7 @@ class ResidentPoses:
             device=device,
         )
         for index, about in enumerate(recordings):
-            steps = np.ascontiguousarray(store.steps(index)).reshape(-1)
+            steps = np.ascontiguousarray(store.quantized(index)).reshape(-1)
             first = about.offset // 2
             self.points_V[first : first + len(steps) // 2] = torch.from_numpy(
                 steps.view(np.int32).copy()

@@ -246,7 +246,7 @@ class ReviewSession:
         opened = self.open(index)
         start = min(max(start, 0), opened.about.length)
         stop = min(max(stop, start), opened.about.length, start + MOST_POSE_FRAMES)
-        steps = opened.store.steps(opened.index)[start:stop]
+        steps = opened.store.quantized(opened.index)[start:stop]
         return np.ascontiguousarray(steps, "<i2").tobytes()
 
     def probabilities(

@@ -82,7 +82,7 @@ def bone_places(slots: Sequence[int]) -> list[list[int]]:
 
 def bounds_cm(store: PoseStore, index: int) -> list[float]:
     """Return [left, top, right, bottom] of nearly all points, with some room."""
-    steps = store.steps(index)
+    steps = store.quantized(index)
     some = steps[:: max(1, len(steps) // _SAMPLES)].reshape(-1, 2).astype(np.float32)
     seen: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
     if not len(seen):

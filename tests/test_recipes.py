@@ -165,7 +165,7 @@ def run(fights, tmp_path_factory):
     root = tmp_path_factory.mktemp("recipe") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "NETWORKS", 2)
-        return train_recipe(settings(fights, root), executor=HERE)
+        return train_recipe(settings(fights, root), executor=HERE).run_dir
 
 
 def test_all_members_are_one_model(run):

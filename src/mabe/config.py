@@ -329,7 +329,9 @@ class RunConfig(ModelSettings):
         return Augmentation(**settings)
 
 
-def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> RunConfig:
+def load_config(
+    path: Path | None, changes: Mapping[str, Any] | None = None
+) -> RunConfig:
     """Read a YAML file of settings, then change some by name.
 
     Raises `ConfigError` with the file, the key and the nearest right key.
@@ -338,15 +340,22 @@ def load_config(path: Path | None, changes: dict[str, Any] | None = None) -> Run
 
 
 def read_settings(
-    path: Path | None, changes: dict[str, Any] | None = None
+    path: Path | None, changes: Mapping[str, Any] | None = None, *, suffix: str = ""
 ) -> dict[str, Any]:
     """Return the settings of a YAML file with some changed: those given, unbuilt.
 
-    Raises `ConfigError` where they do not make a config; the error names its source.
+    With a `suffix` the run directory is named anew, unless `changes` name one: so runs
+    of another kind do not replace the file's own run. Raises `ConfigError` where the
+    settings do not make a config; the error names its source.
     """
     where = str(path) if path else "settings"
     settings = _read_yaml(path) if path else {}
-    build_config(settings, where=where)
+    run_dir = build_config(settings, where=where).checkpoint_dir
+    changes = dict(changes or {})
+    if suffix:
+        changes.setdefault(
+            "checkpoint_dir", run_dir.with_name(f"{run_dir.name}-{suffix}")
+        )
     if changes:
         settings = {**settings, **changes}
         build_config(settings, where=f"{where} with the command line's changes")

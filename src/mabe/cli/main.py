@@ -198,28 +198,18 @@ def train(
     ] = None,
 ) -> None:
     """Train a model; the run directory documents itself."""
-    from mabe.config import build_config, load_config, parse_changes, read_settings
-    from mabe.experiments.auto import train_recipe, with_guessed_task
+    from mabe.config import build_config, parse_changes
+    from mabe.experiments.train import merge_settings, train_model
     from mabe.runtime.console import quietly
-    from mabe.training.run import train as run
 
-    settings: dict[str, Any] = parse_changes(changes or [])
-    data_dir = data or data_dir
-    if data_dir and config is None and not resume:
-        settings.setdefault("model_type", "auto")
-    if resume and config is None and checkpoint_dir:
-        config = checkpoint_dir / "config.yaml"
-    if data_dir:
-        settings["data_dir"] = data_dir
-    if max_sequences:
-        settings["max_sequences"] = max_sequences
-    if checkpoint_dir:
-        settings["checkpoint_dir"] = checkpoint_dir
-    elif max_sequences and "checkpoint_dir" not in settings:
-        # A quick test must not push a real run aside.
-        usual = load_config(config).checkpoint_dir
-        settings["checkpoint_dir"] = usual.with_name(f"{usual.name}-quick")
-    given = read_settings(config, settings)
+    given = merge_settings(
+        config,
+        data_dir=data or data_dir,
+        run_dir=checkpoint_dir,
+        max_sequences=max_sequences,
+        resume=resume,
+        changes=parse_changes(changes or []),
+    )
     loaded = build_config(given, where="settings")
     executor = settle_executor(workers, ray, cpus_per_task, gpus_per_task)
     if ray is not None and loaded.model_type != "auto":
@@ -235,12 +225,13 @@ def train(
 
         watcher = EpochLog(loaded.checkpoint_dir)
     with quietly(quiet):
-        if loaded.model_type != "auto":
-            run(loaded, resume=resume, skip_bad=skip_bad, watcher=watcher)
-            return
-        if not resume:
-            given = with_guessed_task(given, skip_bad=skip_bad)
-        train_recipe(given, resume=resume, skip_bad=skip_bad, executor=executor)
+        train_model(
+            given,
+            resume=resume,
+            skip_bad=skip_bad,
+            executor=executor,
+            watcher=watcher,
+        )
 
 
 @app.command()

@@ -49,6 +49,7 @@ from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import usable_cores, write_json
 from mabe.runtime.object_storage import shown
+from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
 from mabe.training.run_directory import (
     check_same_data,
@@ -87,14 +88,37 @@ class RecipeReport:
         return {"reasons": list(self.reasons), "scores": scores}
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedRecipe:
+    """A finished recipe; it has what a `TrainedRun` has."""
+
+    run_dir: Path
+    report: RecipeReport
+
+    @property
+    def model_path(self) -> Path:
+        """The file of the joined model."""
+        return self.run_dir / f"best{SUFFIX}"
+
+    @property
+    def macro_f1(self) -> float | None:
+        """The score to expect on new recordings."""
+        return self.report.expected
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """Empty: there are several runs, each with a history of its own."""
+        return ()
+
+
 def train_recipe(
     given: Mapping[str, Any],
     *,
     resume: bool = False,
     skip_bad: bool = False,
     executor: Executor | None = None,
-) -> Path:
-    """Train the recipe for some data, and return the run directory.
+) -> TrainedRecipe:
+    """Train the recipe for some data, and return the finished run.
 
     `given` are the settings that the user gave; the recipe chooses the others. An
     executor decides where runs are done, which has no effect on the results; by default
@@ -113,14 +137,14 @@ def train_recipe(
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor)
-        _join(run_dir, recipe, plans)
+        report = _join(run_dir, recipe, plans)
         explain_run(run_dir, folds=1)
-    return run_dir
+    return TrainedRecipe(run_dir, report)
 
 
 def with_guessed_task(
-    given: dict[str, Any], *, skip_bad: bool = False
-) -> dict[str, Any]:
+    given: Mapping[str, Any], *, skip_bad: bool = False
+) -> Mapping[str, Any]:
     """Return the user's settings; where they name no task, with one for the labels."""
     if TASK_SETTINGS & given.keys():
         return given
@@ -193,7 +217,7 @@ def _train_all(plans: Sequence[Plan], *, skip_bad: bool, executor: Executor) -> 
     )
 
 
-def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> None:
+def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     """Write all runs as one model, tune its decisions, and print the scores."""
     members: list[Member] = []
     weights: list[float] = []
@@ -233,6 +257,7 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> None:
         f"✓ Expected score on new recordings of this kind: {show(report.expected)}",
         f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members",
     )
+    return report
 
 
 def _line(name: str, score: OutOfFoldScore) -> str:

@@ -1,0 +1,60 @@
+"""Training by settings: one run, or the automatic recipe (`model_type: auto`)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mabe.config import build_config, read_settings
+from mabe.experiments.auto import TrainedRecipe, train_recipe, with_guessed_task
+from mabe.runtime.executors import Executor
+from mabe.training.run import TrainedRun, Watcher, train
+
+
+def merge_settings(
+    config: Path | None = None,
+    *,
+    data_dir: Path | None = None,
+    run_dir: Path | None = None,
+    max_sequences: int | None = None,
+    resume: bool = False,
+    changes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the settings that are given by a YAML file and by the options beside it.
+
+    Data without a config are trained on by the automatic recipe. A run that is resumed
+    without a config has the settings that it was started with. A quick test
+    (`max_sequences`) has a run directory of its own. Raises `ConfigError` where a
+    setting is wrong.
+    """
+    settings = dict(changes or {})
+    if data_dir and config is None and not resume:
+        settings.setdefault("model_type", "auto")
+    if resume and config is None and run_dir:
+        config = run_dir / "config.yaml"
+    options = {
+        "data_dir": data_dir,
+        "max_sequences": max_sequences,
+        "checkpoint_dir": run_dir,
+    }
+    settings |= {key: value for key, value in options.items() if value is not None}
+    return read_settings(config, settings, suffix="quick" if max_sequences else "")
+
+
+def train_model(
+    given: Mapping[str, Any],
+    *,
+    resume: bool = False,
+    skip_bad: bool = False,
+    executor: Executor | None = None,
+    watcher: Watcher | None = None,
+) -> TrainedRun | TrainedRecipe:
+    """Train as the given settings say, and return the finished run.
+
+    An executor is for the automatic recipe, a watcher for a single run.
+    """
+    config = build_config(dict(given), where="settings")
+    if config.model_type != "auto":
+        return train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
+    if not resume:
+        given = with_guessed_task(given, skip_bad=skip_bad)
+    return train_recipe(given, resume=resume, skip_bad=skip_bad, executor=executor)

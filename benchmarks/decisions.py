@@ -24,7 +24,7 @@ from mabe.config import load_config
 from mabe.decoding.fit_rules import CANDIDATES, Search
 from mabe.decoding.tune import tune
 from mabe.decoding.views import OutOfFold
-from mabe.experiments.out_of_fold import answer_held_out, blend, join
+from mabe.experiments.out_of_fold import blend, join, predict_held_out
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model, build_model
 from mabe.training.objectives import Objective, load_training_data
@@ -97,7 +97,7 @@ def main() -> None:
 
 def nested(answers: OutOfFold, search: Search) -> tuple[float, list[float]]:
     """Return the nested score, and each class's."""
-    tuned = tune(answers.evidence(), answers.answers, answers.kind, search=search)
+    tuned = tune(answers.views, search=search)
     return tuned.nested, [line.nested for line in tuned.lines]
 
 
@@ -111,7 +111,7 @@ def objective_of(run: Path) -> Objective:
 def ask(run: Path, averaged: bool, variants: int) -> OutOfFold:
     """Return what a run's last model says of the recordings it held out."""
     objective = objective_of(run)
-    return answer_held_out(
+    return predict_held_out(
         load_last(run, objective, averaged=averaged), objective, variants=variants
     )
 

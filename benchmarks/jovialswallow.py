@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from mabe.bouts import View
 from mabe.decoding.fit_rules import Search
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.tune import tune
-from mabe.decoding.views import Evidence
+from mabe.decoding.views import ViewPredictions
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.recording import VideoInfo
 from mabe.scene_task import TaskKind
@@ -57,10 +58,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for name, search in PARTS.items():
         began = time.perf_counter()
-        found = [
-            tune(views, actions, TaskKind.PAIR, seed=seed, search=search)
-            for seed in given.seeds
-        ]
+        found = [tune(views, seed=seed, search=search) for seed in given.seeds]
         seconds = (time.perf_counter() - began) / len(found)
         nested = [tuned.nested for tuned in found]
         spread = np.std(nested, ddof=1) if len(nested) > 1 else np.nan
@@ -72,7 +70,7 @@ def main() -> None:
             f"| {' '.join(f'{each:.3f}' for each in by_action)} | {seconds:.1f} |",
             flush=True,
         )
-    show_rules(tune(views, actions, TaskKind.PAIR).rules)
+    show_rules(tune(views).rules)
 
 
 def show_rules(rules: DecisionRules) -> None:
@@ -84,7 +82,7 @@ def show_rules(rules: DecisionRules) -> None:
         )
 
 
-def read_views(kaggle: Path, lab: str, paths: list[Path]) -> list[Evidence]:
+def read_views(kaggle: Path, lab: str, paths: list[Path]) -> list[ViewPredictions]:
     """Return each (video, agent, target) that any of the files has frames of."""
     infos = {info.video: info for info in read_index(kaggle) if info.lab == lab}
     tables = [
@@ -105,7 +103,7 @@ def view_of(
     target: int,
     tables: list[pl.DataFrame],
     names: list[str],
-) -> Evidence:
+) -> ViewPredictions:
     """Return what the files and people say of one view; what nobody watched is -1."""
     bouts, _ = read_labels(info)
     bouts = tuple(b for b in bouts if (b.agent, b.target) == (agent, target))
@@ -132,9 +130,13 @@ def view_of(
         for bout in bouts:
             if bout.action == name:
                 labels[bout.start : bout.stop, place] = 1
-    return Evidence(
+    return ViewPredictions(
+        kind=TaskKind.PAIR,
+        classes=tuple(names),
         lab=info.lab,
-        group=info.video,
+        video=info.video,
+        view=View(agent, target),
+        track=info.video,
         fps=info.fps,
         probabilities=probabilities,
         labels=labels,

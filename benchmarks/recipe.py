@@ -30,7 +30,7 @@ from mabe.config import RunConfig, read_settings
 from mabe.experiments.auto_recipe import choose_recipe
 from mabe.experiments.cross_validation import OutOfFoldScore
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
-from mabe.experiments.out_of_fold import answer_held_out, blend
+from mabe.experiments.out_of_fold import blend, predict_held_out
 from mabe.features.social import SocialFeatures
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
@@ -140,7 +140,7 @@ def train_kind(cell: Cell, config: RunConfig) -> Any:
     with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
         trained = runs.train(config)
     model = load_checkpoint(FoldRun(config).model).model
-    return answer_held_out(model, trained.objective)
+    return predict_held_out(model, trained.objective)
 
 
 def some_videos(data: TrainingData, cell: Cell) -> TrainingData:

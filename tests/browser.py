@@ -123,6 +123,7 @@ def served(build, token):
     """Serve an app on a free port of this machine; yield the page's address."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # so that a browser may come before the server has started
         port = listener.getsockname()[1]
         config = uvicorn.Config(build(port), log_level="warning", lifespan="off")
         server = uvicorn.Server(config)

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from pair_stories import stored
 from stories import TINY, write_fights
 
+from mabe.bouts import SCENE
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.decoding import DecisionRules
 from mabe.decoding.calibration import Calibration
-from mabe.decoding.views import OutOfFold, ViewAnswers
+from mabe.decoding.views import OutOfFold, ViewPredictions
 from mabe.experiments.checklist import (
     CHECKS,
     Finding,
@@ -312,11 +313,12 @@ def test_calibration_is_judged_as_the_model_is_used(given, refined, verdict):
 def answers(probabilities, labels, kind=TaskKind.SCENE, names=("background", "social")):
     """One view; probabilities and labels are those of the second class."""
     probabilities, labels = np.array(probabilities), np.array(labels)
-    view = ViewAnswers(
+    view = ViewPredictions(
+        kind=kind,
+        classes=names,
         lab="Lab",
         video="1",
-        agent=0,
-        target=0,
+        view=SCENE,
         track="a",
         fps=10.0,
         probabilities=np.stack([1 - probabilities, probabilities], axis=1).astype(
@@ -329,7 +331,7 @@ def answers(probabilities, labels, kind=TaskKind.SCENE, names=("background", "so
 
 def test_scores_are_counted_as_the_rules_decide():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
-    plain = DecisionRules.plain(TaskKind.SCENE, four.answers)
+    plain = DecisionRules.plain(TaskKind.SCENE, four.classes)
     found = score_answers(four, plain, is_tuned=False, tuning=None)
     assert [each.f1 for each in found.classes] == [0.5, 0.5]
     assert found.macro_f1 == 0.5
@@ -341,14 +343,14 @@ def test_scores_are_counted_as_the_rules_decide():
 
 def test_a_tuned_model_is_judged_by_its_nested_score():
     four = answers([0.9, 0.9, 0.4, 0.4], [1, 0, 1, 0])
-    rules = DecisionRules.plain(TaskKind.SCENE, four.answers)
+    rules = DecisionRules.plain(TaskKind.SCENE, four.classes)
     tuning = NestedTuning(0.25, {"background": 0.1, "social": 0.2})
     assert score_answers(four, rules, is_tuned=True, tuning=tuning).macro_f1 == 0.25
 
 
 def test_the_expected_error_is_the_gap_between_chance_and_frequency():
     half = answers([0.8] * 10, [1, 0] * 5)
-    plain = DecisionRules.plain(TaskKind.SCENE, half.answers)
+    plain = DecisionRules.plain(TaskKind.SCENE, half.classes)
     found = calibrate(half, plain, None)
     assert not found.is_tuned
     for each in found.classes:

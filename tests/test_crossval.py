@@ -12,6 +12,7 @@ from chases import TINY_PAIRS, write_chases
 from kaggle_files import write_index, write_labels
 from stories import TINY, write_fights
 
+from mabe.bouts import View
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, RunError, StopRequested
 from mabe.experiments import cross_validation as joining
@@ -29,7 +30,7 @@ from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.pair_task import PairTask
-from mabe.scene_task import SceneTask
+from mabe.scene_task import SceneTask, TaskKind
 from mabe.training import run as runs
 
 FOLDS, SEEDS = 2, 2
@@ -149,9 +150,9 @@ def test_every_recording_is_marked_exactly_once(undisturbed):
 def test_every_view_of_a_pair_is_marked_exactly_once(pairs):
     answers = read_out_of_fold(pairs / FILE_NAME)
     assert sorted(view.key for view in answers.views) == [
-        ("Lab", video, agent, 3 - agent) for video in "123" for agent in (1, 2)
+        ("Lab", video, View(agent, 3 - agent)) for video in "123" for agent in (1, 2)
     ]
-    assert (answers.kind, answers.answers) == ("pair", ("chase",))
+    assert (answers.kind, answers.classes) == (TaskKind.PAIR, ("chase",))
 
 
 @pytest.mark.parametrize("root", ["undisturbed", "pairs"])
@@ -316,7 +317,7 @@ def test_stopped_in_the_second_run_and_gone_on_with_is_the_same(
         if where == "within it":
             stop_within_run(patch, 2)
         elif where == "before it is asked":
-            press_ctrl_c_in(patch, "answer_held_out", call=2)
+            press_ctrl_c_in(patch, "predict_held_out", call=2)
         else:
             press_ctrl_c_in(patch, "write_out_of_fold", call=2)
         with pytest.raises(StopRequested):
@@ -364,7 +365,7 @@ def refuse_to_work(monkeypatch):
         raise AssertionError("nothing was left to do")
 
     monkeypatch.setattr(fold_runs, "train", refuse)
-    monkeypatch.setattr(fold_runs, "answer_held_out", refuse)
+    monkeypatch.setattr(fold_runs, "predict_held_out", refuse)
 
 
 def test_what_is_finished_is_neither_trained_nor_asked_again(

@@ -8,18 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from mabe.bouts import View
 from mabe.decoding.bootstrap import score_with_confidence
 from mabe.decoding.bout_filters import tidy
-from mabe.decoding.calibration import fit_platt, measure_reliability, tally_frames
+from mabe.decoding.calibration import (
+    fit_platt,
+    log_odds,
+    measure_reliability,
+    tally_frames,
+)
 from mabe.decoding.fit_rules import Search
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.smoothing import Smoothing, smooth
+from mabe.decoding.timeline import Timeline
 from mabe.decoding.tune import tune
-from mabe.decoding.views import Evidence, Timeline, log_odds
+from mabe.decoding.views import ViewPredictions
 from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError
 from mabe.metrics.frame_scores import macro_f1
-from mabe.scene_task import TaskKind
+from mabe.scene_task import SceneLabels, TaskKind
 
 FPS = 10.0
 NAMES = ("attack", "sniff")
@@ -206,6 +213,22 @@ def test_platts_scaling_finds_what_was_done_to_the_chances():
     assert measure_reliability(mended).expected_error < 0.01 < off
 
 
+def predictions(
+    probabilities, labels, *, track, lab="Lab", kind=TaskKind.PAIR, classes=NAMES
+):
+    return ViewPredictions(
+        kind=kind,
+        classes=classes,
+        lab=lab,
+        video=track,
+        view=View(1, 2),
+        track=track,
+        fps=FPS,
+        probabilities=probabilities,
+        labels=labels,
+    )
+
+
 def recordings(count, *, shrink=1.0, labs=("Lab",), seed=0, frames=400):
     """Make pairs whose probabilities are right but for a factor, in noise."""
     rng = np.random.default_rng(seed)
@@ -219,19 +242,18 @@ def recordings(count, *, shrink=1.0, labs=("Lab",), seed=0, frames=400):
         noise = rng.normal(0, 1.2, labels.shape)
         probability = 1 / (1 + np.exp(-(4 * labels - 2 + noise)))
         views.append(
-            Evidence(
+            predictions(
+                (probability * shrink).astype(np.float32),
+                labels,
                 lab=labs[number % len(labs)],
-                group=str(number),
-                fps=FPS,
-                probabilities=(probability * shrink).astype(np.float32),
-                labels=labels,
+                track=str(number),
             )
         )
     return views
 
 
 def test_chances_that_are_far_too_low_are_decided_on_all_the_same():
-    tuned = tune(recordings(20, shrink=0.3), NAMES, TaskKind.PAIR)
+    tuned = tune(recordings(20, shrink=0.3))
     assert tuned.plain == 0.0
     assert tuned.nested > 0.9
     assert all(rule.threshold < 0.4 for rule in tuned.rules.classes)
@@ -240,23 +262,21 @@ def test_chances_that_are_far_too_low_are_decided_on_all_the_same():
 def test_the_nested_score_does_not_flatter_where_there_is_nothing_to_find():
     rng = np.random.default_rng(3)
     views = [
-        Evidence(
-            lab="Lab",
-            group=str(number),
-            fps=FPS,
-            probabilities=rng.random((300, 2)).astype(np.float32),
-            labels=(rng.random((300, 2)) < [0.1, 0.0]).astype(np.int8),
+        predictions(
+            rng.random((300, 2)).astype(np.float32),
+            (rng.random((300, 2)) < [0.1, 0.0]).astype(np.int8),
+            track=str(number),
         )
         for number in range(12)
     ]
-    tuned = tune(views, NAMES, TaskKind.PAIR)
+    tuned = tune(views)
     assert tuned.nested <= tuned.in_sample
     assert tuned.nested < 0.3
 
 
 def test_tuning_is_the_same_twice_and_the_rules_decide_as_it_says():
     views = recordings(15, shrink=0.6, labs=("Lab", "Other"))
-    one, other = (tune(views, NAMES, TaskKind.PAIR) for _ in range(2))
+    one, other = (tune(views) for _ in range(2))
     assert one.rules == other.rules
     assert one.nested == other.nested
     again = score_with_confidence(views, one.rules)
@@ -267,11 +287,11 @@ def test_tuning_is_the_same_twice_and_the_rules_decide_as_it_says():
 def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
     many = recordings(24, labs=("Big",))
     few = recordings(6, shrink=0.35, labs=("Small",), seed=5)
-    rules = tune(many + few, NAMES, TaskKind.PAIR, search=Search(tidied=False)).rules
+    rules = tune(many + few, search=Search(tidied=False)).rules
     for rule in rules.classes:
         shared = log_odds(np.array([rule.threshold]))[0]
         small = log_odds(np.array([rule.lab_thresholds["Small"]]))[0]
-        alone = tune(few, NAMES, TaskKind.PAIR, search=Search(tidied=False)).rules
+        alone = tune(few, search=Search(tidied=False)).rules
         own = next(each for each in alone.classes if each.name == rule.name)
         distance = abs(small - shared)
         assert distance <= abs(log_odds(np.array([own.threshold]))[0] - shared) + 0.1
@@ -280,7 +300,7 @@ def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
 def test_copies_of_one_track_stay_in_one_fold():
     views = recordings(3)
     with pytest.raises(DataError, match=r"fold|group|recording"):
-        tune([views[0]] * 4, NAMES, TaskKind.PAIR)
+        tune([views[0]] * 4)
 
 
 def test_a_scene_is_tuned_for_the_mean_over_its_classes():
@@ -291,15 +311,15 @@ def test_a_scene_is_tuned_for_the_mean_over_its_classes():
         logits = rng.normal(0, 1.5, (400, 3)) + 2 * np.eye(3)[labels] + [1.5, 0, -1]
         probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
         views.append(
-            Evidence.of_scene(
-                lab="Lab",
-                group=str(number),
-                fps=FPS,
-                probabilities=probability.astype(np.float32),
-                labels=labels,
+            predictions(
+                probability.astype(np.float32),
+                SceneLabels(labels.astype(np.int8), 3).frames(0, len(labels)),
+                kind=TaskKind.SCENE,
+                classes=("background", "social", "aggressive"),
+                track=str(number),
             )
         )
-    tuned = tune(views, ("background", "social", "aggressive"), TaskKind.SCENE)
+    tuned = tune(views)
     assert tuned.nested > tuned.plain + 0.05
     assert [line.name for line in tuned.lines] == ["background", "social", "aggressive"]
 

@@ -10,6 +10,7 @@ from cards import change_card
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.decoding.rules import ClassRule, DecisionRules
 from mabe.errors import RunError
@@ -26,7 +27,7 @@ from mabe.models.ensemble import Ensemble
 from mabe.models.input_contract import InputContract
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
-from mabe.pair_task import PairTask, View
+from mabe.pair_task import PairTask
 from mabe.scene_task import CHALLENGE_CLASSES, TaskKind
 
 SMALL = {"conv_channels": (8,), "lstm_hidden": 4, "lstm_layers": 1, "lab_channels": 2}

@@ -9,8 +9,9 @@ import torch
 from epochs import epoch
 from stories import TINY, write_fights
 
+from mabe.bouts import SCENE, View
 from mabe.config import build_config, dump_config, load_config
-from mabe.decoding.views import OutOfFold, ViewAnswers
+from mabe.decoding.views import OutOfFold, ViewPredictions
 from mabe.errors import RunError
 from mabe.experiments.ensembling import (
     drop_useless,
@@ -91,11 +92,12 @@ def told(*probabilities, labels):
             TaskKind.PAIR,
             ("attack",),
             (
-                ViewAnswers(
+                ViewPredictions(
+                    kind=TaskKind.PAIR,
+                    classes=("attack",),
                     lab="Lab",
                     video="1",
-                    agent=1,
-                    target=2,
+                    view=View(1, 2),
                     track="x",
                     fps=25.0,
                     probabilities=np.array(each, np.float16)[:, None],
@@ -183,17 +185,18 @@ def noisy_answers(*, noise, seed):
     rng = np.random.default_rng(seed)
     labels = (np.arange(4000)[:, None] // 100 % 2 == [0, 1]).astype(np.int8)
     said = 3 * (2 * labels - 1) + rng.normal(0, noise, labels.shape)
-    view = ViewAnswers(
+    view = ViewPredictions(
+        kind=TaskKind.SCENE,
+        classes=("background", "aggressive"),
         lab="Lab",
         video="1",
-        agent=0,
-        target=0,
+        view=SCENE,
         track="a",
         fps=30.0,
         probabilities=(1 / (1 + np.exp(-said))).astype(np.float16),
         labels=labels,
     )
-    return OutOfFold(TaskKind.SCENE, ("background", "aggressive"), (view,))
+    return OutOfFold(view.kind, view.classes, (view,))
 
 
 def test_the_better_of_two_has_more_of_a_say_in_either_order():
@@ -257,7 +260,7 @@ def test_the_answers_beside_the_joined_are_what_the_joined_says(good, wrong, tmp
     assert len(found) == len(data.held_out) == 2
     for index in data.held_out:
         about = data.store.recordings[index]
-        possible = joined.task.choices(about.watched)
+        possible = joined.task.choices(about)[SCENE]
         said = frame_probabilities(
             joined, Tracks.of_stored(data.store, index), possible
         )

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mabe.decoding.views import OutOfFold, ViewAnswers
-from mabe.errors import RunError
+from mabe.bouts import View
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.views import OutOfFold, ViewPredictions
+from mabe.errors import DataError, RunError
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
     blend,
@@ -33,24 +35,26 @@ QUICK = settings(
 def view(video="1", probabilities=((0.25, 0.5), (1.0, 0.0)), **facts):
     """Two frames of a pair in which mouse 1 attacks in the second."""
     known = {
+        "kind": TaskKind.PAIR,
+        "classes": ACTIONS,
         "lab": "Lab",
         "video": video,
-        "agent": 1,
-        "target": 2,
+        "view": View(1, 2),
         "track": f"track of {video}",
         "fps": 25.0,
         "probabilities": np.array(probabilities, np.float16),
         "labels": np.array([[0, -1], [1, -1]], np.int8),
     }
-    return ViewAnswers(**(known | facts))
+    return ViewPredictions(**(known | facts))
 
 
 def answers(*views, names=ACTIONS, kind=TaskKind.PAIR):
-    return OutOfFold(kind, names, views)
+    views = (replace(each, kind=kind, classes=names) for each in views)
+    return OutOfFold(kind, names, tuple(views))
 
 
 def assert_same(one, other):
-    assert (one.kind, one.answers) == (other.kind, other.answers)
+    assert (one.kind, one.classes) == (other.kind, other.classes)
     for mine, theirs in zip(one.views, other.views, strict=True):
         assert mine.key == theirs.key
         assert (mine.track, mine.fps) == (theirs.track, theirs.fps)
@@ -65,8 +69,7 @@ FACTS = st.fixed_dictionaries(
         "lab": st.text(max_size=5),
         "video": st.text(max_size=5),
         "track": st.text(max_size=5),
-        "agent": st.integers(0, 4),
-        "target": st.integers(0, 4),
+        "view": st.builds(View, st.integers(0, 4), st.integers(0, 4)),
         "fps": st.floats(1, 200),
     }
 )
@@ -78,7 +81,8 @@ def fill(facts, *, length, width, rng):
     probabilities = rng.random((length, width)).astype(np.float16)
     probabilities[rng.random((length, width)) < 0.2] = np.nan
     labels = rng.integers(-1, 2, (length, width)).astype(np.int8)
-    return view(probabilities=probabilities, labels=labels, **facts)
+    classes = tuple(map(str, range(width)))
+    return view(probabilities=probabilities, labels=labels, classes=classes, **facts)
 
 
 # There and back.
@@ -176,7 +180,7 @@ def test_a_damaged_byte_is_noticed_or_does_no_harm(tmp_path, sound, data):
         b"[]",
         b"{}",
         b'{"views": []}',
-        b'{"views": [{}], "kind": TaskKind.PAIR}',
+        b'{"views": [{}], "kind": "pair"}',
     ],
 )
 def test_a_file_of_something_else_is_one_line(tmp_path, about):
@@ -257,7 +261,7 @@ def test_of_an_impossible_action_a_blend_says_nothing():
     [
         answers(view("1")),
         answers(view("1"), view("3")),
-        answers(view("1"), view("2", agent=2, target=1)),
+        answers(view("1"), view("2", view=View(2, 1))),
         answers(view("1"), view("2"), view("3")),
     ],
 )
@@ -266,9 +270,23 @@ def test_answers_of_other_views_are_not_averaged(other):
         blend([answers(view("1"), view("2")), other], [1, 1])
 
 
-def test_as_evidence_a_view_keeps_its_labels_and_its_track_is_its_group():
-    evidence = answers(view("1")).evidence()[0]
-    assert (evidence.lab, evidence.group, evidence.fps) == ("Lab", "track of 1", 25.0)
-    assert evidence.probabilities.dtype == np.float32
-    np.testing.assert_array_equal(evidence.probabilities, [[0.25, 0.5], [1.0, 0.0]])
-    np.testing.assert_array_equal(evidence.labels, [[0, -1], [1, -1]])
+def test_decisions_keep_labels_and_are_made_in_single_precision():
+    (decided,) = answers(view("1")).decide(DecisionRules.plain(TaskKind.PAIR, ACTIONS))
+    assert decided.decisions.tolist() == [1, 0]
+    assert decided.probabilities.dtype == np.float32
+    np.testing.assert_array_equal(decided.probabilities, [[0.25, 0.5], [1.0, 0.0]])
+    np.testing.assert_array_equal(decided.labels, [[0, -1], [1, -1]])
+
+
+@pytest.mark.parametrize(
+    ("facts", "message"),
+    [
+        ({"fps": 0.0}, "frames per second"),
+        ({"classes": ("attack",)}, "a column for each"),
+        ({"probabilities": np.full((2, 2), 1.5, np.float16)}, "logits"),
+        ({"labels": np.full((2, 2), 2, np.int8)}, "-1, 0 or 1"),
+    ],
+)
+def test_predictions_that_do_not_fit_each_other_are_refused(facts, message):
+    with pytest.raises(DataError, match=message):
+        replace(view(), **facts)

@@ -7,14 +7,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from browser import Browser, needs_browser, served
-from lane_stories import fight, scene
-from sessions import TOKEN, open_session
+from sessions import OUTPUTS, TOKEN, open_session
 from test_report import contents_of, study_of
+from view_stories import fight, scene
 
-from mabe.bouts import Bout
+from mabe.bouts import SCENE, Bout
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
-from mabe.decoding.views import SCENE, Lane
+from mabe.decoding.views import ViewPredictions
 from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS
 from mabe.viz.report.page import render
@@ -50,21 +50,22 @@ def report(tmp_path_factory):
     return path.as_uri()
 
 
-def view_box(browser, lane=0):
+def view_box(browser, number=0):
     script = "return document.querySelectorAll('.ethogram')[arguments[0]]"
-    box = browser.run(script + ".getAttribute('viewBox')", lane)
+    box = browser.run(script + ".getAttribute('viewBox')", number)
     return [float(number) for number in box.split()]
 
 
 def test_the_report_loads_without_a_complaint_and_draws_every_bout(browser, report):
     browser.open(report)
 
-    assert browser.run("return document.querySelectorAll('#lane-0 .seen').length") == 1
-    fight_lane = "document.querySelector('#lane-1')"
-    count = f"return {fight_lane}.querySelectorAll(arguments[0]).length"
-    assert browser.run(count, ".seen") == 2
-    assert browser.run(count, ".found") == 2
-    wide = "return [...document.querySelectorAll('#lane-1 .seen')].map("
+    first = "document.querySelectorAll('#view-0 .annotated')"
+    assert browser.run(f"return {first}.length") == 1
+    fight_view = "document.querySelector('#view-1')"
+    count = f"return {fight_view}.querySelectorAll(arguments[0]).length"
+    assert browser.run(count, ".annotated") == 2
+    assert browser.run(count, ".predicted") == 2
+    wide = "return [...document.querySelectorAll('#view-1 .annotated')].map("
     wide += "e => e.getBoundingClientRect().width)"
     four_s, one_s = browser.run(wide)
     assert four_s / one_s == pytest.approx(4, rel=0.05)
@@ -73,29 +74,33 @@ def test_the_report_loads_without_a_complaint_and_draws_every_bout(browser, repo
 
 def test_zoom_and_jumps_work_by_button_key_link_and_mouse(browser, report):
     browser.open(report)
-    browser.run("document.querySelector('#lane-1 [data-do=in]').click()")
+    browser.run("document.querySelector('#view-1 [data-do=in]').click()")
     assert view_box(browser, 1)[::2] == [2.5, 5]
-    browser.run("document.querySelector('#lane-1 [data-do=all]').click()")
+    browser.run("document.querySelector('#view-1 [data-do=all]').click()")
     assert view_box(browser, 1)[::2] == [0, 10]
 
-    browser.run("document.querySelector('#lane-1').focus()")
+    browser.run("document.querySelector('#view-1').focus()")
     browser.keys("+", "\ue014")  # →
     assert view_box(browser, 1)[::2] == [5, 5]
     browser.keys("0", "n")
-    told = browser.run("return document.querySelector('#lane-1 .told').textContent")
-    assert told == "aggressive, people: 0:01.0 to 0:05.0 (4.0 s)"
+    told = browser.run(
+        "return document.querySelector('#view-1 .described').textContent"
+    )
+    assert told == "aggressive, annotated: 0:01.0 to 0:05.0 (4.0 s)"
 
     link = "document.querySelector('a[data-start=\"6.00\"]')"  # the false bout
     browser.run(f"{link}.click()")
     start, _, width, _ = view_box(browser, 1)
     assert start <= 6 < 8 <= start + width
-    told = browser.run("return document.querySelector('#lane-1 .told').textContent")
-    assert told.startswith("aggressive, mabe: 0:06.0 to 0:08.0")
+    told = browser.run(
+        "return document.querySelector('#view-1 .described').textContent"
+    )
+    assert told.startswith("aggressive, predicted: 0:06.0 to 0:08.0")
 
     browser.keys("0")
-    place = "const b = document.querySelector('#lane-1 .ethogram')"
+    place = "const b = document.querySelector('#view-1 .ethogram')"
     place += ".getBoundingClientRect(); return [b.left, b.width, b.top]"
-    browser.run("document.querySelector('#lane-1').scrollIntoView({block: 'center'})")
+    browser.run("document.querySelector('#view-1').scrollIntoView({block: 'center'})")
     time.sleep(0.6)  # the page scrolls smoothly
     left, width, top = browser.run(place)
     browser.drag((left + 0.2 * width, top + 5), (left + 0.6 * width, top + 5))
@@ -136,14 +141,14 @@ def address(session):
         yield where
 
 
-BOUTS = "window.mabe.view.labels.bouts.map(b => [b.start, b.stop, b.action])"
+BOUTS = "window.mabe.page.labels.bouts.map(b => [b.start, b.stop, b.action])"
 SAVED = "document.getElementById('state').textContent.startsWith('saved: ')"
 
 
 def open_view(browser, address):
     browser.open("about:blank")
     browser.open(address)
-    browser.wait("window.mabe?.view.lanes && window.mabe.timeline.curves")
+    browser.wait("window.mabe?.page.views && window.mabe.timeline.curves")
 
 
 def place_of(browser, frame, row, line=0):
@@ -157,7 +162,7 @@ def place_of(browser, frame, row, line=0):
 
 
 def frame(browser):
-    return browser.run("return window.mabe.view.frame")
+    return browser.run("return window.mabe.page.frame")
 
 
 def test_the_page_shows_poses_and_bouts_without_a_complaint(browser, address):
@@ -168,7 +173,7 @@ def test_the_page_shows_poses_and_bouts_without_a_complaint(browser, address):
         [200, 300, "attack"],
         [400, 500, "attack"],
     ]
-    assert browser.run("return window.mabe.timeline.found().length") == 1
+    assert browser.run("return window.mabe.timeline.predicted().length") == 1
     painted = """
         const c = document.getElementById(arguments[0]);
         const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -193,8 +198,8 @@ def test_a_click_on_a_bout_jumps_there(browser, address):
     assert browser.run("return document.getElementById('bout-start').value") == "200"
     browser.drag(place_of(browser, 100, 1, 1), place_of(browser, 100, 1, 1))
     assert frame(browser) == 50  # of the bout that was found
-    assert browser.run("return document.getElementById('bout-says').textContent") == (
-        "found by mabe, 4.00 s, probability 0.80"
+    assert browser.run("return document.getElementById('bout-note').textContent") == (
+        "predicted, 4.00 s, probability 0.80"
     )
 
 
@@ -215,15 +220,15 @@ def test_keys_step_play_and_zoom(browser, address):
     browser.keys("d")
     assert 280 <= frame(browser) <= 300
     browser.keys("\ue011", "+", "+", "+", "+", "+")
-    assert browser.run("return window.mabe.view.speed") == 8
+    assert browser.run("return window.mabe.page.speed") == 8
     browser.keys(" ")
-    browser.wait("window.mabe.view.frame > 100")
+    browser.wait("window.mabe.page.frame > 100")
     browser.keys(" ")
     stopped = frame(browser)
     time.sleep(0.15)
     assert frame(browser) == stopped
     browser.keys("-", "-", "-", "-", "-", "-", "-")
-    assert browser.run("return window.mabe.view.speed") == 0.25
+    assert browser.run("return window.mabe.page.speed") == 0.25
     assert browser.errors() == []
 
 
@@ -270,9 +275,9 @@ def test_bouts_are_added_changed_taken_over_and_deleted(browser, address, tmp_pa
     browser.keys("a")  # the one that was found
     assert browser.run(f"return {BOUTS}")[3] == [50, 150, "attack"]
     browser.keys("\ue00c")  # Esc
-    browser.run("window.mabe.view.seek(10)")
+    browser.run("window.mabe.page.seek(10)")
     browser.keys("1")
-    browser.run("window.mabe.view.seek(19)")
+    browser.run("window.mabe.page.seek(19)")
     browser.keys("1")
     assert browser.run(f"return {BOUTS}")[4] == [10, 20, "sniff"]
     browser.run("document.getElementById('undo').click()")
@@ -286,13 +291,13 @@ def test_bouts_are_added_changed_taken_over_and_deleted(browser, address, tmp_pa
 def test_the_page_says_so_where_nothing_can_be_saved(browser, address, session):
     open_view(browser, address)
     session.save(0, [Bout(1, 2, "attack", 1, 2)], 0)  # another window
-    browser.run("window.mabe.view.labels.remove(window.mabe.view.labels.bouts[0])")
+    browser.run("window.mabe.page.labels.remove(window.mabe.page.labels.bouts[0])")
     told = browser.wait(
         "document.getElementById('state').textContent.startsWith('not saved') "
         "&& document.getElementById('state').textContent"
     )
     assert "another window" in told
-    browser.run("window.mabe.view.labels.unsaved = false")  # no question on leaving
+    browser.run("window.mabe.page.labels.unsaved = false")  # no question on leaving
     assert any("409" in error for error in browser.errors())
 
 
@@ -351,10 +356,10 @@ def test_the_film_lies_behind_the_poses_at_their_scale(browser, tmp_path):
     ) as address:
         open_view(browser, address)
         browser.wait("document.getElementById('film').videoWidth === 400")
-        browser.run("window.mabe.view.seek(10)")
+        browser.run("window.mabe.page.seek(10)")
         browser.wait("!document.getElementById('film').seeking")
         time_s, film_box, stage_box, bounds, origin = browser.run(
-            "const { recording } = window.mabe.view, box = (id) => {"
+            "const { recording } = window.mabe.page, box = (id) => {"
             "  const b = document.getElementById(id).getBoundingClientRect();"
             "  return [b.left, b.top, b.width, b.height]; };"
             "return [document.getElementById('film').currentTime, box('film'),"
@@ -410,25 +415,24 @@ def long_session(tmp_path):
         poses=poses.astype(np.int16).reshape(-1),
     )
 
-    def look(_store, _index):
+    def predict_views(_store, _index):
         chosen = np.zeros(frames, int)
         for start in starts:
             chosen[start + 20 : start + 160] = 2
         probabilities = np.full((frames, 3), 0.1, np.float32)
         probabilities[np.arange(frames), chosen] = 0.8
         labels = np.full((frames, 3), -1, np.int8)
-        yield Lane(
-            lab="Lab", video="long", agent=SCENE, target=SCENE, track="long", fps=FPS,
-            probabilities=probabilities, labels=labels, chosen=chosen,
+        yield ViewPredictions(
+            kind=OUTPUTS.kind, classes=OUTPUTS.classes, lab="Lab", video="long",
+            view=SCENE, track="long", fps=FPS, probabilities=probabilities,
+            labels=labels, chosen=chosen,
         )  # fmt: skip
 
-    from sessions import QUESTIONS
-
     session = ReviewSession(
-        questions=QUESTIONS,
+        outputs=OUTPUTS,
         sources=[Source("Lab/long", True, lambda: (store, 0))],
         infos={},
-        look=look,
+        predict_views=predict_views,
         corrections=Corrections(tmp_path / "out", None),
     )
     session.open(0)
@@ -442,9 +446,9 @@ def test_of_ten_hours_only_what_is_looked_at_is_fetched(browser, long_session):
 
     with served(build, TOKEN) as address:
         open_view(browser, address)
-        assert browser.run("return window.mabe.timeline.found().length") == 2699
+        assert browser.run("return window.mabe.timeline.predicted().length") == 2699
         for share in (0.1, 0.9, 0.5, 0.25):
-            browser.run("const v = window.mabe.view;"
+            browser.run("const v = window.mabe.page;"
                 "v.seek(arguments[0] * v.recording.frames)", share)  # fmt: skip
             browser.wait("document.getElementById('waiting').hidden")
         browser.keys("0")

@@ -11,6 +11,7 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from stories import FPS, TINY, write_fights
 
+from mabe.bouts import View
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.store import from_recording
@@ -21,7 +22,6 @@ from mabe.inference.stitching import Tracks, view_probabilities
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
 from mabe.models.checkpoint import load_checkpoint
-from mabe.pair_task import View
 from mabe.training.run import train
 
 FRAMES = int(24 * FPS)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import RATE, stored
 
+from mabe.bouts import View
 from mabe.data.clips import NOBODY
 from mabe.data.pair_windows import (
     SEATS,
@@ -18,7 +19,7 @@ from mabe.data.pair_windows import (
 )
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.pair_task import UNWATCHED, PairTask, View
+from mabe.pair_task import UNWATCHED, PairTask
 
 
 class Clock(PoseStore):

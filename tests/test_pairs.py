@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import RATE, stored
 
-from mabe.bouts import Watched
+from mabe.bouts import View, Watched
 from mabe.errors import ConfigError, DataError
-from mabe.pair_task import UNKNOWN_LAB, PairTask, View, all_views, watched_in_labels
+from mabe.pair_task import UNKNOWN_LAB, PairTask, all_views, watched_in_labels
 from mabe.resampling import nearest_frames
 
 FIGHTS = PairTask(

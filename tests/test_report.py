@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -7,32 +8,33 @@ from epochs import epoch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from lane_stories import CLASSES, RULES, fight, scene
+from view_stories import CLASSES, RULES, fight, scene
 
+from mabe.bouts import View
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import Lane, count_confusion
+from mabe.decoding.views import ViewPredictions
 from mabe.metrics.summary import Evaluation, score_video, summarise
 from mabe.scene_task import TaskKind
 from mabe.viz.colours import colours_of
 from mabe.viz.downsampling import NEAR, average_columns, keep_corners
-from mabe.viz.error_types import find_bad_bouts, find_faults
+from mabe.viz.error_types import count_errors, find_wrong_bouts
 from mabe.viz.report.contents import Check, Contents, Setting, TrainingCurve
 from mabe.viz.report.page import render
-from mabe.viz.report.wording import class_words, clock, fault_words
+from mabe.viz.report.wording import class_words, clock, error_words
 from mabe.viz.study import Study
 
 
-def study_of(*lanes):
-    study = Study(TaskKind.SCENE, CLASSES, RULES)
-    for lane in lanes:
-        study.add(lane)
+def study_of(*views):
+    study = Study.of_rules(RULES)
+    for view in views:
+        study.add(view)
     return study
 
 
 def contents_of(study, **changes):
     facts = {
         "run": "checkpoints/fights",
-        "judged_on": "2 recordings of data that it never learned from",
+        "recordings": "2 recordings of data that it did not learn from",
         "notes": ("a note",),
         "study": study,
         "curves": (story(),),
@@ -63,56 +65,56 @@ def story(epochs=3):
 
 
 def test_a_late_start_is_an_edge_and_a_bout_nobody_found_is_missed():
-    faults = find_faults(fight(), 2)
+    errors = count_errors(fight(), 2)
 
-    assert faults.hit_s == 3
-    assert faults.missed_edge_s == 1
-    assert faults.missed_bout_s == 1
-    assert faults.false_bout_s == 2
-    assert faults.false_edge_s == 0
-    assert (faults.seen_bouts, faults.found_bouts) == (2, 2)
-    assert (faults.missed_bouts, faults.false_bouts) == (1, 1)
-    assert faults.matched_bouts == 1
-    assert faults.start_delays_s == (1.0,)
-    assert faults.stop_delays_s == (0.0,)
-    assert faults.bout_f1 == 0.5
+    assert errors.hit_s == 3
+    assert errors.missed_edge_s == 1
+    assert errors.missed_bout_s == 1
+    assert errors.false_bout_s == 2
+    assert errors.false_edge_s == 0
+    assert (errors.annotated_bouts, errors.predicted_bouts) == (2, 2)
+    assert (errors.missed_bouts, errors.false_bouts) == (1, 1)
+    assert errors.matched_bouts == 1
+    assert errors.start_delays_s == (1.0,)
+    assert errors.stop_delays_s == (0.0,)
+    assert errors.bout_f1 == 0.5
 
 
 def test_what_nobody_watched_is_neither_missed_nor_false():
-    lane = scene(seen=[(10, 50, 2)], found=[(0, 100, 2)], ignored=[(0, 10), (50, 100)])
-    faults = find_faults(lane, 2)
+    view = scene(
+        annotated=[(10, 50, 2)], predicted=[(0, 100, 2)], ignored=[(0, 10), (50, 100)]
+    )
+    errors = count_errors(view, 2)
 
-    assert faults.hit_s == 4
-    assert faults.false_bout_s == faults.false_edge_s == 0
-    assert not find_bad_bouts(lane, 2)
+    assert errors.hit_s == 4
+    assert errors.false_bout_s == errors.false_edge_s == 0
+    assert not find_wrong_bouts(view, 2)
 
 
 @given(
     arrays(np.int64, 60, elements=st.integers(0, 2)),
     arrays(np.int64, 60, elements=st.integers(0, 2)),
 )
-def test_every_second_has_one_fate(seen, found):
-    lane = scene(
-        [(f, f + 1, c) for f, c in enumerate(seen)],
-        [(f, f + 1, c) for f, c in enumerate(found)],
+def test_every_second_has_one_type(annotated, predicted):
+    view = scene(
+        [(f, f + 1, c) for f, c in enumerate(annotated)],
+        [(f, f + 1, c) for f, c in enumerate(predicted)],
         frames=60,
     )
-    for answer in range(3):
-        faults = find_faults(lane, answer)
-        seen_s = faults.hit_s + faults.missed_bout_s + faults.missed_edge_s
-        found_s = faults.hit_s + faults.false_bout_s + faults.false_edge_s
-        assert seen_s == pytest.approx((seen == answer).sum() / 10)
-        assert found_s == pytest.approx((found == answer).sum() / 10)
+    for index in range(3):
+        errors = count_errors(view, index)
+        assert errors.annotated_s == pytest.approx((annotated == index).sum() / 10)
+        assert errors.predicted_s == pytest.approx((predicted == index).sum() / 10)
 
 
 def test_the_worst_bouts_are_the_longest_and_say_where_they_are():
-    worst = study_of(fight()).worst_bouts(10)
+    worst = study_of(fight()).longest_wrong_bouts(10)
 
-    assert [(p.bout.is_missed, p.bout.start_s, p.bout.seconds) for p in worst] == [
+    assert [(bout.is_missed, bout.start_s, bout.seconds) for bout in worst] == [
         (False, 6.0, 2.0),
         (True, 8.0, 1.0),
     ]
-    assert worst[0].bout.probability == pytest.approx(0.8)
+    assert worst[0].probability == pytest.approx(0.8)
 
 
 @settings(max_examples=30)  # a thousand draws for the interval each
@@ -121,7 +123,7 @@ def test_the_worst_bouts_are_the_longest_and_say_where_they_are():
     arrays(np.int64, 80, elements=st.integers(0, 2)),
 )
 def test_a_report_scores_as_evaluate_does(labels, found):
-    lane = scene(
+    view = scene(
         [(f, f + 1, max(c, 0)) for f, c in enumerate(labels)],
         [(f, f + 1, c) for f, c in enumerate(found)],
         frames=80,
@@ -130,7 +132,7 @@ def test_a_report_scores_as_evaluate_does(labels, found):
     summary = summarise(
         Evaluation(CLASSES, (score_video("Lab", "1", labels, found, 3),))
     )
-    study = study_of(lane)
+    study = study_of(view)
 
     assert study.confusion.tolist() == summary.confusion.tolist()
     macro = study.confidence().score
@@ -141,22 +143,19 @@ def test_a_report_scores_as_evaluate_does(labels, found):
 
 def test_a_pair_that_does_nothing_is_counted_as_nothing():
     labels = np.array([[1, -1], [0, -1], [0, -1], [0, -1]], np.int8)
-    lane = Lane(
+    view = ViewPredictions(
+        kind=TaskKind.PAIR,
+        classes=("attack", "sniff"),
         lab="Lab",
         video="1",
-        agent=1,
-        target=2,
+        view=View(1, 2),
         track="t",
         fps=10.0,
         probabilities=np.zeros((4, 2), np.float32),
         labels=labels,
         chosen=np.array([-1, 0, -1, 1]),  # action 1 was not watched: not judged
     )
-    assert count_confusion(lane, TaskKind.PAIR).tolist() == [
-        [0, 0, 1],
-        [0, 0, 0],
-        [1, 0, 1],
-    ]
+    assert view.confusion().tolist() == [[0, 0, 1], [0, 0, 0], [1, 0, 1]]
 
 
 def test_the_interval_is_over_recordings_and_copies_stay_together():
@@ -175,7 +174,7 @@ def test_labs_and_recordings_come_worst_first():
     study = study_of(good, bad)
 
     assert [each.lab for each in study.of_labs()] == ["B", "A"]
-    assert [each.lab for each in study.of_recordings()] == ["B", "A"]
+    assert [each.recording for each in study.of_recordings()] == ["B/1", "A/1"]
 
 
 @given(
@@ -233,11 +232,11 @@ def test_the_page_is_one_file_that_loads_nothing():
     assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
 
 
-def test_the_page_draws_every_bout_of_people_and_of_mabe():
+def test_the_page_draws_every_annotated_and_predicted_bout():
     page = Page(render(contents_of(study_of(fight()))))
 
-    assert page.classes.count("seen") == 2
-    assert page.classes.count("found") == 2
+    assert page.classes.count("annotated") == 2
+    assert page.classes.count("predicted") == 2
 
 
 def test_the_page_answers_in_order():
@@ -247,9 +246,9 @@ def test_the_page_answers_in_order():
     assert questions == [
         "How good is it?",
         "Where does it fail?",
-        "What did it see?",
+        "What does it predict?",
         "How was it trained?",
-        "Can I trust it?",
+        "How reliable are the results?",
     ]
 
 
@@ -271,8 +270,8 @@ def test_a_page_without_history_labels_or_checks_still_says_so():
     html = render(
         contents_of(study_of(empty), curves=(), settings=(), checks=(), notes=())
     )
-    assert "Nothing could be scored" in html
-    assert "No history" in html
+    assert "No score: none of the classes is annotated" in html
+    assert "No training history" in html
     assert "nan" not in html.lower().replace("nano", "")
 
 
@@ -309,38 +308,25 @@ def test_the_page_of_many_recordings_stays_below_five_megabytes():
     )
     html = render(contents_of(study))
     assert 1_000_000 < len(html.encode()) < 5_000_000
-    assert "pictures are drawn" in html
+    assert "ethograms are drawn" in html
 
 
 def test_pairs_are_named_and_nothing_is_a_column():
-    lane = fight()
+    view = fight()
     rules = DecisionRules.plain(TaskKind.PAIR, CLASSES)
-    study = Study(TaskKind.PAIR, CLASSES, rules)
-    study.add(
-        Lane(
-            lab="Lab",
-            video="1",
-            agent=1,
-            target=1,
-            track="t",
-            fps=10.0,
-            probabilities=lane.probabilities,
-            labels=lane.labels,
-            chosen=lane.chosen,
-        )
-    )
+    study = Study.of_rules(rules)
+    study.add(replace(view, kind=TaskKind.PAIR, view=View(1, 1)))
     html = render(contents_of(study))
     assert "mouse1 itself" in html
     assert ">nothing</th>" in html
 
 
 def test_plain_words_say_what_the_numbers_mean():
-    faults = find_faults(fight(), 2)
-    assert class_words("fights", faults) == (
-        "Of the time people call fights, it finds 60%; when it says fights, people "
-        "agree 60% of the time."
+    errors = count_errors(fight(), 2)
+    assert class_words("fights", errors) == (
+        "fights: recall 60% of the annotated time, precision 60% of the predicted time."
     )
-    assert "bouts nobody else sees (1 of 2)" in fault_words("fights", faults)
+    assert "false bouts (1 of 2)" in error_words("fights", errors)
 
 
 def test_clocks_go_over_the_hour():

@@ -16,26 +16,31 @@ import yaml
 from chases import TINY_PAIRS, write_chases
 from stories import TINY, write_fights
 
+from mabe.bouts import SCENE, View
 from mabe.cli.main import main
-from mabe.decoding.views import SCENE
 from mabe.errors import ConfigError, DataError, OutputError
 from mabe.experiments.out_of_fold import read_out_of_fold
-from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
+from mabe.inference.evaluate import (
+    Unseen,
+    compare,
+    evaluate,
+    evaluate_pairs,
+    predict_unseen,
+)
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.viz.figures import save
-from mabe.viz.report.gather import judge, own_data, unseen_lanes
+from mabe.viz.report.gather import own_data, study_run
 from mabe.viz.review.launch import (
     Place,
     default_out,
     find_place,
     open_session,
-    questions_of,
+    outputs_of,
     rank,
     serve,
     source_folder,
 )
-from mabe.viz.views import look, of_answers
 
 
 def write_config(folder, story, **changes):
@@ -92,23 +97,23 @@ def pairs(work):
 
 def test_a_report_tells_what_evaluate_tells(run, data):
     predictor = Predictor(load_checkpoint(run))
-    judged = judge(run, predictor)
+    result = study_run(run, predictor)
     evaluation = evaluate(Unseen(predictor, data))
 
-    assert judged.study.confusion.tolist() == evaluation.confusion.tolist()
-    assert "2 recordings" in judged.on
-    assert any("chose the best epoch" in note for note in judged.notes)
+    assert result.study.confusion.tolist() == evaluation.confusion.tolist()
+    assert "2 recordings" in result.recordings
+    assert any("chose the best epoch" in note for note in result.notes)
 
 
 def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
     predictor = Predictor(load_checkpoint(pairs))
     data = own_data(predictor.checkpoint)
-    study = judge(pairs, predictor).study
+    study = study_run(pairs, predictor).study
     strict = evaluate_pairs(Unseen(predictor, data)).strict
 
     assert strict is not None
     for action in strict.actions:
-        place = study.answers.index(action.action)
+        place = study.classes.index(action.action)
         counts = sum(study.counts.values())[place]
         assert counts.tolist() == [
             action.label_frames,
@@ -125,12 +130,12 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
     for store, index in unseen.open():
         about = store.recordings[index]
         bouts = []
-        for lane in look(predictor, store, index):
-            assert len(lane.chosen) == about.native_length
+        for view in predictor.predict_views(store, index):
+            assert len(view.decisions) == about.native_length
             bouts += [
-                (start, stop, lane.agent, lane.target, predictor.actions[answer])
-                for answer in range(len(predictor.actions))
-                for start, stop in lane.found(answer).tolist()
+                (start, stop, view.view.agent, view.view.target, action)
+                for place, action in enumerate(view.classes)
+                for start, stop in view.predicted_spans(place).tolist()
             ]
         expected = [
             (b.start, b.stop, b.agent, b.target, b.action)
@@ -147,13 +152,13 @@ def test_what_people_saw_where_nothing_can_be_found_is_missed(pairs):
     blind = replace(task, vocabulary={"Lab": frozenset()})
     predictor.checkpoint.model.task = blind
     try:
-        lanes = list(look(predictor, store, index))
+        views = list(predictor.predict_views(store, index))
     finally:
         predictor.checkpoint.model.task = task
 
-    assert sorted((lane.agent, lane.target) for lane in lanes) == [(1, 2), (2, 1)]
-    assert sum(len(lane.seen(0)) for lane in lanes) == 3
-    assert not any(len(lane.found(0)) for lane in lanes)
+    assert sorted(view.view for view in views) == [View(1, 2), View(2, 1)]
+    assert sum(len(view.annotated_spans(0)) for view in views) == 3
+    assert not any(len(view.predicted_spans(0)) for view in views)
 
 
 @pytest.mark.parametrize("kind", ["run", "folds", "pairs"])
@@ -170,12 +175,14 @@ def test_mabe_report_writes_one_file(kind, request, tmp_path, capsys):
 
 
 def test_every_recording_of_a_cross_validation_is_in_its_report(folds, data):
-    judged = judge(folds, Predictor(load_checkpoint(folds)))
-    assert "6 recordings" in judged.on
-    assert {p.name for p in judged.study.pictures} == {f"Lab/{n}" for n in range(1, 7)}
+    result = study_run(folds, Predictor(load_checkpoint(folds)))
+    assert "6 recordings" in result.recordings
+    assert {p.recording for p in result.study.plots} == {
+        f"Lab/{n}" for n in range(1, 7)
+    }
     answers = read_out_of_fold(folds / "out_of_fold.npz")
-    lane = next(of_answers(answers, judged.study.rules))
-    assert (lane.agent, lane.fps) == (SCENE, 33.3)
+    view = next(answers.decide(result.study.rules))
+    assert (view.view, view.fps) == (SCENE, 33.3)
 
 
 def test_a_run_writes_down_what_there_was_to_learn(run):
@@ -184,12 +191,12 @@ def test_a_run_writes_down_what_there_was_to_learn(run):
     assert learned["aggressive"] > 0 < learned["background"]
 
 
-def test_lanes_of_unseen_recordings_leave_out_what_was_learned(run, data):
+def test_predictions_of_unseen_recordings_leave_out_what_was_learned(run, data):
     unseen = Unseen(Predictor(load_checkpoint(run)), data)
-    names = {lane.name for lane in unseen_lanes(unseen)}
+    names = {view.name for view in predict_unseen(unseen)}
     assert len(names) == 2
     only = Unseen(unseen.predictor, data, only=frozenset(list(names)[:1]))
-    assert [lane.name for lane in unseen_lanes(only)] == list(names)[:1]
+    assert [view.name for view in predict_unseen(only)] == list(names)[:1]
 
 
 @pytest.mark.parametrize("ending", [".svg", ".pdf", ".png"])
@@ -252,7 +259,7 @@ def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
     assert find_place("Lab/3", predictor, None).path == data
     session = open_session(predictor, find_place("3", predictor, None))
     assert [s.name for s in session.sources][:2] == ["Lab/3", "Lab/1"]
-    learned = [session.describe(index)["learned"] for index in range(6)]
+    learned = [session.describe(index)["trainedOn"] for index in range(6)]
     assert sum(learned) == 4  # of two it knows nothing
     assert session.corrections.root == data.with_name("fights-corrected")
     session.close()
@@ -260,24 +267,24 @@ def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
     assert default_out(None, run / "best.safetensors") == run / "corrected"
 
 
-def test_suggestions_order_recordings_by_doubt(run, data, tmp_path):
+def test_suggestions_order_recordings_by_uncertainty(run, data, tmp_path):
     predictor = Predictor(load_checkpoint(run))
     session = open_session(predictor, Place(data, None), out=tmp_path)
     rank(session)
-    doubts = [each["doubt"] for each in session.listing()]
+    uncertainty = [each["uncertainty"] for each in session.listing()]
 
-    assert len(doubts) == 6
-    assert doubts == sorted(doubts, reverse=True)
+    assert len(uncertainty) == 6
+    assert uncertainty == sorted(uncertainty, reverse=True)
     for index in range(3):  # what is open still goes with its name
-        assert session.open(index).about.name == session.sources[index].name
+        assert session.open(index).recording.name == session.sources[index].name
     session.close()
 
 
 def test_actions_of_classes_are_what_people_write(run):
-    questions = questions_of(Predictor(load_checkpoint(run)))
-    aggressive = questions.actions_of[questions.answers.index("aggressive")]
+    outputs = outputs_of(Predictor(load_checkpoint(run)))
+    aggressive = outputs.actions_of[outputs.classes.index("aggressive")]
     assert "attack" in aggressive
-    assert questions.actions_of[0] == ()
+    assert outputs.actions_of[0] == ()
 
 
 def ask(address, token):
@@ -329,10 +336,10 @@ def test_the_data_of_a_run_may_have_gone(run, data):
     hidden = data.rename(data.with_name("elsewhere"))
     try:
         with pytest.raises(DataError, match="--data"):
-            judge(run, predictor)
+            study_run(run, predictor)
         with pytest.raises(DataError, match="--data"):
             find_place("Lab/1", predictor, None)
-        assert judge(run, predictor, hidden).study.pictures
+        assert study_run(run, predictor, hidden).study.plots
     finally:
         hidden.rename(data)
 

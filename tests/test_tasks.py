@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from pair_stories import stored
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import SCENE, Bout, Watched
 from mabe.errors import ConfigError
 from mabe.scene_task import CHALLENGE_CLASSES, NOT_COUNTED, SceneTask
 
@@ -60,8 +61,24 @@ def test_labels_without_a_list_of_what_was_watched_are_believed():
 
 
 def test_predictions_choose_among_what_is_watched_or_among_all():
-    assert TASK.choices(WATCHED).tolist() == [True, True, False, True]
-    assert TASK.choices([]).all()
+    watched = stored(watched=["1>2 sniff", "1>2 attack", "1>1 rear"])
+    assert TASK.choices(watched)[SCENE].tolist() == [True, True, False, True]
+    assert TASK.choices(stored(watched=[]))[SCENE].all()
+
+
+def test_annotations_have_a_state_for_each_class():
+    recording = stored(("1>2 sniff", 0, 2), watched=["1>2 sniff", "1>2 attack"])
+    frames = TASK.annotations(recording)[SCENE].frames(1, 3)
+    assert frames.tolist() == [[0, 1, 0, 0], [1, 0, 0, 0]]
+    assert TASK.is_annotated(recording)
+    unwatched = stored(watched=[])
+    assert (TASK.annotations(unwatched)[SCENE].frames(0, 5) == NOT_COUNTED).all()
+    assert not TASK.is_annotated(unwatched)
+
+
+def test_classes_are_made_of_the_actions_that_annotators_mark():
+    task = SceneTask.from_groups({"rest": (), "social": ("sniff",), "fight": ()})
+    assert task.actions_of_classes == ((), ("sniff",), ("fight",))
 
 
 def test_ignored_actions_count_neither_way_even_over_others():

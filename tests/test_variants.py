@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
 from mabe.inference.tta import Variant, pose_variants, slots_in_variants
 from mabe.models.model import build_model
-from mabe.pair_task import PairTask, View
+from mabe.pair_task import PairTask
 from mabe.skeleton import KEYPOINTS
 
 ALL = np.ones(4, bool)

@@ -27,12 +27,12 @@ from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
 from mabe.viz.review.timeline import (
     UNKNOWN,
     ViewTimeline,
-    doubt_of,
-    doubt_per_minute,
-    find_doubts,
-    read_timeline,
+    error_probability,
+    errors_per_minute,
+    find_uncertain,
+    read_timelines,
     to_bytes,
-    write_timeline,
+    write_timelines,
 )
 
 OWN = f"http://127.0.0.1:{PORT}"
@@ -244,7 +244,7 @@ def test_poses_come_in_windows_of_a_bounded_size(client, session):
 
 def wait_for(client, index=0):
     for _ in range(200):
-        told = client.get(f"/api/recordings/{index}/found", headers=KEY).json()
+        told = client.get(f"/api/recordings/{index}/predictions", headers=KEY).json()
         if told["state"] != "working":
             return told
         time.sleep(0.02)
@@ -252,24 +252,24 @@ def wait_for(client, index=0):
 
 
 def test_what_was_found_is_told_once_it_is(client):
-    lane = wait_for(client)["lanes"][0]
+    view = wait_for(client)["views"][0]
 
-    assert lane["bouts"] == [[50, 150, 2, 0.799]]
-    (start, stop, wrong_s), *others = lane["doubts"]
+    assert view["bouts"] == [[50, 150, 2, 0.799]]
+    (start, stop, wrong_s), *others = view["uncertain"]
     assert (290 <= start <= 300, 400 <= stop <= 410, not others) == (True, True, True)
     assert wrong_s == pytest.approx(2.4, abs=0.2)  # 4 s at 0.6
 
 
 def test_chances_come_in_columns(client):
     wait_for(client)
-    query = "lane=0&start=0&stop=600&columns=50"
+    query = "view=0&start=0&stop=600&columns=50"
     answer = client.get(f"/api/recordings/0/probabilities?{query}", headers=KEY)
     step = int(answer.headers["x-step"])
     values = np.frombuffer(answer.content, np.uint8).reshape(-1, 3)
 
     assert len(values) <= 100
     assert values[100 // step, 2] == 203  # 0.8 of 254
-    missing = "lane=7&start=0&stop=600&columns=50"
+    missing = "view=7&start=0&stop=600&columns=50"
     answer = client.get(f"/api/recordings/0/probabilities?{missing}", headers=KEY)
     assert answer.status_code == 404
 
@@ -278,7 +278,7 @@ def test_a_model_that_fails_is_told_in_its_own_words(tmp_path):
     def fail(_store, _index):
         raise DataError("the recording is of another kind")
 
-    session = open_session(tmp_path / "data", tmp_path / "out", look=fail)
+    session = open_session(tmp_path / "data", tmp_path / "out", predict_views=fail)
     client = TestClient(build_app(session, port=PORT, token=TOKEN), base_url=OWN)
     told = wait_for(client)
     assert told == {"state": "failed", "error": "the recording is of another kind"}
@@ -287,7 +287,7 @@ def test_a_model_that_fails_is_told_in_its_own_words(tmp_path):
 
 def test_what_was_found_is_kept_for_the_next_time(tmp_path):
     first = open_session(tmp_path / "data", tmp_path / "out", cache=tmp_path / "cache")
-    found = first.open(0).marks.result()
+    found = first.open(0).timelines.result()
     first.close()
 
     def never(_store, _index):
@@ -296,22 +296,22 @@ def test_what_was_found_is_kept_for_the_next_time(tmp_path):
     again = open_session(
         tmp_path / "data",
         tmp_path / "out",
-        look=never,
+        predict_views=never,
         write=False,
         cache=tmp_path / "cache",
     )
-    kept = again.open(0).marks.result()
+    kept = again.open(0).timelines.result()
     again.close()
     np.testing.assert_array_equal(kept[0].probabilities, found[0].probabilities)
     assert kept[0].bouts() == found[0].bouts()
-    assert kept[0].doubts == found[0].doubts
+    assert kept[0].uncertain == found[0].uncertain
 
 
 def test_a_damaged_cache_is_made_again(tmp_path):
     path = tmp_path / "marks.npz"
-    assert read_timeline(path) is None
+    assert read_timelines(path) is None
     path.write_bytes(b"PK broken")
-    assert read_timeline(path) is None
+    assert read_timelines(path) is None
 
 
 def test_the_film_is_sent_by_ranges(tmp_path):
@@ -444,25 +444,27 @@ def test_names_in_the_metadata_do_not_lead_out_of_the_folder(tmp_path, name):
         Corrections(tmp_path, None).path_of("Lab", name)
 
 
-# ── marks ──
+# ── timelines ──
 
 
-def test_doubt_is_the_chance_to_be_wrong():
+def test_uncertainty_is_the_probability_of_a_wrong_decision():
     probabilities = np.float32([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8]])
     np.testing.assert_allclose(
-        doubt_of(probabilities, TaskKind.SCENE), [0.3, 0.2], atol=1e-6
+        error_probability(probabilities, TaskKind.SCENE), [0.3, 0.2], atol=1e-6
     )
     np.testing.assert_allclose(
-        doubt_of(probabilities, TaskKind.PAIR), [0.3, 0.2], atol=1e-6
+        error_probability(probabilities, TaskKind.PAIR), [0.3, 0.2], atol=1e-6
     )
     unknown = np.float32([[np.nan, 0.9]])
-    np.testing.assert_allclose(doubt_of(unknown, TaskKind.PAIR), [0.1], atol=1e-6)
+    np.testing.assert_allclose(
+        error_probability(unknown, TaskKind.PAIR), [0.1], atol=1e-6
+    )
 
 
 def test_the_stretch_that_would_teach_most_comes_first():
-    doubt = np.zeros(1000)
-    doubt[100:120], doubt[500:600] = 0.5, 0.4
-    first, second = find_doubts(doubt, fps=10.0)
+    error = np.zeros(1000)
+    error[100:120], error[500:600] = 0.5, 0.4
+    first, second = find_uncertain(error, fps=10.0)
 
     assert first.wrong_s == pytest.approx(4.0, abs=0.3)
     assert second.wrong_s == pytest.approx(1.0, abs=0.3)
@@ -470,11 +472,11 @@ def test_the_stretch_that_would_teach_most_comes_first():
 
 
 def test_recordings_compare_by_the_minute():
-    marks = ViewTimeline(
+    timeline = ViewTimeline(
         0, 0, 10.0, np.zeros((1200, 2), np.uint8), np.zeros((0, 3), int)
     )
-    assert doubt_per_minute([marks]) == 0
-    assert doubt_per_minute([]) == 0
+    assert errors_per_minute([timeline]) == 0
+    assert errors_per_minute([]) == 0
 
 
 @given(
@@ -483,9 +485,9 @@ def test_recordings_compare_by_the_minute():
 )  # fmt: skip
 def test_a_window_of_chances_is_the_mean_of_its_frames(frames, start, length, columns):
     values = (np.arange(frames) % 251).astype(np.uint8)[:, None]
-    marks = ViewTimeline(0, 0, 25.0, values, np.zeros((0, 3), int))
+    timeline = ViewTimeline(0, 0, 25.0, values, np.zeros((0, 3), int))
     stop = start + length
-    first, step, sent = marks.window(start, stop, columns)
+    first, step, sent = timeline.window(start, stop, columns)
 
     assert len(sent) <= 2 * columns + 1
     assert first <= min(start, frames) < first + step
@@ -504,12 +506,12 @@ def test_bytes_are_near_and_unknown_is_told_apart(probabilities):
     assert np.nanmax(np.abs(sent / 254 - probabilities)[1:]) <= 0.002
 
 
-def test_marks_survive_the_disk(tmp_path):
-    marks = ViewTimeline(
+def test_timelines_survive_the_disk(tmp_path):
+    timeline = ViewTimeline(
         1, 2, 25.0, np.full((9, 2), 7, np.uint8), np.array([[0, 3, 1]]), ()
     )
-    write_timeline(tmp_path / "x.npz", [marks])
-    (back,) = read_timeline(tmp_path / "x.npz")
+    write_timelines(tmp_path / "x.npz", [timeline])
+    (back,) = read_timelines(tmp_path / "x.npz")
     assert (back.agent, back.target, back.fps) == (1, 2, 25.0)
     assert back.runs.tolist() == [[0, 3, 1]]
 

@@ -44,6 +44,40 @@ class Bout:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class View:
+    """An agent and what it may act on: another animal, or itself.
+
+    Probabilities, labels and decisions of a recording are kept view by view.
+    """
+
+    agent: int
+    target: int
+
+    @property
+    def is_self(self) -> bool:
+        """True for actions on oneself."""
+        return self.agent == self.target
+
+    @property
+    def reverse(self) -> "View":
+        """The same two animals in exchanged roles."""
+        return View(self.target, self.agent)
+
+    @property
+    def label(self) -> str:
+        """Agent and target in words; empty for `SCENE`."""
+        if self == SCENE:
+            return ""
+        if self.is_self:
+            return f"{name_animal(self.agent)} itself"
+        return f"{name_animal(self.agent)} → {name_animal(self.target)}"
+
+
+SCENE = View(NO_ANIMAL, NO_ANIMAL)
+"""The view of all animals together."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Watched:
     """An action of an agent to a target that an annotator watched for."""
 

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Int8
 
-from mabe.bouts import Bout, Spans, Watched, find_spans
+from mabe.bouts import Bout, Spans, View, Watched, find_spans
 from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
-from mabe.scene_task import TaskKind
+from mabe.scene_task import FrameLabels, TaskKind
 from mabe.skeleton import animal_of
 
 UNWATCHED = -1
@@ -29,24 +29,6 @@ UNWATCHED = -1
 
 UNKNOWN_LAB = 0
 """The number of all labs that are not in the training data."""
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class View:
-    """An agent and a target: another animal, or itself."""
-
-    agent: int
-    target: int
-
-    @property
-    def is_self(self) -> bool:
-        """True for actions on oneself."""
-        return self.agent == self.target
-
-    @property
-    def reverse(self) -> "View":
-        """The same two animals in exchanged roles."""
-        return View(self.target, self.agent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +112,11 @@ class PairTask:
     def classes(self) -> tuple[str, ...]:
         """Names of the model's outputs."""
         return self.actions
+
+    @property
+    def actions_of_classes(self) -> tuple[tuple[str, ...], ...]:
+        """Of each class the annotated actions that count as it: the one of its name."""
+        return tuple((action,) for action in self.actions)
 
     @classmethod
     def from_recordings(
@@ -225,6 +212,22 @@ class PairTask:
             for lab in labs
         }
         return replace(self, labs=tuple(labs), vocabulary=vocabulary)
+
+    def check_actions(self, actions: Iterable[str]) -> None:
+        """Accept all actions; those that are not learned have no label."""
+
+    def is_annotated(self, recording: StoredRecording) -> bool:
+        """Tell whether any frame of a recording counts in a score."""
+        return any(self.is_scored(each.action) for each in _annotated(recording))
+
+    def annotations(self, recording: StoredRecording) -> dict[View, FrameLabels]:
+        """Return the labels of each annotated view, at the recording's own frames."""
+        at_own_rate = replace(recording, length=recording.native_length)
+        return {
+            labels.view: labels.as_annotated()
+            for labels in self.view_labels(at_own_rate, 0, recording.fps)
+            if labels.watched_as_annotated.any()
+        }
 
     def lab_number(self, lab: str) -> int:
         """Return a lab's number from 1, or `UNKNOWN_LAB`."""

@@ -12,13 +12,14 @@ not watched" as "no mating" would train a model on wrong labels.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Int8
 
-from mabe.bouts import NO_ACTION, Bout, Watched
+from mabe.bouts import NO_ACTION, SCENE, Bout, View, Watched
 from mabe.errors import ConfigError
+from mabe.recording import StoredRecording
 
 NOT_COUNTED = -1
 
@@ -69,6 +70,75 @@ class TaskKind(StrEnum):
         return self is TaskKind.PAIR
 
 
+@runtime_checkable
+class FrameLabels(Protocol):
+    """The annotations of one view, frame by frame."""
+
+    def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time classes"]:
+        """Return the state of every class in frames [start, stop).
+
+        1: it happens; 0: it does not; -1: not watched, or ignored.
+        """
+
+
+@runtime_checkable
+class Task(Protocol):
+    """The interface of all tasks, which decoding, inference and viz use."""
+
+    @property
+    def kind(self) -> TaskKind:
+        """The kind of this task."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the model's outputs."""
+
+    @property
+    def actions_of_classes(self) -> tuple[tuple[str, ...], ...]:
+        """Of each class the annotated actions that count as it."""
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Actions whose frames count neither in the loss nor in the score."""
+
+    def is_scored(self, action: str) -> bool:
+        """Return whether an action counts in labels, and so in a score."""
+
+    def check_actions(self, actions: Iterable[str]) -> None:
+        """Raise `ConfigError` where labels have actions that the task excludes."""
+
+    def is_annotated(self, recording: StoredRecording) -> bool:
+        """Tell whether any frame of a recording counts in a score."""
+
+    def choices(
+        self, recording: StoredRecording
+    ) -> Mapping[View, Bool[np.ndarray, " classes"]]:
+        """Return the views to predict, and the classes that are possible in each.
+
+        Annotated bouts have no influence, so that scored recordings are treated as
+        new ones are.
+        """
+
+    def annotations(self, recording: StoredRecording) -> Mapping[View, FrameLabels]:
+        """Return the labels of each annotated view, at the recording's own frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneLabels:
+    """The class of every frame of a recording, or `NOT_COUNTED`."""
+
+    classes: Int8[np.ndarray, " frame"]
+    number: int
+    """How many classes there are."""
+
+    def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time classes"]:
+        """Return the state of every class in frames [start, stop)."""
+        some = self.classes[start:stop]
+        states = (some[:, None] == np.arange(self.number)).astype(np.int8)
+        states[some == NOT_COUNTED] = NOT_COUNTED
+        return states
+
+
 CHALLENGE_CLASSES = {
     "background": (),
     "social": (
@@ -112,6 +182,18 @@ class SceneTask:
     def kind(self) -> TaskKind:
         """The kind of this task."""
         return TaskKind.SCENE
+
+    @property
+    def actions_of_classes(self) -> tuple[tuple[str, ...], ...]:
+        """Of each class the annotated actions that count as it.
+
+        The first class needs none; another without any is an action of its own name.
+        """
+        return tuple(
+            tuple(action for action, of in self.class_of.items() if of == place)
+            or ((name,) if place else ())
+            for place, name in enumerate(self.classes)
+        )
 
     @classmethod
     def from_groups(
@@ -207,11 +289,26 @@ class SceneTask:
             possible[self.class_of.get(action, 0)] = True
         return possible
 
-    def choices(self, watched: Iterable[Watched]) -> Bool[np.ndarray, " classes"]:
-        """Return the classes that may be predicted.
+    def choices(
+        self, recording: StoredRecording
+    ) -> dict[View, Bool[np.ndarray, " classes"]]:
+        """Return the classes that are possible in the scene.
 
-        Those watched; where the metadata list none, all. Labels do not matter, so that
-        scored recordings are treated as new ones are.
+        Those watched for; where the metadata name none, all.
         """
-        possible = self.possible(watched)
-        return possible if possible.any() else ~possible
+        possible = self.possible(recording.watched)
+        return {SCENE: possible if possible.any() else ~possible}
+
+    def annotations(self, recording: StoredRecording) -> dict[View, FrameLabels]:
+        """Return the labels of the scene, at the recording's own frames."""
+        labels = self.frame_labels(
+            recording.bouts, recording.annotated, recording.native_length
+        )
+        return {SCENE: SceneLabels(labels, len(self.classes))}
+
+    def is_annotated(self, recording: StoredRecording) -> bool:
+        """Tell whether any frame of a recording counts in a score."""
+        labels = self.frame_labels(
+            recording.bouts, recording.annotated, recording.native_length
+        )
+        return bool((labels != NOT_COUNTED).any())

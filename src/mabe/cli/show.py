@@ -78,7 +78,7 @@ def report(
         skip_bad=skip_bad,
     )
     score = contents.study.confidence()
-    print(f"macro F1 {score}, on {contents.judged_on}")
+    print(f"macro F1 {score}, on {contents.recordings}")
     print(f"✓ {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
@@ -140,7 +140,7 @@ def view(
         rank(session)
         print("Seconds a minute that are expected to be wrong, the most first:")
         for index, source in list(enumerate(session.sources))[:10]:
-            print(f"  {session.doubts[index]:5.1f}  {source.name}")
+            print(f"  {session.uncertainty[index]:5.1f}  {source.name}")
     serve(session, port=port, open_browser=not no_browser)
 
 
@@ -171,8 +171,8 @@ def ethogram(
     """Draw people's bouts above those found."""
     from mabe.viz.figures import draw_ethograms, save
 
-    study = _judge(run, device, data, recording, most, include_training)
-    save(draw_ethograms(study, study.pictures_with_rows()), out)
+    study = _study(run, device, data, recording, most, include_training)
+    save(draw_ethograms(study, study.plots_with_rows()), out)
     print(f"✓ {out}")
 
 
@@ -188,8 +188,8 @@ def traces(
     """Draw probabilities over time, with people's bouts behind them."""
     from mabe.viz.figures import draw_traces, save
 
-    study = _judge(run, device, data, recording, most, include_training)
-    save(draw_traces(study, study.pictures_with_rows()), out)
+    study = _study(run, device, data, recording, most, include_training)
+    save(draw_traces(study, study.plots_with_rows()), out)
     print(f"✓ {out}")
 
 
@@ -203,7 +203,7 @@ def confusion(
     """Draw what is taken for what."""
     from mabe.viz.figures import draw_confusion, save
 
-    study = _judge(run, device, data, None, None, include_training)
+    study = _study(run, device, data, None, None, include_training)
     save(draw_confusion(study), out)
     print(f"✓ {out}")
 
@@ -231,7 +231,7 @@ def learning_curve(
     print(f"✓ {out}")
 
 
-def _judge(
+def _study(
     run: Path,
     device: str,
     data: Path | None,
@@ -240,9 +240,9 @@ def _judge(
     include_training: bool,
 ) -> Any:
     """Return a study of some recordings: those named, else the first."""
-    from mabe.viz.report.gather import judge
+    from mabe.viz.report.gather import study_run
 
-    return judge(
+    return study_run(
         run,
         load_predictor(run, device),
         data,

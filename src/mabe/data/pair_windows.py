@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int8
 
-from mabe.bouts import Spans
+from mabe.bouts import Spans, View
 from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.pair_task import UNWATCHED, PairTask, View, ViewLabels
+from mabe.pair_task import UNWATCHED, PairTask, ViewLabels
 from mabe.skeleton import ANIMALS
 
 SEATS = ANIMALS + 1

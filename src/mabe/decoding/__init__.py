@@ -2,15 +2,15 @@
 
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.tune import Tuned, tune
-from mabe.decoding.views import Evidence
+from mabe.decoding.views import ViewPredictions
 from mabe.scene_task import TaskKind
 
 __all__ = [
     "ClassRule",
     "DecisionRules",
-    "Evidence",
     "TaskKind",
     "Tuned",
+    "ViewPredictions",
     "decide",
     "tune",
 ]

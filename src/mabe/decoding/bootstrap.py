@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.bouts import NO_ACTION
-from mabe.decoding.rules import DecisionRules, decide
-from mabe.decoding.views import Evidence
-from mabe.metrics.frame_scores import count_frames, f1_scores, macro_f1
+from mabe.decoding.rules import DecisionRules
+from mabe.decoding.views import ViewPredictions
+from mabe.metrics.frame_scores import f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 
 RESAMPLES = 1000
@@ -37,22 +36,22 @@ class Confidence:
 
 
 def score_with_confidence(
-    views: Sequence[Evidence], rules: DecisionRules, *, seed: int = 0
+    views: Sequence[ViewPredictions], rules: DecisionRules, *, seed: int = 0
 ) -> Confidence:
     """Return the score of some rules, and its 95 % interval over recordings.
 
     Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
     All are NaN where nothing can be scored: no action happened, and none was found.
     """
-    return confidence_of_counts(count_by_group(views, rules), rules.kind, seed=seed)
+    return confidence_of_counts(count_by_track(views, rules), rules.kind, seed=seed)
 
 
 def confidence_of_counts(
-    counts: Int[np.ndarray, "groups labs classes 3"], kind: TaskKind, *, seed: int = 0
+    counts: Int[np.ndarray, "tracks labs classes 3"], kind: TaskKind, *, seed: int = 0
 ) -> Confidence:
-    """Return the score of counted frames, and its 95 % interval over groups."""
-    groups = len(counts)
-    draws = np.random.default_rng(seed).integers(0, groups, (RESAMPLES, groups))
+    """Return the score of counted frames, and its 95 % interval over tracks."""
+    tracks = len(counts)
+    draws = np.random.default_rng(seed).integers(0, tracks, (RESAMPLES, tracks))
     drawn = [counts[draw].sum(axis=0) for draw in draws]
     low, high = _interval(np.array([float(macro_f1(each, kind)) for each in drawn]))
     total = counts.sum(axis=0)
@@ -75,17 +74,14 @@ def _interval(scores: Float[np.ndarray, " draws"]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def count_by_group(
-    views: Sequence[Evidence], rules: DecisionRules
-) -> Int[np.ndarray, "groups labs classes 3"]:
-    """Count frames labelled, predicted and hit of each group of recordings."""
+def count_by_track(
+    views: Sequence[ViewPredictions], rules: DecisionRules
+) -> Int[np.ndarray, "tracks labs classes 3"]:
+    """Count frames labelled, predicted and hit of each track."""
     labs = sorted({view.lab for view in views})
-    groups = sorted({view.group for view in views})
-    counts = np.zeros((len(groups), len(labs), len(rules.classes), 3), np.int64)
+    tracks = sorted({view.track for view in views})
+    counts = np.zeros((len(tracks), len(labs), len(rules.classes), 3), np.int64)
     for view in views:
-        chosen = decide(view.probabilities, fps=view.fps, lab=view.lab, rules=rules)
-        # A frame of which the model says nothing is not scored as its background.
-        chosen = np.where(np.isnan(view.probabilities).all(axis=1), NO_ACTION, chosen)
-        place = groups.index(view.group), labs.index(view.lab)
-        counts[place] += count_frames(chosen, view.labels)
+        place = tracks.index(view.track), labs.index(view.lab)
+        counts[place] += view.decide(rules).counts()
     return counts

@@ -13,12 +13,16 @@ from pydantic import ConfigDict
 
 from mabe.decoding.viterbi import LEVEL_LIMIT
 from mabe.errors import ConfigError
+from mabe.runtime.disk_arrays import walk
 
 BIN_LOG_ODDS = 0.05
 
 
 BINS = round(2 * LEVEL_LIMIT / BIN_LOG_ODDS)
 """Bin b holds log-odds from `bin_floors()[b]` up; what is beyond goes to an end."""
+
+
+_LEAST_PROBABILITY = 1e-9
 
 
 _LEAST_SLOPE = 0.05
@@ -72,6 +76,16 @@ class Reliability:
             return np.nan
         gaps = np.abs(np.nan_to_num(self.predicted - self.observed))
         return float((gaps * self.frames).sum() / self.frames.sum())
+
+
+def log_odds(probabilities: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
+    """Return log(p / (1 - p)), NaN where p is NaN; 0 and 1 become ± 21."""
+    odds = probabilities.astype(np.float64, order="C")
+    flat = odds.reshape(-1)
+    for some in walk(flat):
+        held = np.clip(flat[some], _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
+        flat[some] = np.log(held) - np.log1p(-held)
+    return odds
 
 
 def bin_of(log_odds: Float[np.ndarray, "*axes"]) -> Int[np.ndarray, "*axes"]:

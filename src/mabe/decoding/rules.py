@@ -26,10 +26,10 @@ from jaxtyping import Bool, Float, Int
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mabe.decoding.bout_filters import tidy
-from mabe.decoding.calibration import Calibration
+from mabe.decoding.calibration import Calibration, log_odds
 from mabe.decoding.smoothing import Smoothing, smooth
 from mabe.decoding.thresholds import choose, choose_by_column
-from mabe.decoding.views import Timeline, log_odds
+from mabe.decoding.timeline import Timeline
 from mabe.errors import ConfigError
 from mabe.scene_task import TaskKind
 

@@ -21,10 +21,8 @@ from mabe.decoding.calibration import (
 from mabe.decoding.fit_rules import Search, count_lab, decide_lab, fit_rules, smooth_lab
 from mabe.decoding.rules import DecisionRules, calibrate
 from mabe.decoding.tuning_folds import BOUTS, LabPart, Material, Part
-from mabe.decoding.views import Evidence
-from mabe.errors import DataError
+from mabe.decoding.views import ViewPredictions
 from mabe.metrics.frame_scores import f1_scores, macro_f1
-from mabe.scene_task import TaskKind
 
 _WHOLE_SEARCH = Search()
 
@@ -59,9 +57,7 @@ class Tuned:
 
 
 def tune(
-    views: Sequence[Evidence],
-    names: Sequence[str],
-    kind: TaskKind,
+    views: Sequence[ViewPredictions],
     *,
     folds: int = 5,
     seed: int = 0,
@@ -69,16 +65,11 @@ def tune(
 ) -> Tuned:
     """Return the rules that score best, by macro F1 (scene) or the challenge's (pair).
 
-    `names` are the classes in the order of the probabilities, which must be of
-    recordings that the model did not learn from. Views of one `group` stay in one fold;
-    `seed` deals them. Raises `DataError` where there are too few groups.
+    The model must not have learned from the recordings. Views of one track stay in one
+    fold; `seed` deals them. Raises `DataError` where there are too few tracks.
     """
-    material = Material(views, kind, folds=folds, seed=seed)
-    if material.classes != len(names):
-        raise DataError(
-            f"tuning: {len(names)} names for probabilities of {material.classes} "
-            "classes; name each of them, in their order"
-        )
+    material = Material(views, folds=folds, seed=seed)
+    names, kind = material.names, material.kind
     whole = material.part(material.folds)
     plain = DecisionRules.plain(kind, names)
     rules = fit_rules(whole, names, search)

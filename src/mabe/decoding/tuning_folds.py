@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mabe.decoding.calibration import BINS, tally_frames
+from mabe.decoding.calibration import BINS, log_odds, tally_frames
 from mabe.decoding.smoothing import Smoothing, smooth, switch_rate
-from mabe.decoding.views import Evidence, Timeline, log_odds
+from mabe.decoding.timeline import Timeline
+from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError
 from mabe.scene_task import TaskKind
 
@@ -47,14 +48,14 @@ class Material:
     """
 
     def __init__(
-        self, views: Sequence[Evidence], kind: TaskKind, *, folds: int, seed: int
+        self, views: Sequence[ViewPredictions], *, folds: int, seed: int
     ) -> None:
-        self.kind = kind
-        self.classes = _count_classes(views)
+        self.kind, self.names = _task_of(views)
+        self.classes = len(self.names)
         fold_of = _deal(views, folds=folds, seed=seed)
         self.folds = tuple(range(max(fold_of.values()) + 1))
         self.labs = [
-            _lay_out([view for view in views if view.lab == lab], fold_of, kind)
+            _lay_out([view for view in views if view.lab == lab], fold_of, self.kind)
             for lab in sorted({view.lab for view in views})
         ]
         self.shown = np.stack(
@@ -190,23 +191,23 @@ def _smooth_column(
     return smooth(evidence, lab.timeline, how).astype(np.float32)
 
 
-def _count_classes(views: Sequence[Evidence]) -> int:
-    """Return the number of classes, which all views must share."""
-    numbers = sorted({view.labels.shape[1] for view in views})
-    if len(numbers) != 1 or numbers[0] == 0:
+def _task_of(views: Sequence[ViewPredictions]) -> tuple[TaskKind, tuple[str, ...]]:
+    """Return the kind of task and the classes, which all views must share."""
+    tasks = sorted({(view.kind, view.classes) for view in views})
+    if len(tasks) != 1:
         raise DataError(
-            f"evidence: expected views of one set of classes, found {numbers}; "
-            "give every view all classes, NaN where one is impossible"
+            f"tuning: expected views of one set of classes, found {tasks}; give every "
+            "view all classes, NaN where one is impossible"
         )
-    return numbers[0]
+    return tasks[0]
 
 
-def _deal(views: Sequence[Evidence], *, folds: int, seed: int) -> dict[str, int]:
+def _deal(views: Sequence[ViewPredictions], *, folds: int, seed: int) -> dict[str, int]:
     """Return the fold of each group."""
     rng = np.random.default_rng(seed)
     dealt: dict[str, int] = {}
     for lab in sorted({view.lab for view in views}):
-        groups = sorted({view.group for view in views if view.lab == lab})
+        groups = sorted({view.track for view in views if view.lab == lab})
         for place in rng.permutation(len(groups)):
             # A track can occur in two labs; it stays where it was dealt first.
             dealt.setdefault(groups[place], len(dealt) % folds)
@@ -219,7 +220,7 @@ def _deal(views: Sequence[Evidence], *, folds: int, seed: int) -> dict[str, int]
 
 
 def _lay_out(
-    views: list[Evidence], fold_of: dict[str, int], kind: TaskKind
+    views: list[ViewPredictions], fold_of: dict[str, int], kind: TaskKind
 ) -> LabMaterial:
     """Lay the views of one lab end to end. A scene is asked for all of its classes."""
     is_known = [
@@ -230,8 +231,11 @@ def _lay_out(
     probabilities = np.concatenate([view.probabilities[:, asked] for view in views])
     return LabMaterial(
         lab=views[0].lab,
-        timeline=Timeline.of(views),
-        fold=np.array([fold_of[view.group] for view in views]),
+        timeline=Timeline(
+            np.array([len(view.labels) for view in views], int),
+            np.array([view.fps for view in views], float),
+        ),
+        fold=np.array([fold_of[view.track] for view in views]),
         asked=asked,
         evidence=log_odds(probabilities).astype(np.float32),
         labels=np.concatenate([view.labels[:, asked] for view in views]),

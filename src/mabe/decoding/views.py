@@ -1,48 +1,54 @@
-"""What a model said of recordings it never saw, beside what people saw.
+"""Predictions of a model, view by view, beside the annotations.
 
-Evidence is of one view: a scene, or one agent and one target. Probabilities and labels
-have the axes ``[time, class]``; NaN is "the model says nothing", for single frames or
-for a class that is impossible here. A label is 1 (happens), 0 (does not) or -1 (nobody
-looked, so it does not count).
-
-A scene shows *one of* its classes, the first of which is "nothing of interest"; a pair
-does *at most one of* its actions.
-
-What people saw beside what was found: a lane for each scene, or agent and target.
-
-Frames are the lane's own, `fps` a second, and spans half-open. Labels have three
-states: 1 it happens, 0 it does not, -1 nobody looked. A scene shows one of its answers,
-the first of which is "nothing of interest"; a pair does at most one of its answers.
+A *view* is a scene, or an agent and a target (see `mabe.bouts.View`). Probabilities and
+labels have the axes ``[frame, class]``. A probability is NaN where the model gives
+none, in single frames or for a class that is impossible in the view. A label is 1 (the
+class happens), 0 (it does not) or -1 (not watched or ignored, so not counted). Spans
+are half-open.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Bool, Float, Int
 
-from mabe.bouts import NO_ACTION, Spans, find_spans, name_animal
+from mabe.bouts import NO_ACTION, Bout, Spans, View, find_bouts, find_spans
+from mabe.decoding.calibration import BINS, tally_frames
+from mabe.decoding.rules import DecisionRules, decide, refine
 from mabe.errors import DataError
-from mabe.metrics.frame_scores import Confusion, confusion_matrix
-from mabe.runtime.disk_arrays import walk
-from mabe.scene_task import TaskKind
-
-_LEAST_PROBABILITY = 1e-9
+from mabe.metrics.frame_scores import (
+    Confusion,
+    Counts,
+    Labels,
+    confusion_matrix,
+    count_frames,
+)
+from mabe.scene_task import NOT_COUNTED, TaskKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Evidence:
-    """Probabilities and labels of one view; raises `DataError` where they disagree."""
+class ViewPredictions:
+    """Probabilities, decisions and labels of one view of one recording.
 
+    Raises `DataError` where they do not fit each other.
+    """
+
+    kind: TaskKind
+    classes: tuple[str, ...]
     lab: str
-    group: str
-    """What a split must not divide: the recording, or the hash of its track."""
+    video: str
+    view: View
+    track: str
+    """Content hash of the track. Splits keep views of one track together."""
     fps: float
-    probabilities: Float[np.ndarray, "time classes"]
-    labels: Int[np.ndarray, "time classes"]
+    probabilities: Float[np.ndarray, "frame classes"]
+    labels: Int[np.ndarray, "frame classes"]
+    chosen: Int[np.ndarray, " frame"] | None = None
+    """The class of each frame, or `NO_ACTION`; None before a decision."""
 
     def __post_init__(self) -> None:
-        where = f"evidence of {self.lab}/{self.group}"
+        where = f"predictions of {self.name}"
         if not (np.isfinite(self.fps) and self.fps > 0):
             raise DataError(f"{where}: frames per second must be > 0, found {self.fps}")
         if self.probabilities.shape != self.labels.shape:
@@ -51,112 +57,25 @@ class Evidence:
                 f"{self.labels.shape} and {self.probabilities.shape}; are both at the "
                 "same frames?"
             )
-        given = self.probabilities[np.isfinite(self.probabilities)]
-        if len(given) and not (given.min() >= 0 and given.max() <= 1):
+        if self.labels.shape[1] != len(self.classes):
             raise DataError(
-                f"{where}: expected probabilities from 0 to 1, found {given.min()} to "
-                f"{given.max()}; are these logits?"
+                f"{where}: expected a column for each of {list(self.classes)}, found "
+                f"{self.labels.shape[1]}; give every view all classes, NaN where one "
+                "is impossible"
+            )
+        if ((self.probabilities < 0) | (self.probabilities > 1)).any():
+            low, high = np.nanmin(self.probabilities), np.nanmax(self.probabilities)
+            raise DataError(
+                f"{where}: expected probabilities from 0 to 1, found {low} to {high}; "
+                "are these logits?"
             )
         if self.labels.size and not (
-            self.labels.min() >= -1 and self.labels.max() <= 1
+            self.labels.min() >= NOT_COUNTED and self.labels.max() <= 1
         ):
             raise DataError(
                 f"{where}: expected labels -1, 0 or 1, found {self.labels.min()} to "
-                f"{self.labels.max()}; for class indices use `Evidence.of_scene`."
+                f"{self.labels.max()}; class indices become these by `SceneLabels`"
             )
-
-    @classmethod
-    def of_scene(
-        cls,
-        *,
-        lab: str,
-        group: str,
-        fps: float,
-        probabilities: Float[np.ndarray, "time classes"],
-        labels: Int[np.ndarray, " time"],
-    ) -> "Evidence":
-        """Return the evidence of a scene; labels are class indices, -1: not counted."""
-        classes = np.arange(probabilities.shape[1])
-        one_of = (labels[:, None] == classes).astype(np.int8)
-        one_of[labels < 0] = -1
-        return cls(
-            lab=lab, group=group, fps=fps, probabilities=probabilities, labels=one_of
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Timeline:
-    """Recordings laid end to end, so that one pass serves them all."""
-
-    lengths: Int[np.ndarray, " recordings"]
-    fps: Float[np.ndarray, " recordings"]
-
-    @classmethod
-    def of(cls, views: Sequence[Evidence]) -> "Timeline":
-        """Lay views end to end."""
-        return cls(
-            np.array([len(view.labels) for view in views], int),
-            np.array([view.fps for view in views], float),
-        )
-
-    @classmethod
-    def of_one(cls, length: int, fps: float) -> "Timeline":
-        """Return the timeline of a single recording."""
-        return cls(np.array([length]), np.array([float(fps)]))
-
-    @property
-    def slices(self) -> list[slice]:
-        """The frames of each recording."""
-        stops = np.cumsum(self.lengths)
-        return [
-            slice(int(stop - length), int(stop))
-            for stop, length in zip(stops, self.lengths, strict=True)
-        ]
-
-    @property
-    def frame_fps(self) -> Float[np.ndarray, " time"]:
-        """Frames per second of the recording each frame is of."""
-        return np.repeat(self.fps, self.lengths)
-
-    @property
-    def is_last(self) -> Bool[np.ndarray, " time"]:
-        """True for the last frame of each recording."""
-        last = np.zeros(int(self.lengths.sum()), bool)
-        last[np.cumsum(self.lengths)[self.lengths > 0] - 1] = True
-        return last
-
-
-def log_odds(probabilities: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*axes"]:
-    """Return log(p / (1 - p)), NaN where p is NaN; 0 and 1 become ± 21."""
-    odds = probabilities.astype(np.float64, order="C")
-    flat = odds.reshape(-1)
-    for some in walk(flat):
-        held = np.clip(flat[some], _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
-        flat[some] = np.log(held) - np.log1p(-held)
-    return odds
-
-
-SCENE = 0
-"""The agent and target of a lane that is a whole scene."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lane:
-    """One view of one recording, with labels, probabilities and decisions."""
-
-    lab: str
-    video: str
-    agent: int
-    """Animals count from 1; `SCENE` of a scene."""
-    target: int
-    track: str
-    """Content hash of the track."""
-    fps: float
-    probabilities: Float[np.ndarray, "frame answers"]
-    """NaN where an answer is impossible."""
-    labels: Int8[np.ndarray, "frame answers"]
-    chosen: Int[np.ndarray, " frame"]
-    """The answer of each frame, or -1."""
 
     @property
     def name(self) -> str:
@@ -164,113 +83,123 @@ class Lane:
         return f"{self.lab}/{self.video}"
 
     @property
-    def who(self) -> str:
-        """Agent and target in words; empty for a scene."""
-        return name_pair(self.agent, self.target)
+    def key(self) -> tuple[str, str, View]:
+        """Recording and view."""
+        return self.lab, self.video, self.view
 
     @property
     def duration_s(self) -> float:
-        """How long the recording is."""
-        return len(self.chosen) / self.fps
+        """Length of the recording."""
+        return len(self.labels) / self.fps
 
     @property
     def counted(self) -> Bool[np.ndarray, " frame"]:
-        """The frames that somebody watched for something, and that are not ignored."""
-        return np.any(self.labels >= 0, axis=1)
-
-    def seen(self, answer: int) -> Spans:
-        """Return the bouts that people marked."""
-        return find_spans(self.labels[:, answer] == 1)
-
-    def found(self, answer: int) -> Spans:
-        """Return the bouts that were found, also where nobody looked."""
-        return find_spans(self.chosen == answer)
-
-    def judged(self, answer: int) -> Spans:
-        """Return the bouts that were found, cut to the frames that count for it."""
-        return find_spans((self.chosen == answer) & (self.labels[:, answer] >= 0))
-
-    def evidence(self) -> Evidence:
-        """Return probabilities and labels as material for scores."""
-        return Evidence(
-            lab=self.lab,
-            group=self.track,
-            fps=self.fps,
-            probabilities=self.probabilities,
-            labels=self.labels,
-        )
-
-
-def name_pair(agent: int, target: int) -> str:
-    """Return who does something to whom, in words; empty for a scene."""
-    if agent == SCENE:
-        return ""
-    if agent == target:
-        return f"{name_animal(agent)} itself"
-    return f"{name_animal(agent)} → {name_animal(target)}"
-
-
-def count_confusion(lane: Lane, kind: TaskKind) -> Confusion:
-    """Count frames by annotated class (row) and predicted class (column).
-
-    Rows and columns are those of `TaskKind.choice_names`. A frame with two annotated
-    classes counts in both rows. A predicted class that was not watched for counts
-    neither as right nor as wrong.
-    """
-    classes = lane.labels.shape[1]
-    size = classes if kind.has_background else classes + 1
-    counted, happens = lane.counted[:, None], lane.labels == 1
-    is_known = np.concatenate([lane.labels >= 0, counted], axis=1)
-    is_nothing = counted & ~happens.any(axis=1, keepdims=True)
-    frames, true = np.nonzero(np.concatenate([happens, is_nothing], axis=1)[:, :size])
-    predicted = np.where(lane.chosen == NO_ACTION, classes, lane.chosen)[frames]
-    judged = is_known[frames, predicted] & (predicted < size)
-    return confusion_matrix(true[judged], predicted[judged], size)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ViewAnswers:
-    """A model's answers of one view, beside what people say."""
-
-    lab: str
-    video: str
-    agent: int
-    """0 of a scene."""
-    target: int
-    track: str
-    """Content hash of the track."""
-    fps: float
-    probabilities: Float[np.ndarray, "time answers"]
-    labels: Int[np.ndarray, "time answers"]
+        """The frames in which at least one class has a label."""
+        return np.any(self.labels != NOT_COUNTED, axis=1)
 
     @property
-    def key(self) -> tuple[str, str, int, int]:
-        """What it is of."""
-        return self.lab, self.video, self.agent, self.target
+    def class_labels(self) -> Labels:
+        """The annotated class of each frame, for a task in which there is just one."""
+        return np.where(self.counted, self.labels.argmax(axis=1), NOT_COUNTED)
 
-    def evidence(self) -> Evidence:
-        """Return it as material for tuning."""
-        return Evidence(
-            lab=self.lab,
-            group=self.track,
-            fps=self.fps,
-            probabilities=self.probabilities.astype(np.float32),
-            labels=self.labels,
+    @property
+    def decisions(self) -> Int[np.ndarray, " frame"]:
+        """What was chosen; raises `ValueError` before `decide`."""
+        if self.chosen is None:
+            raise ValueError(f"{self.name}: nothing was decided yet; use `decide`")
+        return self.chosen
+
+    def decide(self, rules: DecisionRules) -> "ViewPredictions":
+        """Return the same with the decisions of some rules."""
+        chosen = decide(self.probabilities, fps=self.fps, lab=self.lab, rules=rules)
+        return replace(self, chosen=chosen)
+
+    def bouts(self) -> list[Bout]:
+        """Return the predicted bouts, in time order."""
+        return find_bouts(
+            self.decisions,
+            self.probabilities,
+            self.classes,
+            nothing=self.kind.nothing,
+            agent=self.view.agent,
+            target=self.view.target,
         )
+
+    def annotated_spans(self, place: int) -> Spans:
+        """Return the annotated bouts of one class."""
+        return find_spans(self.labels[:, place] == 1)
+
+    def predicted_spans(self, place: int, *, counted: bool = False) -> Spans:
+        """Return the predicted bouts of one class.
+
+        Only what lies in frames that count for it, if `counted`.
+        """
+        is_chosen = self.decisions == place
+        if counted:
+            is_chosen &= self.labels[:, place] != NOT_COUNTED
+        return find_spans(is_chosen)
+
+    def counts(self) -> Counts:
+        """Count the frames of each class.
+
+        A frame without any probability is not counted as predicted background.
+        """
+        is_unknown = np.isnan(self.probabilities).all(axis=1)
+        chosen = np.where(is_unknown, NO_ACTION, self.decisions)
+        return count_frames(chosen, self.labels)
+
+    def confusion(self) -> Confusion:
+        """Count frames by annotated class (row) and predicted class (column).
+
+        Rows and columns are those of `TaskKind.choice_names`. A frame with two
+        annotated classes counts in both rows. A predicted class that was not watched
+        for counts neither as right nor as wrong.
+        """
+        classes = len(self.classes)
+        size = len(self.kind.choice_names(self.classes))
+        counted, happens = self.counted[:, None], self.labels == 1
+        is_known = np.concatenate([self.labels != NOT_COUNTED, counted], axis=1)
+        is_nothing = counted & ~happens.any(axis=1, keepdims=True)
+        rows = np.concatenate([happens, is_nothing], axis=1)[:, :size]
+        frames, true = np.nonzero(rows)
+        chosen = np.where(self.decisions == NO_ACTION, classes, self.decisions)[frames]
+        judged = is_known[frames, chosen] & (chosen < size)
+        return confusion_matrix(true[judged], chosen[judged], size)
+
+    def tally(self, rules: DecisionRules) -> Int[np.ndarray, "classes bins 2"]:
+        """Count frames in which each class happened or not, by its refined log-odds."""
+        refined = refine(self.probabilities, fps=self.fps, rules=rules)
+        tally = np.zeros((len(self.classes), BINS, 2), np.int64)
+        one_part = np.zeros(len(refined), int)
+        for place in range(len(self.classes)):
+            labels = self.labels[:, place].astype(int)
+            tally[place] = tally_frames(refined[:, place], labels, one_part, 1)[0]
+        return tally
+
+
+def tally_views(
+    views: Sequence[ViewPredictions], rules: DecisionRules
+) -> Int[np.ndarray, "classes bins 2"]:
+    """Return the sum of the tallies of some views."""
+    tally = np.zeros((len(rules.classes), BINS, 2), np.int64)
+    for view in views:
+        tally += view.tally(rules)
+    return tally
 
 
 @dataclass(frozen=True, slots=True)
 class OutOfFold:
-    """Answers of many views, all to the same question."""
+    """Predictions of recordings by models that did not learn from them."""
 
     kind: TaskKind
-    answers: tuple[str, ...]
-    """Names of classes, or actions."""
-    views: tuple[ViewAnswers, ...]
+    classes: tuple[str, ...]
+    views: tuple[ViewPredictions, ...]
 
-    def evidence(self) -> list[Evidence]:
-        """Return all of it as material for tuning."""
-        return [view.evidence() for view in self.views]
+    def decide(self, rules: DecisionRules) -> Iterator[ViewPredictions]:
+        """Yield each view with the decisions of some rules."""
+        for view in self.views:
+            probabilities = view.probabilities.astype(np.float32)
+            yield replace(view, probabilities=probabilities).decide(rules)
 
     @property
     def tracks(self) -> tuple[str, ...]:

@@ -50,9 +50,9 @@ class OutOfFoldScore:
     @classmethod
     def of(cls, predictions: OutOfFold) -> "OutOfFoldScore":
         """Score predictions."""
-        rules = DecisionRules.plain(predictions.kind, predictions.answers)
-        confidence = score_with_confidence(predictions.evidence(), rules)
-        f1 = zip(predictions.answers, confidence.f1, strict=True)
+        rules = DecisionRules.plain(predictions.kind, predictions.classes)
+        confidence = score_with_confidence(predictions.views, rules)
+        f1 = zip(predictions.classes, confidence.f1, strict=True)
         return cls(
             score=plain(confidence.score),
             interval=(plain(confidence.low), plain(confidence.high)),
@@ -246,7 +246,7 @@ def assemble(plan: Plan) -> CrossvalReport:
     write_out_of_fold(plan.root / FILE_NAME, averaged)
     report = CrossvalReport(
         identity=plan.identity,
-        classes=averaged.answers,
+        classes=averaged.classes,
         seeds={
             seed: SeedScore(
                 OutOfFoldScore.of(predictions),

@@ -176,12 +176,9 @@ def _blend_answers(
     """Write the blended answers, and say how they score beside each run's."""
     blended = blend(answers, weights.tolist())
     write_out_of_fold(out / FILE_NAME, blended)
-    rules = DecisionRules.plain(blended.kind, blended.answers)
+    rules = DecisionRules.plain(blended.kind, blended.classes)
     return [
-        *(
-            f"  alone {score_with_confidence(part.evidence(), rules)}"
-            for part in answers
-        ),
-        f"  joined {score_with_confidence(blended.evidence(), rules)}, on recordings "
+        *(f"  alone {score_with_confidence(part.views, rules)}" for part in answers),
+        f"  joined {score_with_confidence(blended.views, rules)}, on recordings "
         "that none of them learned from",
     ]

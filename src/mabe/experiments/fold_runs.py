@@ -22,7 +22,7 @@ from mabe.decoding.views import OutOfFold
 from mabe.errors import MabeError, RunError
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
-    answer_held_out,
+    predict_held_out,
     read_out_of_fold,
     write_out_of_fold,
 )
@@ -127,7 +127,7 @@ def train_fold_run(fold_run: FoldRun, *, skip_bad: bool) -> None:
     # A team of one, even where a launcher has started the process.
     trained = train(fold_run.config, resume=resume, skip_bad=skip_bad, team=Team())
     model = load_checkpoint(fold_run.model).model
-    predictions = answer_held_out(model, trained.objective)
+    predictions = predict_held_out(model, trained.objective)
     write_out_of_fold(fold_run.run_dir / FILE_NAME, predictions)
 
 

@@ -16,86 +16,50 @@ from typing import Any
 
 import numpy as np
 
-from mabe.decoding.views import Evidence, OutOfFold, ViewAnswers
+from mabe.bouts import View
+from mabe.decoding.views import OutOfFold, ViewPredictions
 from mabe.errors import RunError
-from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.inference.stitching import Tracks, predict_view
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes
 from mabe.scene_task import TaskKind
-from mabe.training.objectives import Objective, PairObjective, SceneObjective
+from mabe.training.objectives import Objective
 
 FILE_NAME = "out_of_fold.npz"
 
 
-def answer_held_out(
+def predict_held_out(
     model: Model | Ensemble, objective: Objective, *, variants: int = 1
 ) -> OutOfFold:
-    """Ask a model of the recordings that its objective holds out."""
-    if isinstance(objective, PairObjective):
-        return _answer_pairs(model, objective, variants)
-    assert isinstance(objective, SceneObjective)
-    return _answer_scenes(model, objective, variants)
-
-
-def _answer_scenes(
-    model: Model | Ensemble, objective: SceneObjective, variants: int
-) -> OutOfFold:
-    store = objective.data.store
-    classes = objective.task.classes
+    """Return a model's predictions of the recordings that its objective holds out."""
+    store, task = objective.data.store, objective.task
     views = []
-    for index in objective.data.held_out:
-        about = store.recordings[index]
-        possible = objective.task.choices(about.watched)
-        tracks = Tracks.of_stored(store, index)
-        found = frame_probabilities(model, tracks, possible, variants=variants)
-        evidence = Evidence.of_scene(
-            lab=about.lab,
-            group=about.tracking_hash,
-            fps=store.rate_fps,
-            probabilities=np.where(possible, found, np.nan),
-            labels=objective.data.labelled.labels[index],
+    for each in objective.held_out_views():
+        recording = store.recordings[each.recording]
+        probabilities = predict_view(
+            model,
+            Tracks.of_stored(store, each.recording),
+            each.view,
+            lab=recording.lab,
+            possible=each.possible,
+            variants=variants,
         )
+        known = np.where(each.possible, probabilities, np.nan)
         views.append(
-            ViewAnswers(
-                lab=about.lab,
-                video=about.video,
-                agent=0,
-                target=0,
-                track=about.tracking_hash,
+            ViewPredictions(
+                kind=task.kind,
+                classes=task.classes,
+                lab=recording.lab,
+                video=recording.video,
+                view=each.view,
+                track=recording.tracking_hash,
                 fps=store.rate_fps,
-                probabilities=evidence.probabilities.astype(np.float16),
-                labels=evidence.labels,
+                probabilities=known.astype(np.float16),
+                labels=each.labels,
             )
         )
-    return OutOfFold(objective.task.kind, classes, tuple(views))
-
-
-def _answer_pairs(
-    model: Model | Ensemble, objective: PairObjective, variants: int
-) -> OutOfFold:
-    store = objective.data.store
-    views = []
-    for labels in objective.held_out:
-        about = store.recordings[labels.recording]
-        tracks = Tracks.of_stored(store, labels.recording)
-        found = view_probabilities(
-            model, tracks, labels.view, about.lab, variants=variants
-        )
-        possible = objective.possible(labels)
-        views.append(
-            ViewAnswers(
-                lab=about.lab,
-                video=about.video,
-                agent=labels.view.agent,
-                target=labels.view.target,
-                track=about.tracking_hash,
-                fps=store.rate_fps,
-                probabilities=np.where(possible, found, np.nan).astype(np.float16),
-                labels=labels.frames(0, labels.length),
-            )
-        )
-    return OutOfFold(objective.task.kind, objective.task.actions, tuple(views))
+    return OutOfFold(task.kind, task.classes, tuple(views))
 
 
 def join(parts: Sequence[OutOfFold]) -> OutOfFold:
@@ -105,18 +69,18 @@ def join(parts: Sequence[OutOfFold]) -> OutOfFold:
     """
     check_same_task(parts)
     views = tuple(view for part in parts for view in part.views)
-    return OutOfFold(parts[0].kind, parts[0].answers, views)
+    return OutOfFold(parts[0].kind, parts[0].classes, views)
 
 
 def check_same_task(parts: Sequence[OutOfFold]) -> None:
     """Raise `RunError` where answers are to different questions."""
     first = parts[0]
     for part in parts:
-        if (part.kind, part.answers) != (first.kind, first.answers):
+        if (part.kind, part.classes) != (first.kind, first.classes):
             raise RunError(
                 f"{FILE_NAME}: answers to different questions cannot be put together: "
-                f"{first.kind} {list(first.answers)} and {part.kind} "
-                f"{list(part.answers)}; train with the same `classes` or `actions`"
+                f"{first.kind} {list(first.classes)} and {part.kind} "
+                f"{list(part.classes)}; train with the same `classes` or `actions`"
             )
 
 
@@ -126,7 +90,7 @@ def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
     Raises `RunError` where they are not of the same views, or to different questions.
     """
     check_same_task(parts)
-    by_key: dict[Any, list[ViewAnswers]] = defaultdict(list)
+    by_key: dict[Any, list[ViewPredictions]] = defaultdict(list)
     for part in parts:
         for view in part.views:
             by_key[view.key].append(view)
@@ -143,20 +107,20 @@ def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
             weights=weights,
         )
         blended.append(replace(views[0], probabilities=mean.astype(np.float16)))
-    return OutOfFold(parts[0].kind, parts[0].answers, tuple(blended))
+    return OutOfFold(parts[0].kind, parts[0].classes, tuple(blended))
 
 
 def write_out_of_fold(path: Path, answers: OutOfFold) -> None:
     """Write answers as one file."""
     about = {
         "kind": answers.kind,
-        "answers": list(answers.answers),
+        "answers": list(answers.classes),
         "views": [
             {
                 "lab": view.lab,
                 "video": view.video,
-                "agent": view.agent,
-                "target": view.target,
+                "agent": view.view.agent,
+                "target": view.view.target,
                 "track": view.track,
                 "fps": view.fps,
             }
@@ -180,15 +144,22 @@ def read_out_of_fold(path: Path) -> OutOfFold:
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
+            kind, classes = TaskKind(about["kind"]), tuple(about["answers"])
             views = tuple(
-                ViewAnswers(
-                    **facts,
+                ViewPredictions(
+                    kind=kind,
+                    classes=classes,
+                    lab=each["lab"],
+                    video=each["video"],
+                    view=View(each["agent"], each["target"]),
+                    track=each["track"],
+                    fps=each["fps"],
                     probabilities=file[f"p{place}"],
                     labels=file[f"l{place}"],
                 )
-                for place, facts in enumerate(about["views"])
+                for place, each in enumerate(about["views"])
             )
-            return OutOfFold(TaskKind(about["kind"]), tuple(about["answers"]), views)
+            return OutOfFold(kind, classes, views)
     except FileNotFoundError:
         raise RunError(
             f"{path}: no out-of-fold answers here; `mabe crossval` makes them"

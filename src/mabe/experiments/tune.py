@@ -17,7 +17,7 @@ from mabe.decoding.rules import ClassRule
 from mabe.decoding.tune import Tuned, tune
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
-from mabe.experiments.out_of_fold import FILE_NAME, answer_held_out, read_out_of_fold
+from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import show, tell
@@ -38,13 +38,7 @@ def tune_run(
     """
     checkpoint = load_checkpoint(run)
     predictions = find_predictions(run, checkpoint)
-    tuned = tune(
-        predictions.evidence(),
-        predictions.answers,
-        predictions.kind,
-        folds=folds,
-        seed=seed,
-    )
+    tuned = tune(predictions.views, folds=folds, seed=seed)
     if tuned.nested > tuned.plain or not if_better:
         save_rules(checkpoint, tuned.rules, tuned_on=predictions.tracks)
     write_json(checkpoint.path.parent / REPORT_NAME, tuning_json(tuned))
@@ -78,7 +72,7 @@ def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
         )
     number = len(objective.data.held_out)
     tell(f"Predicting {number} held-out recordings with {checkpoint.path}")
-    return answer_held_out(checkpoint.model, objective)
+    return predict_held_out(checkpoint.model, objective)
 
 
 def tuning_json(tuned: Tuned) -> dict[str, Any]:

@@ -20,14 +20,14 @@ from mabe.bouts import (
 )
 from mabe.data.sources import find_sources, open_all
 from mabe.data.store import PoseStore
+from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError
 from mabe.inference.predict import Predictor
 from mabe.metrics import challenge_table, score_table
 from mabe.metrics.score_files import Report
 from mabe.metrics.summary import Evaluation, Scores, score_video, summarise
-from mabe.pair_task import PairTask, watched_in_labels
+from mabe.pair_task import watched_in_labels
 from mabe.recording import StoredRecording
-from mabe.scene_task import SceneTask
 
 ENTRY_COLUMNS = dict.fromkeys(
     ("lab_id", "video_id", "agent_id", "target_id", "action"), pl.String
@@ -75,7 +75,7 @@ class Unseen:
         self.unlabelled = len(sources) - len(labelled)
         for store, index in open_all(labelled, skip_bad=self.skip_bad):
             about = store.recordings[index]
-            if not self._counts(about):
+            if not self.predictor.task.is_annotated(about):
                 self.unlabelled += 1
                 continue
             if about.tracking_hash in origin.trained_on:
@@ -95,20 +95,6 @@ class Unseen:
                 "that counts. Give labelled recordings the model never saw, or "
                 "--include-training to see how well it remembers"
             )
-
-    def _counts(self, about: StoredRecording) -> bool:
-        """Tell whether anything was watched that the model is asked for."""
-        task = self.predictor.checkpoint.model.task
-        if isinstance(task, PairTask):
-            return bool(self.asked(about))
-        labels = task.frame_labels(about.bouts, about.annotated, about.native_length)
-        return bool((labels >= 0).any())
-
-    def asked(self, about: StoredRecording) -> set[Watched]:
-        """Return what a recording's labels answer of what the model is asked."""
-        task = self.predictor.checkpoint.model.task
-        assert isinstance(task, PairTask)
-        return watched_in_labels(about, actions=task.named_actions, ignore=task.ignored)
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader has to know to judge the figures."""
@@ -151,14 +137,17 @@ def compare(unseen: Unseen) -> Comparison:
 
     Actions to ignore are cut out of labels and predictions alike.
     """
-    task = unseen.predictor.checkpoint.model.task
-    assert isinstance(task, PairTask)
+    task = unseen.predictor.task
     found: list[RecordingBouts] = []
     solution: list[tuple[Any, ...]] = []
     watched: list[tuple[str, ...]] = []
     for store, index in unseen.open():
         about = store.recordings[index]
-        entries = unseen.asked(about)
+        entries = {
+            each
+            for each in watched_in_labels(about, actions=None, ignore=task.ignored)
+            if task.is_scored(each.action)
+        }
         listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
         watched += [(about.lab, about.video, *_names(entry)) for entry in entries]
         labels = [b for b in about.bouts if _entry(b) in entries]
@@ -166,7 +155,7 @@ def compare(unseen: Unseen) -> Comparison:
         solution += [
             (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
         ]
-        marked = unseen.predictor.directed_bouts(store, index)
+        marked = unseen.predictor.predict_bouts(store, index)
         found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
     return Comparison(
         tuple(found),
@@ -228,7 +217,7 @@ def evaluate(unseen: Unseen) -> Scores:
 
     Raises `DataError` where no recording is left to score.
     """
-    if unseen.predictor.actions is not None:
+    if unseen.predictor.task.kind.is_scored_by_lab:
         return evaluate_pairs(unseen)
     return summarise(evaluate_scenes(unseen))
 
@@ -238,17 +227,23 @@ def evaluate_scenes(unseen: Unseen) -> Evaluation:
 
     Raises `DataError` where no recording is left to score.
     """
-    task = unseen.predictor.checkpoint.model.task
-    assert isinstance(task, SceneTask)
-    videos = []
-    for store, index in unseen.open():
-        about = store.recordings[index]
-        task.check_actions(bout.action for bout in about.bouts)
-        labels = task.frame_labels(about.bouts, about.annotated, about.native_length)
-        prediction = unseen.predictor.predict_scene(store, index)
-        videos.append(
-            score_video(
-                about.lab, about.video, labels, prediction.chosen, len(task.classes)
-            )
+    classes = unseen.predictor.task.classes
+    videos = [
+        score_video(
+            view.lab, view.video, view.class_labels, view.decisions, len(classes)
         )
-    return Evaluation(task.classes, tuple(videos), unseen.notes())
+        for view in predict_unseen(unseen)
+    ]
+    return Evaluation(classes, tuple(videos), unseen.notes())
+
+
+def predict_unseen(unseen: Unseen) -> Iterator[ViewPredictions]:
+    """Yield the predictions of all views of unseen recordings.
+
+    Raises `ConfigError` where labels have actions that the task excludes.
+    """
+    predictor = unseen.predictor
+    for store, index in unseen.open():
+        actions = {bout.action for bout in store.recordings[index].bouts}
+        predictor.task.check_actions(actions)
+        yield from predictor.predict_views(store, index)

@@ -12,23 +12,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from tqdm import tqdm
 
 from mabe import __version__
 from mabe.bouts import (
-    NO_ACTION,
+    SCENE,
     Bout,
     RecordingBouts,
-    find_bouts,
+    View,
     name_animal,
     name_target,
 )
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import decide
+from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError
-from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.inference.stitching import Tracks, predict_view
 from mabe.io.predictions import (
     PredictionProvenance,
     Predictions,
@@ -39,47 +40,12 @@ from mabe.io.predictions import (
 from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
 from mabe.models.input_contract import InputContract
-from mabe.pair_task import PairTask, View
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import hash_file, make_folder
-from mabe.scene_task import SceneTask
-
-Frames = Int[np.ndarray, " frame"]
-
-
-@dataclass(frozen=True, slots=True)
-class ScenePrediction:
-    """What a model finds in one recording, at the recording's own frames."""
-
-    about: StoredRecording
-    probabilities: Float[np.ndarray, "frame classes"]
-    chosen: Int[np.ndarray, " frame"]
-    """The class of each frame."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewPrediction:
-    """What a model finds from one agent to one target, at the own frames."""
-
-    view: View
-    possible: Bool[np.ndarray, " actions"]
-    probabilities: Float[np.ndarray, "frame actions"]
-    chosen: Int[np.ndarray, " frame"]
-    """The action of each frame, or `NO_ACTION`."""
-
-    def bouts(self, actions: tuple[str, ...]) -> list[Bout]:
-        """Return the bouts of the chosen actions, in time order."""
-        return find_bouts(
-            self.chosen,
-            self.probabilities,
-            actions,
-            nothing=NO_ACTION,
-            agent=self.view.agent,
-            target=self.view.target,
-        )
+from mabe.scene_task import NOT_COUNTED, FrameLabels, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,75 +67,97 @@ class Predictor:
         return contract.rates_fps[0] if contract else self.rate_fps
 
     @property
-    def actions(self) -> tuple[str, ...] | None:
-        """What animals do to each other; None where scenes are marked."""
-        task = self.checkpoint.model.task
-        return task.actions if isinstance(task, PairTask) else None
+    def task(self) -> Task:
+        """What the model predicts."""
+        return self.checkpoint.model.task
 
-    def predict_scene(self, store: PoseStore, index: int) -> ScenePrediction:
-        """Return what goes on in a scene, at the recording's own frames.
+    def predict_views(self, store: PoseStore, index: int) -> Iterator[ViewPredictions]:
+        """Yield the predictions of each view, with what is annotated in it.
 
-        Where the metadata say what was watched, only those classes are possible; where
-        they say nothing, all are.
+        Frames are the recording's own; one view is in memory at a time. Where the
+        metadata name what was watched, only that is possible; where they name nothing,
+        all classes and all pairs of tracked animals are. Annotated views in which
+        nothing is possible come last: what is annotated there is missed.
         """
-        model, rules = self.checkpoint.model, self.checkpoint.rules
-        assert isinstance(model.task, SceneTask)
-        about = store.recordings[index]
-        possible = model.task.choices(about.watched)
+        recording = store.recordings[index]
+        annotations = dict(self.task.annotations(recording))
         tracks = Tracks.of_stored(store, index)
-        found = frame_probabilities(model, tracks, possible, variants=self.variants)
-        chosen = decide(
-            found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+        own = nearest_frames(
+            recording.native_length,
+            from_fps=self.rate_fps,
+            to_fps=recording.fps,
+            from_length=recording.length,
         )
-        own = self._own_frames(about, len(found))
-        return ScenePrediction(about, found[own], chosen[own])
-
-    def predict_views(self, store: PoseStore, index: int) -> Iterator[ViewPrediction]:
-        """Yield what is found in each view that is asked for; one in memory at a time.
-
-        Where the metadata say what was watched, only that is asked for; where they say
-        nothing, every pair of tracked animals is.
-        """
-        model, rules = self.checkpoint.model, self.checkpoint.rules
-        assert isinstance(model.task, PairTask)
-        about = store.recordings[index]
-        tracks = Tracks.of_stored(store, index)
-        own = self._own_frames(about, about.length)
-        for view, possible in model.task.choices(about).items():
-            if not about.length:
-                return
-            found = view_probabilities(
-                model, tracks, view, about.lab, variants=self.variants
+        for view, possible in self.task.choices(recording).items():
+            probabilities = predict_view(
+                self.checkpoint.model,
+                tracks,
+                view,
+                lab=recording.lab,
+                possible=possible,
+                variants=self.variants,
             )
             chosen = decide(
-                found, fps=self.rate_fps, lab=about.lab, rules=rules, possible=possible
+                probabilities,
+                fps=self.rate_fps,
+                lab=recording.lab,
+                rules=self.checkpoint.rules,
+                possible=possible,
             )
-            yield ViewPrediction(view, possible, found[own], chosen[own])
+            known = np.where(possible, probabilities[own], np.float32(np.nan))
+            labels = annotations.pop(view, None)
+            yield self._of_view(recording, view, known, chosen[own], labels)
+        for view, labels in annotations.items():
+            shape = recording.native_length, len(self.task.classes)
+            unknown = np.full(shape, np.nan, np.float32)
+            chosen = np.full(recording.native_length, self.task.kind.nothing)
+            yield self._of_view(recording, view, unknown, chosen, labels)
 
-    def directed_bouts(
+    def predict_bouts(
         self, store: PoseStore, index: int, probabilities_path: Path | None = None
     ) -> RecordingBouts:
-        """Return who does what to whom; write the probabilities if asked to."""
-        about = store.recordings[index]
-        actions = self.actions
-        assert actions is not None
+        """Return the predicted bouts; write the probabilities if a path is given."""
+        recording = store.recordings[index]
         bouts: list[Bout] = []
         columns: dict[str, Float[np.ndarray, " frame"]] = {}
-        for prediction in self.predict_views(store, index):
-            bouts += prediction.bouts(actions)
+        for view in self.predict_views(store, index):
+            bouts += view.bouts()
             if probabilities_path:
-                columns |= _name_columns(prediction, actions)
+                columns |= _name_columns(view)
         if probabilities_path:
-            write_probabilities(probabilities_path, columns, frames=about.native_length)
-        return _recording_bouts(about, sorted(within_tracks(bouts, store, index)))
+            write_probabilities(
+                probabilities_path, columns, frames=recording.native_length
+            )
+        return RecordingBouts(
+            lab=recording.lab,
+            video=recording.video,
+            fps=recording.fps,
+            length=recording.native_length,
+            animals=recording.animal_names,
+            bouts=tuple(sorted(within_tracks(bouts, store, index))),
+        )
 
-    def _own_frames(self, about: StoredRecording, length: int) -> Frames:
-        """Return, for each of the recording's own frames, the nearest one here."""
-        return nearest_frames(
-            about.native_length,
-            from_fps=self.rate_fps,
-            to_fps=about.fps,
-            from_length=length,
+    def _of_view(
+        self,
+        recording: StoredRecording,
+        view: View,
+        probabilities: Float[np.ndarray, "frame classes"],
+        chosen: Int[np.ndarray, " frame"],
+        labels: FrameLabels | None,
+    ) -> ViewPredictions:
+        return ViewPredictions(
+            kind=self.task.kind,
+            classes=self.task.classes,
+            lab=recording.lab,
+            video=recording.video,
+            view=view,
+            track=recording.tracking_hash,
+            fps=recording.fps,
+            probabilities=probabilities,
+            labels=labels.frames(0, recording.native_length)
+            if labels
+            else np.full(probabilities.shape, NOT_COUNTED, np.int8),
+            chosen=chosen,
         )
 
 
@@ -208,14 +196,6 @@ def predict(
             "of this one alone"
         )
     return predicted
-
-
-def predict_pairs(
-    predictor: Predictor, sources: list[Source], *, skip_bad: bool = False
-) -> list[RecordingBouts]:
-    """Return who does what to whom in recordings."""
-    marked = predict_all(PredictionJob(predictor), sources, skip_bad=skip_bad)
-    return [each.bouts for each in marked]
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +296,7 @@ def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | s
         return str(error)
     about = store.recordings[index]
     path = job.place and job.place / about.lab / f"{about.video}.parquet"
-    if job.predictor.actions is None:
-        bouts = _predict_scene(job.predictor, store, index, path)
-    else:
-        bouts = job.predictor.directed_bouts(store, index, path)
+    bouts = job.predictor.predict_bouts(store, index, path)
     return PredictedRecording(bouts, provenance, about)
 
 
@@ -369,37 +346,6 @@ def _provenance(
     )
 
 
-def _predict_scene(
-    predictor: Predictor, store: PoseStore, index: int, path: Path | None
-) -> RecordingBouts:
-    """Return what goes on in a scene; write the probabilities if asked to."""
-    prediction = predictor.predict_scene(store, index)
-    about = prediction.about
-    task = predictor.checkpoint.model.task
-    assert isinstance(task, SceneTask)
-    if path:
-        columns = dict(zip(task.classes, prediction.probabilities.T, strict=True))
-        write_probabilities(path, columns, frames=about.native_length)
-    bouts = find_bouts(
-        prediction.chosen,
-        prediction.probabilities,
-        task.classes,
-        nothing=task.kind.nothing,
-    )
-    return _recording_bouts(about, within_tracks(bouts, store, index))
-
-
-def _recording_bouts(about: StoredRecording, bouts: Sequence[Bout]) -> RecordingBouts:
-    return RecordingBouts(
-        lab=about.lab,
-        video=about.video,
-        fps=about.fps,
-        length=about.native_length,
-        animals=about.animal_names,
-        bouts=tuple(bouts),
-    )
-
-
 def within_tracks(bouts: Sequence[Bout], store: PoseStore, index: int) -> list[Bout]:
     """Return what of the bouts lies between the first and the last tracked frame.
 
@@ -419,13 +365,18 @@ def within_tracks(bouts: Sequence[Bout], store: PoseStore, index: int) -> list[B
     ]
 
 
-def _name_columns(
-    prediction: ViewPrediction, actions: tuple[str, ...]
-) -> dict[str, Float[np.ndarray, " frame"]]:
-    """Return the probability of each possible action under a name of its own."""
-    who = prediction.view.agent, prediction.view.target
-    pair = f"{name_animal(who[0])},{name_target(*who)}"
+def _name_columns(view: ViewPredictions) -> dict[str, Float[np.ndarray, " frame"]]:
+    """Return the probabilities of a view by the names of their columns.
+
+    A scene has a column for each class, a pair of animals for each possible one.
+    """
+    if view.view == SCENE:
+        columns = np.nan_to_num(view.probabilities, nan=0.0).T
+        return dict(zip(view.classes, columns, strict=True))
+    agent, target = view.view.agent, view.view.target
+    pair = f"{name_animal(agent)},{name_target(agent, target)}"
     return {
-        f"{pair},{actions[place]}": prediction.probabilities[:, place]
-        for place in np.flatnonzero(prediction.possible)
+        f"{pair},{name}": column
+        for name, column in zip(view.classes, view.probabilities.T, strict=True)
+        if not np.isnan(column).all()
     }

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mabe.bouts import SCENE, View
 from mabe.data.pair_windows import from_view
 from mabe.data.store import PoseStore
 from mabe.features.motion import ALL_SLOTS
@@ -23,7 +24,7 @@ from mabe.inference.tta import pose_variants, slots_in_variants
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Context, Model
 from mabe.models.windows import Stretch, batched
-from mabe.pair_task import PairTask, View
+from mabe.pair_task import PairTask
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
@@ -168,6 +169,21 @@ def view_probabilities(
             probabilities[:, undirected] + reverse[:, undirected]
         ) / 2
     return probabilities
+
+
+def predict_view(
+    model: Model | Ensemble,
+    tracks: Tracks,
+    view: View,
+    *,
+    lab: str,
+    possible: Bool[np.ndarray, " classes"],
+    variants: int = 1,
+) -> Float[np.ndarray, "time classes"]:
+    """Return the probability of each class in a view, whatever the task."""
+    if view == SCENE:
+        return frame_probabilities(model, tracks, possible, variants=variants)
+    return view_probabilities(model, tracks, view, lab, variants=variants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

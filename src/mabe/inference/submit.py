@@ -11,7 +11,7 @@ from mabe.data.sources import find_sources
 from mabe.data.store import is_store
 from mabe.errors import DataError, RunError
 from mabe.inference.evaluate import Unseen, compare
-from mabe.inference.predict import Predictor, predict_pairs
+from mabe.inference.predict import PredictionJob, Predictor, predict_all
 from mabe.io.readers.kaggle import SPLITS
 from mabe.io.submission import Review, describe_review, require_valid, review_submission
 from mabe.io.submission.write import write_submission
@@ -33,7 +33,8 @@ def submit(
         rate_fps=predictor.rate_fps,
         splits=("test",) if has_test else SPLITS,
     )
-    write_submission(out, predict_pairs(predictor, sources, skip_bad=skip_bad))
+    predicted = predict_all(PredictionJob(predictor), sources, skip_bad=skip_bad)
+    write_submission(out, [each.bouts for each in predicted])
     metadata = data / "test.csv" if has_test else data
     return _checked(out, metadata)
 
@@ -53,7 +54,7 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
 
 def require_pairs(predictor: Predictor) -> None:
     """Raise `RunError` for a model of scenes."""
-    if predictor.actions is None:
+    if not predictor.task.kind.is_directed:
         raise RunError(
             f"{predictor.checkpoint.path}: predicts one class for the whole scene; a "
             "submission needs an agent and a target for each bout. Train with `task: "

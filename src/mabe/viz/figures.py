@@ -15,7 +15,7 @@ from mabe.errors import ConfigError, OutputError
 from mabe.runtime.files import write_bytes
 from mabe.viz.colours import colours_of
 from mabe.viz.report.contents import TrainingCurve
-from mabe.viz.study import Picture, Stretch, Study
+from mabe.viz.study import Interval, Study, ViewPlot
 
 try:
     import matplotlib as mpl
@@ -70,46 +70,46 @@ def save(figure: Figure, out: Path) -> None:
     write_bytes(out, buffer.getbuffer())
 
 
-def draw_ethograms(study: Study, pictures: Sequence[Picture]) -> Figure:
-    """Return people's bouts above those found, one strip for each lane."""
+def draw_ethograms(study: Study, plots: Sequence[ViewPlot]) -> Figure:
+    """Return annotated bouts above predicted ones, one strip for each view."""
     with mpl.rc_context(_STYLE):
-        figure = Figure((WIDTH_IN, 0.75 * len(pictures) + 0.75), layout="constrained")
-        axes = figure.subplots(len(pictures), 1, squeeze=False, sharex=True)[:, 0]
-        for axis, picture in zip(axes, pictures, strict=True):
-            _strips(axis, study, picture)
+        figure = Figure((WIDTH_IN, 0.75 * len(plots) + 0.75), layout="constrained")
+        axes = figure.subplots(len(plots), 1, squeeze=False, sharex=True)[:, 0]
+        for axis, plot in zip(axes, plots, strict=True):
+            _strips(axis, study, plot)
         axes[-1].set_xlabel("minutes")
         _legend(figure, study)
     return figure
 
 
-def draw_traces(study: Study, pictures: Sequence[Picture]) -> Figure:
-    """Return each answer's probability over time, annotated bouts shaded behind it."""
-    lines = [(picture, row) for picture in pictures for row in picture.rows]
+def draw_traces(study: Study, plots: Sequence[ViewPlot]) -> Figure:
+    """Return each class's probability over time, annotated bouts shaded behind it."""
+    lines = [(plot, row) for plot in plots for row in plot.rows]
     colours = _colours(study)
     with mpl.rc_context(_STYLE):
         figure = Figure((WIDTH_IN, 0.72 * len(lines) + 0.75), layout="constrained")
         axes = figure.subplots(len(lines), 1, squeeze=False, sharex=True)[:, 0]
-        for axis, (picture, row) in zip(axes, lines, strict=True):
-            colour = colours[row.answer]
-            _bars(axis, picture.not_counted, (0, 1), _NOT_COUNTED)
-            _bars(axis, row.seen, (0, 1), colour + "44")
+        for axis, (plot, row) in zip(axes, lines, strict=True):
+            colour = colours[row.class_index]
+            _bars(axis, plot.not_counted, (0, 1), _NOT_COUNTED)
+            _bars(axis, row.annotated, (0, 1), colour + "44")
             if row.curve:
                 seconds, probabilities = np.array(row.curve).T
                 axis.plot(seconds / 60, probabilities, color=colour, linewidth=0.8)
             axis.axhline(row.threshold, color="0.4", linewidth=0.6, linestyle="--")
             axis.set_ylim(0, 1)
             axis.set_yticks([0, 1])
-            axis.set_xlim(0, picture.duration_s / 60)
-            axis.set_title(f"{_title(picture)}: {study.answers[row.answer]}", pad=2)
+            axis.set_xlim(0, plot.duration_s / 60)
+            axis.set_title(f"{_title(plot)}: {study.classes[row.class_index]}", pad=2)
         axes[-1].set_xlabel("minutes")
         figure.supylabel("probability", fontsize=8)
     return figure
 
 
 def draw_confusion(study: Study) -> Figure:
-    """Return what is taken for what, as shares of what people saw."""
+    """Return the confusion matrix, as shares of the annotated frames."""
     assert study.confusion is not None
-    names = study.kind.choice_names(study.answers)
+    names = study.kind.choice_names(study.classes)
     totals = study.confusion.sum(axis=1)
     kept = np.flatnonzero((totals > 0) | (study.confusion.sum(axis=0) > 0))
     counts = study.confusion[np.ix_(kept, kept)]
@@ -128,8 +128,8 @@ def draw_confusion(study: Study) -> Figure:
         axis.set_yticks(range(len(kept)), labels)
         axis.spines[:].set_visible(False)
         axis.tick_params(length=0)
-        axis.set_xlabel("found")
-        axis.set_ylabel("seen by people")
+        axis.set_xlabel("predicted")
+        axis.set_ylabel("annotated")
     return figure
 
 
@@ -160,35 +160,35 @@ def draw_learning_curves(curves: Sequence[TrainingCurve]) -> Figure:
     return figure
 
 
-def _strips(axis: Axes, study: Study, picture: Picture) -> None:
+def _strips(axis: Axes, study: Study, plot: ViewPlot) -> None:
     colours = _colours(study)
-    for row in picture.rows:
-        _bars(axis, row.seen, (1.08, 0.92), colours[row.answer])
-        _bars(axis, row.found, (0, 0.92), colours[row.answer])
-    _bars(axis, picture.not_counted, (0, 2), _NOT_COUNTED)
-    axis.set_yticks([1.54, 0.46], ["people", "mabe"])
+    for row in plot.rows:
+        _bars(axis, row.annotated, (1.08, 0.92), colours[row.class_index])
+        _bars(axis, row.predicted, (0, 0.92), colours[row.class_index])
+    _bars(axis, plot.not_counted, (0, 2), _NOT_COUNTED)
+    axis.set_yticks([1.54, 0.46], ["annotated", "predicted"])
     axis.set_ylim(0, 2)
-    axis.set_xlim(0, picture.duration_s / 60)
-    axis.set_title(_title(picture), pad=2)
+    axis.set_xlim(0, plot.duration_s / 60)
+    axis.set_title(_title(plot), pad=2)
     axis.spines[["left", "bottom"]].set_visible(False)
     axis.tick_params(length=0)
 
 
 def _bars(
     axis: Axes,
-    stretches: Sequence[Stretch],
+    intervals: Sequence[Interval],
     bottom_and_height: tuple[float, float],
     colour: str,
 ) -> None:
-    spans = [(s.start_s / 60, (s.stop_s - s.start_s) / 60) for s in stretches]
+    spans = [(s.start_s / 60, (s.stop_s - s.start_s) / 60) for s in intervals]
     axis.broken_barh(spans, bottom_and_height, facecolors=colour, linewidth=0)
 
 
 def _legend(figure: Figure, study: Study) -> None:
     colours = _colours(study)
     patches = [
-        Patch(color=colours[place], label=study.answers[place])
-        for place in study.interesting
+        Patch(color=colours[place], label=study.classes[place])
+        for place in study.bout_classes
     ]
     patches.append(Patch(color=_NOT_COUNTED, label="not counted"))
     figure.legend(
@@ -197,9 +197,9 @@ def _legend(figure: Figure, study: Study) -> None:
 
 
 def _colours(study: Study) -> list[str]:
-    colours = colours_of(study.answers, has_background=study.kind.has_background)
+    colours = colours_of(study.classes, has_background=study.kind.has_background)
     return [colour.on_light for colour in colours]
 
 
-def _title(picture: Picture) -> str:
-    return f"{picture.name}  {picture.who}".rstrip()
+def _title(plot: ViewPlot) -> str:
+    return f"{plot.recording}  {plot.view}".rstrip()

@@ -22,11 +22,10 @@ from jaxtyping import Int
 from mabe.config import RunConfig, load_config
 from mabe.data.prepare import load_store
 from mabe.data.store import is_store, open_store
-from mabe.decoding.bootstrap import count_by_group
+from mabe.decoding.bootstrap import count_by_track
 from mabe.decoding.calibration import measure_reliability
-from mabe.decoding.calibration_of_views import tally_answers
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import Evidence, OutOfFold
+from mabe.decoding.views import OutOfFold, ViewPredictions, tally_views
 from mabe.errors import DataError
 from mabe.experiments.checklist.facts import (
     CalibrationFacts,
@@ -240,7 +239,7 @@ def score_answers(
     tuning: NestedTuning | None,
 ) -> ScoreFacts:
     """Return scores of the answers as the rules decide."""
-    counts = count_by_group(answers.evidence(), rules).sum(axis=0)
+    counts = count_by_track(answers.views, rules).sum(axis=0)
     macro = plain(float(macro_f1(counts, answers.kind)))
     macro_from = classes_from = "out of fold"
     if is_tuned:
@@ -269,7 +268,7 @@ def _class_scores(
             labelled=int(labelled[i]),
             is_predicted=bool(counts[i, PREDICTED]),
         )
-        for i, name in enumerate(answers.answers)
+        for i, name in enumerate(answers.classes)
     )
 
 
@@ -277,26 +276,25 @@ def calibrate(
     answers: OutOfFold, rules: DecisionRules, tuning: NestedTuning | None
 ) -> CalibrationFacts:
     """Return the expected error of each class, as given and as the rules refine it."""
-    plain_rules = DecisionRules.plain(answers.kind, answers.answers)
-    evidence = answers.evidence()
-    given = _expected_errors(evidence, plain_rules)
+    plain_rules = DecisionRules.plain(answers.kind, answers.classes)
+    given = _expected_errors(answers.views, plain_rules)
     is_tuned = rules != plain_rules
     refined: Mapping[str, float | None] = {}
     if is_tuned:
-        refined = tuning.errors if tuning else _expected_errors(evidence, rules)
+        refined = tuning.errors if tuning else _expected_errors(answers.views, rules)
     return CalibrationFacts(
         classes=tuple(
             ClassCalibration(name, given[name], refined.get(name))
-            for name in answers.answers
+            for name in answers.classes
         ),
         is_tuned=is_tuned,
     )
 
 
 def _expected_errors(
-    views: Sequence[Evidence], rules: DecisionRules
+    views: Sequence[ViewPredictions], rules: DecisionRules
 ) -> dict[str, float | None]:
-    tallies = tally_answers(views, rules)
+    tallies = tally_views(views, rules)
     return {
         rule.name: plain(measure_reliability(tally).expected_error)
         for rule, tally in zip(rules.classes, tallies, strict=True)

@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int, Int8
 from torch import Tensor, nn
 
+from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.data.pair_windows import PairBatch, PairSampler
 from mabe.data.scene_windows import Batch, WindowSampler
@@ -86,6 +87,19 @@ class ClassCount:
     held_out: int
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOutView:
+    """A view of a recording held out, with its labels at the working rate."""
+
+    recording: int
+    """Place of the recording in its store."""
+    view: View
+    possible: Bool[np.ndarray, " classes"]
+    """The classes that may be predicted."""
+    labels: Int8[np.ndarray, "time classes"]
+    """1: it happens; 0: it does not; -1: not counted."""
+
+
 @runtime_checkable
 class Targets(Protocol):
     """The labels of a batch on the device, and the loss of a model on them.
@@ -149,6 +163,10 @@ class Objective(ABC):
         self, model: Model, *, extract: FeatureExtractor = extract_features
     ) -> HeldOutScore:
         """Return frame scores on the held-out recordings."""
+
+    @abstractmethod
+    def held_out_views(self) -> Iterator["HeldOutView"]:
+        """Yield the views of the recordings held out, with their labels."""
 
     @abstractmethod
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:

@@ -45,6 +45,7 @@ from mabe.training.losses import (
 from mabe.training.objectives.base import (
     ClassCount,
     HeldOutScore,
+    HeldOutView,
     Objective,
     TrackLabels,
     TrainingData,
@@ -248,6 +249,16 @@ class PairObjective(Objective):
             for labels in views
             if labels.watched_as_annotated.any()
         ]
+
+    def held_out_views(self) -> Iterator[HeldOutView]:
+        """Yield the views of the recordings held out, with their labels."""
+        for labels in self.held_out:
+            yield HeldOutView(
+                labels.recording,
+                labels.view,
+                self.possible(labels),
+                labels.frames(0, labels.length),
+            )
 
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield each view to learn from with a column of states for each action."""

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mabe.bouts import SCENE
 from mabe.config import RunConfig
 from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
 from mabe.data.store import PoseStore
@@ -27,11 +28,12 @@ from mabe.metrics.summary import frame_summary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_classes
 from mabe.models.model import Model
 from mabe.runtime.tensors import to_device
-from mabe.scene_task import SceneTask
+from mabe.scene_task import SceneLabels, SceneTask
 from mabe.training.losses import balance_classes, scene_loss
 from mabe.training.objectives.base import (
     ClassCount,
     HeldOutScore,
+    HeldOutView,
     Objective,
     TrackLabels,
     TrainingData,
@@ -154,7 +156,7 @@ class SceneObjective(Objective):
         for index in self.data.held_out:
             labels = self.data.labelled.labels[index]
             recording = store.recordings[index]
-            possible = self.task.choices(recording.watched)
+            possible = self.task.choices(recording)[SCENE]
             tracks = Tracks.of_stored(store, index)
             probabilities = frame_probabilities(
                 model, tracks, possible, extract=extract
@@ -173,6 +175,17 @@ class SceneObjective(Objective):
             loss -= float((weights[labels[counted]] * log_probabilities).sum())
             total += float(weights[labels[counted]].sum())
         return HeldOutScore(frame_summary(confusion, classes), loss / max(total, 1e-6))
+
+    def held_out_views(self) -> Iterator[HeldOutView]:
+        """Yield the recordings held out, with their labels."""
+        for index in self.data.held_out:
+            labels = SceneLabels(
+                self.data.labelled.labels[index], len(self.task.classes)
+            )
+            possible = self.task.choices(self.data.store.recordings[index])[SCENE]
+            yield HeldOutView(
+                index, SCENE, possible, labels.frames(0, len(labels.classes))
+            )
 
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield each recording to learn from with its classes in one column."""

@@ -50,8 +50,8 @@ class Contents:
     """What a report tells."""
 
     run: str
-    judged_on: str
-    """In words: which recordings, and who had seen them."""
+    recordings: str
+    """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
     """What a reader has to know to judge the figures."""
     study: Study

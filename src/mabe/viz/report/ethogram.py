@@ -1,7 +1,7 @@
 """An ethogram as SVG: annotated above predicted, and the probabilities below.
 
-One unit across is a second, so that zooming is a change of the `viewBox`, and every
-bout is one `rect` that print, keyboard and tests can find. Each answer has a row.
+One unit across is a second, so that zooming is a change of the `viewBox`. Every bout is
+one `rect`. Each class has a row.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from mabe.viz.report.wording import clock
-from mabe.viz.study import Picture, Row, Stretch
+from mabe.viz.study import ClassRow, Interval, ViewPlot
 
 BAR, GAP, CURVE = 12, 2, 34
 """Heights of a bar, of the gap below it, and of the curve, in pixels."""
@@ -25,33 +25,32 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """One lane in the page."""
+class DrawnEthogram:
+    """The ethogram of one view in the page."""
 
     number: int
-    picture: Picture
+    plot: ViewPlot
     svg: Markup
     ticks: Markup
 
 
-def draw_picture(number: int, picture: Picture) -> Drawn:
-    """Return one lane as SVG, with the labels of its time axis."""
-    height = ROW * len(picture.rows)
+def draw_ethogram(number: int, plot: ViewPlot) -> DrawnEthogram:
+    """Return the plot of one view as SVG, with the labels of its time axis."""
+    height = ROW * len(plot.rows)
     body = "".join(
-        _row(row, place * ROW, picture.duration_s)
-        for place, row in enumerate(picture.rows)
+        _row(row, place * ROW, plot.duration_s) for place, row in enumerate(plot.rows)
     )
-    veils = "".join(
-        f'<rect class="veil" x="{s.start_s:.2f}" y="0" '
+    not_counted = "".join(
+        f'<rect class="not-counted" x="{s.start_s:.2f}" y="0" '
         f'width="{s.stop_s - s.start_s:.2f}" height="{height}"/>'
-        for s in picture.not_counted
+        for s in plot.not_counted
     )
     svg = Markup(
-        f'<svg class="ethogram" viewBox="0 0 {picture.duration_s:.2f} {height}" '
+        f'<svg class="ethogram" viewBox="0 0 {plot.duration_s:.2f} {height}" '
         f'preserveAspectRatio="none" style="height:{height}px" role="img" '
-        f'aria-label="{escape(_alternative(picture))}">{body}{veils}</svg>'
+        f'aria-label="{escape(_alternative(plot))}">{body}{not_counted}</svg>'
     )
-    return Drawn(number, picture, svg, time_ticks(picture.duration_s))
+    return DrawnEthogram(number, plot, svg, time_ticks(plot.duration_s))
 
 
 def time_ticks(duration_s: float) -> Markup:
@@ -67,30 +66,32 @@ def time_ticks(duration_s: float) -> Markup:
     )
 
 
-def _row(row: Row, top: int, duration_s: float) -> str:
-    found_top = top + BAR + GAP
+def _row(row: ClassRow, top: int, duration_s: float) -> str:
+    predicted_top = top + BAR + GAP
     foot = top + 2 * (BAR + GAP) + GAP + CURVE
-    bars = _bars(row.seen, top, "seen") + _bars(row.found, found_top, "found")
+    bars = _bars(row.annotated, top, "annotated") + _bars(
+        row.predicted, predicted_top, "predicted"
+    )
     at = foot - row.threshold * CURVE
     return (
-        f'<g class="c{row.answer}" data-answer="{row.answer}">'
+        f'<g class="c{row.class_index}" data-class="{row.class_index}">'
         f'<rect class="ground" x="0" y="{top}" width="{duration_s:.2f}" '
-        f'height="{BAR}"/><rect class="ground" x="0" y="{found_top}" '
+        f'height="{BAR}"/><rect class="ground" x="0" y="{predicted_top}" '
         f'width="{duration_s:.2f}" height="{BAR}"/>{bars}{_curve(row, foot)}'
         f'<line class="threshold" x1="0" x2="{duration_s:.2f}" y1="{at:.1f}" '
         f'y2="{at:.1f}"/></g>'
     )
 
 
-def _bars(stretches: tuple[Stretch, ...], top: int, kind: str) -> str:
+def _bars(intervals: tuple[Interval, ...], top: int, kind: str) -> str:
     return "".join(
         f'<rect class="{kind}" x="{s.start_s:.2f}" y="{top}" '
         f'width="{s.stop_s - s.start_s:.2f}" height="{BAR}"/>'
-        for s in stretches
+        for s in intervals
     )
 
 
-def _curve(row: Row, foot: int) -> str:
+def _curve(row: ClassRow, foot: int) -> str:
     """Return the probabilities as an area over the foot of the row."""
     if not row.curve:
         return ""
@@ -100,8 +101,11 @@ def _curve(row: Row, foot: int) -> str:
     return f'<path class="probability" d="{path}"/>'
 
 
-def _alternative(picture: Picture) -> str:
-    seen = sum(len(row.seen) for row in picture.rows)
-    found = sum(len(row.found) for row in picture.rows)
-    who = f", {picture.who}" if picture.who else ""
-    return f"Ethogram of {picture.name}{who}: {seen} bouts of people, {found} found"
+def _alternative(plot: ViewPlot) -> str:
+    annotated = sum(len(row.annotated) for row in plot.rows)
+    predicted = sum(len(row.predicted) for row in plot.rows)
+    view = f", {plot.view}" if plot.view else ""
+    return (
+        f"Ethogram of {plot.recording}{view}: {annotated} annotated bouts, "
+        f"{predicted} predicted"
+    )

@@ -1,7 +1,7 @@
 """A run's report: all there is to know of it gathered, then shown as one file."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,14 @@ import yaml
 from tqdm import tqdm
 
 from mabe.config import RunConfig, dump_config, load_config
-from mabe.decoding.views import Lane
+from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError, RunError
 from mabe.experiments.checklist import gather_facts, run_checks
 from mabe.experiments.checklist.gather import read_answers
 from mabe.experiments.fold_runs import find_fold_runs
-from mabe.inference.evaluate import Unseen
+from mabe.inference.evaluate import Unseen, predict_unseen
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
-from mabe.pair_task import PairTask
 from mabe.runtime.files import write_text
 from mabe.training.history import HISTORY_NAME, read_history
 from mabe.training.run_directory import is_documented
@@ -31,7 +30,6 @@ from mabe.viz.report.contents import (
 )
 from mabe.viz.report.page import render
 from mabe.viz.study import Study
-from mabe.viz.views import look, of_answers
 
 _SHOWN_FACTS = {
     "mabe": "mabe",
@@ -75,15 +73,15 @@ def gather(
 ) -> Contents:
     """Return all that a report of a run tells."""
     checkpoint = predictor.checkpoint
-    judged = judge(
+    on_unseen = study_run(
         run, predictor, data, include_training=include_training, skip_bad=skip_bad
     )
     root = checkpoint.path.parent
     return Contents(
         run=_short_name(run),
-        judged_on=judged.on,
-        notes=judged.notes,
-        study=judged.study,
+        recordings=on_unseen.recordings,
+        notes=on_unseen.notes,
+        study=on_unseen.study,
         curves=find_training_curves(run, checkpoint),
         class_frames=_class_frames(root),
         settings=_settings(checkpoint),
@@ -93,16 +91,16 @@ def gather(
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """How a model does on recordings it never saw, and which those are."""
+class RunStudy:
+    """The study of a run's model on recordings that it did not learn from."""
 
     study: Study
-    on: str
-    """In words: which recordings, and who had seen them."""
+    recordings: str
+    """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
 
 
-def judge(
+def study_run(
     run: Path,
     predictor: Predictor,
     data: Path | None = None,
@@ -111,20 +109,22 @@ def judge(
     skip_bad: bool = False,
     only: frozenset[str] = frozenset(),
     most: int | None = None,
-) -> Judged:
-    """Return a study of what a run's model finds in recordings it never saw.
+) -> RunStudy:
+    """Return the study of a run's model on recordings that it did not learn from.
 
+    Out-of-fold predictions are used where the run has them and no data are named.
     `only` names recordings; `most` stops after so many. Raises `DataError` where there
-    is nothing to judge it on.
+    are no recordings to use.
     """
     checkpoint = predictor.checkpoint
-    study = start_study(checkpoint)
+    study = Study.of_rules(checkpoint.rules)
     answers = None if data else read_answers(checkpoint)
     if answers:
-        lanes = of_answers(answers, checkpoint.rules)
-        taken = _take(study, (x for x in lanes if not only or x.name in only), most)
-        on = f"{taken} recordings, each marked by runs that never saw it"
-        return Judged(study, on, _note_on_rules(checkpoint))
+        views = answers.decide(checkpoint.rules)
+        wanted = (view for view in views if not only or view.name in only)
+        number = _add_views(study, wanted, most)
+        recordings = f"{number} recordings, each predicted by runs that held it out"
+        return RunStudy(study, recordings, _note_on_rules(checkpoint))
     place = data or own_data(checkpoint)
     if place is None:
         raise DataError(
@@ -132,44 +132,29 @@ def judge(
             "where with --data"
         )
     unseen = Unseen(predictor, place, include_training, skip_bad, only)
-    taken = _take(study, unseen_lanes(unseen), most)
-    on = f"{taken} recordings of {place.resolve().name}"
+    number = _add_views(study, predict_unseen(unseen), most)
+    recordings = f"{number} recordings of {place.resolve().name}"
     if not include_training:
-        on += " that it never learned from"
-    # What is said of those that are shown comes before what is said of others.
+        recordings += " that it did not learn from"
+    # Notes on the recordings shown come before notes on those left out.
     notes = sorted(unseen.notes()[1:], key=lambda note: "left out" in note)
-    return Judged(study, on, tuple(notes))
+    return RunStudy(study, recordings, tuple(notes))
 
 
-def _take(study: Study, lanes: Iterable[Lane], most: int | None) -> int:
-    """Add lanes to a study, of so many recordings; return of how many they were."""
+def _add_views(study: Study, views: Iterable[ViewPredictions], most: int | None) -> int:
+    """Add the views of at most so many recordings; return how many there were."""
     names: set[str] = set()
-    for lane in lanes:
-        if most is not None and lane.name not in names and len(names) == most:
+    for view in views:
+        if most is not None and view.name not in names and len(names) == most:
             break
-        names.add(lane.name)
-        study.add(lane)
+        names.add(view.name)
+        study.add(view)
     if not names:
         raise DataError(
-            "nothing to show: none of the recordings that were named is among those "
-            "that the model never learned from"
+            "nothing to show: the model learned from every recording that was named, "
+            "or none of them exists"
         )
     return len(names)
-
-
-def start_study(checkpoint: Checkpoint) -> Study:
-    """Return an empty study of what a model answers."""
-    rules = checkpoint.rules
-    return Study(rules.kind, tuple(rule.name for rule in rules.classes), rules)
-
-
-def unseen_lanes(unseen: Unseen) -> Iterator[Lane]:
-    """Yield the lanes of recordings that a model may be judged on."""
-    for store, index in unseen.open():
-        task = unseen.predictor.checkpoint.model.task
-        if not isinstance(task, PairTask):
-            task.check_actions(bout.action for bout in store.recordings[index].bouts)
-        yield from look(unseen.predictor, store, index)
 
 
 def own_data(checkpoint: Checkpoint) -> Path | None:

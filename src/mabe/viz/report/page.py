@@ -5,7 +5,6 @@ scripts; a small script adds zoom, jumps and keys.
 """
 
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
@@ -15,14 +14,14 @@ from mabe.viz.colours import Colour, colours_of
 from mabe.viz.report import wording
 from mabe.viz.report.charts import Curve, line_chart, reliability_chart
 from mabe.viz.report.contents import Contents, TrainingCurve
-from mabe.viz.report.ethogram import BAR, CURVE, GAP, ROW, Drawn, draw_picture
-from mabe.viz.study import Picture, Study
+from mabe.viz.report.ethogram import BAR, CURVE, GAP, ROW, DrawnEthogram, draw_ethogram
+from mabe.viz.study import Study
 
 MOST_BYTES = 3_500_000
-"""Pictures are drawn until they take so much; the file stays below 5 MB."""
+"""Ethograms are drawn until they take so much; the file stays below 5 MB."""
 
 
-WORST_BOUTS = 20
+WRONG_BOUTS = 20
 
 
 WORST_RECORDINGS = 20
@@ -31,11 +30,11 @@ WORST_RECORDINGS = 20
 def render(contents: Contents) -> str:
     """Return the report as HTML."""
     study = contents.study
-    drawn = choose_pictures(study)
-    colours = colours_of(study.answers, has_background=study.kind.has_background)
-    place_of: dict[tuple[str, str], int] = {}
+    drawn = choose_plots(study)
+    colours = colours_of(study.classes, has_background=study.kind.has_background)
+    number_of: dict[tuple[str, str], int] = {}
     for each in drawn:
-        place_of.setdefault((each.picture.name, each.picture.who), each.number)
+        number_of.setdefault((each.plot.recording, each.plot.view), each.number)
     confidence = study.confidence()
     recordings = study.of_recordings()
     template = _environment().from_string(_asset("report.html"))
@@ -48,18 +47,18 @@ def render(contents: Contents) -> str:
         recordings_left=max(0, len(recordings) - WORST_RECORDINGS),
         number_of_recordings=len(recordings),
         labs=study.of_labs(),
-        interesting=study.interesting,
-        columns=study.kind.choice_names(study.answers),
-        worst_bouts=study.worst_bouts(WORST_BOUTS),
+        bout_classes=study.bout_classes,
+        columns=study.kind.choice_names(study.classes),
+        wrong_bouts=study.longest_wrong_bouts(WRONG_BOUTS),
         drawn=drawn,
-        not_drawn=len(study.pictures) - len(drawn),
-        place_of=place_of,
-        first_place=_first_places(drawn),
+        not_drawn=len(study.plots) - len(drawn),
+        number_of=number_of,
+        first_number=_first_numbers(drawn),
         training=_training_charts(contents, colours),
         reliability=[
             (name, found, reliability_chart(name, found, f"var(--c{place})"))
             for place, (name, found) in enumerate(
-                zip(study.answers, study.reliability(), strict=True)
+                zip(study.classes, study.reliability(), strict=True)
             )
         ],
         w=wording,
@@ -69,22 +68,20 @@ def render(contents: Contents) -> str:
     )
 
 
-def choose_pictures(study: Study) -> list[Drawn]:
-    """Return the pictures that fit, those of the worst recordings first."""
-    rank = {
-        (each.lab, each.video): place
-        for place, each in enumerate(study.of_recordings())
-    }
-    pictures = sorted(
-        (p for p in study.pictures if p.rows),
-        key=lambda p: (rank.get((p.lab, p.video), len(rank)), p.who),
+def choose_plots(study: Study) -> list[DrawnEthogram]:
+    """Return the ethograms that fit, those of recordings with low scores first.
+
+    Plots without a bout are left out.
+    """
+    rank = {each.recording: place for place, each in enumerate(study.of_recordings())}
+    plots = sorted(
+        (plot for plot in study.plots if plot.bouts),
+        key=lambda plot: (rank.get(plot.recording, len(rank)), plot.view),
     )
-    drawn: list[Drawn] = []
+    drawn: list[DrawnEthogram] = []
     taken = 0
-    for picture in pictures:
-        if not _shows_something(picture):
-            continue
-        each = draw_picture(len(drawn), picture)
+    for plot in plots:
+        each = draw_ethogram(len(drawn), plot)
         taken += len(each.svg)
         if drawn and taken > MOST_BYTES:
             break
@@ -92,16 +89,12 @@ def choose_pictures(study: Study) -> list[Drawn]:
     return drawn
 
 
-def _shows_something(picture: Picture) -> bool:
-    return picture.bouts > 0
-
-
-def _first_places(drawn: list[Drawn]) -> dict[str, int]:
-    """Return the first picture of each recording."""
-    places: dict[str, int] = {}
+def _first_numbers(drawn: list[DrawnEthogram]) -> dict[str, int]:
+    """Return the number of the first ethogram of each recording."""
+    numbers: dict[str, int] = {}
     for each in drawn:
-        places.setdefault(each.picture.name, each.number)
-    return places
+        numbers.setdefault(each.plot.recording, each.number)
+    return numbers
 
 
 def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
@@ -137,7 +130,7 @@ def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
     epochs, used = curve.epochs, curve.used_epoch
     f1 = {
         name: [_f1_of(name, epoch) for epoch in epochs]
-        for name in study.answers
+        for name in study.classes
         if any(name in epoch.scores.per_class for epoch in epochs)
     }
     names = list(f1)
@@ -147,7 +140,7 @@ def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
         Curve(
             name,
             f1[name],
-            f"var(--c{study.answers.index(name)})",
+            f"var(--c{study.classes.index(name)})",
         )
         for name in shown
     ]
@@ -198,15 +191,9 @@ def _asset(name: str) -> str:
 
 
 def _environment() -> Environment:
-    environment = Environment(
+    return Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["signed"] = _signed
-    return environment
-
-
-def _signed(value: Any) -> str:
-    return f"{value:+.2f} s"

@@ -1,9 +1,10 @@
-"""Plain words and readable numbers for a report."""
+"""Sentences and formatted numbers of a report."""
 
 import math
+from collections.abc import Sequence
 
 from mabe.decoding.bootstrap import Confidence
-from mabe.viz.error_types import Faults
+from mabe.viz.error_types import ClassErrors
 
 
 def score(value: float | None, digits: int = 3) -> str:
@@ -21,7 +22,7 @@ def interval(low: float, high: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time as people say it."""
+    """Return a length of time in a fitting unit."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     if seconds < 3600:
@@ -44,64 +45,74 @@ def percent(share: float) -> str:
 
 
 def headline(confidence: Confidence, recordings: int) -> str:
-    """Say how good the whole is, and how sure that is."""
+    """Return the uncertainty of the score, in a sentence."""
     if not math.isfinite(confidence.score):
-        return "Nothing could be scored: people marked none of what is asked for."
+        return "No score: none of the classes is annotated in these recordings."
     if recordings < 2:
-        return (
-            "One recording says little: how it would do on others cannot be told from "
-            "it."
-        )
+        return "From one recording; the spread over recordings is unknown."
     return (
-        f"With other recordings of the same kind it would lie between "
-        f"{confidence.low:.2f} and {confidence.high:.2f} (95 %; "
-        f"{recordings} recordings drawn anew). 1 is perfect agreement with people."
+        f"95 % interval {confidence.low:.2f} to {confidence.high:.2f}, from "
+        f"{recordings} recordings (bootstrap). 1 is perfect agreement with the "
+        "annotations."
     )
 
 
-def class_words(name: str, faults: Faults) -> str:
-    """Say what precision and recall mean for one class."""
-    seen_s = faults.hit_s + faults.missed_bout_s + faults.missed_edge_s
-    found_s = faults.hit_s + faults.false_bout_s + faults.false_edge_s
-    if not seen_s:
-        return f"People marked no {name} in these recordings, so it has no score."
-    found = f"Of the time people call {name}, it finds {percent(faults.hit_s / seen_s)}"
-    if not found_s:
-        return found + "; it never says so itself."
-    right = percent(faults.hit_s / found_s)
-    return f"{found}; when it says {name}, people agree {right} of the time."
+def class_words(name: str, errors: ClassErrors) -> str:
+    """Return recall and precision of one class, in a sentence."""
+    if not errors.annotated_s:
+        return f"{name}: not annotated in these recordings, so it has no score."
+    recall = f"{name}: recall {percent(errors.recall)} of the annotated time"
+    if not errors.predicted_s:
+        return f"{recall}; never predicted."
+    return f"{recall}, precision {percent(errors.precision)} of the predicted time."
 
 
-def fault_words(name: str, faults: Faults) -> str:
-    """Say what most mistakes on one class are."""
+def error_words(name: str, errors: ClassErrors) -> str:
+    """Return the most frequent type of error of one class, in a sentence."""
     parts = {
-        f"bouts it does not see at all ({faults.missed_bouts} of "
-        f"{faults.seen_bouts})": faults.missed_bout_s,
-        "edges: bouts found in part, begun too late or ended too early": (
-            faults.missed_edge_s
+        f"bouts missed as a whole ({errors.missed_bouts} of "
+        f"{errors.annotated_bouts})": errors.missed_bout_s,
+        "missed edges (bouts predicted in part: late start, early end, gaps)": (
+            errors.missed_edge_s
         ),
-        f"bouts nobody else sees ({faults.false_bouts} of "
-        f"{faults.found_bouts})": faults.false_bout_s,
-        "edges: bouts begun too early, ended too late or run together": (
-            faults.false_edge_s
+        f"false bouts ({errors.false_bouts} of {errors.predicted_bouts})": (
+            errors.false_bout_s
         ),
+        "false edges (early start, late end, bouts merged)": errors.false_edge_s,
     }
     total = sum(parts.values())
     if not total:
-        return f"{name}: no mistake."
-    worst = max(parts, key=lambda each: parts[each])
+        return f"{name}: no error."
+    largest = max(parts, key=lambda each: parts[each])
     return (
-        f"Most of what goes wrong with {name} is {worst}: "
-        f"{percent(parts[worst] / total)} of {duration(total)}."
+        f"{name}: {percent(parts[largest] / total)} of {duration(total)} of errors "
+        f"are {largest}."
     )
 
 
 def calibration_words(error: float) -> str:
-    """Say whether probabilities can be believed."""
+    """Return how well calibrated probabilities are, in words."""
     if not math.isfinite(error):
-        return "nothing to judge by"
+        return "no frames to measure it on"
     if error < 0.03:
-        return "its probabilities can be taken at their word"
+        return "well calibrated"
     if error < 0.08:
-        return "its probabilities are roughly right"
-    return "do not read its probabilities as frequencies; `mabe tune` mends that"
+        return "roughly calibrated"
+    return "poorly calibrated; `mabe tune` calibrates them"
+
+
+def evidence_words(errors: ClassErrors, low: float, high: float) -> str:
+    """Return how precisely the F1 of a class is known, in words."""
+    if not errors.annotated_bouts:
+        return "not annotated"
+    width = high - low
+    if not math.isfinite(width) or width > 0.3:
+        return "uncertain: annotate more of it"
+    return "moderately precise" if width > 0.15 else "precise"
+
+
+def median(values: Sequence[float]) -> str:
+    """Return the upper median of delays with its sign; a dash without delays."""
+    if not values:
+        return "–"
+    return f"{sorted(values)[len(values) // 2]:+.2f} s"

@@ -1,29 +1,25 @@
-"""Reviewing what a model finds: the session laid out, and the server started."""
+"""`mabe view`: set up a review session and serve its page."""
 
 import os
 import secrets
 import socket
 import threading
 import webbrowser
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mabe.data.sources import find_sources
-from mabe.data.store import PoseStore, is_store
-from mabe.decoding.views import Lane
+from mabe.data.store import is_store
 from mabe.errors import ConfigError, DataError, OutputError
 from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
 from mabe.runtime.files import cache_folder, hash_file
-from mabe.scene_task import SceneTask
 from mabe.viz.report.gather import own_data
 from mabe.viz.review.corrections import Corrections
-from mabe.viz.review.session import Questions, ReviewSession
-from mabe.viz.views import look
+from mabe.viz.review.session import ModelOutputs, ReviewSession
 
 try:
     import uvicorn
@@ -94,16 +90,13 @@ def open_session(
         )
     key = hash_file(predictor.checkpoint.path)
 
-    def look_at(store: PoseStore, index: int) -> Iterable[Lane]:
-        return look(predictor, store, index)
-
     return ReviewSession(
-        questions=questions_of(predictor),
+        outputs=outputs_of(predictor),
         sources=sources,
         infos=infos,
-        look=look_at,
+        predict_views=predictor.predict_views,
         corrections=Corrections(root, source, model=str(predictor.checkpoint.path)),
-        learned=predictor.checkpoint.trained_on,
+        trained_on=predictor.checkpoint.trained_on,
         cache=cache_folder() / "view",
         cache_key=key,
         video=video,
@@ -113,13 +106,13 @@ def open_session(
 
 
 def rank(session: ReviewSession) -> None:
-    """Look at every recording, and put the most doubtful first.
+    """Predict every recording, and put the most uncertain first.
 
-    Which are doubtful: where most seconds a minute are expected to be wrong.
+    Uncertain are those with the most expected wrong seconds a minute.
     """
     for index in tqdm(range(len(session.sources)), unit="video", disable=None):
-        session.open(index).marks.result()
-    order = sorted(session.doubts, key=lambda index: (-session.doubts[index], index))
+        session.open(index).timelines.result()
+    order = sorted(session.uncertainty, key=lambda i: (-session.uncertainty[i], i))
     session.reorder(order)
 
 
@@ -160,21 +153,13 @@ def serve(session: ReviewSession, *, port: int = 0, open_browser: bool = True) -
             session.close()
 
 
-def questions_of(predictor: Predictor) -> Questions:
-    """Return what a model is asked, as the page has to know it."""
-    task, rules = predictor.checkpoint.model.task, predictor.checkpoint.rules
-    names = tuple(rule.name for rule in rules.classes)
-    actions_of: tuple[tuple[str, ...], ...] = tuple((name,) for name in names)
-    if isinstance(task, SceneTask):
-        actions_of = tuple(
-            tuple(action for action, c in task.class_of.items() if c == place)
-            or ((name,) if place else ())
-            for place, name in enumerate(names)
-        )
-    return Questions(
-        kind=rules.kind,
-        answers=names,
-        actions_of=actions_of,
+def outputs_of(predictor: Predictor) -> ModelOutputs:
+    """Return what a model predicts, as the page needs it."""
+    task, rules = predictor.task, predictor.checkpoint.rules
+    return ModelOutputs(
+        kind=task.kind,
+        classes=task.classes,
+        actions_of=task.actions_of_classes,
         thresholds=tuple(rule.threshold for rule in rules.classes),
         rate_fps=predictor.rate_fps,
     )

@@ -1,22 +1,23 @@
-"""The server of the page: small answers to one browser on the same machine.
+"""The server of the review page, for one browser on the same machine.
 
 ::
 
-    GET  /  /NAME.js  /view.css           the page itself, nothing of the user's
-    GET  /api/recordings                  what there is to review
-    GET  /api/recordings/N                one of them: frames, skeleton, labels
-    GET  /api/recordings/N/found          what was found, once it was looked at
+    GET  /  /NAME.js  /view.css           the page itself, without user data
+    GET  /api/recordings                  the list of recordings
+    GET  /api/recordings/N                one recording: frames, skeleton, labels
+    GET  /api/recordings/N/predictions    predicted bouts, or the state until then
     GET  /api/recordings/N/poses?start=&stop=
-    GET  /api/recordings/N/probabilities?lane=&start=&stop=&columns=
+    GET  /api/recordings/N/probabilities?view=&start=&stop=&columns=
     PUT  /api/recordings/N/labels         {"version": n, "bouts": [[start, stop,
                                           action, agent, target], …]}
-    GET  /api/video                       the film, by ranges
+    GET  /api/video                       the video, by ranges
 
-Recordings are named by number, so that no path ever comes from a request.
+Recordings are named by number, so that no request holds a path.
 """
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -51,6 +52,9 @@ PAGE_FILES = (
 )
 
 
+_BINARY = "application/octet-stream"
+
+
 _MOST_BOUTS = 100_000
 
 
@@ -78,7 +82,7 @@ class SentLabels(BaseModel):
 
 
 class SentBout(BaseModel):
-    """One bout of them."""
+    """One bout of `SentLabels`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -89,98 +93,111 @@ class SentBout(BaseModel):
     target: Animal
 
 
-def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
-    """Return the server as an ASGI app, guarded."""
-    api = "/api/recordings"
-    one = api + "/{index:int}"
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The answers to requests about the recordings of a session.
 
-    async def listing(_request: Request) -> Response:
-        return JSONResponse(session.listing())
+    What may take long (opening a recording, writing labels) runs in a thread, so that
+    the page stays responsive.
+    """
 
-    async def describe(request: Request) -> Response:
-        index = _index(request, session)
-        return JSONResponse(await run_in_threadpool(session.describe, index))
+    session: ReviewSession
 
-    async def found(request: Request) -> Response:
-        index = _index(request, session)
-        return JSONResponse(await run_in_threadpool(session.found, index))
+    async def list_recordings(self, _request: Request) -> Response:
+        """Return all recordings."""
+        return JSONResponse(self.session.listing())
 
-    async def poses(request: Request) -> Response:
-        index, (start, stop) = (
-            _index(request, session),
-            _numbers(request, "start", "stop"),
-        )
-        sent = await run_in_threadpool(session.poses, index, start, stop)
-        return Response(sent, media_type="application/octet-stream")
+    async def describe(self, request: Request) -> Response:
+        """Return frames, skeleton and labels of a recording."""
+        index = self._index(request)
+        return JSONResponse(await run_in_threadpool(self.session.describe, index))
 
-    async def probabilities(request: Request) -> Response:
-        index = _index(request, session)
-        names = ("lane", "start", "stop", "columns")
-        lane, start, stop, columns = _numbers(request, *names)
+    async def predictions(self, request: Request) -> Response:
+        """Return the predicted bouts of a recording."""
+        index = self._index(request)
+        return JSONResponse(await run_in_threadpool(self.session.predictions, index))
+
+    async def poses(self, request: Request) -> Response:
+        """Return a window of poses."""
+        index = self._index(request)
+        start, stop = _read_numbers(request, "start", "stop")
+        sent = await run_in_threadpool(self.session.poses, index, start, stop)
+        return Response(sent, media_type=_BINARY)
+
+    async def probabilities(self, request: Request) -> Response:
+        """Return a window of the probabilities of one view."""
+        index = self._index(request)
+        names = ("view", "start", "stop", "columns")
+        view, start, stop, columns = _read_numbers(request, *names)
         columns = min(max(columns, 1), _MOST_COLUMNS)
         try:
             first, step, sent = await run_in_threadpool(
-                session.probabilities, index, lane, start, stop, columns
+                self.session.probabilities, index, view, start, stop, columns
             )
         except IndexError:
-            raise HTTPException(404, "no such lane") from None
-        return Response(
-            sent,
-            media_type="application/octet-stream",
-            headers={"x-first": str(first), "x-step": str(step)},
-        )
+            raise HTTPException(404, f"no view {view}") from None
+        headers = {"x-first": str(first), "x-step": str(step)}
+        return Response(sent, media_type=_BINARY, headers=headers)
 
-    async def save(request: Request) -> Response:
-        index = _index(request, session)
+    async def save(self, request: Request) -> Response:
+        """Write the labels of a recording."""
+        index = self._index(request)
         version, bouts = _read_labels(await request.body())
         try:
-            saved = await run_in_threadpool(session.save, index, bouts, version)
+            version, path = await run_in_threadpool(
+                self.session.save, index, bouts, version
+            )
         except Conflict:
             raise HTTPException(
                 409, "the labels were changed in another window; reload this one"
             ) from None
-        return JSONResponse({"version": saved[0], "path": str(saved[1])})
+        return JSONResponse({"version": version, "path": str(path)})
 
-    async def video(_request: Request) -> Response:
-        if session.video is None:
-            raise HTTPException(404, "no film was given")
-        return FileResponse(session.video)
+    async def video(self, _request: Request) -> Response:
+        """Return the video file, or the range that is asked for."""
+        if self.session.video is None:
+            raise HTTPException(404, "no video was given")
+        return FileResponse(self.session.video)
 
+    def _index(self, request: Request) -> int:
+        index: int = request.path_params["index"]
+        if not 0 <= index < len(self.session.sources):
+            raise HTTPException(404, f"no recording {index}")
+        return index
+
+
+def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
+    """Return the server as a guarded ASGI app."""
+    handlers = Handlers(session)
+    api = "/api/recordings"
+    one = api + "/{index:int}"
     routes = [
         Route("/", _page_file("index.html")),
         *(Route(f"/{name}", _page_file(name)) for name in PAGE_FILES),
-        Route(api, listing),
-        Route(one, describe),
-        Route(one + "/found", found),
-        Route(one + "/poses", poses),
-        Route(one + "/probabilities", probabilities),
-        Route(one + "/labels", save, methods=["PUT"]),
-        Route("/api/video", video),
+        Route(api, handlers.list_recordings),
+        Route(one, handlers.describe),
+        Route(one + "/predictions", handlers.predictions),
+        Route(one + "/poses", handlers.poses),
+        Route(one + "/probabilities", handlers.probabilities),
+        Route(one + "/labels", handlers.save, methods=["PUT"]),
+        Route("/api/video", handlers.video),
     ]
-    handlers: Any = {HTTPException: _tell, MabeError: _tell}
-    app = Starlette(routes=routes, exception_handlers=handlers)
-    return Guard(app, port, token)
+    of_errors: Any = {HTTPException: _error_response, MabeError: _error_response}
+    return Guard(Starlette(routes=routes, exception_handlers=of_errors), port, token)
 
 
 def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return what answers with one file of the page, read now."""
+    """Return a handler that sends one file of the page; the file is read now."""
     text = files("mabe.viz.review").joinpath("page", name).read_text(encoding="utf-8")
     kind = _KINDS[name.rpartition(".")[2]]
 
-    async def answer(_request: Request) -> Response:
+    async def send(_request: Request) -> Response:
         return Response(text, headers={"content-type": kind})
 
-    return answer
+    return send
 
 
-def _index(request: Request, session: ReviewSession) -> int:
-    index: int = request.path_params["index"]
-    if not 0 <= index < len(session.sources):
-        raise HTTPException(404, f"no recording {index}")
-    return index
-
-
-def _numbers(request: Request, *names: str) -> list[int]:
+def _read_numbers(request: Request, *names: str) -> list[int]:
     """Return whole numbers of a request's query."""
     given = [request.query_params.get(name, "") for name in names]
     if not all(text.isascii() and text.isdigit() and len(text) < 11 for text in given):
@@ -207,8 +224,8 @@ def _read_labels(body: bytes) -> tuple[int, list[Bout]]:
         raise HTTPException(422, f"labels: {error}") from None
 
 
-async def _tell(_request: Request, error: Exception) -> Response:
-    """Return an error as the page can show it."""
+async def _error_response(_request: Request, error: Exception) -> Response:
+    """Return an error as JSON that the page shows."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)
     return JSONResponse({"error": str(error)}, 400)

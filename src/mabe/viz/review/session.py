@@ -1,8 +1,8 @@
-"""What lies on the session: the recordings to review, those open, and their labels.
+"""A review session: its recordings, those in memory, predictions and labels.
 
-Recordings are opened when they are asked for and a few are kept; the model looks
-at one after the other in the background, so that poses can be seen at once. What it
-found is kept on disk, because looking at hours takes minutes.
+Recordings are opened on request and a few are kept in memory. They are predicted one
+after the other in the background, so that poses are shown at once. Predictions are
+cached on disk, because predicting hours of tracks takes minutes.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from mabe.bouts import Bout, Watched
 from mabe.data.quantization import MISSING, STEP_CM
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
-from mabe.decoding.views import Lane
+from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
@@ -30,9 +30,9 @@ from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 from mabe.viz.review.timeline import (
     ViewTimeline,
-    doubt_per_minute,
-    read_timeline,
-    write_timeline,
+    errors_per_minute,
+    read_timelines,
+    write_timelines,
 )
 
 KEPT_OPEN = 3
@@ -43,78 +43,80 @@ MOST_POSE_FRAMES = 4096
 """Frames that are sent at once."""
 
 
-Look = Callable[[PoseStore, int], Iterable[Lane]]
+PredictViews = Callable[[PoseStore, int], Iterable[ViewPredictions]]
+"""Predicts one recording of a store."""
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One answer as the page shows it, and what people call it."""
+class TimelineRow:
+    """A class as the page shows it, with the actions that annotators mark for it."""
 
     name: str
-    answer: int | None
-    """None: what the model is not asked for."""
+    class_index: int | None
+    """None: an action that the model does not predict."""
     actions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
-    """What a model is asked, as the page has to know it."""
+class ModelOutputs:
+    """What a model predicts, as the page needs it."""
 
     kind: TaskKind
-    answers: tuple[str, ...]
+    classes: tuple[str, ...]
     actions_of: tuple[tuple[str, ...], ...]
-    """Of each answer, the labels that stand for it."""
+    """Of each class the annotated actions that count as it."""
     thresholds: tuple[float, ...]
     rate_fps: float
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
+class OpenRecording:
     """A recording in memory."""
 
     store: PoseStore
     index: int
-    marks: "Future[list[ViewTimeline]]"
+    timelines: "Future[list[ViewTimeline]]"
+    """Its predictions, once they are computed."""
 
     @property
-    def about(self) -> StoredRecording:
-        """What is known of it."""
+    def recording(self) -> StoredRecording:
+        """The recording's facts and labels."""
         return self.store.recordings[self.index]
 
 
 class Conflict(Exception):
-    """Labels were changed elsewhere since they were read."""
+    """The labels were changed in another window since they were read."""
 
 
 @dataclass(slots=True)
 class ReviewSession:
     """A session of reviewing."""
 
-    questions: Questions
+    outputs: ModelOutputs
     sources: list[Source]
     infos: dict[str, VideoInfo]
-    """What the metadata say of recordings, by name."""
-    look: Look
+    """Metadata of recordings, by name."""
+    predict_views: PredictViews
     corrections: Corrections
-    learned: frozenset[str] = frozenset()
+    trained_on: frozenset[str] = frozenset()
     """Content hashes of the tracks that the model learned from."""
     cache: Path | None = None
-    """Folder of what was found before."""
+    """Folder of cached predictions."""
     cache_key: str = ""
     """Hash of the model."""
     video: Path | None = None
-    """Film of one of the recordings."""
+    """Video of one of the recordings."""
     video_of: str = ""
     """The name of that recording."""
     pixels_per_cm: float | None = None
-    doubts: dict[int, float] = field(default_factory=dict)
-    """Of recordings that were looked at: expected wrong seconds a minute."""
-    _open: "OrderedDict[int, Open]" = field(default_factory=OrderedDict)
+    uncertainty: dict[int, float] = field(default_factory=dict)
+    """Of predicted recordings: expected wrong seconds a minute."""
+    _open: "OrderedDict[int, OpenRecording]" = field(default_factory=OrderedDict)
     _versions: dict[int, int] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _opening: dict[int, threading.Lock] = field(default_factory=dict)
     _worker: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(1, "mabe-look")
+        default_factory=lambda: ThreadPoolExecutor(1, "mabe-predict")
     )
 
     def listing(self) -> list[dict[str, Any]]:
@@ -124,12 +126,12 @@ class ReviewSession:
                 "index": index,
                 "name": source.name,
                 "hasLabels": source.has_labels,
-                "doubt": self.doubts.get(index),
+                "uncertainty": self.uncertainty.get(index),
             }
             for index, source in enumerate(self.sources)
         ]
 
-    def open(self, index: int) -> Open:
+    def open(self, index: int) -> OpenRecording:
         """Return a recording, read where it is not in memory.
 
         Raises `DataError` where it cannot be read.
@@ -143,41 +145,44 @@ class ReviewSession:
                     return self._open[index]
             store, place = self.sources[index].open()
             with self._lock:
-                future = self._worker.submit(self._find, index, store, place)
-                opened = self._open[index] = Open(store, place, future)
+                future = self._worker.submit(self._predict, index, store, place)
+                opened = self._open[index] = OpenRecording(store, place, future)
                 while len(self._open) > KEPT_OPEN:
                     _, closed = self._open.popitem(last=False)
-                    closed.marks.cancel()
+                    closed.timelines.cancel()
             return opened
 
     def reorder(self, order: Sequence[int]) -> None:
-        """Put the recordings into another order, before anybody looks at them."""
+        """Put the recordings into another order, before the page lists them."""
         with self._lock:
             place = {index: number for number, index in enumerate(order)}
             self.sources = [self.sources[index] for index in order]
-            self.doubts = {place[i]: doubt for i, doubt in self.doubts.items()}
+            self.uncertainty = {
+                place[index]: wrong_s for index, wrong_s in self.uncertainty.items()
+            }
             self._open = OrderedDict((place[i], o) for i, o in self._open.items())
 
     def close(self) -> None:
-        """Forget what is not begun yet."""
+        """Cancel predictions that have not started."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def describe(self, index: int) -> dict[str, Any]:
-        """Return what the page has to know of a recording, besides what was found."""
+        """Return what the page shows of a recording, without predictions."""
         opened = self.open(index)
-        about = opened.about
-        info = self.infos.get(about.name)
-        rows = self.rows(about, self.labels(index))
+        recording = opened.recording
+        info = self.infos.get(recording.name)
+        rows = self.rows(recording, self.labels(index))
+        bout_classes = self.outputs.kind.bout_classes(len(self.outputs.classes))
         scale = self.pixels_per_cm or (info.pixels_per_cm if info else None)
-        has_video = bool(self.video and self.video_of == about.name and scale)
+        has_video = bool(self.video and self.video_of == recording.name and scale)
         return {
             "index": index,
-            "name": about.name,
-            "kind": self.questions.kind,
-            "fps": about.fps,
-            "frames": about.native_length,
+            "name": recording.name,
+            "isDirected": self.outputs.kind.is_directed,
+            "fps": recording.fps,
+            "frames": recording.native_length,
             "poseFps": opened.store.rate_fps,
-            "poseFrames": about.length,
+            "poseFrames": recording.length,
             "stepCm": STEP_CM,
             "missing": MISSING,
             "mostPoseFrames": MOST_POSE_FRAMES,
@@ -186,87 +191,91 @@ class ReviewSession:
                     "animal": animal_of(slot),
                     "name": KEYPOINTS[keypoint_of(slot)],
                 }
-                for slot in about.slots
+                for slot in recording.slots
             ],
-            "bones": bone_places(about.slots),
+            "bones": bone_places(recording.slots),
             "bounds": bounds_cm(opened.store, opened.index),
-            "animalColours": [_plain(each) for each in animal_colours()],
+            "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [
                 {
                     "name": row.name,
-                    "answer": row.answer,
+                    "classIndex": row.class_index,
+                    "hasBouts": row.class_index in bout_classes,
                     "actions": list(row.actions),
                     "threshold": None
-                    if row.answer is None
-                    else self.questions.thresholds[row.answer],
+                    if row.class_index is None
+                    else self.outputs.thresholds[row.class_index],
                     "colour": colour,
                 }
                 for row, colour in zip(rows, self._colours(rows), strict=True)
             ],
-            "pairs": [list(pair) for pair in pairs_of(about)],
+            "pairs": [list(pair) for pair in pairs_of(recording)],
             "bouts": [_bout_row(bout) for bout in self.labels(index)],
             "version": self.version(index),
-            "corrected": self._corrected(about, info) is not None,
-            "learned": about.tracking_hash in self.learned,
+            "corrected": self._corrected(recording, info) is not None,
+            "trainedOn": recording.tracking_hash in self.trained_on,
             "video": has_video,
             "pixelsPerCm": scale,
-            "originCm": list(about.origin_cm),
+            "originCm": list(recording.origin_cm),
         }
 
-    def found(self, index: int) -> dict[str, Any]:
-        """Return what was found, or how far that is."""
+    def predictions(self, index: int) -> dict[str, Any]:
+        """Return the predicted bouts and uncertain spans, or the state until then."""
         state = self.state(index)
         if state != "ready":
             return {"state": state}
-        marks = self.open(index).marks
-        if error := marks.exception():
+        timelines = self.open(index).timelines
+        if error := timelines.exception():
             if not isinstance(error, MabeError):
                 raise error
             return {"state": "failed", "error": str(error)}
         return {
             "state": "ready",
-            "answers": len(self.questions.answers),
-            "lanes": [
+            "classes": len(self.outputs.classes),
+            "views": [
                 {
                     "agent": each.agent,
                     "target": each.target,
                     "bouts": each.bouts(),
-                    "doubts": [[d.start, d.stop, d.wrong_s] for d in each.doubts],
+                    "uncertain": [[s.start, s.stop, s.wrong_s] for s in each.uncertain],
                 }
-                for each in marks.result()
+                for each in timelines.result()
             ],
         }
 
     def state(self, index: int) -> Literal["working", "ready"]:
-        """Tell whether the model has looked at a recording."""
-        return "ready" if self.open(index).marks.done() else "working"
+        """Return whether a recording is predicted already."""
+        return "ready" if self.open(index).timelines.done() else "working"
 
     def poses(self, index: int, start: int, stop: int) -> bytes:
-        """Return poses in steps, little-endian, [frame, slot, xy]; at most so many."""
+        """Return poses in quantization steps, little-endian, [frame, slot, xy].
+
+        At most `MOST_POSE_FRAMES` frames.
+        """
         opened = self.open(index)
-        start = min(max(start, 0), opened.about.length)
-        stop = min(max(stop, start), opened.about.length, start + MOST_POSE_FRAMES)
+        start = min(max(start, 0), opened.recording.length)
+        stop = min(max(stop, start), opened.recording.length, start + MOST_POSE_FRAMES)
         steps = opened.store.quantized(opened.index)[start:stop]
         return np.ascontiguousarray(steps, "<i2").tobytes()
 
     def probabilities(
-        self, index: int, lane: int, start: int, stop: int, columns: int
+        self, index: int, view: int, start: int, stop: int, columns: int
     ) -> tuple[int, int, bytes]:
         """Return a window of probabilities: first frame, frames a column, and bytes."""
-        marks = self.open(index).marks
-        if not marks.done():
-            raise DataError("the model is still looking")
-        first, step, values = marks.result()[lane].window(start, stop, columns)
+        timelines = self.open(index).timelines
+        if not timelines.done():
+            raise DataError("the recording is still being predicted")
+        first, step, values = timelines.result()[view].window(start, stop, columns)
         return first, step, values.tobytes()
 
     def labels(self, index: int) -> tuple[Bout, ...]:
-        """Return what people say: corrections where there are some, else the data."""
-        about = self.open(index).about
-        corrected = self._corrected(about, self.infos.get(about.name))
-        return about.bouts if corrected is None else corrected
+        """Return the corrected bouts where there are some, else those of the data."""
+        recording = self.open(index).recording
+        corrected = self._corrected(recording, self.infos.get(recording.name))
+        return recording.bouts if corrected is None else corrected
 
     def version(self, index: int) -> int:
-        """Return how often a recording's labels were changed in this session."""
+        """Return how often a recording's labels were saved in this session."""
         return self._versions.get(index, 0)
 
     def save(self, index: int, bouts: Sequence[Bout], version: int) -> tuple[int, Path]:
@@ -275,11 +284,11 @@ class ReviewSession:
         Raises `Conflict` where they were changed since `version`, and `DataError`
         where a bout is not of this recording.
         """
-        about = self.open(index).about
-        animals = {animal for pair in pairs_of(about) for animal in pair}
+        recording = self.open(index).recording
+        animals = {animal for pair in pairs_of(recording) for animal in pair}
         for bout in bouts:
             if (
-                bout.stop > about.native_length
+                bout.stop > recording.native_length
                 or not {
                     bout.agent,
                     bout.target,
@@ -287,89 +296,103 @@ class ReviewSession:
                 <= animals
             ):
                 raise DataError(
-                    f"{about.name}: expected bouts of animals {sorted(animals)} in "
-                    f"{about.native_length} frames, found {bout}"
+                    f"{recording.name}: expected bouts of animals {sorted(animals)} in "
+                    f"{recording.native_length} frames, found {bout}"
                 )
-        info = self.infos.get(about.name) or _info_of(about)
+        info = self.infos.get(recording.name) or _info_of(recording)
         with self._lock:
             if version != self.version(index):
                 raise Conflict
-            path = self.corrections.save(info, bouts, self.watchable(about))
+            path = self.corrections.save(info, bouts, self.watchable(recording))
             self._versions[index] = version + 1
             return version + 1, path
 
-    def watchable(self, about: StoredRecording) -> list[Watched]:
-        """Return all that can be marked in a recording."""
-        if about.watched:
-            return sorted(about.watched)
-        actions = {a for row in self.questions.actions_of for a in row}
+    def watchable(self, recording: StoredRecording) -> list[Watched]:
+        """Return all that can be annotated in a recording."""
+        if recording.watched:
+            return sorted(recording.watched)
+        actions = {a for row in self.outputs.actions_of for a in row}
         return sorted(
             Watched(agent, target, action)
-            for agent, target in pairs_of(about)
+            for agent, target in pairs_of(recording)
             for action in actions
-            if self.questions.kind.is_directed or agent < target
+            if self.outputs.kind.is_directed or agent < target
         )
 
-    def rows(self, about: StoredRecording, bouts: Iterable[Bout]) -> list[Row]:
-        """Return a row for each answer, and one for each label beside them."""
-        used = {b.action for b in bouts} | {w.action for w in about.watched}
+    def rows(
+        self, recording: StoredRecording, bouts: Iterable[Bout]
+    ) -> list[TimelineRow]:
+        """Return a row for each class, and one for each other annotated action."""
+        used = {b.action for b in bouts} | {w.action for w in recording.watched}
         rows = [
-            Row(name, answer, actions)
-            for answer, (name, actions) in enumerate(
-                zip(self.questions.answers, self.questions.actions_of, strict=True)
+            TimelineRow(name, index, actions)
+            for index, (name, actions) in enumerate(
+                zip(self.outputs.classes, self.outputs.actions_of, strict=True)
             )
         ]
         known = {action for row in rows for action in row.actions}
-        if self.questions.kind.has_background and not used & set(rows[0].actions):
+        if self.outputs.kind.has_background and not used & set(rows[0].actions):
             rows = rows[1:]
-        if len(rows) > 8:  # of many actions those that somebody looked for
+        if len(rows) > 8:  # of many actions those that were watched for
             rows = [row for row in rows if used & set(row.actions)] or rows
-        return rows + [Row(action, None, (action,)) for action in sorted(used - known)]
+        others = [
+            TimelineRow(action, None, (action,)) for action in sorted(used - known)
+        ]
+        return rows + others
 
-    def _colours(self, rows: Sequence[Row]) -> list[dict[str, str]]:
+    def _colours(self, rows: Sequence[TimelineRow]) -> list[dict[str, str]]:
         colours = colours_of(
-            self.questions.answers, has_background=self.questions.kind.has_background
+            self.outputs.classes, has_background=self.outputs.kind.has_background
         )
         other = Colour("#6b7280", "#9aa3af")
         return [
-            _plain(other if row.answer is None else colours[row.answer]) for row in rows
+            _colour_json(other if row.class_index is None else colours[row.class_index])
+            for row in rows
         ]
 
     def _corrected(
-        self, about: StoredRecording, info: VideoInfo | None
+        self, recording: StoredRecording, info: VideoInfo | None
     ) -> tuple[Bout, ...] | None:
-        return self.corrections.read(about.lab, about.video, info or _info_of(about))
+        return self.corrections.read(
+            recording.lab, recording.video, info or _info_of(recording)
+        )
 
-    def _find(self, index: int, store: PoseStore, place: int) -> list[ViewTimeline]:
-        """Look at a recording, unless what is there is known."""
-        about = store.recordings[place]
-        path = self.cache and self.cache / f"{self.cache_key}-{_key_of(about)}.npz"
-        marks = read_timeline(path) if path else None
-        if marks is None:
-            lanes = self.look(store, place)
-            marks = [ViewTimeline.of(lane, self.questions.kind) for lane in lanes]
+    def _predict(self, index: int, store: PoseStore, place: int) -> list[ViewTimeline]:
+        """Return the predictions of a recording, from the cache if it has them."""
+        recording = store.recordings[place]
+        path = self.cache and self.cache / f"{self.cache_key}-{_key_of(recording)}.npz"
+        timelines = read_timelines(path) if path else None
+        if timelines is None:
+            views = self.predict_views(store, place)
+            timelines = [ViewTimeline.of(view) for view in views]
             if path:
-                write_timeline(path, marks)
-        self.doubts[index] = doubt_per_minute(marks)
-        return marks
+                write_timelines(path, timelines)
+        self.uncertainty[index] = errors_per_minute(timelines)
+        return timelines
 
 
-def _key_of(about: StoredRecording) -> str:
-    """Return a hash of all that what is found depends on, besides the model."""
-    seen = (about.tracking_hash, about.lab, about.fps, about.watched, about.bouts)
+def _key_of(recording: StoredRecording) -> str:
+    """Return a hash of everything that predictions depend on, besides the model."""
+    seen = (
+        recording.tracking_hash,
+        recording.lab,
+        recording.fps,
+        recording.watched,
+        recording.bouts,
+    )
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
 
 
-def _info_of(about: StoredRecording) -> VideoInfo:
+def _info_of(recording: StoredRecording) -> VideoInfo:
     """Return metadata of a recording from a prepared store, which has no files."""
     return VideoInfo(
-        lab=about.lab,
-        video=about.video,
-        fps=about.fps,
+        lab=recording.lab,
+        video=recording.video,
+        fps=recording.fps,
         pixels_per_cm=1.0,
-        watched=about.watched,
-        animals=about.animals,
-        has_labels=about.has_labels,
+        watched=recording.watched,
+        animals=recording.animals,
+        has_labels=recording.has_labels,
         tracking_path=Path(),
         annotation_path=None,
     )
@@ -379,5 +402,5 @@ def _bout_row(bout: Bout) -> list[Any]:
     return [bout.start, bout.stop, bout.action, bout.agent, bout.target]
 
 
-def _plain(colour: Colour) -> dict[str, str]:
+def _colour_json(colour: Colour) -> dict[str, str]:
     return {"light": colour.on_light, "dark": colour.on_dark}

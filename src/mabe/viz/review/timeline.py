@@ -1,4 +1,4 @@
-"""What was found in a recording, small enough to keep and to send piece by piece.
+"""The predictions of a recording in a compact form, to be kept and sent in pieces.
 
 Probabilities are bytes: 0 to 254 for 0 to 1, and `UNKNOWN` where there is none.
 Frames are the recording's own, spans half-open.
@@ -6,7 +6,7 @@ Frames are the recording's own, spans half-open.
 
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from mabe.bouts import find_spans, label_runs
-from mabe.decoding.views import Lane
+from mabe.decoding.views import ViewPredictions
 from mabe.runtime.files import write_bytes
 from mabe.scene_task import TaskKind
 
@@ -26,64 +26,65 @@ UNKNOWN = 255
 _TOP = 254
 
 
-DOUBT_FROM = 0.25
-"""A stretch is doubtful where a decision is wrong with at least this probability."""
+UNCERTAIN_FROM = 0.25
+"""A span is uncertain where a decision is wrong with at least this probability."""
 
 
-DOUBT_OVER_S = 1.0
-"""Doubt is the mean over so long; doubtful stretches so close together are one."""
+MEAN_OVER_S = 1.0
+"""That probability is averaged over so long; uncertain spans so close are joined."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Doubt:
-    """A stretch in which a person's word would teach much."""
+class UncertainSpan:
+    """A span of frames whose annotation would teach the model much."""
 
     wrong_s: float
-    """How many seconds of it are expected to be decided wrongly."""
+    """Expected seconds with a wrong decision."""
     start: int
     stop: int
 
 
 @dataclass(frozen=True, eq=False)
 class ViewTimeline:
-    """What was found in one lane."""
+    """The predictions of one view."""
 
     agent: int
     target: int
     fps: float
-    probabilities: UInt8[np.ndarray, "frame answers"]
+    probabilities: UInt8[np.ndarray, "frame classes"]
     runs: Int[np.ndarray, "_ 3"]
-    """Rows of (start, stop, answer): the bouts, in time order."""
-    doubts: tuple[Doubt, ...] = field(default=())
-    """The most doubtful first."""
+    """Rows of (start, stop, class): the bouts, in time order."""
+    uncertain: tuple[UncertainSpan, ...] = field(default=())
+    """The most uncertain first."""
 
     @classmethod
-    def of(cls, lane: Lane, kind: TaskKind) -> "ViewTimeline":
-        """Return the marks of a lane."""
-        runs = label_runs(lane.chosen)
+    def of(cls, view: ViewPredictions) -> "ViewTimeline":
+        """Return the timeline of a view."""
+        runs = label_runs(view.decisions)
+        error = error_probability(view.probabilities, view.kind)
         return cls(
-            agent=lane.agent,
-            target=lane.target,
-            fps=lane.fps,
-            probabilities=to_bytes(lane.probabilities),
-            runs=runs[runs[:, 2] != kind.nothing],
-            doubts=tuple(find_doubts(doubt_of(lane.probabilities, kind), lane.fps)),
+            agent=view.view.agent,
+            target=view.view.target,
+            fps=view.fps,
+            probabilities=to_bytes(view.probabilities),
+            runs=runs[runs[:, 2] != view.kind.nothing],
+            uncertain=tuple(find_uncertain(error, view.fps)),
         )
 
     def bouts(self) -> list[list[Any]]:
-        """Return rows of (start, stop, answer, mean probability) for the page."""
+        """Return rows of (start, stop, class, mean probability) for the page."""
         return [
             [
                 start,
                 stop,
-                answer,
-                _mean_probability(self.probabilities[start:stop, answer]),
+                index,
+                _mean_probability(self.probabilities[start:stop, index]),
             ]
-            for start, stop, answer in self.runs.tolist()
+            for start, stop, index in self.runs.tolist()
         ]
 
     @cached_property
-    def _levels(self) -> list[UInt8[np.ndarray, "column answers"]]:
+    def _levels(self) -> list[UInt8[np.ndarray, "column classes"]]:
         """Return the probabilities, and means of two frames, of four, and so on."""
         levels = [self.probabilities]
         while len(levels[-1]) > 1:
@@ -92,7 +93,7 @@ class ViewTimeline:
 
     def window(
         self, start: int, stop: int, columns: int
-    ) -> tuple[int, int, UInt8[np.ndarray, "column answers"]]:
+    ) -> tuple[int, int, UInt8[np.ndarray, "column classes"]]:
         """Return probabilities of [start, stop) in `columns` columns, at most twice.
 
         Also returns the first frame that the columns cover, and how many frames each
@@ -107,13 +108,13 @@ class ViewTimeline:
         return first * step, step, self._levels[level][first:last]
 
 
-def doubt_of(
-    probabilities: Float[np.ndarray, "frame answers"], kind: TaskKind
+def error_probability(
+    probabilities: Float[np.ndarray, "frame classes"], kind: TaskKind
 ) -> Float[np.ndarray, " frame"]:
     """Return the probability that the decision of each frame is wrong.
 
-    Of a scene: that the likeliest class is not the right one. Of a pair: that the most
-    doubtful of its answers, yes or no, is not right.
+    Where each frame has one of the classes: that it is not the most probable one.
+    Otherwise each class is a decision of its own, and the least certain one counts.
     """
     known = np.nan_to_num(probabilities, nan=0.0)
     if kind.has_background:
@@ -121,59 +122,62 @@ def doubt_of(
     return np.minimum(known, 1 - known).max(axis=1, initial=0.0)
 
 
-def find_doubts(doubt: Float[np.ndarray, " frame"], fps: float) -> list[Doubt]:
-    """Return the stretches of doubt, those that would teach most first."""
-    if not len(doubt):
+def find_uncertain(
+    error: Float[np.ndarray, " frame"], fps: float
+) -> list[UncertainSpan]:
+    """Return the uncertain spans, those with the most expected errors first.
+
+    `error` is the probability of a wrong decision in each frame.
+    """
+    if not len(error):
         return []
-    width = max(1, round(DOUBT_OVER_S * fps))
-    total = np.concatenate([[0.0], np.cumsum(doubt, dtype=np.float64)])
-    places = np.arange(len(doubt))
+    width = max(1, round(MEAN_OVER_S * fps))
+    total = np.concatenate([[0.0], np.cumsum(error, dtype=np.float64)])
+    places = np.arange(len(error))
     low = np.maximum(places - width // 2, 0)
-    high = np.minimum(low + width, len(doubt))
-    spans = find_spans((total[high] - total[low]) / (high - low) >= DOUBT_FROM)
+    high = np.minimum(low + width, len(error))
+    spans = find_spans((total[high] - total[low]) / (high - low) >= UNCERTAIN_FROM)
     merged: list[list[int]] = []
     for start, stop in spans.tolist():
         if merged and start - merged[-1][1] < width:
             merged[-1][1] = stop
         else:
             merged.append([start, stop])
-    doubts = [
-        Doubt(float(total[stop] - total[start]) / fps, start, stop)
+    uncertain = [
+        UncertainSpan(float(total[stop] - total[start]) / fps, start, stop)
         for start, stop in merged
     ]
-    return sorted(doubts, key=lambda each: (-each.wrong_s, each.start))
+    return sorted(uncertain, key=lambda each: (-each.wrong_s, each.start))
 
 
-def doubt_per_minute(marks: Iterable[ViewTimeline]) -> float:
-    """Return how many seconds of each minute are expected to be decided wrongly."""
-    marks = list(marks)
-    minutes = sum(len(each.probabilities) / each.fps for each in marks) / 60
-    wrong_s = sum(doubt.wrong_s for each in marks for doubt in each.doubts)
+def errors_per_minute(timelines: Sequence[ViewTimeline]) -> float:
+    """Return the expected seconds with a wrong decision in each minute."""
+    minutes = sum(len(each.probabilities) / each.fps for each in timelines) / 60
+    wrong_s = sum(span.wrong_s for each in timelines for span in each.uncertain)
     return wrong_s / minutes if minutes else 0.0
 
 
 def to_bytes(
-    probabilities: Float[np.ndarray, "frame answers"],
-) -> UInt8[np.ndarray, "frame answers"]:
+    probabilities: Float[np.ndarray, "frame classes"],
+) -> UInt8[np.ndarray, "frame classes"]:
     """Return probabilities as bytes."""
     known = np.rint(np.nan_to_num(probabilities, nan=0.0) * _TOP).astype(np.uint8)
     return np.where(np.isnan(probabilities), np.uint8(UNKNOWN), known)
 
 
-def write_timeline(path: Path, marks: Iterable[ViewTimeline]) -> None:
-    """Keep marks in a file, to be read again instead of asking the model."""
-    marks = list(marks)
+def write_timelines(path: Path, timelines: Sequence[ViewTimeline]) -> None:
+    """Write the timelines of a recording to a file, so that it is predicted once."""
     about = [
         {
             "agent": each.agent,
             "target": each.target,
             "fps": each.fps,
-            "doubts": [[d.wrong_s, d.start, d.stop] for d in each.doubts],
+            "uncertain": [[s.wrong_s, s.start, s.stop] for s in each.uncertain],
         }
-        for each in marks
+        for each in timelines
     ]
     arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    for place, each in enumerate(marks):
+    for place, each in enumerate(timelines):
         arrays[f"c{place}"] = each.probabilities
         arrays[f"r{place}"] = each.runs
     buffer = io.BytesIO()
@@ -181,8 +185,8 @@ def write_timeline(path: Path, marks: Iterable[ViewTimeline]) -> None:
     write_bytes(path, buffer.getbuffer())
 
 
-def read_timeline(path: Path) -> list[ViewTimeline] | None:
-    """Return kept marks; None where there are none, or they are damaged."""
+def read_timelines(path: Path) -> list[ViewTimeline] | None:
+    """Return the timelines of a file; None where there is none, or it is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             about = json.loads(file["about"].tobytes())
@@ -193,19 +197,19 @@ def read_timeline(path: Path) -> list[ViewTimeline] | None:
                     fps=each["fps"],
                     probabilities=file[f"c{place}"],
                     runs=file[f"r{place}"],
-                    doubts=tuple(Doubt(*doubt) for doubt in each["doubts"]),
+                    uncertain=tuple(UncertainSpan(*span) for span in each["uncertain"]),
                 )
                 for place, each in enumerate(about)
             ]
     except FileNotFoundError:
         return None
-    except Exception:  # a cache: whatever is wrong with it, it is made again
+    except Exception:  # a damaged cache file is made again
         return None
 
 
 def _coarser(
-    values: UInt8[np.ndarray, "column answers"],
-) -> UInt8[np.ndarray, "half answers"]:
+    values: UInt8[np.ndarray, "column classes"],
+) -> UInt8[np.ndarray, "half classes"]:
     """Return the mean of every two columns; an odd one at the end stands for itself."""
     even, odd = values[::2].astype(np.int16), values[1::2].astype(np.int16)
     if len(odd) < len(even):

@@ -1,5 +1,5 @@
 "use strict";
-// Zoom, jumps and keys for ethograms. One unit of a picture's viewBox is a second.
+// Zoom, jumps and keys of ethograms. One unit of a viewBox is a second.
 const STEPS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 18000];
 const CLOSEST_S = 0.5;
 const tip = document.getElementById("tip");
@@ -13,13 +13,13 @@ function clock(seconds, step) {
   return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
 }
 
-class Lane {
+class Ethogram {
   constructor(figure) {
     this.figure = figure;
     this.svg = figure.querySelector(".ethogram");
     this.axis = figure.querySelector(".axis");
     this.brush = figure.querySelector(".brush");
-    this.told = figure.querySelector(".told");
+    this.described = figure.querySelector(".described");
     this.duration = Number(figure.dataset.duration);
     this.height = this.svg.viewBox.baseVal.height;
     this.start = 0;
@@ -73,7 +73,7 @@ class Lane {
     event.preventDefault();
   }
   bouts() {
-    this.ordered ??= [...this.svg.querySelectorAll(".seen, .found")].sort((a, b) => a.x.baseVal.value - b.x.baseVal.value);
+    this.ordered ??= [...this.svg.querySelectorAll(".annotated, .predicted")].sort((a, b) => a.x.baseVal.value - b.x.baseVal.value);
     return this.ordered;
   }
   step(by) {
@@ -89,7 +89,7 @@ class Lane {
     this.here?.classList.remove("here");
     this.here = rect;
     rect.classList.add("here");
-    this.told.textContent = this.describe(rect);
+    this.described.textContent = this.describe(rect);
   }
   jump(start, stop) {
     const room = Math.max(5, stop - start);
@@ -99,12 +99,12 @@ class Lane {
     const start = rect.x.baseVal.value, width = rect.width.baseVal.value;
     const row = [...rect.closest("svg").children].indexOf(rect.parentNode);
     const name = this.figure.querySelectorAll(".names b")[row].textContent;
-    const who = rect.classList.contains("seen") ? "people" : "mabe";
-    return `${name}, ${who}: ${clock(start, 0.1)} to ${clock(start + width, 0.1)} (${width.toFixed(1)} s)`;
+    const source = rect.classList.contains("annotated") ? "annotated" : "predicted";
+    return `${name}, ${source}: ${clock(start, 0.1)} to ${clock(start + width, 0.1)} (${width.toFixed(1)} s)`;
   }
   hover(event) {
     const rect = event.target;
-    if (!rect.matches(".seen, .found")) { tip.hidden = true; return; }
+    if (!rect.matches(".annotated, .predicted")) { tip.hidden = true; return; }
     tip.textContent = this.describe(rect);
     tip.hidden = false;
     tip.style.left = `${Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8)}px`;
@@ -146,23 +146,23 @@ class Lane {
   }
 }
 
-const lanes = [...document.querySelectorAll(".lane")].map((figure) => new Lane(figure));
-for (const link of document.querySelectorAll("a[data-lane]")) {
+const ethograms = [...document.querySelectorAll(".view")].map((figure) => new Ethogram(figure));
+for (const link of document.querySelectorAll("a[data-view]")) {
   link.addEventListener("click", () => {
-    const lane = lanes[Number(link.dataset.lane)];
+    const ethogram = ethograms[Number(link.dataset.view)];
     if (link.dataset.start) {
       const start = Number(link.dataset.start), stop = Number(link.dataset.stop);
-      lane.jump(start, stop);
-      const hit = lane.bouts().find((rect) => Math.abs(rect.x.baseVal.value - start) < 0.02 && Math.abs(rect.width.baseVal.value - (stop - start)) < 0.03);
-      if (hit) lane.mark(hit);
+      ethogram.jump(start, stop);
+      const hit = ethogram.bouts().find((rect) => Math.abs(rect.x.baseVal.value - start) < 0.02 && Math.abs(rect.width.baseVal.value - (stop - start)) < 0.03);
+      if (hit) ethogram.mark(hit);
     }
-    lane.figure.focus({ preventScroll: true });
+    ethogram.figure.focus({ preventScroll: true });
   });
 }
-const drawAxes = () => lanes.forEach((lane) => lane.drawAxis(lane.stop - lane.start));
+const drawAxes = () => ethograms.forEach((each) => each.drawAxis(each.stop - each.start));
 addEventListener("resize", drawAxes);
 drawAxes();
 addEventListener("beforeprint", () => {
-  for (const lane of lanes) lane.show(0, lane.duration);
+  for (const ethogram of ethograms) ethogram.show(0, ethogram.duration);
   for (const each of document.querySelectorAll("details")) each.open = true;
 });

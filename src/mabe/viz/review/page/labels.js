@@ -1,4 +1,4 @@
-// The labels of one recording: bouts of people, changed, undone, and saved at once.
+// The annotated bouts of one recording: edited, undone, and saved at once.
 // A bout is {start, stop, action, agent, target}, half-open in frames, and never
 // changed in place, so that an earlier list is an earlier state.
 import * as server from "./server.js";
@@ -6,11 +6,11 @@ import * as server from "./server.js";
 const WAIT_MS = 300;
 
 export class Labels {
-  constructor(recording, told) {
+  constructor(recording, showState) {
     this.index = recording.index;
     this.frames = recording.frames;
     this.version = recording.version;
-    this.told = told;
+    this.showState = showState;
     this.bouts = recording.bouts.map(([start, stop, action, agent, target]) => ({ start, stop, action, agent, target }));
     this.past = [];
     this.future = [];
@@ -51,7 +51,7 @@ export class Labels {
   take(bouts) {
     this.bouts = bouts;
     this.unsaved = true;
-    this.told("saving …");
+    this.showState("saving …");
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.save(), WAIT_MS);
   }
@@ -68,10 +68,10 @@ export class Labels {
       const saved = await server.save(this.index, this.version, rows);
       this.version = saved.version;
       this.unsaved = this.bouts !== sent;
-      this.told(this.unsaved ? "saving …" : `saved: ${saved.path}`);
+      this.showState(this.unsaved ? "saving …" : `saved: ${saved.path}`);
     } catch (error) {
-      this.told(`not saved: ${error.message}`, true);
-      if (error.status === 0) this.timer = setTimeout(() => this.save(), 3000); // it may come back
+      this.showState(`not saved: ${error.message}`, true);
+      if (error.status === 0) this.timer = setTimeout(() => this.save(), 3000); // the server may come back
     }
   }
 }

@@ -1,4 +1,4 @@
-// The page: one recording, one moment, one chosen bout; everything else follows.
+// The page: one recording, one current frame, one chosen bout; the rest follows from these.
 import { Labels } from "./labels.js";
 import { Poses, Stage } from "./poses.js";
 import * as server from "./server.js";
@@ -9,12 +9,12 @@ const POLL_MS = 500, FILM_DRIFT_S = 0.15;
 const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-const view = {
-  recording: null, labels: null, lanes: null, poses: null,
+const page = {
+  recording: null, labels: null, views: null, poses: null,
   frame: 0, chosen: null, begun: null, pair: [1, 1], playing: false, speed: 1, until: null,
   isDark: () => dark.matches,
-  answers: () => view.answerCount,
-  told: (text, isBad = false) => tell(text, isBad),
+  classes: () => page.classCount,
+  showState: (text, isBad) => showState(text, isBad),
   seek: (frame) => seek(frame),
   choose: (what, jump) => choose(what, jump),
   changed: () => paint(),
@@ -23,10 +23,10 @@ const view = {
 };
 const film = byId("film");
 const stage = new Stage(byId("poses"), film);
-const timeline = new Timeline(byId("detail"), byId("overview"), byId("row-names"), view);
-let asked = false, told = 0, last = 0;
+const timeline = new Timeline(byId("detail"), byId("overview"), byId("row-names"), page);
+let isScheduled = false, opened = 0, last = 0;
 
-function tell(text, isBad = false) {
+function showState(text, isBad = false) {
   byId("state").textContent = text;
   byId("state").title = text;
   byId("state").classList.toggle("bad", isBad);
@@ -36,26 +36,26 @@ async function begin() {
   try {
     const recordings = await server.listing();
     byId("recordings").replaceChildren(...recordings.map((each) => {
-      const doubt = each.doubt === null ? "" : ` · ${each.doubt.toFixed(1)} s/min in doubt`;
-      return new Option(`${each.name}${each.hasLabels ? "" : " · not annotated"}${doubt}`, each.index);
+      const uncertainty = each.uncertainty === null ? "" : ` · ${each.uncertainty.toFixed(1)} s/min uncertain`;
+      return new Option(`${each.name}${each.hasLabels ? "" : " · not annotated"}${uncertainty}`, each.index);
     }));
     const wanted = Number(sessionStorage.getItem("mabe-recording") ?? 0);
     await open(recordings[wanted] ? wanted : 0);
   } catch (error) {
-    tell(error.message, true);
+    showState(error.message, true);
   }
 }
 
 async function open(index) {
-  const number = ++told;
-  await view.labels?.save();
-  tell("reading the tracks …");
+  const number = ++opened;
+  await page.labels?.save();
+  showState("reading the tracks …");
   const recording = await server.describe(index);
-  if (number !== told) return;
+  if (number !== opened) return;
   pause();
-  Object.assign(view, { recording, lanes: null, chosen: null, begun: null, frame: 0, pair: recording.pairs[0] });
-  view.labels = new Labels(recording, tell);
-  view.poses = new Poses(recording, paint);
+  Object.assign(page, { recording, views: null, chosen: null, begun: null, frame: 0, pair: recording.pairs[0] });
+  page.labels = new Labels(recording, showState);
+  page.poses = new Poses(recording, paint);
   sessionStorage.setItem("mabe-recording", index);
   byId("recordings").value = index;
   document.title = `${recording.name} · mabe view`;
@@ -64,33 +64,33 @@ async function open(index) {
   openFilm();
   fillPanels();
   byId("frame").max = recording.frames - 1;
-  const notes = [recording.corrected && "corrected before; those labels are shown", recording.learned && "it learned from this recording, so it may remember the labels"];
-  tell(notes.filter(Boolean).join(" · "));
+  const notes = [recording.corrected && "labels corrected earlier are shown", recording.trainedOn && "the model was trained on this recording, so its predictions are not independent of the labels"];
+  showState(notes.filter(Boolean).join(" · "));
   showChosen();
   paint();
   watch(index, number);
 }
 
 async function watch(index, number) {
-  byId("doubt-says").textContent = "The model is still looking …";
-  byId("doubts").replaceChildren();
+  byId("uncertain-note").textContent = "Predicting this recording …";
+  byId("uncertain").replaceChildren();
   for (;;) {
     let answer;
     try {
-      answer = await server.found(index);
+      answer = await server.predictions(index);
     } catch (error) {
       answer = { state: "failed", error: error.message };
     }
-    if (number !== told) return;
+    if (number !== opened) return;
     if (answer.state === "failed") {
-      byId("doubt-says").textContent = "";
-      tell(`nothing could be found: ${answer.error}`, true);
+      byId("uncertain-note").textContent = "";
+      showState(`prediction failed: ${answer.error}`, true);
       return;
     }
     if (answer.state === "ready") {
-      view.lanes = answer.lanes;
-      view.answerCount = answer.answers;
-      listDoubts();
+      page.views = answer.views;
+      page.classCount = answer.classes;
+      listUncertain();
       paint();
       return;
     }
@@ -99,98 +99,98 @@ async function watch(index, number) {
 }
 
 function openFilm() {
-  film.hidden = !view.recording.video;
-  if (!view.recording.video) { film.removeAttribute("src"); return; }
+  film.hidden = !page.recording.video;
+  if (!page.recording.video) { film.removeAttribute("src"); return; }
   film.src = server.videoAddress();
-  film.onerror = () => tell("this browser cannot play the film; make it H.264 in .mp4, or WebM", true);
+  film.onerror = () => showState("this browser cannot play the video; convert it to H.264 in .mp4, or to WebM", true);
 }
 
-// ── the moment ──
+// ── the current frame ──
 
 function seek(frame) {
-  view.frame = Math.min(Math.max(Math.floor(frame), 0), view.recording.frames - 1);
-  view.until = null;
+  page.frame = Math.min(Math.max(Math.floor(frame), 0), page.recording.frames - 1);
+  page.until = null;
   syncFilm(true);
-  if (!timeline.drag) timeline.follow(view.frame);
+  if (!timeline.drag) timeline.follow(page.frame);
   paint();
 }
 
 function syncFilm(exactly) {
-  if (!view.recording.video) return;
-  const time = (view.frame + 0.5) / view.recording.fps;
+  if (!page.recording.video) return;
+  const time = (page.frame + 0.5) / page.recording.fps;
   if (exactly || Math.abs(film.currentTime - time) > FILM_DRIFT_S) film.currentTime = time;
 }
 
 function play(until = null) {
-  if (view.frame >= view.recording.frames - 1) view.frame = 0;
-  Object.assign(view, { playing: true, until, place: view.frame });
+  if (page.frame >= page.recording.frames - 1) page.frame = 0;
+  Object.assign(page, { playing: true, until, place: page.frame });
   byId("play").textContent = "Pause";
   last = performance.now();
-  if (view.recording.video) {
-    film.playbackRate = view.speed;
-    film.play().catch((error) => tell(`the film does not play: ${error.message}`, true));
+  if (page.recording.video) {
+    film.playbackRate = page.speed;
+    film.play().catch((error) => showState(`the video does not play: ${error.message}`, true));
   }
   requestAnimationFrame(tick);
 }
 
 function pause() {
-  view.playing = false;
+  page.playing = false;
   film.pause();
   byId("play").textContent = "Play";
 }
 
 function tick(now) {
-  if (!view.playing) return;
-  const { recording } = view;
-  const isThere = view.poses.at(view.frame) !== null;
-  const elapsed = Math.max(now - last, 0); // a frame's time may lie before it was asked for
-  if (isThere) view.place += (elapsed / 1000) * recording.fps * view.speed; // else wait
+  if (!page.playing) return;
+  const { recording } = page;
+  const isThere = page.poses.at(page.frame) !== null;
+  const elapsed = Math.max(now - last, 0); // a frame's time may lie before it was requested
+  if (isThere) page.place += (elapsed / 1000) * recording.fps * page.speed; // else wait
   last = now;
-  const end = Math.min(view.until ?? recording.frames, recording.frames) - 1;
-  view.frame = Math.min(Math.floor(view.place), end);
-  if (view.place >= end) pause();
+  const end = Math.min(page.until ?? recording.frames, recording.frames) - 1;
+  page.frame = Math.min(Math.floor(page.place), end);
+  if (page.place >= end) pause();
   syncFilm(false);
-  timeline.follow(view.frame);
+  timeline.follow(page.frame);
   draw();
   requestAnimationFrame(tick);
 }
 
 function setSpeed(place) {
-  view.speed = SPEEDS[Math.min(Math.max(place, 0), SPEEDS.length - 1)];
-  byId("speed").value = view.speed;
-  film.playbackRate = view.speed;
+  page.speed = SPEEDS[Math.min(Math.max(place, 0), SPEEDS.length - 1)];
+  byId("speed").value = page.speed;
+  film.playbackRate = page.speed;
 }
 
 function paint() {
-  if (asked || !view.recording) return;
-  asked = true;
-  requestAnimationFrame(() => { asked = false; draw(); });
+  if (isScheduled || !page.recording) return;
+  isScheduled = true;
+  requestAnimationFrame(() => { isScheduled = false; draw(); });
 }
 
 function draw() {
-  const { recording, frame } = view;
+  const { recording, frame } = page;
   if (!recording) return;
-  const points = view.poses.at(frame);
-  byId("waiting").hidden = points !== null && !view.poses.failure;
-  byId("waiting").textContent = view.poses.failure || "loading …";
-  stage.draw(points, frame, view.isDark());
+  const points = page.poses.at(frame);
+  byId("waiting").hidden = points !== null && !page.poses.failure;
+  byId("waiting").textContent = page.poses.failure || "loading …";
+  stage.draw(points, frame, page.isDark());
   timeline.draw();
   byId("clock").textContent = `${clock(frame / recording.fps, 2)} of ${clock(recording.frames / recording.fps)}`;
   if (document.activeElement !== byId("frame")) byId("frame").value = frame;
-  byId("undo").disabled = !view.labels.past.length;
-  byId("redo").disabled = !view.labels.future.length;
+  byId("undo").disabled = !page.labels.past.length;
+  byId("redo").disabled = !page.labels.future.length;
 }
 
 // ── bouts ──
 
 function choose(what, jump) {
-  view.chosen = what;
+  page.chosen = what;
   if (what && jump) {
-    const start = what.bout?.start ?? what.found[0], stop = what.bout?.stop ?? what.found[1];
+    const start = what.bout?.start ?? what.predicted[0], stop = what.bout?.stop ?? what.predicted[1];
     seek(start);
     const span = timeline.stop - timeline.start;
     if (stop - start < 0.004 * span) {
-      const room = Math.max(stop - start, view.recording.fps) * 6; // too short to be grasped
+      const room = Math.max(stop - start, page.recording.fps) * 6; // too short to be dragged
       timeline.show(start - room, stop + room);
     } else if (start < timeline.start || Math.min(stop, start + span) > timeline.stop) {
       timeline.show(start - 0.15 * span, start + 0.85 * span);
@@ -201,82 +201,82 @@ function choose(what, jump) {
 }
 
 function edit(old, bout) {
-  choose({ bout: view.labels.replace(old, bout) }, false);
+  choose({ bout: page.labels.replace(old, bout) }, false);
 }
 
 function add(row, start, stop) {
   const action = actionOf(row);
-  if (!action) { tell(`${view.recording.rows[row].name} is no label`, true); return; }
-  choose({ bout: view.labels.add({ start, stop, action, agent: view.pair[0], target: view.pair[1] }) }, false);
+  if (!action) { showState(`${page.recording.rows[row].name} cannot be annotated`, true); return; }
+  choose({ bout: page.labels.add({ start, stop, action, agent: page.pair[0], target: page.pair[1] }) }, false);
 }
 
-// The label a row stands for: one that is used here already, else the first.
+// The action that a row stands for: one that is annotated here already, else the first.
 function actionOf(row) {
-  const { actions } = view.recording.rows[row];
-  return actions.find((action) => view.labels.bouts.some((bout) => bout.action === action)) ?? actions[0];
+  const { actions } = page.recording.rows[row];
+  return actions.find((action) => page.labels.bouts.some((bout) => bout.action === action)) ?? actions[0];
 }
 
 function takeOver() {
-  const found = view.chosen?.found;
-  if (!found) return;
-  const lane = view.lanes[timeline.foundLane()];
-  if (lane.agent) view.pair = [lane.agent, lane.target];
-  add(timeline.rowOfAnswer(found[2]), found[0], found[1]);
+  const predicted = page.chosen?.predicted;
+  if (!predicted) return;
+  const { agent, target } = page.views[timeline.viewIndex()];
+  if (agent) page.pair = [agent, target];
+  add(timeline.rowOfClass(predicted[2]), predicted[0], predicted[1]);
 }
 
 function remove() {
-  if (!view.chosen?.bout) return;
-  view.labels.remove(view.chosen.bout);
+  if (!page.chosen?.bout) return;
+  page.labels.remove(page.chosen.bout);
   choose(null, false);
 }
 
 function travel(how) {
-  view.labels[how]();
+  page.labels[how]();
   choose(null, false);
 }
 
 function press(row) {
-  const { rows } = view.recording;
+  const { rows } = page.recording;
   if (!rows[row]) return;
-  const action = actionOf(row), { chosen, begun } = view;
+  const action = actionOf(row), { chosen, begun } = page;
   if (!action) return;
   if (chosen?.bout) { edit(chosen.bout, { ...chosen.bout, action }); return; }
   if (begun) {
-    view.begun = null;
-    const [start, stop] = [Math.min(begun.start, view.frame), Math.max(begun.start, view.frame) + 1];
-    choose({ bout: view.labels.add({ ...begun, start, stop }) }, false);
-    view.chosen = null; // so that the next key begins the next bout
+    page.begun = null;
+    const [start, stop] = [Math.min(begun.start, page.frame), Math.max(begun.start, page.frame) + 1];
+    choose({ bout: page.labels.add({ ...begun, start, stop }) }, false);
+    page.chosen = null; // so that the next key begins the next bout
     showChosen();
-  } else view.begun = { start: view.frame, action, agent: view.pair[0], target: view.pair[1] };
+  } else page.begun = { start: page.frame, action, agent: page.pair[0], target: page.pair[1] };
   markBegun();
   paint();
 }
 
 function markBegun() {
   [...byId("actions").querySelectorAll("button")].forEach((button, row) => {
-    button.classList.toggle("begun", Boolean(view.begun) && timeline.rowOf(view.begun) === row);
+    button.classList.toggle("begun", Boolean(page.begun) && timeline.rowOf(page.begun) === row);
   });
 }
 
-// All bouts in time order, people's and found ones.
+// All bouts in time order, annotated and predicted ones.
 function inOrder() {
-  const people = timeline.shown().map((bout) => ({ start: bout.start, what: { bout } }));
-  const found = timeline.found().map((each) => ({ start: each[0], what: { found: each } }));
-  return [...people, ...found].sort((a, b) => a.start - b.start);
+  const annotated = timeline.shown().map((bout) => ({ start: bout.start, what: { bout } }));
+  const predicted = timeline.predicted().map((each) => ({ start: each[0], what: { predicted: each } }));
+  return [...annotated, ...predicted].sort((a, b) => a.start - b.start);
 }
 
 function step(by) {
-  const bouts = inOrder(), { chosen } = view;
-  const now = bouts.findIndex(({ what }) => chosen && what.bout === chosen.bout && what.found === chosen.found);
+  const bouts = inOrder(), { chosen } = page;
+  const now = bouts.findIndex(({ what }) => chosen && what.bout === chosen.bout && what.predicted === chosen.predicted);
   let next;
   if (now >= 0) next = bouts[now + by];
-  else if (by > 0) next = bouts.find((each) => each.start >= view.frame);
-  else next = bouts.findLast((each) => each.start <= view.frame);
+  else if (by > 0) next = bouts.find((each) => each.start >= page.frame);
+  else next = bouts.findLast((each) => each.start <= page.frame);
   if (next) choose(next.what, true);
 }
 
 function showChosen() {
-  const { chosen } = view, bout = chosen?.bout, found = chosen?.found;
+  const { chosen } = page, bout = chosen?.bout, predicted = chosen?.predicted;
   byId("bout").hidden = !chosen;
   byId("nothing-chosen").hidden = Boolean(chosen);
   if (!chosen) return;
@@ -284,7 +284,7 @@ function showChosen() {
   for (const field of fields) field.disabled = !bout;
   byId("bout-take").hidden = Boolean(bout);
   byId("bout-delete").hidden = !bout;
-  const { recording } = view, start = bout?.start ?? found[0], stop = bout?.stop ?? found[1];
+  const { recording } = page, start = bout?.start ?? predicted[0], stop = bout?.stop ?? predicted[1];
   byId("bout-start").value = start;
   byId("bout-stop").value = stop;
   byId("bout-stop").max = recording.frames;
@@ -292,10 +292,10 @@ function showChosen() {
   if (bout) {
     byId("bout-action").value = bout.action;
     byId("bout-pair").value = `${bout.agent},${bout.target}`;
-    byId("bout-says").textContent = `of people, ${seconds}`;
+    byId("bout-note").textContent = `annotated, ${seconds}`;
   } else {
-    byId("bout-action").value = actionOf(timeline.rowOfAnswer(found[2]));
-    byId("bout-says").textContent = `found by mabe, ${seconds}${found[3] === null ? "" : `, probability ${found[3].toFixed(2)}`}`;
+    byId("bout-action").value = actionOf(timeline.rowOfClass(predicted[2]));
+    byId("bout-note").textContent = `predicted, ${seconds}${predicted[3] === null ? "" : `, probability ${predicted[3].toFixed(2)}`}`;
   }
 }
 
@@ -304,10 +304,10 @@ function showChosen() {
 const pairName = ([agent, target]) => (agent === target ? `mouse${agent} itself` : `mouse${agent} → mouse${target}`);
 
 function fillPanels() {
-  const { recording } = view;
+  const { recording } = page;
   const pairs = recording.pairs.map((pair) => new Option(pairName(pair), pair.join(",")));
   byId("pair").replaceChildren(...pairs.map((each) => each.cloneNode(true)));
-  byId("pair").value = view.pair.join(",");
+  byId("pair").value = page.pair.join(",");
   byId("bout-pair").replaceChildren(...pairs);
   const actions = [...new Set(recording.rows.flatMap((row) => row.actions))];
   byId("bout-action").replaceChildren(...actions.map((action) => new Option(action, action)));
@@ -318,7 +318,7 @@ function fillPanels() {
     dot.className = "dot";
     dot.style.background = timeline.colour(row);
     button.append(dot, place < 9 ? `${place + 1} ${row.name}` : row.name);
-    button.addEventListener("click", () => { view.chosen = null; press(place); showChosen(); });
+    button.addEventListener("click", () => { page.chosen = null; press(place); showChosen(); });
     item.append(button);
     return item;
   }));
@@ -327,50 +327,50 @@ function fillPanels() {
     const item = document.createElement("li"), dot = document.createElement("span");
     dot.className = "dot";
     const of = recording.animalColours[animal];
-    dot.style.background = view.isDark() ? of.dark : of.light;
+    dot.style.background = page.isDark() ? of.dark : of.light;
     item.append(dot, `mouse${animal + 1}`);
     return item;
   }));
 }
 
-function doubts() {
-  const lanes = view.lanes ?? [];
-  const all = lanes.flatMap((lane) => lane.doubts.map(([start, stop, wrong]) => ({ start, stop, wrong, lane })));
+function uncertainSpans() {
+  const views = page.views ?? [];
+  const all = views.flatMap(({ agent, target, uncertain }) => uncertain.map(([start, stop, wrong]) => ({ start, stop, wrong, agent, target })));
   return all.sort((a, b) => b.wrong - a.wrong);
 }
 
-function listDoubts() {
-  const all = doubts(), total = all.reduce((sum, each) => sum + each.wrong, 0);
-  byId("doubt-says").textContent = all.length
-    ? `${all.length} doubtful stretches; about ${total.toFixed(0)} s in them are wrong. Those of which a correction teaches most:`
-    : "It is sure of everything.";
-  byId("doubts").replaceChildren(...all.slice(0, 50).map((doubt) => {
+function listUncertain() {
+  const all = uncertainSpans(), total = all.reduce((sum, each) => sum + each.wrong, 0);
+  byId("uncertain-note").textContent = all.length
+    ? `${all.length} uncertain spans, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
+    : "No uncertain spans.";
+  byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {
     const button = document.createElement("button"), item = document.createElement("li");
     button.type = "button";
     const time = document.createElement("span"), who = document.createElement("span"), wrong = document.createElement("span");
-    time.textContent = clock(doubt.start / view.recording.fps);
-    who.textContent = doubt.lane.agent ? pairName([doubt.lane.agent, doubt.lane.target]) : "";
+    time.textContent = clock(span.start / page.recording.fps);
+    who.textContent = span.agent ? pairName([span.agent, span.target]) : "";
     who.className = "push";
-    wrong.textContent = `${doubt.wrong.toFixed(1)} s of ${((doubt.stop - doubt.start) / view.recording.fps).toFixed(1)}`;
+    wrong.textContent = `${span.wrong.toFixed(1)} s of ${((span.stop - span.start) / page.recording.fps).toFixed(1)}`;
     button.append(time, who, wrong);
-    button.addEventListener("click", () => goToDoubt(doubt, button));
+    button.addEventListener("click", () => goToSpan(span, button));
     item.append(button);
     return item;
   }));
 }
 
-function goToDoubt(doubt, button) {
-  byId("doubts").querySelector(".here")?.classList.remove("here");
+function goToSpan(span, button) {
+  byId("uncertain").querySelector(".here")?.classList.remove("here");
   button?.classList.add("here");
-  if (doubt.lane.agent) setPair([doubt.lane.agent, doubt.lane.target]);
-  const room = Math.max(doubt.stop - doubt.start, view.recording.fps * 2);
+  if (span.agent) setPair([span.agent, span.target]);
+  const room = Math.max(span.stop - span.start, page.recording.fps * 2);
   choose(null, false);
-  timeline.show(doubt.start - room, doubt.stop + room);
-  seek(doubt.start);
+  timeline.show(span.start - room, span.stop + room);
+  seek(span.start);
 }
 
-function nextDoubt() {
-  const buttons = [...byId("doubts").querySelectorAll("button")];
+function nextUncertain() {
+  const buttons = [...byId("uncertain").querySelectorAll("button")];
   if (!buttons.length) return;
   const now = buttons.findIndex((button) => button.classList.contains("here"));
   const next = buttons[(now + 1) % buttons.length];
@@ -379,7 +379,7 @@ function nextDoubt() {
 }
 
 function setPair(pair) {
-  view.pair = pair;
+  page.pair = pair;
   byId("pair").value = pair.join(",");
   paint();
 }
@@ -387,12 +387,12 @@ function setPair(pair) {
 // ── wiring ──
 
 function changeField() {
-  const bout = view.chosen?.bout;
+  const bout = page.chosen?.bout;
   if (!bout) return;
   const [agent, target] = byId("bout-pair").value.split(",").map(Number);
   const start = Number(byId("bout-start").value), stop = Number(byId("bout-stop").value);
-  if (!(Number.isInteger(start) && Number.isInteger(stop) && start >= 0 && start < stop && stop <= view.recording.frames)) {
-    tell(`a bout needs whole frames, 0 ≤ from < to ≤ ${view.recording.frames}`, true);
+  if (!(Number.isInteger(start) && Number.isInteger(stop) && start >= 0 && start < stop && stop <= page.recording.frames)) {
+    showState(`a bout needs whole frames, 0 ≤ from < to ≤ ${page.recording.frames}`, true);
     showChosen();
     return;
   }
@@ -400,44 +400,44 @@ function changeField() {
 }
 
 function setEdge(edge) {
-  const bout = view.chosen?.bout;
+  const bout = page.chosen?.bout;
   if (!bout) return;
-  const frame = view.frame;
+  const frame = page.frame;
   if (edge === "start" && frame < bout.stop) edit(bout, { ...bout, start: frame });
   if (edge === "stop" && frame >= bout.start) edit(bout, { ...bout, stop: frame + 1 });
 }
 
 function escape() {
-  view.begun = null;
+  page.begun = null;
   markBegun();
   choose(null, false);
 }
 
-const bySecond = (seconds) => seek(view.frame + seconds * view.recording.fps);
-const all = () => timeline.show(0, view.recording.frames);
+const bySecond = (seconds) => seek(page.frame + seconds * page.recording.fps);
+const all = () => timeline.show(0, page.recording.frames);
 const playBout = () => {
-  const { chosen } = view;
+  const { chosen } = page;
   if (!chosen) return;
-  seek(chosen.bout?.start ?? chosen.found[0]);
-  play(chosen.bout?.stop ?? chosen.found[1]);
+  seek(chosen.bout?.start ?? chosen.predicted[0]);
+  play(chosen.bout?.stop ?? chosen.predicted[1]);
 };
 const KEYS = {
-  " ": () => (view.playing ? pause() : play()),
-  ArrowLeft: () => seek(view.frame - 1), ArrowRight: () => seek(view.frame + 1),
-  "/": () => seek(view.frame - 1), "*": () => seek(view.frame + 1),
+  " ": () => (page.playing ? pause() : play()),
+  ArrowLeft: () => seek(page.frame - 1), ArrowRight: () => seek(page.frame + 1),
+  "/": () => seek(page.frame - 1), "*": () => seek(page.frame + 1),
   "Shift+ArrowLeft": () => bySecond(-1), "Shift+ArrowRight": () => bySecond(1),
   ArrowDown: () => bySecond(-10), ArrowUp: () => bySecond(10),
-  Home: () => seek(0), End: () => seek(view.recording.frames - 1),
-  "-": () => setSpeed(SPEEDS.indexOf(view.speed) - 1), "+": () => setSpeed(SPEEDS.indexOf(view.speed) + 1), "=": () => setSpeed(SPEEDS.indexOf(view.speed) + 1),
+  Home: () => seek(0), End: () => seek(page.recording.frames - 1),
+  "-": () => setSpeed(SPEEDS.indexOf(page.speed) - 1), "+": () => setSpeed(SPEEDS.indexOf(page.speed) + 1), "=": () => setSpeed(SPEEDS.indexOf(page.speed) + 1),
   PageUp: () => timeline.zoom(0.5), PageDown: () => timeline.zoom(2), 0: all,
-  n: () => step(1), p: () => step(-1), d: nextDoubt, a: takeOver, Enter: playBout,
+  n: () => step(1), p: () => step(-1), d: nextUncertain, a: takeOver, Enter: playBout,
   "[": () => setEdge("start"), "]": () => setEdge("stop"),
   Delete: remove, Backspace: remove, Escape: escape, "?": () => byId("keys").showModal(),
   "Ctrl+z": () => travel("undo"), "Ctrl+y": () => travel("redo"), "Ctrl+Shift+Z": () => travel("redo"),
 };
 
 addEventListener("keydown", (event) => {
-  if (!view.recording || byId("keys").open) return;
+  if (!page.recording || byId("keys").open) return;
   const isTyping = event.target.matches("input, select, textarea");
   const isPressing = event.target.matches("button") && (event.key === " " || event.key === "Enter");
   if (event.altKey || isPressing || (isTyping && event.key !== "Escape")) return;
@@ -457,7 +457,7 @@ const onClick = {
   play: KEYS[" "], back: KEYS.ArrowLeft, forth: KEYS.ArrowRight, undo: KEYS["Ctrl+z"], redo: KEYS["Ctrl+y"], help: KEYS["?"],
   "zoom-in": KEYS.PageUp, "zoom-out": KEYS.PageDown, "zoom-all": all, "bout-take": takeOver, "bout-delete": remove, "bout-loop": playBout,
 };
-for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("click", () => view.recording && act());
+for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("click", () => page.recording && act());
 for (const id of ["bout-action", "bout-pair", "bout-start", "bout-stop"]) byId(id).addEventListener("change", changeField);
 byId("bout").addEventListener("submit", (event) => event.preventDefault());
 byId("speed").addEventListener("change", () => { setSpeed(SPEEDS.indexOf(Number(byId("speed").value))); byId("speed").blur(); });
@@ -465,14 +465,14 @@ byId("frame").addEventListener("change", () => seek(Number(byId("frame").value))
 byId("pair").addEventListener("change", () => { setPair(byId("pair").value.split(",").map(Number)); choose(null, false); });
 byId("recordings").addEventListener("change", () => {
   byId("recordings").blur();
-  open(Number(byId("recordings").value)).catch((error) => tell(error.message, true));
+  open(Number(byId("recordings").value)).catch((error) => showState(error.message, true));
 });
-dark.addEventListener("change", () => { if (view.recording) { fillPanels(); timeline.nameRows(); showChosen(); paint(); } });
+dark.addEventListener("change", () => { if (page.recording) { fillPanels(); timeline.nameRows(); showChosen(); paint(); } });
 addEventListener("resize", paint);
 addEventListener("beforeunload", (event) => {
-  if (!view.labels?.unsaved) return;
-  view.labels.save();
+  if (!page.labels?.unsaved) return;
+  page.labels.save();
   event.preventDefault(); // the browser asks whether to stay
 });
-window.mabe = { view, timeline }; // for tests, and for whoever wants to look
+window.mabe = { page, timeline }; // for tests and debugging
 begin();

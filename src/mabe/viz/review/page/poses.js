@@ -1,5 +1,5 @@
-// Poses, fetched a piece at a time around what is looked at, and drawn.
-// They are at the model's rate; between two frames of it they are drawn between.
+// Poses, fetched piece by piece around the current frame, and drawn.
+// They are at the model's rate, and interpolated between two of its frames.
 import * as server from "./server.js";
 
 const KEPT = 24; // pieces; each is at most a few hundred kilobytes
@@ -16,7 +16,7 @@ export class Poses {
   piece(number) {
     if (number < 0 || number * this.size >= this.recording.poseFrames) return null;
     let piece = this.pieces.get(number);
-    if (piece) this.pieces.delete(number); // the latest used is the last
+    if (piece) this.pieces.delete(number); // the last one is the one used last
     else piece = this.fetch(number);
     this.pieces.set(number, piece);
     return piece;
@@ -31,12 +31,12 @@ export class Poses {
     while (this.pieces.size >= KEPT) this.pieces.delete(this.pieces.keys().next().value);
     return piece;
   }
-  // Points in cm as [x, y] or null where missing; null where they are still on the way.
+  // Points in cm as [x, y] or null where missing; null where they are not loaded yet.
   at(frame) {
     const place = Math.min((frame * this.recording.poseFps) / this.recording.fps, this.recording.poseFrames - 1);
     const before = Math.floor(place + 1e-6);
     const one = this.raw(before);
-    this.piece(Math.floor(before / this.size) + 1); // what comes next
+    this.piece(Math.floor(before / this.size) + 1); // load ahead
     if (!one) return null;
     const share = place - before;
     const other = share > 0.01 ? this.raw(before + 1) : null;

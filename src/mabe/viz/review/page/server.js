@@ -1,5 +1,5 @@
-// Asking the server. The secret comes behind the # of the address, stays in this tab
-// (so that a reload works), and goes out as a header of every request.
+// Requests to the server. The token comes after the # of the address, is kept in this tab
+// (so that a reload works), and is sent as a header of every request.
 const KEY = "mabe-token";
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
@@ -15,44 +15,44 @@ export class ServerError extends Error {
   }
 }
 
-async function ask(path, options = {}) {
-  let answer;
+async function request(path, options = {}) {
+  let response;
   try {
-    answer = await fetch(`/api/${path}`, { ...options, headers: { "x-mabe-token": token, ...options.headers } });
+    response = await fetch(`/api/${path}`, { ...options, headers: { "x-mabe-token": token, ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServerError(0, "the server does not answer; was it ended? Start `mabe view` again");
+    throw new ServerError(0, "no connection to the server; start `mabe view` again");
   }
-  if (!answer.ok) {
-    const told = await answer.json().catch(() => ({}));
-    const reason = answer.status === 401 ? "open the address that `mabe view` printed" : told.error;
-    throw new ServerError(answer.status, reason ?? `error ${answer.status}`);
+  if (!response.ok) {
+    const { error } = await response.json().catch(() => ({}));
+    const reason = response.status === 401 ? "open the address that `mabe view` printed" : error;
+    throw new ServerError(response.status, reason ?? `error ${response.status}`);
   }
-  return answer;
+  return response;
 }
 
-export const listing = async () => (await ask("recordings")).json();
-export const describe = async (index) => (await ask(`recordings/${index}`)).json();
-export const found = async (index) => (await ask(`recordings/${index}/found`)).json();
+export const listing = async () => (await request("recordings")).json();
+export const describe = async (index) => (await request(`recordings/${index}`)).json();
+export const predictions = async (index) => (await request(`recordings/${index}/predictions`)).json();
 
 export async function poses(index, start, stop) {
-  const answer = await ask(`recordings/${index}/poses?start=${start}&stop=${stop}`);
-  return new Int16Array(await answer.arrayBuffer());
+  const response = await request(`recordings/${index}/poses?start=${start}&stop=${stop}`);
+  return new Int16Array(await response.arrayBuffer());
 }
 
-export async function probabilities(index, lane, start, stop, columns, signal) {
-  const query = `lane=${lane}&start=${start}&stop=${stop}&columns=${columns}`;
-  const answer = await ask(`recordings/${index}/probabilities?${query}`, { signal });
+export async function probabilities(index, view, start, stop, columns, signal) {
+  const query = `view=${view}&start=${start}&stop=${stop}&columns=${columns}`;
+  const response = await request(`recordings/${index}/probabilities?${query}`, { signal });
   return {
-    first: Number(answer.headers.get("x-first")),
-    step: Number(answer.headers.get("x-step")),
-    values: new Uint8Array(await answer.arrayBuffer()),
+    first: Number(response.headers.get("x-first")),
+    step: Number(response.headers.get("x-step")),
+    values: new Uint8Array(await response.arrayBuffer()),
   };
 }
 
 export async function save(index, version, bouts) {
   const body = JSON.stringify({ version, bouts });
-  return (await ask(`recordings/${index}/labels`, { method: "PUT", body })).json();
+  return (await request(`recordings/${index}/labels`, { method: "PUT", body })).json();
 }
 
 export const videoAddress = () => `/api/video?token=${encodeURIComponent(token)}`;

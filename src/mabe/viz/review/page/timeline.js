@@ -1,6 +1,6 @@
 // Timelines: the whole recording as a strip, and below it a window of it with a row for
-// each answer: bouts of people, bouts found, and the probability with its threshold.
-// All places are frames; what is drawn is what lies in the window.
+// each class: annotated bouts, predicted bouts, and the probability with its threshold.
+// Positions are frames; only what lies in the window is drawn.
 import * as server from "./server.js";
 
 const BAR = 13, GAP = 2, CURVE = 24, ROW = 2 * (BAR + GAP) + CURVE + 10, AXIS = 18;
@@ -27,11 +27,11 @@ function fit(canvas, height) {
 }
 
 export class Timeline {
-  // `host` gives: recording, labels, lanes, frame, chosen, begun, isDark, seek, choose, changed, pair.
+  // `host` gives: recording, labels, views, frame, chosen, begun, isDark, seek, choose, changed, pair.
   constructor(detail, overview, names, host) {
     Object.assign(this, { detail, overview, names, host });
     this.curves = null;
-    this.asked = "";
+    this.requested = "";
     this.drag = null;
     detail.addEventListener("pointerdown", (event) => this.press(event));
     detail.addEventListener("pointermove", (event) => this.move(event));
@@ -47,15 +47,14 @@ export class Timeline {
     this.stop = Math.min(recording.frames, Math.round(Math.max(600, recording.fps * 120)));
     if (recording.frames < 1.6 * this.stop) this.stop = recording.frames;
     this.curves = null;
-    this.asked = "";
-    this.lane = 0;
+    this.requested = "";
     this.nameRows();
   }
   nameRows() {
     this.names.replaceChildren(...this.host.recording.rows.map((row, place) => {
       const box = document.createElement("div");
       box.style.top = `${place * ROW}px`;
-      for (const [tag, text] of [["i", "people"], ["i", this.hasFound(row) ? "mabe" : ""], ["b", row.name]]) {
+      for (const [tag, text] of [["i", "annotated"], ["i", row.hasBouts ? "predicted" : ""], ["b", row.name]]) {
         const line = document.createElement(tag);
         line.textContent = text;
         if (tag === "b") { line.style.color = this.colour(row); line.title = row.name; }
@@ -65,8 +64,6 @@ export class Timeline {
     }));
     this.names.style.height = `${this.host.recording.rows.length * ROW}px`;
   }
-  // Of a scene's first answer, nothing of interest, no bouts are found.
-  hasFound(row) { return row.answer !== null && !(row.answer === 0 && this.host.recording.kind === "scene"); }
   colour(row) { return this.host.isDark() ? row.colour.dark : row.colour.light; }
   show(start, stop) {
     const { frames } = this.host.recording;
@@ -90,26 +87,26 @@ export class Timeline {
     return this.start + ((event.clientX - box.left) / box.width) * (this.stop - this.start);
   }
   rowOf(bout) { return this.host.recording.rows.findIndex((row) => row.actions.includes(bout.action)); }
-  // People's bouts that are shown: of a pair model those of the pair looked at.
+  // The annotated bouts that are shown: of a pair model those of the chosen pair.
   shown() {
     const { labels, recording, pair } = this.host;
-    if (recording.kind === "scene") return labels.bouts;
+    if (!recording.isDirected) return labels.bouts;
     return labels.bouts.filter((bout) => bout.agent === pair[0] && bout.target === pair[1]);
   }
-  foundLane() {
-    const { lanes, recording, pair } = this.host;
-    if (!lanes) return -1;
-    if (recording.kind === "scene") return lanes.length ? 0 : -1;
-    return lanes.findIndex((lane) => lane.agent === pair[0] && lane.target === pair[1]);
+  viewIndex() {
+    const { views, recording, pair } = this.host;
+    if (!views) return -1;
+    if (!recording.isDirected) return views.length ? 0 : -1;
+    return views.findIndex(({ agent, target }) => agent === pair[0] && target === pair[1]);
   }
-  found() {
-    const lane = this.foundLane();
-    return lane < 0 ? [] : this.host.lanes[lane].bouts;
+  predicted() {
+    const index = this.viewIndex();
+    return index < 0 ? [] : this.host.views[index].bouts;
   }
   draw() {
     this.drawOverview();
     this.drawDetail();
-    this.askForCurves();
+    this.fetchCurves();
   }
   drawOverview() {
     const { recording, frame } = this.host;
@@ -124,14 +121,14 @@ export class Timeline {
       pen.fillRect(x(start), top, Math.max(x(stop) - x(start), LEAST_PX), 11);
     };
     for (const bout of this.shown()) bar(this.rowOf(bout), bout.start, bout.stop, 3);
-    for (const [start, stop, answer] of this.found()) bar(this.rowOfAnswer(answer), start, stop, 16);
+    for (const [start, stop, index] of this.predicted()) bar(this.rowOfClass(index), start, stop, 16);
     pen.strokeStyle = css.getPropertyValue("--ink");
     pen.lineWidth = 1.5;
     pen.strokeRect(x(this.start) + 0.75, 0.75, Math.max(x(this.stop) - x(this.start) - 1.5, 2), 28.5);
     pen.fillStyle = css.getPropertyValue("--bad");
     pen.fillRect(x(frame) - 1, 0, 2, 30);
   }
-  rowOfAnswer(answer) { return this.host.recording.rows.findIndex((row) => row.answer === answer); }
+  rowOfClass(index) { return this.host.recording.rows.findIndex((row) => row.classIndex === index); }
   drawDetail() {
     const { recording, frame, chosen, begun } = this.host;
     const rows = recording.rows;
@@ -141,15 +138,15 @@ export class Timeline {
       const top = place * ROW;
       pen.fillStyle = css.getPropertyValue("--track");
       pen.fillRect(0, top, width, BAR);
-      if (row.answer === null) return;
-      if (this.hasFound(row)) pen.fillRect(0, top + BAR + GAP, width, BAR);
+      if (row.classIndex === null) return;
+      if (row.hasBouts) pen.fillRect(0, top + BAR + GAP, width, BAR);
       this.drawCurve(pen, row, top + ROW - 8, css);
     });
     for (const bout of this.shown()) {
       const { start, stop } = bout === this.drag?.bout && this.drag.preview ? this.drag.preview : bout;
       this.drawBout(pen, this.rowOf(bout), 0, start, stop, bout === chosen?.bout, 1, ink);
     }
-    for (const each of this.found()) this.drawBout(pen, this.rowOfAnswer(each[2]), 1, each[0], each[1], each === chosen?.found, 0.7, ink);
+    for (const each of this.predicted()) this.drawBout(pen, this.rowOfClass(each[2]), 1, each[0], each[1], each === chosen?.predicted, 0.7, ink);
     if (this.drag?.kind === "new") this.drawBout(pen, this.drag.row, 0, ...this.drag.span, true, 0.6, ink);
     if (begun) this.drawBout(pen, this.rowOf(begun), 0, Math.min(begun.start, frame), Math.max(begun.start, frame) + 1, true, 0.6, ink);
     this.drawAxis(pen, width, rows.length * ROW, css);
@@ -182,13 +179,13 @@ export class Timeline {
       pen.setLineDash([]);
     }
     const curves = this.curves;
-    if (!curves || curves.lane !== this.foundLane()) return;
-    const count = curves.values.length / curves.answers;
+    if (!curves || curves.view !== this.viewIndex()) return;
+    const count = curves.values.length / curves.classes;
     const x = (column) => this.x(curves.first + (column + 0.5) * curves.step);
     pen.beginPath();
     let from = null;
     for (let column = 0; column < count; column += 1) {
-      const value = curves.values[column * curves.answers + row.answer];
+      const value = curves.values[column * curves.classes + row.classIndex];
       if (value === UNKNOWN) continue;
       if (from === null) pen.moveTo((from = x(column)), foot);
       pen.lineTo(x(column), foot - (value / TOP) * CURVE);
@@ -217,30 +214,30 @@ export class Timeline {
     }
   }
   // Fetches probabilities around the window, at about a column a pixel, when it has moved.
-  askForCurves() {
-    const lane = this.foundLane();
-    if (lane < 0) return;
+  fetchCurves() {
+    const view = this.viewIndex();
+    if (view < 0) return;
     const { recording } = this.host, span = this.stop - this.start;
     const has = this.curves;
-    const covers = has && has.lane === lane && has.index === recording.index && has.start <= this.start && has.last >= this.stop;
+    const covers = has && has.view === view && has.index === recording.index && has.start <= this.start && has.last >= this.stop;
     if (covers && has.span / span < 1.6 && span / has.span < 1.6) return;
     const start = Math.max(0, this.start - Math.round(span / 2)), stop = Math.min(recording.frames, this.stop + Math.round(span / 2));
-    const key = `${recording.index} ${lane} ${start} ${stop}`;
-    if (key === this.asked) return;
-    this.asked = key;
+    const key = `${recording.index} ${view} ${start} ${stop}`;
+    if (key === this.requested) return;
+    this.requested = key;
     this.abort?.abort();
     this.abort = new AbortController();
     const columns = Math.min(4000, Math.max(200, this.detail.clientWidth * 2));
-    server.probabilities(recording.index, lane, start, stop, columns, this.abort.signal).then(
+    server.probabilities(recording.index, view, start, stop, columns, this.abort.signal).then(
       (sent) => {
-        if (key !== this.asked) return;
-        this.curves = { ...sent, lane, index: recording.index, span, start, last: stop, answers: this.host.answers() };
+        if (key !== this.requested) return;
+        this.curves = { ...sent, view, index: recording.index, span, start, last: stop, classes: this.host.classes() };
         this.host.changed();
       },
-      (error) => { if (error.name !== "AbortError") this.host.told(error.message, true); },
+      (error) => { if (error.name !== "AbortError") this.host.showState(error.message, true); },
     );
   }
-  // What is under the pointer: a bout of people, its edge, a bout found, or a row.
+  // What is under the pointer: an annotated bout, its edge, a predicted bout, or a row.
   hit(event) {
     const box = this.detail.getBoundingClientRect();
     const y = event.clientY - box.top, px = event.clientX - box.left;
@@ -262,8 +259,8 @@ export class Timeline {
       return best ?? { kind: "row", row };
     }
     if (within < 2 * BAR + GAP) {
-      const found = this.found().find((each) => this.rowOfAnswer(each[2]) === row && px >= this.x(each[0]) - 2 && px <= this.x(each[1]) + 2);
-      if (found) return { kind: "found", found };
+      const predicted = this.predicted().find((each) => this.rowOfClass(each[2]) === row && px >= this.x(each[0]) - 2 && px <= this.x(each[1]) + 2);
+      if (predicted) return { kind: "predicted", predicted };
     }
     return { kind: "time" };
   }
@@ -275,8 +272,8 @@ export class Timeline {
     if (hit.kind === "bout") {
       this.host.choose({ bout: hit.bout }, !hit.edge);
       this.drag = { kind: hit.edge ?? "none", bout: hit.bout, from: event.clientX, moved: false };
-    } else if (hit.kind === "found") {
-      this.host.choose({ found: hit.found }, true);
+    } else if (hit.kind === "predicted") {
+      this.host.choose({ predicted: hit.predicted }, true);
       this.drag = { kind: "none" };
     } else if (hit.kind === "row") {
       this.drag = { kind: "row", row: hit.row, from: event.clientX, first: frame };
@@ -289,7 +286,7 @@ export class Timeline {
     const { drag } = this, frame = this.frameAt(event);
     if (!drag) {
       const hit = this.hit(event);
-      this.detail.style.cursor = hit.edge ? "ew-resize" : hit.kind === "bout" || hit.kind === "found" ? "pointer" : "crosshair";
+      this.detail.style.cursor = hit.edge ? "ew-resize" : hit.kind === "bout" || hit.kind === "predicted" ? "pointer" : "crosshair";
       return;
     }
     if (drag.kind === "time") this.host.seek(frame);

@@ -149,7 +149,7 @@ def test_keypoints_of_no_animal_are_left_out(tmp_path):
     path.write_text("\n".join(lines) + "\n")
 
     assert_is_story(read(path))
-    assert read(path).notes == ("belong to no animal and were left out: corner",)
+    assert read(path).notes == ("keypoints of no animal left out: corner",)
 
 
 def jabs(path, *, ids, points, confidence, **extra):
@@ -302,7 +302,7 @@ def test_the_most_tracked_animals_stay_where_there_are_too_many():
 
     assert pick_animals(poses(xy), 4).animals == ("m0", "m2", "m3", "m5")
     assert pick_animals(poses(xy), 4, ("m4", "m0")).animals == ("m4", "m0")
-    with pytest.raises(DataError, match="asked for"):
+    with pytest.raises(DataError, match="has no animals"):
         pick_animals(poses(xy), 4, ("nobody",))
 
 

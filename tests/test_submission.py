@@ -324,7 +324,7 @@ def test_two_actions_in_one_frame_name_both_lines(tmp_path):
 
     assert problem.line == 4
     assert "frame 29 of video 1" in problem.message
-    assert "attack too (line 2, up to frame 30)" in problem.message
+    assert "within attack (line 2, up to frame 30)" in problem.message
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def _refuse_same_names(predictions: Predictions) -> None:
 def _write_submission(
     folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
-    """Write the challenge's submission; only who does what to whom can be submitted."""
+    """Write the challenge's submission; predictions of scenes cannot be submitted."""
     if provenance.task != "pair":
         raise ConfigError(
             "a submission needs an agent and a target for each bout; these predictions "

@@ -4,10 +4,10 @@
   FPS, Subject, Behavior, …, Status``.
 - Tabular, new: ``Observation id, …, Media duration (s), FPS, …, Subject, Behavior, …,
   Modifier #1 …, Behavior type, Time, …``; one file may hold several observations.
-- Aggregated: one row a stretch, ``Start (s)``, ``Stop (s)``.
+- Aggregated: one row per interval, ``Start (s)``, ``Stop (s)``.
 - Project: one JSON document; every observation is one recording.
 
-Binary tables are one-hot tables, see `plain_tables`.
+Binary tables are one-hot tables, see `mabe.io.readers.tables`.
 """
 
 import csv
@@ -64,18 +64,18 @@ _WORDS = {"START": START, "STOP": STOP, "POINT": POINT, "POINT EVENT": POINT}
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """A table's header and its rows, as cells by the name of their column."""
+    """A table's header and its rows, each a cell by column name."""
 
     path: str
     header: tuple[str, ...]
     rows: tuple[dict[str, str], ...]
     observation: str
-    """What the lines above an old table call the observation."""
+    """The observation's name in the lines above an old table."""
     time_offset_s: float
 
 
 def is_table(peek: Peek) -> bool:
-    """Tell whether a text is one of BORIS's tables of events."""
+    """Return whether a text is one of BORIS's tables of events."""
     return peek.kind == "text" and any(_is_header(row) for row in peek.rows)
 
 
@@ -107,7 +107,7 @@ def read_table(peek: Peek) -> Content:
 
 
 def _parse_table(peek: Peek) -> _Table:
-    """Find the header, below which every row is an event."""
+    """Return the header and the rows below it, each of which is an event."""
     text = read_text(peek)
     rows = [
         [cell.strip() for cell in row]
@@ -142,7 +142,7 @@ def _cell(row: Mapping[str, str], names: Sequence[str]) -> str:
     return next((row[name] for name in names if row.get(name)), "")
 
 
-def _who_and_what(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
+def _subject_and_behaviour(row: Mapping[str, str]) -> tuple[str, str, tuple[str, ...]]:
     modifiers = [row[name] for name in row if name and name.startswith("Modifier")]
     return clean_subject(row["Subject"]), row["Behavior"], clean_modifiers(modifiers)
 
@@ -162,7 +162,7 @@ def _read_moments(
                 "cut off?"
             )
         time_s = parse_time(row["Time"], where) - _offset(row, table)
-        subject, behaviour, modifiers = _who_and_what(row)
+        subject, behaviour, modifiers = _subject_and_behaviour(row)
         moments.append(Moment(time_s, status, behaviour, subject, modifiers))
     media = _media(rows, table.path)
     events, notes = pair_moments(moments, end_s=_end(media))
@@ -183,7 +183,7 @@ def _read_aggregated(
         )
         if stop_s < start_s:
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
-        subject, behaviour, modifiers = _who_and_what(row)
+        subject, behaviour, modifiers = _subject_and_behaviour(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
     return annotations_by_video(
         name, events, _media(rows, table.path), where=table.path
@@ -191,7 +191,7 @@ def _read_aggregated(
 
 
 def _end(media: Sequence[Medium]) -> float | None:
-    """Return when the last video ends; None where that is not said."""
+    """Return when the last video ends; None where that is not known."""
     lengths = [each.length_s for each in media]
     return sum(length for length in lengths if length) if None not in lengths else None
 
@@ -201,10 +201,10 @@ def _offset(row: Mapping[str, str], table: _Table) -> float:
 
 
 def _media(rows: Sequence[Mapping[str, str]], where: str) -> list[Medium]:
-    """Return the videos of the first player, with length and rate where they are said.
+    """Return the videos of the first player, with length and rate where they are given.
 
-    Where the table has more rates than videos (or other numbers of them) it is not
-    known which is whose: all are taken together.
+    Where the table has other numbers of rates or lengths than of videos, it is not
+    known which belongs to which: all are treated as one video.
     """
     first = rows[0] if rows else {}
     lengths, rates = parse_list(_cell(first, _DURATION)), parse_list(_cell(first, _FPS))
@@ -220,7 +220,7 @@ def _media(rows: Sequence[Mapping[str, str]], where: str) -> list[Medium]:
 
 
 def is_project(peek: Peek) -> bool:
-    """Tell whether a JSON document is a BORIS project; its parts come in any order."""
+    """Return whether a JSON document is a BORIS project, with keys in any order."""
     return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _PROJECT_KEYS)
 
 
@@ -303,5 +303,5 @@ def _read_observation(
 
 
 def _positive(value: Any) -> float | None:
-    """Return a number above zero; None for what BORIS did not know."""
+    """Return a number above zero; None where BORIS has none."""
     return float(value) if value and float(value) > 0 else None

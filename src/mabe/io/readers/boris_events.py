@@ -1,10 +1,9 @@
-"""BORIS's events: moments with a status, paired to stretches.
+"""BORIS's events: moments with a status, paired to intervals.
 
 A *moment* is one row of a BORIS table or project. State events have a START and a STOP
-each (in projects nothing says which: they take turns), point events have one moment.
-Several may go on at once; each subject, behaviour and set of modifiers is paired by
-itself. Times are the media's own: BORIS adds an observation's time offset to them,
-which is taken off again.
+each (in projects the two alternate without a status), point events have one moment.
+Several may be active at once; each subject, behaviour and set of modifiers is paired
+separately. Times are those of the media: the time offset that BORIS adds is subtracted.
 """
 
 import itertools
@@ -28,7 +27,7 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One coded event: when, who, what, and whether it starts or ends there."""
+    """One coded event: time, subject and behaviour, and whether it starts or stops."""
 
     time_s: float
     status: str
@@ -40,11 +39,10 @@ class Moment:
 def pair_moments(
     moments: Iterable[Moment], *, end_s: float | None
 ) -> tuple[list[Event], list[str]]:
-    """Return the stretches between starts and stops, and what was odd.
+    """Return the intervals between starts and stops, and notes on irregularities.
 
-    An event that never stops goes on to the end of the observation; one that starts
-    again before it stopped begins with the later start, and a stop without a start is
-    left out: what was meant is not in the file.
+    An event that never stops lasts until the end of the observation; one that starts
+    twice begins with the later start, and a stop without a start is left out.
     """
     threads: dict[tuple[str, str, tuple[str, ...]], list[Moment]] = defaultdict(list)
     for moment in moments:
@@ -53,7 +51,7 @@ def pair_moments(
     notes: dict[str, list[Moment]] = defaultdict(list)
     for thread in threads.values():
         events += _pair_thread(thread, end_s, notes)
-    return events, [_describe(odd, those) for odd, those in notes.items()]
+    return events, [_describe(note, those) for note, those in notes.items()]
 
 
 def _pair_thread(
@@ -61,34 +59,34 @@ def _pair_thread(
 ) -> list[Event]:
     """Pair the moments of one subject and behaviour."""
     events: list[Event] = []
-    going: Moment | None = None
+    active: Moment | None = None
     for moment in _in_order(thread):
         status = moment.status
         if status == TURN:
-            status = START if going is None else STOP
+            status = START if active is None else STOP
         if status == POINT:
             events.append(_event(moment, moment.time_s))
         elif status == START:
-            if going is not None:
+            if active is not None:
                 notes[
                     "started again without a stop, the earlier start left out"
-                ].append(going)
-            going = moment
-        elif going is None:
+                ].append(active)
+            active = moment
+        elif active is None:
             notes["a stop without a start, left out"].append(moment)
         else:
-            events.append(_event(going, moment.time_s))
-            going = None
-    if going is not None and end_s is not None and end_s > going.time_s:
-        notes["never stopped, taken to go on to the end"].append(going)
-        events.append(_event(going, end_s))
-    elif going is not None:
-        notes["never stopped and no end is known, left out"].append(going)
+            events.append(_event(active, moment.time_s))
+            active = None
+    if active is not None and end_s is not None and end_s > active.time_s:
+        notes["never stopped, assumed to last until the end"].append(active)
+        events.append(_event(active, end_s))
+    elif active is not None:
+        notes["never stopped and no end is known, left out"].append(active)
     return events
 
 
 def _in_order(thread: Sequence[Moment]) -> list[Moment]:
-    """Sort by time; at one moment a bout that goes on stops before the next starts."""
+    """Sort by time; at the same time an active event stops before the next starts."""
     ordered: list[Moment] = []
     is_on = False
     by_time = sorted(thread, key=lambda moment: moment.time_s)
@@ -116,10 +114,10 @@ def _event(start: Moment, stop_s: float) -> Event:
     )
 
 
-def _describe(odd: str, moments: Sequence[Moment]) -> str:
+def _describe(note: str, moments: Sequence[Moment]) -> str:
     first = ", ".join(f"{m.behaviour} at {m.time_s:g} s" for m in moments[:_SHOWN])
     more = f" and {len(moments) - _SHOWN} more" if len(moments) > _SHOWN else ""
-    return f"{odd}: {first}{more}"
+    return f"{note}: {first}{more}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +139,11 @@ def annotations_by_video(
     subjects: Iterable[str] = (),
     notes: Sequence[str] = (),
 ) -> tuple[FileAnnotations, ...]:
-    """Return the events of an observation, each video's by itself.
+    """Return the events of an observation, separately for each video.
 
-    Videos that were scored one after the other share one clock in BORIS; tracks are of
-    one video each, so events get the time of their own. Where the lengths are not
-    known the observation stays in one piece.
+    Videos that were scored one after the other have one time axis in BORIS; tracks are
+    of one video each, so events get the time in their video. Where the lengths are not
+    known the observation is not divided.
     """
     lengths = [each.length_s for each in media]
     if len(media) < 2 or None in lengths:
@@ -184,7 +182,7 @@ def annotations_by_video(
 
 
 def _between(events: Iterable[Event], start_s: float, stop_s: float) -> list[Event]:
-    """Return what of the events lies in a stretch of time, counted from its start."""
+    """Return the parts of events in an interval, in times from its start."""
     return [
         replace(
             event,
@@ -232,7 +230,7 @@ def parse_number(cell: str) -> float | None:
 
 
 def parse_list(cell: str) -> list[float]:
-    """Return the numbers of the first player's media, joined by ``;``."""
+    """Return the numbers of the first player's media, which ``;`` separates."""
     first_player = cell.split("|")[0]
     found = (parse_number(part) for part in first_player.split(";"))
     return [value for value in found if value is not None]
@@ -244,13 +242,13 @@ def one_rate(rates: Iterable[float], where: str) -> float | None:
     if len(known) > 1 and known[-1] - known[0] > 0.001 * known[-1]:
         raise DataError(
             f"{where}: its videos have different frame rates ({known}); score and "
-            "track them one by one."
+            "track them separately."
         )
     return known[0] if known else None
 
 
 def media_stems(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the bare names of media files, whatever system they come from."""
+    """Return the names of media files without folders, of any operating system."""
     names = []
     for path in paths:
         bare = re.sub(r"^player #\d+:\s*", "", path.strip())

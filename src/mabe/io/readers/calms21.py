@@ -1,12 +1,12 @@
 """CalMS21 and MABe22: many short recordings in one dictionary, as JSON or npy.
 
 CalMS21: ``{group: {sequence: {"keypoints", "scores", "annotations", "metadata"}}}``,
-with keypoints ``(time, 2 mice, 2 xy, 7)``, scores ``(time, 2, 7)``, and a class a frame
-whose names are in ``metadata["vocab"]``. Mouse 0 is the resident, who acts on the
-intruder. MABe22: ``{"sequences": {name: {"keypoints": (time, 3 mice, 12, 2),
-"annotations"}}, "vocabulary": [...]}``. The npy files are pickles of these;
-`plain_pickle` finds their data without running them. Both were filmed at 30 frames per
-second.
+with keypoints ``(time, 2 mice, 2 xy, 7)``, scores ``(time, 2, 7)``, and a class for
+each frame, whose names are in ``metadata["vocab"]``. Mouse 0 is the resident, which is
+the agent; the intruder is the target. MABe22: ``{"sequences": {name: {"keypoints":
+(time, 3 mice, 12, 2), "annotations"}}, "vocabulary": [...]}``. The npy files are
+pickles of these; `mabe.io.readers.safe_pickle` reads them without running them. Both
+data sets have 30 frames per second.
 """
 
 import json
@@ -76,14 +76,14 @@ MABE22_KEYPOINTS = (
 
 
 def is_sequences(peek: Peek) -> bool:
-    """Tell whether a file is one of these dictionaries."""
+    """Return whether a file is one of these dictionaries."""
     if peek.kind == "npy":
         return b"keypoints" in peek.head
     return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _KEYS)
 
 
 def read(peek: Peek) -> Content:
-    """Return all recordings of a file, with their labels where they have some."""
+    """Return all recordings of a file, with their labels where they have any."""
     data = _load_npy(peek) if peek.kind == "npy" else _load_json(peek)
     if not isinstance(data, dict):
         raise DataError(
@@ -128,7 +128,7 @@ def read(peek: Peek) -> Content:
 
 
 def _join_pairs(annotations: list[FileAnnotations]) -> tuple[FileAnnotations, ...]:
-    """Join the exported sequences of one video, which differ in who acts."""
+    """Join the exported sequences of one video, which differ in agent and target."""
     by_name: dict[str, FileAnnotations] = {}
     for each in annotations:
         first = by_name.get(each.name)
@@ -168,7 +168,7 @@ def _load_npy(peek: Peek) -> Any:
 
 
 def _calms21_entries(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the sequences of all groups (annotators), or of a bare dictionary."""
+    """Yield the sequences of all groups (annotators), or those without a group."""
     for name, entry in data.items():
         if not isinstance(entry, dict):
             continue
@@ -189,11 +189,13 @@ def _short(name: str) -> str:
 
 def _array(values: Any, name: str, peek: Peek, ndim: int) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):  # what is too large is infinite, so missing
+        with np.errstate(
+            over="ignore"
+        ):  # values that are too large become infinite, hence missing
             array = np.asarray(values, np.float32)
     except (ValueError, TypeError) as error:
         raise DataError(
-            f"{peek.path}: {name} is no regular array of numbers."
+            f"{peek.path}: {name} is not a regular array of numbers."
         ) from error
     if array.ndim != ndim or array.size > MAX_VALUES:
         raise DataError(
@@ -294,7 +296,7 @@ def _vocabulary(names: Any) -> list[str]:
 def _mabe22_annotations(
     name: str, entry: dict[str, Any], vocabulary: list[str]
 ) -> FileAnnotations | None:
-    """Return labels a frame; MABe22's others are one value a sequence."""
+    """Return the labels of frames; MABe22 also has labels of whole sequences."""
     annotations = np.asarray(entry.get("annotations", []))
     length = len(entry["keypoints"])
     if annotations.shape != (len(vocabulary), length) or not vocabulary:

@@ -1,8 +1,8 @@
-"""Texts of the Caltech Behavior Annotator: streams of stretches, frame by frame.
+"""Text files of the Caltech Behavior Annotator: streams of intervals of frames.
 
-After a list of behaviours and their keys come streams ``S1:``, ``S2:`` … with rows
+A list of behaviours and their keys is followed by streams ``S1:``, ``S2:`` … with rows
 ``start end type``. Frames count from 1 and both ends are included. Every frame of a
-stream has one type; several streams go on at the same time.
+stream has one type; streams are simultaneous.
 """
 
 import re
@@ -20,7 +20,7 @@ _STREAM = re.compile(r"S(\d+):\s+start\s+end\s+type", re.IGNORECASE)
 
 
 def is_caltech(peek: Peek) -> bool:
-    """Tell whether a text was written by the annotator."""
+    """Return whether a text was written by the annotator."""
     return peek.kind == "text" and (
         any(_TITLE in line for line in peek.lines[:5])
         or any(_STREAM.match(line.strip()) for line in peek.lines)
@@ -28,7 +28,7 @@ def is_caltech(peek: Peek) -> bool:
 
 
 def read(peek: Peek) -> Content:
-    """Return the stretches of all streams; of several, the stream is the subject."""
+    """Return the events of all streams; the stream is the subject where several are."""
     behaviours: list[str] = []
     events: list[Event] = []
     stream = 0
@@ -51,13 +51,13 @@ def read(peek: Peek) -> Content:
         events,
         behaviours=behaviours,
         length=max((event.stop for event in events), default=None),
-        notes=(f"{stream} streams at the same time",) if stream > 1 else (),
+        notes=(f"{stream} simultaneous streams",) if stream > 1 else (),
     )
     return Content("Caltech Behavior Annotator", annotations=(annotations,))
 
 
 def _parse_event(cells: list[str], where: str) -> Event:
-    """Return one stretch; its last frame becomes the first one after it."""
+    """Return one event, whose stop is the frame after the last one."""
     try:
         start, stop, behaviour = int(cells[0]), int(cells[1]), cells[2]
     except (ValueError, IndexError) as error:

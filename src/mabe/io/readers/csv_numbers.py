@@ -1,7 +1,7 @@
-"""Tables of numbers in text files, read quickly and without trust.
+"""Tables of numbers in text files, read fast and checked cell by cell.
 
-Blank cells and words for nothing are NaN. Decimal commas are understood where
-semicolons or tabs separate the cells.
+Blank cells and words such as NA are NaN. Decimal commas are read where semicolons or
+tabs separate the cells.
 """
 
 import io
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from mabe.errors import DataError
 from mabe.io.readers.sniffing import Peek, read_text
 
-_NOTHING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
+_MISSING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
 
 
 def read_numbers(
@@ -21,8 +21,7 @@ def read_numbers(
 ) -> Float[np.ndarray, "row column"]:
     """Return the numbers of a table below its header, by default of all columns.
 
-    A last row that is cut off is left out. Raises `DataError` where something is not a
-    number, or where there is no row.
+    Raises `DataError` where a cell is not a number, or where there is no row.
     """
     wanted = list(range(columns)) if only is None else only
     try:
@@ -33,7 +32,7 @@ def read_numbers(
             separator=peek.delimiter,
             columns=wanted,
             encoding="utf8-lossy",
-            null_values=_NOTHING,
+            null_values=_MISSING,
             infer_schema_length=0,
         )
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
@@ -53,7 +52,7 @@ def read_numbers(
 
 
 def has_cut_row(peek: Peek, columns: int) -> bool:
-    """Tell whether the file's last line has too few cells: its writing was cut off."""
+    """Return whether the file's last line is incomplete: it has too few cells."""
     if peek.encoding.startswith("utf-16"):
         end = read_text(peek)
     else:
@@ -66,7 +65,7 @@ def has_cut_row(peek: Peek, columns: int) -> bool:
 
 
 def _number(columns: list[int]) -> list[str]:
-    """Return the columns' numbers as people count them."""
+    """Return the numbers of columns, counted from 1."""
     return [str(at + 1) for at in columns]
 
 
@@ -77,14 +76,14 @@ def _source(peek: Peek) -> io.BytesIO | str:
 
 
 def _as_floats(table: pl.DataFrame, peek: Peek) -> Float[np.ndarray, "row column"]:
-    """Return the cells as numbers; name the first one that is none."""
+    """Return the cells as numbers; raise `DataError` for the first that is not one."""
     texts = table.with_columns(pl.all().str.strip_chars())
     if peek.delimiter != ",":
         texts = texts.with_columns(pl.all().str.replace(",", ".", literal=True))
     numbers = texts.with_columns(pl.all().cast(pl.Float64, strict=False))
     for name in texts.columns:
         bad = texts[name].is_not_null() & numbers[name].is_null()
-        bad &= ~texts[name].is_in(_NOTHING)
+        bad &= ~texts[name].is_in(_MISSING)
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(

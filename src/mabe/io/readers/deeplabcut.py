@@ -47,7 +47,7 @@ MABE22_FPS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """What one column of numbers holds."""
+    """The content of one column of numbers."""
 
     scorer: str
     animal: str
@@ -61,7 +61,7 @@ def recording_stem(path: Path) -> str:
 
 
 def is_csv(peek: Peek) -> bool:
-    """Tell whether a text has DeepLabCut's header rows."""
+    """Return whether a text has DeepLabCut's header rows."""
     if peek.kind != "text":
         return False
     levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
@@ -103,19 +103,18 @@ def read_csv(peek: Peek) -> Content:
 
 
 def _refuse_training_labels(peek: Peek, header_rows: int) -> None:
-    """Tell frames that a person labelled for training from tracks."""
+    """Raise `DataError` for the frames that were labelled to train DeepLabCut."""
     first = peek.rows[header_rows : header_rows + 1]
     if first and first[0] and re.search(r"\.(png|jpe?g|bmp|tiff?)$", first[0][0]):
         raise DataError(
             f"{peek.path}: its rows are pictures ({first[0][0]}): these are the frames "
             "labelled to train DeepLabCut, not the tracks of a video. Give the file "
-            "that "
-            "`analyze_videos` wrote."
+            "that `analyze_videos` wrote."
         )
 
 
 def is_hdf5(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is a pandas table of DeepLabCut's."""
+    """Return whether an HDF5 file is a pandas table of DeepLabCut's."""
     if peek.kind != "hdf5":
         return False
     with open_hdf5(peek.path) as file:
@@ -143,7 +142,7 @@ def read_hdf5(peek: Peek) -> Content:
         frames, values, names, levels = read(found[0], peek.path)
     columns = [_column(name, levels, peek.path) for name in names]
     poses = poses_of_columns(peek.path, frames, values, columns)
-    # MABe22's clips are written as DeepLabCut's tables; all are of 30 fps.
+    # MABe22's clips are stored as DeepLabCut's tables; all have 30 fps.
     if poses.tracker == "dlcscorer" and len(poses.keypoints) == 12:
         return Content("MABe22 HDF5", (replace(poses, fps=MABE22_FPS),))
     kind = "several animals" if len(poses.animals) > 1 else "one animal"
@@ -195,7 +194,7 @@ def _read_appendable(
 
 
 def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
-    """Return what a column of several levels holds."""
+    """Return the content of a column of several levels."""
     if not all(level in levels for level in ("bodyparts", "coords")):
         levels = _LEVELS if len(name) == 4 else ("scorer", "bodyparts", "coords")
     if len(name) != len(levels):
@@ -215,12 +214,12 @@ def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
 def _without_unique_parts(
     columns: Sequence[_Column], values: np.ndarray
 ) -> tuple[Sequence[_Column], np.ndarray, list[str]]:
-    """Leave out what DeepLabCut tracks beside the animals, such as a box's corners."""
+    """Return the columns without keypoints of no animal, such as a box's corners."""
     kept = [at for at, column in enumerate(columns) if column.animal != _NO_ANIMAL]
     if len(kept) in (0, len(columns)):
         return columns, values, []
     gone = dict.fromkeys(c.keypoint for c in columns if c.animal == _NO_ANIMAL)
-    note = f"belong to no animal and were left out: {', '.join(gone)}"
+    note = f"keypoints of no animal left out: {', '.join(gone)}"
     return [columns[at] for at in kept], values[:, kept], [note]
 
 
@@ -230,7 +229,7 @@ def poses_of_columns(
     values: np.ndarray,
     columns: Sequence[_Column],
 ) -> Poses:
-    """Put columns of coordinates in the order animal, keypoint, xy."""
+    """Return columns of coordinates in the order animal, keypoint, xy."""
     if len(columns) != values.shape[1]:
         raise DataError(
             f"{path}: {len(columns)} column names for {values.shape[1]} columns."
@@ -262,8 +261,10 @@ def poses_of_columns(
                 f"{column.coord!r}."
             )
     both = np.concatenate([xy, confidence[..., None]], axis=-1)
-    first, placed, odd = place_frames(np.asarray(frames, float), both, str(path))
-    notes += odd
+    first, placed, frame_notes = place_frames(
+        np.asarray(frames, float), both, str(path)
+    )
+    notes += frame_notes
     if any(column.coord == "z" for column in columns):
         notes.append("three dimensions: x and y are used")
     return Poses(

@@ -1,7 +1,7 @@
-"""All formats that are read, and how a file's own is found: by what is in it.
+"""All formats that are read, and how the format of a file is recognised: by content.
 
-The order matters where a file could be taken for two: what says its name most clearly
-is asked first.
+The order matters where a file could be of two formats: the more specific one is tested
+first.
 """
 
 import csv
@@ -29,7 +29,7 @@ from mabe.io.readers.sniffing import Peek
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One kind of file: how to know it, and how to read it."""
+    """One format: how it is recognised, and how it is read."""
 
     name: str
     is_it: Callable[[Peek], bool]
@@ -55,7 +55,7 @@ FORMATS = (
 )
 
 
-_STUMBLES = (
+_READ_ERRORS = (
     ArithmeticError,
     AttributeError,
     csv.Error,
@@ -67,7 +67,7 @@ _STUMBLES = (
 
 
 def recognise(path: Path) -> tuple[Format | None, Peek]:
-    """Return the format of a file, None where it is none of those known.
+    """Return the format of a file; None where it is not a known one.
 
     Raises `DataError` where the file cannot be opened.
     """
@@ -76,10 +76,10 @@ def recognise(path: Path) -> tuple[Format | None, Peek]:
         raise DataError(f"{path}: there is no such file.")
     try:
         return next((each for each in FORMATS if each.is_it(peek)), None), peek
-    except _STUMBLES as error:
+    except _READ_ERRORS as error:
         raise DataError(
-            f"{path}: cannot be looked into ({type(error).__name__}: {error}); is it "
-            "broken?"
+            f"{path}: its format cannot be recognised ({type(error).__name__}: "
+            f"{error}); is it broken?"
         ) from error
 
 
@@ -95,7 +95,7 @@ def read_file(path: Path) -> Content:
 
 
 def read_again(path: Path) -> Content:
-    """Return what a file holds; the last one stays, as its recordings come in turn."""
+    """Return what a file holds; the last one is cached, for each of its recordings."""
     status = path.stat()
     return _read_once(path, status.st_size, status.st_mtime_ns)
 
@@ -108,12 +108,12 @@ def _read_once(path: Path, size: int, changed_ns: int) -> Content:
 def read_as(found: Format, peek: Peek) -> Content:
     """Return what a file of a known format holds.
 
-    Readers say what is wrong where they know it; what a file broken in some other way
-    makes them stumble over becomes a `DataError` too, with its cause.
+    Readers raise `DataError` where they know the cause; any other error that a broken
+    file leads to becomes a `DataError` here.
     """
     try:
         return found.read(peek)
-    except _STUMBLES as error:
+    except _READ_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(
             f"{peek.path}: looks like {found.name}, but cannot be read "
@@ -131,7 +131,7 @@ _UNKNOWN = {
 
 
 def _describe_unknown(peek: Peek) -> str:
-    """Say what a file of no known format is, and what is known."""
+    """Return what a file of no known format is, and the known formats."""
     if peek.kind in _UNKNOWN:
         return _UNKNOWN[peek.kind]
     what = f"a {peek.kind} file"

@@ -1,6 +1,6 @@
-"""HDF5 files, read with care: their errors become ours, and memory stays bounded.
+"""HDF5 files: h5py's errors become `DataError`, and memory is bounded.
 
-A header can promise more than the file holds (unwritten chunks cost nothing), so
+A header can declare more than the file holds (unwritten chunks need no space), so
 every array is checked before it is read.
 """
 
@@ -16,7 +16,7 @@ from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 
 MAX_VALUES = 1 << 30
-"""Larger arrays are taken for a broken file: 4 GiB as float32."""
+"""Files with larger arrays are treated as broken: 4 GiB as float32."""
 
 
 _BEST_COMPRESSION = 1200
@@ -35,7 +35,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file.") from error
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-        # h5py tells of broken files in all these ways.
+        # h5py raises any of these for broken files.
         reason = " ".join(str(error).split())
         raise DataError(
             f"{path}: cannot be read as HDF5 ({reason}); is it cut off? Copy it again."
@@ -46,7 +46,7 @@ def read_array(parent: h5py.Group, name: str, path: Path, *, ndim: int = 0) -> A
     """Return a whole array of numbers or texts, checked before it is read.
 
     Raises `DataError` where it is absent, has another number of axes than `ndim`
-    (0: any), is longer than any recording, or holds far less than it promises.
+    (0: any), is longer than any recording, or holds far less than it declares.
     """
     dataset = parent.get(name)
     if not isinstance(dataset, h5py.Dataset):
@@ -63,20 +63,20 @@ def read_array(parent: h5py.Group, name: str, path: Path, *, ndim: int = 0) -> A
 
 
 def check_size(dataset: h5py.Dataset, path: Path) -> None:
-    """Raise `DataError` where an array cannot be what it says."""
+    """Raise `DataError` where an array cannot have the size it declares."""
     size = dataset.size or 0
     if max(dataset.shape, default=0) > MAX_FRAMES or size > MAX_VALUES:
         raise DataError(
-            f"{path}: {dataset.name} says it has the shape {dataset.shape}; expected "
+            f"{path}: {dataset.name} declares the shape {dataset.shape}; expected "
             f"at most {MAX_FRAMES:,} frames and {MAX_VALUES:,} values. Is the file "
             "broken?"
         )
-    promised = size * dataset.dtype.itemsize
+    declared = size * dataset.dtype.itemsize
     held = dataset.id.get_storage_size()
-    if promised > _SMALL_BYTES and held * _BEST_COMPRESSION < promised:
+    if declared > _SMALL_BYTES and held * _BEST_COMPRESSION < declared:
         raise DataError(
-            f"{path}: {dataset.name} promises {promised:,} bytes and holds {held:,}; "
-            "was it written to the end? Copy or export it again."
+            f"{path}: {dataset.name} declares {declared:,} bytes and holds {held:,}; "
+            "is the file complete? Copy or export it again."
         )
 
 

@@ -1,11 +1,10 @@
 """JABS pose files (HDF5, versions 2 to 6 and what follows them).
 
 ``poseest/points`` is ``(frame, 12, 2)`` in version 2 and ``(frame, instance, 12, 2)``
-later; the last axis is **(y, x)**. A confidence of 0 means no point; it is not a share
-(values go above 1). Instances get their animal from ``instance_embed_id`` (1, 2 …; 0
-and what ``id_mask`` hides belong to nobody) or, in version 3, from
-``instance_track_id``. The order of the twelve keypoints is fixed. JABS films at 30
-frames per second.
+later; the last axis is **(y, x)**. A confidence of 0 means no point; values may exceed
+1. The animal of an instance is in ``instance_embed_id`` (1, 2 …; 0 and instances in
+``id_mask`` have none) or, in version 3, in ``instance_track_id``. The order of the
+twelve keypoints is fixed. JABS recordings have 30 frames per second.
 """
 
 from typing import Any
@@ -39,7 +38,7 @@ FPS = 30.0
 
 
 def is_jabs(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is a pose file of JABS."""
+    """Return whether an HDF5 file is a pose file of JABS."""
     if "poseest" not in peek.names:
         return False
     with open_hdf5(peek.path) as file:
@@ -87,7 +86,7 @@ def read(peek: Peek) -> Content:
 def _identities(
     pose: h5py.Group, shape: tuple[int, ...], peek: Peek
 ) -> tuple[Any, list[str]]:
-    """Return the animal's number of each instance, −1 for none."""
+    """Return the animal of each instance, from 0; −1 for none."""
     if "instance_embed_id" in pose:
         numbers = read_array(pose, "instance_embed_id", peek.path).astype(np.int64) - 1
         if "id_mask" in pose:
@@ -112,7 +111,7 @@ def _identities(
             numbers[strange] = -1
             return numbers, [
                 f"{strange.sum()} detections with an identity above {len(centres)} "
-                "belong to nobody and were left out"
+                "were left out"
             ]
     if len(known) > shape[1]:
         return _longest_tracks(numbers, shape[1])
@@ -120,7 +119,7 @@ def _identities(
 
 
 def _longest_tracks(numbers: np.ndarray, most: int) -> tuple[np.ndarray, list[str]]:
-    """Keep the longest of many short tracks: version 3 does not join them."""
+    """Return the longest of many short tracks, which version 3 does not join."""
     kinds, counts = np.unique(numbers[numbers >= 0], return_counts=True)
     kept = kinds[np.argsort(-counts, kind="stable")[:most]]
     numbers[~np.isin(numbers, kept)] = -1

@@ -56,25 +56,24 @@ _ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_f
 
 
 def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[VideoInfo]:
-    """Return what the metadata tables say of every video, files unopened.
+    """Return the metadata of every video; its files are not opened.
 
-    A video that is in two splits is taken from the first. Where a split has no
-    annotation folder its labels are hidden, so its videos count as unwatched although
-    the table names actions. A folder in object storage is listed, and its tables read.
-    Raises `DataError` when there are no tables or no videos, or when a row makes no
-    sense.
+    Of a video in two splits the first is used. Where a split has no annotation folder
+    its labels are not public, so its videos count as not annotated although the table
+    lists actions. A folder in object storage is listed, and its tables are read. Raises
+    `DataError` when there are no tables or no videos, or when a row cannot be read.
     """
     if url := as_url(data_dir):
         return _read_remote_index(url, splits)
     tables = [path for split in splits if (path := data_dir / f"{split}.csv").is_file()]
     videos = _first_of_each(_read_table(path) for path in tables)
     if not videos:
-        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        expected = " or ".join(f"{split}.csv" for split in splits)
         found = "none has a row" if tables else "there is none"
         if not data_dir.is_dir():
             found = "there is no such folder"
         raise DataError(
-            f"{data_dir.absolute()}: no videos; looked for {looked_for}, {found}. Get "
+            f"{data_dir.absolute()}: no videos; expected {expected}, {found}. Get "
             "the data with `kaggle competitions download -c "
             "MABe-mouse-behavior-detection` or "
             '`kagglehub.competition_download("MABe-mouse-behavior-detection")`, '
@@ -101,11 +100,11 @@ def _read_remote_index(url: str, splits: tuple[str, ...]) -> list[VideoInfo]:
         with naming_urls(local):
             videos = _first_of_each(_read_table(path, folder) for path in local)
     if not videos:
-        looked_for = " or ".join(f"{split}.csv" for split in splits)
+        expected = " or ".join(f"{split}.csv" for split in splits)
         raise DataError(
-            f"{url}: no videos; looked for {looked_for} among {len(folder.files)} "
-            "files. Pose files of other formats are read from disk: copy them, or "
-            "bring them into this layout with `mabe import`."
+            f"{url}: no videos; expected {expected} among {len(folder.files)} files. "
+            "Pose files of other formats are read from disk: copy them, or convert "
+            "them to this layout with `mabe import`."
         )
     return videos
 
@@ -133,9 +132,9 @@ def fetched(info: VideoInfo) -> Iterator[VideoInfo]:
 
 
 def find_video(tracking_path: Path) -> VideoInfo:
-    """Return what the metadata table two folders up says of a tracking file.
+    """Return the metadata of a tracking file, from the table two folders above it.
 
-    Raises `DataError` when the file does not lie in the layout or no row names it.
+    Raises `DataError` where the file is not in the layout, or no row names it.
     """
     path = tracking_path.absolute()
     folder = path.parents[1] if len(path.parents) > 2 else path.parent
@@ -147,8 +146,8 @@ def find_video(tracking_path: Path) -> VideoInfo:
     table = folder.with_name(folder.name.removesuffix("_tracking") + ".csv")
     if not table.is_file():
         raise DataError(
-            f"{tracking_path}: its frame rate and scale are looked up in {table}, "
-            "which does not exist; give the file's whole data folder."
+            f"{tracking_path}: its frame rate and scale are read from {table}, which "
+            "does not exist; give the file's whole data folder."
         )
     for info in _read_table(table):
         if (info.lab, info.video) == (path.parent.name, path.stem):
@@ -160,12 +159,12 @@ def find_video(tracking_path: Path) -> VideoInfo:
 
 
 def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInfo]:
-    """Return the videos of one metadata table; its name tells the split.
+    """Return the videos of one metadata table, whose name is that of the split.
 
-    Of a `remote` folder the table alone is here.
+    Of a `remote` folder only the table is on this machine.
     """
-    # The labels of a split without an annotation folder are hidden (Kaggle's test
-    # videos): what its table names was watched, but "no label" is no "no" there.
+    # The labels of a split without an annotation folder are not public (Kaggle's test
+    # videos): its table lists what is watched, but no action is known not to occur.
     annotations = f"{path.stem}_annotation"
     has_labels = (
         remote.has_folder(annotations)
@@ -186,11 +185,11 @@ def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInf
             "Is this the metadata table of the Kaggle layout?"
         )
     videos = [_parse_row(row, path, remote, has_labels=has_labels) for row in rows]
-    seen: set[str] = set()
+    names: set[str] = set()
     for info in videos:
-        if info.name in seen:
+        if info.name in names:
             raise DataError(f"{path}: video {info.name} has two rows; remove one.")
-        seen.add(info.name)
+        names.add(info.name)
     return videos
 
 
@@ -237,7 +236,7 @@ def _find_objects(
 ) -> tuple[RemoteFile, ...]:
     """Return a video's files in object storage, the tracking file first.
 
-    One that the table names and the listing lacks is told when it is fetched.
+    One that is in the table and not in the listing raises an error when it is fetched.
     """
     root = Path(remote.url)
     places = [path.relative_to(root).as_posix() for path in (tracking, annotation)]
@@ -253,7 +252,7 @@ def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
 
 
 def _positive(text: str | None, what: str) -> float:
-    """Return a number that must be there, finite and above zero."""
+    """Return a number; raise `DataError` unless it is finite and above zero."""
     try:
         number = float(text or "nan")
     except ValueError:
@@ -266,11 +265,11 @@ def _positive(text: str | None, what: str) -> float:
     return number
 
 
-@functools.cache  # a lab's videos share a handful of lists
+@functools.cache  # the videos of a lab share a few lists
 def _parse_watched(text: str) -> tuple[Watched, ...]:
-    """Return what a `behaviors_labeled` entry names, cleaned of its quirks.
+    """Return what a `behaviors_labeled` cell lists.
 
-    Some labs' lists hold everything twice, the second time with stray quotes
+    The lists of some labs hold everything twice, the second time with additional quotes
     (``'mouse1','mouse2','sniff'``).
     """
     if text.strip().lower() in ("", "nan", "null"):
@@ -285,7 +284,7 @@ def _parse_watched(text: str) -> tuple[Watched, ...]:
 
 
 def _parse_watched_entry(entry: object) -> Watched:
-    """Return what ``mouse1,mouse2,attack`` or ``mouse1,self,rear`` stands for."""
+    """Return an entry such as ``mouse1,mouse2,attack`` or ``mouse1,self,rear``."""
     bare = re.sub(r"[\s'\"]", "", str(entry))
     match = re.fullmatch(
         rf"mouse([1-{ANIMALS}]),(?:mouse([1-{ANIMALS}])|self),(.+)", bare
@@ -304,12 +303,12 @@ def read_recording(info: VideoInfo) -> Recording:
 
     The recording ends with its last tracked frame or its last label, whichever is
     later: the duration in the metadata is often too short. Raises `DataError` when a
-    file is absent, broken, or holds something impossible.
+    file is absent or broken, or holds impossible values.
     """
     bouts, notes = read_labels(info)
     last_label = max((bout.stop for bout in bouts), default=0)
     tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
-    notes += _note_on_lost_end(tracks.xy_px, last_label, info.fps)
+    notes += _note_on_missing_end(tracks.xy_px, last_label, info.fps)
     return Recording(
         info=info,
         slots=tracks.slots,
@@ -319,10 +318,10 @@ def read_recording(info: VideoInfo) -> Recording:
     )
 
 
-def _note_on_lost_end(
+def _note_on_missing_end(
     xy_px: Float[np.ndarray, "time slot 2"], last_label: int, fps: float
 ) -> list[str]:
-    """Say where labels go on for more than a second after the last tracked point."""
+    """Return a note where labels end over a second after the last tracked point."""
     if np.isfinite(xy_px[max(0, last_label - math.ceil(fps)) :, :, 0]).any():
         return []
     tracked = np.flatnonzero(np.isfinite(xy_px[..., 0]).any(axis=1))
@@ -333,11 +332,11 @@ def _note_on_lost_end(
 
 
 def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
-    """Return the labels of a video, sorted, and what was odd about them."""
+    """Return the sorted labels of a video, and notes on irregularities."""
     if info.annotation_path is None:
         absent = (
-            "watched, but no annotation file: taken as nothing seen; if the file was "
-            "lost, put it back"
+            "watched, but no annotation file: treated as no action; if the file was "
+            "lost, restore it"
         )
         return (), [absent] if info.has_labels else []
     path = info.annotation_path
@@ -373,7 +372,7 @@ def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
 
 
 def _notes_on_labels(bouts: list[Bout], empty: int, info: VideoInfo) -> list[str]:
-    """Say how many labels were dropped, and how many nobody had announced."""
+    """Return notes on labels that were dropped, and on those of unwatched actions."""
     notes = []
     if empty:
         notes.append(f"labels of zero length: {empty}, dropped")

@@ -2,7 +2,7 @@
 
 ``position (time, space, keypoints, individuals)`` and ``confidence (time, keypoints,
 individuals)``; since movement 0.17 the dimensions are called ``keypoint`` and
-``individual``. Their order is looked up, not assumed. ``time`` is in seconds where the
+``individual``. Their order is read from the file. ``time`` is in seconds where the
 attribute ``fps`` is given, else it is the frame number.
 """
 
@@ -25,7 +25,7 @@ _ORDER = ("time", "individual", "keypoint", "space")
 
 
 def is_movement(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is a data set of poses."""
+    """Return whether an HDF5 file is a data set of poses."""
     return {"position", "time", "space"} <= peek.names
 
 
@@ -64,7 +64,7 @@ def read(peek: Peek) -> Content:
     both = [xy[..., space].astype(np.float32)]
     if confidence is not None:
         both.append(confidence[..., None].astype(np.float32))
-    first, placed, odd = place_frames(
+    first, placed, frame_notes = place_frames(
         frames, np.concatenate(both, axis=-1), str(peek.path)
     )
     software = text(attributes.get("source_software", ""))
@@ -78,13 +78,13 @@ def read(peek: Peek) -> Content:
         first_frame=first,
         fps=fps,
         tracker=software or "movement",
-        notes=(*notes, *odd),
+        notes=(*notes, *frame_notes),
     )
     return Content("movement NetCDF", poses=(poses,))
 
 
 _LIKELIHOODS = ("DeepLabCut", "LightningPose")
-"""Software that gives every point, however unlikely it is."""
+"""Software that writes all points, also those of low confidence."""
 
 
 def _dims(dataset: h5py.Dataset, peek: Peek) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def _rate(attributes: dict[str, Any]) -> float | None:
     try:
         rate = float(np.ravel(value)[0]) if value is not None else 0.0
     except (ValueError, IndexError):
-        return None  # written as the text "None" where it was not known
+        return None  # the string "None", where it was not known
     return rate if rate > 0 else None
 
 

@@ -1,11 +1,11 @@
 """NWB files: tracks of ``ndx-pose``, and bouts of ``ndx-ethogram``.
 
-Every group that calls itself a ``PoseEstimation`` is one animal, wherever it lies; its
+Every group of the type ``PoseEstimation`` is one animal, in any place of the file; its
 ``PoseEstimationSeries`` are keypoints with ``data (time, xy)``, ``confidence`` and
 either ``timestamps`` or a starting time and rate. Files converted from tables of
-several animals name their series ``<animal>_<keypoint>`` in one group; these are told
-apart. ``EthogramBouts`` have start and stop times and a label. NWB is HDF5: h5py reads
-it, only writing needs pynwb (see `mabe.writers.nwb`).
+several animals have series named ``<animal>_<keypoint>`` in one group, which are
+separated. ``EthogramBouts`` have start and stop times and a label. NWB is HDF5 and read
+with h5py; only writing needs pynwb (see `mabe.io.writers.nwb`).
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _SERIES = "PoseEstimationSeries"
 
 
 _SAME_RATE = 0.02
-"""How far, as a share, one step of time may be from the others."""
+"""Largest relative difference between steps of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Series:
 
 
 def is_nwb(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is an NWB file."""
+    """Return whether an HDF5 file is an NWB file."""
     return "nwb_version" in peek.attributes
 
 
@@ -109,7 +109,7 @@ def _read_animal(
 
 
 def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
-    """Return what tells a group from the others: its subject, or part of its path."""
+    """Return a group's name: its subject, or the part of its path that differs."""
     subject = group.get("subject")
     if isinstance(subject, h5py.Group) and "subject_id" in subject:
         return text(subject["subject_id"][()])
@@ -125,7 +125,7 @@ def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
 
 
 def _nodes(group: h5py.Group) -> dict[str, str]:
-    """Return the skeleton's spelling of keypoints whose series spell them otherwise."""
+    """Return the skeleton's spelling of keypoints, by their spelling in series."""
     skeleton = group.get("skeleton")
     place = skeleton if isinstance(skeleton, h5py.Group) else group
     if "nodes" not in place:
@@ -137,7 +137,7 @@ def _nodes(group: h5py.Group) -> dict[str, str]:
 
 
 def _prefixes(names: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Split names like ``ind1_snout`` where all have such an animal before them."""
+    """Return animal and keypoint of names like ``ind1_snout``, if all are like that."""
     split = {name: name.split("_", 1) for name in names if "_" in name}
     if len(split) < len(names) or not names:
         return {}
@@ -185,7 +185,9 @@ def _join(series: Sequence[_Series], software: str, peek: Peek) -> Poses:
     ]
     length = max(int(numbers[-1]) + 1 for numbers in frames if len(numbers))
     if length > 2 * max(len(numbers) for numbers in frames):
-        raise DataError(f"{peek.path}: its timestamps jump; expected a steady rate.")
+        raise DataError(
+            f"{peek.path}: its timestamps are irregular; expected a constant rate."
+        )
     shape = (length, len(animals), len(keypoints))
     xy = np.full((*shape, 2), np.nan, np.float32)
     sure = np.full(shape, np.nan, np.float32)
@@ -194,7 +196,7 @@ def _join(series: Sequence[_Series], software: str, peek: Peek) -> Poses:
         xy[(numbers, *place)] = each.xy
         if each.confidence is not None:
             sure[(numbers, *place)] = each.confidence
-    # Timestamps that count frames are how tables without a rate were converted.
+    # Tables without a frame rate are converted to timestamps that count frames.
     is_counted = abs(step_s - 1) < 1e-9
     notes = ["timestamps count frames, not seconds"] if is_counted else []
     is_likelihood = "deeplabcut" in software.lower()
@@ -212,12 +214,12 @@ def _join(series: Sequence[_Series], software: str, peek: Peek) -> Poses:
 
 
 def _step(times_s: np.ndarray) -> float:
-    """Return the time from frame to frame, which must be the same throughout."""
+    """Return the time between frames, which has to be constant."""
     if len(times_s) < 2:
         return 1.0
     step = float(np.median(np.diff(times_s)))
     if not (np.isfinite(step) and step > 0):
-        raise DataError("timestamps that do not grow are no times")
+        raise DataError("timestamps do not increase")
     rounded = round(1 / step, 3)
     return 1 / rounded if rounded and abs(rounded * step - 1) < _SAME_RATE else step
 

@@ -1,8 +1,8 @@
-"""Tracked poses as a lab's files give them, before they meet the canonical skeleton.
+"""Tracked poses as a lab's files give them, before they are standardized.
 
-Axes are ``[time, animal, keypoint, xy]``; pixels of the recording; a missing point is
-NaN. Names are the lab's own. What a tracker is unsure of is still in `Poses` and
-leaves with `drop_unsure`, the one place that decides it.
+Axes are ``[time, animal, keypoint, xy]``, in pixels of the recording; a missing point
+is NaN. Names are the lab's own. Points of low confidence are still in `Poses`;
+`drop_unsure` alone decides which are removed.
 """
 
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -14,7 +14,7 @@ from mabe.errors import DataError
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 
-_MUCH = 1 << 26
+_MANY_VALUES = 1 << 26
 
 
 _SPARSE = 100
@@ -36,12 +36,12 @@ class Poses:
     animals: tuple[str, ...] = ()
     """The lab's names; by default ``animal1``, ``animal2`` …"""
     name: str = "recording"
-    """What the recording is called: a file's stem, or a name inside the file."""
+    """The recording's name: the file's stem, or a name inside the file."""
     confidence: Float[np.ndarray, "time animal keypoint"] | None = None
     usual_confidence: float = 0.0
-    """Below this the tracker's own makers do not trust a point."""
+    """The tracker's own threshold, below which points count as missing."""
     first_frame: int = 0
-    """The recording's frame that row 0 holds."""
+    """The recording's frame in row 0."""
     fps: float | None = None
     pixels_per_cm: float | None = None
     tracker: str = ""
@@ -84,7 +84,7 @@ class Poses:
 
     @property
     def present(self) -> Bool[np.ndarray, "time animal keypoint"]:
-        """Where a point is given."""
+        """Whether a point is given."""
         return np.isfinite(self.xy_px).all(axis=-1)
 
     def noting(self, *notes: str) -> "Poses":
@@ -93,11 +93,11 @@ class Poses:
 
 
 def drop_unsure(poses: Poses, min_confidence: float | None = None) -> Poses:
-    """Return poses in which what is not sure is missing, and say how much that is.
+    """Return poses without unsure points, with notes on how many were removed.
 
-    Missing is what has no finite place, what lies at exactly (0, 0) (how several
-    tools write "not found"), and what has a confidence below `min_confidence`, by
-    default the tracker's usual one. Animals without any point are left out.
+    Removed are points that are not finite, points at exactly (0, 0), as several tools
+    write "not detected", and points with a confidence below `min_confidence`, by
+    default the tracker's own threshold. Animals without any point are left out.
     """
     least = poses.usual_confidence if min_confidence is None else min_confidence
     given = poses.present
@@ -109,23 +109,25 @@ def drop_unsure(poses: Poses, min_confidence: float | None = None) -> Poses:
     xy = np.where(sure[..., None], poses.xy_px, np.float32(np.nan))
     notes = []
     if at_origin.any():
-        notes.append(f"points at (0, 0): {_share(at_origin)}, taken for missing")
+        notes.append(f"points at (0, 0): {_share(at_origin)}, treated as missing")
     if is_weak.any():
         notes.append(
             f"points with a confidence below {least:g}: {_share(is_weak)}, "
-            "taken for missing"
+            "treated as missing"
         )
     cleaned = replace(poses, xy_px=xy.astype(np.float32, copy=False)).noting(*notes)
     return _drop_absent(cleaned, sure.any(axis=(0, 2)))
 
 
-def _drop_absent(poses: Poses, seen: Bool[np.ndarray, " animal"]) -> Poses:
-    """Leave out animals that are never seen, unless none is."""
-    if seen.all() or not seen.any():
+def _drop_absent(poses: Poses, tracked: Bool[np.ndarray, " animal"]) -> Poses:
+    """Leave out animals that are never tracked, unless none is."""
+    if tracked.all() or not tracked.any():
         return poses
-    keep = np.flatnonzero(seen)
+    keep = np.flatnonzero(tracked)
     gone = [
-        name for name, is_seen in zip(poses.animals, seen, strict=True) if not is_seen
+        name
+        for name, is_tracked in zip(poses.animals, tracked, strict=True)
+        if not is_tracked
     ]
     kept = poses.confidence
     return replace(
@@ -141,20 +143,20 @@ def _share(mask: Bool[np.ndarray, "..."]) -> str:
 
 
 def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses:
-    """Return poses with at most so many animals, the wanted ones first and in order.
+    """Return poses with at most so many animals: the wanted ones, in that order.
 
-    Without wishes the most often tracked ones stay, in the order of the file. Raises
-    `DataError` where a wanted animal is not there.
+    Where none are named, those tracked in most frames, in the order of the file. Raises
+    `DataError` where a wanted animal is absent.
     """
     if lost := [name for name in wanted if name not in poses.animals]:
         raise DataError(
-            f"{poses.name}: animals {lost} are asked for; it has {list(poses.animals)}."
+            f"{poses.name}: has no animals {lost}; it has {list(poses.animals)}."
         )
     if wanted:
         order = [poses.animals.index(name) for name in wanted][:most]
     elif len(poses.animals) > most:
-        seen = poses.present.any(axis=2).sum(axis=0)
-        order = sorted(np.argsort(-seen, kind="stable")[:most].tolist())
+        frames = poses.present.any(axis=2).sum(axis=0)
+        order = sorted(np.argsort(-frames, kind="stable")[:most].tolist())
     else:
         return poses
     kept = poses.confidence
@@ -171,11 +173,11 @@ def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses
 def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> None:
     """Raise `DataError` where frames `first` to `last` cannot be those of a recording.
 
-    Memory is needed for every frame in between, so many `values` each; a few rows far
-    apart are taken for a column that does not hold frame numbers.
+    Memory is needed for every frame in between, so many `values` each; where few rows
+    are far apart, the column is assumed not to hold frame numbers.
     """
     length = last - first + 1
-    is_sparse = length * values > _MUCH and length > _SPARSE * rows
+    is_sparse = length * values > _MANY_VALUES and length > _SPARSE * rows
     if first < 0 or last >= MAX_FRAMES or length * values > MAX_VALUES or is_sparse:
         raise DataError(
             f"{where}: {rows:,} rows of frames {first:,} to {last:,}; expected frame "
@@ -187,10 +189,10 @@ def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> 
 def place_frames(
     frames: np.ndarray, values: np.ndarray, where: str
 ) -> tuple[int, np.ndarray, list[str]]:
-    """Put rows in the order of their frame numbers; gaps become NaN.
+    """Return rows in the order of their frame numbers; frames without one are NaN.
 
-    Returns the first frame, the rows from there on, and what was odd: of a frame given
-    twice the last row stays. Raises `DataError` for numbers that are no frames.
+    Returns the first frame, the rows from there on, and notes; of a frame with several
+    rows the last one is used. Raises `DataError` for numbers that are not frames.
     """
     if not len(frames):
         return 0, values, []
@@ -206,9 +208,9 @@ def place_frames(
     placed[rows] = values
     notes = []
     if repeated := len(rows) - len(np.unique(rows)):
-        notes.append(f"frames given twice: {repeated}, the last row was taken")
+        notes.append(f"frames given twice: {repeated}, the last row is used")
     if gaps := len(placed) - len(np.unique(rows)):
-        notes.append(f"frames without a row: {gaps}, taken for missing")
+        notes.append(f"frames without a row: {gaps}, treated as missing")
     return first, placed, notes
 
 

@@ -1,10 +1,10 @@
-"""The plain data in a pickle, found without running it.
+"""The plain data in a pickle, read without running it.
 
-CalMS21 and MABe22 hand out pickled dictionaries, and pandas writes a table's column
-names into HDF5 files as pickles. A pickle is a program; here its instructions are only
-looked at (`pickletools` lists them) and carried out by hand, for numbers, texts, lists,
-dictionaries and numpy arrays. Nothing is imported, called or built for it; a pickle
-that asks for anything else is refused.
+CalMS21 and MABe22 are distributed as pickled dictionaries, and pandas writes the column
+names of tables into HDF5 files as pickles. A pickle is a program; here its instructions
+(`pickletools` lists them) are interpreted, for numbers, strings, lists, dictionaries
+and NumPy arrays only. Nothing is imported or called; a pickle that needs anything else
+is refused.
 """
 
 import pickletools
@@ -26,7 +26,7 @@ _BROKEN = (
     OverflowError,
     RecursionError,
 )
-"""What carrying out a broken pickle ends in."""
+"""Errors that interpreting a broken pickle raises."""
 
 
 _ARRAY_MAKERS = {
@@ -96,11 +96,11 @@ _IGNORED = frozenset({"PROTO", "FRAME"})
 
 
 class _Named(str):
-    """The name of something a pickle asks for."""
+    """The name of something that a pickle imports."""
 
 
 class _Array:
-    """An array (or the type of one) whose parts come one after the other."""
+    """An array (or the type of one) whose content follows later."""
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -125,7 +125,7 @@ def plain_data(pickled: bytes, where: str) -> Any:
 
 
 class _Machine:
-    """The stack and the memory of a pickle, worked by hand."""
+    """The stack and the memory of a pickle that is interpreted."""
 
     def __init__(self, where: str) -> None:
         self.where = where
@@ -133,7 +133,7 @@ class _Machine:
         self.memory: dict[int, Any] = {}
 
     def take(self, name: str, argument: Any) -> None:
-        """Carry out one instruction."""
+        """Interpret one instruction."""
         if name in _ARGUMENT_IS_VALUE:
             self.stack.append(argument)
         elif name in _CONSTANTS:
@@ -150,7 +150,7 @@ class _Machine:
             self._take_structure(name, argument)
 
     def _take_structure(self, name: str, argument: Any) -> None:
-        """Carry out an instruction that puts things together."""
+        """Interpret an instruction that combines values."""
         match name:
             case "MARK":
                 self.stack.append(_MARK)
@@ -172,7 +172,7 @@ class _Machine:
                 self._take_collection(name)
 
     def _take_collection(self, name: str) -> None:
-        """Carry out an instruction that makes or fills a list, tuple or dictionary."""
+        """Interpret an instruction that makes or fills a list, tuple or dictionary."""
         match name:
             case "TUPLE":
                 self.stack.append(tuple(self._since_mark()))
@@ -217,14 +217,14 @@ class _Machine:
     def _name(self, name: str) -> None:
         if name not in _KNOWN:
             raise DataError(
-                f"{self.where}: its pickle asks for {name.replace(' ', '.')}, which is "
+                f"{self.where}: its pickle needs {name.replace(' ', '.')}, which is "
                 "not plain data; it is not run. Convert it to JSON with the tool that "
                 "made it."
             )
         self.stack.append(_Named(name))
 
     def _make(self, maker: Any, arguments: Any) -> Any:
-        """Return what a known maker would make of its arguments."""
+        """Return the result of a known function for some arguments."""
         if maker == "numpy dtype":
             made = _Array()
             made.value = _plain_dtype(arguments[0])
@@ -243,7 +243,7 @@ class _Machine:
             return np.frombuffer(_as_bytes(data), _finished(dtype))[0].item()
         if isinstance(maker, str) and maker.endswith("_reconstruct"):
             return _Array()
-        raise ValueError(f"{maker!r} makes nothing plain")
+        raise ValueError(f"{maker!r} does not return plain data")
 
 
 def _plain_dtype(name: Any) -> np.dtype[Any]:
@@ -254,7 +254,7 @@ def _plain_dtype(name: Any) -> np.dtype[Any]:
 
 
 def _fill(target: Any, state: Any) -> None:
-    """Give an array its content, or a type its byte order."""
+    """Set the content of an array, or the byte order of a type."""
     if not isinstance(target, _Array):
         raise ValueError("only arrays may be built")
     if isinstance(target.value, np.dtype):
@@ -274,17 +274,17 @@ def _fill(target: Any, state: Any) -> None:
 
 
 def _shaped(values: np.ndarray, shape: Any, order: Any) -> np.ndarray:
-    """Return values in a shape, as C or Fortran order them."""
+    """Return values in a shape, in the order of C or Fortran."""
     return np.reshape(values, shape, order="F" if order == "F" else "C")
 
 
 def _as_bytes(data: Any) -> bytes:
-    """Return raw data; pickles of Python 2 keep them as text."""
+    """Return raw data, which pickles of Python 2 hold as text."""
     return data.encode("latin-1") if isinstance(data, str) else bytes(data)
 
 
 def _finished(value: Any) -> Any:
-    """Return a value with its arrays in place of what they were made from."""
+    """Return a value in which every `_Array` is replaced by its array."""
     if isinstance(value, _Array):
         made = value.value
         if isinstance(made, np.ndarray) and made.dtype.hasobject and made.ndim == 0:

@@ -1,9 +1,9 @@
-"""SimBA's CSV files: one row a frame, wide columns, targets beside the points.
+"""SimBA's CSV files: one row per frame, with columns of points and of targets.
 
 Points are ``<keypoint>_<animal>_x``, ``…_y``, ``…_p`` (or without a number, for one
 animal); features follow, then the targets: columns of 0 and 1 named by the behaviour,
 in older files ``<behaviour>_prediction``. ``Probability_<behaviour>`` and features are
-left alone.
+not read.
 """
 
 import re
@@ -35,18 +35,18 @@ _NO_TARGETS = re.compile(
 
 
 def is_simba(peek: Peek) -> bool:
-    """Tell whether a table has SimBA's columns."""
+    """Return whether a table has SimBA's columns."""
     return peek.kind == "text" and _header_row(peek) is not None
 
 
 def _header_row(peek: Peek) -> int | None:
-    """Return which row names the columns; imported poses have two rows above it."""
+    """Return the row that names the columns; imported poses have two rows above it."""
     rows = enumerate(peek.rows[:4])
     return next((number for number, row in rows if _points(row)), None)
 
 
 def _points(header: list[str]) -> dict[str, dict[str, int]]:
-    """Return the columns of x, y and p of each point; only whole points count."""
+    """Return the columns of x, y and p of each point that has all three."""
     found: dict[str, dict[str, int]] = {}
     for at, name in enumerate(header):
         if match := _POINT.fullmatch(name):
@@ -56,7 +56,7 @@ def _points(header: list[str]) -> dict[str, dict[str, int]]:
 
 
 def read(peek: Peek) -> Content:
-    """Return the tracks, and the targets where there are some."""
+    """Return the tracks, and the targets where there are any."""
     above = _header_row(peek) or 0
     header = peek.rows[above]
     points = _points(header)
@@ -89,7 +89,7 @@ def _poses(
     column: dict[int, np.ndarray],
     frames: np.ndarray,
 ) -> Poses:
-    """Put the points in the order animal, keypoint, xy."""
+    """Return the points in the order animal, keypoint, xy."""
     whose = {name: _split_number(name, points) for name in points}
     animals = tuple(dict.fromkeys(animal for animal, _ in whose.values()))
     keypoints = tuple(dict.fromkeys(keypoint for _, keypoint in whose.values()))
@@ -113,9 +113,9 @@ def _poses(
 
 
 def _split_number(name: str, points: dict[str, dict[str, int]]) -> tuple[str, str]:
-    """Return animal and keypoint: the number at the end is the animal's.
+    """Return animal and keypoint of a name that ends in the animal's number.
 
-    Where only some names end in a number it belongs to the keypoint (``spine_1``).
+    Where only some names end in a number, it is part of the keypoint (``spine_1``).
     """
     if all(re.fullmatch(r".+_\d+", each) for each in points):
         keypoint, number = name.rsplit("_", 1)
@@ -141,7 +141,7 @@ def _targets(header: list[str]) -> dict[str, int]:
 def _annotations(
     peek: Peek, targets: dict[str, int], column: dict[int, np.ndarray], poses: Poses
 ) -> FileAnnotations | None:
-    """Return the behaviours of the target columns, which hold nothing but 0 and 1."""
+    """Return the behaviours of the target columns: those with only 0 and 1."""
     active = {
         name: column[at] == 1
         for name, at in targets.items()
@@ -151,8 +151,8 @@ def _annotations(
         return None
     if len(next(iter(active.values()))) != len(poses.xy_px):
         raise DataError(
-            f"{peek.path}: rows are missing or repeated, so its targets cannot be "
-            "placed."
+            f"{peek.path}: rows are missing or repeated, so the frames of its targets "
+            "are not known."
         )
     return annotations_of(
         peek.path.stem,

@@ -1,10 +1,10 @@
 """SLEAP's tracks: its analysis HDF5 files, and projects (`.slp`).
 
-Analysis files hold ``tracks`` and ``point_scores`` with named axes. Newer files say the
-order in a ``dims`` attribute; older ones have SLEAP's "matlab" order, ``tracks (track,
+Analysis files hold ``tracks`` and ``point_scores``. Newer files have the order of the
+axes in an attribute ``dims``; older ones have SLEAP's "matlab" order, ``tracks (track,
 xy, node, frame)`` and ``point_scores (track, node, frame)``, or (exported without
-transposing) just the reverse, which the numbers of nodes and tracks tell. A project is
-read with sleap-io, an extra.
+transposing) the reverse; the numbers of nodes and tracks decide. A project is read with
+sleap-io, an extra.
 """
 
 import json
@@ -30,7 +30,7 @@ _UNTRANSPOSED = _MATLAB[::-1]
 
 
 def is_analysis(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is one of SLEAP's analysis files."""
+    """Return whether an HDF5 file is one of SLEAP's analysis files."""
     return {"tracks", "node_names"} <= peek.names and "pose_est" not in peek.names
 
 
@@ -83,7 +83,7 @@ def _names(file: h5py.File, key: str) -> tuple[str, ...]:
 
 
 def _stored_dims(dataset: h5py.Dataset) -> tuple[str, ...]:
-    """Return the order of the axes where the file says it."""
+    """Return the order of the axes, where the file gives it."""
     value = dataset.attrs.get("dims")
     if value is None:
         return ()
@@ -113,7 +113,7 @@ def _dims(
 
 
 def is_project(peek: Peek) -> bool:
-    """Tell whether an HDF5 file is a SLEAP project."""
+    """Return whether an HDF5 file is a SLEAP project."""
     return {"frames", "instances", "pred_points", "metadata"} <= peek.names
 
 
@@ -126,14 +126,14 @@ def read_project(peek: Peek) -> Content:
             f"{peek.path}: a SLEAP project is read with sleap-io; "
             '`pip install "mabe[slp]"`, or export "Analysis HDF5" from SLEAP.'
         ) from error
-    with open_hdf5(peek.path):  # so that a broken file is told in one line
+    with open_hdf5(peek.path):  # raises `DataError` for a broken file
         pass
     try:
         labels = sleap_io.load_slp(str(peek.path), open_videos=False)
         found = [_poses_of_video(labels, video, peek) for video in labels.videos]
     except DataError:
         raise
-    except Exception as error:  # sleap-io raises whatever its parts do
+    except Exception as error:  # sleap-io raises errors of many kinds
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{peek.path}: sleap-io cannot read it ({type(error).__name__}: {reason}); "
@@ -146,7 +146,7 @@ def read_project(peek: Peek) -> Content:
 
 
 def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
-    """Return what a project tracks in one video; None where it is nothing."""
+    """Return the tracks of one video of a project; None where there are none."""
     frames = sorted(labels.find(video), key=lambda frame: frame.frame_idx)
     frames = [frame for frame in frames if len(frame.instances)]
     if not frames:
@@ -161,7 +161,7 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
     rows = np.full((len(frames), len(animals), len(nodes), 3), np.nan, np.float32)
     for row, frame in enumerate(frames):
         free = len(tracks)
-        # What a person corrected comes last and stays.
+        # Instances corrected by a person come last and replace others.
         for instance in sorted(frame.instances, key=_is_by_hand):
             if instance.track is None:
                 column, free = free, free + 1
@@ -172,8 +172,8 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
     first, placed, notes = place_frames(numbers, rows, str(peek.path))
     if untracked:
         notes.append(
-            f"up to {untracked} animals a frame belong to no track: their order in the "
-            "frame was taken for their identity"
+            f"up to {untracked} animals per frame belong to no track: their order in "
+            "the frame is used as their identity"
         )
     length = (video.shape or [0])[0] if video.shape is not None else 0
     if 0 < length <= MAX_FRAMES:
@@ -195,7 +195,7 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
 
 
 def frame_nodes(labels: Any) -> list[str]:
-    """Return the names of a project's keypoints; expects one skeleton."""
+    """Return the names of a project's keypoints, of which one skeleton is expected."""
     skeletons = labels.skeletons
     if len(skeletons) != 1:
         raise DataError(
@@ -210,7 +210,7 @@ def _is_by_hand(instance: Any) -> bool:
 
 
 def _points(instance: Any, nodes: int) -> np.ndarray:
-    """Return x, y and confidence of one animal; what a person placed is sure."""
+    """Return x, y and confidence of one animal; 1 for points placed by a person."""
     points = np.asarray(instance.numpy(), np.float32)
     scores = np.ones(nodes, np.float32)
     if "score" in (instance.points.dtype.names or ()):

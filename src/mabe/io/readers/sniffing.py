@@ -1,7 +1,7 @@
-"""A first look at a file: what kind it is by its content, whatever its name says.
+"""The beginning of a file, from which its format is recognised, not from its name.
 
-Formats are recognised from a `Peek`: the first bytes, the first lines where it is
-text, the names inside where it is HDF5. Nothing large is read for that.
+A `Peek` has the first bytes, the first lines where the file is text, and the names
+inside where it is HDF5. Nothing large is read for it.
 """
 
 import codecs
@@ -48,7 +48,7 @@ _DELIMITERS = ",\t;"
 
 @dataclass(frozen=True)
 class Peek:
-    """What can be seen of a file without reading it whole."""
+    """What is known of a file without reading it whole."""
 
     path: Path
 
@@ -86,7 +86,7 @@ class Peek:
         if b"\0" in self.head:
             return "binary"
         try:
-            # The last character may be cut in two by the end of the first look.
+            # The last character may be incomplete.
             self.head[:-4].decode("utf-8")
         except UnicodeDecodeError:
             return "cp1252"
@@ -104,10 +104,10 @@ class Peek:
 
     @cached_property
     def delimiter(self) -> str:
-        """What separates the cells of a table: the likeliest of comma, tab, semicolon.
+        """The separator of a table's cells: the likeliest of comma, tab and semicolon.
 
-        Semicolons win over commas where both occur in as many lines: the commas are
-        then decimal ones.
+        Semicolons are preferred to commas where both occur in as many lines: the commas
+        are then decimal separators.
         """
         lines = [line for line in self.lines if line.strip()]
         best = {

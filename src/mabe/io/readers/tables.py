@@ -1,12 +1,12 @@
-"""Plain tables: long ones of points, and one-hot ones of behaviours.
+"""Generic tables: long tables of points, tables of bouts, one-hot tables.
 
-Long (CSV or parquet): one row a frame, animal and keypoint, with columns such as
-``frame, individual, keypoint, x, y, confidence`` (the challenge's ``video_frame,
-mouse_id, bodypart, x, y`` too). Bouts (CSV or parquet): one row a stretch, with
-``action, start_frame, stop_frame`` and, where it is known, ``video``, ``agent`` and
-``target`` (also as the challenge's annotations and submissions name them). One-hot
-(CSV): one row a frame or moment, a first column that counts them (``Frame``, or BORIS's
-``time`` in seconds), and 0 or 1 for each behaviour.
+Long (CSV or parquet): one row per frame, animal and keypoint, with columns such as
+``frame, individual, keypoint, x, y, confidence`` (also the challenge's ``video_frame,
+mouse_id, bodypart, x, y``). Bouts (CSV or parquet): one row per bout, with ``action,
+start_frame, stop_frame`` and, where they are known, ``video``, ``agent`` and ``target``
+(also with the names of the challenge's annotations and submissions). One-hot (CSV): one
+row per frame or time, a column that numbers them (``Frame``, or BORIS's ``time`` in
+seconds), and 0 or 1 for each behaviour.
 """
 
 import re
@@ -72,7 +72,7 @@ _ONE_HOT = ("0", "1", "0.0", "1.0", "", "true", "false")
 
 
 def _long_columns(names: list[str]) -> dict[str, str]:
-    """Return which of a table's columns plays which part."""
+    """Return the column of each part of a long table; none where one is missing."""
     lower = {name.lower(): name for name in names}
     found = {
         part: next(lower[name] for name in known if name in lower)
@@ -83,7 +83,7 @@ def _long_columns(names: list[str]) -> dict[str, str]:
 
 
 def is_long(peek: Peek) -> bool:
-    """Tell whether a file is a long table of points."""
+    """Return whether a file is a long table of points."""
     if peek.kind == "parquet":
         return bool(_long_columns(_parquet_names(peek)))
     return peek.kind == "text" and bool(peek.rows) and bool(_long_columns(peek.rows[0]))
@@ -121,7 +121,7 @@ def read_long(peek: Peek) -> Content:
 
 
 def _read_columns(peek: Peek, names: list[str]) -> pl.DataFrame:
-    """Return some columns of a table; those of CSV are texts."""
+    """Return some columns of a table; those of CSV as strings."""
     try:
         if peek.kind == "parquet":
             return pl.read_parquet(peek.path, columns=names)
@@ -146,7 +146,7 @@ def _as_number(name: str, *, decimal_comma: bool) -> pl.Expr:
 
 
 def _place(table: pl.DataFrame, peek: Peek) -> Poses:
-    """Put every row in its place."""
+    """Return the points of all rows as an array."""
     frames = table["frame"].to_numpy()
     if not len(frames) or not np.isfinite(frames).all() or (frames % 1).any():
         raise DataError(f"{peek.path}: every row needs a whole frame number.")
@@ -172,7 +172,7 @@ def _place(table: pl.DataFrame, peek: Peek) -> Poses:
         confidence = np.full(shape, np.nan, np.float32)
         confidence[at] = table["confidence"].to_numpy()
     repeated = len(frames) - len(np.unique(np.ravel_multi_index(at, shape)))
-    notes = (f"points given twice: {repeated}, the last one was taken",)
+    notes = (f"points given twice: {repeated}, the last one is used",)
     return Poses(
         name=peek.path.stem,
         animals=animals,
@@ -190,7 +190,7 @@ def _codes(names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
 
 
 def _bout_columns(names: list[str]) -> dict[str, str]:
-    """Return which of a table's columns plays which part of a bout."""
+    """Return the column of each part of a bout; none where one is missing."""
     found = {
         part: next(name for name in known if name in names)
         for part, known in _BOUTS.items()
@@ -200,7 +200,7 @@ def _bout_columns(names: list[str]) -> dict[str, str]:
 
 
 def is_bouts(peek: Peek) -> bool:
-    """Tell whether a file is a table of bouts in frames."""
+    """Return whether a file is a table of bouts in frames."""
     if peek.kind == "parquet":
         return bool(_bout_columns(_parquet_names(peek)))
     return peek.kind == "text" and bool(peek.rows) and bool(_bout_columns(peek.rows[0]))
@@ -228,11 +228,11 @@ def read_bouts(peek: Peek) -> Content:
                 f"{peek.path}: row {number}: expected an action from a frame to a "
                 f"later one, found {list(row.values())}."
             )
-        who = [_animal(texts.get(part, "")) for part in ("agent", "target")]
-        if who[0] and who[1] in (who[0], SELF):
-            who[1] = SELF
+        agent, target = (_animal(texts.get(part, "")) for part in ("agent", "target"))
+        if agent and target == agent:
+            target = SELF
         events.setdefault(texts.get("video", peek.path.stem), []).append(
-            Event(start, stop, texts["action"], *who)
+            Event(start, stop, texts["action"], agent, target)
         )
     events = events or {peek.path.stem: []}
     annotations = tuple(
@@ -242,12 +242,12 @@ def read_bouts(peek: Peek) -> Content:
 
 
 def _animal(name: str) -> str:
-    """Return an animal's name; the challenge's numbers are those of its mice."""
+    """Return an animal's name; a number is that of the challenge's mouse."""
     return f"mouse{name}" if name.isdecimal() else name
 
 
 def is_one_hot(peek: Peek) -> bool:
-    """Tell whether a table has 0 or 1 for each behaviour, moment by moment."""
+    """Return whether a table has 0 or 1 for each behaviour in every row."""
     if peek.kind != "text" or len(peek.rows) < 3 or len(peek.rows[0]) < 2:
         return False
     header, body = peek.rows[0], peek.rows[1:-1]
@@ -259,7 +259,7 @@ def is_one_hot(peek: Peek) -> bool:
 
 
 def _counter(header: list[str]) -> int | None:
-    """Return which column counts the frames or seconds, if one does."""
+    """Return the column that numbers the frames or seconds, if there is one."""
     known = (*_FRAME_NAMES, *_TIME_NAMES)
     return next((at for at, name in enumerate(header) if name.lower() in known), None)
 
@@ -269,7 +269,7 @@ def _is_number(text: str) -> bool:
 
 
 def read_one_hot(peek: Peek) -> Content:
-    """Return the stretches of ones of each behaviour."""
+    """Return the intervals of ones of each behaviour."""
     header = peek.rows[0]
     table = read_numbers(peek, skip_rows=1, columns=len(header))
     notes: tuple[str, ...] = ()
@@ -305,7 +305,7 @@ def read_one_hot(peek: Peek) -> Content:
 
 
 def _steps(counted: np.ndarray, peek: Peek) -> tuple[float, float]:
-    """Return the first moment and the time between two, which must be steady."""
+    """Return the first time or frame, and the step between rows, which is constant."""
     if len(counted) < 2:
         return float(counted[0]), 1.0
     steps = np.diff(counted)

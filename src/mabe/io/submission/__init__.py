@@ -1,11 +1,11 @@
-"""Is this file a valid `submission.csv`? Every problem with its line.
+"""The challenge's submission file: written, and checked line by line.
 
-The rules are those of the challenge's host: seven columns; `mouse1` does an action to
-`mouse2` or `self`; frames are whole numbers, spans half-open; one agent does one thing
-to one target at a time. What the host accepts but drops or punishes is a warning.
+The rules are those of the challenge's host: seven columns; an action of `mouse1` to
+`mouse2` or `self`; frames are whole numbers, spans half-open; a pair has one action at
+a time. What the host accepts but drops or penalises is a warning.
 
-`lines` takes the file apart, `rows` checks what it says, `metadata` whether that fits
-the videos, and `problems` shows what was found.
+`write` makes the file. `parse` reads it, `row_checks` and `video_checks` check its rows
+and whether they fit the videos, and `problems` describes the result.
 """
 
 from pathlib import Path
@@ -47,23 +47,23 @@ __all__ = [
 
 
 def check_submission(path: Path, metadata: Path | None = None) -> tuple[Problem, ...]:
-    """Return all that is wrong with a submission, by line; see `review_submission`."""
+    """Return all problems of a submission, by line; see `review_submission`."""
     return review_submission(path, metadata).problems
 
 
 def review_submission(path: Path, metadata: Path | None = None) -> Review:
-    """Check a submission file, also against the metadata of its videos if given.
+    """Check a submission, also against the metadata of its videos if given.
 
-    `metadata` is a folder in the Kaggle layout or one of its tables. Raises
-    `DataError` when the submission or the metadata cannot be read at all.
+    `metadata` is a folder in the Kaggle layout or one of its tables. Raises `DataError`
+    when the submission or the metadata cannot be read at all.
     """
     facts = None if metadata is None else read_facts(metadata)
-    found = read_rows(path)
-    problems = [*found.problems, *_check_table(found.table, facts)]
-    has_videos = "video_id" in found.table.columns
+    read = read_rows(path)
+    problems = [*read.problems, *_check_table(read.table, facts)]
+    has_videos = "video_id" in read.table.columns
     return Review(
-        rows=found.rows,
-        videos=found.table["video_id"].n_unique() if has_videos else 0,
+        rows=read.rows,
+        videos=read.table["video_id"].n_unique() if has_videos else 0,
         problems=sort_problems(problems),
     )
 
@@ -71,7 +71,7 @@ def review_submission(path: Path, metadata: Path | None = None) -> Review:
 def _check_table(
     table: pl.DataFrame, facts: dict[str, VideoFacts] | None
 ) -> list[Problem]:
-    """Return the problems of all checks whose columns are there."""
+    """Return the problems of all checks whose columns are present."""
     problems = check_columns(table)
     if "video_id" in table.columns:
         problems += check_video_ids(table, facts)
@@ -80,11 +80,11 @@ def _check_table(
     problems += check_duplicates(table)
     if facts is None:
         return problems + check_overlaps(table)
-    # The host looks for overlaps after it has left out what was not watched.
+    # The host checks for overlaps after it has left out what was not watched.
     unwatched = unwatched_rows(table, facts)
     watched = table.join(unwatched, on="line", how="anti")
     problems += check_facts(table, facts)
-    # Whoever mends a name need not be told that nobody watched for the wrong one.
+    # A line with a wrong name need not be reported as not watched too.
     wrong = {each.line for each in problems if each.severity is Severity.ERROR}
     is_wrong = pl.col("line").is_in([line for line in wrong if line])
     return [

@@ -1,17 +1,17 @@
-"""A submission file as a table of its rows, each with the line it stands in.
+"""A submission file as a table of its rows, each with its line in the file.
 
-The table holds the columns of `COLUMNS` that the file has, as text, and
+The table has the columns of `COLUMNS` that the file has, as strings, and
 
 ``line``
     the row's line in the file, from 1
 ``position``
-    the row's place among all rows, from 0
+    the row's index among all rows, from 0
 ``start``, ``stop``
-    the frames as whole numbers, null where they are none (or negative)
+    the frames as whole numbers, null where they are not (or negative)
 
 Rows with too many or too few fields are reported and left out. No field of a valid
-submission holds a comma or a line break, so a line is a row and a comma a border,
-also between fields in quotes.
+submission has a comma or a line break, so every line is a row, and every comma
+separates fields, also in quotes.
 """
 
 from dataclasses import dataclass
@@ -27,25 +27,25 @@ COLUMNS = tuple(SUBMISSION_COLUMNS)
 
 
 BOUT_COLUMNS = COLUMNS[1:]
-"""All that says who does what to whom, and when."""
+"""The columns of a bout."""
 
 
 WHOLE_NUMBER = r"^\d{1,18}$"
-"""As many digits as 64 bits hold for certain."""
+"""With at most as many digits as 64 bits can always hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRows:
-    """The rows that could be told apart, and what is wrong with the file's form."""
+    """The rows with the right number of fields, and problems of the file's form."""
 
     table: pl.DataFrame
     rows: int
-    """Also those whose fields could not be told apart."""
+    """The number of all rows, also of those with a wrong number of fields."""
     problems: tuple[Problem, ...]
 
 
 def read_rows(path: Path) -> SubmissionRows:
-    """Read a submission as far as its form allows.
+    """Return the rows of a submission, as far as its form allows.
 
     Raises `DataError` when the file cannot be opened.
     """
@@ -57,7 +57,9 @@ def read_rows(path: Path) -> SubmissionRows:
             "submission.csv."
         ) from error
     if b"\0" in data:
-        message = "not a CSV: it holds bytes that no text has; is it UTF-16 or packed?"
+        message = (
+            "not a CSV: it has bytes that no text has; is it UTF-16 or compressed?"
+        )
         return _unreadable(message, "encoding")
     text, problems = _decode(data)
     if not text.strip():
@@ -103,7 +105,7 @@ def _is_utf8(content: bytes) -> bool:
 def _number_lines(text: str) -> pl.DataFrame:
     """Return the lines that are not blank, with their numbers."""
     numbered = pl.DataFrame({"text": text.split("\n")}).with_row_index("line", 1)
-    # A table reader skips blank lines without a word, and so do we.
+    # Readers of tables skip blank lines without a message, as here.
     return numbered.with_columns(
         pl.col("line").cast(pl.Int64), pl.col("text").str.strip_suffix("\r")
     ).filter(pl.col("text").str.contains(r"\S"))
@@ -119,7 +121,7 @@ def _named_twice(header: list[str]) -> list[str]:
 
 
 def _check_header(header: list[str], line: int) -> list[Problem]:
-    """Say which columns are missing, too many, twice or in another order."""
+    """Report columns that are missing, additional, repeated or in another order."""
     missing = [name for name in COLUMNS if name not in header]
     extra = [name for name in header if name not in COLUMNS]
     found, expected = _shorten(",".join(header)), ",".join(COLUMNS)
@@ -127,23 +129,23 @@ def _check_header(header: list[str], line: int) -> list[Problem]:
     if missing:
         messages.append(f"no column {missing}; expected {expected}, found {found}")
     if extra:
-        messages.append(f"columns that do not belong here: {_shorten(str(extra))}")
+        messages.append(f"columns that are not expected: {_shorten(str(extra))}")
     if twice := _named_twice(header):
-        messages.append(f"columns that are there twice: {twice}")
+        messages.append(f"columns that occur twice: {twice}")
     if not messages and header != [*COLUMNS]:
         messages.append(f"columns must be in the order {expected}, found {found}")
     return [Problem(line, message, "columns") for message in messages]
 
 
 def _shorten(text: str, most: int = 200) -> str:
-    """Return the beginning: of a file without line ends all of it is the header."""
+    """Return the beginning of a text: a file without line ends is all header."""
     return text if len(text) <= most else f"{text[:most]}…"
 
 
 def _split_lines(
     lines: pl.DataFrame, header: list[str], *, has_quotes: bool
 ) -> tuple[pl.DataFrame, list[Problem]]:
-    """Return the table of the rows with as many fields as the header, and the rest."""
+    """Return the rows with as many fields as the header, and report the others."""
     counted = lines.with_columns(
         position=pl.int_range(pl.len()),
         fields=pl.col("text").str.count_matches(",", literal=True) + 1,
@@ -177,6 +179,6 @@ def _split_lines(
 
 
 def _whole_number(column: str) -> pl.Expr:
-    """Return the column as whole numbers, null where it holds anything else."""
+    """Return the column as whole numbers, null for anything else."""
     digits = pl.when(pl.col(column).str.contains(WHOLE_NUMBER)).then(pl.col(column))
     return digits.cast(pl.Int64)

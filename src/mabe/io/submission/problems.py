@@ -1,8 +1,8 @@
-"""What is wrong with a submission: problems with their lines, and how they are shown.
+"""Problems of a submission with their lines, and how they are printed.
 
-Lines count from 1, the header being line 1, as editors count them. An *error* makes
-the challenge's host refuse the file, or means nothing there; a *warning* is accepted
-but may cost points.
+Lines count from 1, which is the header, as in editors. For an *error* the challenge's
+host refuses the file, or cannot use the line; a *warning* is accepted but may lower the
+score.
 """
 
 from collections import defaultdict
@@ -17,11 +17,11 @@ import polars as pl
 from mabe.errors import DataError
 
 SHOWN = 20
-"""So many problems of one kind are listed in a terminal."""
+"""Number of problems of one kind that are printed."""
 
 
 class Severity(StrEnum):
-    """How much a problem matters."""
+    """Whether a problem makes the file invalid."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -29,19 +29,19 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong in one line, or with the whole file."""
+    """One problem of one line, or of the whole file."""
 
     line: int | None
     """None: the whole file."""
     message: str
     kind: str
-    """What problems are grouped by, such as ``overlap``."""
+    """The kind by which problems are grouped, such as ``overlap``."""
     severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """All that was found out about one submission."""
+    """The result of checking one submission."""
 
     rows: int
     videos: int
@@ -50,12 +50,12 @@ class Review:
 
     @property
     def errors(self) -> int:
-        """How many problems make it invalid."""
+        """The number of errors."""
         return sum(problem.severity is Severity.ERROR for problem in self.problems)
 
     @property
     def warnings(self) -> int:
-        """How many problems it can live with."""
+        """The number of warnings."""
         return len(self.problems) - self.errors
 
     def to_json(self) -> dict[str, Any]:
@@ -84,12 +84,12 @@ def problems_of(
 
 
 def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
-    """Return problems by line, those of the whole file first."""
+    """Return problems in the order of lines, those of the whole file first."""
     return tuple(sorted(problems, key=lambda problem: problem.line or 0))
 
 
 def describe_review(path: Path, review: Review) -> str:
-    """Return the problems as text, and a last line that says so of a valid file."""
+    """Return the problems as text; for a valid file, with a last line on it."""
     lines = _describe_problems(path, review.problems)
     if not review.errors:
         warned = f", {_count(review.warnings, 'warning')}" if review.warnings else ""
@@ -103,14 +103,14 @@ def require_valid(path: Path, review: Review) -> None:
     if review.errors:
         raise DataError(
             f"{path}: not a valid submission: {_count(review.errors, 'error')} in "
-            f"{_count(review.rows, 'row')}; mend the named lines and check again"
+            f"{_count(review.rows, 'row')}; correct these lines and check again"
         )
 
 
 def _describe_problems(path: Path, problems: Iterable[Problem]) -> list[str]:
-    """Return a line a problem, errors first, with at most `SHOWN` of one kind.
+    """Return one line per problem, errors first, with at most `SHOWN` of one kind.
 
-    Each begins like a compiler's, ``file:line: error: …``, which editors can jump to.
+    They begin as those of a compiler, ``file:line: error: …``, which editors recognise.
     """
     groups: dict[tuple[Severity, str], list[Problem]] = defaultdict(list)
     for problem in problems:

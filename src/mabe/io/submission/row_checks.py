@@ -1,7 +1,7 @@
-"""What is wrong with the rows of a submission, by themselves and with each other.
+"""Checks of the rows of a submission, one by one and for conflicts between them.
 
-Every check takes the table of `mabe.submission.lines` and returns its problems; rows
-whose frames are no numbers have no part in duplicates and overlaps.
+Every check takes the table of `mabe.io.submission.parse` and returns its problems; rows
+whose frames are not numbers are not checked for duplicates and overlaps.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ _BOUT = (*_PAIR, "action", "start", "stop")
 
 
 def check_columns(table: pl.DataFrame) -> list[Problem]:
-    """Return what is wrong with single rows, as far as their columns are there."""
+    """Return the problems of single rows, for the columns that are present."""
     checks = {
         check_row_ids: {"row_id"},
         check_animals: {"agent_id", "target_id"},
@@ -45,7 +45,7 @@ def check_columns(table: pl.DataFrame) -> list[Problem]:
 
 
 def check_row_ids(table: pl.DataFrame) -> list[Problem]:
-    """Report where row ids do not count 0, 1, 2, …; after a gap only the gap."""
+    """Report where row ids are not 0, 1, 2, …; of a gap only the first row after it."""
     is_number = pl.col("row_id").str.contains(WHOLE_NUMBER)
     numbered = table.filter(is_number).with_columns(
         number=pl.col("row_id").cast(pl.Int64)
@@ -73,7 +73,7 @@ def check_row_ids(table: pl.DataFrame) -> list[Problem]:
 
 
 def check_animals(table: pl.DataFrame) -> list[Problem]:
-    """Report animals beyond mouse1 to mouse4, and a target that should be `self`."""
+    """Report animals other than mouse1 to mouse4, and targets that should be `self`."""
     return [
         *problems_of(
             table.filter(~pl.col("agent_id").str.contains(_ANIMAL)),
@@ -107,7 +107,7 @@ def check_actions(table: pl.DataFrame) -> list[Problem]:
 
 
 def check_frames(table: pl.DataFrame) -> list[Problem]:
-    """Report frames that are no whole numbers from 0, and spans without a frame."""
+    """Report frames that are not whole numbers from 0, and spans without a frame."""
     problems = []
     for column, number in (("start_frame", "start"), ("stop_frame", "stop")):
         is_negative = pl.col(column).str.contains(r"^-\d+$")
@@ -130,14 +130,14 @@ def check_frames(table: pl.DataFrame) -> list[Problem]:
     return problems + problems_of(
         table.filter(pl.col("start") == pl.col("stop")),
         "no frame",
-        "start_frame and stop_frame are both {start}, so no frame is marked; where "
+        "start_frame and stop_frame are both {start}, so the bout has no frame; where "
         "its action has no label in the lab, the host adds an F1 of 0 for it",
         Severity.WARNING,
     )
 
 
 def check_duplicates(table: pl.DataFrame) -> list[Problem]:
-    """Report bouts that are there before; the host counts them once."""
+    """Report bouts that repeat an earlier one; the host counts them once."""
     bouts = table.filter(pl.col("start").is_not_null(), pl.col("stop").is_not_null())
     seen = bouts.with_columns(first=pl.col("line").first().over(_BOUT))
     return problems_of(
@@ -149,14 +149,14 @@ def check_duplicates(table: pl.DataFrame) -> list[Problem]:
 
 
 def check_overlaps(table: pl.DataFrame) -> list[Problem]:
-    """Report where one agent does two things to one target at a time.
+    """Report where an agent has two actions to one target at a time.
 
     A bout that begins within an earlier one of another action is one problem, which
-    names the line of the one that lasts longest.
+    names the line of the one that ends last.
     """
     bouts = table.filter(pl.col("start") < pl.col("stop"))
-    # Nothing can be wrong but where bouts that touch each other differ in action,
-    # and that is rare, so that only those are looked at one by one.
+    # Only groups of overlapping bouts with different actions can have problems. They
+    # are rare, so only those are checked row by row.
     suspicious = (
         bouts.sort(*_PAIR, "start", "stop", "line")
         .with_columns(reach=pl.col("stop").cum_max().shift(1, fill_value=0).over(_PAIR))
@@ -168,9 +168,9 @@ def check_overlaps(table: pl.DataFrame) -> list[Problem]:
     return [
         Problem(
             later.line,
-            f"{later.agent} does {later.action} to {later.target} in frame "
-            f"{later.start} of video {later.video}, and {earlier.action} too (line "
-            f"{earlier.line}, up to frame {earlier.stop}); one action a frame is "
+            f"{later.action} of {later.agent} to {later.target} begins in frame "
+            f"{later.start} of video {later.video}, within {earlier.action} (line "
+            f"{earlier.line}, up to frame {earlier.stop}); one action per frame is "
             "allowed",
             "overlap",
         )
@@ -179,7 +179,7 @@ def check_overlaps(table: pl.DataFrame) -> list[Problem]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _BoutRow:
     line: int
     video: str
     agent: str
@@ -188,8 +188,8 @@ class _Row:
     start: int
     stop: int
 
-    def is_same_pair(self, other: "_Row") -> bool:
-        """Tell whether both are of one video, agent and target."""
+    def is_same_pair(self, other: "_BoutRow") -> bool:
+        """Return whether both have the same video, agent and target."""
         return (self.video, self.agent, self.target) == (
             other.video,
             other.agent,
@@ -197,16 +197,16 @@ class _Row:
         )
 
 
-def _find_overlaps(bouts: pl.DataFrame) -> Iterator[tuple[_Row, _Row]]:
+def _find_overlaps(bouts: pl.DataFrame) -> Iterator[tuple[_BoutRow, _BoutRow]]:
     """Yield (earlier, later) for bouts sorted by pair and start.
 
-    `longest` is the bout so far that lasts longest, and `other` the one that lasts
-    longest among those of other actions than it.
+    `longest` is the bout so far that ends last, and `other` the one that ends last
+    among those of other actions.
     """
-    longest: _Row | None = None
-    other: _Row | None = None
+    longest: _BoutRow | None = None
+    other: _BoutRow | None = None
     for values in bouts.select("line", *_PAIR, "action", "start", "stop").iter_rows():
-        row = _Row(*values)
+        row = _BoutRow(*values)
         if longest is None or not row.is_same_pair(longest):
             longest, other = row, None
             continue

@@ -1,7 +1,7 @@
-"""What is wrong with a submission in the light of the metadata of its videos.
+"""Checks of a submission against the metadata of its videos.
 
-The metadata are a folder in the Kaggle layout, of which both tables count, or one
-table of it (`test.csv`, `train.csv`), which alone counts.
+The metadata are those of both tables of a folder in the Kaggle layout, or of one of
+its tables (`test.csv`, `train.csv`).
 """
 
 import csv
@@ -21,10 +21,10 @@ from mabe.recording import VideoInfo
 from mabe.skeleton import ANIMALS
 
 PAST_END = 1.3
-"""A bout is well past the end beyond so many times the duration in the metadata.
+"""Number of durations of a video after which a bout is reported as past its end.
 
-Durations there are often too short: of the 847 labelled videos of the challenge 248
-have labels past theirs, 27 by more than a quarter, 5 by more than this.
+Durations in the metadata are often too short: of the 847 labelled videos of the
+challenge 248 have labels after it, 27 by more than a quarter, 5 by more than this.
 """
 
 
@@ -35,20 +35,20 @@ _WATCHED_SCHEMA = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What the metadata say of a video, as far as a submission is concerned."""
+    """The metadata of a video that a submission is checked against."""
 
     watched: frozenset[Watched]
-    """Empty: nobody said."""
+    """Empty: not given."""
     animals: frozenset[int]
-    """Animals counted from 1. Empty: nobody said."""
+    """Animals, counted from 1. Empty: not given."""
     frames: float | None
-    """About how many frames it has, frame rate times duration."""
+    """Approximate number of frames: frame rate times duration."""
 
 
 def read_facts(metadata: Path) -> dict[str, VideoFacts]:
     """Return the facts of each video by its id.
 
-    Raises `DataError` when there is no metadata table or a row makes no sense.
+    Raises `DataError` when there is no metadata table or a row cannot be read.
     """
     if metadata.suffix == ".csv":
         if not metadata.is_file():
@@ -91,13 +91,13 @@ def check_video_ids(
 
 
 def check_facts(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> list[Problem]:
-    """Report animals and frames that the videos do not have."""
+    """Report animals and frames that a video does not have."""
     return _check_animals_exist(table, facts) + _check_ends(table, facts)
 
 
 def unwatched_rows(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> pl.DataFrame:
-    """Return the rows that the host leaves out, as only other things were watched."""
-    told = [video for video, fact in facts.items() if fact.watched]
+    """Return the rows that the host leaves out, as they were not watched."""
+    listed = [video for video, fact in facts.items() if fact.watched]
     watched = pl.DataFrame(
         [
             (
@@ -106,13 +106,13 @@ def unwatched_rows(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> pl.Data
                 name_target(each.agent, each.target),
                 each.action,
             )
-            for video in told
+            for video in listed
             for each in facts[video].watched
         ],
         schema=_WATCHED_SCHEMA,
         orient="row",
     )
-    rows = table.filter(pl.col("video_id").is_in(told))
+    rows = table.filter(pl.col("video_id").is_in(listed))
     return rows.join(watched, on=list(_WATCHED_SCHEMA), how="anti")
 
 
@@ -131,11 +131,11 @@ def _check_animals_exist(
     table: pl.DataFrame, facts: dict[str, VideoFacts]
 ) -> list[Problem]:
     """Report names such as mouse3 in videos of two mice."""
-    told = [video for video, fact in facts.items() if fact.animals]
+    listed = [video for video, fact in facts.items() if fact.animals]
     absent = pl.DataFrame(
         [
             (video, name_animal(animal))
-            for video in told
+            for video in listed
             for animal in range(1, ANIMALS + 1)
             if animal not in facts[video].animals
         ],
@@ -159,7 +159,7 @@ def _check_animals_exist(
 
 
 def _check_ends(table: pl.DataFrame, facts: dict[str, VideoFacts]) -> list[Problem]:
-    """Report bouts that go on long after the video."""
+    """Report bouts that end long after the video."""
     ends = pl.DataFrame(
         [
             (video, round(fact.frames))
@@ -198,17 +198,17 @@ def _table_rows(folder: Path, splits: Iterable[str]) -> dict[str, dict[str, str]
 def _facts_of(info: VideoInfo, row: dict[str, str]) -> VideoFacts:
     named = {each.agent for each in info.watched}
     named |= {each.target for each in info.watched}
-    told = _told_animals(row)
+    described = _described_animals(row)
     return VideoFacts(
         watched=frozenset(info.watched),
-        # A table that says nothing of its animals has not denied any.
-        animals=frozenset(told | named) if told else frozenset(),
+        # Where a table describes no animal, it is not known which there are.
+        animals=frozenset(described | named) if described else frozenset(),
         frames=_frames(info.fps, row.get("video_duration_sec", "")),
     )
 
 
-def _told_animals(row: dict[str, str]) -> set[int]:
-    """Return the animals of which the metadata say anything."""
+def _described_animals(row: dict[str, str]) -> set[int]:
+    """Return the animals that the metadata describe."""
     return {
         animal
         for animal in range(1, ANIMALS + 1)
@@ -221,7 +221,7 @@ def _told_animals(row: dict[str, str]) -> set[int]:
 
 
 def _frames(fps: float, duration_s: str) -> float | None:
-    """Return about how many frames a video has; None where that is not told."""
+    """Return the approximate number of frames; None where no duration is given."""
     try:
         frames = fps * float(duration_s)
     except ValueError:
@@ -230,10 +230,10 @@ def _frames(fps: float, duration_s: str) -> float | None:
 
 
 def _merge(one: VideoFacts, other: VideoFacts) -> VideoFacts:
-    """Return what may be said of either of two labs' videos of one id."""
-    is_told = one.frames is not None and other.frames is not None
+    """Return the union of the facts of two labs' videos with one id."""
+    are_known = one.frames is not None and other.frames is not None
     return VideoFacts(
         watched=one.watched | other.watched,
         animals=one.animals | other.animals,
-        frames=max(one.frames or 0, other.frames or 0) if is_told else None,
+        frames=max(one.frames or 0, other.frames or 0) if are_known else None,
     )

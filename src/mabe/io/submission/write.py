@@ -7,9 +7,8 @@
     1,438887472,mouse1,self,rear,15,40
 
 Frames are the recording's own and spans half-open, ``[start_frame, stop_frame)``. The
-host does not clip to the video, so this writer does. It takes the bouts as they are:
-that a pair does one thing at a time is decided in `mabe.decoding`, and
-`mabe.submission` checks the file.
+host does not clip bouts to the video, so this writer does. That a pair has one action
+at a time is decided in `mabe.decoding`, and `mabe.io.submission` checks the file.
 """
 
 from collections.abc import Iterable
@@ -57,6 +56,6 @@ def write_submission(path: Path, videos: Iterable[RecordingBouts]) -> int:
 
 
 def _number_first(video: RecordingBouts) -> tuple[bool, int, str, str]:
-    """Order videos by number, as 999 comes before 1000; other names go after."""
+    """Sort videos by number, 999 before 1000, and other names after them."""
     is_name = not video.video.isdecimal()
     return is_name, 0 if is_name else int(video.video), video.video, video.lab

@@ -2,9 +2,9 @@
 
 A bout is a state event with a START and a STOP; the agent is the subject, and the
 target (``self`` for an action on oneself) is a modifier. Times have three decimals,
-which at any camera's rate is exact to the frame. The table has the six columns that
-BORIS wants on its clipboard (time, subject, code, modifier, comment, frame) and no line
-too many, or it would be refused.
+which is exact to the frame at any camera's rate. The table has the six columns that
+BORIS accepts from the clipboard (time, subject, code, modifier, comment, frame) and no
+additional line.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
 _DATE = "1970-01-01T00:00:00"
-"""BORIS wants one; when the video was filmed is not known."""
+"""BORIS needs a date; that of the recording is not known."""
 
 
 def write_boris(
@@ -50,7 +50,7 @@ def boris_project(
         "time_format": "s",
         "project_date": _DATE,
         "project_name": "predictions of mabe",
-        "project_description": "Made by mabe; where it comes from:\n"
+        "project_description": "Predicted by mabe; provenance:\n"
         + provenance.to_text(),
         "project_format_version": "7.0",
         "subjects_conf": {
@@ -80,7 +80,7 @@ def _animals(each: RecordingBouts) -> list[str]:
 
 
 def _key(at: int) -> str:
-    """Return a key to code with, while there are some."""
+    """Return a key for coding; none for more behaviours than keys."""
     return _KEYS[at] if at < len(_KEYS) else ""
 
 
@@ -126,7 +126,7 @@ def _observation(
 
 
 def boris_events(each: RecordingBouts) -> list[tuple[float, str, str, str, str, int]]:
-    """Return two events for each bout, in time order; stops before starts."""
+    """Return two events for each bout, in time order, stops before starts."""
     moments = []
     for bout in each.bouts:
         moments.append((bout.start, 1, bout))

@@ -1,7 +1,7 @@
-"""Predicted bouts as a CSV by the lab's own names, which is also read as labels.
+"""Predicted bouts as a CSV with the lab's own names, which can be read as labels.
 
 ``lab,video,agent,target,action,start_frame,stop_frame,start_s,stop_s,probability,model_hash``;
-an action on oneself has the target ``self``, a scene's class has no agent and no
+an action on oneself has the target ``self``, a class of a scene has no agent and no
 target.
 """
 

@@ -1,9 +1,9 @@
 """Predictions as CalMS21-like JSON: a class for every frame, and its vocabulary.
 
-``{"mabe": {sequence: {"annotations": [...], "metadata": {"vocab", "fps", …}}}}``. One
-class a frame leaves no room for two pairs at once, so each agent and target that act
-have a sequence of their own, ``<video>/<agent>-<target>``; what a pair does at the same
-time (it does not, as `mabe` decides) would be split further.
+``{"mabe": {sequence: {"annotations": [...], "metadata": {"vocab", "fps", …}}}}``. As a
+frame has one class, each agent and target with a bout have a sequence of their own,
+``<video>/<agent>-<target>``; simultaneous bouts of a pair, which `mabe` does not
+predict, would be in further sequences.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ def write_calms21(
 def calms21_document(
     recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> dict[str, Any]:
-    """Return the document, with where it comes from beside the sequences."""
+    """Return the document: the sequences, and their provenance."""
     sequences: dict[str, Any] = {}
     actions = dict.fromkeys(
         (*provenance.actions, *(b.action for each in recordings for b in each.bouts))
@@ -64,7 +64,7 @@ def calms21_document(
 
 
 def _layers(bouts: Sequence[Bout]) -> list[list[Bout]]:
-    """Spread bouts so that none overlaps or touches one alike; mostly one layer."""
+    """Divide bouts into layers without overlaps or touching bouts of one action."""
     layers: list[list[Bout]] = [[]]
     for bout in sorted(bouts):
         free = (layer for layer in layers if not layer or _fits(layer[-1], bout))
@@ -77,7 +77,7 @@ def _layers(bouts: Sequence[Bout]) -> list[list[Bout]]:
 
 
 def _fits(last: Bout, bout: Bout) -> bool:
-    """Tell whether a bout may follow another without the two becoming one."""
+    """Return whether a bout may follow another in the same layer."""
     gap = 1 if last.action == bout.action else 0
     return last.stop + gap <= bout.start
 

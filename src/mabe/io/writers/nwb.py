@@ -2,8 +2,8 @@
 
 ``processing/behavior/EthogramBouts`` has start and stop times, the action as its label,
 and columns for subject, target and probability; its ethogram lists every action that
-could have been predicted. ``labeling_method`` is "automated", ``parameters`` holds
-where the bouts come from. Needs pynwb and ndx-ethogram, an extra.
+could have been predicted. ``labeling_method`` is "automated", ``parameters`` holds the
+provenance. Needs pynwb and ndx-ethogram, an extra.
 """
 
 import math
@@ -22,7 +22,7 @@ _DECIMALS = 6
 
 
 _UNKNOWN_START = datetime(1970, 1, 1, tzinfo=UTC)
-"""NWB wants a date; when the video was filmed is not known."""
+"""NWB needs a date; that of the recording is not known."""
 
 
 def write_nwb(
@@ -33,7 +33,7 @@ def write_nwb(
     Raises `OutputError` where the libraries are not installed.
     """
     try:
-        import ndx_ethogram  # noqa: F401 - tells pynwb of its types
+        import ndx_ethogram  # noqa: F401 - registers its types with pynwb
         import pynwb
     except ImportError as error:
         raise OutputError(
@@ -47,7 +47,7 @@ def write_nwb(
 
         def write(place: Path, file: Any = file) -> None:
             with warnings.catch_warnings():
-                # It is written beside its place first, under another ending.
+                # It is written to a temporary file with another ending first.
                 warnings.filterwarnings("ignore", message="The file path provided")
                 with pynwb.NWBHDF5IO(str(place), "w") as io:
                     io.write(file)
@@ -86,9 +86,11 @@ def _nwb_file(each: RecordingBouts, provenance: PredictionProvenance) -> Any:
         parameters=provenance.of_recording(each).to_text(),
         ethogram=ethogram,
     )
-    if each.bouts:  # a column of nothing has no type that could be written
-        bouts.add_column("subject", "who does it")
-        bouts.add_column("target", "to whom; the subject itself for actions on oneself")
+    if each.bouts:  # an empty column has no type that could be written
+        bouts.add_column("subject", "the animal that acts")
+        bouts.add_column(
+            "target", "the animal acted upon; the subject itself for actions on oneself"
+        )
         bouts.add_column("probability", "mean probability over the bout")
     for bout in each.bouts:
         bouts.add_row(

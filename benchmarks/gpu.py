@@ -128,7 +128,7 @@ class Bench:
 
     def measure_epochs(self, batch: int) -> None:
         """Print how long the recipe's epochs take, by measured steps."""
-        config = self.config.model_copy(update={"batch_size": batch})
+        config = self.config.changed(batch_size=batch)
         steps = steps_in_epoch(self.objective.counted_frames, config)
         for compiled in (False, True) if self.device.type == "cuda" else (False,):
             step = self._stepper(batch, in_device=True, compiled=compiled)
@@ -167,7 +167,7 @@ class Bench:
         self, batch: int, in_device: bool, compiled: bool = False
     ) -> Callable[[], None]:
         """Return what takes one step of a fresh network."""
-        config = self.config.model_copy(update={"batch_size": batch})
+        config = self.config.changed(batch_size=batch)
         fabric = make_fabric(
             self.device,
             choose_precision(

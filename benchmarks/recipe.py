@@ -111,7 +111,7 @@ def run_cell(cell: Cell) -> str:
         return cell.name
     trees, network = kinds(cell.fold)
     if cell.without in PARTS:
-        changed = network.model_copy(update=PARTS[cell.without])
+        changed = network.changed(**PARTS[cell.without])
         with without_part(cell.without):
             found = {"network": train_kind(cell, changed)}
     else:
@@ -130,12 +130,12 @@ def kinds(fold: int) -> list[RunConfig]:
     given = read_settings(ROOT / "configs" / "rat_dyad.yaml", {"data_dir": DATA})
     recipe = choose_recipe(given, groups=43, counted_frames=175_000)
     changes = {"folds": 5, "fold": fold, "num_workers": 1}
-    return [kind.config.model_copy(update=changes) for kind in recipe.kinds]
+    return [kind.config.changed(**changes) for kind in recipe.kinds]
 
 
 def train_kind(cell: Cell, config: RunConfig) -> Any:
     folder = OUT / "runs" / cell.name / config.model_type
-    config = config.model_copy(update={"checkpoint_dir": folder})
+    config = config.changed(checkpoint_dir=folder)
     data = some_videos(runs.load_training_data(config), cell)
     with patch.object(runs, "load_training_data", lambda *_args, **_how: data):
         trained = runs.train(config)

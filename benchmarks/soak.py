@@ -68,7 +68,7 @@ def take_round(data: Path, folder: Path) -> None:
         },
     )
     train(config)
-    train(config.model_copy(update={"epochs": 2}), resume=True)
+    train(config.changed(epochs=2), resume=True)
     predict(Predictor(load_checkpoint(folder / "run")), data, folder / "out")
 
 

@@ -51,7 +51,7 @@ def test_a_wrong_option_or_command_is_exit_code_2(capsys):
         (["submit", "nowhere", "data"], "no model here"),
         (["score", "nowhere.csv", "other.csv"], "nowhere.csv"),
         (["check-submission", "nowhere.csv"], "nowhere.csv"),
-        (["crossval", "--set", "split_by=frame"], "reward memory"),
+        (["crossval", "--set", "split_by=frame"], "rewards memory"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line_and_exit_code_2(

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from mabe.config import (
     Augmentation,
@@ -122,9 +121,41 @@ def test_every_setting_is_on_the_page_about_settings():
     assert [key for key in RunConfig.model_fields if f"`{key}`" not in page] == []
 
 
-def test_a_changed_copy_is_checked_like_any_config():
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda config, **settings: config.changed(**settings),
+        lambda config, **settings: config.model_copy(update=settings),
+    ],
+)
+def test_changed_settings_are_checked_like_any(change):
     config = RunConfig(dropout=0.1)
-    assert config.model_copy(update={"fps": 25.0}).fps == 25.0
-    assert config.model_copy(update={"fps": 25.0}).dropout == 0.1
-    with pytest.raises(ValidationError, match="fps"):
-        config.model_copy(update={"fps": -5})
+    assert change(config, fps=25) == RunConfig(dropout=0.1, fps=25.0)
+    with pytest.raises(ConfigError, match=r"fps: .* \(found -5\)"):
+        change(config, fps=-5)
+    with pytest.raises(ConfigError, match="'epochs'"):
+        change(config, epoch=3)
+
+
+def numbers_in(schema):
+    """The parts of a JSON schema that describe a number."""
+    if isinstance(schema, dict):
+        if schema.get("type") in ("integer", "number"):
+            yield schema
+        for value in schema.values():
+            yield from numbers_in(value)
+    if isinstance(schema, list):
+        for value in schema:
+            yield from numbers_in(value)
+
+
+def test_every_number_has_bounds():
+    properties = RunConfig.model_json_schema()["properties"]
+    numbers = [(key, one) for key in properties for one in numbers_in(properties[key])]
+    assert len(numbers) > 50
+    assert [
+        key
+        for key, number in numbers
+        if not number.keys() & {"minimum", "exclusiveMinimum"}
+        or not number.keys() & {"maximum", "exclusiveMaximum"}
+    ] == []

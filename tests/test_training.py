@@ -91,9 +91,7 @@ def test_the_same_seed_trains_the_same_model_twice():
 
 
 def test_another_seed_trains_another_model():
-    assert train_steps(fresh(), 1) != train_steps(
-        fresh(CONFIG.model_copy(update={"seed": 6})), 1
-    )
+    assert train_steps(fresh(), 1) != train_steps(fresh(CONFIG.changed(seed=6)), 1)
 
 
 def test_stopped_and_resumed_equals_unstopped(tmp_path):
@@ -114,7 +112,7 @@ def test_stopped_and_resumed_equals_unstopped(tmp_path):
 
 
 def test_training_lowers_the_loss_of_one_batch():
-    config = CONFIG.model_copy(update={"use_augmentation": False, "dropout": 0.0})
+    config = CONFIG.changed(use_augmentation=False, dropout=0.0)
     state = fresh(config)
     losses = [learn(state, batch(0, config), config) for _ in range(60)]
     assert losses[-1] < 0.7 * losses[0]  # labels are noise, finer than the pooling
@@ -136,7 +134,7 @@ class SmallCard:
 
 
 def test_when_memory_is_short_the_batch_stays_and_goes_through_in_pieces(capsys):
-    config = CONFIG.model_copy(update={"dropout": 0.0})
+    config = CONFIG.changed(dropout=0.0)
     roomy, tight = fresh(config), fresh(config)
     model = tight.model.module
     model.forward = SmallCard(windows=1).limit(model.forward)
@@ -248,7 +246,7 @@ def test_a_run_stops_after_its_patience_or_its_epochs():
     assert not is_finished(config, [0.1, 0.5, 0.5, 0.4])
     assert is_finished(config, [0.1, 0.5, 0.5, 0.4, 0.3])
     assert is_finished(config, [i / 10 for i in range(10)])
-    never = config.model_copy(update={"early_stopping_patience": 0})
+    never = config.changed(early_stopping_patience=0)
     assert not is_finished(never, [0.5, 0.1, 0.1, 0.1, 0.1])
 
 
@@ -290,7 +288,7 @@ def test_a_step_asks_the_device_for_nothing(monkeypatch):
     monkeypatch.setattr(
         "mabe.runtime.tensors.is_on_cpu", lambda _: False
     )  # as on a GPU
-    config = CONFIG.model_copy(update={"dropout": 0.0})
+    config = CONFIG.changed(dropout=0.0)
     fabric, state, drawn = make_fabric(CPU, "32"), fresh(config), batch(0)
     state.losses = LossLog(behind=8)
     targets = SceneTargets.of_batch(drawn, config.class_weights, CPU)
@@ -320,9 +318,7 @@ def test_a_state_from_after_a_loss_that_is_no_number_is_never_given_away():
 @pytest.mark.parametrize("feature_set", ["motion", "social"])
 def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set):
     """Processes that train together wait for the gradient of each."""
-    config = CONFIG.model_copy(
-        update={"model_type": model_type, "feature_set": feature_set}
-    )
+    config = CONFIG.changed(model_type=model_type, feature_set=feature_set)
     state = fresh(config)
     targets = SceneTargets.of_batch(batch(0), config.class_weights, CPU)
     args = (batch(0).poses, targets, config, make_fabric(CPU, "32"))
@@ -332,7 +328,7 @@ def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set)
 
 @pytest.mark.parametrize("feature_set", ["motion", "social"])
 def test_so_does_every_weight_of_a_network_of_pairs(feature_set):
-    config = CONFIG.model_copy(update={"task": "pair", "feature_set": feature_set})
+    config = CONFIG.changed(task="pair", feature_set=feature_set, class_weights=None)
     task = PairTask.from_recordings([stored(("1>2 sniff", 0, 5))])
     state = start_state(config, task, make_fabric(CPU, "32"))
     poses = np.random.default_rng(0).normal(0, 5, (4, 16, SEATS, 18, 2))

@@ -1,7 +1,9 @@
 """The settings of a run: flat YAML, the keys V1/V2 users know, checked before use.
 
-A file names only what differs from the defaults here. Frames (`sequence_length`) are
-counted at the working rate `fps`; everything named `_s` is in seconds.
+A file names only what differs from the defaults here. The settings are grouped in
+sections (`DataSettings`, `TaskSettings` …), but all keys are on one level. Frames
+(`sequence_length`) are counted at the working rate `fps`; keys that end in `_s` are in
+seconds, those that end in `_cm` in centimetres.
 """
 
 import difflib
@@ -25,17 +27,36 @@ from mabe.features.motion import COORDINATES, input_size
 from mabe.features.pair import PairLayout
 from mabe.features.social import social_names
 from mabe.models.model_config import (
-    Count,
     ModelConfig,
     ModelSettings,
-    NotNegative,
+    Settings,
     Share,
+    ShareBelowOne,
 )
 from mabe.runtime.object_storage import shown
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
 from mabe.skeleton import SLOTS
 
-Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+
+
+CountOrZero = Annotated[int, Field(ge=0, le=10**9)]
+
+
+Epochs = Annotated[int, Field(ge=0, le=10**6)]
+
+
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+
+
+Weight = Annotated[float, Field(ge=0, le=10**6)]
+
+
+Length = Annotated[float, Field(ge=0, le=1_000)]
+"""Centimetres."""
+
+
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 MOST_CLASSES = 100
@@ -47,23 +68,23 @@ class Augmentation:
     """How strongly poses are changed during training; zero or False is off."""
 
     turn: bool = True
-    """Turn the arena by any angle: cameras have no north."""
+    """Turn the arena by any angle: the orientation of a camera is arbitrary."""
     mirror: bool = True
-    """Flip half of the windows, and exchange left and right keypoints."""
+    """Mirror half of the windows, and exchange left and right keypoints."""
     shift_cm: float = 3.0
     """Standard deviation of a shift of the whole scene."""
     scale: float = 0.1
-    """Stretch by up to this share: animals differ in size, and px/cm is a guess."""
+    """Scale by up to this share: animals differ in size, and px/cm is inexact."""
     noise_cm: float = 0.05
-    """Standard deviation of jitter on every point."""
+    """Standard deviation of the noise on every point."""
     keypoint_dropout: float = 0.05
-    """Chance that a keypoint of an animal is missing for the whole window."""
+    """Probability that a keypoint of an animal is missing for the whole window."""
     animal_dropout: float = 0.02
-    """Chance that an animal is missing for the whole window."""
+    """Probability that an animal is missing for the whole window."""
     reorder_animals: bool = True
-    """Shuffle which animal comes first; scenes have no direction."""
+    """Shuffle the order of the animals (scene task)."""
     time_stretch: float = 0.15
-    """Play windows slower or faster by up to this share; one factor per batch."""
+    """Stretch the time of windows by up to this share; one factor for each batch."""
 
     @classmethod
     def none(cls) -> "Augmentation":
@@ -81,129 +102,28 @@ class Augmentation:
         )
 
 
-class RunConfig(ModelSettings):
-    """Everything that decides what a run does, the settings of its model included."""
+class DataSettings(Settings):
+    """Which recordings are used, and which of them are held out."""
 
-    # Data
     data_dir: Path = Path("data/kaggle")
     """Folder in the Kaggle layout, or a prepared store; also a URL (s3://…)."""
     store_dir: Path | None = None
-    """Where the prepared poses go; by default the user's cache folder."""
-    num_workers: Annotated[int, Field(ge=0)] = 4
+    """Where the prepared poses are written; by default the user's cache folder."""
+    num_workers: Annotated[int, Field(ge=0, le=1_000)] = 4
     """Processes that prepare files; batches need none."""
     max_sequences: Count | None = None
     """Use at most this many labelled recordings, for a quick test."""
     val_share: Annotated[float, Field(gt=0, le=0.5)] = 0.2
-    """Share of the recordings held out for validation, when `folds` is not set; to
-    the nearest of 1/2, 1/3, 1/4 …"""
-    folds: Annotated[int, Field(ge=2)] | None = None
+    """Share of the recordings held out for validation, when `folds` is not set; the
+    nearest of 1/2, 1/3, 1/4 … is used."""
+    folds: Annotated[int, Field(ge=2, le=10**6)] | None = None
     """Split the recordings into this many folds and validate on number `fold`."""
-    fold: Annotated[int, Field(ge=0)] = 0
+    fold: CountOrZero = 0
     split_by: GroupBy = "recording"
-    """What is held out whole: recordings, animals (`mouse1_id` …) or labs."""
-    split_seed: Annotated[int, Field(ge=0)] = 0
-    """Decides who is in which fold; kept apart from `seed` so that runs with other
-    seeds are scored on the same recordings."""
-
-    # What is asked
-    task: Literal["scene", "pair"] = "scene"
-    """scene: one class a frame. pair: which animal does what to whom."""
-    ignore: tuple[str, ...] = ()
-    """Actions whose frames count neither in the loss nor in the score."""
-
-    # What is asked of a scene
-    classes: dict[str, list[str]] = Field(
-        default_factory=lambda: {k: list(v) for k, v in CHALLENGE_CLASSES.items()}
-    )
-    """Class name to the actions it stands for; the first is "nothing of interest"."""
-    num_classes: int | None = None
-    """If given, checked against `classes`."""
-    other: Literal["background", "error"] = "background"
-    """Actions in no class: count as the first class, or refuse the data."""
-    class_weights: list[NotNegative] | Literal["auto"] | None = None
-    """Weight of each class in the loss; none means equal, auto the root of how much
-    rarer a class is than the most frequent one."""
-
-    # What is asked of a pair
-    actions: list[str] | None = None
-    """Actions to tell apart; none means all that occur in the labels."""
-    undirected: tuple[str, ...] = ()
-    """Actions whose labels name two animals but not who is the agent."""
-    action_balance: Share = 0.25
-    """How far a rare action is raised in the loss: 1 as often as it is rare, 0 not."""
-    action_weights: dict[str, NotNegative] = Field(default_factory=dict)
-    """Weight of an action in the loss, on top of that; 1 where it is not named."""
-    action_share: Share = 0.5
-    """Share of the windows drawn to show some action; the others show any frame."""
-    sampling_power: Share = 0.5
-    """Chance of an action, and of a lab, grows with its frames to this power: 1 as in
-    the data, 0 all alike."""
-    input_dim: int | None = None
-    """If given, checked against the number of features."""
-
-    # Trees
-    tree_rounds: Count = 250
-    """Trees for each class, or action."""
-    tree_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
-    tree_leaves: Annotated[int, Field(ge=2)] = 15
-    tree_min_rows: Count = 100
-    """Rows that a leaf stands for at least."""
-    tree_feature_share: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Share of the statistics that a tree may use."""
-    tree_max_rows: Count = 40_000
-    """Rows to learn from, evenly spaced in time."""
-
-    # Training
-    batch_size: Count | Literal["auto"] = 64
-    """Windows that each process sees in a step. auto: as many as a GPU's memory holds,
-    while an epoch has a hundred steps; see `mabe.batch_sizes`."""
-    epochs: Count = 100
-    """One epoch shows about as many frames as there are that count."""
-    steps_per_epoch: Count | None = None
-    """An epoch of so many batches instead."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    learning_rate: Positive = 3e-4
-    weight_decay: NotNegative = 1e-4
-    grad_clip: NotNegative = 1.0
-    """Largest norm of a gradient; 0 does not clip."""
-    scheduler: Literal["plateau", "cosine", "none"] = "plateau"
-    scheduler_patience: Count = 5
-    """Epochs without a better macro F1 before the learning rate falls (plateau)."""
-    scheduler_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    min_lr: NotNegative = 1e-6
-    warmup_epochs: NotNegative = 0.5
-    """The learning rate rises from zero over this many epochs."""
-    early_stopping_patience: Annotated[int, Field(ge=0)] = 15
-    """Stop after this many epochs without a better macro F1; 0 never stops early."""
-    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.995
-    """Weights are averaged over about 1 / (1 - this) steps for use; 0 does not."""
-
-    # Augmentation of poses
-    use_augmentation: bool = True
-    augment_turn: bool = Augmentation().turn
-    augment_mirror: bool = Augmentation().mirror
-    augment_shift_cm: NotNegative = Augmentation().shift_cm
-    augment_scale: Annotated[float, Field(ge=0, lt=1)] = Augmentation().scale
-    augment_noise_cm: NotNegative = Augmentation().noise_cm
-    augment_keypoint_dropout: Share = Augmentation().keypoint_dropout
-    augment_animal_dropout: Share = Augmentation().animal_dropout
-    augment_reorder_animals: bool = Augmentation().reorder_animals
-    augment_time_stretch: Annotated[float, Field(ge=0, lt=1)] = (
-        Augmentation().time_stretch
-    )
-
-    # The run
-    checkpoint_dir: Path = Path("checkpoints/run")
-    save_freq: Annotated[int, Field(ge=0)] = 5
-    """Keep the model of every this many epochs; 0 keeps best and last alone."""
-    save_every_s: Positive = 300.0
-    """Within long epochs, save the state to resume from this often."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps."""
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    """auto: bf16 where a GPU has it, 16 on older GPUs; on a CPU 32, or bf16 for an LSTM
-    where the processor has AMX."""
-    seed: Annotated[int, Field(ge=0)] = 42
+    """What is held out as a whole: recordings, animals (`mouse1_id` …) or labs."""
+    split_seed: Seed = 0
+    """Assigns recordings to folds; independent of `seed`, so that runs with other seeds
+    are scored on the same recordings."""
 
     @field_serializer("data_dir")
     def _as_written(self, value: Path) -> str:
@@ -214,20 +134,68 @@ class RunConfig(ModelSettings):
     def _refuse_frames(cls, value: Any) -> Any:
         if isinstance(value, str) and value.startswith(("frame", "window")):
             raise ValueError(
-                f"a split by {value} would test on frames that lie next to those "
-                "learned from, and reward memory; choose recording, animal or lab"
+                f"a split by {value} would test on frames next to those of the "
+                "training, which rewards memory; choose recording, animal or lab"
             )
         return value
 
-    @field_validator("precision", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        # YAML reads 32 as a number.
-        return str(value) if isinstance(value, int) else value
+    @model_validator(mode="after")
+    def _check_fold(self) -> "DataSettings":
+        if self.folds and self.fold >= self.folds:
+            raise ValueError(
+                f"fold is {self.fold}, but folds count from 0 to {self.folds - 1}"
+            )
+        return self
+
+
+class TaskSettings(Settings):
+    """What is predicted, and how much each class or action counts in the training."""
+
+    task: Literal["scene", "pair"] = "scene"
+    """scene: one class in each frame. pair: which animal does what to whom."""
+    ignore: tuple[str, ...] = ()
+    """Actions whose frames count neither in the loss nor in the score."""
+
+    # The scene task
+    classes: dict[str, list[str]] = Field(
+        default_factory=lambda: {k: list(v) for k, v in CHALLENGE_CLASSES.items()}
+    )
+    """The actions of each class, by its name; the first class is the background."""
+    num_classes: Annotated[int, Field(ge=2, le=MOST_CLASSES)] | None = None
+    """If given, compared with `classes`."""
+    other: Literal["background", "error"] = "background"
+    """Actions in no class: count as the first class, or are an error."""
+    class_weights: list[Weight] | Literal["auto"] | None = None
+    """Weight of each class in the loss. None: all equal. auto: the square root of how
+    much rarer a class is than the most frequent one."""
+
+    # The pair task
+    actions: list[str] | None = None
+    """Actions to predict; None: all that occur in the labels."""
+    undirected: tuple[str, ...] = ()
+    """Actions whose labels name two animals but not which of them is the agent."""
+    action_balance: Share = 0.25
+    """How much the weight of an action in the loss grows with its rarity: from 0 (not)
+    to 1 (in proportion)."""
+    action_weights: dict[str, Weight] = Field(default_factory=dict)
+    """Further factors of the weights of actions in the loss."""
+    action_share: Share = 0.5
+    """Share of windows that are drawn around some action; the others are anywhere."""
+    sampling_power: Share = 0.5
+    """An action, or a lab, is drawn in proportion to its frames to this power: from 0
+    (all equally often) to 1 (as often as in the data)."""
+
+    @property
+    def scene_task(self) -> SceneTask:
+        """The scene task of these settings."""
+        return SceneTask.from_groups(
+            self.classes,
+            ignore=self.ignore,
+            others_are_first=self.other == "background",
+        )
 
     @model_validator(mode="after")
-    def _check_sums(self) -> "RunConfig":
-        self._check_inputs()
+    def _check_classes(self) -> "TaskSettings":
         classes = len(self.classes)
         if classes < 2:
             raise ValueError(f"classes: needs at least two, has {classes}")
@@ -241,44 +209,132 @@ class RunConfig(ModelSettings):
                 f"num_classes is {self.num_classes}, but `classes` names {classes}: "
                 f"{list(self.classes)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "TaskSettings":
         if self.class_weights and self.task == "pair":
             raise ValueError(
                 "class_weights are for the scene task; for pairs name actions: "
                 "action_weights: {attack: 2}"
             )
-        if isinstance(self.class_weights, list) and len(self.class_weights) != classes:
+        if not isinstance(self.class_weights, list):
+            return self
+        if len(self.class_weights) != len(self.classes):
             raise ValueError(
                 f"class_weights has {len(self.class_weights)} numbers, but there are "
-                f"{classes} classes: {list(self.classes)}"
+                f"{len(self.classes)} classes: {list(self.classes)}"
             )
-        if isinstance(self.class_weights, list) and not any(self.class_weights):
+        if not any(self.class_weights):
             raise ValueError("class_weights: at least one has to be above zero")
-        if self.folds and self.fold >= self.folds:
-            raise ValueError(
-                f"fold is {self.fold}, but folds count from 0 to {self.folds - 1}"
-            )
         return self
 
-    def _check_inputs(self) -> None:
-        if self.input_dim in (None, self.features):
-            return
-        motion = str(self.use_motion_features).lower()
-        total = (
-            _feature_sum(self.use_motion_features)
-            if self.task == "scene" and self.feature_set == "motion"
-            else f"{self.features} (task: {self.task}, feature_set: {self.feature_set})"
-        )
-        raise ValueError(
-            f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
-            f"there are {total} inputs; set input_dim: {self.features}, or leave it out"
-        )
+
+class TreeSettings(Settings):
+    """How boosted trees are grown."""
+
+    tree_rounds: Annotated[int, Field(ge=1, le=100_000)] = 250
+    """Trees for each class, or action."""
+    tree_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.05
+    tree_leaves: Annotated[int, Field(ge=2, le=131_072)] = 15
+    tree_min_rows: Count = 100
+    """Least number of training rows in a leaf."""
+    tree_feature_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the statistics that a tree may use."""
+    tree_max_rows: Count = 40_000
+    """Rows for training, evenly spaced in time."""
+
+
+class TrainingSettings(Settings):
+    """How a network is trained."""
+
+    batch_size: Count | Literal["auto"] = 64
+    """Windows of each process in a step. auto: as many as fit the memory of a GPU, but
+    not so many that an epoch has less than a hundred steps (see
+    `mabe.training.batch_size`)."""
+    epochs: Annotated[int, Field(ge=1, le=10**6)] = 100
+    """In one epoch about as many frames are drawn as there are."""
+    steps_per_epoch: Count | None = None
+    """If given, the number of steps of an epoch instead."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    learning_rate: LearningRate = 3e-4
+    weight_decay: Weight = 1e-4
+    grad_clip: Weight = 1.0
+    """Largest norm of a gradient; 0 does not clip."""
+    scheduler: Literal["plateau", "cosine", "none"] = "plateau"
+    scheduler_patience: Annotated[int, Field(ge=1, le=10**6)] = 5
+    """Epochs without a better macro F1 before the learning rate falls (plateau)."""
+    scheduler_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    min_lr: Annotated[float, Field(ge=0, le=10)] = 1e-6
+    warmup_epochs: Annotated[float, Field(ge=0, le=10**6)] = 0.5
+    """The learning rate rises from zero over this many epochs."""
+    early_stopping_patience: Epochs = 15
+    """Stop after this many epochs without a better macro F1; 0 never stops early."""
+    ema_decay: ShareBelowOne = 0.995
+    """Weights are averaged over about 1 / (1 - this) steps; 0 does not average."""
 
     @property
     def windows(self) -> int:
-        """Windows that each process sees in a step; `auto` is settled before."""
+        """Windows of each process in a step; there are none for `auto`."""
         if self.batch_size == "auto":
             raise ValueError("batch_size: auto has to be settled before a run begins")
         return self.batch_size
+
+
+_USUAL = Augmentation()
+
+
+class AugmentationSettings(Settings):
+    """How poses are changed during training; see `Augmentation`."""
+
+    use_augmentation: bool = True
+    augment_turn: bool = _USUAL.turn
+    augment_mirror: bool = _USUAL.mirror
+    augment_shift_cm: Length = _USUAL.shift_cm
+    augment_scale: ShareBelowOne = _USUAL.scale
+    augment_noise_cm: Length = _USUAL.noise_cm
+    augment_keypoint_dropout: Share = _USUAL.keypoint_dropout
+    augment_animal_dropout: Share = _USUAL.animal_dropout
+    augment_reorder_animals: bool = _USUAL.reorder_animals
+    augment_time_stretch: ShareBelowOne = _USUAL.time_stretch
+
+
+class OutputSettings(Settings):
+    """Where a run is written, and how it is computed."""
+
+    checkpoint_dir: Path = Path("checkpoints/run")
+    save_freq: Epochs = 5
+    """Keep the model of each so many epochs; 0 keeps the best and the last only."""
+    save_every_s: Annotated[float, Field(gt=0, le=10**7)] = 300.0
+    """How often the state to resume from is saved within an epoch."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    """auto: bf16 where a GPU has it, 16 on older GPUs; on a CPU 32, or bf16 for an LSTM
+    where the processor has AMX."""
+    seed: Seed = 42
+
+    @field_validator("precision", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        # YAML reads 32 as a number.
+        return str(value) if isinstance(value, int) else value
+
+
+class RunConfig(
+    # In reverse: pydantic puts the fields of the last base first.
+    OutputSettings,
+    AugmentationSettings,
+    TrainingSettings,
+    TreeSettings,
+    ModelSettings,
+    TaskSettings,
+    DataSettings,
+):
+    """Everything that decides what a run does."""
+
+    input_dim: Annotated[int, Field(ge=1, le=10**6)] | None = None
+    """If given, compared with the number of features."""
 
     @property
     def features(self) -> int:
@@ -291,27 +347,10 @@ class RunConfig(ModelSettings):
         has_social = self.feature_set == "social"
         return view + (len(social_names(directed=True)) if has_social else 0)
 
-    def model_copy(
-        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
-    ) -> "RunConfig":
-        """Return a copy with some settings changed, checked like any others."""
-        if not update:
-            return super().model_copy(deep=deep)
-        return RunConfig.model_validate({**dict(self), **update})
-
     @property
     def model(self) -> ModelConfig:
         """The settings of the model to be trained; there are none for `auto`."""
         return ModelConfig.of(self)
-
-    @property
-    def scene_task(self) -> SceneTask:
-        """What is asked of a scene's frame."""
-        return SceneTask.from_groups(
-            self.classes,
-            ignore=self.ignore,
-            others_are_first=self.other == "background",
-        )
 
     @property
     def augmentation(self) -> Augmentation:
@@ -324,9 +363,37 @@ class RunConfig(ModelSettings):
             for key, value in self
             if key.startswith(prefix)
         }
-        if self.task == "pair":  # who is the agent has to stay, and has to be seen
+        if self.task == "pair":  # the agent has to stay the first one, and present
             settings |= {"reorder_animals": False, "animal_dropout": 0.0}
         return Augmentation(**settings)
+
+    def changed(self, **settings: Any) -> "RunConfig":
+        """Return the config with other values of some settings, checked like any.
+
+        Raises `ConfigError` where they are not valid.
+        """
+        return build_config({**dict(self), **settings}, where="settings")
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> "RunConfig":
+        """Return `changed`: pydantic's own way to a copy would not check the values."""
+        return self.changed(**(update or {}))
+
+    @model_validator(mode="after")
+    def _check_inputs(self) -> "RunConfig":
+        if self.input_dim in (None, self.features):
+            return self
+        motion = str(self.use_motion_features).lower()
+        total = (
+            _feature_sum(self.use_motion_features)
+            if self.task == "scene" and self.feature_set == "motion"
+            else f"{self.features} (task: {self.task}, feature_set: {self.feature_set})"
+        )
+        raise ValueError(
+            f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
+            f"there are {total} inputs; set input_dim: {self.features}, or leave it out"
+        )
 
 
 def load_config(

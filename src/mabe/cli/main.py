@@ -283,7 +283,7 @@ def crossval(
         place = loaded.checkpoint_dir.with_name(
             f"{loaded.checkpoint_dir.name}-crossval"
         )
-        loaded = loaded.model_copy(update={"checkpoint_dir": place})
+        loaded = loaded.changed(checkpoint_dir=place)
     if loaded.model_type == "auto":
         raise ConfigError(
             "model_type: auto cross-validates by itself: `mabe train`. To compare "

@@ -197,7 +197,7 @@ def _begin(
 
 def _plan(kind: ModelKind, recipe: Recipe, data: TrainingData, root: Path) -> Plan:
     """Claim a directory for the runs of one kind."""
-    own = kind.config.model_copy(update={"checkpoint_dir": root / kind.name})
+    own = kind.config.changed(checkpoint_dir=root / kind.name)
     return make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
 
 

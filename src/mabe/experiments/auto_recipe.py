@@ -141,7 +141,7 @@ def at_working_rate(given: Mapping[str, Any]) -> RunConfig:
     if "fps" in given:
         return config
     usual = SCENE_FPS if config.task == "scene" else PAIR_FPS
-    return config.model_copy(update={"fps": usual})
+    return config.changed(fps=usual)
 
 
 def _under(given: Mapping[str, Any], of_kind: Mapping[str, Any]) -> RunConfig:

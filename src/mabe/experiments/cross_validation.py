@@ -128,13 +128,11 @@ class Plan:
         folds = self.identity.number_of_folds
         return [
             FoldRun(
-                self.config.model_copy(
-                    update={
-                        "folds": folds,
-                        "fold": fold,
-                        "seed": seed,
-                        "checkpoint_dir": self.root / f"seed{seed}" / f"fold{fold}",
-                    }
+                self.config.changed(
+                    folds=folds,
+                    fold=fold,
+                    seed=seed,
+                    checkpoint_dir=self.root / f"seed{seed}" / f"fold{fold}",
                 )
             )
             for fold in range(folds)

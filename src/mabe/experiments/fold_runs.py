@@ -86,7 +86,7 @@ class FoldRun:
 def fold_run_in(run_dir: Path) -> FoldRun:
     """Return the fold run of a directory, which may have been moved since."""
     config = load_config(run_dir / "config.yaml")
-    return FoldRun(config.model_copy(update={"checkpoint_dir": run_dir}))
+    return FoldRun(config.changed(checkpoint_dir=run_dir))
 
 
 def find_fold_runs(run: Path) -> list[FoldRun]:

@@ -1,6 +1,6 @@
 """The settings of a model: what has to be known to build it and to use it.
 
-They are kept in the model's card. Settings that only matter while a model is trained
+They are kept in the model's card. Settings that matter only while a model is trained
 (data, batches, learning rate …) are in `mabe.config.RunConfig`, which includes these
 under the same names.
 
@@ -16,10 +16,21 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-NotNegative = Annotated[float, Field(ge=0)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 
 
-Count = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=16_384)]
+"""Channels, or hidden units, of a layer."""
+
+
+Layers = Annotated[int, Field(ge=1, le=16)]
+
+
+Rate = Annotated[float, Field(gt=0, le=240)]
+"""Frames per second."""
+
+
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
 
 class Settings(BaseModel):
@@ -32,37 +43,44 @@ class ModelSettings(Settings):
     """The settings that a model and the run that trains it have in common."""
 
     # Features
-    fps: Annotated[float, Field(gt=0, le=240)] = 33.3
+    fps: Rate = 33.3
     """The working rate; all recordings are resampled to it."""
     feature_set: Literal["motion", "social"] = "motion"
-    """motion: coordinates, speeds and accelerations (V1, V2). social: what two animals
-    are to each other (distances, facing, approach, contact …)."""
+    """motion: coordinates, speeds and accelerations (V1, V2). social: distances,
+    facing, approach, contact … of two animals."""
     use_motion_features: bool = True
     """Add speed and acceleration to the coordinates."""
     scene_frame: bool = True
     """Coordinates relative to the line through the animals, not to the arena."""
-    max_gap_s: NotNegative = 0.5
+    max_gap_s: Seconds = 0.5
     """Gaps in a track up to this long are bridged by a straight line."""
 
     # The network
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
         "conv_bilstm"
     )
-    """auto: several kinds, chosen by what is known to work best for the data."""
-    sequence_length: Annotated[int, Field(ge=8)] = 100
+    """trees: boosted trees instead of a network. auto: several kinds of model, those
+    known to work best for the data."""
+    sequence_length: Annotated[int, Field(ge=8, le=1_000_000)] = 100
     """Frames in a window, at `fps`."""
-    conv_channels: tuple[Count, ...] = (64, 128, 256)
-    conv_kernel: Count = 5
-    lstm_hidden: Count = 256
-    lstm_layers: Count = 2
-    tcn_width: Count = 96
-    tcn_layers: Count = 8
-    gru_width: Count = 96
-    gru_layers: Count = 1
-    gru_pooling: Count = 4
+    conv_channels: Annotated[tuple[Size, ...], Field(min_length=1, max_length=16)] = (
+        64,
+        128,
+        256,
+    )
+    """Of each convolution of the Conv1D-BiLSTM, which also halves the rate."""
+    conv_kernel: Annotated[int, Field(ge=1, le=1_001)] = 5
+    """Frames; odd."""
+    lstm_hidden: Size = 256
+    lstm_layers: Layers = 2
+    tcn_width: Size = 96
+    tcn_layers: Layers = 8
+    gru_width: Size = 96
+    gru_layers: Layers = 1
+    gru_pooling: Annotated[int, Field(ge=1, le=1_000)] = 4
     """Frames that are averaged before the GRU."""
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
-    lab_channels: Annotated[int, Field(ge=0)] = 16
+    dropout: ShareBelowOne = 0.3
+    lab_channels: Annotated[int, Field(ge=0, le=16_384)] = 16
     """Size of the embedding of a lab (pair task)."""
     lab_dropout: Share = 0.2
     """Share of training windows whose lab is replaced by "unknown" (pair task), so that
@@ -75,7 +93,7 @@ class ModelSettings(Settings):
 
     @model_validator(mode="after")
     def _check_model(self) -> "ModelSettings":
-        if self.model_type == "trees" and self.feature_set != "social":
+        if self.is_grown and self.feature_set != "social":
             raise ValueError(
                 "model_type: trees needs social features; set feature_set: social, or "
                 "choose a network"

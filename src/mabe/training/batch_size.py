@@ -53,7 +53,7 @@ def settle_batch_size(
         )
         why = None if windows == useful else "what the memory of the GPU holds"
     why = why or f"an epoch keeps about {STEPS_AN_EPOCH} steps or more"
-    settled = config.model_copy(update={"batch_size": windows})
+    settled = config.changed(batch_size=windows)
     return settled, f"Batch size: {windows} windows ({why})"
 
 
@@ -110,7 +110,7 @@ def _find_fitting(
     config: RunConfig, objective: Objective, fabric: Fabric, *, most: int
 ) -> int:
     """Try steps of growing size with a model of their own, which is then let go."""
-    trial = config.model_copy(update={"batch_size": 1})
+    trial = config.changed(batch_size=1)
     state = start_state(trial, objective.task, fabric, objective)
     state.model.train()
     return largest_fitting(

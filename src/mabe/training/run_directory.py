@@ -175,7 +175,7 @@ def with_settled_batch(
     total = _read_facts(run_dir).get("windows_per_step")
     if config.batch_size != "auto" or not total:
         return config
-    return config.model_copy(update={"batch_size": max(1, total // processes)})
+    return config.changed(batch_size=max(1, total // processes))
 
 
 def check_same_settings(

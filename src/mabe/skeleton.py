@@ -47,7 +47,7 @@ LEFT_RIGHT_PAIRS = (
     ("lateral_left", "lateral_right"),
     ("hip_left", "hip_right"),
 )
-"""Keypoints that change places when a pose is seen in a mirror."""
+"""Keypoints that are exchanged when a pose is mirrored."""
 
 
 PAWS = frozenset(
@@ -105,7 +105,7 @@ def find_alias(name: str, *, without: frozenset[str] = frozenset()) -> Alias | N
     """Return what a lab's name stands for; None for an unknown name.
 
     The eight corners of a head-mounted device all stand for `headpiece`; their mean
-    is taken where poses are read. A number at the end belongs to an animal
+    is computed where poses are read. A number at the end belongs to an animal
     (``Ear_left_1``) unless the name with its number is canonical (``spine_1``). The
     words in `without` are disregarded.
     """

@@ -22,7 +22,6 @@ from mabe.io.behaviour_names import (
     watched_of,
 )
 from mabe.io.file_matching import ImportPlan, Labels, RecordingFiles, Track
-from mabe.io.inspector import count
 from mabe.io.keypoint_names import format_matches
 from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
 from mabe.io.readers.annotations import compare_lengths, to_frames
@@ -34,6 +33,7 @@ from mabe.io.writers.kaggle import (
     write_metadata,
     write_tracking,
 )
+from mabe.runtime.console import count
 from mabe.runtime.files import write_text
 
 

@@ -14,6 +14,7 @@ from mabe.io.readers.kaggle import read_index
 from mabe.io.readers.poses import Poses, drop_unsure
 from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
+from mabe.runtime.console import count
 
 _SHOWN = 4
 """Number of recordings of one file that are described in full."""
@@ -58,11 +59,6 @@ def _describe_content(content: Content, project: Project) -> Iterator[str]:
     more = max(len(content.poses), len(content.annotations)) - _SHOWN
     if more > 0:
         yield f"  … and {count(more, 'more recording')}"
-
-
-def count(number: int, what: str) -> str:
-    """Return a number of things: ``1 animal``, ``2 animals``."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:

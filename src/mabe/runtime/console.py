@@ -57,3 +57,8 @@ def group_bar(kind: str) -> "tqdm[Any]":
 def show(value: float | None) -> str:
     """Return a score with three digits, or a dash where there is none."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things: ``1 animal``, ``2 animals``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -8,7 +8,8 @@ from mabe.experiments.checklist.facts import (
     Facts,
     SubmissionFacts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, count, name_some
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.runtime.console import count
 from mabe.skeleton import KEYPOINTS
 
 _NO_DATA = "no DATA given"

@@ -83,8 +83,3 @@ def name_some(names: Sequence[str], most: int = SHOWN) -> str:
     """Return the first of some names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number with its noun, ``1 run`` or ``2 runs``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

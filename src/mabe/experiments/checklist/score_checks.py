@@ -9,7 +9,8 @@ from mabe.experiments.checklist.facts import (
     ClassScore,
     Facts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, count, name_some
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.runtime.console import count
 
 _NO_SCORES = "no score on recordings it never saw"
 

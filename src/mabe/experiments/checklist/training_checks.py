@@ -13,7 +13,8 @@ from mabe.experiments.checklist.facts import (
     MemberFacts,
     TrainingFacts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, count, name_some
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.runtime.console import count
 from mabe.training.history import ranked_f1
 
 _NO_HISTORY = "no history of epochs belongs to this model"

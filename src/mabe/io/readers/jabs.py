@@ -106,11 +106,11 @@ def _identities(
     known = np.unique(numbers[numbers >= 0])
     centres = pose.get("instance_id_center")
     if isinstance(centres, h5py.Dataset) and "instance_embed_id" in pose:
-        strange = numbers >= len(centres)
-        if strange.any():
-            numbers[strange] = -1
+        unknown = numbers >= len(centres)
+        if unknown.any():
+            numbers[unknown] = -1
             return numbers, [
-                f"{strange.sum()} detections with an identity above {len(centres)} "
+                f"{unknown.sum()} detections with an identity above {len(centres)} "
                 "were left out"
             ]
     if len(known) > shape[1]:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from mabe.errors import DataError
+from mabe.runtime.console import count
 
 SHOWN = 20
 """Number of problems of one kind that are printed."""
@@ -92,8 +93,8 @@ def describe_review(path: Path, review: Review) -> str:
     """Return the problems as text; for a valid file, with a last line on it."""
     lines = _describe_problems(path, review.problems)
     if not review.errors:
-        warned = f", {_count(review.warnings, 'warning')}" if review.warnings else ""
-        rows, videos = _count(review.rows, "row"), _count(review.videos, "video")
+        warned = f", {count(review.warnings, 'warning')}" if review.warnings else ""
+        rows, videos = count(review.rows, "row"), count(review.videos, "video")
         lines.append(f"✓ {path}: valid, {rows}, {videos}{warned}")
     return "\n".join(lines)
 
@@ -102,8 +103,8 @@ def require_valid(path: Path, review: Review) -> None:
     """Raise `DataError` for a submission with errors."""
     if review.errors:
         raise DataError(
-            f"{path}: not a valid submission: {_count(review.errors, 'error')} in "
-            f"{_count(review.rows, 'row')}; correct these lines and check again"
+            f"{path}: not a valid submission: {count(review.errors, 'error')} in "
+            f"{count(review.rows, 'row')}; correct these lines and check again"
         )
 
 
@@ -123,7 +124,3 @@ def _describe_problems(path: Path, problems: Iterable[Problem]) -> list[str]:
         if len(group) > SHOWN:
             lines.append(f"  … and {len(group) - SHOWN:,} more of this kind ({kind})")
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -50,7 +50,7 @@ def check_row_ids(table: pl.DataFrame) -> list[Problem]:
     numbered = table.filter(is_number).with_columns(
         number=pl.col("row_id").cast(pl.Int64)
     )
-    seen = numbered.with_columns(first=pl.col("line").first().over("number"))
+    numbered = numbered.with_columns(first=pl.col("line").first().over("number"))
     is_repeated = pl.col("line") != pl.col("first")
     ahead = pl.col("number") - pl.col("position")
     return [
@@ -60,12 +60,12 @@ def check_row_ids(table: pl.DataFrame) -> list[Problem]:
             "row_id must be a whole number from 0, found {row_id!r}",
         ),
         *problems_of(
-            seen.filter(is_repeated),
+            numbered.filter(is_repeated),
             "row_id",
             "row_id {row_id} is that of line {first} too",
         ),
         *problems_of(
-            seen.filter(~is_repeated).filter(ahead != ahead.shift(1, fill_value=0)),
+            numbered.filter(~is_repeated).filter(ahead != ahead.shift(1, fill_value=0)),
             "row_id",
             "row_id must count 0, 1, 2, …: expected {position}, found {row_id}",
         ),
@@ -139,9 +139,9 @@ def check_frames(table: pl.DataFrame) -> list[Problem]:
 def check_duplicates(table: pl.DataFrame) -> list[Problem]:
     """Report bouts that repeat an earlier one; the host counts them once."""
     bouts = table.filter(pl.col("start").is_not_null(), pl.col("stop").is_not_null())
-    seen = bouts.with_columns(first=pl.col("line").first().over(_BOUT))
+    bouts = bouts.with_columns(first=pl.col("line").first().over(_BOUT))
     return problems_of(
-        seen.filter(pl.col("line") != pl.col("first")),
+        bouts.filter(pl.col("line") != pl.col("first")),
         "duplicate",
         "the same bout as in line {first}",
         Severity.WARNING,

@@ -75,15 +75,15 @@ def check_video_ids(
     """Report videos that the metadata lack; without metadata, all but whole numbers."""
     is_number = pl.col("video_id").str.contains(WHOLE_NUMBER)
     is_known = pl.col("video_id").is_in(list(facts)) if facts else is_number
-    strange = table.filter(~is_known)
+    unknown = table.filter(~is_known)
     return [
         *problems_of(
-            strange.filter(~is_number),
+            unknown.filter(~is_number),
             "video_id",
             "video_id must be a whole number as in the metadata, found {video_id!r}",
         ),
         *problems_of(
-            strange.filter(is_number),
+            unknown.filter(is_number),
             "unknown video",
             "video {video_id} is not in the metadata",
         ),

@@ -209,7 +209,12 @@ class Bench:
     def _floor(self, frames: int) -> float:
         """Return the least seconds of a step: forward, and twice as much backward."""
         operations = 3 * frames * operations_per_frame(self.config, slots=72)
-        moved = frames * 3 * 4 * (self.config.features + sum(self.config.conv_channels))
+        moved = (
+            frames
+            * 3
+            * 4
+            * (len(self.config.features.names) + sum(self.config.conv_channels))
+        )
         return max(
             operations / self._operations_a_second(), moved / self._bytes_a_second()
         )

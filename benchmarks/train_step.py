@@ -201,7 +201,7 @@ def measure_loader(
 def measure_floor(config: RunConfig) -> float:
     """Return seconds to copy what the input reads and writes at least."""
     frames = config.batch_size * config.sequence_length
-    source = np.ones(frames * (72 * 2 * 2 + config.features * 4), np.uint8)
+    source = np.ones(frames * (72 * 2 * 2 + len(config.features.names) * 4), np.uint8)
     into = np.empty_like(source)
     best = np.inf
     for _ in range(20):

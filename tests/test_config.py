@@ -28,7 +28,7 @@ def test_every_config_we_ship_is_valid(path):
 
 def test_v1_is_the_recipe():
     config = load_config(CONFIGS / "config.yaml")
-    assert config.features == config.input_dim == 144
+    assert len(config.features.names) == config.input_dim == 144
     assert not config.use_motion_features
     assert config.batch_size == 64
     assert config.class_weights == [0.5, 10, 15, 15]
@@ -37,7 +37,7 @@ def test_v1_is_the_recipe():
 
 def test_v2_is_the_recipe():
     config = load_config(CONFIGS / "config_5090.yaml")
-    assert config.features == config.input_dim == 288
+    assert len(config.features.names) == config.input_dim == 288
     assert config.class_weights == [1, 5, 8, 8]
     assert (config.batch_size, config.num_workers) == (96, 4)
     assert (config.sequence_length, config.fps) == (100, 33.3)

@@ -14,7 +14,7 @@ from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.pair import PairSocialFeatures
-from mabe.features.social import SocialFeatures, social_names
+from mabe.features.social import SocialFeatures
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
@@ -97,7 +97,7 @@ def test_each_social_feature_is_in_one_group(directed):
 
     places = sorted(place for group in module.groups.values() for place in group)
 
-    assert places == list(range(len(social_names(directed=directed))))
+    assert places == list(range(len(module.names)))
     assert module.names[module.groups["gap"][0]] == "gap_cm"
     assert all("cm_per_s" in module.names[place] for place in module.groups["motion"])
 
@@ -187,6 +187,8 @@ def test_a_small_gru_learns_who_chases_whom(tmp_path):
 
 
 def test_the_number_of_social_features_is_checked_like_any(fights, tmp_path):
-    assert settings(fights, tmp_path).features == len(social_names(directed=False))
+    names = SocialFeatures(rate_fps=10, max_gap_s=0.5, directed=False).names
+    assert settings(fights, tmp_path).features.names == names
+    settings(fights, tmp_path, input_dim=len(names))
     with pytest.raises(ConfigError, match="feature_set: social"):
         settings(fights, tmp_path, input_dim=288)

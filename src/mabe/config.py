@@ -23,9 +23,8 @@ from pydantic import (
 
 from mabe.data.splits import GroupBy
 from mabe.errors import ConfigError, MabeError
-from mabe.features.motion import COORDINATES, input_size
-from mabe.features.pair import PairLayout
-from mabe.features.social import social_names
+from mabe.features.base import Features
+from mabe.models.feature_sets import build_inputs
 from mabe.models.model_config import (
     ModelConfig,
     ModelSettings,
@@ -34,8 +33,7 @@ from mabe.models.model_config import (
     ShareBelowOne,
 )
 from mabe.runtime.object_storage import shown
-from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
-from mabe.skeleton import SLOTS
+from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
@@ -151,7 +149,7 @@ class DataSettings(Settings):
 class TaskSettings(Settings):
     """What is predicted, and how much each class or action counts in the training."""
 
-    task: Literal["scene", "pair"] = "scene"
+    task: TaskKind = TaskKind.SCENE
     """scene: one class in each frame. pair: which animal does what to whom."""
     ignore: tuple[str, ...] = ()
     """Actions whose frames count neither in the loss nor in the score."""
@@ -213,7 +211,7 @@ class TaskSettings(Settings):
 
     @model_validator(mode="after")
     def _check_weights(self) -> "TaskSettings":
-        if self.class_weights and self.task == "pair":
+        if self.class_weights and self.task is not TaskKind.SCENE:
             raise ValueError(
                 "class_weights are for the scene task; for pairs name actions: "
                 "action_weights: {attack: 2}"
@@ -337,15 +335,9 @@ class RunConfig(
     """If given, compared with the number of features."""
 
     @property
-    def features(self) -> int:
-        """Number of features: 144 or 288 of a scene's own, others of a pair's."""
-        if self.feature_set == "social" and self.task == "scene":
-            return len(social_names(directed=False))
-        if self.task == "scene":
-            return input_size(use_motion_features=self.use_motion_features)
-        view = PairLayout(self.use_motion_features).size
-        has_social = self.feature_set == "social"
-        return view + (len(social_names(directed=True)) if has_social else 0)
+    def features(self) -> Features:
+        """The features that the model has of poses."""
+        return build_inputs(self.task, self)[0]
 
     @property
     def model(self) -> ModelConfig:
@@ -363,7 +355,7 @@ class RunConfig(
             for key, value in self
             if key.startswith(prefix)
         }
-        if self.task == "pair":  # the agent has to stay the first one, and present
+        if self.task.is_directed:  # the agent has to stay the first one, and present
             settings |= {"reorder_animals": False, "animal_dropout": 0.0}
         return Augmentation(**settings)
 
@@ -382,17 +374,15 @@ class RunConfig(
 
     @model_validator(mode="after")
     def _check_inputs(self) -> "RunConfig":
-        if self.input_dim in (None, self.features):
+        if self.input_dim is None or self.input_dim == len(self.features.names):
             return self
-        motion = str(self.use_motion_features).lower()
-        total = (
-            _feature_sum(self.use_motion_features)
-            if self.task == "scene" and self.feature_set == "motion"
-            else f"{self.features} (task: {self.task}, feature_set: {self.feature_set})"
-        )
+        groups = self.features.groups
+        parts = " + ".join(f"{len(places)} {name}" for name, places in groups.items())
+        total = len(self.features.names)
         raise ValueError(
-            f"input_dim is {self.input_dim}, but with use_motion_features: {motion} "
-            f"there are {total} inputs; set input_dim: {self.features}, or leave it out"
+            f"input_dim is {self.input_dim}, but with feature_set: {self.feature_set}, "
+            f"use_motion_features: {str(self.use_motion_features).lower()} there are "
+            f"{parts} = {total} inputs; set input_dim: {total}, or leave it out"
         )
 
 
@@ -483,15 +473,6 @@ def _parse_yaml(text: str, *, where: str) -> Any:
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{where}: not valid YAML: {reason}") from None
-
-
-def _feature_sum(use_motion_features: bool) -> str:
-    if not use_motion_features:
-        return f"{COORDINATES} coordinates = {COORDINATES}"
-    total = COORDINATES + 2 * SLOTS
-    return (
-        f"{COORDINATES} coordinates + {SLOTS} speeds + {SLOTS} accelerations = {total}"
-    )
 
 
 def _unknown_key(key: str) -> str:

@@ -28,10 +28,6 @@ ALL_SLOTS = tuple(range(SLOTS))
 COORDINATES = 2 * SLOTS
 
 
-MOTION = 2 * SLOTS
-"""One speed and one acceleration for each slot."""
-
-
 def change_per_second(
     values: Float[Tensor, "b t *rest"], rate_fps: float
 ) -> Float[Tensor, "b t *rest"]:
@@ -46,11 +42,6 @@ def change_per_second(
     central = (backward + forward) / 2
     one_sided = torch.where(backward.isnan(), forward, backward)
     return torch.where(central.isnan(), one_sided, central) * rate_fps
-
-
-def input_size(*, use_motion_features: bool) -> int:
-    """Return the number of features: 144, or 288 with motion."""
-    return COORDINATES + (MOTION if use_motion_features else 0)
 
 
 def feature_names(

@@ -17,7 +17,6 @@ that their distance (`gap_cm`) is known although their landmarks are not.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from jaxtyping import Float
@@ -189,12 +188,6 @@ class SocialFeatures(Features):
             distance_BTLM=length(first_BTL2[:, :, :, None] - second_BTL2[:, :, None]),
             rate_fps=self.rate_fps,
         )
-
-
-@cache
-def social_names(*, directed: bool) -> tuple[str, ...]:
-    """Return the features' names in order, such as ``agent.approach_cm_per_s``."""
-    return SocialFeatures(rate_fps=30.0, max_gap_s=0.5, directed=directed).names
 
 
 def distances(dyad: Dyad) -> PairSignals:

@@ -21,18 +21,13 @@ from torch import Tensor, nn
 
 from mabe.features.arrangement import pack_animals
 from mabe.features.base import Features
-from mabe.features.motion import MotionFeatures
-from mabe.features.nearest_pair import NearestPairFeatures
-from mabe.features.pair import PairFeatures, PairSocialFeatures
 from mabe.models.conv_bilstm import ConvBiLSTM
 from mabe.models.conv_gru import ConvGRU
+from mabe.models.feature_sets import build_inputs
 from mabe.models.frame_network import FrameNetwork
 from mabe.models.input_scaling import (
-    FittedScaling,
     InputScaling,
     MotionScaling,
-    PairScaling,
-    PairSocialScaling,
     channels_of_slots,
 )
 from mabe.models.model_config import ModelConfig
@@ -180,8 +175,7 @@ class SceneModel(NetworkModel):
         super().__init__()
         self.config = config
         self.task = task
-        self.features = scene_features(config)
-        self.scaling = _SCENE_SCALINGS[config.feature_set](self.features)
+        self.features, self.scaling = build_inputs(task.kind, config)
         self.network = build_network(config, self.scaling.channels, len(task.classes))
 
     def extract_features(
@@ -252,7 +246,7 @@ class PairModel(NetworkModel):
         super().__init__()
         self.config = config
         self.task = task
-        self.features, self.scaling = _PAIR_INPUTS[config.feature_set](config)
+        self.features, self.scaling = build_inputs(task.kind, config)
         self.lab = nn.Embedding(len(task.labs) + 1, config.lab_channels)
         channels = self.scaling.channels + config.lab_channels + 1
         self.network = build_network(config, channels, len(task.actions))
@@ -301,55 +295,6 @@ class PairModel(NetworkModel):
         lab_B = torch.full((windows,), number, device=device)
         is_self_B = torch.full((windows,), context.is_self, device=device)
         return self.logits(inputs_BUI, lab_B, is_self_B).float().sigmoid()
-
-
-def scene_features(config: ModelConfig) -> Features:
-    """Return the features of a scene that `feature_set` names."""
-    return _SCENE_FEATURES[config.feature_set](config)
-
-
-_SCENE_FEATURES: Mapping[str, Callable[[ModelConfig], Features]] = {
-    "motion": lambda config: MotionFeatures(
-        rate_fps=config.fps,
-        use_motion_features=config.use_motion_features,
-        max_gap_s=config.max_gap_s,
-        scene_frame=config.scene_frame,
-    ),
-    "social": lambda config: NearestPairFeatures(
-        rate_fps=config.fps, max_gap_s=config.max_gap_s
-    ),
-}
-
-
-_SCENE_SCALINGS: Mapping[str, Callable[[Features], InputScaling]] = {
-    "motion": lambda features: MotionScaling(features=len(features.names)),
-    "social": lambda features: FittedScaling(features=len(features.names)),
-}
-
-
-def _pair_inputs(config: ModelConfig) -> tuple[Features, InputScaling]:
-    features = PairFeatures(**_pair_settings(config))
-    return features, PairScaling(features.layout)
-
-
-def _pair_social_inputs(config: ModelConfig) -> tuple[Features, InputScaling]:
-    features = PairSocialFeatures(**_pair_settings(config))
-    social = len(features.social.names)
-    return features, PairSocialScaling(features.view.layout, social=social)
-
-
-def _pair_settings(config: ModelConfig) -> dict[str, Any]:
-    return {
-        "rate_fps": config.fps,
-        "use_motion_features": config.use_motion_features,
-        "max_gap_s": config.max_gap_s,
-    }
-
-
-_PAIR_INPUTS: Mapping[str, Callable[[ModelConfig], tuple[Features, InputScaling]]] = {
-    "motion": _pair_inputs,
-    "social": _pair_social_inputs,
-}
 
 
 NETWORKS: Mapping[str, type[FrameNetwork]] = {

@@ -17,7 +17,8 @@ from mabe.features.base import Features
 from mabe.features.rolling import RollingConfig, rolling_statistics
 from mabe.features.social import SocialFeatures
 from mabe.models.boosted_trees import Forest
-from mabe.models.model import Context, Model, scene_features
+from mabe.models.feature_sets import build_inputs
+from mabe.models.model import Context, Model
 from mabe.models.model_config import ModelConfig
 from mabe.models.windows import Stretch, block_stretches
 from mabe.pair_task import PairTask
@@ -117,7 +118,8 @@ class SceneTreesModel(TreesModel):
     task: SceneTask
 
     def __init__(self, config: ModelConfig, task: SceneTask, forest: Forest) -> None:
-        super().__init__(config, task, scene_features(config), forest)
+        features, _ = build_inputs(task.kind, config)
+        super().__init__(config, task, features, forest)
 
     def extract_features(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]

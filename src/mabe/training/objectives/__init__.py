@@ -52,4 +52,4 @@ def load_training_data(
         skip_bad=skip_bad,
         notes=notes,
     )
-    return DATA_OF_TASK[TaskKind(config.task)].label(config, store)
+    return DATA_OF_TASK[config.task].label(config, store)

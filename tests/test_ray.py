@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from stories import TINY, write_fights
 
-from mabe.cli.executor_options import settle_words
+from mabe.cli.executor_options import complete_words
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.prepare import prepare
@@ -262,14 +262,14 @@ def test_a_machine_that_does_not_see_the_folders_says_so(cluster, tmp_path):
 
 
 def test_the_word_behind_ray_is_an_address_only_if_it_looks_like_one():
-    assert settle_words(["prepare", "--ray", "data"]) == [
+    assert complete_words(["prepare", "--ray", "data"]) == [
         "prepare",
         "--ray",
         "local",
         "data",
     ]
-    assert settle_words(["--ray", "head:6379", "x"]) == ["--ray", "head:6379", "x"]
-    assert settle_words(["prepare", "data", "--ray"])[-1] == "local"
+    assert complete_words(["--ray", "head:6379", "x"]) == ["--ray", "head:6379", "x"]
+    assert complete_words(["prepare", "data", "--ray"])[-1] == "local"
     assert all(map(is_address, ["auto", "ray://10.0.0.1:10001", "[::1]:6379"]))
     assert not any(map(is_address, ["C:\\data", "s3://data/x", "--out", "data", ""]))
 
@@ -278,7 +278,7 @@ def test_the_word_behind_ray_is_an_address_only_if_it_looks_like_one():
     ("words", "message"),
     [
         (["--ray", "--workers", "2"], "give one"),
-        (["--cpus-per-task", "2"], "are for --ray"),
+        (["--cpus-per-task", "2"], "need --ray"),
         (["--ray=my data"], "expected nothing"),
         (["--ray", "localhost:1"], "no connection to a Ray cluster"),
     ],

@@ -1,47 +1,32 @@
-"""The commands that show something: `mabe report | plot | view`.
-
-Only what the user asked for is imported, so that `--help` is quick.
-"""
+"""Commands that show results: `mabe report | view | plot`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-Run = Annotated[
-    Path,
-    typer.Argument(
-        help="A run directory such as checkpoints/5090 (its best model), that of "
-        "a cross-validation, or one checkpoint file."
-    ),
-]
+from mabe.cli.options import Device, IncludeTraining, Run, SkipBad, load_predictor
 
+if TYPE_CHECKING:  # imported late, so that `--help` is quick
+    from mabe.viz.study import Study
 
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Labelled recordings: a Kaggle layout, or a store; by default what the "
-        "run was trained on."
+        help="Labelled recordings: a folder in the Kaggle layout, or a store; by "
+        "default the data that the run was trained on."
     ),
 ]
-
-
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-
-
-SkipBad = Annotated[
-    bool,
-    typer.Option("--skip-bad", help="Leave out files that cannot be read, and say so."),
-]
-
-
-IncludeTraining = Annotated[
-    bool,
+Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png.")]
+Recordings = Annotated[
+    list[str] | None,
     typer.Option(
-        "--include-training",
-        help="Show recordings it learned from too; not an honest figure.",
+        "--recording",
+        help="LAB/VIDEO (repeatable); by default the first that the model did not "
+        "learn from.",
     ),
 ]
+Most = Annotated[int, typer.Option(min=1, help="Draw at most so many recordings.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(view)
     plots = typer.Typer(
-        help="Pictures for papers: .svg, .pdf or .png.", no_args_is_help=True
+        help="Draw figures for papers: .svg, .pdf or .png.", no_args_is_help=True
     )
     plots.command()(ethogram)
     plots.command()(traces)
@@ -66,7 +51,7 @@ def report(
     device: Device = "auto",
     skip_bad: SkipBad = False,
 ) -> None:
-    """Write all there is to see of a run as one page."""
+    """Write a report of a run as one page."""
     from mabe.viz.report.gather import write_report
 
     contents = write_report(
@@ -94,41 +79,43 @@ def view(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="Where a recording of that name is; by default the run's data."
+            help="Data with the recording of that name; by default the run's data."
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for corrected labels, a data set to train on; DATA-corrected "
-            "beside the data by default. The data themselves stay as they are."
+            help="Folder for corrected labels, a data set to train on; by default "
+            "DATA-corrected beside the data. The data are not changed."
         ),
     ] = None,
     suggest: Annotated[
         bool,
         typer.Option(
             "--suggest",
-            help="Look at all recordings first, and begin with those (and their "
-            "bouts) of which a correction would teach most.",
+            help="Predict all recordings first, and begin with those, and the bouts, "
+            "whose correction would improve the model most.",
         ),
     ] = False,
     video: Annotated[
         Path | None,
-        typer.Option(help="The film of the recording, shown behind the poses."),
+        typer.Option(help="Video of the recording, shown behind the poses."),
     ] = None,
     pixels_per_cm: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Scale of the film; by default the metadata's."),
+        typer.Option(
+            min=0.001, help="Scale of the video; by default that of the metadata."
+        ),
     ] = None,
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0: any that is free.")
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
     ] = 0,
     no_browser: Annotated[
-        bool, typer.Option("--no-browser", help="Only print the address.")
+        bool, typer.Option("--no-browser", help="Print the address only.")
     ] = False,
     device: Device = "auto",
 ) -> None:
-    """Review and correct what is found, on a local page."""
+    """Review and correct predictions on a local page."""
     from mabe.viz.review.launch import find_place, open_session, rank, serve
 
     predictor = load_predictor(run, device)
@@ -138,25 +125,10 @@ def view(
     )
     if suggest:
         rank(session)
-        print("Seconds a minute that are expected to be wrong, the most first:")
+        print("Expected errors, seconds per minute, highest first:")
         for index, source in list(enumerate(session.sources))[:10]:
             print(f"  {session.uncertainty[index]:5.1f}  {source.name}")
     serve(session, port=port, open_browser=not no_browser)
-
-
-Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png.")]
-
-
-Recordings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--recording",
-        help="LAB/VIDEO (repeatable); by default the first that it never saw.",
-    ),
-]
-
-
-Most = Annotated[int, typer.Option(min=1, help="Draw so many recordings.")]
 
 
 def ethogram(
@@ -168,7 +140,7 @@ def ethogram(
     include_training: IncludeTraining = False,
     device: Device = "auto",
 ) -> None:
-    """Draw people's bouts above those found."""
+    """Draw annotated bouts above predicted ones."""
     from mabe.viz.figures import draw_ethograms, save
 
     study = _study(run, device, data, recording, most, include_training)
@@ -185,7 +157,7 @@ def traces(
     include_training: IncludeTraining = False,
     device: Device = "auto",
 ) -> None:
-    """Draw probabilities over time, with people's bouts behind them."""
+    """Draw probabilities over time, with annotated bouts behind them."""
     from mabe.viz.figures import draw_traces, save
 
     study = _study(run, device, data, recording, most, include_training)
@@ -200,7 +172,7 @@ def confusion(
     include_training: IncludeTraining = False,
     device: Device = "auto",
 ) -> None:
-    """Draw what is taken for what."""
+    """Draw the confusion matrix of frames."""
     from mabe.viz.figures import draw_confusion, save
 
     study = _study(run, device, data, None, None, include_training)
@@ -216,18 +188,10 @@ def learning_curve(
     out: Out,
 ) -> None:
     """Draw loss and macro F1 over epochs."""
-    from mabe.errors import RunError
-    from mabe.models.checkpoint import load_checkpoint
     from mabe.viz.figures import draw_learning_curves, save
-    from mabe.viz.report.gather import find_training_curves
+    from mabe.viz.report.gather import read_training_curves
 
-    curves: list[Any] = []
-    for run in runs:
-        found = find_training_curves(run, load_checkpoint(run))
-        if not found:
-            raise RunError(f"{run}: no history.json here; give a run directory")
-        curves += found
-    save(draw_learning_curves(curves), out)
+    save(draw_learning_curves(read_training_curves(runs)), out)
     print(f"✓ {out}")
 
 
@@ -238,7 +202,7 @@ def _study(
     recordings: list[str] | None,
     most: int | None,
     include_training: bool,
-) -> Any:
+) -> "Study":
     """Return a study of some recordings: those named, else the first."""
     from mabe.viz.report.gather import study_run
 
@@ -250,14 +214,3 @@ def _study(
         only=frozenset(recordings or ()),
         most=None if recordings else most,
     ).study
-
-
-def load_predictor(run: Path, device: str) -> Any:
-    """Return a run's model, ready to mark."""
-    from mabe.inference.predict import Predictor
-    from mabe.models.checkpoint import load_checkpoint
-    from mabe.runtime.devices import choose_device
-
-    checkpoint = load_checkpoint(run)
-    checkpoint.model.to(choose_device(device))
-    return Predictor(checkpoint)

@@ -211,6 +211,12 @@ def crossval(
     another cross-validation, and `ConfigError` where there are more folds than groups
     of recordings to split.
     """
+    if config.model_type == "auto":
+        raise ConfigError(
+            "model_type: auto includes a cross-validation: use `mabe train`. To "
+            "compare other models with it, name one: --set model_type=trees --set "
+            "feature_set=social"
+        )
     data = load_training_data(config, skip_bad=skip_bad)
     plan = make_plan(config, data, folds=folds, seeds=seeds)
     numbers = count(1)

@@ -1,7 +1,7 @@
 """A run's report: all there is to know of it gathered, then shown as one file."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,6 +188,17 @@ def find_training_curves(
         return ()
     used = checkpoint.members[0].provenance.epoch
     return (TrainingCurve(name=root.name, epochs=read_history(root), used_epoch=used),)
+
+
+def read_training_curves(runs: Sequence[Path]) -> list[TrainingCurve]:
+    """Return the training curves of some runs; raises `RunError` for one without."""
+    curves: list[TrainingCurve] = []
+    for run in runs:
+        of_run = find_training_curves(run, load_checkpoint(run))
+        if not of_run:
+            raise RunError(f"{run}: no history.json here; give a run directory")
+        curves += of_run
+    return curves
 
 
 def _note_on_rules(checkpoint: Checkpoint) -> tuple[str, ...]:

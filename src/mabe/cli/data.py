@@ -1,0 +1,173 @@
+"""Commands that make data sets: `mabe inspect | import | simulate | prepare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mabe.cli.executor_options import Cpus, RayAddress, choose_executor
+from mabe.cli.options import (
+    Fps,
+    MinConfidence,
+    PixelsPerCm,
+    ProjectFile,
+    SkipBad,
+    load_project,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command("inspect")(inspect_files)
+    app.command("import")(import_files)
+    app.command()(simulate)
+    app.command()(prepare)
+
+
+def inspect_files(
+    path: Annotated[Path, typer.Argument(help="A file, or a folder of files.")],
+    min_confidence: MinConfidence = None,
+    project: ProjectFile = None,
+) -> None:
+    """Describe pose and annotation files.
+
+    Prints animals, keypoints, frame rate, labels and problems.
+    """
+    from mabe.io.inspector import inspect
+
+    settings = load_project(path, project, min_confidence=min_confidence)
+    for line in inspect(path, settings):
+        print(line)
+
+
+def import_files(
+    project_dir: Annotated[
+        Path, typer.Argument(help="Folder with tracks and annotations of any format.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write, for `mabe train`.")],
+    fps: Fps = None,
+    pixels_per_cm: PixelsPerCm = None,
+    min_confidence: MinConfidence = None,
+    project: ProjectFile = None,
+    pieces: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Cut each recording into so many, so that one recording is enough to "
+            "train and to validate.",
+        ),
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")
+    ] = False,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Convert tracks and annotations to one data set."""
+    from mabe.io.file_matching import plan_import
+    from mabe.io.importer import (
+        Totals,
+        check_output,
+        describe_end,
+        describe_plan,
+        describe_recording,
+        run_import,
+    )
+
+    settings = load_project(
+        project_dir,
+        project,
+        fps=fps,
+        pixels_per_cm=pixels_per_cm,
+        min_confidence=min_confidence,
+    )
+    check_output(out)
+    plan = plan_import(project_dir, settings, skip=out, skip_bad=skip_bad)
+    for line in describe_plan(plan):
+        print(line)
+    place = None if dry_run else out
+    totals, shown = Totals(), set[str]()
+    for imported in run_import(plan, place, pieces=pieces):
+        print("\n".join(describe_recording(imported, shown)))
+        totals.add(imported)
+    print(describe_end(totals, place))
+
+
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    like: Annotated[
+        Path | None,
+        typer.Option(help="Simulate the labels of a real data set (its train.csv)."),
+    ] = None,
+    videos: Annotated[int | None, typer.Option(min=1, help="Number of videos.")] = None,
+    minutes: Annotated[
+        float,
+        typer.Option(min=0.05, help="Length of each video; not with --like."),
+    ] = 2.0,
+    actions: Annotated[
+        str | None,
+        typer.Option(
+            help="Actions that all labs annotate, instead of their own: "
+            "chase,flee,sniff."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; all cores by default.")
+    ] = None,
+) -> None:
+    """Simulate labelled recordings of animals."""
+    from mabe.data.simulate import simulate as write_simulation
+
+    summary = write_simulation(
+        out,
+        like=like,
+        videos=videos,
+        minutes=minutes,
+        actions=tuple(actions.split(",")) if actions else (),
+        seed=seed,
+        workers=workers,
+    )
+    made = "" if summary.written == summary.videos else f" ({summary.written} new)"
+    print(
+        f"✓ {summary.videos} videos{made} of {summary.labs} labs, "
+        f"{summary.frames:,} frames, {summary.bouts:,} bouts: {summary.out_dir}"
+    )
+
+
+def prepare(
+    data_dir: Annotated[
+        Path, typer.Argument(help="Folder in the Kaggle layout, or its URL (s3://…).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Store to write; by default in the user's cache."),
+    ] = None,
+    fps: Annotated[
+        float, typer.Option(min=1, max=240, help="Working rate, frames per second.")
+    ] = 33.3,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; all cores by default.")
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Convert recordings to a store that is fast to read.
+
+    `mabe train` does it by itself.
+    """
+    from mabe.data.prepare import default_store_path
+    from mabe.data.prepare import prepare as write_store
+
+    store = write_store(
+        data_dir,
+        out or default_store_path(data_dir, fps),
+        rate_fps=fps,
+        skip_bad=skip_bad,
+        executor=choose_executor(workers, ray, cpus_per_task),
+    )
+    frames = sum(recording.length for recording in store.recordings)
+    print(
+        f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "
+        f"{store.root}"
+    )

@@ -1,0 +1,137 @@
+"""Commands that use a model on new recordings: `mabe predict | submit | export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
+from mabe.cli.options import (
+    Device,
+    Fps,
+    MinConfidence,
+    PixelsPerCm,
+    ProjectFile,
+    Run,
+    SkipBad,
+    Tta,
+    load_predictor,
+    load_project,
+)
+from mabe.runtime.executors import HERE
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(predict)
+    app.command()(submit)
+    app.command("export")(export_predictions)
+
+
+def predict(
+    run: Run,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="A pose file of any known format, a folder of such files, a folder in "
+            "the Kaggle layout, or a store; of the last two also a URL (s3://…)."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    tta: Tta = 1,
+    device: Device = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Recordings at once, with one thread each; 1 by default."
+        ),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
+    skip_bad: SkipBad = False,
+    fps: Fps = None,
+    pixels_per_cm: PixelsPerCm = None,
+    min_confidence: MinConfidence = None,
+    project: ProjectFile = None,
+) -> None:
+    """Predict bouts, and probabilities for each frame."""
+    from mabe.inference.predict import predict as run_prediction
+
+    settings = load_project(
+        data,
+        project,
+        fps=fps,
+        pixels_per_cm=pixels_per_cm,
+        min_confidence=min_confidence,
+    )
+    executor = choose_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    # Workers move the model to the device of their own machine.
+    predictor = load_predictor(run, "cpu" if executor.threads else device, tta)
+    recordings = run_prediction(
+        predictor,
+        data,
+        out,
+        skip_bad=skip_bad,
+        project=settings,
+        executor=executor,
+        device=device if executor.threads else None,
+    )
+    bouts = sum(len(recording.bouts) for recording in recordings)
+    print(f"✓ {len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
+    print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
+
+
+def submit(
+    run: Run,
+    data: Annotated[
+        Path,
+        typer.Argument(help="Folder in the Kaggle layout; its test.csv is predicted."),
+    ],
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(
+        "submission.csv"
+    ),
+    held_out: Annotated[
+        bool,
+        typer.Option(
+            "--held-out",
+            help="Predict the labelled recordings that the model did not learn from, "
+            "and write their solution too, for `mabe score`.",
+        ),
+    ] = False,
+    tta: Tta = 1,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+) -> None:
+    """Write and check a submission for the challenge."""
+    from mabe.inference.evaluate import Unseen
+    from mabe.inference.submit import submit as write_submission
+    from mabe.inference.submit import submit_held_out
+
+    predictor = load_predictor(run, device, tta)
+    if held_out:
+        unseen = Unseen(predictor, data, skip_bad=skip_bad)
+        _, solution = submit_held_out(unseen, out)
+        print("\n".join(unseen.notes()))
+        print(f"✓ Its solution: {solution}; next: mabe score {solution} {out}")
+    else:
+        write_submission(predictor, data, out, skip_bad=skip_bad)
+
+
+def export_predictions(
+    predictions: Annotated[
+        Path, typer.Argument(help="Folder that `mabe predict` has written.")
+    ],
+    to: Annotated[
+        str, typer.Option(help="boris, csv, nwb, calms21 or submission.")
+    ] = "csv",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; PREDICTIONS/export by default."),
+    ] = None,
+) -> None:
+    """Convert predictions to the format of another program."""
+    from mabe.io.exporter import export
+
+    for path in export(predictions, to, out or predictions / "export"):
+        print(f"✓ {path}")

@@ -1,0 +1,189 @@
+"""Commands that score and check: `mabe evaluate | check | score | check-submission`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mabe.cli.options import (
+    Device,
+    IncludeTraining,
+    Run,
+    SkipBad,
+    Tta,
+    load_predictor,
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(evaluate)
+    app.command()(check)
+    app.command()(score)
+    app.command("check-submission")(check_submission)
+
+
+def evaluate(
+    run: Run,
+    data: Annotated[
+        Path,
+        typer.Argument(
+            help="Labelled recordings: a folder in the Kaggle layout, or a store."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for metrics.json; RUN/evaluation by default."),
+    ] = None,
+    include_training: IncludeTraining = False,
+    tta: Tta = 1,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+) -> None:
+    """Score a model on recordings that it did not learn from."""
+    from mabe.experiments.importance import (
+        format_importance,
+        importance_json,
+        read_importance,
+    )
+    from mabe.inference.evaluate import Unseen
+    from mabe.inference.evaluate import evaluate as run_evaluation
+    from mabe.runtime.files import write_json
+
+    predictor = load_predictor(run, device, tta)
+    scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
+    print(scores.to_text())
+    run_dir = predictor.checkpoint.path.parent
+    importance = read_importance(run_dir)
+    if importance:
+        print(f"\n{format_importance(importance)}")
+    origin = {
+        "model": predictor.checkpoint.path.name,
+        "data": str(data),
+        "importance": importance_json(importance) if importance else None,
+    }
+    path = (out or run_dir / "evaluation") / "metrics.json"
+    write_json(path, origin | scores.to_json())
+    print(f"✓ {path}")
+
+
+def check(
+    run: Run,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Folder in the Kaggle layout, or a store: checks its labels, points "
+            "and copies too."
+        ),
+    ] = None,
+    submission: Annotated[
+        Path | None,
+        typer.Option(
+            help="Submission file to check too; RUN/submission.csv by default."
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Treat warnings as failures.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all findings as JSON.")
+    ] = False,
+) -> None:
+    """Check a run before it is submitted or published.
+
+    The exit code is 1 if a check fails.
+    """
+    from mabe.experiments.checklist import (
+        findings_json,
+        format_findings,
+        gather_facts,
+        has_failed,
+        run_checks,
+    )
+
+    findings = run_checks(gather_facts(run, data, submission))
+    if as_json:
+        _print_json(findings_json(str(run), findings, strict=strict))
+    else:
+        print(format_findings(findings))
+    if has_failed(findings, strict=strict):
+        raise typer.Exit(1)
+
+
+def score(
+    solution: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV of annotated bouts, with lab_id and behaviors_labeled."
+        ),
+    ],
+    submission: Annotated[Path, typer.Argument(help="CSV of predicted bouts.")],
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Also print a score without the quirks of the challenge's own.",
+        ),
+    ] = False,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="train.csv of the scored videos, which lists what was watched also "
+            "where nothing happened; implies --strict."
+        ),
+    ] = None,
+    per_lab: Annotated[
+        bool, typer.Option("--per-lab", help="Print each lab and action.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Score a submission file as the challenge does."""
+    from mabe.io.readers.kaggle import read_index
+    from mabe.metrics import watched_table
+    from mabe.metrics.score_files import score_files
+
+    watched = None
+    if metadata:
+        videos = read_index(metadata.parent, splits=(metadata.stem,))
+        watched = watched_table(videos)
+    report = score_files(
+        solution, submission, strict=strict or metadata is not None, watched=watched
+    )
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        print(report.to_text(per_lab=per_lab))
+
+
+def check_submission(
+    submission: Annotated[Path, typer.Argument(help="The submission.csv to check.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in the Kaggle layout, or one of its tables (test.csv): checks "
+            "videos, animals, actions and frame numbers too."
+        ),
+    ] = None,
+    json_out: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write all problems as JSON to this file; or -."),
+    ] = None,
+) -> None:
+    """Check a submission file line by line."""
+    from mabe.io.submission import describe_review, require_valid, review_submission
+    from mabe.runtime.files import write_json
+
+    review = review_submission(submission, data)
+    if json_out == Path("-"):
+        _print_json(review.to_json())
+    else:
+        if json_out:
+            write_json(json_out, review.to_json())
+        print(describe_review(submission, review))
+    require_valid(submission, review)
+
+
+def _print_json(values: Any) -> None:
+    import json
+
+    print(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False))

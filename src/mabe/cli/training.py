@@ -1,0 +1,238 @@
+"""Commands that make models: `mabe train | crossval | tune | ensemble | explain`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
+from mabe.cli.options import Changes, Config, Run, SkipBad
+from mabe.errors import ConfigError
+from mabe.runtime.executors import HERE
+from mabe.runtime.process_group import Team
+
+if TYPE_CHECKING:  # imported late, so that `--help` is quick
+    from mabe.training.run import Watcher
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(train)
+    app.command()(crossval)
+    app.command()(tune)
+    app.command()(ensemble)
+    app.command()(explain)
+
+
+def train(
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Labelled recordings: a folder in the Kaggle layout, a store, or the "
+            "URL of one (s3://…). Without --config the automatic recipe is trained on "
+            "them."
+        ),
+    ] = None,
+    config: Config = None,
+    data_dir: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
+    checkpoint_dir: Annotated[
+        Path | None,
+        typer.Option("--checkpoint-dir", "--out", help="Run directory to write."),
+    ] = None,
+    max_sequences: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use at most this many recordings, for a quick test."),
+    ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Continue a run that was stopped; without --config with the settings "
+            "that it was started with.",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Models of the automatic recipe that are trained at once; all cores "
+            "by default.",
+        ),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
+    skip_bad: SkipBad = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Print the results only.")
+    ] = False,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write the epochs for TensorBoard too, into RUN/tensorboard.",
+        ),
+    ] = False,
+    changes: Changes = None,
+) -> None:
+    """Train a model."""
+    from mabe.config import build_config, parse_changes
+    from mabe.experiments.train import merge_settings, train_model
+    from mabe.runtime.console import quietly
+
+    given = merge_settings(
+        config,
+        data_dir=data or data_dir,
+        run_dir=checkpoint_dir,
+        max_sequences=max_sequences,
+        resume=resume,
+        changes=parse_changes(changes or []),
+    )
+    settings = build_config(given, where="settings")
+    _check_place(settings.model_type, ray)
+    with quietly(quiet):
+        train_model(
+            given,
+            resume=resume,
+            skip_bad=skip_bad,
+            executor=choose_executor(workers, ray, cpus_per_task, gpus_per_task),
+            watcher=_watcher(settings.checkpoint_dir) if tensorboard else None,
+        )
+
+
+def _check_place(model_type: str, ray: str | None) -> None:
+    """Raise `ConfigError` where a training cannot be done in this place."""
+    if model_type == "auto" and ray is None:
+        Team.of_environment().refuse("model_type: auto")
+    if model_type != "auto" and ray is not None:
+        raise ConfigError(
+            f"--ray: model_type: {model_type} is a single run, which cannot be divided "
+            "into tasks; --ray is for model_type: auto, and for `mabe crossval`"
+        )
+
+
+def _watcher(run_dir: Path) -> "Watcher":
+    from mabe.training.tensorboard import EpochLog
+
+    return EpochLog(run_dir)
+
+
+def crossval(
+    config: Config = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder in the Kaggle layout, a store, or the URL of one (s3://…)."
+        ),
+    ] = None,
+    checkpoint_dir: Annotated[
+        Path | None,
+        typer.Option(help="Directory to write, with a run for each fold in it."),
+    ] = None,
+    folds: Annotated[int, typer.Option(min=2, help="Number of folds.")] = 5,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of runs for each fold.")
+    ] = 1,
+    group_by: Annotated[
+        str | None,
+        typer.Option(help="What is held out as a whole: recording, animal or lab."),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Runs at once, with one thread each; 1 by default."),
+    ] = None,
+    ray: RayAddress = None,
+    cpus_per_task: Cpus = 1.0,
+    gpus_per_task: Gpus = None,
+    skip_bad: SkipBad = False,
+    changes: Changes = None,
+) -> None:
+    """Cross-validate a model: hold out each fold once.
+
+    The same command resumes a cross-validation that was stopped.
+    """
+    from mabe.config import build_config, parse_changes, read_settings
+    from mabe.experiments.cross_validation import crossval as run_crossval
+
+    options = {
+        "data_dir": data_dir,
+        "checkpoint_dir": checkpoint_dir,
+        "split_by": group_by,
+    }
+    given = {key: value for key, value in options.items() if value is not None}
+    settings = build_config(
+        read_settings(config, parse_changes(changes or []) | given, suffix="crossval"),
+        where="settings",
+    )
+    report = run_crossval(
+        settings,
+        folds=folds,
+        seeds=seeds,
+        skip_bad=skip_bad,
+        executor=choose_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE,
+    )
+    print(f"\n{report.to_text()}")
+    print(f"✓ All runs as one model: {settings.checkpoint_dir}; next: mabe tune")
+
+
+def tune(
+    run: Run,
+    folds: Annotated[
+        int, typer.Option(min=2, help="Number of folds for the nested score.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
+) -> None:
+    """Tune thresholds and smoothing of a model.
+
+    Uses recordings that were held out, and saves the rules in the model.
+    """
+    from mabe.experiments.tune import format_tuned, tune_run
+
+    print(format_tuned(tune_run(run, folds=folds, seed=seed)))
+    print(f"✓ Saved in the model of {run}")
+
+
+def ensemble(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Runs, cross-validations or checkpoint files.")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory to write.")],
+    last: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use the last so many saved epochs of each run."),
+    ] = None,
+    best: Annotated[
+        int | None,
+        typer.Option(min=2, help="Use the best so many saved epochs of each run."),
+    ] = None,
+    equal: Annotated[
+        bool,
+        typer.Option(
+            "--equal",
+            help="Weight all models equally, instead of by held-out predictions.",
+        ),
+    ] = False,
+) -> None:
+    """Join several models into one."""
+    from mabe.experiments.ensembling import join_runs
+
+    for line in join_runs(runs, out, last=last, best=best, equal=equal):
+        print(line)
+
+
+def explain(
+    run: Annotated[
+        Path,
+        typer.Argument(help="Directory of `mabe train DATA`, or of `mabe crossval`."),
+    ],
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="Number of folds; all by default.")
+    ] = None,
+) -> None:
+    """Measure the importance of feature groups.
+
+    Prints the drop in F1 when a group is shuffled; `mabe evaluate` prints it too.
+    """
+    from mabe.experiments.importance import explain_run
+
+    explain_run(run, folds=folds)

@@ -324,8 +324,20 @@ def test_other_numbers_of_animals_and_rates_are_said(model, tmp_path, capsys):
     project = Project(fps=60, pixels_per_cm=10)
     predict(model, place, tmp_path / "out", project=project)
     told = capsys.readouterr().err
-    assert "1 animals; the model was trained on 2" in told
+    assert "1 animal; the model was trained on 2" in told
     assert "60 fps; the model was trained on 25 fps (resampled to 33.3)" in told
+
+
+def test_a_note_on_several_recordings_is_one_line_with_a_count(model, tmp_path, capsys):
+    folder = tmp_path / "poses"
+    folder.mkdir()
+    rows = "".join(f"{f},nose,{f},1\n" for f in range(30))
+    for name in ("x", "y", "z"):
+        (folder / f"{name}.csv").write_text(f"frame,keypoint,x,y\n{rows}")
+    predict(model, folder, tmp_path / "out", project=Project(fps=25, pixels_per_cm=10))
+    notes = capsys.readouterr().err.splitlines()
+    assert "mabe: 3 of 3 recordings: 1 animal; the model was trained on 2" in notes
+    assert sum("1 animal" in note for note in notes) == 1
 
 
 def test_a_recording_without_any_known_keypoint_is_refused(model, tmp_path):

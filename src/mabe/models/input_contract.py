@@ -12,6 +12,7 @@ from typing import Any
 
 from mabe.errors import DataError
 from mabe.recording import StoredRecording
+from mabe.runtime.console import count
 from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
 
 _SAME_RATE = 0.01
@@ -85,7 +86,9 @@ class InputContract:
         animals = _count_animals(recording)
         if animals not in self.animals:
             known = " or ".join(map(str, self.animals))
-            notes.append(f"{animals} animals; the model was trained on {known}")
+            notes.append(
+                f"{count(animals, 'animal')}; the model was trained on {known}"
+            )
         if not any(
             abs(recording.fps / rate - 1) < _SAME_RATE for rate in self.rates_fps
         ):

@@ -1,6 +1,6 @@
 from epochs import epoch
 
-from mabe.runtime.console import quietly, tell
+from mabe.runtime.console import print_lines, quietly
 from mabe.training.progress import epoch_bar, epoch_line, time_left
 
 
@@ -39,13 +39,13 @@ def test_the_time_left_goes_by_the_last_epochs_and_over_the_hour():
 
 def test_quietly_only_the_outcome_is_told(capsys):
     with quietly(True):
-        tell("Epoch 1")
-        tell("✓ Best macro F1", always=True)
+        print_lines("Epoch 1")
+        print_lines("✓ Best macro F1", always=True)
         with epoch_bar(epoch=1, epochs=2, done=0, steps=3) as bar:
             assert bar.disable
-    tell("after")
+    print_lines("after")
     with quietly(False):
-        tell("not quiet")
+        print_lines("not quiet")
     assert capsys.readouterr().out == "✓ Best macro F1\nafter\nnot quiet\n"
 
 

@@ -42,9 +42,8 @@ from mabe.experiments.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.experiments.tune import format_tuned, tune_run
-from mabe.metrics.summary import plain
 from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
-from mabe.runtime.console import show, tell
+from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import usable_cores, write_json
@@ -133,7 +132,7 @@ def train_recipe(
             check_same_settings(run_dir, build_config(dict(given), where="settings"))
         data = load_training_data(config, skip_bad=skip_bad)
         recipe = _choose(given, config, data)
-        tell(*(f"• {reason}" for reason in recipe.reasons))
+        print_lines(*(f"• {reason}" for reason in recipe.reasons))
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor)
@@ -157,7 +156,7 @@ def with_guessed_task(
         skip_bad=skip_bad,
     )
     guess = guess_task(store.recordings, ignore=config.ignore)
-    tell(*(f"• {reason}" for reason in guess.reasons))
+    print_lines(*(f"• {reason}" for reason in guess.reasons))
     return {**given, **guess.settings}
 
 
@@ -186,7 +185,7 @@ def _begin(
         check_same_data(run_dir, content)
         return
     if earlier := set_aside(run_dir):
-        tell(f"{run_dir} held an earlier run, which was renamed to {earlier}")
+        print_lines(f"{run_dir} held an earlier run, which was renamed to {earlier}")
     recordings = data.store.recordings
     used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
     facts = {"data": shown(config.data_dir), "recordings": used, "content": content}
@@ -208,9 +207,9 @@ def _train_all(plans: Sequence[Plan], *, skip_bad: bool, executor: Executor) -> 
     numbers = count(1 + sum(fold_run.is_finished for fold_run in fold_runs))
 
     def after_each(fold_run: FoldRun) -> None:
-        score = show(OutOfFoldScore.of(fold_run.predictions).score)
+        score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
         name = f"{fold_run.kind}/{fold_run.name}"
-        tell(f"✓ {next(numbers)} of {len(fold_runs)}: {name} {score}")
+        print_lines(f"✓ {next(numbers)} of {len(fold_runs)}: {name} {score}")
 
     train_fold_runs(
         fold_runs, skip_bad=skip_bad, after_each=after_each, executor=executor
@@ -233,11 +232,15 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     write_out_of_fold(root / FILE_NAME, joined)
     save_ensemble(root / f"best{SUFFIX}", members, weights)
     together = OutOfFoldScore.of(joined)
-    tell("", "Macro F1 on recordings that the predicting models did not learn from:")
-    tell(*(_line(*each) for each in (*scores.items(), ("together", together))), "")
+    print_lines(
+        "", "Macro F1 on recordings that the predicting models did not learn from:"
+    )
+    print_lines(
+        *(_line(*each) for each in (*scores.items(), ("together", together))), ""
+    )
     tuned = tune_run(root, if_better=True)
     is_better = tuned.nested > tuned.plain
-    tell(
+    print_lines(
         format_tuned(tuned),
         "",
         "• Decision rules tuned: better on recordings that did not choose them"
@@ -249,12 +252,13 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
         reasons=recipe.reasons,
         kinds=scores,
         together=together,
-        tuned=plain(tuned.nested),
-        expected=plain(tuned.nested if is_better else tuned.plain),
+        tuned=finite_or_none(tuned.nested),
+        expected=finite_or_none(tuned.nested if is_better else tuned.plain),
     )
     write_json(root / RECIPE_REPORT, report.to_json())
-    tell(
-        f"✓ Expected score on new recordings of this kind: {show(report.expected)}",
+    print_lines(
+        "✓ Expected score on new recordings of this kind: "
+        f"{format_score(report.expected)}",
         f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members",
     )
     return report
@@ -263,4 +267,4 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
 def _line(name: str, score: OutOfFoldScore) -> str:
     """Return one kind's score with its interval, and that of each class."""
     interval = f"({score.interval_text})"
-    return f"  {name:<9} {show(score.score)}  {interval}  {score.f1_text}"
+    return f"  {name:<9} {format_score(score.score)}  {interval}  {score.f1_text}"

@@ -24,9 +24,8 @@ from mabe.decoding.views import OutOfFold
 from mabe.errors import ConfigError, RunError
 from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, blend, join, write_out_of_fold
-from mabe.metrics.summary import plain
 from mabe.models.checkpoint import SUFFIX, load_checkpoint, save_ensemble
-from mabe.runtime.console import show, tell
+from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
 from mabe.training.objectives import TrainingData, load_training_data
@@ -54,9 +53,9 @@ class OutOfFoldScore:
         confidence = score_with_confidence(predictions.views, rules)
         f1 = zip(predictions.classes, confidence.f1, strict=True)
         return cls(
-            score=plain(confidence.score),
-            interval=(plain(confidence.low), plain(confidence.high)),
-            f1={name: plain(value) for name, value in f1},
+            score=finite_or_none(confidence.score),
+            interval=(finite_or_none(confidence.low), finite_or_none(confidence.high)),
+            f1={name: finite_or_none(value) for name, value in f1},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -71,12 +70,14 @@ class OutOfFoldScore:
     def interval_text(self) -> str:
         """The interval for the terminal."""
         low, high = self.interval
-        return f"{show(low)} to {show(high)}"
+        return f"{format_score(low)} to {format_score(high)}"
 
     @property
     def f1_text(self) -> str:
         """The F1 of each class for the terminal."""
-        return "  ".join(f"{name} {show(value)}" for name, value in self.f1.items())
+        return "  ".join(
+            f"{name} {format_score(value)}" for name, value in self.f1.items()
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,7 +177,7 @@ class CrossvalReport:
         """Return a table for the terminal."""
         lines = [f"{'':<12}{'score':>7}  {'95 % interval':<16}single folds"]
         for seed, each in self.seeds.items():
-            folds = " ".join(show(fold) for fold in each.folds)
+            folds = " ".join(format_score(fold) for fold in each.folds)
             lines.append(f"{f'seed {seed}':<12}{_score_columns(each.all_folds)}{folds}")
         if len(self.seeds) > 1:
             line = f"{'averaged':<12}{_score_columns(self.all_seeds)}"
@@ -194,7 +195,7 @@ class CrossvalReport:
 
 
 def _score_columns(score: OutOfFoldScore) -> str:
-    return f"{show(score.score):>7}  {score.interval_text:<16}"
+    return f"{format_score(score.score):>7}  {score.interval_text:<16}"
 
 
 def crossval(
@@ -222,8 +223,10 @@ def crossval(
     numbers = count(1)
 
     def after_each(fold_run: FoldRun) -> None:
-        score = show(OutOfFoldScore.of(fold_run.predictions).score)
-        tell(f"✓ {next(numbers)} of {len(plan.fold_runs)}: {fold_run.name} {score}")
+        score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
+        print_lines(
+            f"✓ {next(numbers)} of {len(plan.fold_runs)}: {fold_run.name} {score}"
+        )
 
     train_fold_runs(
         plan.fold_runs, skip_bad=skip_bad, after_each=after_each, executor=executor

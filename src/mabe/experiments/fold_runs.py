@@ -27,7 +27,7 @@ from mabe.experiments.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.models.checkpoint import SUFFIX, load_checkpoint
-from mabe.runtime.console import tell
+from mabe.runtime.console import print_lines
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.process_group import Team
 from mabe.training.run import train
@@ -144,7 +144,7 @@ def train_fold_runs(
     """
     for fold_run in fold_runs:
         if fold_run.is_finished:
-            tell(f"✓ {fold_run.name} is finished")
+            print_lines(f"✓ {fold_run.name} is finished")
     left = [fold_run for fold_run in fold_runs if not fold_run.is_finished]
     if not left:
         return
@@ -178,7 +178,7 @@ def _wants_gpu(fold_run: FoldRun) -> bool:
 
 def _run_here(shared: _Shared, fold_run: FoldRun) -> None:
     """Do a fold run in this process and print its progress."""
-    tell(f"── {fold_run.name}")
+    print_lines(f"── {fold_run.name}")
     train_fold_run(fold_run, skip_bad=shared.skip_bad)
 
 

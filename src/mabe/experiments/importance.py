@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from tqdm import tqdm
 
 from mabe.errors import RunError
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.inference.stitching import FeatureExtractor, extract_features
-from mabe.metrics.summary import plain
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
-from mabe.runtime.console import group_bar, show, tell
+from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.files import write_json
 from mabe.training.objectives import Objective, load_training_data
 
@@ -43,7 +43,7 @@ class Importance:
     def to_json(self) -> dict[str, float | None]:
         """Return plain values, as `importance.json` holds them."""
         drops = {_MACRO: self.macro_drop, **self.class_drops}
-        return {name: plain(drop) for name, drop in drops.items()}
+        return {name: finite_or_none(drop) for name, drop in drops.items()}
 
     @classmethod
     def from_json(cls, group: str, values: Mapping[str, float | None]) -> "Importance":
@@ -74,12 +74,17 @@ def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
     for kind, fold_runs in by_kind.items():
         seed = fold_runs[0].config.seed
         of_one_seed = [each for each in fold_runs if each.config.seed == seed]
-        with group_bar(kind) as bar:
+        with _group_bar(kind) as bar:
             importance[kind] = explain_fold_runs(
                 of_one_seed[:folds], after_group=bar.update
             )
     write_importance(run_dir, importance)
-    tell("", format_importance(importance))
+    print_lines("", format_importance(importance))
+
+
+def _group_bar(kind: str) -> "tqdm[Any]":
+    """Return a counter of feature groups; none outside a terminal."""
+    return tqdm(desc=f"Explaining {kind}", unit="group", leave=False, disable=None)
 
 
 def explain_fold_runs(
@@ -164,9 +169,9 @@ def format_importance(by_kind: ImportanceByKind) -> str:
         lines.append(f"  {kind}")
         for each in groups:
             drops = each.to_json()
-            macro = show(drops.pop(_MACRO))
+            macro = format_score(drops.pop(_MACRO))
             of_classes = "  ".join(
-                f"{name} {show(drop)}" for name, drop in drops.items()
+                f"{name} {format_score(drop)}" for name, drop in drops.items()
             )
             lines.append(f"    {each.group:<14}{macro:>7}   {of_classes}")
     return "\n".join(lines)

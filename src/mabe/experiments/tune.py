@@ -18,9 +18,8 @@ from mabe.decoding.tune import Tuned, tune
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
-from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
-from mabe.runtime.console import show, tell
+from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.files import write_json
 from mabe.training.objectives import load_training_data
 
@@ -71,7 +70,7 @@ def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
             "so it would be tuned on recordings that it learned from; train again"
         )
     number = len(objective.data.held_out)
-    tell(f"Predicting {number} held-out recordings with {checkpoint.path}")
+    print_lines(f"Predicting {number} held-out recordings with {checkpoint.path}")
     return predict_held_out(checkpoint.model, objective)
 
 
@@ -79,13 +78,13 @@ def tuning_json(tuned: Tuned) -> dict[str, Any]:
     """Return plain values, as `tuning.json` holds them."""
     return {
         "score": {
-            "plain": plain(tuned.plain),
-            "in_sample": plain(tuned.in_sample),
-            "nested": plain(tuned.nested),
+            "plain": finite_or_none(tuned.plain),
+            "in_sample": finite_or_none(tuned.in_sample),
+            "nested": finite_or_none(tuned.nested),
         },
         "per_lab_and_class": [
             {
-                key: plain(value) if isinstance(value, float) else value
+                key: finite_or_none(value) if isinstance(value, float) else value
                 for key, value in asdict(line).items()
             }
             for line in tuned.lines
@@ -102,10 +101,10 @@ def tuning_json(tuned: Tuned) -> dict[str, Any]:
 
 def _reliability_json(reliability: Reliability) -> dict[str, Any]:
     return {
-        "predicted": [plain(value) for value in reliability.predicted],
-        "observed": [plain(value) for value in reliability.observed],
+        "predicted": [finite_or_none(value) for value in reliability.predicted],
+        "observed": [finite_or_none(value) for value in reliability.observed],
         "frames": reliability.frames.tolist(),
-        "expected_error": plain(reliability.expected_error),
+        "expected_error": finite_or_none(reliability.expected_error),
     }
 
 
@@ -145,9 +144,9 @@ def read_tuning(run_dir: Path) -> NestedTuning | None:
 def format_tuned(tuned: Tuned) -> str:
     """Return scores and rules for the terminal."""
     lines = [
-        f"plain decisions              {show(plain(tuned.plain))}",
-        f"tuned, nested                {show(plain(tuned.nested))}   the one to report",
-        f"tuned, on the same videos    {show(plain(tuned.in_sample))}   too high",
+        f"plain decisions              {format_score(tuned.plain)}",
+        f"tuned, nested                {format_score(tuned.nested)}   the one to report",
+        f"tuned, on the same videos    {format_score(tuned.in_sample)}   too high",
         "",
         f"{'':<20}{'smoothing':<16}{'threshold':>10}{'labs':>14}{'min bout':>10}"
         f"{'max gap':>9}{'error':>8}",

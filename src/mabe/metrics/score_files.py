@@ -15,6 +15,7 @@ from mabe.errors import DataError
 from mabe.metrics.bout_tables import as_text, check_bouts, check_labs
 from mabe.metrics.challenge import challenge_table, score_table
 from mabe.metrics.score_table import ActionScore, LabScore, ScoreTable
+from mabe.runtime.console import finite_or_none, format_score
 
 _FRAMES = ("start_frame", "stop_frame")
 
@@ -42,7 +43,7 @@ class Report:
     @property
     def macro_f1(self) -> float | None:
         """The challenge's score."""
-        return _plain(self.challenge.f_score())
+        return finite_or_none(self.challenge.f_score())
 
     def to_text(self, *, per_lab: bool = True) -> str:
         """Return the scores as text, with a table for each lab if wanted."""
@@ -60,7 +61,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; None where there is no score."""
-        strict = None if self.strict is None else _plain(self.strict.f_score())
+        strict = None if self.strict is None else finite_or_none(self.strict.f_score())
         return {
             "score": self.macro_f1,
             "strict": strict,
@@ -68,10 +69,10 @@ class Report:
             "labs": [
                 {
                     "lab": lab.lab,
-                    "f1": _plain(lab.f_score()),
-                    "bout_f1": _plain(lab.bout_f1),
+                    "f1": finite_or_none(lab.f_score()),
+                    "bout_f1": finite_or_none(lab.bout_f1),
                     "actions": [
-                        {key: _plain(cell) for key, cell in row.items() if key != "lab"}
+                        _action_json(row)
                         for row in ScoreTable((lab,)).to_frame().to_dicts()
                     ],
                 }
@@ -158,30 +159,32 @@ def _score_line(name: str, table: ScoreTable) -> str:
     actions = sum(action.in_mean for action in table.actions)
     labs = sum(not math.isnan(lab.f_score()) for lab in table.labs)
     return (
-        f"{name:<8}{_show(table.f_score(), digits=6):>8}"
+        f"{name:<8}{format_score(table.f_score(), digits=6):>8}"
         f"   labs: {labs}, actions: {actions}"
     )
 
 
 def _lab_lines(lab: LabScore) -> list[str]:
     """Return a lab's mean and a row for each action; not in the mean in brackets."""
-    head = f"{lab.lab}  F1 {_show(lab.f_score())}  bout F1 {_show(lab.bout_f1)}"
+    f1, bout_f1 = format_score(lab.f_score()), format_score(lab.bout_f1)
+    head = f"{lab.lab}  F1 {f1}  bout F1 {bout_f1}"
     return [head, _HEADER, *(_action_line(action) for action in lab.actions)]
 
 
 def _action_line(action: ActionScore) -> str:
     name = action.action if action.in_mean else f"({action.action})"
     return (
-        f"  {name:<16}{_show(action.f1):>7}{_show(action.precision):>7}"
-        f"{_show(action.recall):>7}{action.label_frames:>10,}{action.hit_frames:>10,}"
+        f"  {name:<16}{format_score(action.f1):>7}{format_score(action.precision):>7}"
+        f"{format_score(action.recall):>7}{action.label_frames:>10,}{action.hit_frames:>10,}"
         f"{action.wrong_frames:>10,}{action.missed_frames:>10,}"
-        f"{_show(action.bout_f1):>9}{action.label_bouts:>8,}"
+        f"{format_score(action.bout_f1):>9}{action.label_bouts:>8,}"
     )
 
 
-def _show(value: float, *, digits: int = 3) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _action_json(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of the score table as plain values, without its lab."""
+    return {
+        key: finite_or_none(cell) if isinstance(cell, float) else cell
+        for key, cell in row.items()
+        if key != "lab"
+    }

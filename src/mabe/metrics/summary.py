@@ -22,7 +22,7 @@ from mabe.metrics.frame_scores import (
     confusion_matrix,
     counts_of_confusion,
 )
-from mabe.runtime.console import show
+from mabe.runtime.console import finite_or_none, format_score
 
 SHOWN_VIDEOS = 10
 """A table for the terminal lists so many recordings, the worst ones."""
@@ -128,7 +128,11 @@ class EvaluationSummary:
 
     def to_text(self) -> str:
         """Return the scores as tables for the terminal."""
-        rows = [*_class_rows(self), "", f"accuracy {show(self.frames.accuracy)}"]
+        rows = [
+            *_class_rows(self),
+            "",
+            f"accuracy {format_score(self.frames.accuracy)}",
+        ]
         rows += ["", *_confusion_rows(self)]
         if len(self.per_lab) > 1:
             rows += ["", *_lab_rows(self)]
@@ -195,8 +199,8 @@ def frame_summary(confusion: Confusion, classes: tuple[str, ...]) -> ScoreSummar
     """Return accuracy, macro F1 and per-class scores of counted frames."""
     scores = class_scores(counts_of_confusion(confusion))
     return ScoreSummary(
-        accuracy=plain(accuracy(confusion)),
-        macro_f1=plain(scores.macro_f1),
+        accuracy=finite_or_none(accuracy(confusion)),
+        macro_f1=finite_or_none(scores.macro_f1),
         per_class=class_table(scores, classes),
     )
 
@@ -205,9 +209,9 @@ def class_table(scores: ClassScores, classes: tuple[str, ...]) -> dict[str, Clas
     """Return the scores of each class by its name."""
     return {
         name: ClassScore(
-            f1=plain(scores.f1[i]),
-            precision=plain(scores.precision[i]),
-            recall=plain(scores.recall[i]),
+            f1=finite_or_none(scores.f1[i]),
+            precision=finite_or_none(scores.precision[i]),
+            recall=finite_or_none(scores.recall[i]),
             support=int(scores.support[i]),
         )
         for i, name in enumerate(classes)
@@ -225,9 +229,9 @@ def summarise_labs(
     scored = [each.macro_f1 for each in of_labs.values() if np.isfinite(each.macro_f1)]
     pooled = sum(by_lab.values(), np.zeros((len(classes), 3), np.int64))
     return ScoreSummary(
-        macro_f1=plain(float(np.mean(scored)) if scored else np.nan),
+        macro_f1=finite_or_none(float(np.mean(scored)) if scored else np.nan),
         per_class=class_table(class_scores(pooled), classes),
-        lab_f1={lab: plain(each.macro_f1) for lab, each in of_labs.items()},
+        lab_f1={lab: finite_or_none(each.macro_f1) for lab, each in of_labs.items()},
     )
 
 
@@ -243,7 +247,8 @@ def summarise(evaluation: Evaluation) -> EvaluationSummary:
         frames=frame_summary(evaluation.confusion, classes),
         confusion=evaluation.confusion,
         bouts=ScoreSummary(
-            macro_f1=plain(bouts.macro_f1), per_class=class_table(bouts, classes)
+            macro_f1=finite_or_none(bouts.macro_f1),
+            per_class=class_table(bouts, classes),
         ),
         per_lab={
             lab: LabSummary(
@@ -268,13 +273,13 @@ def _class_rows(summary: EvaluationSummary) -> list[str]:
     for name, frames in summary.frames.per_class.items():
         bouts = summary.bouts.per_class[name]
         rows.append(
-            f"{name:<14}{show(frames.f1):>8}{show(frames.precision):>11}"
-            f"{show(frames.recall):>9}{frames.support:>11,}"
-            f"{show(bouts.f1):>10}{bouts.support:>8,}"
+            f"{name:<14}{format_score(frames.f1):>8}{format_score(frames.precision):>11}"
+            f"{format_score(frames.recall):>9}{frames.support:>11,}"
+            f"{format_score(bouts.f1):>10}{bouts.support:>8,}"
         )
     rows.append(
-        f"{'macro':<14}{show(summary.frames.macro_f1):>8}"
-        f"{'':>31}{show(summary.bouts.macro_f1):>10}"
+        f"{'macro':<14}{format_score(summary.frames.macro_f1):>8}"
+        f"{'':>31}{format_score(summary.bouts.macro_f1):>10}"
     )
     return rows
 
@@ -291,8 +296,8 @@ def _lab_rows(summary: EvaluationSummary) -> list[str]:
     return [
         f"{'lab':<24}{'videos':>7}{'macro F1':>10}{'accuracy':>10}",
         *(
-            f"{lab:<24}{each.videos:>7}{show(each.frames.macro_f1):>10}"
-            f"{show(each.frames.accuracy):>10}"
+            f"{lab:<24}{each.videos:>7}{format_score(each.frames.macro_f1):>10}"
+            f"{format_score(each.frames.accuracy):>10}"
             for lab, each in summary.per_lab.items()
         ),
     ]
@@ -303,7 +308,7 @@ def _video_rows(summary: EvaluationSummary) -> list[str]:
     rows = [
         f"{'recordings, worst first':<31}{'macro F1':>10}{'accuracy':>10}",
         *(
-            f"{name:<31}{show(scores.macro_f1):>10}{show(scores.accuracy):>10}"
+            f"{name:<31}{format_score(scores.macro_f1):>10}{format_score(scores.accuracy):>10}"
             for name, scores in worst[:SHOWN_VIDEOS]
         ),
     ]
@@ -314,8 +319,3 @@ def _video_rows(summary: EvaluationSummary) -> list[str]:
 
 def _rank(scores: ScoreSummary) -> float:
     return np.inf if scores.macro_f1 is None else scores.macro_f1
-
-
-def plain(value: float) -> float | None:
-    """Return a number fit for JSON: None where it is not finite."""
-    return float(value) if np.isfinite(value) else None

@@ -1,5 +1,6 @@
 """What commands print: lines that leave progress bars whole, and numbers."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,7 @@ def is_quiet() -> bool:
     return _quiet
 
 
-def tell(*lines: str, always: bool = False) -> None:
+def print_lines(*lines: str, always: bool = False) -> None:
     """Print lines without breaking a progress bar; when quiet only those `always`."""
     if _mute or (_quiet and not always):
         return
@@ -49,14 +50,15 @@ def tell(*lines: str, always: bool = False) -> None:
     sys.stdout.flush()
 
 
-def group_bar(kind: str) -> "tqdm[Any]":
-    """Return a counter of feature groups tried; none outside a terminal."""
-    return tqdm(desc=f"Explaining {kind}", unit="group", leave=False, disable=None)
+def format_score(value: float | None, *, digits: int = 3) -> str:
+    """Return a score, or a dash where there is none (None or NaN)."""
+    value = finite_or_none(value)
+    return "-" if value is None else f"{value:.{digits}f}"
 
 
-def show(value: float | None) -> str:
-    """Return a score with three digits, or a dash where there is none."""
-    return "-" if value is None else f"{value:.3f}"
+def finite_or_none(value: float | None) -> float | None:
+    """Return a number as JSON can hold it: None where it is not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)
 
 
 def count(number: int, noun: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import RunError
-from mabe.metrics.summary import ScoreSummary, plain
+from mabe.metrics.summary import ScoreSummary
+from mabe.runtime.console import finite_or_none
 from mabe.runtime.files import write_json
 
 HISTORY_NAME = "history.json"
@@ -43,7 +44,7 @@ class Epoch:
             "epoch": self.number,
             "step": self.step,
             "learning_rate": self.learning_rate,
-            "train_loss": plain(self.train_loss),
+            "train_loss": finite_or_none(self.train_loss),
             "val_loss": self.val_loss,
             **self.scores.to_json(),
             "seconds": self.seconds,

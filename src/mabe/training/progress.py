@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
-from mabe.runtime.console import is_quiet, show
+from mabe.runtime.console import format_score, is_quiet
 from mabe.runtime.process_group import Team
 from mabe.training.history import Epoch, best_epoch
 from mabe.training.objectives import ClassCount
@@ -90,11 +90,13 @@ def describe_model(
 def epoch_line(history: Sequence[Epoch], *, epochs: int) -> str:
     """Return one line for the last finished epoch; `*` marks a new best."""
     last, best = history[-1], best_epoch(history)
-    so_far = "*" if best is last else f" (best {show(best.macro_f1)}, {best.number})"
+    so_far = (
+        "*" if best is last else f" (best {format_score(best.macro_f1)}, {best.number})"
+    )
     return (
         f"Epoch {last.number:>3}/{epochs}  "
         f"loss {last.train_loss:.3f}, held-out {last.val_loss:.3f}  "
-        f"macro F1 {show(last.macro_f1)}{so_far}  "
+        f"macro F1 {format_score(last.macro_f1)}{so_far}  "
         f"[{_worst_and_best(last.scores)}]  "
         f"lr {last.learning_rate:.1e}  {last.seconds:.0f} s"
         f"{time_left(history, epochs=epochs)}"
@@ -105,7 +107,7 @@ def grown_line(grown: Epoch) -> str:
     """Return one line for trees that were grown."""
     return (
         f"Trees: {grown.step} rounds  held-out loss {grown.val_loss:.3f}  "
-        f"macro F1 {show(grown.macro_f1)}  "
+        f"macro F1 {format_score(grown.macro_f1)}  "
         f"[{_worst_and_best(grown.scores)}]  {grown.seconds:.0f} s"
     )
 
@@ -133,5 +135,8 @@ def _worst_and_best(scores: ScoreSummary) -> str:
         scored = {name: value for name, value in f1.items() if value is not None}
         ranked = sorted(scored, key=lambda name: scored[name])
         f1 = {name: scored[name] for name in (*ranked[:3], *ranked[-3:])}
-        return " ".join(f"{name} {show(value)}" for name, value in f1.items()) + " …"
-    return "  ".join(f"{name} {show(value)}" for name, value in f1.items())
+        return (
+            " ".join(f"{name} {format_score(value)}" for name, value in f1.items())
+            + " …"
+        )
+    return "  ".join(f"{name} {format_score(value)}" for name, value in f1.items())

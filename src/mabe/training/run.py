@@ -16,7 +16,7 @@ from mabe.errors import ConfigError, StopRequested
 from mabe.models.checkpoint import SUFFIX, Provenance
 from mabe.models.input_contract import InputContract
 from mabe.models.model import Model, is_quick_in_bf16
-from mabe.runtime.console import muted, show, tell
+from mabe.runtime.console import format_score, muted, print_lines
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import (
     any_of,
@@ -202,11 +202,11 @@ def _train(
     run_dir, processes = config.checkpoint_dir, fabric.world_size
     if resume:
         config = lead(fabric, lambda: _as_begun(config, processes))
-    tell(*about_device)
+    print_lines(*about_device)
     data = _load_together(config, fabric, skip_bad=skip_bad)
     objective = data.objective(config)
     counts = objective.class_counts()
-    tell(
+    print_lines(
         *describe_data(
             counts,
             unit=objective.counted_unit,
@@ -219,7 +219,7 @@ def _train(
     )
     if config.batch_size == "auto" and not config.is_grown:
         config, reason = settle_batch_size(config, objective, fabric)
-        tell(reason)
+        print_lines(reason)
 
     def begin() -> None:
         if resume:
@@ -234,10 +234,10 @@ def _train(
         return TrainedRun(config, objective, history)
     state = start_state(config, objective.task, fabric, objective)
     if objective.keep_poses_on(fabric.device):
-        tell(f"Poses: all of them in the memory of {fabric.device}")
+        print_lines(f"Poses: all of them in the memory of {fabric.device}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(objective.counted_frames, config, processes=processes)
-    tell(
+    print_lines(
         *describe_model(
             config,
             averaged_model(state).features,
@@ -282,7 +282,7 @@ def _load_together(
 def _grow(objective: Objective, config: RunConfig) -> tuple[Epoch, ...]:
     """Grow trees, which takes no epochs, and save and score them as one epoch."""
     if is_grown(config.checkpoint_dir):
-        tell(f"✓ {config.checkpoint_dir} is finished")
+        print_lines(f"✓ {config.checkpoint_dir} is finished")
         return read_history(config.checkpoint_dir)
     began = time.perf_counter()
     with part_bar() as bar:
@@ -297,7 +297,7 @@ def _grow(objective: Objective, config: RunConfig) -> tuple[Epoch, ...]:
         scores=held_out.summary,
         seconds=round(time.perf_counter() - began, 2),
     )
-    tell(grown_line(grown))
+    print_lines(grown_line(grown))
     _save(objective, config, model, grown, is_best=True)
     write_history(config.checkpoint_dir, [grown])
     return (grown,)
@@ -313,7 +313,7 @@ def _begin(
     """Start a run directory; an earlier run in its place is set aside."""
     run_dir = config.checkpoint_dir
     if kept := set_aside(run_dir):
-        tell(f"{run_dir} held an earlier run, which is now {kept}")
+        print_lines(f"{run_dir} held an earlier run, which is now {kept}")
     recordings = data.store.recordings
     facts = {
         "device": about_device,
@@ -334,13 +334,17 @@ def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
     run_dir = config.checkpoint_dir
     values = lead(fabric, lambda: read_state(run_dir))
     if values is None:
-        tell(f"{run_dir}: stopped before anything was saved; starting from the top")
+        print_lines(
+            f"{run_dir}: stopped before anything was saved; starting from the top"
+        )
         return
     restore_state(state, values, fabric)
     if is_finished(config, epoch_scores(state.history)):
-        tell(f"✓ {run_dir} is finished: {len(state.history)} epochs")
+        print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
     else:
-        tell(f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}")
+        print_lines(
+            f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}"
+        )
 
 
 def _train_epochs(
@@ -369,8 +373,8 @@ def _train_epochs(
                 watcher(state.history)
             keeper.stop_if_asked()
     best = best_epoch(state.history)
-    tell(
-        f"✓ Best macro F1 on held-out recordings: {show(best.macro_f1)} "
+    print_lines(
+        f"✓ Best macro F1 on held-out recordings: {format_score(best.macro_f1)} "
         f"(epoch {best.number} of {len(state.history)})",
         f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
         always=True,
@@ -389,7 +393,7 @@ def _train_one_epoch(
     """Take the steps left of this epoch, saving the state now and then."""
     epoch = len(state.history) + 1
     scores = epoch_scores(state.history)
-    best = show(max(scores)) if scores else "-"
+    best = format_score(max(scores)) if scores else "-"
     left = time_left(state.history, epochs=config.epochs)
     saved_at = time.monotonic()
     bar = epoch_bar(
@@ -402,7 +406,9 @@ def _train_one_epoch(
     def after_step() -> None:
         nonlocal saved_at
         bar.update()
-        bar.set_postfix_str(f"loss {show(state.losses.last)}, best {best}{left}")
+        bar.set_postfix_str(
+            f"loss {format_score(state.losses.last)}, best {best}{left}"
+        )
         if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
             keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
@@ -465,7 +471,7 @@ def _score_epoch(
         seconds=round(seconds, 2),
     )
     history = [*state.history, epoch]
-    tell(epoch_line(history, epochs=config.epochs))
+    print_lines(epoch_line(history, epochs=config.epochs))
     is_best = best_epoch(history) is epoch
     _save(objective, config, model, epoch, is_best=is_best)
     return epoch

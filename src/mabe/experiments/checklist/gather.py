@@ -44,12 +44,12 @@ from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.tune import NestedTuning, read_tuning
 from mabe.io.submission import Review, Severity, review_submission
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f1_scores, macro_f1
-from mabe.metrics.summary import plain
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
+from mabe.runtime.console import finite_or_none
 from mabe.runtime.files import usable_cores
 from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS, keypoint_of
@@ -240,7 +240,7 @@ def score_answers(
 ) -> ScoreFacts:
     """Return scores of the answers as the rules decide."""
     counts = count_by_track(answers.views, rules).sum(axis=0)
-    macro = plain(float(macro_f1(counts, answers.kind)))
+    macro = finite_or_none(float(macro_f1(counts, answers.kind)))
     macro_from = classes_from = "out of fold"
     if is_tuned:
         macro_from = classes_from = "out of fold, by rules tuned on the same recordings"
@@ -263,7 +263,7 @@ def _class_scores(
     return tuple(
         ClassScore(
             name=name,
-            f1=plain(f1[i]),
+            f1=finite_or_none(f1[i]),
             recall=float(counts[i, HITS] / labelled[i]) if labelled[i] else None,
             labelled=int(labelled[i]),
             is_predicted=bool(counts[i, PREDICTED]),
@@ -296,7 +296,7 @@ def _expected_errors(
 ) -> dict[str, float | None]:
     tallies = tally_views(views, rules)
     return {
-        rule.name: plain(measure_reliability(tally).expected_error)
+        rule.name: finite_or_none(measure_reliability(tally).expected_error)
         for rule, tally in zip(rules.classes, tallies, strict=True)
     }
 

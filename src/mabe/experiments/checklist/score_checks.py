@@ -10,7 +10,7 @@ from mabe.experiments.checklist.facts import (
     Facts,
 )
 from mabe.experiments.checklist.findings import Finding, Verdict, name_some
-from mabe.runtime.console import count
+from mabe.runtime.console import count, format_score
 
 _NO_SCORES = "no score on recordings it never saw"
 
@@ -137,12 +137,13 @@ def check_calibration(facts: Facts) -> Finding:
         found = "no labelled frame to compare with"
         return Finding(name, Verdict.SKIPPED, found)
     details = tuple(
-        f"{each.name}: {_show(each.given)} as given, {_show(each.refined)} by its rules"
+        f"{each.name}: {format_score(each.given)} as given, "
+        f"{format_score(each.refined)} by its rules"
         for each in facts.calibration.classes
     )
     given = {each.name: each.given for each in facts.calibration.classes}
     worst = max(errors, key=lambda each: errors[each])
-    before = f" ({_show(given[worst])} without them)"
+    before = f" ({format_score(given[worst])} without them)"
     found = f"expected error up to {errors[worst]:.3f} ({worst}), " + (
         f"with its rules{before}" if is_tuned else "as given, there are no rules"
     )
@@ -156,7 +157,3 @@ def check_calibration(facts: Facts) -> Finding:
         else "`mabe tune RUN` calibrates it"
     )
     return Finding(name, verdict, found, advice, details)
-
-
-def _show(error: float | None) -> str:
-    return "-" if error is None else f"{error:.3f}"

@@ -22,7 +22,7 @@ from typing import Any
 from mabe.config import RunConfig, build_config
 from mabe.data.store import is_store
 from mabe.errors import DataError, MabeError, RunError, StopRequested
-from mabe.runtime.console import tell
+from mabe.runtime.console import print_lines
 from mabe.training.history import Epoch
 from mabe.training.modal.costs import Machine, describe_spent, describe_to_come
 from mabe.training.modal.volume import data_folder, ledger_path, run_folder
@@ -100,7 +100,7 @@ class RunKeeper:
             to_come = describe_to_come(
                 history, epochs=self.epochs, machine=self.machine
             )
-            tell(f"  So far {describe_spent(spent.seconds, spent.usd)}{to_come}")
+            print_lines(f"  So far {describe_spent(spent.seconds, spent.usd)}{to_come}")
         if is_due:
             self.save()
         if now - self.began > self.longest_s:
@@ -140,10 +140,10 @@ def train_rented(
     try:
         return _train(settings, name, machine, volume, longest_s)
     except StopRequested as stopped:
-        tell(f"{name}: {stopped}")
+        print_lines(f"{name}: {stopped}")
         raise KeyboardInterrupt from stopped
     except MabeError as error:
-        tell(f"mabe: {error}")
+        print_lines(f"mabe: {error}")
         return {"error": str(error)}
 
 
@@ -167,7 +167,7 @@ def _train(
         if is_documented(run_dir):
             keeper.save()
     spent = keeper.ledger()
-    tell(f"✓ {name}: {describe_spent(spent.seconds, spent.usd)} in all")
+    print_lines(f"✓ {name}: {describe_spent(spent.seconds, spent.usd)} in all")
     return {
         "epochs": len(trained.history),
         "best_f1": trained.macro_f1,

@@ -144,9 +144,9 @@ def read_tuning(run_dir: Path) -> NestedTuning | None:
 def format_tuned(tuned: Tuned) -> str:
     """Return scores and rules for the terminal."""
     lines = [
-        f"plain decisions              {format_score(tuned.plain)}",
-        f"tuned, nested                {format_score(tuned.nested)}   the one to report",
-        f"tuned, on the same videos    {format_score(tuned.in_sample)}   too high",
+        f"plain decisions            {format_score(tuned.plain)}",
+        f"tuned, nested              {format_score(tuned.nested)}   the one to report",
+        f"tuned, on the same videos  {format_score(tuned.in_sample)}   too high",
         "",
         f"{'':<20}{'smoothing':<16}{'threshold':>10}{'labs':>14}{'min bout':>10}"
         f"{'max gap':>9}{'error':>8}",

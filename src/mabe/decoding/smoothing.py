@@ -123,24 +123,16 @@ def _gaussian(
     evidence: Float[np.ndarray, " time"], sigma_frames: float
 ) -> Float[np.ndarray, " time"]:
     """Return the mean of what is known, weighted by a Gaussian."""
+    from scipy.signal import oaconvolve  # slow to import
+
     if len(evidence) == 0:
         return evidence
     radius = int(np.ceil(_KERNEL_SIGMAS * sigma_frames))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_frames) ** 2)
     known = np.isfinite(evidence)
-    weights = _convolve(known.astype(float), kernel)
-    return _convolve(np.where(known, evidence, 0), kernel) / np.maximum(weights, 1e-6)
-
-
-def _convolve(
-    signal: Float[np.ndarray, " time"], kernel: Float[np.ndarray, " taps"]
-) -> Float[np.ndarray, " time"]:
-    """Return the convolution, centred; by Fourier, since kernels may be long."""
-    padded = len(signal) + len(kernel) - 1
-    padded = 1 << (padded - 1).bit_length()  # quick lengths
-    product = np.fft.rfft(signal, padded) * np.fft.rfft(kernel, padded)
-    start = len(kernel) // 2
-    return np.fft.irfft(product, padded)[start : start + len(signal)]
+    weights = oaconvolve(known.astype(float), kernel, mode="same")
+    total = oaconvolve(np.where(known, evidence, 0), kernel, mode="same")
+    return total / np.maximum(weights, 1e-6)
 
 
 def _is_within_reach(
@@ -157,12 +149,8 @@ def _is_within_reach(
 
 def _distance_to(known: np.ndarray) -> Float[np.ndarray, " time"]:
     """Return how many frames away the nearest true frame is; infinite if none is."""
-    places = np.flatnonzero(known)
-    if len(places) == 0:
+    from scipy.ndimage import distance_transform_edt  # slow to import
+
+    if not known.any():
         return np.full(len(known), np.inf)
-    frames = np.arange(len(known))
-    after = np.searchsorted(places, frames).clip(max=len(places) - 1)
-    before = (after - 1).clip(min=0)
-    return np.minimum(
-        np.abs(places[after] - frames), np.abs(places[before] - frames)
-    ).astype(float)
+    return distance_transform_edt(~known)

@@ -4,6 +4,7 @@ CSV files have the challenge's columns; further ones, such as `row_id`, do not m
 Rows count from 0 in messages, without the header.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

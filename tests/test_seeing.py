@@ -230,7 +230,7 @@ def test_a_picture_of_pairs_and_of_folds_is_drawn(pairs, folds, tmp_path):
         (["report", "RUN", "--data", "nowhere"], "nowhere"),
         (["view", "RUN", "nowhere", "--no-browser"], "no recording nowhere"),
         (["view", "RUN", "Lab/1", "--out", "/dev/null/x"], "choose another --out"),
-        (["view", "RUN", "Lab/1", "--video", "nowhere.mp4"], "no such film"),
+        (["view", "RUN", "Lab/1", "--video", "nowhere.mp4"], "no such video file"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(args, expected, run, capsys, tmp_path):

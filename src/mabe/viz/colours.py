@@ -1,8 +1,8 @@
-"""One colour for one class, in every picture, for colour-blind readers too.
+"""One colour for each class, in all figures and pages, also for colour-blind readers.
 
-After Okabe & Ito (2008), darkened for white paper and brightened for dark screens so
-that each stands out from the ground by 3 : 1. Colour is never the only sign: in an
-ethogram each class has a row of its own.
+After Okabe & Ito (2008), darkened for white paper and brightened for dark screens, so
+that the contrast with the ground is at least 3 : 1. Colour is never the only sign: in
+an ethogram each class has a row of its own.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,11 @@ class Colour:
 
 
 NOTHING = Colour("#8a8f98", "#7f8791")
-"""What is nothing of interest."""
+"""The background class."""
+
+
+OTHER_ACTION = Colour("#6b7280", "#9aa3af")
+"""An annotated action that the model does not predict."""
 
 
 _BLUE = Colour("#2a7fb8", "#62b5ea")
@@ -55,7 +59,7 @@ _ANIMALS = (_BLUE, _ORANGE, _GREEN, _OTHERS[0])
 
 
 def colours_of(names: Sequence[str], *, has_background: bool) -> list[Colour]:
-    """Return a colour for each class; usual classes have their own."""
+    """Return a colour for each class; those in `_USUAL` always have the same one."""
     interesting = names[1:] if has_background else names
     taken = {_USUAL[name] for name in interesting if name in _USUAL}
     free = [each for each in (_BLUE, _ORANGE, _GREEN, *_OTHERS) if each not in taken]

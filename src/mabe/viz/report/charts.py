@@ -1,7 +1,7 @@
-"""Small charts as SVG text: curves over epochs, probabilities beside what happened.
+"""Small charts as SVG text: curves over epochs, and the reliability of probabilities.
 
-Colours are CSS variables of the page, so that charts follow dark mode and print;
-curves differ in their dashes too, for readers who see no colour.
+Colours are CSS variables of the page, so that charts follow dark mode and print.
+Curves differ in their dashes too, for colour-blind readers.
 """
 
 import math
@@ -17,6 +17,11 @@ WIDTH, HEIGHT = 420, 230
 
 
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 34
+"""Margins of a chart, in pixels."""
+
+
+SQUARE, SQUARE_EDGE, SQUARE_MARGIN = 190, 30, 10
+"""Size of a reliability chart, and its margins with and without labels."""
 
 
 _DASHES = ("", "6 3", "2 3", "9 3 2 3")
@@ -32,6 +37,35 @@ class Curve:
     """A CSS colour, mostly a variable."""
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """Scales of a chart over epochs, from data to pixels."""
+
+    epochs: int
+    low: float
+    high: float
+    is_logarithmic: bool
+
+    def x(self, epoch: float) -> float:
+        """Return the pixel of an epoch; a single one lies in the middle."""
+        share = (epoch - 1) / (self.epochs - 1) if self.epochs > 1 else 0.5
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def y(self, value: float) -> float:
+        """Return the pixel of a value."""
+        if self.is_logarithmic:
+            share = math.log(value / self.low) / (math.log(self.high / self.low) or 1)
+        else:
+            share = (value - self.low) / ((self.high - self.low) or 1)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    def can_show(self, value: float | None) -> bool:
+        """Return whether a value has a place on the axis."""
+        if value is None or not math.isfinite(value):
+            return False
+        return value > 0 or not self.is_logarithmic
+
+
 def line_chart(
     title: str,
     curves: Sequence[Curve],
@@ -44,112 +78,107 @@ def line_chart(
 
     `marked` is the epoch that is used; `to_one` fixes the scale to 0 … 1.
     """
-    epochs = max((len(curve.values) for curve in curves), default=0)
-    known = [v for c in curves for v in c.values if _is_known(v, logarithmic)]
-    if not known:
+    axes = _fit_axes(curves, logarithmic, to_one)
+    if axes is None:
         return Markup("")
-    low, high = (0.0, 1.0) if to_one else _span(known, logarithmic)
-
-    def x_of(epoch: float) -> float:
-        share = (epoch - 1) / max(1, epochs - 1) if epochs > 1 else 0.5
-        return LEFT + share * (WIDTH - LEFT - RIGHT)
-
-    def y_of(value: float) -> float:
-        if logarithmic:
-            share = math.log(value / low) / (math.log(high / low) or 1)
-        else:
-            share = (value - low) / ((high - low) or 1)
-        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
-
-    parts = [_horizontal(low, high, y_of, logarithmic)]
-    for epoch in _whole_ticks(epochs):
-        parts.append(
-            f'<text x="{x_of(epoch):.1f}" y="{HEIGHT - BOTTOM + 16}" '
-            f'text-anchor="middle">{epoch}</text>'
-        )
-    parts.append(
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" '
-        'text-anchor="middle">epoch</text>'
-    )
-    if marked is not None and epochs > 1:
-        x = x_of(marked)
+    parts = [_grid(axes), _epoch_axis(axes)]
+    if marked is not None and axes.epochs > 1:
+        x = axes.x(marked)
         parts.append(
             f'<line class="marked" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" '
             f'y2="{HEIGHT - BOTTOM}"/>'
         )
-    for number, curve in enumerate(curves):
-        parts.append(_polyline(curve, number, x_of, y_of, logarithmic))
-    named = [c for c in curves if c.name]
-    legend = "".join(
-        f'<span class="key"><svg viewBox="0 0 26 10" aria-hidden="true"><line x1="1" '
-        f'x2="25" y1="5" y2="5" style="stroke:{c.colour}" '
-        f'stroke-dasharray="{_DASHES[curves.index(c) % 4]}"/></svg>'
-        f"{escape(c.name)}</span>"
-        for c in named
-    )
+    parts += [_polyline(curve, n, axes) for n, curve in enumerate(curves)]
     return Markup(
         f'<figure class="chart"><figcaption>{escape(title)}</figcaption>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="{escape(title)}">{"".join(parts)}</svg>'
-        f'<p class="legend">{legend}</p></figure>'
+        f'<p class="legend">{_legend(curves)}</p></figure>'
     )
 
 
-def reliability_chart(name: str, found: Reliability, colour: str) -> Markup:
-    """Return probability (across) against frequency (up); the diagonal is right.
+def reliability_chart(name: str, measured: Reliability, colour: str) -> Markup:
+    """Return observed frequency over predicted probability; the diagonal is perfect.
 
-    Dots are as large as the frames behind them are many.
+    The size of a dot grows with the number of frames.
     """
-    size, edge = 190, 30
-    inner = size - edge - 10
-
-    def place(probability: float, share: float) -> tuple[float, float]:
-        return edge + probability * inner, size - edge - share * inner
-
-    x0, y0 = place(0, 0)
-    x1, y1 = place(1, 1)
-    parts = [
-        f'<rect class="frame" x="{x0}" y="{y1}" width="{inner}" height="{inner}"/>',
-        f'<line class="grid" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>',
+    parts = _reliability_frame()
+    known = np.flatnonzero(measured.frames > 0)
+    points = [
+        _reliability_place(float(measured.predicted[t]), float(measured.observed[t]))
+        for t in known
     ]
-    for share, text in ((0.0, "0"), (0.5, ".5"), (1.0, "1")):
-        x, y = place(share, share)
-        parts += [
-            f'<text x="{x:.0f}" y="{size - edge + 13}" text-anchor="middle">{text}'
-            "</text>",
-            f'<text x="{edge - 5}" y="{y + 4:.0f}" text-anchor="end">{text}</text>',
-        ]
-    parts.append(
-        f'<text x="{(x0 + x1) / 2:.0f}" y="{size - 3}" text-anchor="middle">'
-        "predicted probability</text>"
-    )
-    known = np.flatnonzero(found.frames > 0)
-    points = [place(float(found.predicted[t]), float(found.observed[t])) for t in known]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     parts.append(f'<polyline class="curve" points="{line}" style="stroke:{colour}"/>')
-    most = max(found.frames.max(), 1)
+    most = max(measured.frames.max(), 1)
     for tenth, (x, y) in zip(known, points, strict=True):
-        radius = 2 + 4 * math.sqrt(found.frames[tenth] / most)
+        radius = 2 + 4 * math.sqrt(measured.frames[tenth] / most)
         parts.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" '
             f'style="fill:{colour}"/>'
         )
-    label = f"{name}: probability given beside how often it happened"
+    label = f"{name}: observed frequency over predicted probability"
     return Markup(
-        f'<svg class="reliability" viewBox="0 0 {size} {size}" role="img" '
+        f'<svg class="reliability" viewBox="0 0 {SQUARE} {SQUARE}" role="img" '
         f'aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )
 
 
-def _polyline(
-    curve: Curve, number: int, x_of: object, y_of: object, logarithmic: bool
-) -> str:
-    assert callable(x_of)
-    assert callable(y_of)
+def _reliability_place(probability: float, share: float) -> tuple[float, float]:
+    inner = SQUARE - SQUARE_EDGE - SQUARE_MARGIN
+    return SQUARE_EDGE + probability * inner, SQUARE - SQUARE_EDGE - share * inner
+
+
+def _reliability_frame() -> list[str]:
+    """Return the frame, the diagonal and the labels of the axes."""
+    x0, y0 = _reliability_place(0, 0)
+    x1, y1 = _reliability_place(1, 1)
+    parts = [
+        f'<rect class="frame" x="{x0}" y="{y1}" width="{x1 - x0}" height="{y0 - y1}"/>',
+        f'<line class="grid" x1="{x0}" y1="{y0}" x2="{x1}" y2="{y1}"/>',
+        f'<text x="{(x0 + x1) / 2:.0f}" y="{SQUARE - 3}" text-anchor="middle">'
+        "predicted probability</text>",
+    ]
+    for share, text in ((0.0, "0"), (0.5, ".5"), (1.0, "1")):
+        x, y = _reliability_place(share, share)
+        parts += [
+            f'<text x="{x:.0f}" y="{SQUARE - SQUARE_EDGE + 13}" '
+            f'text-anchor="middle">{text}</text>',
+            f'<text x="{SQUARE_EDGE - 5}" y="{y + 4:.0f}" text-anchor="end">{text}'
+            "</text>",
+        ]
+    return parts
+
+
+def _fit_axes(
+    curves: Sequence[Curve], is_logarithmic: bool, to_one: bool
+) -> Axes | None:
+    """Return axes that hold all values; None where there is no value."""
+    epochs = max((len(curve.values) for curve in curves), default=0)
+    axes = Axes(epochs, 0.0, 1.0, is_logarithmic)
+    known = [v for curve in curves for v in curve.values if axes.can_show(v)]
+    if not known:
+        return None
+    low, high = (0.0, 1.0) if to_one else _span(known, is_logarithmic)
+    return Axes(epochs, low, high, is_logarithmic)
+
+
+def _legend(curves: Sequence[Curve]) -> str:
+    return "".join(
+        f'<span class="key"><svg viewBox="0 0 26 10" aria-hidden="true"><line x1="1" '
+        f'x2="25" y1="5" y2="5" style="stroke:{curve.colour}" '
+        f'stroke-dasharray="{_DASHES[number % 4]}"/></svg>'
+        f"{escape(curve.name)}</span>"
+        for number, curve in enumerate(curves)
+        if curve.name
+    )
+
+
+def _polyline(curve: Curve, number: int, axes: Axes) -> str:
     points = " ".join(
-        f"{x_of(place + 1):.1f},{y_of(value):.1f}"
+        f"{axes.x(place + 1):.1f},{axes.y(value):.1f}"
         for place, value in enumerate(curve.values)
-        if _is_known(value, logarithmic)
+        if value is not None and axes.can_show(value)
     )
     if not points:
         return ""
@@ -162,29 +191,36 @@ def _polyline(
     )
 
 
-def _horizontal(low: float, high: float, y_of: object, logarithmic: bool) -> str:
-    assert callable(y_of)
-    if logarithmic:
+def _grid(axes: Axes) -> str:
+    """Return horizontal lines with the labels of the vertical axis."""
+    low, high = axes.low, axes.high
+    if axes.is_logarithmic:
         ticks = [10.0**e for e in range(math.floor(math.log10(low)), 3)]
         ticks = [tick for tick in ticks if low <= tick <= high] or [low, high]
     else:
         step = _round_step(high - low)
         ticks = np.arange(low, high + step / 2, step).tolist()
     return "".join(
-        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y_of(tick):.1f}" '
-        f'y2="{y_of(tick):.1f}"/><text x="{LEFT - 6}" y="{y_of(tick) + 4:.1f}" '
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y(tick):.1f}" '
+        f'y2="{axes.y(tick):.1f}"/><text x="{LEFT - 6}" y="{axes.y(tick) + 4:.1f}" '
         f'text-anchor="end">{tick:.2g}</text>'
         for tick in ticks
     )
 
 
-def _whole_ticks(epochs: int) -> list[int]:
-    step = max(1, math.ceil(epochs / 8))
-    return list(range(1, epochs + 1, step))
-
-
-def _is_known(value: float | None, logarithmic: bool) -> bool:
-    return value is not None and math.isfinite(value) and (value > 0 or not logarithmic)
+def _epoch_axis(axes: Axes) -> str:
+    """Return the labels of the horizontal axis."""
+    step = max(1, math.ceil(axes.epochs / 8))
+    labels = [
+        f'<text x="{axes.x(epoch):.1f}" y="{HEIGHT - BOTTOM + 16}" '
+        f'text-anchor="middle">{epoch}</text>'
+        for epoch in range(1, axes.epochs + 1, step)
+    ]
+    labels.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" '
+        'text-anchor="middle">epoch</text>'
+    )
+    return "".join(labels)
 
 
 def _span(known: Sequence[float | None], logarithmic: bool) -> tuple[float, float]:

@@ -5,12 +5,13 @@ import secrets
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
 
-from mabe.data.sources import find_sources
+from mabe.data.sources import Source, find_sources
 from mabe.data.store import is_store
 from mabe.errors import ConfigError, DataError, OutputError
 from mabe.inference.predict import Predictor
@@ -72,24 +73,15 @@ def open_session(
     """
     sources = find_sources(place.path, rate_fps=predictor.rate_fps)
     if place.name is not None:
-        wanted = [s for s in sources if place.name in (s.name, s.name.split("/")[-1])]
-        if not wanted:
-            some = ", ".join(source.name for source in sources[:3])
-            raise DataError(f"{place.path}: no recording {place.name}; it has {some} …")
-        others = [s for s in sources if s not in wanted]
-        sources = [*wanted, *others]
+        sources = put_first(place.name, sources, where=place.path)
     source = source_folder(place.path)
     infos = _infos(source)
     root = out or default_out(source, predictor.checkpoint.path)
     check_writable(root)
     if video is not None and not video.is_file():
-        raise DataError(f"{video}: no such film")
+        raise DataError(f"{video}: no such video file")
     if video and not pixels_per_cm and sources[0].name not in infos:
-        raise DataError(
-            f"{video}: how large the poses are in it is not known; give --pixels-per-cm"
-        )
-    key = hash_file(predictor.checkpoint.path)
-
+        raise DataError(f"{video}: its scale is not known; give --pixels-per-cm")
     return ReviewSession(
         outputs=outputs_of(predictor),
         sources=sources,
@@ -98,11 +90,23 @@ def open_session(
         corrections=Corrections(root, source, model=str(predictor.checkpoint.path)),
         trained_on=predictor.checkpoint.trained_on,
         cache=cache_folder() / "view",
-        cache_key=key,
+        cache_key=hash_file(predictor.checkpoint.path),
         video=video,
         video_of=sources[0].name,
         pixels_per_cm=pixels_per_cm,
     )
+
+
+def put_first(name: str, sources: Sequence[Source], *, where: Path) -> list[Source]:
+    """Return the sources with those of a name first, ``LAB/VIDEO`` or ``VIDEO``.
+
+    Raises `DataError` where there is none.
+    """
+    wanted = [each for each in sources if name in (each.name, each.name.split("/")[-1])]
+    if not wanted:
+        some = ", ".join(source.name for source in sources[:3])
+        raise DataError(f"{where}: no recording {name}; it has {some} …")
+    return [*wanted, *(each for each in sources if each not in wanted)]
 
 
 def rank(session: ReviewSession) -> None:

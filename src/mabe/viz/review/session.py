@@ -25,7 +25,7 @@ from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
-from mabe.viz.colours import Colour, animal_colours, colours_of
+from mabe.viz.colours import OTHER_ACTION, Colour, animal_colours, colours_of
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 from mabe.viz.review.timeline import (
@@ -172,7 +172,6 @@ class ReviewSession:
         recording = opened.recording
         info = self.infos.get(recording.name)
         rows = self.rows(recording, self.labels(index))
-        bout_classes = self.outputs.kind.bout_classes(len(self.outputs.classes))
         scale = self.pixels_per_cm or (info.pixels_per_cm if info else None)
         has_video = bool(self.video and self.video_of == recording.name and scale)
         return {
@@ -196,19 +195,7 @@ class ReviewSession:
             "bones": bone_places(recording.slots),
             "bounds": bounds_cm(opened.store, opened.index),
             "animalColours": [_colour_json(each) for each in animal_colours()],
-            "rows": [
-                {
-                    "name": row.name,
-                    "classIndex": row.class_index,
-                    "hasBouts": row.class_index in bout_classes,
-                    "actions": list(row.actions),
-                    "threshold": None
-                    if row.class_index is None
-                    else self.outputs.thresholds[row.class_index],
-                    "colour": colour,
-                }
-                for row, colour in zip(rows, self._colours(rows), strict=True)
-            ],
+            "rows": [self._row_json(row) for row in rows],
             "pairs": [list(pair) for pair in pairs_of(recording)],
             "bouts": [_bout_row(bout) for bout in self.labels(index)],
             "version": self.version(index),
@@ -340,15 +327,20 @@ class ReviewSession:
         ]
         return rows + others
 
-    def _colours(self, rows: Sequence[TimelineRow]) -> list[dict[str, str]]:
-        colours = colours_of(
-            self.outputs.classes, has_background=self.outputs.kind.has_background
-        )
-        other = Colour("#6b7280", "#9aa3af")
-        return [
-            _colour_json(other if row.class_index is None else colours[row.class_index])
-            for row in rows
-        ]
+    def _row_json(self, row: TimelineRow) -> dict[str, Any]:
+        kind, classes = self.outputs.kind, self.outputs.classes
+        index, threshold, colour = row.class_index, None, OTHER_ACTION
+        if index is not None:
+            threshold = self.outputs.thresholds[index]
+            colour = colours_of(classes, has_background=kind.has_background)[index]
+        return {
+            "name": row.name,
+            "classIndex": index,
+            "hasBouts": index in kind.bout_classes(len(classes)),
+            "actions": list(row.actions),
+            "threshold": threshold,
+            "colour": _colour_json(colour),
+        }
 
     def _corrected(
         self, recording: StoredRecording, info: VideoInfo | None

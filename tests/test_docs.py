@@ -1,0 +1,75 @@
+"""The pages name commands that parse, files that exist, and links that resolve."""
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+import typer
+
+from mabe.cli.executor_options import complete_words
+from mabe.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+FILE = re.compile(
+    r"\b(?:src/mabe|tests|benchmarks|configs|notebooks|docs)/[\w./-]*\.\w+"
+)
+
+
+def read(page):
+    return page.read_text(encoding="utf-8")
+
+
+def commands_of(page):
+    """Return the `mabe` commands of the fenced blocks; none that are abbreviated."""
+    blocks = FENCED.findall(read(page).replace("\\\n", " "))
+    shell = [text for language, text in blocks if language in ("", "sh", "bash")]
+    lines = [line.strip() for text in shell for line in text.splitlines()]
+    commands = [line for line in lines if line.startswith("mabe ")]
+    return [command for command in commands if "…" not in command.split("  #")[0]]
+
+
+def anchors_of(page):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", read(page), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return [heading.replace(" ", "-") for heading in plain]
+
+
+@pytest.mark.parametrize(
+    "command", sorted({command for page in PAGES for command in commands_of(page)})
+)
+def test_every_command_of_the_pages_parses(command):
+    _, *words = shlex.split(command, comments=True)
+    current = typer.main.get_command(app)
+    words = complete_words(words)
+    context = current.make_context("mabe", list(words))
+
+    while isinstance(current, click.Group):
+        name, *words = words
+        current = current.commands[name]
+        context = current.make_context(name, list(words), parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_that_a_page_names_exists(page):
+    named = FILE.findall(read(page))
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_resolves(page):
+    broken = []
+    for link in LINK.findall(read(page)):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(link)
+    assert broken == []

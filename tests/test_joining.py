@@ -282,7 +282,9 @@ def test_an_ensemble_in_an_ensemble_keeps_the_products_of_weights(
     inner = tmp_path / "inner" / "best.safetensors"
     save_ensemble(inner, members, [3.0, 1.0], tuned_on=["a track"])
     lines = join_runs([inner.parent, wrong], tmp_path / "outer")
-    assert "All count the same" in lines[2]  # what the inner was tuned on is not there
+    assert (
+        "All weighted equally" in lines[2]
+    )  # what the inner was tuned on is not there
     outer = load_checkpoint(tmp_path / "outer")
     assert outer.model.weights == pytest.approx((0.375, 0.125, 0.5))
     for mine, run in zip(outer.members, (good, unsure, wrong), strict=True):
@@ -355,7 +357,7 @@ def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
     other = train(build_config(values, where="test")).run_dir
     lines = join_runs([good, other], tmp_path / "out")
     assert weights_of(tmp_path / "out") == (0.5, 0.5)
-    assert "not held out from the same recordings" in lines[2]
+    assert "did not hold out the same recordings" in lines[2]
     assert load_checkpoint(tmp_path / "out").tuned_on == ()
     assert not (tmp_path / "out" / FILE_NAME).exists()
 
@@ -391,12 +393,12 @@ def test_the_last_or_the_best_kept_epochs_are_chosen(five_epochs, choice, epochs
 
 @pytest.mark.parametrize("choice", [{"last": 2}, {"best": 2}])
 def test_epochs_of_a_run_that_kept_none_are_one_line(tmp_path, choice):
-    with pytest.raises(RunError, match=r"kept 0 epoch\(s\).*save_freq"):
+    with pytest.raises(RunError, match=r"has 0 saved epoch\(s\).*save_freq"):
         join_runs([tmp_path], tmp_path / "out", **choice)
 
 
 def test_last_and_best_together_are_refused(good, tmp_path):
-    with pytest.raises(RunError, match="--last or --best, not both"):
+    with pytest.raises(RunError, match="--last and --best exclude each other"):
         join_runs([good], tmp_path / "out", last=2, best=2)
 
 

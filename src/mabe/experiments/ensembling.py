@@ -1,11 +1,12 @@
-"""Joining runs into one model, each with the say it deserves.
+"""Joining runs into one model, with weights by their held-out predictions.
 
-Weights are those under which the blended answers to recordings that none of the runs
-saw have the least log loss (as logistic scores are judged; no threshold is involved).
-Where runs have no such recordings in common, all count the same.
+The weights are those with which the mean of the probabilities has the least log loss on
+recordings that none of the runs learned from; no threshold is involved. Where runs have
+no such recordings in common, all have the same weight.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +19,39 @@ from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
 from mabe.experiments.tune import find_predictions
-from mabe.models.checkpoint import SUFFIX, Checkpoint, load_checkpoint, save_ensemble
+from mabe.models.checkpoint import (
+    SUFFIX,
+    Checkpoint,
+    Member,
+    load_checkpoint,
+    save_ensemble,
+)
 from mabe.models.ensemble import Ensemble
 from mabe.training.history import ranked_f1, read_history
 
 ROUNDS = 300
-
-
 STEP = 0.5
-
-
 LEAST_WEIGHT = 0.01
-"""A run with less of a say, as a share of the greatest, is left out: it would cost
-time and bring nothing."""
-
-
+"""A run with a smaller weight, as a share of the greatest, is left out: it would take
+time and have no effect."""
 _LEAST_PROBABILITY = 1e-3
+
+Weights = Float[np.ndarray, " runs"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommonPredictions:
+    """Predictions that several runs made of the same recordings."""
+
+    of_runs: tuple[OutOfFold, ...]
+    """Empty where there are none."""
+    reason: str = ""
+    """Why there are none."""
+
+    @property
+    def tracks(self) -> set[str]:
+        """Content hashes of the tracks that were predicted."""
+        return {track for predictions in self.of_runs for track in predictions.tracks}
 
 
 def join_runs(
@@ -44,59 +62,58 @@ def join_runs(
     best: int | None = None,
     equal: bool = False,
 ) -> list[str]:
-    """Write one model made of several; return lines that say what was done.
+    """Write one model made of several; return lines that describe it.
 
-    Raises `RunError` where they answer different questions, or `out` holds something.
+    `last` or `best` use so many saved epochs of each run. Raises `RunError` where the
+    runs have different tasks, or `out` holds something.
     """
     if out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out}: holds something already; choose another --out")
-    if last and best:
-        raise RunError("give --last or --best, not both; which epochs shall it be?")
-    if last or best:
-        runs = [path for run in runs for path in kept_epochs(run, last=last, best=best)]
+    runs = _choose_models(runs, last=last, best=best)
     loaded = [load_checkpoint(run) for run in runs]
-    # Raises before anything is asked where they do not answer the same question.
-    Ensemble.of([each.model for one in loaded for each in one.members])
-    answers, why = common_answers(runs, loaded)
+    # Raises where the tasks differ, before anything is predicted.
+    Ensemble.of([member.model for each in loaded for member in each.members])
+    common = find_common_predictions(runs, loaded)
     weights = np.full(len(loaded), 1 / len(loaded))
-    if answers and not equal:
-        weights = drop_useless(find_weights(answers))
-    members = [
-        (member, weight * own)
-        for checkpoint, weight in zip(loaded, weights, strict=True)
-        for member, own in zip(checkpoint.members, checkpoint.weights, strict=True)
-        if weight
-    ]
-    # Weights of an ensemble that is joined live on in the products.
-    tracks = {
-        track
-        for checkpoint in loaded
-        if len(checkpoint.members) > 1
-        for track in checkpoint.tuned_on
-    }
+    if common.of_runs and not equal:
+        weights = drop_useless(find_weights(common.of_runs))
+    members = _weighted_members(loaded, weights)
+    tuned_on = _tracks_of_earlier_weights(loaded)
     if not equal:
-        tracks |= {track for part in answers for track in part.tracks}
+        tuned_on |= common.tracks
+    path = out / f"best{SUFFIX}"
     save_ensemble(
-        out / f"best{SUFFIX}",
+        path,
         [member for member, _ in members],
-        [float(weight) for _, weight in members],
-        tuned_on=sorted(tracks),
+        [weight for _, weight in members],
+        tuned_on=sorted(tuned_on),
     )
     lines = [
         f"{run}: weight {weight:.2f}" + ("" if weight else ", left out")
         for run, weight in zip(runs, weights, strict=True)
     ]
-    if answers:
-        lines += _blend_answers(answers, weights, out)
+    if common.of_runs:
+        lines += _write_joined_predictions(common.of_runs, weights, out)
     else:
-        lines.append(f"All count the same: {why}")
-    return [*lines, f"✓ {len(members)} models as one: {out / f'best{SUFFIX}'}"]
+        lines.append(f"All weighted equally: {common.reason}")
+    return [*lines, f"✓ {len(members)} models as one: {path}"]
+
+
+def _choose_models(
+    runs: Sequence[Path], *, last: int | None, best: int | None
+) -> list[Path]:
+    """Return the runs, or the saved epochs of each that are wanted."""
+    if last and best:
+        raise RunError("--last and --best exclude each other; give one of them")
+    if not (last or best):
+        return list(runs)
+    return [path for run in runs for path in kept_epochs(run, last=last, best=best)]
 
 
 def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
-    """Return the checkpoints of a run's last, or best, kept epochs.
+    """Return the checkpoints of a run's last, or best, saved epochs.
 
-    Raises `RunError` where the run kept fewer than two.
+    Raises `RunError` where the run has fewer than two.
     """
     paths = sorted(run.glob(f"epoch_*{SUFFIX}"))
     if best and len(paths) > 1:
@@ -105,37 +122,34 @@ def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
     chosen = paths[-(last or best or 0) :]
     if len(chosen) < 2:
         raise RunError(
-            f"{run}: kept {len(paths)} epoch(s), of which {last or best} are wanted; "
-            "train with a smaller save_freq"
+            f"{run}: has {len(paths)} saved epoch(s), of which {last or best} are "
+            "wanted; train with a smaller save_freq"
         )
     return chosen
 
 
-def common_answers(
+def find_common_predictions(
     runs: Sequence[Path], loaded: Sequence[Checkpoint]
-) -> tuple[list[OutOfFold], str]:
-    """Return each run's answers to the same unseen recordings; else none, and why."""
+) -> CommonPredictions:
+    """Return the runs' predictions of the same held-out recordings, if there are."""
     try:
-        answers = [
-            find_predictions(run, checkpoint)
-            for run, checkpoint in zip(runs, loaded, strict=True)
-        ]
+        of_runs = tuple(map(find_predictions, runs, loaded))
     except RunError as error:
-        return [], str(error)
-    keys = [{view.key for view in part.views} for part in answers]
+        return CommonPredictions((), str(error))
+    keys = [{view.key for view in predictions.views} for predictions in of_runs]
     if any(each != keys[0] for each in keys):
-        return [], "they were not held out from the same recordings"
-    return answers, ""
+        return CommonPredictions((), "they did not hold out the same recordings")
+    return CommonPredictions(of_runs)
 
 
-def find_weights(answers: Sequence[OutOfFold]) -> Float[np.ndarray, " runs"]:
-    """Return the weights under which the blend has the least log loss.
+def find_weights(of_runs: Sequence[OutOfFold]) -> Weights:
+    """Return the weights with which the mean has the least log loss.
 
     By exponentiated gradient (Kivinen & Warmuth, Information and Computation 1997),
     which keeps weights above zero and their sum at one.
     """
-    probabilities, labels = _stack(answers)
-    weights = np.full(len(answers), 1 / len(answers))
+    probabilities, labels = _stack(of_runs)
+    weights = np.full(len(of_runs), 1 / len(of_runs))
     for _ in range(ROUNDS):
         blended = weights @ probabilities
         slope = (blended - labels) / (blended * (1 - blended))
@@ -145,40 +159,60 @@ def find_weights(answers: Sequence[OutOfFold]) -> Float[np.ndarray, " runs"]:
     return weights
 
 
-def drop_useless(weights: Float[np.ndarray, " runs"]) -> Float[np.ndarray, " runs"]:
-    """Return weights of which the smallest are zero; they still sum to one."""
+def drop_useless(weights: Weights) -> Weights:
+    """Return weights with the smallest set to zero; they still sum to one."""
     kept = np.where(weights < LEAST_WEIGHT * weights.max(), 0, weights)
     return kept / kept.sum()
 
 
 def _stack(
-    answers: Sequence[OutOfFold],
+    of_runs: Sequence[OutOfFold],
 ) -> tuple[Float[np.ndarray, "runs cells"], Int[np.ndarray, " cells"]]:
-    """Return what each run says of everything that was watched, and the truth."""
+    """Return each run's probability for every frame and class with a label."""
     by_key: list[dict[Any, Any]] = [
-        {view.key: view for view in part.views} for part in answers
+        {view.key: view for view in predictions.views} for predictions in of_runs
     ]
-    rows, truth = [], []
+    rows, labels = [], []
     for key, first in by_key[0].items():
-        each = np.stack([part[key].probabilities.astype(np.float32) for part in by_key])
+        each = np.stack(
+            [views[key].probabilities.astype(np.float32) for views in by_key]
+        )
         counts = (first.labels >= 0) & np.isfinite(each).all(axis=0)
         rows.append(each[:, counts])
-        truth.append(first.labels[counts])
+        labels.append(first.labels[counts])
     probabilities = np.concatenate(rows, axis=1).clip(
         _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY
     )
-    return probabilities, np.concatenate(truth)
+    return probabilities, np.concatenate(labels)
 
 
-def _blend_answers(
-    answers: Sequence[OutOfFold], weights: Float[np.ndarray, " runs"], out: Path
-) -> list[str]:
-    """Write the blended answers, and say how they score beside each run's."""
-    blended = blend(answers, weights.tolist())
-    write_out_of_fold(out / FILE_NAME, blended)
-    rules = DecisionRules.plain(blended.kind, blended.classes)
+def _weighted_members(
+    loaded: Sequence[Checkpoint], weights: Weights
+) -> list[tuple[Member, float]]:
+    """Return the members of all runs; within an ensemble weights are multiplied."""
     return [
-        *(f"  alone {score_with_confidence(part.views, rules)}" for part in answers),
-        f"  joined {score_with_confidence(blended.views, rules)}, on recordings "
-        "that none of them learned from",
+        (member, float(weight * own))
+        for checkpoint, weight in zip(loaded, weights, strict=True)
+        for member, own in zip(checkpoint.members, checkpoint.weights, strict=True)
+        if weight
+    ]
+
+
+def _tracks_of_earlier_weights(loaded: Sequence[Checkpoint]) -> set[str]:
+    """Return the tracks that chose the weights within the ensembles that are joined."""
+    ensembles = [each for each in loaded if len(each.members) > 1]
+    return {track for ensemble in ensembles for track in ensemble.tuned_on}
+
+
+def _write_joined_predictions(
+    of_runs: Sequence[OutOfFold], weights: Weights, out: Path
+) -> list[str]:
+    """Write the joined predictions; return lines with their score and each run's."""
+    joined = blend(of_runs, weights.tolist())
+    write_out_of_fold(out / FILE_NAME, joined)
+    rules = DecisionRules.plain(joined.kind, joined.classes)
+    scores = [score_with_confidence(each.views, rules) for each in (*of_runs, joined)]
+    return [
+        *(f"  alone {score}" for score in scores[:-1]),
+        f"  joined {scores[-1]}, on recordings that no run learned from",
     ]

@@ -114,6 +114,6 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
         ConfigError, match=r"2 processes on this machine, but 1 visible GPU"
     ):
         choose_device("cuda", Team(1, 2, 1, 2, "torchrun"))
-    with pytest.raises(ConfigError, match="cuda:1 cannot be shared by 2 processes"):
+    with pytest.raises(ConfigError, match="cuda:1 cannot be shared by the 2 processes"):
         choose_device("cuda:1", Team(1, 2, 1, 2, "torchrun"))
     assert choose_device("cpu", Team(1, 2, 1, 2, "torchrun")) == torch.device("cpu")

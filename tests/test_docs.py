@@ -4,7 +4,6 @@ import re
 import shlex
 from pathlib import Path
 
-import click
 import pytest
 import typer
 
@@ -12,7 +11,15 @@ from mabe.cli.executor_options import complete_words
 from mabe.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PACKAGE = ROOT / "src" / "mabe"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+MODULE = re.compile(r"`((?:\w+/)*\w+(?:\.py|/))`")
+OUTPUTS = ("demo/", "out/", "data/", "checkpoints/", "runs/", "dist/", "recordings/")
+"""Folders of the user's, which pages name too."""
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FILE = re.compile(
@@ -29,7 +36,10 @@ def commands_of(page):
     blocks = FENCED.findall(read(page).replace("\\\n", " "))
     shell = [text for language, text in blocks if language in ("", "sh", "bash")]
     lines = [line.strip() for text in shell for line in text.splitlines()]
+    lines = [line.removeprefix(".venv\\Scripts\\").replace("\\", "/") for line in lines]
     commands = [line for line in lines if line.startswith("mabe ")]
+    # COMMAND stands for any, and [--option] may be left out.
+    commands = [re.sub(r"[\[\]]", "", each) for each in commands if "COMMAND" not in each]
     return [command for command in commands if "…" not in command.split("  #")[0]]
 
 
@@ -49,7 +59,7 @@ def test_every_command_of_the_pages_parses(command):
     words = complete_words(words)
     context = current.make_context("mabe", list(words))
 
-    while isinstance(current, click.Group):
+    while hasattr(current, "commands"):  # a group
         name, *words = words
         current = current.commands[name]
         context = current.make_context(name, list(words), parent=context)
@@ -73,3 +83,15 @@ def test_every_link_of_a_page_resolves(page):
         if not target.exists() or (anchor and anchor not in anchors_of(target)):
             broken.append(link)
     assert broken == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_module_that_a_page_names_exists(page):
+    named = [name for name in MODULE.findall(read(page)) if not name.startswith(OUTPUTS)]
+    places = (ROOT, ROOT / "src", PACKAGE, ROOT / "tests", ROOT / "docs")
+
+    assert [n for n in named if not any((each / n).exists() for each in places)] == []
+
+
+def test_the_readme_stays_short():
+    assert len(read(ROOT / "README.md").splitlines()) <= 150

@@ -2,6 +2,6 @@
 
 from mabe.runtime.threads import spin_briefly
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 spin_briefly()

@@ -469,7 +469,7 @@ def test_no_recording_chooses_the_epoch_where_their_number_is_fixed(
 def test_the_final_model_has_nothing_left_to_be_scored_on(root, data, request):
     checkpoint = load_checkpoint(request.getfixturevalue(root))
     data = request.getfixturevalue(data)
-    with pytest.raises(DataError, match=r"nothing to score.* were learned from") as why:
+    with pytest.raises(DataError, match=r"nothing to score.* were trained on") as why:
         evaluate(Unseen(Predictor(checkpoint), data))
     assert "\n" not in str(why.value)
 

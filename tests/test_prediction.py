@@ -143,7 +143,7 @@ def test_scores_say_how_good_it_is(checkpoint, unseen):
 
 def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
     quiet = write_fights(tmp_path / "quiet", videos=2, seconds=8, labelled=False)
-    with pytest.raises(DataError, match="0 were learned from and 2 have no frame"):
+    with pytest.raises(DataError, match="0 were trained on and 2 have no frame"):
         evaluate(Unseen(Predictor(checkpoint), quiet))
 
 

@@ -122,12 +122,17 @@ def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
         ]
 
 
+def stored(_predictor, store, index):
+    """Work of an evaluation that returns the recording itself."""
+    return store, index
+
+
 def test_pairs_are_looked_at_at_their_own_frames(pairs):
     predictor = Predictor(load_checkpoint(pairs))
     data = own_data(predictor.checkpoint)
     unseen = Unseen(predictor, data)
     found = {video.video: video for video in compare(Unseen(predictor, data)).found}
-    for store, index in unseen.open():
+    for store, index in unseen.process(stored):
         about = store.recordings[index]
         bouts = []
         for view in predictor.predict_views(store, index):
@@ -147,7 +152,7 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
 def test_what_people_saw_where_nothing_can_be_found_is_missed(pairs):
     predictor = Predictor(load_checkpoint(pairs))
     data = own_data(predictor.checkpoint)
-    store, index = next(Unseen(predictor, data).open())
+    store, index = next(Unseen(predictor, data).process(stored))
     task = predictor.checkpoint.model.task
     blind = replace(task, vocabulary={"Lab": frozenset()})
     predictor.checkpoint.model.task = blind

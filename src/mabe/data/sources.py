@@ -107,24 +107,6 @@ def find_sources(
     ]
 
 
-def open_all(
-    sources: Sequence[Source], *, skip_bad: bool
-) -> Iterator[tuple[PoseStore, int]]:
-    """Open one recording after the other, with a progress bar."""
-    opened: list[StoredRecording] = []
-    bar = tqdm(sources, unit="video", disable=None, leave=False)
-    for source in bar:
-        bar.set_postfix_str(source.name)
-        try:
-            store, index = source.open()
-        except DataError as error:
-            leave_out(str(error), skip_bad=skip_bad)
-            continue
-        opened.append(store.recordings[index])
-        yield store, index
-    report_opened(opened, len(sources))
-
-
 def leave_out(reason: str, *, skip_bad: bool) -> None:
     """Print why a recording is left out; raise `DataError` unless `skip_bad`."""
     if not skip_bad:

@@ -1,14 +1,16 @@
-"""Scoring a model on labelled recordings it never saw."""
+"""Scores of a model on labelled recordings that it was not trained on."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
+from tqdm import tqdm
 
 from mabe.bouts import (
     Bout,
@@ -18,16 +20,24 @@ from mabe.bouts import (
     name_animal,
     name_target,
 )
-from mabe.data.sources import find_sources, open_all
+from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
 from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError
-from mabe.inference.predict import Predictor
+from mabe.inference.predict import Predictor, executor_for
 from mabe.metrics import challenge_table, score_table
 from mabe.metrics.score_files import Report
-from mabe.metrics.summary import Evaluation, Scores, score_video, summarise
+from mabe.metrics.summary import (
+    Evaluation,
+    Scores,
+    VideoScore,
+    score_video,
+    summarise,
+)
 from mabe.pair_task import watched_in_labels
 from mabe.recording import StoredRecording
+from mabe.runtime.executors import in_order
+from mabe.runtime.tensors import limited_threads
 
 ENTRY_COLUMNS = dict.fromkeys(
     ("lab_id", "video_id", "agent_id", "target_id", "action"), pl.String
@@ -47,9 +57,49 @@ SOLUTION_COLUMNS = {
 }
 
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job(Generic[T]):
+    """What is the same for all recordings of an evaluation."""
+
+    predictor: Predictor
+    include_training: bool
+    work: Callable[[Predictor, PoseStore, int], T]
+    threads: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome(Generic[T]):
+    """One recording, and what the work returned; None where it is not scored."""
+
+    recording: StoredRecording
+    is_annotated: bool
+    was_trained_on: bool
+    result: T | None
+
+
+def _process(job: _Job[T], source: Source) -> "_Outcome[T] | str":
+    """Do the work for one recording; return the reason where it cannot be read."""
+    try:
+        with source.fetched() as local:
+            store, index = local.open()
+    except DataError as error:
+        return str(error)
+    recording = store.recordings[index]
+    is_annotated = job.predictor.task.is_annotated(recording)
+    was_trained_on = recording.tracking_hash in job.predictor.checkpoint.trained_on
+    result = None
+    if is_annotated and (job.include_training or not was_trained_on):
+        with limited_threads(job.threads):
+            result = job.work(job.predictor, store, index)
+    return _Outcome(recording, is_annotated, was_trained_on, result)
+
+
 @dataclass(slots=True)
 class Unseen:
-    """The recordings of a path that a model may be scored on, opened one by one.
+    """The labelled recordings of a path that a model was not trained on.
 
     Counts what is left out, and why, as it goes.
     """
@@ -65,36 +115,61 @@ class Unseen:
     learned: int = field(default=0, init=False)
     chose: int = field(default=0, init=False)
 
-    def open(self) -> Iterator[tuple[PoseStore, int]]:
-        """Yield a store and a recording's place in it."""
-        origin = self.predictor.checkpoint
-        sources = find_sources(self.path, rate_fps=self.predictor.rate_fps)
+    def process(self, work: Callable[[Predictor, PoseStore, int], T]) -> Iterator[T]:
+        """Yield what `work` returns for each recording, in the order of the recordings.
+
+        Several recordings on a CPU are spread over processes, so `work` is a function
+        of a module. Raises `DataError` where no recording is left to score, or, unless
+        `skip_bad`, where one cannot be read.
+        """
+        sources = find_sources(
+            self.path,
+            rate_fps=self.predictor.rate_fps,
+            usual_fps=self.predictor.usual_fps,
+            with_labels=True,
+        )
         if self.only:
             sources = [source for source in sources if source.name in self.only]
         labelled = [source for source in sources if source.has_labels]
         self.unlabelled = len(sources) - len(labelled)
-        for store, index in open_all(labelled, skip_bad=self.skip_bad):
-            about = store.recordings[index]
-            if not self.predictor.task.is_annotated(about):
-                self.unlabelled += 1
-                continue
-            if about.tracking_hash in origin.trained_on:
-                self.learned += 1
-                if not self.include_training:
+        executor = executor_for(self.predictor, len(labelled))
+        job = _Job(self.predictor, self.include_training, work, executor.threads)
+        opened: list[StoredRecording] = []
+        with (
+            closing(in_order(executor.run(_process, job, labelled))) as outcomes,
+            tqdm(total=len(labelled), unit="video", disable=None, leave=False) as bar,
+        ):
+            for outcome in outcomes:
+                bar.update()
+                if isinstance(outcome, str):
+                    leave_out(outcome, skip_bad=self.skip_bad)
                     continue
-            self.chose += about.tracking_hash in {
-                *origin.validated_on,
-                *origin.tuned_on,
-            }
-            self.scored += 1
-            yield store, index
+                opened.append(outcome.recording)
+                if self._is_scored(outcome):
+                    assert outcome.result is not None
+                    yield outcome.result
+        report_opened(opened, len(labelled))
         if not self.scored:
             raise DataError(
                 f"{self.path}: nothing to score: of {len(sources)} recordings "
-                f"{self.learned} were learned from and {self.unlabelled} have no frame "
-                "that counts. Give labelled recordings the model never saw, or "
-                "--include-training to see how well it remembers"
+                f"{self.learned} were trained on and {self.unlabelled} have no frame "
+                "that counts. Give labelled recordings that the model was not trained "
+                "on, or --include-training to score those too"
             )
+
+    def _is_scored(self, outcome: "_Outcome[T]") -> bool:
+        """Count an outcome, and return whether it is scored."""
+        if not outcome.is_annotated:
+            self.unlabelled += 1
+            return False
+        self.learned += outcome.was_trained_on
+        if outcome.was_trained_on and not self.include_training:
+            return False
+        checkpoint = self.predictor.checkpoint
+        chose = {*checkpoint.validated_on, *checkpoint.tuned_on}
+        self.chose += outcome.recording.tracking_hash in chose
+        self.scored += 1
+        return True
 
     def notes(self) -> tuple[str, ...]:
         """Say what a reader has to know to judge the figures."""
@@ -132,35 +207,47 @@ class Comparison:
         return pl.DataFrame(rows, schema=MARK_COLUMNS, orient="row")
 
 
+@dataclass(frozen=True, slots=True)
+class _ComparedRecording:
+    predicted: RecordingBouts
+    solution: list[tuple[Any, ...]]
+    watched: list[tuple[str, ...]]
+
+
 def compare(unseen: Unseen) -> Comparison:
-    """Mark unseen recordings; frames are the recordings' own.
+    """Predict unseen recordings; frames are the recordings' own.
 
     Actions to ignore are cut out of labels and predictions alike.
     """
-    task = unseen.predictor.task
-    found: list[RecordingBouts] = []
-    solution: list[tuple[Any, ...]] = []
-    watched: list[tuple[str, ...]] = []
-    for store, index in unseen.open():
-        about = store.recordings[index]
-        entries = {
-            each
-            for each in watched_in_labels(about, actions=None, ignore=task.ignored)
-            if task.is_scored(each.action)
-        }
-        listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
-        watched += [(about.lab, about.video, *_names(entry)) for entry in entries]
-        labels = [b for b in about.bouts if _entry(b) in entries]
-        kept = _counted_frames(about, task.ignored)
-        solution += [
-            (about.lab, *row, listed) for row in _rows(about.video, _cut(labels, kept))
-        ]
-        marked = unseen.predictor.predict_bouts(store, index)
-        found.append(replace(marked, bouts=tuple(_cut(marked.bouts, kept))))
+    compared = list(unseen.process(_compare_recording))
+    solution = [row for each in compared for row in each.solution]
+    watched = [row for each in compared for row in each.watched]
     return Comparison(
-        tuple(found),
+        tuple(each.predicted for each in compared),
         pl.DataFrame(solution, schema=SOLUTION_COLUMNS, orient="row"),
         pl.DataFrame(watched, schema=ENTRY_COLUMNS, orient="row"),
+    )
+
+
+def _compare_recording(
+    predictor: Predictor, store: PoseStore, index: int
+) -> _ComparedRecording:
+    task = predictor.task
+    recording = store.recordings[index]
+    lab, video = recording.lab, recording.video
+    entries = {
+        each
+        for each in watched_in_labels(recording, actions=None, ignore=task.ignored)
+        if task.is_scored(each.action)
+    }
+    listed = json.dumps(sorted(",".join(_names(entry)) for entry in entries))
+    labels = [b for b in recording.bouts if _entry(b) in entries]
+    kept = _counted_frames(recording, task.ignored)
+    predicted = predictor.predict_bouts(store, index)
+    return _ComparedRecording(
+        replace(predicted, bouts=tuple(_cut(predicted.bouts, kept))),
+        solution=[(lab, *row, listed) for row in _rows(video, _cut(labels, kept))],
+        watched=[(lab, video, *_names(entry)) for entry in entries],
     )
 
 
@@ -227,14 +314,20 @@ def evaluate_scenes(unseen: Unseen) -> Evaluation:
 
     Raises `DataError` where no recording is left to score.
     """
+    videos = [score for scores in unseen.process(_score_views) for score in scores]
     classes = unseen.predictor.task.classes
-    videos = [
-        score_video(
-            view.lab, view.video, view.class_labels, view.decisions, len(classes)
-        )
-        for view in predict_unseen(unseen)
-    ]
     return Evaluation(classes, tuple(videos), unseen.notes())
+
+
+def _score_views(
+    predictor: Predictor, store: PoseStore, index: int
+) -> list[VideoScore]:
+    return [
+        score_video(
+            view.lab, view.video, view.class_labels, view.decisions, len(view.classes)
+        )
+        for view in _predict_views(predictor, store, index)
+    ]
 
 
 def predict_unseen(unseen: Unseen) -> Iterator[ViewPredictions]:
@@ -242,8 +335,12 @@ def predict_unseen(unseen: Unseen) -> Iterator[ViewPredictions]:
 
     Raises `ConfigError` where labels have actions that the task excludes.
     """
-    predictor = unseen.predictor
-    for store, index in unseen.open():
-        actions = {bout.action for bout in store.recordings[index].bouts}
-        predictor.task.check_actions(actions)
-        yield from predictor.predict_views(store, index)
+    for views in unseen.process(_predict_views):
+        yield from views
+
+
+def _predict_views(
+    predictor: Predictor, store: PoseStore, index: int
+) -> list[ViewPredictions]:
+    predictor.task.check_actions({b.action for b in store.recordings[index].bouts})
+    return list(predictor.predict_views(store, index))

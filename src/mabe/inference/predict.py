@@ -1,4 +1,4 @@
-"""ScenePrediction recordings with a model, and what is written of it."""
+"""Predictions of a model for recordings, and the folder they are written to."""
 
 import functools
 import json
@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 from tqdm import tqdm
 
@@ -39,12 +38,12 @@ from mabe.io.predictions import (
 )
 from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
-from mabe.models.input_contract import InputContract
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
 from mabe.runtime.devices import choose_device
-from mabe.runtime.executors import HERE, Executor
+from mabe.runtime.executors import HERE, Executor, usual_executor
 from mabe.runtime.files import hash_file, make_folder
+from mabe.runtime.tensors import limited_threads
 from mabe.scene_task import NOT_COUNTED, FrameLabels, Task
 
 
@@ -117,25 +116,25 @@ class Predictor:
         self, store: PoseStore, index: int, probabilities_path: Path | None = None
     ) -> RecordingBouts:
         """Return the predicted bouts; write the probabilities if a path is given."""
-        recording = store.recordings[index]
+        if probabilities_path is None:
+            bouts: list[Bout] = []
+            for view in self.predict_views(store, index):
+                bouts += view.bouts()
+            return _recording_bouts(bouts, store, index)
+        predicted, columns = self.predict_recording(store, index)
+        write_probabilities(probabilities_path, columns, frames=predicted.length)
+        return predicted
+
+    def predict_recording(
+        self, store: PoseStore, index: int
+    ) -> tuple[RecordingBouts, dict[str, Float[np.ndarray, " frame"]]]:
+        """Return the predicted bouts, and probabilities by the names of columns."""
         bouts: list[Bout] = []
         columns: dict[str, Float[np.ndarray, " frame"]] = {}
         for view in self.predict_views(store, index):
             bouts += view.bouts()
-            if probabilities_path:
-                columns |= _name_columns(view)
-        if probabilities_path:
-            write_probabilities(
-                probabilities_path, columns, frames=recording.native_length
-            )
-        return RecordingBouts(
-            lab=recording.lab,
-            video=recording.video,
-            fps=recording.fps,
-            length=recording.native_length,
-            animals=recording.animal_names,
-            bouts=tuple(sorted(within_tracks(bouts, store, index))),
-        )
+            columns |= _name_columns(view)
+        return _recording_bouts(bouts, store, index), columns
 
     def _of_view(
         self,
@@ -168,7 +167,7 @@ def predict(
     *,
     skip_bad: bool = False,
     project: Project | None = None,
-    executor: Executor = HERE,
+    executor: Executor | None = None,
     device: str | None = None,
 ) -> list[RecordingBouts]:
     """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
@@ -180,14 +179,15 @@ def predict(
     sources = find_sources(
         path,
         rate_fps=predictor.rate_fps,
-        project=project or Project(),
+        project=project,
         usual_fps=predictor.usual_fps,
     )
     place = out / "probabilities"
+    executor = executor or executor_for(predictor, len(sources))
     job = PredictionJob(predictor, place, device, executor.threads)
     marked = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
     predicted = [each.bouts for each in marked]
-    provenance = _provenance(predictor, [each.source for each in marked])
+    provenance = prediction_provenance(predictor, [each.source for each in marked])
     write_predictions(out, Predictions(provenance, tuple(predicted)))
     written = {place / each.lab / f"{each.video}.parquet" for each in predicted}
     if earlier := set(place.glob("*/*.parquet")) - written:
@@ -196,6 +196,12 @@ def predict(
             "of this one alone"
         )
     return predicted
+
+
+def executor_for(predictor: Predictor, recordings: int) -> Executor:
+    """Return the executor for so many recordings where the user has chosen none."""
+    device = predictor.checkpoint.model.device
+    return usual_executor(recordings, on_cpu=device.type == "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,29 +288,44 @@ def _print_notes(predictions: Sequence[PredictedRecording]) -> None:
 
 def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | str:
     """Mark one recording; where it cannot be read return the reason instead."""
-    if job.threads:
-        torch.set_num_threads(job.threads)
     if job.device:
         job.predictor.checkpoint.model.to(choose_device(job.device))
     try:
         with source.fetched() as here:
             store, index = here.open()
-            provenance = _recording_provenance(
-                store, index, job.predictor.checkpoint.contract
-            )
+            provenance = recording_provenance(job.predictor, store, index)
     except DataError as error:
         return str(error)
     about = store.recordings[index]
     path = job.place and job.place / about.lab / f"{about.video}.parquet"
-    bouts = job.predictor.predict_bouts(store, index, path)
+    with limited_threads(job.threads):
+        bouts = job.predictor.predict_bouts(store, index, path)
     return PredictedRecording(bouts, provenance, about)
 
 
-def _recording_provenance(
-    store: PoseStore, index: int, contract: InputContract | None
+def _recording_bouts(
+    bouts: Sequence[Bout], store: PoseStore, index: int
+) -> RecordingBouts:
+    recording = store.recordings[index]
+    return RecordingBouts(
+        lab=recording.lab,
+        video=recording.video,
+        fps=recording.fps,
+        length=recording.native_length,
+        animals=recording.animal_names,
+        bouts=tuple(sorted(within_tracks(bouts, store, index))),
+    )
+
+
+def recording_provenance(
+    predictor: Predictor, store: PoseStore, index: int
 ) -> RecordingProvenance:
-    """Return where a recording comes from; hold it against the card."""
+    """Return where a recording comes from, and how it differs from the training data.
+
+    Raises `DataError` where it has no keypoint in common with them.
+    """
     about = store.recordings[index]
+    contract = predictor.checkpoint.contract
     odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
     file = store.root if store.root.is_file() else None
     return RecordingProvenance(
@@ -326,9 +347,10 @@ def _hash_once(file: Path, _changed_ns: int) -> str:
     return hash_file(file)
 
 
-def _provenance(
-    predictor: Predictor, sources: list[RecordingProvenance]
+def prediction_provenance(
+    predictor: Predictor, sources: Sequence[RecordingProvenance]
 ) -> PredictionProvenance:
+    """Return the model and the recordings of a folder of predictions."""
     checkpoint = predictor.checkpoint
     task = checkpoint.model.task
     bout_classes = task.kind.bout_classes(len(task.classes))

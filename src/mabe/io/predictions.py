@@ -105,7 +105,13 @@ class Predictions:
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Write `bouts.csv` and `provenance.json`.
+    """Write `bouts.csv` and `provenance.json`."""
+    write_text(folder / BOUTS, bouts_table(predictions).write_csv())
+    write_provenance(folder, predictions.provenance)
+
+
+def bouts_table(predictions: Predictions) -> pl.DataFrame:
+    """Return all bouts as `bouts.csv` has them.
 
     The `probability` of a bout is the mean over its frames.
     """
@@ -131,9 +137,7 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
         for recording in predictions.recordings
         for bout in recording.bouts
     ]
-    table = pl.DataFrame(rows, schema=schema, orient="row")
-    write_text(folder / BOUTS, table.write_csv())
-    write_provenance(folder, predictions.provenance)
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def write_provenance(folder: Path, provenance: PredictionProvenance) -> None:

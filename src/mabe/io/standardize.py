@@ -41,7 +41,7 @@ class StandardPoses:
     @property
     def animals(self) -> tuple[str, ...]:
         """The lab's names of the animals 1, 2 …."""
-        return self.poses.animals
+        return tuple(self.poses.animals)
 
     @property
     def parts(self) -> tuple[str | None, ...]:

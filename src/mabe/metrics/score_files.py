@@ -60,6 +60,10 @@ class Report:
             lines += ["", *self.notes]
         return "\n".join(lines)
 
+    def to_frame(self) -> pl.DataFrame:
+        """Return a row for each lab and action; NaN where there is no score."""
+        return self.shown.to_frame()
+
     def to_json(self) -> dict[str, Any]:
         """Return plain values; None where there is no score."""
         strict = None if self.strict is None else finite_or_none(self.strict.f_score())

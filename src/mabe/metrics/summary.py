@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import polars as pl
 from jaxtyping import Int
 
 from mabe.metrics.bout_scores import count_bouts
@@ -38,6 +39,9 @@ class Scores(Protocol):
 
     def to_text(self) -> str:
         """Return the scores as tables for the terminal."""
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return a row for each class, or for each lab and action."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as `metrics.json` holds them."""
@@ -137,6 +141,21 @@ class EvaluationSummary:
         if len(self.per_lab) > 1:
             rows += ["", *_lab_rows(self)]
         return "\n".join([*rows, "", *_video_rows(self), "", *self.notes])
+
+    def to_frame(self) -> pl.DataFrame:
+        """Return a row for each class: F1, precision, recall and annotated frames."""
+        return pl.DataFrame(
+            [
+                {
+                    "class": name,
+                    "f1": scores.f1,
+                    "precision": scores.precision,
+                    "recall": scores.recall,
+                    "frames": scores.support,
+                }
+                for name, scores in self.frames.per_class.items()
+            ]
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""

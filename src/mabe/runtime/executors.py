@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -144,6 +145,23 @@ class SpreadTasks:
             results = _run_in_pool(self.workers, work, shared, rest, hears_interrupts)
             for index, result in results:
                 yield done + index, result
+
+
+def in_order(
+    results: Generator[tuple[int, Result], None, None],
+) -> Generator[Result, None, None]:
+    """Yield results in the order of their tasks, each as soon as it can be.
+
+    Closing this generator stops the executor.
+    """
+    waiting: dict[int, Result] = {}
+    following = 0
+    with closing(results):
+        for index, result in results:
+            waiting[index] = result
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
 
 
 HERE = Processes()

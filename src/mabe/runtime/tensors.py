@@ -5,7 +5,8 @@ memory, and can read values in order to skip work; the host of a GPU would have 
 for them. Copies to a GPU go through pinned memory, so the host need not wait either.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,6 +18,18 @@ CACHE_BYTES = 1 << 20
 
 
 _TWICE_AS_WIDE = {torch.float32: torch.int64, torch.float64: torch.complex128}
+
+
+@contextmanager
+def limited_threads(count: int | None) -> Iterator[None]:
+    """Let torch use so many threads within the context; None changes nothing."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def is_on_cpu(values: Tensor) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from mabe.config import RunConfig
 from mabe.inference.stitching import Tracks
@@ -70,7 +70,9 @@ def _labelled_rows(
             yield LabelledRows(rows[kept], of_blocks[kept])
 
 
-def _block_labels(labels: TrackLabels, stretch: Stretch, size: int) -> TrackLabels:
+def _block_labels(
+    labels: TrackLabels, stretch: Stretch, size: int
+) -> Int[np.ndarray, "block columns"]:
     """Return the labels at the middle of each block of frames."""
     middles = np.arange(stretch.start, stretch.stop, size) + size // 2
     return labels[middles.clip(max=stretch.stop - 1)]

@@ -5,6 +5,7 @@ is NaN. Names are the lab's own. Points of low confidence are still in `Poses`;
 `drop_unsure` alone decides which are removed.
 """
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
@@ -31,9 +32,9 @@ class Poses:
 
     xy_px: Float[np.ndarray, "time animal keypoint 2"]
     _: KW_ONLY
-    keypoints: tuple[str, ...]
-    """The lab's names."""
-    animals: tuple[str, ...] = ()
+    keypoints: Sequence[str]
+    """The lab's names; kept as a tuple."""
+    animals: Sequence[str] = ()
     """The lab's names; by default ``animal1``, ``animal2`` …"""
     name: str = "recording"
     """The recording's name: the file's stem, or a name inside the file."""
@@ -132,7 +133,7 @@ def _drop_absent(poses: Poses, tracked: Bool[np.ndarray, " animal"]) -> Poses:
     kept = poses.confidence
     return replace(
         poses,
-        animals=tuple(poses.animals[at] for at in keep),
+        animals=tuple(poses.animals[at] for at in keep.tolist()),
         xy_px=poses.xy_px[:, keep],
         confidence=None if kept is None else kept[:, keep],
     ).noting(f"animals without a single point left out: {', '.join(gone)}")

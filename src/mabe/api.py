@@ -1,0 +1,329 @@
+"""The public Python interface: what `import mabe` offers.
+
+What is listed in `mabe.__all__` is public; everything else may change without notice.
+Names, units and frames are the lab's own: pixels or centimetres as given, spans
+``[start, stop)`` in the recording's frames. Nothing here prints, but `train`.
+"""
+
+import html
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from mabe.bouts import RecordingBouts
+from mabe.data.sources import recording_of
+from mabe.data.store import from_recording
+from mabe.errors import ConfigError, DataError
+from mabe.experiments.fold_runs import find_fold_runs
+from mabe.experiments.train import merge_settings, train_model
+from mabe.inference.evaluate import Unseen
+from mabe.inference.evaluate import evaluate as evaluate_unseen
+from mabe.inference.predict import (
+    Predictor,
+    prediction_provenance,
+    recording_provenance,
+)
+from mabe.io.exporter import WRITERS
+from mabe.io.predictions import (
+    PredictionProvenance,
+    Predictions,
+    bouts_table,
+    write_predictions,
+    write_probabilities,
+)
+from mabe.io.project import Project, load_project
+from mabe.io.readers.formats import read_file
+from mabe.io.readers.poses import Poses
+from mabe.models.checkpoint import load_checkpoint
+from mabe.runtime.console import quietly
+from mabe.runtime.devices import choose_device
+from mabe.training.history import read_history
+from mabe.viz.notebook import ethogram_svg
+
+__all__ = [
+    "Evaluation",
+    "Model",
+    "Poses",
+    "Prediction",
+    "Run",
+    "evaluate",
+    "load",
+    "read_poses",
+    "train",
+]
+
+
+def load(run: str | Path, *, device: str = "auto", tta: int = 1) -> "Model":
+    """Return the model of a run, of a cross-validation, or of a checkpoint file.
+
+    `device` is auto, cpu, cuda, cuda:1 or mps. `tta` averages so many variants of a
+    recording (test-time augmentation). Raises `RunError` where there is no model.
+    """
+    checkpoint = load_checkpoint(Path(run))
+    checkpoint.model.to(choose_device(device))
+    return Model(Predictor(checkpoint, tta))
+
+
+def read_poses(path: str | Path, *, recording: str | None = None) -> Poses:
+    """Return the tracks of a pose file of any known format, as the file has them.
+
+    Names, pixels and confidence are the lab's own. Of a file with several recordings,
+    name one. Raises `DataError` where the file cannot be read or holds no such
+    recording.
+    """
+    poses = {each.name: each for each in read_file(Path(path)).poses}
+    if recording is None and len(poses) == 1:
+        return next(iter(poses.values()))
+    if recording not in poses:
+        wanted = "one of" if recording is None else f"{recording!r} is not among"
+        raise DataError(
+            f"{path}: holds {len(poses)} recordings; {wanted} {list(poses)[:8]}; give "
+            "recording="
+        )
+    return poses[recording]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model, ready for use; `load` returns one."""
+
+    predictor: Predictor = field(repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the model predicts: classes of a scene, or actions of pairs."""
+        return self.predictor.task.classes
+
+    @property
+    def task(self) -> str:
+        """``scene`` (one class per frame) or ``pair`` (who does what to whom)."""
+        return str(self.predictor.task.kind)
+
+    @property
+    def fps(self) -> float:
+        """The rate to which the model resamples every recording."""
+        return self.predictor.rate_fps
+
+    @property
+    def path(self) -> Path:
+        """The checkpoint file."""
+        return self.predictor.checkpoint.path
+
+    def predict(
+        self,
+        poses: Poses,
+        *,
+        fps: float | None = None,
+        pixels_per_cm: float | None = None,
+        min_confidence: float | None = None,
+        project: str | Path | None = None,
+        lab: str = "lab",
+    ) -> "Prediction":
+        """Return bouts and probabilities of one recording, in memory.
+
+        What is not given is taken from the poses, then from the file `project` (a
+        project.yaml), then estimated; estimates are in the result's `notes`. `lab`
+        chooses the decision thresholds of a lab that the model was trained on. Raises
+        `DataError` where rate or scale are unknown, or no keypoint fits the model.
+        """
+        settings = load_project(Path(project)) if project else Project()
+        settings = settings.with_changes(
+            fps=fps, pixels_per_cm=pixels_per_cm, min_confidence=min_confidence
+        )
+        recording = recording_of(
+            poses,
+            settings,
+            Path(poses.name),
+            lab=settings.lab or lab,
+            usual_fps=self.predictor.usual_fps,
+        )
+        store = from_recording(recording, self.predictor.rate_fps)
+        source = recording_provenance(self.predictor, store, 0)
+        bouts, columns = self.predictor.predict_recording(store, 0)
+        return Prediction(
+            bouts, columns, prediction_provenance(self.predictor, [source])
+        )
+
+    def _repr_html_(self) -> str:
+        about = {
+            "task": self.task,
+            "classes": ", ".join(self.classes),
+            "works at": f"{self.fps:g} frames per second",
+            "file": str(self.path),
+        }
+        return _html_table(about)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Predicted bouts and probabilities of one recording."""
+
+    recording: RecordingBouts = field(repr=False)
+    columns: dict[str, Any] = field(repr=False)
+    """Probabilities by column name, arrays of shape [frame]."""
+    provenance: PredictionProvenance = field(repr=False)
+
+    @property
+    def bouts(self) -> pl.DataFrame:
+        """A row per bout, as in bouts.csv: frames, seconds, mean probability.
+
+        Animals have the names that the poses give them; the target of an action on
+        oneself is ``self``.
+        """
+        return bouts_table(Predictions(self.provenance, (self.recording,)))
+
+    @property
+    def probabilities(self) -> pl.DataFrame:
+        """A row per frame: its number, and the probability of each class or action."""
+        frames = pl.int_range(self.recording.length, dtype=pl.Int32, eager=True)
+        return pl.DataFrame({"frame": frames, **self.columns})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed, estimated or treated as missing."""
+        return self.provenance.sources[0].notes
+
+    def save(self, out: str | Path, *, format: str = "mabe") -> list[Path]:
+        """Write the prediction into a folder, and return the files.
+
+        `format` is ``mabe`` (bouts.csv, probabilities and provenance, as `mabe predict`
+        writes them), boris, csv, nwb, calms21 or submission. Raises `ConfigError` for
+        another one.
+        """
+        folder = Path(out)
+        predictions = Predictions(self.provenance, (self.recording,))
+        if format == "mabe":
+            write_predictions(folder, predictions)
+            name = f"{self.recording.video}.parquet"
+            table = folder / "probabilities" / self.recording.lab / name
+            write_probabilities(table, self.columns, frames=self.recording.length)
+            return [folder / "bouts.csv", folder / "provenance.json", table]
+        if format not in WRITERS:
+            known = ", ".join(["mabe", *WRITERS])
+            raise ConfigError(f"format={format!r} is unknown; known: {known}")
+        return WRITERS[format](folder, predictions.recordings, self.provenance)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return (
+            f"{ethogram_svg(self.recording, self.provenance.actions)}"
+            f"{self.bouts._repr_html_()}<ul>{notes}</ul>"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished training; `train` returns one."""
+
+    path: Path
+    """The run directory."""
+    model: Model
+    score: float | None
+    """Macro F1 on held-out recordings; None where none could be scored."""
+    history: pl.DataFrame = field(repr=False)
+    """A row per epoch (of several runs: and run): losses, macro F1, learning rate."""
+
+    def _repr_html_(self) -> str:
+        score = "-" if self.score is None else f"{self.score:.3f}"
+        about = {"run": str(self.path), "macro F1, held out": score}
+        return f"{_html_table(about)}{self.model._repr_html_()}"
+
+
+def train(
+    data: str | Path | None = None,
+    *,
+    out: str | Path | None = None,
+    config: str | Path | None = None,
+    resume: bool = False,
+    skip_bad: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train a model on labelled recordings, as `mabe train` does.
+
+    `data` is a data set or a prepared store, `out` the run directory, `config` a YAML
+    file of settings; `settings` change single ones, such as ``epochs=20``. Without a
+    config and a `model_type` the automatic recipe is trained. Prints its progress,
+    `quiet` only the result. Raises `MabeError` for what you can mend.
+    """
+    given = merge_settings(
+        Path(config) if config else None,
+        data_dir=Path(data) if data else None,
+        run_dir=Path(out) if out else None,
+        resume=resume,
+        changes=settings,
+    )
+    with quietly(quiet):
+        run = train_model(given, resume=resume, skip_bad=skip_bad)
+    return Run(run.run_dir, load(run.model_path), run.macro_f1, _history(run.run_dir))
+
+
+def _history(run_dir: Path) -> pl.DataFrame:
+    """Return the epochs of a run, or of all runs of a cross-validation."""
+    runs = {each.name: each.run_dir for each in find_fold_runs(run_dir)}
+    rows = [
+        {
+            "run": name,
+            "epoch": epoch.number,
+            "train_loss": epoch.train_loss,
+            "held_out_loss": epoch.val_loss,
+            "macro_f1": epoch.macro_f1,
+            "learning_rate": epoch.learning_rate,
+            "seconds": epoch.seconds,
+        }
+        for name, folder in (runs or {run_dir.name: run_dir}).items()
+        for epoch in read_history(folder)
+    ]
+    return pl.DataFrame(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Scores of a model on labelled recordings; `evaluate` returns one."""
+
+    macro_f1: float | None
+    """Mean F1 over classes (of pairs: over labs and their actions)."""
+    per_class: pl.DataFrame = field(repr=False)
+    notes: tuple[str, ...] = field(repr=False)
+    """Which recordings were scored, and which were left out."""
+    text: str = field(repr=False)
+    """The table that `mabe evaluate` prints."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(self.text)}</pre>"
+
+
+def evaluate(
+    model: Model,
+    data: str | Path,
+    *,
+    include_training: bool = False,
+    skip_bad: bool = False,
+) -> Evaluation:
+    """Score a model on the labelled recordings of `data` that it was not trained on.
+
+    `data` is a data set, a store, or a folder of tracks and labels of any known
+    format. `include_training` also scores recordings that the model was trained on,
+    which is not an honest figure. Raises `DataError` where nothing is left to score.
+    """
+    unseen = Unseen(model.predictor, Path(data), include_training, skip_bad)
+    scores = evaluate_unseen(unseen)
+    return Evaluation(
+        macro_f1=scores.macro_f1,
+        per_class=scores.to_frame(),
+        notes=unseen.notes(),
+        text=scores.to_text(),
+    )
+
+
+def _html_table(rows: dict[str, str]) -> str:
+    cells = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table>{cells}</table>"

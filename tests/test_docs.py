@@ -39,7 +39,9 @@ def commands_of(page):
     lines = [line.removeprefix(".venv\\Scripts\\").replace("\\", "/") for line in lines]
     commands = [line for line in lines if line.startswith("mabe ")]
     # COMMAND stands for any, and [--option] may be left out.
-    commands = [re.sub(r"[\[\]]", "", each) for each in commands if "COMMAND" not in each]
+    commands = [
+        re.sub(r"[\[\]]", "", each) for each in commands if "COMMAND" not in each
+    ]
     return [command for command in commands if "…" not in command.split("  #")[0]]
 
 
@@ -87,7 +89,9 @@ def test_every_link_of_a_page_resolves(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_module_that_a_page_names_exists(page):
-    named = [name for name in MODULE.findall(read(page)) if not name.startswith(OUTPUTS)]
+    named = [
+        name for name in MODULE.findall(read(page)) if not name.startswith(OUTPUTS)
+    ]
     places = (ROOT, ROOT / "src", PACKAGE, ROOT / "tests", ROOT / "docs")
 
     assert [n for n in named if not any((each / n).exists() for each in places)] == []

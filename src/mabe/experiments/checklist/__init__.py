@@ -1,10 +1,8 @@
 """The checklist before a run is submitted or published.
 
-`gathering` reads everything there is to know of a run, once, into `Facts`; each check
-is a small function from facts to one `Finding`; `findings` shows them. Nothing here
-asks a model anything, so a check takes seconds.
-
-All checks, in the order in which they are shown.
+`gather` reads all facts of a run, once, into `Facts`. Each check is a function from
+facts to one `Finding`, and `findings` formats them. No model predicts anything here, so
+the checklist takes seconds.
 """
 
 from collections.abc import Callable
@@ -62,6 +60,7 @@ CHECKS: tuple[Callable[[Facts], Finding], ...] = (
     check_missing_points,
     check_submission_file,
 )
+"""All checks, in the order in which they are printed."""
 
 
 def run_checks(facts: Facts) -> tuple[Finding, ...]:

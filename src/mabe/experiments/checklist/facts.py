@@ -1,12 +1,8 @@
-"""What a checklist looks at: plain facts about a run, its answers and its data.
+"""Facts about a run, its predictions and its data, and the limits of the checks.
 
-A *track* is the content hash of a recording's poses, whatever name it comes under.
-*Out of fold* are answers to recordings that whoever answered did not learn from.
-
-Where each check draws its line, and why there.
-
-A limit itself counts as not reached where a check says *above*, and as reached where it
-says *at least*.
+A *track* is the content hash of a recording's poses, whatever its name. Predictions are
+*out of fold* where the model did not learn from the recording. A value at a limit fails
+a check that requires *above*, and passes one that requires *at least*.
 """
 
 from collections.abc import Mapping

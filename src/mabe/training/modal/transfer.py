@@ -1,11 +1,9 @@
-"""Bringing data and code into the volume: what changed, and nothing else.
+"""Uploading data and code into the volume, and copying runs back.
 
-A file counts as there if the volume lists it with its size and the manifest says that
-it held the same when it was uploaded. The manifest goes up in the same batch as the
-files it tells of, so an upload that is stopped at any moment is taken up where it was.
-What is no longer here stays there.
-
-Bringing a run back from the volume.
+Only what changed is uploaded. A file counts as uploaded if the volume lists it with
+its size, and the manifest has its content. The manifest is uploaded in the same batch
+as the files it lists, so an upload that was stopped at any moment can be continued.
+Files that were deleted on this machine stay in the volume.
 """
 
 import hashlib

@@ -13,7 +13,7 @@ from mabe.config import RunConfig, dump_config, load_config
 from mabe.decoding.views import ViewPredictions
 from mabe.errors import DataError, RunError
 from mabe.experiments.checklist import gather_facts, run_checks
-from mabe.experiments.checklist.gather import read_answers
+from mabe.experiments.checklist.gather_scores import read_answers
 from mabe.experiments.fold_runs import find_fold_runs
 from mabe.inference.evaluate import Unseen, predict_unseen
 from mabe.inference.predict import Predictor

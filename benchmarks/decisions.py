@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mabe.config import load_config
-from mabe.decoding.fit_rules import CANDIDATES, Search
+from mabe.decoding.fit_rules import CANDIDATES, SearchSpace
 from mabe.decoding.tune import tune
 from mabe.decoding.views import OutOfFold
 from mabe.experiments.out_of_fold import blend, join, predict_held_out
@@ -30,11 +30,11 @@ from mabe.models.model import Model, build_model
 from mabe.training.objectives import Objective, load_training_data
 from mabe.training.run_directory import read_state
 
-PLAIN = Search(
+PLAIN = SearchSpace(
     smoothings=(("none", 0.0),), calibrated=False, thresholds=False, tidied=False
 )
-THRESHOLDS = Search(smoothings=(("none", 0.0),), calibrated=False, tidied=False)
-SMOOTHING = Search(
+THRESHOLDS = SearchSpace(smoothings=(("none", 0.0),), calibrated=False, tidied=False)
+SMOOTHING = SearchSpace(
     smoothings=CANDIDATES, calibrated=False, thresholds=False, tidied=False
 )
 VARIANTS = 4
@@ -45,7 +45,7 @@ class Row:
     """One line of the table: which answers, and what is tuned on them."""
 
     name: str
-    search: Search
+    search: SearchSpace
     averaged: bool = False
     variants: int = 1
     joined: bool = False
@@ -55,12 +55,12 @@ ROWS = (
     Row("base", PLAIN),
     Row("+ thresholds", THRESHOLDS),
     Row("+ smoothing", SMOOTHING),
-    Row("+ thresholds, smoothing, shortest bouts", Search()),
+    Row("+ thresholds, smoothing, shortest bouts", SearchSpace()),
     Row("+ test-time augmentation", PLAIN, variants=VARIANTS),
     Row("+ averaged weights (EMA)", PLAIN, averaged=True),
     Row("+ ensemble of the seeds", PLAIN, joined=True),
-    Row("all but the ensemble", Search(), averaged=True, variants=VARIANTS),
-    Row("all together", Search(), averaged=True, variants=VARIANTS, joined=True),
+    Row("all but the ensemble", SearchSpace(), averaged=True, variants=VARIANTS),
+    Row("all together", SearchSpace(), averaged=True, variants=VARIANTS, joined=True),
 )
 
 
@@ -95,7 +95,7 @@ def main() -> None:
         print(f"| {row.name} | {' | '.join(cells)} |", flush=True)
 
 
-def nested(answers: OutOfFold, search: Search) -> tuple[float, list[float]]:
+def nested(answers: OutOfFold, search: SearchSpace) -> tuple[float, list[float]]:
     """Return the nested score, and each class's."""
     tuned = tune(answers.views, search=search)
     return tuned.nested, [line.nested for line in tuned.lines]

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from mabe.bouts import View
-from mabe.decoding.fit_rules import Search
+from mabe.decoding.fit_rules import SearchSpace
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.tune import tune
 from mabe.decoding.views import ViewPredictions
@@ -31,12 +31,12 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))
 NONE = (("none", 0.0),)
 PARTS = {
-    "everything": Search(),
-    "no smoothing": Search(smoothings=NONE),
-    "no calibration": Search(calibrated=False),
-    "no thresholds": Search(thresholds=False),
-    "no shortest bouts and longest gaps": Search(tidied=False),
-    "thresholds alone": Search(smoothings=NONE, calibrated=False, tidied=False),
+    "everything": SearchSpace(),
+    "no smoothing": SearchSpace(smoothings=NONE),
+    "no calibration": SearchSpace(calibrated=False),
+    "no thresholds": SearchSpace(thresholds=False),
+    "no shortest bouts and longest gaps": SearchSpace(tidied=False),
+    "thresholds alone": SearchSpace(smoothings=NONE, calibrated=False, tidied=False),
 }
 
 

@@ -17,7 +17,7 @@ from mabe.decoding.calibration import (
     measure_reliability,
     tally_frames,
 )
-from mabe.decoding.fit_rules import Search
+from mabe.decoding.fit_rules import SearchSpace
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.smoothing import Smoothing, smooth
 from mabe.decoding.timeline import Timeline
@@ -287,11 +287,11 @@ def test_tuning_is_the_same_twice_and_the_rules_decide_as_it_says():
 def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
     many = recordings(24, labs=("Big",))
     few = recordings(6, shrink=0.35, labs=("Small",), seed=5)
-    rules = tune(many + few, search=Search(tidied=False)).rules
+    rules = tune(many + few, search=SearchSpace(tidied=False)).rules
     for rule in rules.classes:
         shared = log_odds(np.array([rule.threshold]))[0]
         small = log_odds(np.array([rule.lab_thresholds["Small"]]))[0]
-        alone = tune(few, search=Search(tidied=False)).rules
+        alone = tune(few, search=SearchSpace(tidied=False)).rules
         own = next(each for each in alone.classes if each.name == rule.name)
         distance = abs(small - shared)
         assert distance <= abs(log_odds(np.array([own.threshold]))[0] - shared) + 0.1

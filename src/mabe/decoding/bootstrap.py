@@ -1,8 +1,8 @@
-"""How sure a score is: what it would be with other recordings of the same kind.
+"""Confidence interval of a score over recordings.
 
-Recordings are drawn anew with replacement (bootstrap; Efron, Annals of Statistics
-1979), copies of one track together. The interval holds 95 % of the scores of such
-draws. It knows nothing of the luck of training, which other seeds show.
+Recordings are drawn with replacement (bootstrap; Efron, Annals of Statistics 1979),
+copies of one track together. The interval holds 95 % of the scores of such draws. It
+does not include the variation between training runs, which other seeds show.
 """
 
 from collections.abc import Sequence
@@ -21,15 +21,15 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """A score, and where it would be with other recordings."""
+    """A score and its 95 % interval over recordings."""
 
     score: float
     low: float
     high: float
     f1: Float[np.ndarray, " classes"]
-    """Of each class, all labs together; NaN where there is nothing to score."""
+    """Of each class, labs pooled; NaN where there is nothing to score."""
     f1_interval: Float[np.ndarray, "classes 2"]
-    """Where each class's F1 would be with other recordings."""
+    """The interval of each class's F1."""
 
     def __str__(self) -> str:
         return f"{self.score:.3f} ({self.low:.3f} to {self.high:.3f})"
@@ -41,7 +41,7 @@ def score_with_confidence(
     """Return the score of some rules, and its 95 % interval over recordings.
 
     Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
-    All are NaN where nothing can be scored: no action happened, and none was found.
+    All are NaN where nothing can be scored: no action is annotated or predicted.
     """
     return confidence_of_counts(count_by_track(views, rules), rules.kind, seed=seed)
 
@@ -66,7 +66,7 @@ def confidence_of_counts(
 
 
 def _interval(scores: Float[np.ndarray, " draws"]) -> tuple[float, float]:
-    """Return what 95 % of the scores lie between; NaN where none is known."""
+    """Return the bounds of 95 % of the scores; NaN where none is known."""
     known = scores[np.isfinite(scores)]
     if not len(known):
         return np.nan, np.nan

@@ -1,7 +1,7 @@
-"""Bouts without holes, and none too short to be one.
+"""Closes gaps within bouts, and drops short bouts.
 
-Of each class the gaps are closed first, then what is still too short goes. Only frames
-in which nothing was chosen are gaps; what is dropped becomes such frames.
+Gaps are closed first, then bouts that are still too short are dropped. A gap consists
+of frames in which nothing was chosen; so do the frames of a dropped bout.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ PerClass = Float[np.ndarray, " classes"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Runs:
-    """Stretches of one choice, in time order, each within one recording."""
+    """Runs of one choice, in time order, each within one recording."""
 
     frames: Int[np.ndarray, " run"]
     choice: Int[np.ndarray, " run"]
@@ -44,7 +44,7 @@ def tidy(
 
 
 def find_runs(chosen: Int[np.ndarray, " time"], timeline: Timeline) -> Runs:
-    """Return the stretches of one choice."""
+    """Return the runs of one choice."""
     is_edge = np.diff(chosen, prepend=chosen[0] - 1) != 0
     is_edge[1:] |= timeline.is_last[:-1]
     start = np.flatnonzero(is_edge)
@@ -60,7 +60,7 @@ def find_runs(chosen: Int[np.ndarray, " time"], timeline: Timeline) -> Runs:
 def close_gaps(
     runs: Runs, nothing: int, max_gap_s: PerClass
 ) -> Int[np.ndarray, " time"]:
-    """Fill gaps that are at most so long, between two bouts of one class."""
+    """Fill gaps of at most that length between two bouts of one class."""
     choice = runs.choice.copy()
     gap = np.flatnonzero(choice[1:-1] == nothing) + 1
     before, after = choice[gap - 1], choice[gap + 1]
@@ -74,7 +74,7 @@ def close_gaps(
 def drop_short(
     runs: Runs, nothing: int, min_bout_s: PerClass
 ) -> Int[np.ndarray, " time"]:
-    """Drop bouts that are shorter than that."""
+    """Drop bouts that are shorter than that length."""
     is_bout = runs.choice != nothing
     least_s = min_bout_s[np.where(is_bout, runs.choice, 0)] - _ROUNDING_S
     is_short = is_bout & (runs.seconds < least_s)

@@ -1,7 +1,7 @@
-"""Probabilities that mean what they say: of all frames at 0.7, seven in ten.
+"""Calibration: probabilities that agree with observed frequencies.
 
 Log-odds are counted in bins (`Tally`), so that a fit or a curve over millions of frames
-costs a few hundred numbers, and the tallies of folds add up.
+uses a few hundred numbers, and the tallies of folds add up.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ BIN_LOG_ODDS = 0.05
 
 
 BINS = round(2 * LEVEL_LIMIT / BIN_LOG_ODDS)
-"""Bin b holds log-odds from `bin_floors()[b]` up; what is beyond goes to an end."""
+"""Bin b holds log-odds from `bin_floors()[b]` up; others go to the nearest end."""
 
 
 _LEAST_PROBABILITY = 1e-9
@@ -61,12 +61,12 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reliability:
-    """Predicted beside observed: one row for each tenth of probability."""
+    """Predicted probabilities and observed frequencies, by tenths of probability."""
 
     predicted: Float[np.ndarray, " tenths"]
     """Mean probability of the frames, NaN without frames."""
     observed: Float[np.ndarray, " tenths"]
-    """Share of those frames in which it happened."""
+    """Share of those frames in which the class happened."""
     frames: Int[np.ndarray, " tenths"]
 
     @property
@@ -113,10 +113,10 @@ def tally_frames(
 
 
 def fit_platt(tally: Int[np.ndarray, "bins 2"]) -> Calibration:
-    """Return the slope and offset under which what happened was most likely.
+    """Return the slope and offset of maximum likelihood.
 
-    Newton's method, with a pull towards no change that is as strong as one frame. Where
-    a model says the opposite of what happens, the slope is held above zero.
+    Newton's method, with a prior for no change that weighs as much as one frame. The
+    slope is kept above zero, also where predictions are worse than random.
     """
     centre = bin_floors() + BIN_LOG_ODDS / 2
     design = np.stack([centre, np.ones(BINS)], axis=1)
@@ -138,7 +138,7 @@ def fit_platt(tally: Int[np.ndarray, "bins 2"]) -> Calibration:
 
 
 def measure_reliability(tally: Int[np.ndarray, "bins 2"]) -> Reliability:
-    """Return how probabilities and frequencies agree, over tenths of probability."""
+    """Return predicted and observed frequencies by tenths of probability."""
     probability = 1 / (1 + np.exp(-(bin_floors() + BIN_LOG_ODDS / 2)))
     tenth = np.minimum((probability * 10).astype(int), 9)
     frames = tally.sum(axis=1)

@@ -1,13 +1,13 @@
-"""Fitting rules to recordings: smoothing, calibration, thresholds, bouts, in order.
+"""Fits decision rules to predictions: smoothing, calibration, thresholds, bouts.
 
-1. Smoothing, for each class: the candidate under which thresholds found on all folds
-   but one score best on that one, over all folds.
-2. Calibration, for each class: Platt's scaling of the smoothed log-odds. Probabilities
-   believable by it; decisions are made without.
-3. Thresholds: those that score best together, once for all labs and once for each; a
-   lab's own are pulled towards the shared ones, most where it has few bouts. How much
-   is decided like the smoothing.
-4. Longest gap and shortest bout, for each class, on the choices made so far.
+1. Smoothing of each class: the candidate with the best cross-validated score, with
+   thresholds fitted on all folds but the one that is scored.
+2. Calibration of each class: Platt's scaling of the smoothed log-odds. It is used for
+   probabilities that are shown; decisions do not depend on it.
+3. Thresholds: those with the best score together, shared by all labs and for each lab.
+   Those of a lab are shrunk towards the shared ones, most where it has few bouts. The
+   amount is chosen by cross-validation, too.
+4. Longest gap and shortest bout of each class, with the decisions made so far.
 """
 
 from collections.abc import Sequence
@@ -23,12 +23,17 @@ from mabe.decoding.rules import (
     ClassRule,
     DecisionRules,
     decide_smoothed,
-    nothing_said,
     tidy_by,
+    without_nan,
 )
 from mabe.decoding.smoothing import Method, Smoothing
-from mabe.decoding.thresholds import Board, alone_thresholds, climb, pull_together
-from mabe.decoding.tuning_folds import BOUTS, FRAMES, LabPart, Part
+from mabe.decoding.thresholds import (
+    LabFrames,
+    improve_thresholds,
+    shrink_to_shared,
+    single_class_thresholds,
+)
+from mabe.decoding.tuning_folds import BOUTS, FRAMES, FoldSubset, LabSubset
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, count_frames, macro_f1
 
 CANDIDATES: tuple[tuple[Method, float], ...] = (
@@ -40,24 +45,24 @@ CANDIDATES: tuple[tuple[Method, float], ...] = (
 """Methods and seconds of smoothing to choose from, the simplest first."""
 
 
-PULLS = (5.0, 20.0, 80.0, 320.0)
-"""With so many bouts a lab's threshold is half its own; to choose from."""
+SHRINKAGES = (5.0, 20.0, 80.0, 320.0)
+"""Numbers of bouts at which a lab's threshold is half its own; to choose from."""
 
 
 BOUT_SECONDS = (0.1, 0.2, 0.4, 0.8, 1.5)
 """Shortest bouts and longest gaps to choose from, beside none."""
 
 
-_USUAL_PULL = 20.0
+_DEFAULT_SHRINKAGE = 20.0
 
 
 _LEAST_GAIN = 0.0005
-"""What a gap or a shortest bout must add to the score."""
+"""The least gain in score for which a gap or a shortest bout is set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
-    """What a fit may choose from; leave something out to see what it is worth."""
+class SearchSpace:
+    """The choices of a fit; parts can be left out to measure their effect."""
 
     smoothings: tuple[tuple[Method, float], ...] = CANDIDATES
     calibrated: bool = True
@@ -73,187 +78,201 @@ class Thresholds:
     own: Float[np.ndarray, "labs classes"]
 
 
-def fit_rules(part: Part, names: Sequence[str], search: Search) -> DecisionRules:
-    """Return the rules that some recordings ask for."""
+def fit_rules(
+    subset: FoldSubset, names: Sequence[str], search: SearchSpace
+) -> DecisionRules:
+    """Return the rules fitted to some folds."""
     rules = DecisionRules(
-        kind=part.kind,
+        kind=subset.kind,
         classes=tuple(
-            _fit_class(part, index, name, search) for index, name in enumerate(names)
+            _fit_class(subset, index, name, search) for index, name in enumerate(names)
         ),
     )
     if search.thresholds:
-        rules = _fit_thresholds(part, rules)
-    return _fit_bouts(part, rules) if search.tidied else rules
+        rules = _fit_thresholds(subset, rules)
+    return _fit_bouts(subset, rules) if search.tidied else rules
 
 
-def decide_lab(lab: LabPart, rules: DecisionRules) -> Int[np.ndarray, " time"]:
-    """Return the choice of each frame of a lab, as an index into its asked classes."""
-    own = _rules_of_asked(lab, rules)
-    said = smooth_lab(lab, rules)
-    return decide_smoothed(said, lab.timeline, own, own.thresholds(lab.lab))
+def decide_lab(lab: LabSubset, rules: DecisionRules) -> Int[np.ndarray, " time"]:
+    """Return the choice of each frame of a lab, as an index into its columns."""
+    own = _rules_of_columns(lab, rules)
+    log_odds = smooth_lab(lab, rules)
+    return decide_smoothed(log_odds, lab.timeline, own, own.thresholds(lab.lab))
 
 
-def smooth_lab(lab: LabPart, rules: DecisionRules) -> Float[np.ndarray, "time asked"]:
-    """Return smoothed log-odds, minus infinity where nothing is said."""
+def smooth_lab(
+    lab: LabSubset, rules: DecisionRules
+) -> Float[np.ndarray, "time columns"]:
+    """Return smoothed log-odds, minus infinity where unknown."""
     columns = [
         lab.smoothed(column, rules.classes[index].smoothing)
-        for column, index in enumerate(lab.asked)
+        for column, index in enumerate(lab.columns)
     ]
-    return nothing_said(np.stack(columns, axis=1))
+    return without_nan(np.stack(columns, axis=1))
 
 
 def count_lab(
-    lab: LabPart, chosen: Int[np.ndarray, " time"], classes: int
+    lab: LabSubset, chosen: Int[np.ndarray, " time"], classes: int
 ) -> Int[np.ndarray, "classes 3"]:
-    """Count the frames labelled, predicted and hit of all classes, asked or not."""
+    """Count the frames of all classes; those without a column have none."""
     counts = np.zeros((classes, 3), int)
-    counts[lab.asked] = count_frames(chosen, lab.labels)
+    counts[lab.columns] = count_frames(chosen, lab.labels)
     return counts
 
 
-def _fit_class(part: Part, index: int, name: str, search: Search) -> ClassRule:
-    """Return how one class is smoothed and calibrated; plainly, if nobody saw it."""
-    if not part.shown[:, :, index, FRAMES].any():
+def _fit_class(
+    subset: FoldSubset, index: int, name: str, search: SearchSpace
+) -> ClassRule:
+    """Return the smoothing and calibration of one class; none without labels."""
+    if not subset.label_counts[:, :, index, FRAMES].any():
         return ClassRule(name=name)
-    rate = part.switches_per_s(index)
+    rate = subset.switches_per_s(index)
     candidates = [
         Smoothing(method, seconds, rate if method == "viterbi" else 0.0)
         for method, seconds in search.smoothings
         if method != "viterbi" or rate > 0
     ]
-    scores = [_cross_score(part, index, how, _USUAL_PULL) for how in candidates]
+    scores = [
+        _cross_validated_score(subset, index, smoothing, _DEFAULT_SHRINKAGE)
+        for smoothing in candidates
+    ]
     smoothing = candidates[int(np.argmax(scores))]
-    tally = part.tally(index, smoothing).sum(axis=(0, 1))
+    tally = subset.tally(index, smoothing).sum(axis=(0, 1))
     calibration = fit_platt(tally) if search.calibrated else Calibration()
     return ClassRule(name=name, smoothing=smoothing, calibration=calibration)
 
 
-def _cross_score(part: Part, index: int, how: Smoothing, pull: float) -> float:
-    """Return how one class scores alone, each fold by thresholds of the others."""
-    tally, shown = part.tally(index, how), part.shown[:, :, index]
+def _cross_validated_score(
+    subset: FoldSubset, index: int, smoothing: Smoothing, shrinkage: float
+) -> float:
+    """Return the score of one class by itself, with thresholds of the other folds."""
+    tally = subset.tally(index, smoothing)
+    label_counts = subset.label_counts[:, :, index]
     labs, folds = tally.shape[:2]
     counts = np.zeros((labs, 1, 3), int)
-    counts[:, 0, LABELLED] = shown[..., FRAMES].sum(axis=1)
+    counts[:, 0, LABELLED] = label_counts[..., FRAMES].sum(axis=1)
     for fold in range(folds):
         others = np.arange(folds) != fold
-        seen = shown[:, others].sum(axis=1)
-        shared, own = alone_thresholds(
-            tally[:, others].sum(axis=1), seen[:, FRAMES], part.kind
+        fitted = label_counts[:, others].sum(axis=1)
+        shared, own = single_class_thresholds(
+            tally[:, others].sum(axis=1), fitted[:, FRAMES], subset.kind
         )
-        cuts = bin_of(pull_together(own, shared, seen[:, BOUTS], pull))
+        cuts = bin_of(shrink_to_shared(own, shared, fitted[:, BOUTS], shrinkage))
         is_above = np.arange(BINS) >= cuts[:, None]
-        found = (tally[:, fold] * is_above[..., None]).sum(axis=1)
-        counts[:, 0, PREDICTED] += found.sum(axis=1)
-        counts[:, 0, HITS] += found[:, 1]
-    counts[counts[:, 0, LABELLED] == 0] = 0  # such a lab will never choose it
-    return float(macro_f1(counts, part.kind))
+        above = (tally[:, fold] * is_above[..., None]).sum(axis=1)
+        counts[:, 0, PREDICTED] += above.sum(axis=1)
+        counts[:, 0, HITS] += above[:, 1]
+    counts[counts[:, 0, LABELLED] == 0] = 0  # such a lab never chooses it
+    return float(macro_f1(counts, subset.kind))
 
 
-def _fit_thresholds(part: Part, rules: DecisionRules) -> DecisionRules:
+def _fit_thresholds(subset: FoldSubset, rules: DecisionRules) -> DecisionRules:
     """Return the rules with thresholds."""
-    bouts = part.shown[..., BOUTS].sum(axis=1)
-    start = _start_thresholds(part, rules)
-    boards = [
-        _set_up_board(lab, rules, occurs)
-        for lab, occurs in zip(part.labs, bouts > 0, strict=True)
+    bouts = subset.label_counts[..., BOUTS].sum(axis=1)
+    start = _start_thresholds(subset, rules)
+    frames_of_labs = [
+        _frames_of_lab(lab, rules, occurs)
+        for lab, occurs in zip(subset.labs, bouts > 0, strict=True)
     ]
-    shared = climb(boards, start.shared, part.kind)
-    if len(boards) == 1:
-        return _with_thresholds(part, rules, Thresholds(shared, shared[None]))
+    shared = improve_thresholds(frames_of_labs, start.shared, subset.kind)
+    if len(frames_of_labs) == 1:
+        return _with_thresholds(subset, rules, Thresholds(shared, shared[None]))
     own = np.stack(
         [
-            climb([board], thresholds, part.kind)
-            for board, thresholds in zip(boards, start.own, strict=True)
+            improve_thresholds([frames], thresholds, subset.kind)
+            for frames, thresholds in zip(frames_of_labs, start.own, strict=True)
         ]
     )
-    pulled = pull_together(own, shared, bouts, _choose_pull(part, rules))
-    return _with_thresholds(part, rules, Thresholds(shared, pulled))
+    shrunk = shrink_to_shared(own, shared, bouts, _choose_shrinkage(subset, rules))
+    return _with_thresholds(subset, rules, Thresholds(shared, shrunk))
 
 
-def _start_thresholds(part: Part, rules: DecisionRules) -> Thresholds:
-    """Return where to start from: what is best for each class of pairs alone.
+def _start_thresholds(subset: FoldSubset, rules: DecisionRules) -> Thresholds:
+    """Return the thresholds to start from: the best ones of each class by itself.
 
-    The classes of a scene compete, and start as equals.
+    Where one class always holds the classes compete, and all start at zero.
     """
-    labs, classes = len(part.labs), len(rules.classes)
-    if part.kind.has_background:
+    labs, classes = len(subset.labs), len(rules.classes)
+    if subset.kind.has_background:
         return Thresholds(np.zeros(classes), np.zeros((labs, classes)))
     shared, own = np.zeros(classes), np.zeros((labs, classes))
     for index, rule in enumerate(rules.classes):
-        tally = part.tally(index, rule.smoothing).sum(axis=1)
-        labelled = part.shown[:, :, index, FRAMES].sum(axis=1)
-        shared[index], own[:, index] = alone_thresholds(tally, labelled, part.kind)
+        tally = subset.tally(index, rule.smoothing).sum(axis=1)
+        labelled = subset.label_counts[:, :, index, FRAMES].sum(axis=1)
+        shared[index], own[:, index] = single_class_thresholds(
+            tally, labelled, subset.kind
+        )
     return Thresholds(shared, own)
 
 
-def _set_up_board(
-    lab: LabPart, rules: DecisionRules, occurs: Bool[np.ndarray, " classes"]
-) -> Board:
-    """Return what is said of a lab's classes; of pairs, of those that occur."""
-    said = smooth_lab(lab, rules)
+def _frames_of_lab(
+    lab: LabSubset, rules: DecisionRules, occurs: Bool[np.ndarray, " classes"]
+) -> LabFrames:
+    """Return a lab's frames; scored by lab, classes that do not occur are excluded."""
+    log_odds = smooth_lab(lab, rules)
     if rules.kind.is_scored_by_lab:
-        said[:, ~occurs[lab.asked]] = -np.inf
-    return Board(lab.asked, said, lab.labels)
+        log_odds[:, ~occurs[lab.columns]] = -np.inf
+    return LabFrames(lab.columns, log_odds, lab.labels)
 
 
-def _choose_pull(part: Part, rules: DecisionRules) -> float:
-    """Return the pull that scores best on folds that thresholds were not found on."""
+def _choose_shrinkage(subset: FoldSubset, rules: DecisionRules) -> float:
+    """Return the shrinkage with the best cross-validated score."""
 
-    def mean_score(pull: float) -> float:
+    def mean_score(shrinkage: float) -> float:
         scores = [
-            _cross_score(part, index, rule.smoothing, pull)
+            _cross_validated_score(subset, index, rule.smoothing, shrinkage)
             for index, rule in enumerate(rules.classes)
         ]
         return float(np.nanmean(scores))
 
-    return max(PULLS, key=mean_score)
+    return max(SHRINKAGES, key=mean_score)
 
 
 def _with_thresholds(
-    part: Part, rules: DecisionRules, thresholds: Thresholds
+    subset: FoldSubset, rules: DecisionRules, thresholds: Thresholds
 ) -> DecisionRules:
     """Return the rules with thresholds as probabilities.
 
-    An action of pairs that a lab looked out for and never saw is never chosen there: in
-    the challenge a single frame of it would cost the lab's mean a whole action.
+    In scores by lab, an action that is never annotated in a lab is never chosen there:
+    one predicted frame of it would add an action with F1 = 0 to the lab's mean.
     """
     classes = []
     for index, rule in enumerate(rules.classes):
         own = {
             lab.lab: _to_probability(thresholds.own[place, index])
-            if _occurs(part, place, index)
+            if _occurs(subset, place, index)
             else NEVER
-            for place, lab in enumerate(part.labs)
-            if index in lab.asked
+            for place, lab in enumerate(subset.labs)
+            if index in lab.columns
         }
         shared = _to_probability(thresholds.shared[index])
         classes.append(replace(rule, threshold=shared, lab_thresholds=own))
     return replace(rules, classes=tuple(classes))
 
 
-def _occurs(part: Part, place: int, index: int) -> bool:
-    """Return whether a lab can show a class: of pairs, whether it did."""
-    is_shown = bool(part.shown[place, :, index, FRAMES].any())
-    return is_shown or not part.kind.is_scored_by_lab
+def _occurs(subset: FoldSubset, place: int, index: int) -> bool:
+    """Return whether a class may be chosen in a lab (see `_with_thresholds`)."""
+    is_annotated = bool(subset.label_counts[place, :, index, FRAMES].any())
+    return is_annotated or not subset.kind.is_scored_by_lab
 
 
 def _to_probability(log_odds: float) -> float:
     return round(float(1 / (1 + np.exp(-log_odds))), 6)
 
 
-def _fit_bouts(part: Part, rules: DecisionRules) -> DecisionRules:
+def _fit_bouts(subset: FoldSubset, rules: DecisionRules) -> DecisionRules:
     """Return the rules with the longest gap and the shortest bout of each class.
 
-    One number after the other is tried, and kept if the score gains by it.
+    One value after the other is tried, and kept if the score increases.
     """
-    chosen = [decide_lab(lab, rules) for lab in part.labs]
-    best = _score_tidied(part, chosen, rules)
+    chosen = [decide_lab(lab, rules) for lab in subset.labs]
+    best = _score_tidied(subset, chosen, rules)
     for index in range(len(rules.classes)):
         if index == rules.kind.nothing:
             continue
         for change, seconds in product((_with_gap, _with_least), BOUT_SECONDS):
             changed = rules.with_class(index, change(rules.classes[index], seconds))
-            score = _score_tidied(part, chosen, changed)
+            score = _score_tidied(subset, chosen, changed)
             if score > best + _LEAST_GAIN:
                 best, rules = score, changed
     return rules
@@ -268,20 +287,20 @@ def _with_least(rule: ClassRule, seconds: float) -> ClassRule:
 
 
 def _score_tidied(
-    part: Part, chosen: Sequence[Int[np.ndarray, "_"]], rules: DecisionRules
+    subset: FoldSubset, chosen: Sequence[Int[np.ndarray, "_"]], rules: DecisionRules
 ) -> float:
     """Return the score of choices after gaps are closed and short bouts dropped."""
     counts = [
         count_lab(
             lab,
-            tidy_by(_rules_of_asked(lab, rules), each, lab.timeline),
+            tidy_by(_rules_of_columns(lab, rules), each, lab.timeline),
             len(rules.classes),
         )
-        for lab, each in zip(part.labs, chosen, strict=True)
+        for lab, each in zip(subset.labs, chosen, strict=True)
     ]
-    return float(macro_f1(np.stack(counts), part.kind))
+    return float(macro_f1(np.stack(counts), subset.kind))
 
 
-def _rules_of_asked(lab: LabPart, rules: DecisionRules) -> DecisionRules:
-    """Return the rules of the classes that a lab has columns for."""
-    return replace(rules, classes=tuple(rules.classes[index] for index in lab.asked))
+def _rules_of_columns(lab: LabSubset, rules: DecisionRules) -> DecisionRules:
+    """Return the rules of the classes in a lab's columns."""
+    return replace(rules, classes=tuple(rules.classes[index] for index in lab.columns))

@@ -1,19 +1,15 @@
-"""Rules of decision: how probabilities become one choice a frame.
+"""Decision rules: from probabilities to one class a frame.
 
-The log-odds of each class are smoothed over time and compared with a threshold of its
-own, which may differ from lab to lab; the class furthest above its threshold is chosen.
-Then gaps are closed and short bouts dropped. Calibration makes probabilities that are
-right (`refine`) and decides nothing: what a threshold is good for does not depend
-on it.
+The log-odds of each class are smoothed over time and compared with the threshold of
+the class, which may differ between labs. The class furthest above its threshold is
+chosen. Then gaps are closed and short bouts dropped. Calibration corrects the
+probabilities that are shown (`refine`) and has no influence on decisions.
 
-Rules without settings are plain: the most probable class of a scene, the most probable
-action of a pair where it is at least 0.5.
+Plain rules have no settings: they choose the most probable class of a scene, or the
+most probable action of a pair where its probability is at least 0.5.
 
-From probabilities to decisions: one class or action a frame, then bouts.
-
-Probabilities have the axes ``[time, class]`` (a scene) or ``[time, action]`` (one
-agent and one target). Spans are half-open. A scene's first class means "nothing of
-interest" and makes no bouts; a pair may do nothing, which is `NO_ACTION`.
+Probabilities have the axes ``[time, class]``. The choice for frames in which nothing of
+interest happens is `TaskKind.nothing`.
 """
 
 import json
@@ -39,7 +35,7 @@ NEVER = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRule:
-    """How one class is decided on."""
+    """The decision rule of one class."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -47,7 +43,7 @@ class ClassRule:
     smoothing: Smoothing = field(default_factory=Smoothing)
     calibration: Calibration = field(default_factory=Calibration)
     threshold: float = 0.5
-    """A smoothed probability; where a lab has none of its own."""
+    """A smoothed probability; for labs without one of their own."""
     lab_thresholds: dict[str, float] = field(default_factory=dict)
     min_bout_s: float = 0.0
     max_gap_s: float = 0.0
@@ -72,7 +68,7 @@ class ClassRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRules:
-    """How every class is decided on; `classes` has the order of the probabilities."""
+    """The rules of all classes, in the order of the probabilities."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -88,7 +84,7 @@ class DecisionRules:
 
     @classmethod
     def plain(cls, kind: TaskKind, names: Sequence[str]) -> "DecisionRules":
-        """Return rules that take probabilities at their word."""
+        """Return rules without tuned thresholds or smoothing."""
         return cls(kind=kind, classes=tuple(ClassRule(name=name) for name in names))
 
     def thresholds(self, lab: str) -> Float[np.ndarray, " classes"]:
@@ -99,7 +95,7 @@ class DecisionRules:
         return np.where(probabilities >= NEVER, np.inf, log_odds(probabilities))
 
     def with_class(self, index: int, rule: ClassRule) -> "DecisionRules":
-        """Return the rules with one class decided on otherwise."""
+        """Return the rules with another rule for one class."""
         classes = (*self.classes[:index], rule, *self.classes[index + 1 :])
         return replace(self, classes=classes)
 
@@ -132,9 +128,9 @@ def decide(
     rules: DecisionRules,
     possible: Bool[np.ndarray, " classes"] | None = None,
 ) -> Int[np.ndarray, " time"]:
-    """Return the class of each frame; for a pair -1 where it does nothing.
+    """Return the class of each frame; `NO_ACTION` where a pair does nothing.
 
-    A class that is not possible, or of which nothing is said (NaN), is not chosen.
+    A class that is not possible, or has no probability (NaN), is not chosen.
     """
     timeline = Timeline.of_one(len(probabilities), fps)
     margins = (
@@ -153,16 +149,16 @@ def refine(
     fps: float,
     rules: DecisionRules,
 ) -> Float[np.ndarray, "time classes"]:
-    """Return smoothed and calibrated log-odds, minus infinity where nothing is said."""
+    """Return smoothed and calibrated log-odds, minus infinity where unknown."""
     return calibrate(_smooth_classes(probabilities, fps, rules), rules.classes)
 
 
 def calibrate(
-    said: Float[np.ndarray, "time classes"], rules: Sequence[ClassRule]
+    smoothed: Float[np.ndarray, "time classes"], rules: Sequence[ClassRule]
 ) -> Float[np.ndarray, "time classes"]:
     """Return calibrated log-odds."""
     columns = [
-        rule.calibration(column) for column, rule in zip(said.T, rules, strict=True)
+        rule.calibration(column) for column, rule in zip(smoothed.T, rules, strict=True)
     ]
     return np.stack(columns, axis=1)
 
@@ -170,7 +166,7 @@ def calibrate(
 def _smooth_classes(
     probabilities: Float[np.ndarray, "time classes"], fps: float, rules: DecisionRules
 ) -> Float[np.ndarray, "time classes"]:
-    """Return smoothed log-odds, minus infinity where nothing is said."""
+    """Return smoothed log-odds, minus infinity where unknown."""
     timeline = Timeline.of_one(len(probabilities), fps)
     return np.stack(list(_smooth_columns(probabilities, timeline, rules)), axis=1)
 
@@ -180,16 +176,16 @@ def _smooth_columns(
     timeline: Timeline,
     rules: DecisionRules,
 ) -> Iterator[Float[np.ndarray, " time"]]:
-    """Yield each class's smoothed log-odds, minus infinity where nothing is said."""
+    """Yield each class's smoothed log-odds, minus infinity where unknown."""
     if probabilities.shape[1] != len(rules.classes):
         raise ConfigError(
             f"decision rules: for {len(rules.classes)} classes, but there are "
             f"probabilities of {probabilities.shape[1]}; are they of another model?"
         )
     for column, rule in zip(probabilities.T, rules.classes, strict=True):
-        said = smooth(log_odds(column), timeline, rule.smoothing)
-        np.copyto(said, -np.inf, where=np.isnan(said))
-        yield said
+        smoothed = smooth(log_odds(column), timeline, rule.smoothing)
+        np.copyto(smoothed, -np.inf, where=np.isnan(smoothed))
+        yield smoothed
 
 
 def _margin_columns(
@@ -200,25 +196,29 @@ def _margin_columns(
 ) -> Iterator[Float[np.ndarray, " time"]]:
     """Yield how far each class's smoothed log-odds are above its threshold."""
     columns = _smooth_columns(probabilities, timeline, rules)
-    for said, threshold in zip(columns, rules.thresholds(lab), strict=True):
-        yield np.subtract(said, threshold, out=said, where=~np.isneginf(said))
+    for smoothed, threshold in zip(columns, rules.thresholds(lab), strict=True):
+        yield np.subtract(
+            smoothed, threshold, out=smoothed, where=~np.isneginf(smoothed)
+        )
 
 
-def nothing_said(
+def without_nan(
     smoothed: Float[np.ndarray, "*axes"],
 ) -> Float[np.ndarray, "*axes"]:
-    """Return minus infinity for NaN: what nothing is said of is not chosen."""
+    """Return minus infinity for NaN, so that unknown classes are not chosen."""
     return np.where(np.isnan(smoothed), -np.inf, smoothed)
 
 
 def decide_smoothed(
-    said: Float[np.ndarray, "time classes"],
+    smoothed: Float[np.ndarray, "time classes"],
     timeline: Timeline,
     rules: DecisionRules,
     thresholds: Float[np.ndarray, " classes"],
 ) -> Int[np.ndarray, " time"]:
     """Return the choice of each frame from smoothed log-odds."""
-    margins = said - np.where(np.isneginf(said), 0, thresholds)  # no infinity minus it
+    margins = smoothed - np.where(
+        np.isneginf(smoothed), 0, thresholds
+    )  # not infinity - infinity
     return tidy_by(rules, choose(margins, rules.kind), timeline)
 
 

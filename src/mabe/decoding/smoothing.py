@@ -1,8 +1,8 @@
 """Smoothing of one class's log-odds over time, by one of four methods.
 
-Everything is in seconds, because laboratories film at different rates. A recording
-never sees another, and a frame without evidence (NaN) is bridged from what lies within
-a method's reach, else stays NaN.
+Durations are in seconds, because laboratories film at different rates. Recordings do
+not influence each other. A frame without log-odds (NaN) is filled from the frames
+within the reach of the method, and stays NaN where there are none.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Smoothing:
     """How one class's log-odds are smoothed.
 
     `seconds` is the window of a median, the sigma of a Gaussian, and for Viterbi the
-    time in which the frames say only one thing (their evidence is divided by it).
+    time in which all frames together count as one independent observation.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -36,7 +36,7 @@ class Smoothing:
     method: Method = "none"
     seconds: float = 0.0
     switches_per_s: float = 0.0
-    """For Viterbi: how often the action starts or stops, as the labels have it."""
+    """For Viterbi: how often the action starts or stops in the labels."""
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
@@ -59,29 +59,31 @@ class Smoothing:
 
     @property
     def reach_s(self) -> float:
-        """How far a frame without evidence may look for some."""
+        """How far away the frames may be that fill one without log-odds."""
         share = {"none": 0, "median": 0.5, "gaussian": 3, "viterbi": 1}
         return share[self.method] * self.seconds
 
 
 def smooth(
-    evidence: Float[np.ndarray, " time"], timeline: Timeline, how: Smoothing
+    log_odds: Float[np.ndarray, " time"], timeline: Timeline, smoothing: Smoothing
 ) -> Float[np.ndarray, " time"]:
     """Return the smoothed log-odds of one class."""
-    if how.method == "none" or not np.isfinite(evidence).any():
-        return evidence
-    held = np.clip(evidence, -LEVEL_LIMIT, LEVEL_LIMIT)
-    if how.method == "viterbi":
-        smoothed = steady_levels(held, change_costs(timeline, how))
+    if smoothing.method == "none" or not np.isfinite(log_odds).any():
+        return log_odds
+    held = np.clip(log_odds, -LEVEL_LIMIT, LEVEL_LIMIT)
+    if smoothing.method == "viterbi":
+        smoothed = steady_levels(held, change_costs(timeline, smoothing))
     else:
-        each = _median if how.method == "median" else _gaussian
+        each = _median if smoothing.method == "median" else _gaussian
         smoothed = np.concatenate(
             [
-                each(held[frames], fps * how.seconds)
+                each(held[frames], fps * smoothing.seconds)
                 for frames, fps in zip(timeline.slices, timeline.fps, strict=True)
             ]
         )
-    return np.where(_is_within_reach(evidence, timeline, how.reach_s), smoothed, np.nan)
+    return np.where(
+        _is_within_reach(log_odds, timeline, smoothing.reach_s), smoothed, np.nan
+    )
 
 
 def switch_rate(bouts: float, on_s: float, off_s: float) -> float:
@@ -97,49 +99,51 @@ def switch_rate(bouts: float, on_s: float, off_s: float) -> float:
     return float(2 ** (np.round(2 * np.log2(rate)) / 2))
 
 
-def change_costs(timeline: Timeline, how: Smoothing) -> Float[np.ndarray, " time"]:
-    """Return what starting or stopping costs after each frame, in log-odds.
+def change_costs(
+    timeline: Timeline, smoothing: Smoothing
+) -> Float[np.ndarray, " time"]:
+    """Return the cost of a start or stop after each frame, in log-odds.
 
-    Frames of one stretch of `how.seconds` say one thing between them, so all they say
-    counts as that of one frame; what is the probability of a change from one stretch to
-    the next? Instead of dividing the evidence, the cost is multiplied.
+    All frames within `smoothing.seconds` count as one independent observation, and the
+    cost is that of a change from one such observation to the next. Instead of dividing
+    the log-odds by the number of frames, the cost is multiplied by it.
     """
-    probability = min(how.switches_per_s * how.seconds, 0.5)
-    stretch_frames = np.maximum(timeline.frame_fps * how.seconds, 1)
+    probability = min(smoothing.switches_per_s * smoothing.seconds, 0.5)
+    stretch_frames = np.maximum(timeline.frame_fps * smoothing.seconds, 1)
     return np.where(timeline.is_last, 0, -np.log(probability) * stretch_frames)
 
 
 def _median(
-    evidence: Float[np.ndarray, " time"], window_frames: float
+    log_odds: Float[np.ndarray, " time"], window_frames: float
 ) -> Float[np.ndarray, " time"]:
-    """Return the median of what is known in a centred window of odd length."""
+    """Return the median of the known values in a centred window of odd length."""
     window = 2 * int(window_frames / 2) + 1
-    known = pl.Series(evidence).fill_nan(None)
+    known = pl.Series(log_odds).fill_nan(None)
     median = known.rolling_median(window, min_samples=1, center=True)
     return median.cast(pl.Float64).fill_null(np.nan).to_numpy()
 
 
 def _gaussian(
-    evidence: Float[np.ndarray, " time"], sigma_frames: float
+    log_odds: Float[np.ndarray, " time"], sigma_frames: float
 ) -> Float[np.ndarray, " time"]:
-    """Return the mean of what is known, weighted by a Gaussian."""
+    """Return the mean of the known values, weighted by a Gaussian."""
     from scipy.signal import oaconvolve  # slow to import
 
-    if len(evidence) == 0:
-        return evidence
+    if len(log_odds) == 0:
+        return log_odds
     radius = int(np.ceil(_KERNEL_SIGMAS * sigma_frames))
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_frames) ** 2)
-    known = np.isfinite(evidence)
+    known = np.isfinite(log_odds)
     weights = oaconvolve(known.astype(float), kernel, mode="same")
-    total = oaconvolve(np.where(known, evidence, 0), kernel, mode="same")
+    total = oaconvolve(np.where(known, log_odds, 0), kernel, mode="same")
     return total / np.maximum(weights, 1e-6)
 
 
 def _is_within_reach(
-    evidence: Float[np.ndarray, " time"], timeline: Timeline, reach_s: float
+    log_odds: Float[np.ndarray, " time"], timeline: Timeline, reach_s: float
 ) -> np.ndarray:
-    """Return which frames have evidence at most so far away, in their own recording."""
-    within = np.isfinite(evidence)
+    """Return which frames have log-odds at most so far away in their own recording."""
+    within = np.isfinite(log_odds)
     if within.all():
         return within
     for frames, fps in zip(timeline.slices, timeline.fps, strict=True):

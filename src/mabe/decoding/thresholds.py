@@ -1,11 +1,8 @@
-"""Thresholds that score best, found by counting.
+"""Thresholds with the highest score, from cumulative counts.
 
-Log-odds are in bins (`mabe.decisions.calibration`) and thresholds are bin floors, so
-the score at every threshold follows from cumulative counts, and none is tried out.
-
-*Counts* have the axes ``[..., 3]``: frames labelled, predicted, and both (hits), of the
-frames that count. A scene is scored by macro F1, pairs as in the challenge: the mean
-over labs of the mean over a lab's actions.
+Log-odds are in bins (`mabe.decoding.calibration`) and thresholds are bin floors, so
+the scores at all thresholds follow from one cumulative count. Counts have the layout
+of `mabe.metrics.frame_scores`, and the score is that of the task (`macro_f1`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,18 +30,18 @@ _LEAST_GAIN = 1e-5
 
 
 _PLATEAU = 0.001
-"""Scores that close to the best are as good."""
+"""Scores so close to the best are treated as equal to it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Board:
-    """The frames of one lab: what is said of the classes it asks for, and labels."""
+class LabFrames:
+    """The frames of one lab: log-odds and labels of the classes that it has."""
 
-    asked: Int[np.ndarray, " asked"]
-    """Which classes the columns stand for."""
-    log_odds: Float[np.ndarray, "time asked"]
-    """Smoothed and calibrated; minus infinity where nothing is said."""
-    labels: Int[np.ndarray, "time asked"]
+    columns: Int[np.ndarray, " column"]
+    """The class of each column."""
+    log_odds: Float[np.ndarray, "time column"]
+    """Smoothed; minus infinity where unknown."""
+    labels: Int[np.ndarray, "time column"]
 
 
 def choose(
@@ -52,27 +49,27 @@ def choose(
 ) -> Int[np.ndarray, " time"]:
     """Return the class that is furthest above its threshold, or `NO_ACTION`.
 
-    One class of a scene always is (the first, if nothing is said of any).
+    With a background a class is always chosen (the first one if all are unknown).
     """
-    return find_holders(margins, kind)[0]
+    return find_winners(margins, kind)[0]
 
 
-def find_holders(
+def find_winners(
     margins: Float[np.ndarray, "time classes"], kind: TaskKind
 ) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
-    """Return who has each frame, and how far above the threshold that is."""
+    """Return the chosen class of each frame, and how far it is above its threshold."""
     best = margins.argmax(axis=1)
     # np.max along so short an axis takes far longer
     margin = np.take_along_axis(margins, best[:, None], axis=1)[:, 0]
-    return _hold(best, margin, kind)
+    return _apply_threshold(best, margin, kind)
 
 
 def choose_by_column(
     margins: Iterable[Float[np.ndarray, " time"]], length: int, kind: TaskKind
 ) -> Int[np.ndarray, " time"]:
-    """Return the same as `choose` of margins that come class by class.
+    """Return what `choose` does, from margins that come class by class.
 
-    So a long recording's are never all in memory.
+    So the margins of a long recording are never in memory together.
     """
     best = np.zeros(length, np.int16)
     margin = np.full(length, -np.inf)
@@ -81,10 +78,10 @@ def choose_by_column(
         best[ahead] = place
         np.maximum(margin, column, out=margin)
         del column  # before the next one is made
-    return _hold(best.astype(np.int64), margin, kind)[0]
+    return _apply_threshold(best.astype(np.int64), margin, kind)[0]
 
 
-def _hold(
+def _apply_threshold(
     best: Int[np.ndarray, " time"], margin: Float[np.ndarray, " time"], kind: TaskKind
 ) -> tuple[Int[np.ndarray, " time"], Float[np.ndarray, " time"]]:
     if kind.has_background:
@@ -92,13 +89,15 @@ def _hold(
     return np.where(margin >= 0, best, NO_ACTION), np.maximum(margin, 0)
 
 
-def climb(
-    boards: Sequence[Board], start: Float[np.ndarray, " classes"], kind: TaskKind
+def improve_thresholds(
+    labs: Sequence[LabFrames],
+    start: Float[np.ndarray, " classes"],
+    kind: TaskKind,
 ) -> Float[np.ndarray, " classes"]:
-    """Return thresholds, the same in all labs, that no single change makes better.
+    """Return thresholds, shared by all labs, that no single change improves.
 
-    One class after the other gets its best threshold while the others keep theirs,
-    until a round gains nothing.
+    Coordinate ascent: one class after the other gets its best threshold while the
+    others keep theirs, until a round gains nothing.
     """
     thresholds = start.copy()
     floors = bin_floors()
@@ -106,9 +105,9 @@ def climb(
         gained = 0.0
         for index in range(len(thresholds)):
             counts = [
-                count_by_threshold(board, thresholds, index, kind)
-                for board in boards
-                if index in board.asked
+                count_by_threshold(lab, thresholds, index, kind)
+                for lab in labs
+                if index in lab.columns
             ]
             if not counts:
                 continue
@@ -126,44 +125,47 @@ def climb(
 
 
 def count_by_threshold(
-    board: Board, thresholds: Float[np.ndarray, " classes"], index: int, kind: TaskKind
+    lab: LabFrames,
+    thresholds: Float[np.ndarray, " classes"],
+    index: int,
+    kind: TaskKind,
 ) -> Int[np.ndarray, "bins classes 3"]:
-    """Count frames for every threshold of one class, those of the others given.
+    """Count frames for every threshold of one class, those of the others being fixed.
 
-    The class gets a frame where its log-odds are above its threshold by as much as the
-    best of the others is, so each frame has one threshold below which it changes hands.
+    The class is chosen in a frame where its margin is at least that of the best other
+    class, so each frame has one threshold below which its choice changes.
     """
-    column = int(np.flatnonzero(board.asked == index)[0])
-    margins = board.log_odds - thresholds[board.asked].astype(np.float32)
+    column = int(np.flatnonzero(lab.columns == index)[0])
+    margins = lab.log_odds - thresholds[lab.columns].astype(np.float32)
     margins[:, column] = -np.inf
-    holder, bar = find_holders(margins, kind)
+    winner, others_margin = find_winners(margins, kind)
     counts = np.zeros((BINS, len(thresholds), 3), int)
-    counts[:, board.asked] = count_frames(holder, board.labels)
+    counts[:, lab.columns] = count_frames(winner, lab.labels)
 
-    reached = np.flatnonzero(np.isfinite(board.log_odds[:, column]))
-    lead = board.log_odds[reached, column] - bar[reached]
+    reached = np.flatnonzero(np.isfinite(lab.log_odds[:, column]))
+    lead = lab.log_odds[reached, column] - others_margin[reached]
     bins = bin_of(np.nan_to_num(lead, posinf=float(np.finfo(np.float32).max)))
-    state = board.labels[reached, column]
+    state = lab.labels[reached, column]
     counts[:, index, PREDICTED] = _at_least(bins[state >= 0])
     counts[:, index, HITS] = _at_least(bins[state == 1])
 
-    loser = holder[reached]
-    has_loser = (loser != NO_ACTION) & (loser != column)
-    state = board.labels[reached, loser]
+    previous = winner[reached]
+    has_previous = (previous != NO_ACTION) & (previous != column)
+    state = lab.labels[reached, previous]
     for what, is_lost in ((PREDICTED, state >= 0), (HITS, state == 1)):
-        lost = np.flatnonzero(has_loser & is_lost)
+        lost = np.flatnonzero(has_previous & is_lost)
         cells = np.bincount(
-            loser[lost] * BINS + bins[lost], minlength=len(board.asked) * BINS
+            previous[lost] * BINS + bins[lost], minlength=len(lab.columns) * BINS
         )
         from_top = cells.reshape(-1, BINS)[:, ::-1].cumsum(axis=1)[:, ::-1]
-        counts[:, board.asked, what] -= from_top.T
+        counts[:, lab.columns, what] -= from_top.T
     return counts
 
 
 def best_bin(scores: Float[np.ndarray, " bins"]) -> int:
-    """Return the middle of the stretch around the best score that is as good.
+    """Return the middle of the plateau around the best score.
 
-    The best of many nearly equal thresholds is best by probability, often at an edge.
+    Of many nearly equal thresholds the best one is best by chance, often at an edge.
     """
     best = int(np.nanargmax(scores))
     worse = np.flatnonzero(~(scores >= scores[best] - _PLATEAU))
@@ -172,15 +174,15 @@ def best_bin(scores: Float[np.ndarray, " bins"]) -> int:
     return int((left + right) // 2)
 
 
-def alone_thresholds(
+def single_class_thresholds(
     tally: Int[np.ndarray, "labs bins 2"],
     labelled: Float[np.ndarray, " labs"],
     kind: TaskKind,
 ) -> tuple[float, Float[np.ndarray, " labs"]]:
-    """Return the best threshold of one class as if it were alone: in all labs, in each.
+    """Return the best threshold of one class without the others: shared, and by lab.
 
-    `labelled` frames are given beside the tally, because those of which nothing is said
-    are missed too. Where there are none, the threshold is that of all labs, or 0.
+    `labelled` frames are given beside the tally, because frames without a probability
+    are missed too. A lab without any has the shared threshold, which is 0 if none has.
     """
     counts = np.zeros((len(tally), BINS, 1, 3), int)
     from_top = tally[:, ::-1].cumsum(axis=1)[:, ::-1]
@@ -197,17 +199,18 @@ def alone_thresholds(
     return shared, own
 
 
-def pull_together(
+def shrink_to_shared(
     own: Float[np.ndarray, "labs *classes"],
     shared: float | Float[np.ndarray, " classes"],
     bouts: Float[np.ndarray, "labs *classes"],
-    pull: float,
+    shrinkage: float,
 ) -> Float[np.ndarray, "labs *classes"]:
     """Return thresholds between a lab's own and the shared one, in log-odds.
 
-    With as many bouts as `pull` a lab is half way; without a bout it has the shared.
+    With as many bouts as `shrinkage` a lab is half way; without bouts it has the
+    shared one.
     """
-    weight = bouts / (bouts + pull)
+    weight = bouts / (bouts + shrinkage)
     return weight * own + (1 - weight) * shared
 
 

@@ -1,9 +1,9 @@
-"""Tuning decision rules, and what they are worth on recordings they never saw.
+"""Tunes decision rules, and estimates their score on new recordings.
 
-The score in sample flatters: the same recordings choose the rules and judge them. So
-the whole fit, the choice of smoothing included, is repeated without each fold in turn,
-and the fold judged by the rules of the others; this *nested* score is the one to
-report.
+The score in sample is too high, because the same recordings choose the rules and are
+scored. So the whole fit, including the choice of smoothing, is repeated without each
+fold in turn, and the fold is scored by the rules of the others. This *nested* score is
+the one to report.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,19 @@ from mabe.decoding.calibration import (
     measure_reliability,
     tally_frames,
 )
-from mabe.decoding.fit_rules import Search, count_lab, decide_lab, fit_rules, smooth_lab
+from mabe.decoding.fit_rules import (
+    SearchSpace,
+    count_lab,
+    decide_lab,
+    fit_rules,
+    smooth_lab,
+)
 from mabe.decoding.rules import DecisionRules, calibrate
-from mabe.decoding.tuning_folds import BOUTS, LabPart, Material, Part
+from mabe.decoding.tuning_folds import BOUTS, FoldSubset, LabSubset, TuningData
 from mabe.decoding.views import ViewPredictions
 from mabe.metrics.frame_scores import f1_scores, macro_f1
 
-_WHOLE_SEARCH = Search()
+_WHOLE_SEARCH = SearchSpace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +67,26 @@ def tune(
     *,
     folds: int = 5,
     seed: int = 0,
-    search: Search = _WHOLE_SEARCH,
+    search: SearchSpace = _WHOLE_SEARCH,
 ) -> Tuned:
     """Return the rules that score best, by macro F1 (scene) or the challenge's (pair).
 
     The model must not have learned from the recordings. Views of one track stay in one
     fold; `seed` deals them. Raises `DataError` where there are too few tracks.
     """
-    material = Material(views, folds=folds, seed=seed)
-    names, kind = material.names, material.kind
-    whole = material.part(material.folds)
+    data = TuningData(views, folds=folds, seed=seed)
+    names, kind = data.names, data.kind
+    whole = data.part(data.folds)
     plain = DecisionRules.plain(kind, names)
     rules = fit_rules(whole, names, search)
-    nested = np.zeros((len(material.labs), len(names), 3), int)
+    nested = np.zeros((len(data.labs), len(names), 3), int)
     tallies = np.zeros((2, len(names), BINS, 2), int)
-    for fold in material.folds:
-        others = [other for other in material.folds if other != fold]
-        learned = fit_rules(material.part(others), names, search)
-        judged = material.part([fold])
-        nested += _count(judged, learned)
-        tallies += [_tally(judged, plain), _tally(judged, learned)]
+    for fold in data.folds:
+        others = [other for other in data.folds if other != fold]
+        learned = fit_rules(data.part(others), names, search)
+        scored = data.part([fold])
+        nested += _count(scored, learned)
+        tallies += [_tally(scored, plain), _tally(scored, learned)]
     counts = {
         "plain": _count(whole, plain),
         "in_sample": _count(whole, rules),
@@ -97,36 +103,44 @@ def tune(
     )
 
 
-def _count(part: Part, rules: DecisionRules) -> Int[np.ndarray, "labs classes 3"]:
+def _count(
+    subset: FoldSubset, rules: DecisionRules
+) -> Int[np.ndarray, "labs classes 3"]:
     """Count the frames labelled, predicted and hit under some rules."""
     number = len(rules.classes)
     return np.stack(
-        [count_lab(lab, decide_lab(lab, rules), number) for lab in part.labs]
+        [count_lab(lab, decide_lab(lab, rules), number) for lab in subset.labs]
     )
 
 
-def _tally(part: Part, rules: DecisionRules) -> Int[np.ndarray, "classes bins 2"]:
+def _tally(
+    subset: FoldSubset, rules: DecisionRules
+) -> Int[np.ndarray, "classes bins 2"]:
     """Return in how many frames each class happened, by its refined log-odds."""
     tally = np.zeros((len(rules.classes), BINS, 2), int)
-    for lab in part.labs:
-        for index, said in zip(lab.asked, _refine_lab(lab, rules).T, strict=True):
-            labels = lab.labels[:, np.searchsorted(lab.asked, index)]
-            tally[index] += tally_frames(said, labels, np.zeros(len(labels), int), 1)[0]
+    for lab in subset.labs:
+        for index, log_odds in zip(lab.columns, _refine_lab(lab, rules).T, strict=True):
+            labels = lab.labels[:, np.searchsorted(lab.columns, index)]
+            tally[index] += tally_frames(
+                log_odds, labels, np.zeros(len(labels), int), 1
+            )[0]
     return tally
 
 
-def _refine_lab(lab: LabPart, rules: DecisionRules) -> Float[np.ndarray, "time asked"]:
+def _refine_lab(
+    lab: LabSubset, rules: DecisionRules
+) -> Float[np.ndarray, "time columns"]:
     """Return smoothed and calibrated log-odds of a lab's classes."""
-    return calibrate(smooth_lab(lab, rules), [rules.classes[i] for i in lab.asked])
+    return calibrate(smooth_lab(lab, rules), [rules.classes[i] for i in lab.columns])
 
 
 def _lines(
-    part: Part,
+    subset: FoldSubset,
     names: Sequence[str],
     scores: dict[str, Float[np.ndarray, "labs classes"]],
 ) -> tuple[ClassLine, ...]:
     """Return one line for each lab and class that has labels there."""
-    bouts = part.shown[..., BOUTS].sum(axis=1).astype(int)
+    bouts = subset.label_counts[..., BOUTS].sum(axis=1).astype(int)
     return tuple(
         ClassLine(
             lab=lab.lab,
@@ -134,7 +148,7 @@ def _lines(
             bouts=int(bouts[place, index]),
             **{name: float(score[place, index]) for name, score in scores.items()},
         )
-        for place, lab in enumerate(part.labs)
+        for place, lab in enumerate(subset.labs)
         for index in range(len(names))
         if bouts[place, index]
     )

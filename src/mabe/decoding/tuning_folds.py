@@ -1,7 +1,7 @@
-"""The evidence that rules are tuned on, dealt into folds.
+"""The predictions that rules are tuned on, split into folds.
 
-What a fit needs of a fold are mostly counts, so that those of any set of folds are
-sums, made once. A fit is given a `Part`: it has no way to look at the other folds.
+A fit mostly needs counts, which are computed once for each fold and summed over any set
+of folds. A fit is given a `FoldSubset` and has no access to the other folds.
 """
 
 from collections.abc import Sequence
@@ -18,21 +18,21 @@ from mabe.errors import DataError
 from mabe.scene_task import TaskKind
 
 FRAMES, BOUTS, ON_S, OFF_S = range(4)
-"""What labels show of a class: its frames and bouts, seconds with it and without."""
+"""Counts of a class in the labels: frames, bouts, seconds with it and without it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabMaterial:
-    """All views of one lab, end to end, with the classes that anything is known of."""
+class LabData:
+    """All views of one lab, end to end, with a column for each class that it has."""
 
     lab: str
     timeline: Timeline
     fold: Int[np.ndarray, " recordings"]
-    asked: Int[np.ndarray, " asked"]
-    """Which classes the columns stand for."""
-    evidence: Float[np.ndarray, "time asked"]
-    """Log-odds as the model gave them, NaN where it said nothing."""
-    labels: Int[np.ndarray, "time asked"]
+    columns: Int[np.ndarray, " column"]
+    """The class of each column."""
+    model_log_odds: Float[np.ndarray, "time column"]
+    """Log-odds of the model, NaN where it gives no probability."""
+    labels: Int[np.ndarray, "time column"]
 
     @property
     def frame_fold(self) -> Int[np.ndarray, " time"]:
@@ -40,11 +40,11 @@ class LabMaterial:
         return np.repeat(self.fold, self.timeline.lengths)
 
 
-class Material:
-    """Evidence of all labs in folds; what is computed of it is kept.
+class TuningData:
+    """Predictions of all labs in folds; computed counts are cached.
 
-    Recordings are dealt by group, every lab over all folds as evenly as can be.
-    Raises `DataError` where views differ in their classes, or too few can be dealt.
+    Tracks are assigned to folds, those of every lab as evenly as possible. Raises
+    `DataError` where views differ in their classes, or there are too few tracks.
     """
 
     def __init__(
@@ -52,50 +52,52 @@ class Material:
     ) -> None:
         self.kind, self.names = _task_of(views)
         self.classes = len(self.names)
-        fold_of = _deal(views, folds=folds, seed=seed)
+        fold_of = _assign_folds(views, folds=folds, seed=seed)
         self.folds = tuple(range(max(fold_of.values()) + 1))
         self.labs = [
-            _lay_out([view for view in views if view.lab == lab], fold_of, self.kind)
+            _join_views([view for view in views if view.lab == lab], fold_of, self.kind)
             for lab in sorted({view.lab for view in views})
         ]
-        self.shown = np.stack(
-            [count_shown(lab, len(self.folds), self.classes) for lab in self.labs]
+        self.label_counts = np.stack(
+            [count_labels(lab, len(self.folds), self.classes) for lab in self.labs]
         )
-        """What the labels show: [lab, fold, class, 4]; see `FRAMES`."""
+        """Counts of the labels: [lab, fold, class, 4]; see `FRAMES`."""
         self._tallies: dict[tuple[int, Smoothing], np.ndarray] = {}
         self._columns: dict[tuple[str, int, Smoothing], np.ndarray] = {}
 
-    def part(self, folds: Sequence[int]) -> "Part":
+    def part(self, folds: Sequence[int]) -> "FoldSubset":
         """Return some folds."""
-        labs = [LabPart.of(self, lab, folds) for lab in self.labs]
-        return Part(self, list(folds), labs)
+        labs = [LabSubset.of(self, lab, folds) for lab in self.labs]
+        return FoldSubset(self, list(folds), labs)
 
-    def tally(self, index: int, how: Smoothing) -> Int[np.ndarray, "labs folds bins 2"]:
+    def tally(
+        self, index: int, smoothing: Smoothing
+    ) -> Int[np.ndarray, "labs folds bins 2"]:
         """Return in how many frames a class happened, by its smoothed log-odds."""
-        if (index, how) not in self._tallies:
-            self._tallies[index, how] = np.stack(
-                [self._tally_lab(lab, index, how) for lab in self.labs]
+        if (index, smoothing) not in self._tallies:
+            self._tallies[index, smoothing] = np.stack(
+                [self._tally_lab(lab, index, smoothing) for lab in self.labs]
             )
-        return self._tallies[index, how]
+        return self._tallies[index, smoothing]
 
     def column(
-        self, lab: LabMaterial, column: int, how: Smoothing
+        self, lab: LabData, column: int, smoothing: Smoothing
     ) -> Float[np.ndarray, " time"]:
         """Return one class's smoothed log-odds in one lab."""
-        key = lab.lab, column, how
+        key = lab.lab, column, smoothing
         if key not in self._columns:
-            self._columns[key] = _smooth_column(lab, column, how)
+            self._columns[key] = _smooth_column(lab, column, smoothing)
         return self._columns[key]
 
     def _tally_lab(
-        self, lab: LabMaterial, index: int, how: Smoothing
+        self, lab: LabData, index: int, smoothing: Smoothing
     ) -> Int[np.ndarray, "folds bins 2"]:
-        """Count, but do not keep what is counted: most candidates are not chosen."""
-        if index not in lab.asked:
+        """Count without caching the smoothed column: most candidates are not chosen."""
+        if index not in lab.columns:
             return np.zeros((len(self.folds), BINS, 2), int)
-        column = int(np.searchsorted(lab.asked, index))
+        column = int(np.searchsorted(lab.columns, index))
         return tally_frames(
-            _smooth_column(lab, column, how),
+            _smooth_column(lab, column, smoothing),
             lab.labels[:, column],
             lab.frame_fold,
             len(self.folds),
@@ -103,75 +105,75 @@ class Material:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabPart:
-    """What one lab has in some folds."""
+class LabSubset:
+    """The data of one lab in some folds."""
 
     lab: str
-    asked: Int[np.ndarray, " asked"]
+    columns: Int[np.ndarray, " column"]
     timeline: Timeline
-    labels: Int[np.ndarray, "time asked"]
-    _material: Material
-    _whole: LabMaterial
+    labels: Int[np.ndarray, "time column"]
+    _data: TuningData
+    _whole: LabData
     _frames: Bool[np.ndarray, " all_time"]
 
     @classmethod
-    def of(
-        cls, material: Material, whole: LabMaterial, folds: Sequence[int]
-    ) -> "LabPart":
-        """Return one lab's share of some folds."""
+    def of(cls, data: TuningData, whole: LabData, folds: Sequence[int]) -> "LabSubset":
+        """Return the data of one lab in some folds."""
         chosen, timeline = np.isin(whole.fold, folds), whole.timeline
         frames = np.repeat(chosen, timeline.lengths)
         return cls(
             whole.lab,
-            whole.asked,
+            whole.columns,
             Timeline(timeline.lengths[chosen], timeline.fps[chosen]),
             whole.labels[frames],
-            material,
+            data,
             whole,
             frames,
         )
 
-    def smoothed(self, column: int, how: Smoothing) -> Float[np.ndarray, " time"]:
-        """Return the smoothed log-odds of one column, NaN where nothing is said."""
-        return self._material.column(self._whole, column, how)[self._frames]
+    def smoothed(self, column: int, smoothing: Smoothing) -> Float[np.ndarray, " time"]:
+        """Return the smoothed log-odds of one column, NaN where unknown."""
+        return self._data.column(self._whole, column, smoothing)[self._frames]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
-    """Some folds: all that a fit gets to see."""
+class FoldSubset:
+    """Some folds: all the data that a fit has access to."""
 
-    _material: Material
+    _data: TuningData
     _folds: list[int]
-    labs: list[LabPart]
+    labs: list[LabSubset]
 
     @property
     def kind(self) -> TaskKind:
-        """What is asked of a frame."""
-        return self._material.kind
+        """The kind of task."""
+        return self._data.kind
 
     @property
-    def shown(self) -> Float[np.ndarray, "labs folds classes 4"]:
-        """What the labels show; see `FRAMES`."""
-        return self._material.shown[:, self._folds]
+    def label_counts(self) -> Float[np.ndarray, "labs folds classes 4"]:
+        """Counts of the labels; see `FRAMES`."""
+        return self._data.label_counts[:, self._folds]
 
-    def tally(self, index: int, how: Smoothing) -> Int[np.ndarray, "labs folds bins 2"]:
+    def tally(
+        self, index: int, smoothing: Smoothing
+    ) -> Int[np.ndarray, "labs folds bins 2"]:
         """Return in how many frames a class happened, by its smoothed log-odds."""
-        return self._material.tally(index, how)[:, self._folds]
+        return self._data.tally(index, smoothing)[:, self._folds]
 
     def switches_per_s(self, index: int) -> float:
         """Return how often a class starts or stops."""
-        shown = self.shown[:, :, index].sum(axis=(0, 1))
-        return switch_rate(shown[BOUTS], shown[ON_S], shown[OFF_S])
+        label_counts = self.label_counts[:, :, index].sum(axis=(0, 1))
+        return switch_rate(label_counts[BOUTS], label_counts[ON_S], label_counts[OFF_S])
 
 
-def count_shown(
-    lab: LabMaterial, folds: int, classes: int
+def count_labels(
+    lab: LabData, folds: int, classes: int
 ) -> Float[np.ndarray, "folds classes 4"]:
-    """Return what the labels of one lab show of each class; see `FRAMES`."""
-    shown = np.zeros((folds, classes, 4))
+    """Return the counts of one lab's labels for each class; see `FRAMES`."""
+    label_counts = np.zeros((folds, classes, 4))
     fold, seconds = lab.frame_fold, 1 / lab.timeline.frame_fps
     is_first = np.roll(lab.timeline.is_last, 1)
-    for column, index in enumerate(lab.asked):
+    for column, index in enumerate(lab.columns):
         on, off = (lab.labels[:, column] == state for state in (1, 0))
         starts = on & (is_first | ~np.roll(on, 1))
         for what, weights in (
@@ -180,15 +182,15 @@ def count_shown(
             (ON_S, on * seconds),
             (OFF_S, off * seconds),
         ):
-            shown[:, index, what] = np.bincount(fold, weights, minlength=folds)
-    return shown
+            label_counts[:, index, what] = np.bincount(fold, weights, minlength=folds)
+    return label_counts
 
 
 def _smooth_column(
-    lab: LabMaterial, column: int, how: Smoothing
+    lab: LabData, column: int, smoothing: Smoothing
 ) -> Float[np.ndarray, " time"]:
-    evidence = lab.evidence[:, column].astype(np.float64)
-    return smooth(evidence, lab.timeline, how).astype(np.float32)
+    model_log_odds = lab.model_log_odds[:, column].astype(np.float64)
+    return smooth(model_log_odds, lab.timeline, smoothing).astype(np.float32)
 
 
 def _task_of(views: Sequence[ViewPredictions]) -> tuple[TaskKind, tuple[str, ...]]:
@@ -202,41 +204,43 @@ def _task_of(views: Sequence[ViewPredictions]) -> tuple[TaskKind, tuple[str, ...
     return tasks[0]
 
 
-def _deal(views: Sequence[ViewPredictions], *, folds: int, seed: int) -> dict[str, int]:
-    """Return the fold of each group."""
+def _assign_folds(
+    views: Sequence[ViewPredictions], *, folds: int, seed: int
+) -> dict[str, int]:
+    """Return the fold of each track."""
     rng = np.random.default_rng(seed)
-    dealt: dict[str, int] = {}
+    assigned: dict[str, int] = {}
     for lab in sorted({view.lab for view in views}):
         groups = sorted({view.track for view in views if view.lab == lab})
         for place in rng.permutation(len(groups)):
-            # A track can occur in two labs; it stays where it was dealt first.
-            dealt.setdefault(groups[place], len(dealt) % folds)
-    if len(set(dealt.values())) < 3:
+            # A track can occur in two labs; it keeps the fold it was assigned first.
+            assigned.setdefault(groups[place], len(assigned) % folds)
+    if len(set(assigned.values())) < 3:
         raise DataError(
-            f"evidence: {len(dealt)} group(s) of recordings in {folds} folds; at least "
+            f"tuning: {len(assigned)} track(s) in {folds} folds; at least "
             "three are needed: to tune on one, choose on another, and judge on a third"
         )
-    return dealt
+    return assigned
 
 
-def _lay_out(
+def _join_views(
     views: list[ViewPredictions], fold_of: dict[str, int], kind: TaskKind
-) -> LabMaterial:
-    """Lay the views of one lab end to end. A scene is asked for all of its classes."""
+) -> LabData:
+    """Lay the views of one lab end to end. With a background, all classes are kept."""
     is_known = [
         np.isfinite(view.probabilities).any(axis=0) | (view.labels == 1).any(axis=0)
         for view in views
     ]
-    asked = np.flatnonzero(np.any(is_known, axis=0) | kind.has_background)
-    probabilities = np.concatenate([view.probabilities[:, asked] for view in views])
-    return LabMaterial(
+    columns = np.flatnonzero(np.any(is_known, axis=0) | kind.has_background)
+    probabilities = np.concatenate([view.probabilities[:, columns] for view in views])
+    return LabData(
         lab=views[0].lab,
         timeline=Timeline(
             np.array([len(view.labels) for view in views], int),
             np.array([view.fps for view in views], float),
         ),
         fold=np.array([fold_of[view.track] for view in views]),
-        asked=asked,
-        evidence=log_odds(probabilities).astype(np.float32),
-        labels=np.concatenate([view.labels[:, asked] for view in views]),
+        columns=columns,
+        model_log_odds=log_odds(probabilities).astype(np.float32),
+        labels=np.concatenate([view.labels[:, columns] for view in views]),
     )

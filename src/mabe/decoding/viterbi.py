@@ -1,9 +1,8 @@
 """Two-state Viterbi paths, for every threshold at once.
 
-An action either goes on or does not. A frame spent in the state that its evidence
-speaks against costs that evidence (log-odds, counted from a threshold), and each change
-of state costs a fixed sum. The cheapest path is that of Viterbi (IEEE Transactions on
-Information Theory 1967).
+An action is either on or off. A frame in the less probable state costs its log-odds
+(counted from a threshold), and each change of state has a fixed cost. The path of least
+cost is that of Viterbi (IEEE Transactions on Information Theory 1967).
 
 `steady_levels` returns the *level* of each frame: the highest threshold at which the
 cheapest path is still "on". A threshold can then be moved without another search. (The
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 LEVEL_LIMIT = 8.0
-"""Levels lie within ± this; probabilities of 0.9997 and 0.99999 say the same."""
+"""Levels lie within ± this; probabilities of 0.9997 and above are treated alike."""
 
 
 _HALVINGS = 10
@@ -30,32 +29,32 @@ _ROWS = 128
 
 
 _OVERRULING = 1e6
-"""Evidence above any other, in log-odds."""
+"""Log-odds above any other."""
 
 
 Folded = Float[np.ndarray, "row column"]
 
 
 def steady_levels(
-    evidence: Float[np.ndarray, " time"], change_cost: Float[np.ndarray, " time"]
+    log_odds: Float[np.ndarray, " time"], change_cost: Float[np.ndarray, " time"]
 ) -> Float[np.ndarray, " time"]:
     """Return the highest threshold at which the best path is "on", for each frame.
 
     Both are in log-odds; `change_cost` is that of a change between a frame and the
-    next. A frame without evidence (NaN) goes with its neighbours.
+    next. A frame without log-odds (NaN) follows its neighbours.
     """
-    if len(evidence) == 0:
-        return evidence
-    known = _fold(np.isfinite(evidence).astype(float))
-    folded = _fold(np.nan_to_num(evidence))
+    if len(log_odds) == 0:
+        return log_odds
+    known = _fold(np.isfinite(log_odds).astype(float))
+    folded = _fold(np.nan_to_num(log_odds))
     search = _Search(_fold(np.append(change_cost[:-1], 0.0)))
     level = np.zeros_like(folded)
-    # Each search tells the frames above their level from those below, and the next
+    # Each search separates the frames above their level from those below, and the next
     # one searches both halves at the same time.
     for halving in range(1, _HALVINGS + 1):
         on = search.best_path((folded - level) * known, level)
         level += np.where(on, LEVEL_LIMIT, -LEVEL_LIMIT) / 2**halving
-    return _unfold(level)[: len(evidence)]
+    return _unfold(level)[: len(log_odds)]
 
 
 class _Search:
@@ -66,27 +65,27 @@ class _Search:
         self._cost_backwards = _turn(_shift_later(cost))
 
     def best_path(
-        self, evidence: Folded, level: Folded
+        self, log_odds: Folded, level: Folded
     ) -> Bool[np.ndarray, "row column"]:
         """Return where the best path is "on".
 
         A neighbour of another level is known to be on (if higher) or off (if lower).
         """
-        before = _pass_on(evidence, level, self._cost)
-        after = _pass_on(_turn(evidence), _turn(level), self._cost_backwards)
-        return before + evidence + _turn(after) >= 0
+        before = _pass_on(log_odds, level, self._cost)
+        after = _pass_on(_turn(log_odds), _turn(level), self._cost_backwards)
+        return before + log_odds + _turn(after) >= 0
 
 
-def _pass_on(evidence: Folded, level: Folded, cost: Folded) -> Folded:
-    """Return how far all that came before speaks for "on" in each frame.
+def _pass_on(log_odds: Folded, level: Folded, cost: Folded) -> Folded:
+    """Return the message of all earlier frames for "on" to each frame.
 
-    Nothing before can matter more than a change costs, so a message is the one before,
-    plus the evidence there, held within ± the cost. Many such steps in a row are one of
+    A message cannot exceed the cost of a change: it is the one before, plus the
+    log-odds there, clipped to ± the cost. Many such steps in a row are one of
     the same kind, entry + shift held within bounds: so the columns are walked side by
     side without knowing what they are entered with, which is filled in at the end.
     """
     known = np.float32(_OVERRULING) * np.sign(_shift_earlier(level) - level)
-    pushed = evidence - known
+    pushed = log_odds - known
     shift = np.zeros((len(pushed) + 1, pushed.shape[1]), np.float32)
     np.cumsum(pushed, axis=0, out=shift[1:])
     bounds = _walk(pushed, cost)

@@ -36,6 +36,7 @@ from mabe.training import loop as training
 from mabe.training.gpu_poses import ResidentPoses
 from mabe.training.objectives import load_training_data
 from mabe.training.schedule import steps_in_epoch
+from mabe.training.state import start_state
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 EPOCHS = 100
@@ -179,7 +180,7 @@ class Bench:
         self.objective.sampler.read = (
             self.resident.read if in_device else self.host_read
         )
-        state = training.start_state(config, self.objective.task, fabric)
+        state = start_state(config, self.objective.task, fabric)
         if compiled:
             # Not the features: they look at two numbers of 32 bits as one of 64.
             state.model.module.network.compile(dynamic=False)

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 
 from mabe.config import RunConfig, read_settings
+from mabe.data.prepare import load_store
 from mabe.experiments.auto_recipe import choose_recipe
 from mabe.experiments.cross_validation import OutOfFoldScore
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
@@ -234,7 +235,7 @@ def measure_speed(run: Path) -> None:
     for fold_run in find_fold_runs(run):
         first.setdefault(fold_run.config.model_type, fold_run)
     config = next(iter(first.values())).config
-    store = runs.load_store(DATA, rate_fps=config.fps, store_dir=config.store_dir)
+    store = load_store(DATA, rate_fps=config.fps, store_dir=config.store_dir)
     subjects = {
         **{
             kind: load_checkpoint(fold_run.model).model

@@ -30,6 +30,7 @@ from mabe.runtime.devices import choose_device, choose_precision
 from mabe.runtime.distributed import make_fabric
 from mabe.training import loop as training
 from mabe.training.objectives import load_training_data
+from mabe.training.state import start_state
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 AUGMENTING = ("center_scene", "draw_changes", "augment")
@@ -148,7 +149,7 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
             device, config.precision, is_quick_in_bf16=is_quick_in_bf16(config.model)
         ),
     )
-    state = training.start_state(config, objective.task, fabric, objective)
+    state = start_state(config, objective.task, fabric, objective)
     clock = Clock()
     objective.draw = clock.timed("draw", objective.draw)  # type: ignore[method-assign]
     real = {name: getattr(training, name) for name in AUGMENTING}

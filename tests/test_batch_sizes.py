@@ -15,9 +15,9 @@ from mabe.training.batch_size import (
     settle_batch_size,
     useful_windows,
 )
-from mabe.training.loop import start_state
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
+from mabe.training.state import start_state
 
 CPU = make_fabric(torch.device("cpu"), "32")
 

@@ -12,8 +12,9 @@ from stories import TINY, write_fights
 from mabe.config import RunConfig, build_config
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.runtime.distributed import make_fabric
-from mabe.training.loop import averaged_model, draw_and_take_step, start_state
+from mabe.training.loop import draw_and_take_step
 from mabe.training.objectives import load_training_data
+from mabe.training.state import averaged_model, start_state
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 

@@ -15,14 +15,8 @@ from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import make_fabric
-from mabe.training.loop import (
-    _accumulate_gradients,
-    averaged_model,
-    restore_state,
-    start_state,
-    state_values,
-    take_step,
-)
+from mabe.training.gradients import accumulate_gradients
+from mabe.training.loop import take_step
 from mabe.training.loss_log import LossLog
 from mabe.training.losses import ActionWeights, scene_loss
 from mabe.training.objectives.pair import PairTargets
@@ -34,6 +28,7 @@ from mabe.training.schedule import (
     learning_rate,
     steps_in_epoch,
 )
+from mabe.training.state import averaged_model, restore_state, start_state, state_values
 
 CONFIG = RunConfig(
     conv_channels=(8, 8),
@@ -293,7 +288,7 @@ def test_a_step_asks_the_device_for_nothing(monkeypatch):
     state.losses = LossLog(behind=8)
     targets = SceneTargets.of_batch(drawn, config.class_weights, CPU)
     with Asking() as mode:
-        loss = _accumulate_gradients(state, drawn.poses, targets, config, fabric)
+        loss = accumulate_gradients(state, drawn.poses, targets, config, fabric)
         fabric.clip_gradients(
             state.model, state.optimizer, max_norm=1.0, error_if_nonfinite=False
         )
@@ -322,7 +317,7 @@ def test_every_weight_of_a_network_learns_in_every_step(model_type, feature_set)
     state = fresh(config)
     targets = SceneTargets.of_batch(batch(0), config.class_weights, CPU)
     args = (batch(0).poses, targets, config, make_fabric(CPU, "32"))
-    _accumulate_gradients(state, *args)
+    accumulate_gradients(state, *args)
     assert all(p.grad is not None for p in state.model.parameters())
 
 
@@ -340,7 +335,7 @@ def test_so_does_every_weight_of_a_network_of_pairs(feature_set):
     )
     targets = PairTargets.of_batch(drawn, ActionWeights((1.0,), (1.0,)), CPU)
     args = (drawn.poses, targets, config, make_fabric(CPU, "32"))
-    _accumulate_gradients(state, *args)
+    accumulate_gradients(state, *args)
     assert all(p.grad is not None for p in state.model.parameters())
 
 

@@ -14,8 +14,9 @@ from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
 from mabe.runtime.distributed import smallest
-from mabe.training.loop import TrainingState, fits, start_state
+from mabe.training.gradients import fits
 from mabe.training.objectives import Objective
+from mabe.training.state import TrainingState, start_state
 
 STEPS_AN_EPOCH = 100
 """An epoch of fewer steps would learn too little."""

@@ -30,15 +30,7 @@ from mabe.runtime.process_group import Team
 from mabe.training.batch_size import settle_batch_size
 from mabe.training.grow_trees import grow_trees
 from mabe.training.history import Epoch, best_epoch, read_history, write_history
-from mabe.training.loop import (
-    TrainingState,
-    averaged_model,
-    restore_state,
-    settle_micro_batch,
-    start_state,
-    state_values,
-    train_epoch,
-)
+from mabe.training.loop import settle_micro_batch, train_epoch
 from mabe.training.objectives import (
     ClassCount,
     Objective,
@@ -73,6 +65,13 @@ from mabe.training.schedule import (
     is_finished,
     learning_rate,
     steps_in_epoch,
+)
+from mabe.training.state import (
+    TrainingState,
+    averaged_model,
+    restore_state,
+    start_state,
+    state_values,
 )
 
 _ASK_EVERY = 8

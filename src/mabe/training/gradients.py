@@ -1,0 +1,141 @@
+"""Gradients of a step, in pieces that fit into memory.
+
+A batch goes through the network in pieces of `micro_batch` windows. Where memory runs
+out, the pieces are halved; the gradients are still those of the whole batch.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import Tensor
+
+from mabe.config import RunConfig
+from mabe.errors import RunError
+from mabe.features.arrangement import center_scene
+from mabe.runtime.distributed import sum_over_all
+from mabe.runtime.process_group import Team
+from mabe.runtime.tensors import to_device
+from mabe.training.augmentation import RandomNumbers, augment, draw_changes
+from mabe.training.objectives import Targets
+from mabe.training.state import SEED_STRIDE, TrainingState
+
+Poses = Float[np.ndarray | Tensor, "b t a k 2"]
+"""Read from the store, or from the device's own memory."""
+
+
+def team_of(fabric: Fabric) -> Team:
+    """Return this process's place among those that share a step."""
+    return Team(fabric.global_rank, fabric.world_size)
+
+
+def fits(
+    state: TrainingState,
+    poses: Poses,
+    targets: Targets,
+    config: RunConfig,
+    fabric: Fabric,
+) -> bool:
+    """Tell whether there is memory for a batch, in pieces as the state says."""
+    try:
+        _backward_in_pieces(state, poses, targets, config, fabric, rehearsal=True)
+    except RuntimeError as error:
+        if not _is_out_of_memory(error):
+            raise
+        return False
+    finally:
+        state.optimizer.zero_grad(set_to_none=True)
+    return True
+
+
+def accumulate_gradients(
+    state: TrainingState,
+    poses: Poses,
+    targets: Targets,
+    config: RunConfig,
+    fabric: Fabric,
+) -> Tensor:
+    """Send the batch through in pieces that fit; halve them when memory runs out."""
+    while True:
+        try:
+            return _backward_in_pieces(state, poses, targets, config, fabric)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            if fabric.world_size > 1:  # the others wait for this one's gradients
+                raise RunError(
+                    f"step {state.step}: out of memory, though it was enough at the "
+                    "start; is another program on this GPU? Lower batch_size (now "
+                    f"{config.windows} windows a process), or go on with --resume"
+                ) from error
+            if state.micro_batch == 1:
+                raise
+        # Outside of `except`: the error holds on to the tensors of its stack.
+        halve_micro_batch(state, config, fabric)
+
+
+def halve_micro_batch(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
+    """Halve the windows that go through the network at once, and print it."""
+    state.micro_batch = math.ceil(state.micro_batch / 2)
+    state.optimizer.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if fabric.is_global_zero:
+        print(
+            f"Out of memory: going on with {state.micro_batch} windows at a time, "
+            f"accumulated to the same batch of {config.windows}"
+        )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell lack of memory from other errors; Apple's MPS has no class of its own."""
+    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
+
+
+def _backward_in_pieces(
+    state: TrainingState,
+    poses: Poses,
+    targets: Targets,
+    config: RunConfig,
+    fabric: Fabric,
+    *,
+    rehearsal: bool = False,
+) -> Tensor:
+    """Add up the gradients of this process's windows, and return the team's loss.
+
+    Processes wait for each other twice, for what all their windows weigh and, in the
+    last piece, for the mean of their gradients; in a rehearsal not at all.
+    """
+    device, team = fabric.device, team_of(fabric)
+    assert isinstance(state.model, _FabricModule)
+    generator = torch.Generator(device).manual_seed(
+        config.seed * SEED_STRIDE + state.step
+    )
+    shown = to_device(poses, device)
+    changes = draw_changes(
+        shown.shape, config.augmentation, RandomNumbers(generator, team)
+    )
+    changed = augment(center_scene(shown), changes)
+    total = targets.total()
+    if not rehearsal:
+        total = sum_over_all(fabric, total)
+    total = total.clamp(min=1e-6)
+    loss = torch.zeros((), device=device)
+    pieces = list(
+        zip(
+            changed.split(state.micro_batch),
+            targets.split(state.micro_batch),
+            strict=True,
+        )
+    )
+    for number, (some_poses, some_targets) in enumerate(pieces, start=1):
+        is_alone = rehearsal or number < len(pieces)
+        with fabric.no_backward_sync(state.model, enabled=is_alone):
+            piece = some_targets.loss(state.model, some_poses) / total
+            # The mean of the processes' gradients is taken, but the sum is meant.
+            fabric.backward(piece * team.size if team.size > 1 else piece)
+        loss += piece.detach()
+    return loss if rehearsal else sum_over_all(fabric, loss)

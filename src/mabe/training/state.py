@@ -1,0 +1,140 @@
+"""Everything that changes while a run trains, and how it is saved and restored."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from mabe.config import RunConfig
+from mabe.models.migrations import CARD_FORMAT, migrate_weights
+from mabe.models.model import NetworkModel, build_model
+from mabe.pair_task import PairTask
+from mabe.runtime.tensors import to_device
+from mabe.scene_task import SceneTask
+from mabe.training.history import Epoch
+from mabe.training.loss_log import LossLog
+from mabe.training.objectives import Objective
+
+_FIT_FRAMES = 30_000
+"""Frames to which the scaling of features is fitted."""
+
+
+_FIT_STREAM = 1 << 40
+"""Makes these windows independent of those of any step."""
+
+
+SEED_STRIDE = 1_000_003
+"""Makes the steps of neighbouring seeds independent."""
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Everything that changes while a run trains."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    """The weights to use: averaged over recent steps."""
+    losses: LossLog
+    """Of this epoch's steps so far."""
+    step: int = 0
+    micro_batch: int = 0
+    """Windows that go through the network at once; shrinks when memory is short."""
+    epoch_seconds: float = 0.0
+    history: list[Epoch] = field(default_factory=list)
+
+
+def start_state(
+    config: RunConfig,
+    task: SceneTask | PairTask,
+    fabric: Fabric,
+    objective: Objective | None = None,
+) -> TrainingState:
+    """Return a fresh model with its optimizer, on the fabric's device.
+
+    The objective shows what is usual, to scale features by; it is not needed where the
+    state of an earlier run will take the place of this one.
+    """
+    torch.manual_seed(config.seed * SEED_STRIDE - 1)
+    model = build_model(config.model, task)
+    if objective:
+        fit_scaling(model, objective, seed=config.seed)
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    optimizer = kinds[config.optimizer](
+        model.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=fabric.device.type == "cuda" or None,
+    )
+    average = AveragedModel(model).to(fabric.device)
+    average.n_averaged = average.n_averaged.cpu()  # a number for the host
+    model, optimizer = fabric.setup(model, optimizer)
+    return TrainingState(
+        model,
+        optimizer,
+        average,
+        LossLog.of_device(fabric.device),
+        micro_batch=config.windows,
+    )
+
+
+@torch.no_grad()
+def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None:
+    """Scale features that have no fixed unit by what is usual in some windows."""
+    if not model.scaling.is_fitted:
+        return
+    rng = np.random.default_rng([seed, _FIT_STREAM])
+    windows = max(1, _FIT_FRAMES // model.config.sequence_length)
+    poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
+    model.scaling.fit(model.extract_features(poses).flatten(0, 1))
+
+
+def averaged_model(state: TrainingState) -> NetworkModel:
+    """Return the model to use, score and save, ready for prediction."""
+    return unwrapped(state.average).eval()
+
+
+def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
+    """Return the state as tensors and plain values, fit for a weights-only load.
+
+    All losses are read first: raises `RunError` where one is no number.
+    """
+    epoch_loss = state.losses.read_all()
+    return {
+        "format": CARD_FORMAT,
+        "model": unwrapped(state.model).state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "average": state.average.state_dict(),
+        "step": state.step,
+        "micro_batch": state.micro_batch,
+        "epoch_loss": epoch_loss,
+        "epoch_seconds": state.epoch_seconds,
+        "history": [epoch.to_json() for epoch in state.history],
+        "precision": fabric.strategy.precision.state_dict(),
+    }
+
+
+def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) -> None:
+    """Bring a fresh state to where `state_values` was taken."""
+    found = values.get("format", 3)  # format 3 did not note it
+    model = migrate_weights(values["model"], found)
+    unwrapped(state.model).load_state_dict(model)
+    state.optimizer.load_state_dict(values["optimizer"])
+    state.average.load_state_dict(migrate_weights(values["average"], found))
+    state.step = values["step"]
+    state.micro_batch = values["micro_batch"]
+    state.losses.start(values["epoch_loss"])
+    state.epoch_seconds = values["epoch_seconds"]
+    state.history = [Epoch.from_json(each) for each in values["history"]]
+    fabric.strategy.precision.load_state_dict(values["precision"])
+
+
+def unwrapped(model: nn.Module) -> NetworkModel:
+    """Return the model inside Fabric's wrapper."""
+    module = getattr(model, "module", model)
+    assert isinstance(module, NetworkModel)
+    return module

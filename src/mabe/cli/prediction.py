@@ -18,7 +18,7 @@ from mabe.cli.options import (
     load_predictor,
     load_project,
 )
-from mabe.runtime.executors import HERE
+from mabe.runtime.executors import prepare_workers
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +43,9 @@ def predict(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Recordings at once, with one thread each; 1 by default."
+            min=1,
+            help="Recordings at once, with one thread each; by default all cores where "
+            "several recordings take a while.",
         ),
     ] = None,
     ray: RayAddress = None,
@@ -65,9 +67,12 @@ def predict(
         pixels_per_cm=pixels_per_cm,
         min_confidence=min_confidence,
     )
-    executor = choose_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    executor = choose_executor(workers, ray, cpus_per_task, gpus_per_task)
+    in_workers = executor is not None and executor.threads is not None
+    if executor is None and data.is_dir():
+        prepare_workers()
     # Workers move the model to the device of their own machine.
-    predictor = load_predictor(run, "cpu" if executor.threads else device, tta)
+    predictor = load_predictor(run, "cpu" if in_workers else device, tta)
     recordings = run_prediction(
         predictor,
         data,
@@ -75,7 +80,7 @@ def predict(
         skip_bad=skip_bad,
         project=settings,
         executor=executor,
-        device=device if executor.threads else None,
+        device=device if in_workers else None,
     )
     bouts = sum(len(recording.bouts) for recording in recordings)
     print(f"✓ {len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")

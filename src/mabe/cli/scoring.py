@@ -13,6 +13,7 @@ from mabe.cli.options import (
     Tta,
     load_predictor,
 )
+from mabe.runtime.executors import prepare_workers
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +51,7 @@ def evaluate(
     from mabe.inference.evaluate import evaluate as run_evaluation
     from mabe.runtime.files import write_json
 
+    prepare_workers()
     predictor = load_predictor(run, device, tta)
     scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
     print(scores.to_text())

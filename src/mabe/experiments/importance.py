@@ -8,7 +8,7 @@ Groups with the same information can replace each other, so drops do not add up.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from mabe.inference.stitching import FeatureExtractor, extract_features
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
 from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.executors import in_order, usual_executor
 from mabe.runtime.files import write_json
+from mabe.runtime.tensors import limited_threads
 from mabe.training.objectives import Objective, load_training_data
 
 FILE_NAME = "importance.json"
@@ -74,37 +76,40 @@ def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
     for kind, fold_runs in by_kind.items():
         seed = fold_runs[0].config.seed
         of_one_seed = [each for each in fold_runs if each.config.seed == seed]
-        with _group_bar(kind) as bar:
-            importance[kind] = explain_fold_runs(
-                of_one_seed[:folds], after_group=bar.update
-            )
+        importance[kind] = explain_fold_runs(of_one_seed[:folds])
     write_importance(run_dir, importance)
     print_lines("", format_importance(importance))
 
 
-def _group_bar(kind: str) -> "tqdm[Any]":
-    """Return a counter of feature groups; none outside a terminal."""
-    return tqdm(desc=f"Explaining {kind}", unit="group", leave=False, disable=None)
+def explain_fold_runs(fold_runs: Sequence[FoldRun]) -> list[Importance]:
+    """Return the mean over some runs, the most important group first.
 
-
-def explain_fold_runs(
-    fold_runs: Sequence[FoldRun], *, after_group: Callable[[], object]
-) -> list[Importance]:
-    """Return the mean over some runs, the most important group first."""
-    of_runs = []
-    for fold_run in fold_runs:
-        members = load_checkpoint(fold_run.model).members
-        if len(members) > 1:
-            raise RunError(f"{fold_run.run_dir}: expected a single model")
-        objective = load_training_data(fold_run.config).objective(fold_run.config)
-        of_runs.append(explain(members[0].model, objective, after_group=after_group))
-    means = [_mean(of_group) for of_group in zip(*of_runs, strict=True)]
+    Several runs are spread over processes where that saves time.
+    """
+    executor = usual_executor(len(fold_runs), on_cpu=True)
+    results = executor.run(_explain_fold_run, executor.threads, fold_runs)
+    bar = tqdm(
+        in_order(results),
+        total=len(fold_runs),
+        desc=f"Explaining {fold_runs[0].kind}",
+        unit="run",
+        leave=False,
+        disable=None,
+    )
+    means = [_mean(of_group) for of_group in zip(*bar, strict=True)]
     return sorted(means, key=lambda each: -each.macro_drop)
 
 
-def explain(
-    model: Model, objective: Objective, *, after_group: Callable[[], object]
-) -> list[Importance]:
+def _explain_fold_run(threads: int | None, fold_run: FoldRun) -> list[Importance]:
+    members = load_checkpoint(fold_run.model).members
+    if len(members) > 1:
+        raise RunError(f"{fold_run.run_dir}: expected a single model")
+    data = load_training_data(fold_run.config, notes=False)
+    with limited_threads(threads):
+        return explain(members[0].model, data.objective(fold_run.config))
+
+
+def explain(model: Model, objective: Objective) -> list[Importance]:
     """Return the importance of each group on the recordings held out."""
     whole = objective.score(model).summary
     importance = []
@@ -120,7 +125,6 @@ def explain(
                 },
             )
         )
-        after_group()
     return importance
 
 

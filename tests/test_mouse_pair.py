@@ -177,7 +177,7 @@ def test_what_is_learned_on_the_first_part_is_scored_on_the_last_alone(found):
     comparison, facts = found
     assert facts["learned"] == ["MousePair/first"]
     assert facts["held_out"] == ["MousePair/last"]
-    assert [video.video for video in comparison.found] == ["last"]
+    assert [video.video for video in comparison.predicted] == ["last"]
     assert set(comparison.solution["video_id"]) == {"last"}
     grade = mouse_pair.grade(comparison, comparison.submission)
     assert 0 <= grade.score <= 1

@@ -232,13 +232,13 @@ OTHER_QUESTIONS = [
 
 @pytest.mark.parametrize("other", OTHER_QUESTIONS)
 def test_folds_that_answer_another_question_are_refused(other):
-    with pytest.raises(RunError, match=r"different questions.*attack"):
+    with pytest.raises(RunError, match=r"different classes.*attack"):
         join([answers(view("1")), other])
 
 
 @pytest.mark.parametrize("other", OTHER_QUESTIONS)
 def test_answers_to_another_question_are_not_averaged(other):
-    with pytest.raises(RunError, match=r"different questions.*attack"):
+    with pytest.raises(RunError, match=r"different classes.*attack"):
         blend([answers(view("2")), other], [1, 1])
 
 
@@ -266,7 +266,7 @@ def test_of_an_impossible_action_a_blend_says_nothing():
     ],
 )
 def test_answers_of_other_views_are_not_averaged(other):
-    with pytest.raises(RunError, match="not asked of the same recordings"):
+    with pytest.raises(RunError, match="did not predict the same recordings"):
         blend([answers(view("1"), view("2")), other], [1, 1])
 
 

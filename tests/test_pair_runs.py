@@ -70,7 +70,7 @@ def test_who_chases_whom_is_learned_and_exchanging_the_two_is_wrong(checkpoint, 
 
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
     report = evaluate_pairs(Unseen(Predictor(checkpoint), unseen))
-    assert any("4 left out: the model learned" in note for note in report.notes)
+    assert any("4 left out: training recordings" in note for note in report.notes)
     labels = sum(action.label_frames for action in report.strict.actions)
     assert labels == 4 * FRAMES // 2  # four of eight videos, chases in half of each
 

@@ -119,7 +119,7 @@ def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
     known = set(checkpoint.trained_on)
     assert len(known) == 4  # of six; two were held out
     assert len(scores.videos) == 8 - 4
-    assert any("4 left out: the model learned" in note for note in scores.notes)
+    assert any("4 left out: training recordings" in note for note in scores.notes)
     assert any("2 of them were held out" in note for note in scores.notes)
 
 
@@ -147,10 +147,10 @@ def test_nothing_left_to_score_is_an_error_that_says_why(checkpoint, tmp_path):
         evaluate(Unseen(Predictor(checkpoint), quiet))
 
 
-def test_including_what_was_learned_is_called_dishonest(checkpoint, data):
+def test_a_note_says_that_training_recordings_are_scored(checkpoint, data):
     scores = evaluate_scenes(Unseen(Predictor(checkpoint), data, include_training=True))
     assert len(scores.videos) == 6
-    assert any("not honest" in note for note in scores.notes)
+    assert any("too high for new recordings" in note for note in scores.notes)
 
 
 def test_a_store_of_another_rate_is_refused(checkpoint, unseen, tmp_path):

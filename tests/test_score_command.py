@@ -79,7 +79,7 @@ def test_json_holds_the_scores_the_tables_and_the_notes(run):
     assert (value["strict"], value["rules"]) == (None, "challenge")
     (lab,) = value["labs"]
     assert lab["actions"][0]["missed_frames"] == 5
-    assert "nobody watched for: 1, not counted" in value["notes"][0]
+    assert "unwatched actions: 1, not counted" in value["notes"][0]
 
 
 def test_what_has_no_score_is_null_in_json_and_a_dash_in_text(run):

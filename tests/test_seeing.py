@@ -131,7 +131,7 @@ def test_pairs_are_looked_at_at_their_own_frames(pairs):
     predictor = Predictor(load_checkpoint(pairs))
     data = own_data(predictor.checkpoint)
     unseen = Unseen(predictor, data)
-    found = {video.video: video for video in compare(Unseen(predictor, data)).found}
+    found = {video.video: video for video in compare(Unseen(predictor, data)).predicted}
     for store, index in unseen.process(stored):
         about = store.recordings[index]
         bouts = []

@@ -116,7 +116,7 @@ def test_the_table_says_what_was_not_counted():
     unknown, unwatched = score_table(*tables(seen((0, 10)), submission)).notes
     assert "solution does not have: 1, not counted" in unknown
     assert "the first is in 9" in unknown
-    assert "nobody watched for: 2, not counted" in unwatched
+    assert "unwatched actions: 2, not counted" in unwatched
     assert "mouse1,mouse2,sniff in video 1" in unwatched
 
 

@@ -1,9 +1,9 @@
-"""What models say of recordings they never saw, kept in a file.
+"""Predictions of recordings by models that did not learn from them, as one file.
 
 `out_of_fold.npz` lies in the directory of a cross-validation, where it covers every
 recording once, and in those of its finished runs. It holds, for each view,
-probabilities (16-bit, NaN where an answer is impossible) and labels, both at the
-working rate; and who and what they are of as JSON. Reading it executes nothing.
+probabilities (16-bit, NaN where a class is impossible) and labels, both at the
+working rate, and as JSON the recording, view and classes. Reading executes no code.
 """
 
 import io
@@ -63,9 +63,9 @@ def predict_held_out(
 
 
 def join(parts: Sequence[OutOfFold]) -> OutOfFold:
-    """Return the answers of several folds as one.
+    """Return the predictions of several folds as one.
 
-    Raises `RunError` where they answer different questions.
+    Raises `RunError` where they are of different classes.
     """
     check_same_task(parts)
     views = tuple(view for part in parts for view in part.views)
@@ -73,21 +73,21 @@ def join(parts: Sequence[OutOfFold]) -> OutOfFold:
 
 
 def check_same_task(parts: Sequence[OutOfFold]) -> None:
-    """Raise `RunError` where answers are to different questions."""
+    """Raise `RunError` where predictions are of different classes."""
     first = parts[0]
     for part in parts:
         if (part.kind, part.classes) != (first.kind, first.classes):
             raise RunError(
-                f"{FILE_NAME}: answers to different questions cannot be put together: "
+                f"{FILE_NAME}: predictions of different classes cannot be combined: "
                 f"{first.kind} {list(first.classes)} and {part.kind} "
                 f"{list(part.classes)}; train with the same `classes` or `actions`"
             )
 
 
 def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
-    """Return the weighted mean of several models' answers of the same views.
+    """Return the weighted mean of several models' predictions of the same views.
 
-    Raises `RunError` where they are not of the same views, or to different questions.
+    Raises `RunError` where they are of different views or classes.
     """
     check_same_task(parts)
     by_key: dict[Any, list[ViewPredictions]] = defaultdict(list)
@@ -96,7 +96,7 @@ def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
             by_key[view.key].append(view)
     if any(len(views) != len(parts) for views in by_key.values()):
         raise RunError(
-            "blending: the models were not asked of the same recordings; "
+            "blending: the models did not predict the same recordings; "
             "cross-validate them with the same folds and data"
         )
     blended = []
@@ -110,11 +110,11 @@ def blend(parts: Sequence[OutOfFold], weights: Sequence[float]) -> OutOfFold:
     return OutOfFold(parts[0].kind, parts[0].classes, tuple(blended))
 
 
-def write_out_of_fold(path: Path, answers: OutOfFold) -> None:
-    """Write answers as one file."""
-    about = {
-        "kind": answers.kind,
-        "answers": list(answers.classes),
+def write_out_of_fold(path: Path, predictions: OutOfFold) -> None:
+    """Write predictions as one file."""
+    header = {
+        "kind": predictions.kind,
+        "answers": list(predictions.classes),
         "views": [
             {
                 "lab": view.lab,
@@ -124,11 +124,11 @@ def write_out_of_fold(path: Path, answers: OutOfFold) -> None:
                 "track": view.track,
                 "fps": view.fps,
             }
-            for view in answers.views
+            for view in predictions.views
         ],
     }
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
-    for place, view in enumerate(answers.views):
+    arrays = {"about": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+    for place, view in enumerate(predictions.views):
         arrays[f"p{place}"] = view.probabilities
         arrays[f"l{place}"] = view.labels.astype(np.int8)
     buffer = io.BytesIO()
@@ -137,14 +137,14 @@ def write_out_of_fold(path: Path, answers: OutOfFold) -> None:
 
 
 def read_out_of_fold(path: Path) -> OutOfFold:
-    """Return the answers of a file.
+    """Return the predictions of a file.
 
     Raises `RunError` where there is none or it is damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            kind, classes = TaskKind(about["kind"]), tuple(about["answers"])
+            header = json.loads(file["about"].tobytes())
+            kind, classes = TaskKind(header["kind"]), tuple(header["answers"])
             views = tuple(
                 ViewPredictions(
                     kind=kind,
@@ -157,12 +157,12 @@ def read_out_of_fold(path: Path) -> OutOfFold:
                     probabilities=file[f"p{place}"],
                     labels=file[f"l{place}"],
                 )
-                for place, each in enumerate(about["views"])
+                for place, each in enumerate(header["views"])
             )
             return OutOfFold(kind, classes, views)
     except FileNotFoundError:
         raise RunError(
-            f"{path}: no out-of-fold answers here; `mabe crossval` makes them"
+            f"{path}: no out-of-fold predictions here; `mabe crossval` makes them"
         ) from None
     except Exception as error:  # zip files raise many kinds where they are damaged
         reason = " ".join(str(error).split()) or type(error).__name__

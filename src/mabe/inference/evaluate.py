@@ -172,38 +172,40 @@ class Unseen:
         return True
 
     def notes(self) -> tuple[str, ...]:
-        """Say what a reader has to know to judge the figures."""
+        """Return notes that are needed to interpret the scores."""
         notes = [f"{self.scored} recordings scored"]
         if self.unlabelled:
             notes.append(f"{self.unlabelled} left out: no frame that counts")
         if self.learned and self.include_training:
             notes.append(
-                f"{self.learned} of them were learned from: these figures are not "
-                "honest ones"
+                f"{self.learned} of them are training recordings: these scores are "
+                "too high for new recordings"
             )
         elif self.learned:
-            notes.append(f"{self.learned} left out: the model learned from them")
+            notes.append(f"{self.learned} left out: training recordings of the model")
         if self.chose:
             notes.append(
                 f"{self.chose} of them were held out during training and chose the "
-                "best epoch, or thresholds, which flatters the figures a little"
+                "best epoch, or thresholds, so these scores are slightly too high"
             )
         return tuple(notes)
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was found in unseen recordings, and what people say of them."""
+    """Predicted and annotated bouts of unseen recordings."""
 
-    found: tuple[RecordingBouts, ...]
+    predicted: tuple[RecordingBouts, ...]
     solution: pl.DataFrame
-    """What people marked, as the challenge's tables have it."""
+    """Annotated bouts, in the challenge's columns."""
     watched: pl.DataFrame
 
     @property
     def submission(self) -> pl.DataFrame:
-        """What was found, as the challenge's tables have it."""
-        rows = [row for video in self.found for row in _rows(video.video, video.bouts)]
+        """Predicted bouts, in the challenge's columns."""
+        rows = [
+            row for video in self.predicted for row in _rows(video.video, video.bouts)
+        ]
         return pl.DataFrame(rows, schema=MARK_COLUMNS, orient="row")
 
 

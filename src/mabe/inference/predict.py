@@ -170,11 +170,12 @@ def predict(
     executor: Executor | None = None,
     device: str | None = None,
 ) -> list[RecordingBouts]:
-    """Mark recordings; write `bouts.csv` and a parquet of probabilities for each.
+    """Predict recordings; write `bouts.csv` and a parquet of probabilities for each.
 
-    `project` says of pose files what they do not say. Beside the bouts lies where they
-    come from (`mabe.provenance`). Returns them in the order of the recordings. Workers
-    of an `executor` compute on the `device`, by default on the one the predictor is on.
+    `project` holds what pose files do not contain, such as the frame rate. The
+    provenance of the bouts is written beside them (`mabe.io.predictions`). Returns the
+    bouts in the order of the recordings. Workers of an `executor` compute on the
+    `device`, by default on that of the predictor.
     """
     sources = find_sources(
         path,
@@ -185,9 +186,9 @@ def predict(
     place = out / "probabilities"
     executor = executor or executor_for(predictor, len(sources))
     job = PredictionJob(predictor, place, device, executor.threads)
-    marked = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
-    predicted = [each.bouts for each in marked]
-    provenance = prediction_provenance(predictor, [each.source for each in marked])
+    predictions = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
+    predicted = [each.bouts for each in predictions]
+    provenance = prediction_provenance(predictor, [each.source for each in predictions])
     write_predictions(out, Predictions(provenance, tuple(predicted)))
     written = {place / each.lab / f"{each.video}.parquet" for each in predicted}
     if earlier := set(place.glob("*/*.parquet")) - written:
@@ -206,27 +207,27 @@ def executor_for(predictor: Predictor, recordings: int) -> Executor:
 
 @dataclass(frozen=True, slots=True)
 class PredictionJob:
-    """What is the same for all recordings that are marked in one call."""
+    """What is the same for all recordings of one call."""
 
     predictor: Predictor
     place: Path | None = None
-    """Where frame probabilities go; None: nowhere."""
+    """Folder for frame probabilities; None: they are not written."""
     device: str | None = None
-    """What to compute on; None: where the predictor is."""
+    """Device to compute on; None: that of the predictor."""
     threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PredictedRecording:
-    """What one recording came to."""
+    """The predictions of one recording."""
 
     bouts: RecordingBouts
     source: RecordingProvenance
     about: StoredRecording
 
     @property
-    def odd(self) -> tuple[str, ...]:
-        """Where the recording is not as the model expects it."""
+    def differences(self) -> tuple[str, ...]:
+        """Notes on how the recording differs from the training recordings."""
         return self.source.notes[len(self.about.notes) :]
 
 
@@ -237,7 +238,7 @@ def predict_all(
     skip_bad: bool = False,
     executor: Executor = HERE,
 ) -> list[PredictedRecording]:
-    """Mark recordings, each a task of its own; return them in their order.
+    """Predict recordings, each a task of its own; return them in their order.
 
     Raises `DataError` for one that cannot be read, unless `skip_bad`.
     """
@@ -265,17 +266,17 @@ def predict_all(
                 leave_out(outcome, skip_bad=skip_bad)
                 continue
             done[place] = outcome
-    marked = [done[place] for place in sorted(done)]
-    _print_notes(marked)
-    report_opened([each.about for each in marked], len(sources))
-    return marked
+    predictions = [done[place] for place in sorted(done)]
+    _print_notes(predictions)
+    report_opened([each.about for each in predictions], len(sources))
+    return predictions
 
 
 def _print_notes(predictions: Sequence[PredictedRecording]) -> None:
     """Print where recordings differ from the model's; each note once, with a count."""
     names: dict[str, list[str]] = defaultdict(list)
     for prediction in predictions:
-        for note in prediction.odd:
+        for note in prediction.differences:
             names[note].append(prediction.about.name)
     for note, those in names.items():
         which = (
@@ -287,7 +288,7 @@ def _print_notes(predictions: Sequence[PredictedRecording]) -> None:
 
 
 def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | str:
-    """Mark one recording; where it cannot be read return the reason instead."""
+    """Predict one recording; return the reason where it cannot be read."""
     if job.device:
         job.predictor.checkpoint.model.to(choose_device(job.device))
     try:
@@ -372,7 +373,7 @@ def within_tracks(bouts: Sequence[Bout], store: PoseStore, index: int) -> list[B
     """Return what of the bouts lies between the first and the last tracked frame.
 
     Tracks of a stretch in the middle of a video keep the video's frame numbers; what a
-    network makes of the empty frames before them is nothing that was seen.
+    network predicts in the empty frames before them is discarded.
     """
     about = store.recordings[index]
     span = store.tracked_span(index)

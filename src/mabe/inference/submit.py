@@ -47,7 +47,7 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
     require_pairs(unseen.predictor)
     solution = out.with_name(f"{out.stem}.solution{out.suffix}")
     comparison = compare(unseen)
-    write_submission(out, comparison.found)
+    write_submission(out, comparison.predicted)
     write_text(solution, comparison.solution.with_row_index("row_id").write_csv())
     return _checked(out, unseen.path), solution
 

@@ -1,16 +1,15 @@
-"""The score of the challenge, exactly, with what is odd about it.
+"""The score of the challenge, and a strict one without its quirks.
 
-Task: find which animal does what to whom, and when. A *solution* has one row for each
-bout that people saw (columns ``lab_id, video_id, agent_id, target_id, action,
+Task: predict which animal does what to whom, and when. A *solution* has one row for
+each annotated bout (columns ``lab_id, video_id, agent_id, target_id, action,
 start_frame, stop_frame, behaviors_labeled``), a *submission* one row for each predicted
 bout (the same without the lab and the list). What `behaviors_labeled` lists of a video
-was watched for; of anything else nobody knows whether it happened.
+was watched for; whether anything else happened is unknown.
 
 The challenge is "MABe Challenge: Social Action Recognition in Mice" (Kaggle, 2025).
 
-The challenge's score without what flatters or depends on luck, and its table.
-
-Frames are those of `mabe.metrics.challenge`; `mabe_f_score` lists the differences.
+The strict score leaves out what raises the challenge's score without being correct;
+`mabe_f_score` lists the differences.
 """
 
 from collections.abc import Iterable
@@ -48,12 +47,12 @@ def mabe_f_score(solution: Any, submission: Any, beta: float = 1.0) -> float:
       overlaps count once. `self` and every other target are pairs of their own.
     - ``beta`` weighs recall that many times as much as precision.
 
-    What is odd about it, and what `strict_f_score` does instead:
+    Quirks of the challenge's rules, and what `strict_f_score` does instead:
 
     1. A video without a row in the solution does not count, so whatever is predicted in
        a watched video in which nothing happened is free. *Strict: given what was
        watched, those frames are false positives.*
-    2. A prediction of a watched action that nobody labelled anywhere in the lab adds an
+    2. A prediction of a watched action that is labelled nowhere in the lab adds an
        action of F = 0 to the lab's mean, even if it is of zero length. So does a label
        of zero length. *Strict: the mean is over the actions with a labelled frame,
        whatever is predicted.*
@@ -61,13 +60,13 @@ def mabe_f_score(solution: Any, submission: Any, beta: float = 1.0) -> float:
        lists, letter by letter. *Strict: what any of its rows lists, without stray
        quotes and spaces.*
     4. A label of an action that the list does not name still counts, and cannot be
-       found: predictions of it are dropped. *Strict: what is labelled was watched.*
+       predicted: predictions of it are dropped. *Strict: what is labelled was watched.*
     5. An action is what stands after the last underscore of its name: ``social_sniff``
        counts for ``sniff``. *Strict: its whole name.*
 
-    In both, predictions in unknown videos and of what nobody watched for are dropped
-    without a word (`score_table` counts them), and bouts of a video that several labs
-    share count in each of them.
+    In both, predictions in unknown videos and of what was not watched for are dropped
+    without a message (`score_table` counts them), and bouts of a video that several
+    labs share count in each of them.
 
     Raises (all are `DataError`; the second kind is that of the organisers' code):
 
@@ -124,7 +123,7 @@ def strict_f_score(
 def score_table(solution: Any, submission: Any, watched: Any = None) -> ScoreTable:
     """Return frames, bouts and scores of each lab and action by the strict rules.
 
-    `watched` names what somebody looked for in each video (``lab_id, video_id,
+    `watched` names what was watched for in each video (``lab_id, video_id,
     agent_id, target_id, action``; see `watched_table`). A video that it names and the
     solution does not is one in which nothing happened, so give it for the videos that
     were scored, not for others. With it the solution needs no `behaviors_labeled`;
@@ -152,7 +151,7 @@ def score_table(solution: Any, submission: Any, watched: Any = None) -> ScoreTab
 
 
 def watched_table(videos: Iterable[VideoInfo]) -> pl.DataFrame:
-    """Return what was looked for in some videos, by the challenge's names.
+    """Return what was watched for in some videos, by the challenge's names.
 
     Animals become ``mouse1`` … ``mouse4``, the target of an action on oneself ``self``.
     """

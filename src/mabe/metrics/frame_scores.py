@@ -96,7 +96,7 @@ def f1_scores(
 def macro_f1(
     counts: Int[np.ndarray, "labs *more classes 3"], kind: TaskKind
 ) -> np.ndarray:
-    """Return the score that the task is judged by."""
+    """Return the score of the task (see `TaskKind.is_scored_by_lab`)."""
     if not kind.is_scored_by_lab:
         counts = counts.sum(axis=0, keepdims=True)
     return _mean_of_known(_mean_of_known(f1_scores(counts, kind), -1), 0)

@@ -1,4 +1,4 @@
-"""Solutions and submissions from CSV files, and their scores for people and programs.
+"""Solutions and submissions from CSV files, and their scores as text and JSON.
 
 CSV files have the challenge's columns; further ones, such as `row_id`, do not matter.
 Rows count from 0 in messages, without the header.
@@ -34,11 +34,11 @@ class Report:
     challenge: ScoreTable
     strict: ScoreTable | None
     notes: tuple[str, ...]
-    """What was not counted, for people to read."""
+    """Notes on what was not counted."""
 
     @property
     def shown(self) -> ScoreTable:
-        """The table to look at: the strict one if there is one."""
+        """The table that is printed: the strict one if there is one."""
         return self.strict or self.challenge
 
     @property
@@ -145,7 +145,7 @@ def _whole_numbers(texts: pl.Series, path: Path) -> pl.Series:
 def _note_on_silent_videos(
     solution: pl.DataFrame, submission: pl.DataFrame, watched: pl.DataFrame | None
 ) -> str:
-    """Say what became of watched videos in which nobody saw anything."""
+    """Return a note on watched videos without a label."""
     if watched is None:
         return (
             "watched videos without a label: not counted, because a solution does not "
@@ -153,9 +153,9 @@ def _note_on_silent_videos(
         )
     labelled = set(as_text(solution, "video_id"))
     silent = set(as_text(watched, "video_id")) - labelled
-    marked = silent & set(as_text(submission, "video_id"))
+    predicted = silent & set(as_text(submission, "video_id"))
     return (
-        f"watched videos without a label: {len(silent):,}, {len(marked):,} of them "
+        f"watched videos without a label: {len(silent):,}, {len(predicted):,} of them "
         "with predictions, which are all wrong"
     )
 

@@ -1,10 +1,10 @@
 """Counts of frames and bouts for each lab and action, and the scores made of them.
 
-Convention: what two rows say of the same (lab, video, agent, target, action) is one set
-of frames. Frames are pooled over a lab's videos and pairs first, F is taken once. A
-*bout* is an uninterrupted stretch of that set, so bouts that touch are one. Bouts match
-where they overlap by more than half of their union (see `mabe.metrics.bout_scores`).
-Frames `marks` and `entries` are described in `mabe.metrics.bout_tables`.
+Convention: rows of the same (lab, video, agent, target, action) are one set of frames.
+Frames are pooled over a lab's videos and pairs first, F is computed once. A *bout* is
+an uninterrupted stretch of that set, so bouts that touch are one. Bouts match where
+they overlap by more than half of their union (see `mabe.metrics.bout_scores`). The
+tables `marks` and `entries` are described in `mabe.metrics.bout_tables`.
 """
 
 import math
@@ -44,7 +44,7 @@ class HostVisibleError(DataError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionScore:
-    """How well one action was found in one lab."""
+    """The score of one action in one lab."""
 
     lab: str
     action: str
@@ -76,7 +76,7 @@ class ActionScore:
 
     @property
     def recall(self) -> float:
-        """Share of the labelled frames that were found; NaN if there are none."""
+        """Share of the labelled frames that were predicted; NaN if there are none."""
         return _ratio(self.hit_frames, self.label_frames)
 
     @property
@@ -130,7 +130,7 @@ class ScoreTable:
 
     labs: tuple[LabScore, ...]
     notes: tuple[str, ...] = field(default=())
-    """What was not counted, for people to read."""
+    """Notes on what was not counted."""
 
     @property
     def actions(self) -> tuple[ActionScore, ...]:
@@ -202,7 +202,7 @@ def _notes_on_lost(
         )
     if len(unwatched):
         notes.append(
-            f"predictions of what nobody watched for: {unwatched['row'].n_unique():,}, "
+            f"predictions of unwatched actions: {unwatched['row'].n_unique():,}, "
             f"not counted (the first is {unwatched['entry'][0]} in video "
             f"{unwatched['video'][0]})"
         )
@@ -215,20 +215,20 @@ def _count(
     """Return the counts of every lab and action that labels or predictions name."""
     keys, names = _number_keys(labels, predictions)
     row_of_key = keys["row_of_table"].to_numpy().astype(np.int64)
-    true, found = _merge(labels, keys), _merge(predictions, keys)
-    _refuse_collisions(found, keys)
+    true, predicted = _merge(labels, keys), _merge(predictions, keys)
+    _refuse_collisions(predicted, keys)
 
-    one, other = lay_end_to_end(true, found)
+    one, other = lay_end_to_end(true, predicted)
     overlaps = find_overlaps(one, other)
     hit_row = row_of_key[true.group[overlaps.one]]
-    true_row, found_row = row_of_key[true.group], row_of_key[found.group]
+    true_row, predicted_row = row_of_key[true.group], row_of_key[predicted.group]
     counts = np.stack(
         [
             _sum_by(true_row, true.lengths, len(names)),
-            _sum_by(found_row, found.lengths, len(names)),
+            _sum_by(predicted_row, predicted.lengths, len(names)),
             _sum_by(hit_row, overlaps.frames, len(names)),
             np.bincount(true_row, minlength=len(names)),
-            np.bincount(found_row, minlength=len(names)),
+            np.bincount(predicted_row, minlength=len(names)),
             _sum_by(hit_row, match_bouts(one, other, overlaps), len(names)),
         ],
         axis=1,
@@ -260,15 +260,17 @@ def _merge(marks: pl.DataFrame, keys: pl.DataFrame) -> GroupedSpans:
     )
 
 
-def _refuse_collisions(found: GroupedSpans, keys: pl.DataFrame) -> None:
+def _refuse_collisions(predicted: GroupedSpans, keys: pl.DataFrame) -> None:
     """Raise `HostVisibleError` where one pair has two actions in one frame."""
-    collisions = find_collisions(found, keys["pair"].to_numpy().astype(np.int64))
+    collisions = find_collisions(predicted, keys["pair"].to_numpy().astype(np.int64))
     if len(collisions) == 0:
         return
     one, other = collisions[0]
-    first, second = (keys.row(int(found.group[at]), named=True) for at in (one, other))
-    start = found.spans[[one, other], 0].max()
-    stop = found.spans[[one, other], 1].min()
+    first, second = (
+        keys.row(int(predicted.group[at]), named=True) for at in (one, other)
+    )
+    start = predicted.spans[[one, other], 0].max()
+    stop = predicted.spans[[one, other], 1].min()
     place = (
         f"frame {start} has"
         if stop - start == 1

@@ -35,7 +35,7 @@ class Scores(Protocol):
 
     @property
     def macro_f1(self) -> float | None:
-        """The score that the task is judged by; None where nothing can be scored."""
+        """The score of the task; None where nothing can be scored."""
 
     def to_text(self) -> str:
         """Return the scores as tables for the terminal."""

@@ -1,1 +1,1 @@
-"""What people look at: the report page, figures for papers and the review page."""
+"""Display of results: the report page, figures for papers and the review page."""

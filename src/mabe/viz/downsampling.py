@@ -1,4 +1,4 @@
-"""Curves of probability made small: as many points as an eye can tell apart.
+"""Curves of probability with as few points as a plot needs.
 
 A long recording is cut into columns of equal length and each is given its mean; then
 points that lie (nearly) on the line between their neighbours are left out.
@@ -12,7 +12,7 @@ COLUMNS = 1600
 
 
 NEAR = 0.02
-"""A point so close to the line between those kept is not seen to be missing."""
+"""A point so close to the line between its kept neighbours is dropped."""
 
 
 def average_columns(

@@ -1,7 +1,7 @@
 """Pictures for papers: ethograms, traces, confusion, learning curves; vector or pixels.
 
-The ending of a file's name says what it is (.svg, .pdf, .png). The same figures give
-the same file. Text in an .svg stays text, so that a journal's font can be set.
+The file format follows from the suffix (.svg, .pdf, .png). The same figures give the
+same file. Text in an .svg stays text, so that a journal's font can be set.
 """
 
 import io
@@ -52,9 +52,9 @@ KINDS = (".svg", ".pdf", ".png")
 
 
 def save(figure: Figure, out: Path) -> None:
-    """Write a figure as what its name says.
+    """Write a figure in the format of its suffix.
 
-    Raises `OutputError` where the ending says nothing.
+    Raises `OutputError` where the suffix is not one of `KINDS`.
     """
     kind = out.suffix.lower()
     if kind not in KINDS:

@@ -1,4 +1,4 @@
-"""All that a report shows besides its study of the lanes, as plain values."""
+"""All that a report shows besides the study of its views, as plain values."""
 
 from dataclasses import dataclass
 
@@ -26,7 +26,7 @@ class ClassFrames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What one check of `mabe check` found."""
+    """The result of one check of `mabe check`."""
 
     name: str
     verdict: str
@@ -47,13 +47,13 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """What a report tells."""
+    """Everything that a report shows."""
 
     run: str
     recordings: str
     """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
-    """What a reader has to know to judge the figures."""
+    """Notes that are needed to interpret the scores."""
     study: Study
     curves: tuple[TrainingCurve, ...]
     class_frames: tuple[ClassFrames, ...]

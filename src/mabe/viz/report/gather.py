@@ -53,10 +53,10 @@ def write_report(
     include_training: bool = False,
     skip_bad: bool = False,
 ) -> Contents:
-    """Write the report of a run, and return what it tells.
+    """Write the report of a run, and return its contents.
 
     Figures are of answers kept by a cross-validation where there are some, else of
-    recordings in `data` (or in the run's own data) that the model never saw.
+    recordings in `data` (or in the run's own data) that the model did not learn from.
     Raises `DataError` where there are neither.
     """
     contents = gather(run, predictor, data, include_training, skip_bad)
@@ -71,7 +71,7 @@ def gather(
     include_training: bool = False,
     skip_bad: bool = False,
 ) -> Contents:
-    """Return all that a report of a run tells."""
+    """Return the contents of a run's report."""
     checkpoint = predictor.checkpoint
     on_unseen = study_run(
         run, predictor, data, include_training=include_training, skip_bad=skip_bad
@@ -128,7 +128,7 @@ def study_run(
     place = data or own_data(checkpoint)
     if place is None:
         raise DataError(
-            f"{run}: the data it was trained on are no longer where they were; say "
+            f"{run}: the data it was trained on are no longer where they were; give "
             "where with --data"
         )
     unseen = Unseen(predictor, place, include_training, skip_bad, only)
@@ -168,7 +168,7 @@ def find_training_curves(
 ) -> tuple[TrainingCurve, ...]:
     """Return how a run, or each run of a cross-validation, was trained.
 
-    Trees are grown in one go: there is nothing to tell of them.
+    Trees are grown in one step and have no curve.
     """
     fold_runs = find_fold_runs(run)
     if fold_runs:
@@ -205,8 +205,8 @@ def _note_on_rules(checkpoint: Checkpoint) -> tuple[str, ...]:
     if not checkpoint.tuned_on:
         return ()
     return (
-        "thresholds and smoothing were tuned on these same recordings, which flatters "
-        "the figures a little; `mabe tune` tells the nested score",
+        "thresholds and smoothing were tuned on these same recordings, so "
+        "these scores are slightly too high; `mabe tune` prints the nested score",
     )
 
 
@@ -248,7 +248,7 @@ def _facts(root: Path) -> dict[str, Any]:
 
 
 def _short_name(run: Path) -> str:
-    """Return a name that still says something on another machine."""
+    """Return a name that is meaningful on another machine."""
     place = run.resolve()
     return f"{place.parent.name}/{place.name}" if place.is_file() else place.name
 

@@ -56,8 +56,8 @@ def render(contents: Contents) -> str:
         first_number=_first_numbers(drawn),
         training=_training_charts(contents, colours),
         reliability=[
-            (name, found, reliability_chart(name, found, f"var(--c{place})"))
-            for place, (name, found) in enumerate(
+            (name, measured, reliability_chart(name, measured, f"var(--c{place})"))
+            for place, (name, measured) in enumerate(
                 zip(study.classes, study.reliability(), strict=True)
             )
         ],

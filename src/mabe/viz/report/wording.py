@@ -1,17 +1,25 @@
-"""Sentences and formatted numbers of a report."""
+"""Sentences and formatted numbers of a report, for its template."""
 
 import math
 from collections.abc import Sequence
 
 from mabe.decoding.bootstrap import Confidence
+from mabe.runtime.console import format_score as score
 from mabe.viz.error_types import ClassErrors
 
-
-def score(value: float | None, digits: int = 3) -> str:
-    """Return a score, or a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.{digits}f}"
+__all__ = [
+    "calibration_words",
+    "class_words",
+    "clock",
+    "duration",
+    "error_words",
+    "evidence_words",
+    "headline",
+    "interval",
+    "median",
+    "percent",
+    "score",
+]
 
 
 def interval(low: float, high: float) -> str:

@@ -81,7 +81,7 @@ class Guard:
         if headers[b"host"].decode("latin-1").lower() not in self._hosts:
             return 403, "this server answers to its own address alone"
         if not self._is_own_page(headers):
-            return 403, "another page may not ask this server"
+            return 403, "requests of other pages are refused"
         if scope["path"].startswith("/api/") and not self._has_token(scope, headers):
             return 401, "the secret of this session is missing or wrong"
         length = headers.get(b"content-length", b"0")
@@ -94,7 +94,7 @@ class Guard:
         return {f"127.0.0.1:{self.port}", f"localhost:{self.port}"}
 
     def _is_own_page(self, headers: dict[bytes, bytes]) -> bool:
-        """Tell whether a browser says that our page asks, or no page at all."""
+        """Return whether a request comes from our page, or from no page at all."""
         site = headers.get(b"sec-fetch-site", b"none")
         origin = headers.get(b"origin")
         own = {f"http://{host}" for host in self._hosts}

@@ -3,11 +3,11 @@
 The new folder has the same layout, so that `mabe train --data-dir` takes it: metadata
 and annotations are copied, the large tracking files linked where the disk allows it.
 A corrected recording gets a new annotation file there; the corrections of an earlier
-session are kept beside it. A recording that nobody had annotated becomes one that was
-watched for all that can be marked in it.
+session are kept beside it. A recording without annotations becomes one that was
+watched for everything that can be annotated in it.
 
-``corrected.json`` lists what was corrected here, with the model that was looked
-at, and tells such files from copies.
+``corrected.json`` lists what was corrected here, with the model whose
+predictions were shown, and distinguishes such files from copies.
 """
 
 import csv
@@ -73,7 +73,7 @@ class Corrections:
     def save(
         self, info: VideoInfo, bouts: Iterable[Bout], watched: Sequence[Watched]
     ) -> Path:
-        """Write a recording's labels anew; `watched` is what could be marked in it."""
+        """Write a recording's labels; `watched` is what could be annotated in it."""
         path = self.path_of(info.lab, info.video)
         if self.source and path.resolve().is_relative_to(self.source.resolve()):
             raise OutputError(
@@ -145,7 +145,7 @@ class Corrections:
         write_text(self.root / "train.csv", text)
 
     def _list_as_watched(self, info: VideoInfo, watched: Sequence[Watched]) -> None:
-        """Take a recording that nobody had annotated into the training videos."""
+        """Add a recording without annotations to the training videos."""
         place = self.root / "train_tracking" / info.lab / f"{info.video}.parquet"
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -53,7 +53,7 @@ def find_place(recording: str, predictor: Predictor, data: Path | None) -> Place
     if where is None:
         raise DataError(
             f"{recording}: no such file or folder, and the run's own data are no "
-            "longer where they were; say with --data in which data it is a recording"
+            "longer where they were; give the data that it is in with --data"
         )
     return Place(where, recording)
 

@@ -365,14 +365,14 @@ class ReviewSession:
 
 def _key_of(recording: StoredRecording) -> str:
     """Return a hash of everything that predictions depend on, besides the model."""
-    seen = (
+    inputs = (
         recording.tracking_hash,
         recording.lab,
         recording.fps,
         recording.watched,
         recording.bouts,
     )
-    return hashlib.sha256(repr(seen).encode()).hexdigest()[:20]
+    return hashlib.sha256(repr(inputs).encode()).hexdigest()[:20]
 
 
 def _info_of(recording: StoredRecording) -> VideoInfo:

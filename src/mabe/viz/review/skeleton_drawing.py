@@ -12,7 +12,7 @@ from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of, slot_of
 
 _SAMPLES = 4000
-"""Frames that are looked at for where the animals go."""
+"""Frames that are sampled for the extent of the tracks."""
 
 
 _EDGE_CM = 3.0
@@ -84,8 +84,8 @@ def bounds_cm(store: PoseStore, index: int) -> list[float]:
     """Return [left, top, right, bottom] of nearly all points, with some room."""
     steps = store.quantized(index)
     some = steps[:: max(1, len(steps) // _SAMPLES)].reshape(-1, 2).astype(np.float32)
-    seen: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
-    if not len(seen):
+    points: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
+    if not len(points):
         return [-10.0, -10.0, 10.0, 10.0]
-    low, high = np.percentile(seen, [0.2, 99.8], axis=0)
+    low, high = np.percentile(points, [0.2, 99.8], axis=0)
     return [*(low - _EDGE_CM).tolist(), *(high + _EDGE_CM).tolist()]

@@ -59,7 +59,7 @@ def test_a_run_of_an_earlier_version_is_resumed(tmp_path, capsys):
 
     assert resume(run, tmp_path) == 0
 
-    assert "Going on from step 12, in epoch 3" in capsys.readouterr().out
+    assert "Continuing from step 12, in epoch 3" in capsys.readouterr().out
     history = json.loads((run / "history.json").read_text())
     assert [epoch["step"] for epoch in history] == [6, 12, 18]
 

@@ -120,7 +120,7 @@ def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_pa
 def test_a_run_that_was_stopped_ends_the_same(data, tmp_path, monkeypatch):
     whole = train(settings(data, tmp_path / "whole", epochs=2)).run_dir
     config = settings(data, tmp_path / "cut", epochs=2)
-    monkeypatch.setattr("mabe.training.run.save_models", _press_ctrl_c)
+    monkeypatch.setattr("mabe.training.epochs.save_models", _press_ctrl_c)
     with pytest.raises(StopRequested):
         train(config)
     monkeypatch.undo()

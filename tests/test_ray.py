@@ -188,7 +188,7 @@ def test_a_run_whose_machine_died_goes_on_on_another_and_ends_the_same(
     killer.join()
 
     told = [path.read_text(encoding="utf-8") for path in run.glob("*/fold*.log")]
-    assert sum("✓ Going on from step" in each for each in told) == 1
+    assert sum("✓ Continuing from step" in each for each in told) == 1
     assert (run / FILE_NAME).read_bytes() == (
         tmp_path / "here" / FILE_NAME
     ).read_bytes()

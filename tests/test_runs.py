@@ -94,18 +94,18 @@ def kill_training(config: RunConfig, *, after_saves: int) -> None:
     code = f"""
 import os, signal
 import torch
-from mabe.training import run as runs
+from mabe.training import epochs, run as runs
 torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, a little
 from mabe.config import build_config
 saves = 0
-save_state = runs.save_state
+save_state = epochs.save_state
 def save_then_die(*args):
     global saves
     save_state(*args)
     saves += 1
     if saves == {after_saves}:
         os.kill(os.getpid(), signal.SIGKILL)
-runs.save_state = save_then_die
+epochs.save_state = save_then_die
 runs.train(build_config({config.model_dump(mode="json")!r}, where="test"))
 """
     result = subprocess.run(
@@ -218,7 +218,7 @@ def test_ctrl_c_while_scoring_loses_nothing(data, undisturbed, tmp_path, monkeyp
         return score(*args)
 
     monkeypatch.setattr(SceneObjective, "score", press_ctrl_c)
-    with pytest.raises(StopRequested, match="--resume goes on from there"):
+    with pytest.raises(StopRequested, match="--resume continues from there"):
         train(config)
     monkeypatch.undo()
     monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))

@@ -106,15 +106,15 @@ def test_only_the_first_process_tells_and_writes(together):
 
 
 KILLED_IN_AN_EPOCH = """
-from mabe.training import run as runs
-saves, save_state = 0, runs.save_state
+from mabe.training import epochs, run as runs
+saves, save_state = 0, epochs.save_state
 def save_then_die(*args):
     global saves
     save_state(*args)
     saves += 1
     if saves == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-runs.save_state = save_then_die
+epochs.save_state = save_then_die
 """
 
 
@@ -131,7 +131,7 @@ def test_a_killed_run_of_two_processes_goes_on_to_the_same_end(
     plain = write_script(tmp_path / "plain.py", "")
     result = launch(plain, *args, "--resume", cache=cache)
     assert result.returncode == 0, result.stderr
-    assert "Going on from step 4" in result.stdout
+    assert "Continuing from step 4" in result.stdout
     assert_same_run(together[0], tmp_path / "run")
 
 

@@ -12,7 +12,7 @@ from mabe.runtime.executors import HERE
 from mabe.runtime.process_group import Team
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
-    from mabe.training.run import Watcher
+    from mabe.training.epochs import Watcher
 
 
 def register(app: typer.Typer) -> None:

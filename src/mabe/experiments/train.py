@@ -7,7 +7,8 @@ from typing import Any
 from mabe.config import build_config, read_settings
 from mabe.experiments.auto import TrainedRecipe, train_recipe, with_guessed_task
 from mabe.runtime.executors import Executor
-from mabe.training.run import TrainedRun, Watcher, train
+from mabe.training.epochs import Watcher
+from mabe.training.run import TrainedRun, train
 
 
 def merge_settings(

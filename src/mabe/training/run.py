@@ -1,36 +1,32 @@
 """A training run, from a config to a run directory with a model in it."""
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 
 from lightning_fabric import Fabric
 
 from mabe.config import RunConfig, dump_config
-from mabe.errors import ConfigError, StopRequested
-from mabe.models.checkpoint import SUFFIX, Provenance
-from mabe.models.input_contract import InputContract
-from mabe.models.model import Model, is_quick_in_bf16
-from mabe.runtime.console import format_score, muted, print_lines
+from mabe.errors import ConfigError
+from mabe.models.checkpoint import SUFFIX
+from mabe.models.model import is_quick_in_bf16
+from mabe.runtime.console import muted, print_lines
 from mabe.runtime.devices import choose_device, choose_precision, describe_device
 from mabe.runtime.distributed import (
-    any_of,
     lead,
     make_fabric,
     part_in_peace,
-    wait_for_all,
 )
 from mabe.runtime.object_storage import shown
 from mabe.runtime.process_group import Team
 from mabe.training.batch_size import settle_batch_size
+from mabe.training.epochs import Watcher, save_epoch, train_epochs
 from mabe.training.grow_trees import grow_trees
 from mabe.training.history import Epoch, best_epoch, read_history, write_history
-from mabe.training.loop import settle_micro_batch, train_epoch
+from mabe.training.loop import settle_micro_batch
 from mabe.training.objectives import (
     ClassCount,
     Objective,
@@ -41,11 +37,8 @@ from mabe.training.progress import (
     describe_data,
     describe_model,
     describe_team,
-    epoch_bar,
-    epoch_line,
     grown_line,
     part_bar,
-    time_left,
 )
 from mabe.training.run_directory import (
     check_same_data,
@@ -54,8 +47,6 @@ from mabe.training.run_directory import (
     is_grown,
     lock_run,
     read_state,
-    save_models,
-    save_state,
     set_aside,
     with_settled_batch,
     write_config,
@@ -63,7 +54,6 @@ from mabe.training.run_directory import (
 from mabe.training.schedule import (
     epoch_scores,
     is_finished,
-    learning_rate,
     steps_in_epoch,
 )
 from mabe.training.state import (
@@ -71,15 +61,7 @@ from mabe.training.state import (
     averaged_model,
     restore_state,
     start_state,
-    state_values,
 )
-
-_ASK_EVERY = 8
-"""Steps after which the processes of a team ask whether one of them is to stop."""
-
-
-Watcher = Callable[[Sequence[Epoch]], None]
-"""Is called with a run's history after each epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,34 +90,6 @@ class TrainedRun:
         return best_epoch(self.history).macro_f1
 
 
-@dataclass(frozen=True, slots=True)
-class StateKeeper:
-    """Saves a run's state, also when somebody asks it to stop."""
-
-    state: TrainingState
-    fabric: Fabric
-    run_dir: Path
-    stop_asked: Callable[[], bool]
-
-    def save(self) -> None:
-        """Write what a resumed run goes on from; the first process does."""
-        if self.fabric.is_global_zero:
-            save_state(
-                self.run_dir,
-                state_values(self.state, self.fabric),
-                self.state.history,
-            )
-
-    def stop_if_asked(self) -> None:
-        """Save and raise `StopRequested` if somebody asked one of the processes."""
-        if any_of(self.fabric, self.stop_asked()):
-            self.save()
-            wait_for_all(self.fabric)  # the launcher ends all when one has left
-            raise StopRequested(
-                f"stopped at step {self.state.step}; --resume goes on from there"
-            )
-
-
 def train(
     config: RunConfig,
     *,
@@ -146,15 +100,15 @@ def train(
 ) -> TrainedRun:
     """Train as the config says and return the finished run.
 
-    An earlier run in `checkpoint_dir` is gone on with (`resume`) or set aside under
-    another name, never overwritten. Raises `StopRequested` after Ctrl-C, and
-    `MabeError` for what the user can mend. Processes that torchrun or SLURM started
-    train together, unless another `team` is given; the first one writes and tells.
+    An earlier run in `checkpoint_dir` is resumed (`resume`) or renamed, never
+    overwritten. Raises `StopRequested` after Ctrl-C, and `MabeError` for errors that
+    the user can correct. Processes that torchrun or SLURM started train together,
+    unless another `team` is given; the first one writes and prints.
     """
     if config.model_type == "auto":
         raise ConfigError(
-            "model_type: auto is several runs: see mabe.bagging.train_recipe, or name "
-            "one kind"
+            "model_type: auto is several runs: use mabe.experiments.train.train_model, "
+            "or name one model_type"
         )
     team = team or Team.of_environment()
     if config.is_grown:
@@ -233,7 +187,7 @@ def _train(
         return TrainedRun(config, objective, history)
     state = start_state(config, objective.task, fabric, objective)
     if objective.keep_poses_on(fabric.device):
-        print_lines(f"Poses: all of them in the memory of {fabric.device}")
+        print_lines(f"Poses: all in the memory of {fabric.device}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(objective.counted_frames, config, processes=processes)
     print_lines(
@@ -246,15 +200,15 @@ def _train(
         )
     )
     if resume:
-        _go_on(state, config, fabric)
+        _resume(state, config, fabric)
     if not is_finished(config, epoch_scores(state.history)):
         settle_micro_batch(state, objective, config, fabric)
-    _train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
+    train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
     return TrainedRun(config, objective, tuple(state.history))
 
 
 def _as_begun(config: RunConfig, processes: int) -> RunConfig:
-    """Return the config to go on with; raises where it is another run's."""
+    """Return the config to resume with; raises where it is that of another run."""
     run_dir = config.checkpoint_dir
     config = with_settled_batch(run_dir, config, processes=processes)
     check_same_settings(run_dir, config, processes=processes)
@@ -270,7 +224,7 @@ def _load_together(
         fabric,
         lambda: loaded.append(load_training_data(config, skip_bad=skip_bad)),
     )
-    # Machines that share no disk prepare for themselves; the store has a lock.
+    # Machines that share no disk prepare their own store, which has a lock.
     return (
         loaded[0]
         if loaded
@@ -297,7 +251,7 @@ def _grow(objective: Objective, config: RunConfig) -> tuple[Epoch, ...]:
         seconds=round(time.perf_counter() - began, 2),
     )
     print_lines(grown_line(grown))
-    _save(objective, config, model, grown, is_best=True)
+    save_epoch(objective, config, model, grown, is_best=True)
     write_history(config.checkpoint_dir, [grown])
     return (grown,)
 
@@ -309,10 +263,10 @@ def _begin(
     counts: Sequence[ClassCount],
     processes: int,
 ) -> None:
-    """Start a run directory; an earlier run in its place is set aside."""
+    """Start a run directory; an earlier run in its place is renamed."""
     run_dir = config.checkpoint_dir
     if kept := set_aside(run_dir):
-        print_lines(f"{run_dir} held an earlier run, which is now {kept}")
+        print_lines(f"{run_dir} held an earlier run, which was renamed to {kept}")
     recordings = data.store.recordings
     facts = {
         "device": about_device,
@@ -328,202 +282,17 @@ def _begin(
     document(run_dir, dump_config(config), facts)
 
 
-def _go_on(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
-    """Bring the state to where the run stopped."""
+def _resume(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
+    """Restore the state in which the run stopped."""
     run_dir = config.checkpoint_dir
     values = lead(fabric, lambda: read_state(run_dir))
     if values is None:
-        print_lines(
-            f"{run_dir}: stopped before anything was saved; starting from the top"
-        )
+        print_lines(f"{run_dir}: stopped before anything was saved; starting again")
         return
     restore_state(state, values, fabric)
     if is_finished(config, epoch_scores(state.history)):
         print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
     else:
         print_lines(
-            f"✓ Going on from step {state.step}, in epoch {len(state.history) + 1}"
+            f"✓ Continuing from step {state.step}, in epoch {len(state.history) + 1}"
         )
-
-
-def _train_epochs(
-    state: TrainingState,
-    objective: Objective,
-    *,
-    config: RunConfig,
-    fabric: Fabric,
-    watcher: Watcher | None,
-) -> None:
-    steps = steps_in_epoch(
-        objective.counted_frames, config, processes=fabric.world_size
-    )
-    with _stop_asked() as stop_asked:
-        keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
-        while not is_finished(config, epoch_scores(state.history)):
-            mean_loss = _train_one_epoch(
-                state, objective, config, fabric, keeper, steps=steps
-            )
-            keeper.save()  # scoring takes a while too
-            _finish_epoch(
-                state, objective, config, fabric, mean_loss=mean_loss, steps=steps
-            )
-            keeper.save()
-            if watcher and fabric.is_global_zero:
-                watcher(state.history)
-            keeper.stop_if_asked()
-    best = best_epoch(state.history)
-    print_lines(
-        f"✓ Best macro F1 on held-out recordings: {format_score(best.macro_f1)} "
-        f"(epoch {best.number} of {len(state.history)})",
-        f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
-        always=True,
-    )
-
-
-def _train_one_epoch(
-    state: TrainingState,
-    objective: Objective,
-    config: RunConfig,
-    fabric: Fabric,
-    keeper: StateKeeper,
-    *,
-    steps: int,
-) -> float:
-    """Take the steps left of this epoch, saving the state now and then."""
-    epoch = len(state.history) + 1
-    scores = epoch_scores(state.history)
-    best = format_score(max(scores)) if scores else "-"
-    left = time_left(state.history, epochs=config.epochs)
-    saved_at = time.monotonic()
-    bar = epoch_bar(
-        epoch=epoch,
-        epochs=config.epochs,
-        done=state.step - (epoch - 1) * steps,
-        steps=steps,
-    )
-
-    def after_step() -> None:
-        nonlocal saved_at
-        bar.update()
-        bar.set_postfix_str(
-            f"loss {format_score(state.losses.last)}, best {best}{left}"
-        )
-        if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
-            keeper.stop_if_asked()
-        if time.monotonic() - saved_at > config.save_every_s:
-            keeper.save()
-            saved_at = time.monotonic()
-
-    with bar:
-        return train_epoch(
-            state, objective, config=config, fabric=fabric, after_step=after_step
-        )
-
-
-def _finish_epoch(
-    state: TrainingState,
-    objective: Objective,
-    config: RunConfig,
-    fabric: Fabric,
-    *,
-    mean_loss: float,
-    steps: int,
-) -> None:
-    """Let the first process score the epoch and write its models; note the record."""
-    record = lead(
-        fabric,
-        lambda: _score_epoch(
-            state, objective, config, mean_loss=mean_loss, steps=steps
-        ),
-    )
-    state.history.append(record)
-    state.losses.start()
-    state.epoch_seconds = 0.0
-
-
-def _score_epoch(
-    state: TrainingState,
-    objective: Objective,
-    config: RunConfig,
-    *,
-    mean_loss: float,
-    steps: int,
-) -> Epoch:
-    """Score the epoch, write its models and return it."""
-    began = time.perf_counter()
-    model = averaged_model(state)
-    held_out = objective.score(model)
-    rate = learning_rate(
-        config,
-        step=state.step - 1,
-        steps_per_epoch=steps,
-        scores=epoch_scores(state.history),
-    )
-    seconds = state.epoch_seconds + time.perf_counter() - began
-    epoch = Epoch(
-        number=len(state.history) + 1,
-        step=state.step,
-        learning_rate=rate,
-        train_loss=mean_loss,
-        val_loss=held_out.loss,
-        scores=held_out.summary,
-        seconds=round(seconds, 2),
-    )
-    history = [*state.history, epoch]
-    print_lines(epoch_line(history, epochs=config.epochs))
-    is_best = best_epoch(history) is epoch
-    _save(objective, config, model, epoch, is_best=is_best)
-    return epoch
-
-
-def _save(
-    objective: Objective,
-    config: RunConfig,
-    model: Model,
-    epoch: Epoch,
-    *,
-    is_best: bool,
-) -> None:
-    """Write a model as it is after an epoch, with where it comes from."""
-    provenance = Provenance(
-        epoch=epoch.number,
-        step=epoch.step,
-        trained_on=objective.data.tracks(objective.data.learned),
-        validated_on=objective.data.tracks(objective.data.held_out),
-        validation=epoch.scores.to_json(),
-        contract=InputContract.of(
-            [objective.data.store.recordings[i] for i in objective.data.learned]
-        ),
-        data_dir=shown(config.data_dir),
-    )
-    save_models(
-        config.checkpoint_dir,
-        model,
-        provenance,
-        is_best=is_best,
-        save_freq=config.save_freq,
-    )
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C and SIGTERM; the loop stops after the step, not in the middle."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt  # a second Ctrl-C does not wait
-        asked.append(number)
-
-    try:
-        before = {
-            number: signal.signal(number, note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-    except ValueError:  # not the main thread: whoever started us handles signals
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,0 +1,272 @@
+"""The epochs of a run: train, score, save, and stop when asked to.
+
+The state is saved now and then within an epoch, before an epoch is scored, and after
+it. So a run that is stopped at any moment repeats little when it is resumed.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from lightning_fabric import Fabric
+
+from mabe.config import RunConfig
+from mabe.errors import StopRequested
+from mabe.models.checkpoint import SUFFIX, Provenance
+from mabe.models.input_contract import InputContract
+from mabe.models.model import Model
+from mabe.runtime.console import format_score, print_lines
+from mabe.runtime.distributed import (
+    any_of,
+    lead,
+    wait_for_all,
+)
+from mabe.runtime.object_storage import shown
+from mabe.training.history import Epoch, best_epoch
+from mabe.training.loop import train_epoch
+from mabe.training.objectives import (
+    Objective,
+)
+from mabe.training.progress import (
+    epoch_bar,
+    epoch_line,
+    time_left,
+)
+from mabe.training.run_directory import (
+    save_models,
+    save_state,
+)
+from mabe.training.schedule import (
+    epoch_scores,
+    is_finished,
+    learning_rate,
+    steps_in_epoch,
+)
+from mabe.training.state import (
+    TrainingState,
+    averaged_model,
+    state_values,
+)
+
+_ASK_EVERY = 8
+"""Steps after which the processes of a team agree on whether to stop."""
+
+
+Watcher = Callable[[Sequence[Epoch]], None]
+"""Called with a run's history after each epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateKeeper:
+    """Saves the state of a run, also when it is asked to stop."""
+
+    state: TrainingState
+    fabric: Fabric
+    run_dir: Path
+    stop_asked: Callable[[], bool]
+
+    def save(self) -> None:
+        """Write the state to resume from, in the first process."""
+        if self.fabric.is_global_zero:
+            save_state(
+                self.run_dir,
+                state_values(self.state, self.fabric),
+                self.state.history,
+            )
+
+    def stop_if_asked(self) -> None:
+        """Save and raise `StopRequested` if one of the processes was asked to stop."""
+        if any_of(self.fabric, self.stop_asked()):
+            self.save()
+            wait_for_all(self.fabric)  # the launcher ends all when one ends
+            raise StopRequested(
+                f"stopped at step {self.state.step}; --resume continues from there"
+            )
+
+
+def train_epochs(
+    state: TrainingState,
+    objective: Objective,
+    *,
+    config: RunConfig,
+    fabric: Fabric,
+    watcher: Watcher | None,
+) -> None:
+    """Train the epochs that are left, and print the best one."""
+    steps = steps_in_epoch(
+        objective.counted_frames, config, processes=fabric.world_size
+    )
+    with _stop_asked() as stop_asked:
+        keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
+        while not is_finished(config, epoch_scores(state.history)):
+            mean_loss = _train_one_epoch(
+                state, objective, config, fabric, keeper, steps=steps
+            )
+            keeper.save()  # scoring takes a while too
+            _finish_epoch(
+                state, objective, config, fabric, mean_loss=mean_loss, steps=steps
+            )
+            keeper.save()
+            if watcher and fabric.is_global_zero:
+                watcher(state.history)
+            keeper.stop_if_asked()
+    best = best_epoch(state.history)
+    print_lines(
+        f"✓ Best macro F1 on held-out recordings: {format_score(best.macro_f1)} "
+        f"(epoch {best.number} of {len(state.history)})",
+        f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
+        always=True,
+    )
+
+
+def _train_one_epoch(
+    state: TrainingState,
+    objective: Objective,
+    config: RunConfig,
+    fabric: Fabric,
+    keeper: StateKeeper,
+    *,
+    steps: int,
+) -> float:
+    """Take the steps left of this epoch, saving the state now and then."""
+    epoch = len(state.history) + 1
+    scores = epoch_scores(state.history)
+    best = format_score(max(scores)) if scores else "-"
+    left = time_left(state.history, epochs=config.epochs)
+    saved_at = time.monotonic()
+    bar = epoch_bar(
+        epoch=epoch,
+        epochs=config.epochs,
+        done=state.step - (epoch - 1) * steps,
+        steps=steps,
+    )
+
+    def after_step() -> None:
+        nonlocal saved_at
+        bar.update()
+        bar.set_postfix_str(
+            f"loss {format_score(state.losses.last)}, best {best}{left}"
+        )
+        if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
+            keeper.stop_if_asked()
+        if time.monotonic() - saved_at > config.save_every_s:
+            keeper.save()
+            saved_at = time.monotonic()
+
+    with bar:
+        return train_epoch(
+            state, objective, config=config, fabric=fabric, after_step=after_step
+        )
+
+
+def _finish_epoch(
+    state: TrainingState,
+    objective: Objective,
+    config: RunConfig,
+    fabric: Fabric,
+    *,
+    mean_loss: float,
+    steps: int,
+) -> None:
+    """Let the first process score the epoch and write its models; add it to all."""
+    record = lead(
+        fabric,
+        lambda: _score_epoch(
+            state, objective, config, mean_loss=mean_loss, steps=steps
+        ),
+    )
+    state.history.append(record)
+    state.losses.start()
+    state.epoch_seconds = 0.0
+
+
+def _score_epoch(
+    state: TrainingState,
+    objective: Objective,
+    config: RunConfig,
+    *,
+    mean_loss: float,
+    steps: int,
+) -> Epoch:
+    """Score the epoch, write its models and return it."""
+    began = time.perf_counter()
+    model = averaged_model(state)
+    held_out = objective.score(model)
+    rate = learning_rate(
+        config,
+        step=state.step - 1,
+        steps_per_epoch=steps,
+        scores=epoch_scores(state.history),
+    )
+    seconds = state.epoch_seconds + time.perf_counter() - began
+    epoch = Epoch(
+        number=len(state.history) + 1,
+        step=state.step,
+        learning_rate=rate,
+        train_loss=mean_loss,
+        val_loss=held_out.loss,
+        scores=held_out.summary,
+        seconds=round(seconds, 2),
+    )
+    history = [*state.history, epoch]
+    print_lines(epoch_line(history, epochs=config.epochs))
+    is_best = best_epoch(history) is epoch
+    save_epoch(objective, config, model, epoch, is_best=is_best)
+    return epoch
+
+
+def save_epoch(
+    objective: Objective,
+    config: RunConfig,
+    model: Model,
+    epoch: Epoch,
+    *,
+    is_best: bool,
+) -> None:
+    """Write the model of an epoch, with what it was trained on."""
+    provenance = Provenance(
+        epoch=epoch.number,
+        step=epoch.step,
+        trained_on=objective.data.tracks(objective.data.learned),
+        validated_on=objective.data.tracks(objective.data.held_out),
+        validation=epoch.scores.to_json(),
+        contract=InputContract.of(
+            [objective.data.store.recordings[i] for i in objective.data.learned]
+        ),
+        data_dir=shown(config.data_dir),
+    )
+    save_models(
+        config.checkpoint_dir,
+        model,
+        provenance,
+        is_best=is_best,
+        save_freq=config.save_freq,
+    )
+
+
+@contextmanager
+def _stop_asked() -> Iterator[Callable[[], bool]]:
+    """Note Ctrl-C and SIGTERM, so that the loop stops after a step, not within it."""
+    asked: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt  # a second Ctrl-C does not wait
+        asked.append(number)
+
+    try:
+        before = {
+            number: signal.signal(number, note)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+    except ValueError:  # not the main thread, which handles signals
+        before = {}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -22,7 +22,7 @@ import numpy as np
 
 from mabe.config import load_config
 from mabe.decoding.fit_rules import CANDIDATES, SearchSpace
-from mabe.decoding.tune import tune
+from mabe.decoding.nested_tuning import tune
 from mabe.decoding.views import OutOfFold
 from mabe.experiments.out_of_fold import blend, join, predict_held_out
 from mabe.models.checkpoint import load_checkpoint

@@ -29,9 +29,11 @@ from predict_speed import operations_per_frame
 
 from mabe.config import RunConfig, load_config
 from mabe.inference.stitching import Tracks, frame_probabilities
-from mabe.models.model import SceneModel, is_quick_in_bf16
-from mabe.runtime.devices import choose_device, choose_precision, describe_device
+from mabe.models.model import SceneModel
+from mabe.models.networks import is_quick_in_bf16
+from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import make_fabric
+from mabe.runtime.precision import choose_precision
 from mabe.training import loop as training
 from mabe.training.gpu_poses import ResidentPoses
 from mabe.training.objectives import load_training_data

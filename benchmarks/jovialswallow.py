@@ -20,8 +20,8 @@ import polars as pl
 
 from mabe.bouts import View
 from mabe.decoding.fit_rules import SearchSpace
+from mabe.decoding.nested_tuning import tune
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.tune import tune
 from mabe.decoding.views import ViewPredictions
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.recording import VideoInfo

@@ -22,7 +22,7 @@ from prepare import write_data
 SCRIPT = """
 import sys
 from pathlib import Path
-from mabe.preparing import prepare
+from mabe.data.prepare import prepare
 if __name__ == "__main__":
     prepare(
         Path(sys.argv[1]), Path(sys.argv[2]), rate_fps=33.3, workers=2, progress=False

@@ -25,9 +25,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from mabe.config import RunConfig, load_config
 from mabe.data.store import PoseStore
-from mabe.models.model import SceneModel, is_quick_in_bf16
-from mabe.runtime.devices import choose_device, choose_precision
+from mabe.models.model import SceneModel
+from mabe.models.networks import is_quick_in_bf16
+from mabe.runtime.devices import choose_device
 from mabe.runtime.distributed import make_fabric
+from mabe.runtime.precision import choose_precision
 from mabe.training import loop as training
 from mabe.training.objectives import load_training_data
 from mabe.training.state import start_state

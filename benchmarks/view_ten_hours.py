@@ -29,7 +29,7 @@ _FLAGS = (
     "--disable-sync",
 )
 _SCRUB = """
-const done = arguments[1], v = window.mabe.view, began = performance.now();
+const done = arguments[1], v = window.mabe.page, began = performance.now();
 const far = arguments[0] % 2 === 0;
 const to = far ? Math.random() * v.recording.frames : v.frame + 40 - Math.random() * 80;
 v.seek(to);
@@ -39,7 +39,7 @@ const look = () => v.poses.at(v.frame) !== null
 look();
 """
 _PAINTED = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-_POSES = "return window.mabe?.view.poses?.at(0) ? performance.now() : null"
+_POSES = "return window.mabe?.page.poses?.at(0) ? performance.now() : null"
 
 
 def main() -> None:
@@ -91,10 +91,10 @@ def measure(address: str) -> None:
     again_ms = wait.until(lambda d: d.execute_script(_POSES))
     painted_ms = driver.execute_script(_PAINTED)
     looking = scrub(driver)
-    wait.until(lambda d: d.execute_script("return window.mabe.view.lanes !== null"))
+    wait.until(lambda d: d.execute_script("return window.mabe.page.views !== null"))
     driver.execute_script("window.mabe.timeline.show(0, 1e9)")
     found = scrub(driver)
-    frames = driver.execute_script("return window.mabe.view.recording.frames")
+    frames = driver.execute_script("return window.mabe.page.recording.frames")
     driver.quit()
     print(f"{frames:,} frames")
     print(f"page painted after {painted_ms:.0f} ms")

@@ -43,7 +43,7 @@ from mabe.experiments.checklist.findings import has_failed
 from mabe.experiments.checklist.gather_data import describe_data
 from mabe.experiments.checklist.gather_scores import calibrate, score_answers
 from mabe.experiments.cross_validation import crossval
-from mabe.experiments.tune import NestedTuning
+from mabe.experiments.rule_tuning import NestedTuning
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 from mabe.training.run import train
 

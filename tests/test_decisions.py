@@ -18,10 +18,10 @@ from mabe.decoding.calibration import (
     tally_frames,
 )
 from mabe.decoding.fit_rules import SearchSpace
+from mabe.decoding.nested_tuning import tune
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.smoothing import Smoothing, smooth
 from mabe.decoding.timeline import Timeline
-from mabe.decoding.tune import tune
 from mabe.decoding.views import ViewPredictions
 from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError

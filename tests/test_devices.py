@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from mabe.errors import ConfigError
-from mabe.models.model import is_quick_in_bf16
 from mabe.models.model_config import ModelConfig
+from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.devices import (
     choose_device,
-    choose_precision,
     describe_device,
     has_kernels,
     missing_kernels,
 )
 from mabe.runtime.distributed import make_fabric
+from mabe.runtime.precision import choose_precision
 
 CU124 = ["sm_50", "sm_60", "sm_70", "sm_75", "sm_80", "sm_86", "sm_90"]
 CU128 = ["sm_75", "sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
@@ -76,7 +76,7 @@ def test_cuda_where_there_is_none_is_one_line_with_what_to_try():
 def test_a_processor_computes_in_16_bits_where_that_is_quicker(
     monkeypatch, has_amx, is_quick, wanted, chosen
 ):
-    monkeypatch.setattr("mabe.runtime.devices.has_quick_bf16", lambda _: has_amx)
+    monkeypatch.setattr("mabe.runtime.precision.has_quick_bf16", lambda _: has_amx)
     cpu = torch.device("cpu")
     assert choose_precision(cpu, wanted, is_quick_in_bf16=is_quick) == chosen
 

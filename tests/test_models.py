@@ -3,8 +3,8 @@ from typing import get_args
 import pytest
 import torch
 
-from mabe.models.model import NETWORKS, build_network
 from mabe.models.model_config import ModelConfig
+from mabe.models.networks import NETWORKS, build_network
 
 CHANNELS, CLASSES = 360, 4
 SMALL = {

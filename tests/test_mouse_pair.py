@@ -116,7 +116,8 @@ def test_a_point_is_where_the_file_has_it_under_the_name_of_the_right_mouse(
 
 @needs_data
 def test_as_many_points_are_seen_as_the_tracker_was_sure_of(recordings):
-    known = [0, 1, 2, 6, 8, 14, 16, 21]  # the parts that `mabe` has a name for
+    # The parts that stand for a keypoint; of the numbered tail points three do.
+    known = [0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 14, 16, 17, 19, 20, 21]
     x, y, likelihood = np.moveaxis(raw_points()[:, :, known], -1, 0)
     sure = (likelihood >= 0.6) & np.isfinite(x) & np.isfinite(y)
     for recording, (start, stop) in zip(recordings, BORDERS, strict=True):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mabe.features.egocentric import body_axis, into_frame, turning_rate, without_gaps
-from mabe.features.pair import BODY_MOTION, OTHERS, PairFeatures, PairLayout
+from mabe.features.pair_view import BODY_MOTION, OTHERS, PairFeatures, PairLayout
 from mabe.skeleton import KEYPOINTS, mirror_order
 
 RATE = 10.0

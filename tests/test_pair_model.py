@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mabe.features.pair import OTHERS, PairFeatures, PairLayout
+from mabe.features.pair_view import OTHERS, PairFeatures, PairLayout
 from mabe.models.input_scaling import OTHERS_CHANNELS, PairScaling
 from mabe.models.model import Context, PairModel, build_model
 from mabe.models.model_config import ModelConfig

@@ -238,7 +238,7 @@ def test_after_ctrl_c_workers_are_asked_to_stop(cluster, tmp_path):
 
     thread = threading.Thread(target=interrupt_when_begun)
     thread.start()
-    with pytest.raises(StopRequested, match="finished parts are kept"):
+    with pytest.raises(StopRequested, match="files that were finished are kept"):
         list(RayCluster().run(linger, tmp_path, ["a"], folders=[tmp_path]))
     thread.join()
 

@@ -13,7 +13,7 @@ from stories import TINY, write_fights
 from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.features.nearest_pair import NearestPairFeatures
-from mabe.features.pair import PairSocialFeatures
+from mabe.features.pair_view import PairSocialFeatures
 from mabe.features.social import SocialFeatures
 from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint

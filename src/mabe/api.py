@@ -2,11 +2,11 @@
 
 What is listed in `mabe.__all__` is public; everything else may change without notice.
 Names, units and frames are the lab's own: pixels or centimetres as given, spans
-``[start, stop)`` in the recording's frames. Nothing here prints, but `train`.
+``[start, stop)`` in the recording's frames. Only `train` and `evaluate` print.
 """
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from mabe.io.predictions import (
     bouts_table,
     write_predictions,
     write_probabilities,
+    write_provenance,
 )
 from mabe.io.project import Project, load_project
 from mabe.io.readers.formats import read_file
@@ -39,6 +40,7 @@ from mabe.io.readers.poses import Poses
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.console import quietly
 from mabe.runtime.devices import choose_device
+from mabe.runtime.executors import Processes
 from mabe.training.history import read_history
 from mabe.viz.notebook import ethogram_svg
 
@@ -119,14 +121,15 @@ class Model:
         pixels_per_cm: float | None = None,
         min_confidence: float | None = None,
         project: str | Path | None = None,
-        lab: str = "lab",
+        lab: str | None = None,
     ) -> "Prediction":
         """Return bouts and probabilities of one recording, in memory.
 
-        What is not given is taken from the poses, then from the file `project` (a
-        project.yaml), then estimated; estimates are in the result's `notes`. `lab`
-        chooses the decision thresholds of a lab that the model was trained on. Raises
-        `DataError` where rate or scale are unknown, or no keypoint fits the model.
+        What is not given is taken from the file `project` (a project.yaml), then from
+        the poses, then estimated or assumed, which stands in the result's `notes`.
+        `lab` chooses the decision thresholds of a lab that the model was trained on.
+        Raises `DataError` where the scale cannot be estimated, or no keypoint is among
+        those that the model was trained on.
         """
         settings = load_project(Path(project)) if project else Project()
         settings = settings.with_changes(
@@ -136,11 +139,13 @@ class Model:
             poses,
             settings,
             Path(poses.name),
-            lab=settings.lab or lab,
+            lab=lab or settings.lab or "lab",
             usual_fps=self.predictor.usual_fps,
         )
         store = from_recording(recording, self.predictor.rate_fps)
-        source = recording_provenance(self.predictor, store, 0)
+        source = replace(
+            recording_provenance(self.predictor, store, 0), file=None, file_hash=None
+        )
         bouts, columns = self.predictor.predict_recording(store, 0)
         return Prediction(
             bouts, columns, prediction_provenance(self.predictor, [source])
@@ -203,7 +208,9 @@ class Prediction:
         if format not in WRITERS:
             known = ", ".join(["mabe", *WRITERS])
             raise ConfigError(f"format={format!r} is unknown; known: {known}")
-        return WRITERS[format](folder, predictions.recordings, self.provenance)
+        written = WRITERS[format](folder, predictions.recordings, self.provenance)
+        write_provenance(folder, self.provenance)
+        return [*written, folder / "provenance.json"]
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
@@ -260,9 +267,15 @@ def train(
     return Run(run.run_dir, load(run.model_path), run.macro_f1, _history(run.run_dir))
 
 
+_HISTORY_TYPES = dict.fromkeys(
+    ("train_loss", "held_out_loss", "macro_f1", "learning_rate", "seconds"), pl.Float64
+)
+
+
 def _history(run_dir: Path) -> pl.DataFrame:
     """Return the epochs of a run, or of all runs of a cross-validation."""
-    runs = {each.name: each.run_dir for each in find_fold_runs(run_dir)}
+    fold_runs = [each.run_dir for each in find_fold_runs(run_dir)]
+    names = {folder: folder.relative_to(run_dir).as_posix() for folder in fold_runs}
     rows = [
         {
             "run": name,
@@ -273,10 +286,10 @@ def _history(run_dir: Path) -> pl.DataFrame:
             "learning_rate": epoch.learning_rate,
             "seconds": epoch.seconds,
         }
-        for name, folder in (runs or {run_dir.name: run_dir}).items()
+        for folder, name in (names or {run_dir: run_dir.name}).items()
         for epoch in read_history(folder)
     ]
-    return pl.DataFrame(rows)
+    return pl.DataFrame(rows, schema_overrides=_HISTORY_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,8 +297,9 @@ class Evaluation:
     """Scores of a model on labelled recordings; `evaluate` returns one."""
 
     macro_f1: float | None
-    """Mean F1 over classes (of pairs: over labs and their actions)."""
+    """Mean F1 over classes; of a pair model the challenge's score."""
     per_class: pl.DataFrame = field(repr=False)
+    """A row per class; of a pair model per lab and action, by the strict rules."""
     notes: tuple[str, ...] = field(repr=False)
     """Which recordings were scored, and which were left out."""
     text: str = field(repr=False)
@@ -304,14 +318,23 @@ def evaluate(
     *,
     include_training: bool = False,
     skip_bad: bool = False,
+    workers: int = 1,
 ) -> Evaluation:
     """Score a model on the labelled recordings of `data` that it was not trained on.
 
     `data` is a data set, a store, or a folder of tracks and labels of any known
     format. `include_training` also scores recordings that the model was trained on,
-    which is not an honest figure. Raises `DataError` where nothing is left to score.
+    which is not an honest figure. With several `workers` (processes of one thread),
+    call it under ``if __name__ == "__main__":``. Raises `DataError` where nothing is
+    left to score.
     """
-    unseen = Unseen(model.predictor, Path(data), include_training, skip_bad)
+    unseen = Unseen(
+        model.predictor,
+        Path(data),
+        include_training,
+        skip_bad,
+        executor=Processes(workers),
+    )
     scores = evaluate_unseen(unseen)
     return Evaluation(
         macro_f1=scores.macro_f1,

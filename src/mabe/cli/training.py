@@ -186,7 +186,7 @@ def tune(
 
     Uses recordings that were held out, and saves the rules in the model.
     """
-    from mabe.experiments.tune import format_tuned, tune_run
+    from mabe.experiments.rule_tuning import format_tuned, tune_run
 
     print(format_tuned(tune_run(run, folds=folds, seed=seed)))
     print(f"✓ Saved in the model of {run}")

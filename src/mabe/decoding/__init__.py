@@ -1,7 +1,7 @@
 """From probabilities to decisions that hold on new recordings."""
 
+from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
-from mabe.decoding.tune import Tuned, tune
 from mabe.decoding.views import ViewPredictions
 from mabe.scene_task import TaskKind
 

@@ -41,7 +41,7 @@ from mabe.experiments.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
-from mabe.experiments.tune import format_tuned, tune_run
+from mabe.experiments.rule_tuning import format_tuned, tune_run
 from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
 from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device

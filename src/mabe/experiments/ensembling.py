@@ -18,7 +18,7 @@ from mabe.decoding.rules import DecisionRules
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
-from mabe.experiments.tune import find_predictions
+from mabe.experiments.rule_tuning import find_predictions
 from mabe.models.checkpoint import (
     SUFFIX,
     Checkpoint,

@@ -104,8 +104,8 @@ def _explain_fold_run(threads: int | None, fold_run: FoldRun) -> list[Importance
     members = load_checkpoint(fold_run.model).members
     if len(members) > 1:
         raise RunError(f"{fold_run.run_dir}: expected a single model")
-    data = load_training_data(fold_run.config, notes=False)
     with limited_threads(threads):
+        data = load_training_data(fold_run.config, notes=False)
         return explain(members[0].model, data.objective(fold_run.config))
 
 

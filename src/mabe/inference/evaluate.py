@@ -36,7 +36,7 @@ from mabe.metrics.summary import (
 )
 from mabe.pair_task import watched_in_labels
 from mabe.recording import StoredRecording
-from mabe.runtime.executors import in_order
+from mabe.runtime.executors import Executor, in_order
 from mabe.runtime.tensors import limited_threads
 
 ENTRY_COLUMNS = dict.fromkeys(
@@ -108,6 +108,8 @@ class Unseen:
     path: Path
     include_training: bool = False
     skip_bad: bool = False
+    executor: Executor | None = None
+    """None: all cores, where several recordings on a CPU take a while."""
     only: frozenset[str] = frozenset()
     """Names of the recordings that are wanted, ``LAB/VIDEO``; all if none is named."""
     scored: int = field(default=0, init=False)
@@ -132,7 +134,7 @@ class Unseen:
             sources = [source for source in sources if source.name in self.only]
         labelled = [source for source in sources if source.has_labels]
         self.unlabelled = len(sources) - len(labelled)
-        executor = executor_for(self.predictor, len(labelled))
+        executor = self.executor or executor_for(self.predictor, len(labelled))
         job = _Job(self.predictor, self.include_training, work, executor.threads)
         opened: list[StoredRecording] = []
         with (

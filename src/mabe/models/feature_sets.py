@@ -9,7 +9,7 @@ from typing import Any
 from mabe.features.base import Features
 from mabe.features.motion import MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
-from mabe.features.pair import PairFeatures, PairSocialFeatures
+from mabe.features.pair_view import PairFeatures, PairSocialFeatures
 from mabe.models.input_scaling import (
     FittedScaling,
     InputScaling,

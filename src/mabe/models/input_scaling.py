@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mabe.features.motion import COORDINATES
-from mabe.features.pair import BODY_MOTION, OTHERS, POINTS, PairLayout
+from mabe.features.pair_view import BODY_MOTION, OTHERS, POINTS, PairLayout
 from mabe.runtime import tensors
 from mabe.skeleton import SLOTS
 

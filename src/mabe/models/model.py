@@ -21,8 +21,6 @@ from torch import Tensor, nn
 
 from mabe.features.arrangement import pack_animals
 from mabe.features.base import Features
-from mabe.models.conv_bilstm import ConvBiLSTM
-from mabe.models.conv_gru import ConvGRU
 from mabe.models.feature_sets import build_inputs
 from mabe.models.frame_network import FrameNetwork
 from mabe.models.input_scaling import (
@@ -31,7 +29,7 @@ from mabe.models.input_scaling import (
     channels_of_slots,
 )
 from mabe.models.model_config import ModelConfig
-from mabe.models.tcn import TCN
+from mabe.models.networks import build_network
 from mabe.models.windows import Stretch, window_stretches
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 from mabe.runtime.tensors import apply_to_slices, has_quick_bf16
@@ -295,25 +293,6 @@ class PairModel(NetworkModel):
         lab_B = torch.full((windows,), number, device=device)
         is_self_B = torch.full((windows,), context.is_self, device=device)
         return self.logits(inputs_BUI, lab_B, is_self_B).float().sigmoid()
-
-
-NETWORKS: Mapping[str, type[FrameNetwork]] = {
-    "conv_bilstm": ConvBiLSTM,
-    "tcn": TCN,
-    "conv_gru": ConvGRU,
-}
-"""The networks by their `model_type`."""
-
-
-def is_quick_in_bf16(config: ModelConfig) -> bool:
-    """Return whether a model is faster in bfloat16 on a CPU that has AMX."""
-    network = NETWORKS.get(config.model_type)  # trees have none
-    return network is not None and network.is_quick_in_bf16
-
-
-def build_network(config: ModelConfig, channels: int, classes: int) -> FrameNetwork:
-    """Return a new network of the kind that `model_type` names."""
-    return NETWORKS[config.model_type].of(config, channels=channels, classes=classes)
 
 
 _MODELS: Mapping[type, Callable[[ModelConfig, Any], NetworkModel]] = {

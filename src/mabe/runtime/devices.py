@@ -7,7 +7,6 @@ import torch
 
 from mabe.errors import ConfigError, RunError
 from mabe.runtime.process_group import Team
-from mabe.runtime.tensors import has_quick_bf16
 
 MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
@@ -90,20 +89,6 @@ def _of_process(wanted: str, team: Team) -> str:
             "instead of --gpus-per-task, so that each process can use all)"
         )
     return f"cuda:{team.local_rank}"
-
-
-def choose_precision(
-    device: torch.device, wanted: str, *, is_quick_in_bf16: bool
-) -> str:
-    """Return 32, bf16 or 16; `auto` is the fastest precision that is safe here.
-
-    `is_quick_in_bf16` says whether the model is faster in bfloat16 on a CPU with AMX.
-    """
-    if wanted != "auto":
-        return wanted
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(False) else "16"
-    return "bf16" if is_quick_in_bf16 and has_quick_bf16(device) else "32"
 
 
 def _best_device() -> str:

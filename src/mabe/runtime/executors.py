@@ -32,8 +32,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 STOPPED = (
-    "stopped; finished parts are kept, the same command continues (`mabe train` with "
-    "--resume)"
+    "stopped; files that were finished are kept; run the same command again "
+    "(`mabe train` with --resume)"
 )
 POOL_PAYS_S = 3.0
 """Work that takes one process longer than this is spread over several."""
@@ -108,9 +108,9 @@ class Processes:
 class SpreadTasks:
     """Tasks of one thread each, spread over processes where that saves time.
 
-    The first task is done and timed in this process. Where the others would take
-    longer than `POOL_PAYS_S`, they are done by `workers` processes, else here too.
-    Every task has one thread in either case, so results do not depend on the choice.
+    Tasks are done and timed in this process, until the others would take longer than
+    `POOL_PAYS_S`; then these are done by `workers` processes. Every task has one thread
+    in either case, so results do not depend on the choice.
     """
 
     workers: int
@@ -132,19 +132,22 @@ class SpreadTasks:
         hears_interrupts: bool = False,
     ) -> Generator[tuple[int, Result], None, None]:
         """See `Executor.run`."""
-        done = 0
-        began = time.monotonic()
+        done, seconds = 0, 0.0
         for index, task in enumerate(tasks):
-            yield index, work(shared, task)
+            began = time.monotonic()
+            result = work(shared, task)
+            seconds += time.monotonic() - began
+            yield index, result
             done = index + 1
             left = len(tasks) - done
-            if left > 1 and left * (time.monotonic() - began) / done > POOL_PAYS_S:
+            if left > 1 and left * seconds / done > POOL_PAYS_S:
                 break
-        rest = tasks[done:]
-        if rest:
-            results = _run_in_pool(self.workers, work, shared, rest, hears_interrupts)
-            for index, result in results:
-                yield done + index, result
+        if rest := tasks[done:]:
+            with closing(
+                _run_in_pool(self.workers, work, shared, rest, hears_interrupts)
+            ) as results:
+                for index, result in results:
+                    yield done + index, result
 
 
 def in_order(
@@ -228,9 +231,9 @@ def _run_in_pool(
             yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise RunError(
-            "a worker process ended early, perhaps for lack of memory: try again "
-            "with --workers 1, finished parts are kept. (In a script of your own, "
-            'call it under `if __name__ == "__main__":`.)'
+            "a worker process ended early, perhaps for lack of memory: try again with "
+            "--workers 1, or on fewer recordings. (In a script of your own, call it "
+            'under `if __name__ == "__main__":`.)'
         ) from error
     except KeyboardInterrupt:
         raise StopRequested(STOPPED) from None

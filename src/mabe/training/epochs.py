@@ -26,6 +26,7 @@ from mabe.runtime.distributed import (
     wait_for_all,
 )
 from mabe.runtime.object_storage import shown
+from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch, best_epoch
 from mabe.training.loop import train_epoch
 from mabe.training.objectives import (
@@ -40,12 +41,7 @@ from mabe.training.run_directory import (
     save_models,
     save_state,
 )
-from mabe.training.schedule import (
-    epoch_scores,
-    is_finished,
-    learning_rate,
-    steps_in_epoch,
-)
+from mabe.training.schedule import epoch_scores, learning_rate, steps_in_epoch
 from mabe.training.state import (
     TrainingState,
     averaged_model,

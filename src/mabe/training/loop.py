@@ -23,7 +23,7 @@ from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.runtime.distributed import any_of
 from mabe.runtime.process_group import Team
-from mabe.training.gradients import (
+from mabe.training.micro_batches import (
     Poses,
     accumulate_gradients,
     fits,
@@ -34,10 +34,8 @@ from mabe.training.objectives import Objective, Targets
 from mabe.training.objectives.base import AnyBatch
 from mabe.training.schedule import epoch_scores, steps_in_epoch
 from mabe.training.schedule import learning_rate as rate_of_step
-from mabe.training.state import SEED_STRIDE, TrainingState, unwrapped
-
-_RANK_STRIDE = 1 << 48
-"""Keeps dropout of the processes of a team apart."""
+from mabe.training.seeds import step_seed
+from mabe.training.state import TrainingState, unwrapped
 
 
 def take_step(
@@ -50,9 +48,7 @@ def take_step(
     learning_rate: float,
 ) -> None:
     """Learn from one batch; its loss goes into the state's log."""
-    torch.manual_seed(
-        config.seed * SEED_STRIDE + state.step + fabric.global_rank * _RANK_STRIDE
-    )
+    torch.manual_seed(step_seed(config.seed, state.step, rank=fabric.global_rank))
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
 

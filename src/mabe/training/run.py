@@ -12,17 +12,19 @@ from lightning_fabric import Fabric
 from mabe.config import RunConfig, dump_config
 from mabe.errors import ConfigError
 from mabe.models.checkpoint import SUFFIX
-from mabe.models.model import is_quick_in_bf16
+from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.console import muted, print_lines
-from mabe.runtime.devices import choose_device, choose_precision, describe_device
+from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import (
     lead,
     make_fabric,
     part_in_peace,
 )
 from mabe.runtime.object_storage import shown
+from mabe.runtime.precision import choose_precision
 from mabe.runtime.process_group import Team
 from mabe.training.batch_size import settle_batch_size
+from mabe.training.early_stopping import is_finished
 from mabe.training.epochs import Watcher, save_epoch, train_epochs
 from mabe.training.grow_trees import grow_trees
 from mabe.training.history import Epoch, best_epoch, read_history, write_history
@@ -51,11 +53,7 @@ from mabe.training.run_directory import (
     with_settled_batch,
     write_config,
 )
-from mabe.training.schedule import (
-    epoch_scores,
-    is_finished,
-    steps_in_epoch,
-)
+from mabe.training.schedule import epoch_scores, steps_in_epoch
 from mabe.training.state import (
     TrainingState,
     averaged_model,

@@ -18,17 +18,11 @@ from mabe.scene_task import SceneTask
 from mabe.training.history import Epoch
 from mabe.training.loss_log import LossLog
 from mabe.training.objectives import Objective
+from mabe.training.optimizer import make_optimizer
+from mabe.training.seeds import FIT_STREAM, initial_seed
 
 _FIT_FRAMES = 30_000
 """Frames to which the scaling of features is fitted."""
-
-
-_FIT_STREAM = 1 << 40
-"""Makes these windows independent of those of any step."""
-
-
-SEED_STRIDE = 1_000_003
-"""Makes the steps of neighbouring seeds independent."""
 
 
 @dataclass(slots=True)
@@ -59,17 +53,11 @@ def start_state(
     The objective shows what is usual, to scale features by; it is not needed where the
     state of an earlier run will take the place of this one.
     """
-    torch.manual_seed(config.seed * SEED_STRIDE - 1)
+    torch.manual_seed(initial_seed(config.seed))
     model = build_model(config.model, task)
     if objective:
         fit_scaling(model, objective, seed=config.seed)
-    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
-    optimizer = kinds[config.optimizer](
-        model.parameters(),
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=fabric.device.type == "cuda" or None,
-    )
+    optimizer = make_optimizer(config, model.parameters(), fabric.device)
     average = AveragedModel(model).to(fabric.device)
     average.n_averaged = average.n_averaged.cpu()  # a number for the host
     model, optimizer = fabric.setup(model, optimizer)
@@ -87,7 +75,7 @@ def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None
     """Scale features that have no fixed unit by what is usual in some windows."""
     if not model.scaling.is_fitted:
         return
-    rng = np.random.default_rng([seed, _FIT_STREAM])
+    rng = np.random.default_rng([seed, FIT_STREAM])
     windows = max(1, _FIT_FRAMES // model.config.sequence_length)
     poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
     model.scaling.fit(model.extract_features(poses).flatten(0, 1))

@@ -24,7 +24,7 @@ from mabe.experiments.checklist.gather_scores import (
     read_answers,
 )
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
-from mabe.experiments.tune import read_tuning
+from mabe.experiments.rule_tuning import read_tuning
 from mabe.io.submission import Review, Severity, review_submission
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
 from mabe.training.history import read_history

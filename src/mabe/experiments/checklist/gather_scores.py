@@ -20,7 +20,7 @@ from mabe.experiments.checklist.facts import (
     ScoreFacts,
 )
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
-from mabe.experiments.tune import NestedTuning, read_tuning
+from mabe.experiments.rule_tuning import NestedTuning, read_tuning
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f1_scores, macro_f1
 from mabe.models.checkpoint import Checkpoint, plain_rules
 from mabe.runtime.console import finite_or_none

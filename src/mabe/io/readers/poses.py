@@ -30,7 +30,7 @@ class Poses:
     coordinates do not fit together.
     """
 
-    xy_px: Float[np.ndarray, "time animal keypoint 2"]
+    xy_px: Float[np.ndarray, "time animal keypoint 2"] = field(repr=False)
     _: KW_ONLY
     keypoints: Sequence[str]
     """The lab's names; kept as a tuple."""
@@ -38,7 +38,9 @@ class Poses:
     """The lab's names; by default ``animal1``, ``animal2`` …"""
     name: str = "recording"
     """The recording's name: the file's stem, or a name inside the file."""
-    confidence: Float[np.ndarray, "time animal keypoint"] | None = None
+    confidence: Float[np.ndarray, "time animal keypoint"] | None = field(
+        default=None, repr=False
+    )
     usual_confidence: float = 0.0
     """The tracker's own threshold, below which points count as missing."""
     first_frame: int = 0
@@ -51,12 +53,14 @@ class Poses:
 
     def __post_init__(self) -> None:
         xy = np.asarray(self.xy_px)
+        if isinstance(self.keypoints, str) or isinstance(self.animals, str):
+            raise DataError(f"{self.name}: keypoints and animals are lists of names")
         if xy.ndim != 4:
             raise DataError(
                 f"{self.name}: coordinates need the axes [time, animal, keypoint, 2], "
                 f"found an array of shape {xy.shape}; for one animal give xy[:, None]"
             )
-        names = self.animals or [f"animal{n + 1}" for n in range(xy.shape[1])]
+        names = list(self.animals) or [f"animal{n + 1}" for n in range(xy.shape[1])]
         # Sequences and integers become what the rest of the code expects.
         object.__setattr__(self, "animals", tuple(names))
         object.__setattr__(self, "keypoints", tuple(self.keypoints))

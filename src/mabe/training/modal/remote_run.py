@@ -246,8 +246,8 @@ def fetch_earlier(place: Path, run_dir: Path) -> bool:
 def copy_run(source: Path, target: Path) -> None:
     """Copy the files of a run that differ, the state to resume from last.
 
-    Each is renamed into its place. (`mabe.files` would wait for the disk, but what
-    makes files of a volume last is the commit.)
+    Each is renamed into its place. (`mabe.runtime.files` would wait for the disk, but
+    what makes files of a volume last is the commit.)
     """
     target.mkdir(parents=True, exist_ok=True)
     files = [p for p in source.iterdir() if p.is_file() and p.name[0] != "."]

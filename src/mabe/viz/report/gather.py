@@ -131,7 +131,7 @@ def study_run(
             f"{run}: the data it was trained on are no longer where they were; give "
             "where with --data"
         )
-    unseen = Unseen(predictor, place, include_training, skip_bad, only)
+    unseen = Unseen(predictor, place, include_training, skip_bad, only=only)
     number = _add_views(study, predict_unseen(unseen), most)
     recordings = f"{number} recordings of {place.resolve().name}"
     if not include_training:

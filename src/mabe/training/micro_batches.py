@@ -21,7 +21,8 @@ from mabe.runtime.process_group import Team
 from mabe.runtime.tensors import to_device
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.objectives import Targets
-from mabe.training.state import SEED_STRIDE, TrainingState
+from mabe.training.seeds import step_seed
+from mabe.training.state import TrainingState
 
 Poses = Float[np.ndarray | Tensor, "b t a k 2"]
 """Read from the store, or from the device's own memory."""
@@ -111,9 +112,7 @@ def _backward_in_pieces(
     """
     device, team = fabric.device, team_of(fabric)
     assert isinstance(state.model, _FabricModule)
-    generator = torch.Generator(device).manual_seed(
-        config.seed * SEED_STRIDE + state.step
-    )
+    generator = torch.Generator(device).manual_seed(step_seed(config.seed, state.step))
     shown = to_device(poses, device)
     changes = draw_changes(
         shown.shape, config.augmentation, RandomNumbers(generator, team)

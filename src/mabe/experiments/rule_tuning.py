@@ -13,8 +13,8 @@ from typing import Any
 
 from mabe.config import load_config
 from mabe.decoding.calibration import Reliability
+from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule
-from mabe.decoding.tune import Tuned, tune
 from mabe.decoding.views import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold

@@ -500,7 +500,7 @@ def test_a_cross_validation_is_checked_with_its_data(folds, fights, capsys):
     assert found["leaks"]["verdict"] == "ok"
     assert "4 held-out tracks" in found["leaks"]["found"]
     assert found["coverage of labels"]["details"] == [
-        "watched, never seen: Lab sniff",
+        "watched, never annotated: Lab sniff",
         "fewer than 10 bouts: Lab attack (8)",
     ]
     assert found["missing points"]["verdict"] == "ok"

@@ -70,7 +70,7 @@ def test_a_run_of_other_data_is_refused_in_one_line(tmp_path, capsys):
     assert resume(run, tmp_path) == 2
 
     *_, message = capsys.readouterr().err.strip().splitlines()
-    assert message.startswith(f"mabe: {run}: cannot go on, the recordings or")
+    assert message.startswith(f"mabe: {run}: cannot be resumed, the recordings or")
 
 
 def copy_run(tmp_path, **facts):

@@ -43,7 +43,7 @@ _TRIAL_STREAM = 1 << 41
 def settle_batch_size(
     config: RunConfig, objective: Objective, fabric: Fabric
 ) -> tuple[RunConfig, str]:
-    """Return the config with a number for `auto`, and a line that says why."""
+    """Return the config with a number for `auto`, and a line with the reason."""
     useful = useful_windows(objective.counted_frames, config, fabric.world_size)
     if fabric.device.type != "cuda":
         windows = min(useful, WITHOUT_GPU)

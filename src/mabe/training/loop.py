@@ -137,14 +137,14 @@ def train_epoch(
 def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
     """Move an exponential average, short at first, towards the model.
 
-    Done here, since AveragedModel asks the device how many steps it has seen.
+    AveragedModel would read the number of steps from the device, and wait for it.
     """
-    seen = int(average.n_averaged)
+    steps = int(average.n_averaged)
     averages: list[Tensor] = list(average.module.parameters())
     values: list[Tensor] = list(model.parameters())
-    if seen:
+    if steps:
         # Early on the average is short, so that it does not remember the random start.
-        share = 1 - min(decay, (1 + seen) / (10 + seen))
+        share = 1 - min(decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(averages, values, share)
     else:
         torch._foreach_copy_(averages, values)
@@ -157,7 +157,7 @@ def settle_micro_batch(
     """Find how many windows fit at once in every process of a team, before it starts.
 
     Where one runs out of memory within a step, the others would wait for its gradients
-    for ever; in this rehearsal nobody waits. It leaves no trace but `micro_batch`.
+    for ever; in this trial no process waits. It changes only `micro_batch`.
     """
     if fabric.world_size == 1:
         return

@@ -1,9 +1,9 @@
 """The losses of steps, read some steps late so that the host does not wait for a GPU.
 
-To ask a GPU for a number means to wait for all that it has still to do. So a loss is
-sent to the host when it is there, and read `behind` steps later; on a CPU at once. A
-loss that is no number stops the run when it is read, and `read_all` before anything is
-kept, so nothing that is kept comes from after such a step.
+Reading a number from a GPU waits for all of its queued work. So a loss is copied to
+the host in the background and read `behind` steps later; on a CPU at once. A loss that
+is not finite stops the run when it is read. `read_all` is called before anything is
+saved, so nothing that is saved comes from after such a step.
 """
 
 import math
@@ -47,7 +47,7 @@ class SentLoss:
         if not math.isfinite(loss):
             raise RunError(
                 f"step {self.step}: the loss is {loss}; lower learning_rate (now "
-                f"{self.learning_rate:.1e}), or go on from before with --resume"
+                f"{self.learning_rate:.1e}), or continue from before with --resume"
             )
         return loss
 
@@ -83,7 +83,7 @@ class LossLog:
         return self.total
 
     def start(self, total: float = 0.0) -> None:
-        """Begin an epoch, or go on in one whose losses so far have this sum."""
+        """Begin an epoch, or continue one whose losses so far have this sum."""
         self._sent.clear()
         self.total, self.last = total, None
 

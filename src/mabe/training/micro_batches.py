@@ -40,7 +40,7 @@ def fits(
     config: RunConfig,
     fabric: Fabric,
 ) -> bool:
-    """Tell whether there is memory for a batch, in pieces as the state says."""
+    """Return whether there is memory for a batch in pieces of the state's size."""
     try:
         _backward_in_pieces(state, poses, targets, config, fabric, rehearsal=True)
     except RuntimeError as error:
@@ -70,7 +70,7 @@ def accumulate_gradients(
                 raise RunError(
                     f"step {state.step}: out of memory, though it was enough at the "
                     "start; is another program on this GPU? Lower batch_size (now "
-                    f"{config.windows} windows a process), or go on with --resume"
+                    f"{config.windows} windows a process), or continue with --resume"
                 ) from error
             if state.micro_batch == 1:
                 raise

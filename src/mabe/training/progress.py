@@ -1,4 +1,4 @@
-"""What a training run tells the person in front of it, line by line."""
+"""What a training run prints, line by line."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ def describe_data(
     held_out: int,
     left_out: int,
 ) -> list[str]:
-    """Say how many recordings and frames there are, and how rare each class is."""
+    """Return lines with the numbers of recordings and frames, and class shares."""
     total = sum(each.learned for each in counts)
     shares = ", ".join(
         f"{each.name} {each.learned / max(1, total):.1%}" for each in counts
@@ -52,7 +52,9 @@ def describe_data(
         f"✓ Held-out recordings: {held_out}",
     ]
     if left_out:
-        lines.append(f"  Left out: {left_out} (no frame that counts, or not asked for)")
+        lines.append(
+            f"  Left out: {left_out} (no frame that counts, or beyond max_sequences)"
+        )
     if never := [each.name for each in counts if not each.learned]:
         lines.append(f"! No frame to learn from: {', '.join(never)}")
     if unscored := [each.name for each in counts if not each.held_out]:
@@ -61,7 +63,7 @@ def describe_data(
 
 
 def describe_team(team: Team, device: str) -> list[str]:
-    """Say how many processes train together; nothing of one by itself."""
+    """Return a line with the number of processes, if there are several."""
     if team.size == 1:
         return []
     machines = f" on {team.machines} machines" if team.machines > 1 else ""
@@ -76,7 +78,7 @@ def describe_model(
     steps: int,
     processes: int = 1,
 ) -> list[str]:
-    """Say what will be trained, in the words V1/V2 users know."""
+    """Return lines that describe the model, in the words of V1 and V2."""
     each = f"{processes} processes × " if processes > 1 else ""
     return [
         features.title,

@@ -4,8 +4,8 @@ It holds
 - ``best.safetensors``, ``last.safetensors``, ``epoch_005.safetensors`` …: models,
 - ``history.json``: one record for each finished epoch,
 - ``config.yaml`` and ``run.json``: every setting, versions, data, who was held out,
-- ``state.pt``: what `--resume` goes on from. It is written last, so a run killed at
-  any moment repeats at most the work since then, and ends the same.
+- ``state.pt``: the state that `--resume` continues from. It is written last, so a run
+  killed at any moment repeats at most the work since then, with the same result.
 """
 
 import contextlib
@@ -89,7 +89,7 @@ def wait_for_run(run_dir: Path, *, at_most_s: float) -> None:
     other machines where their filesystem has locks.
     """
     with (
-        contextlib.suppress(Timeout),  # whoever still runs there is named by `lock_run`
+        contextlib.suppress(Timeout),  # `lock_run` then raises the error
         FileLock(_lock_path(run_dir), timeout=at_most_s),
     ):
         pass
@@ -133,7 +133,7 @@ def write_config(run_dir: Path, settings: Mapping[str, Any]) -> None:
 
 
 def is_documented(run_dir: Path) -> bool:
-    """Tell whether a run was begun here."""
+    """Return whether a run was begun here."""
     return (run_dir / "run.json").is_file()
 
 
@@ -156,7 +156,7 @@ def save_models(
 
 
 def is_grown(run_dir: Path) -> bool:
-    """Tell whether a run of trees is finished: its history is written last."""
+    """Return whether a run of trees is finished: its history is written last."""
     return (run_dir / HISTORY_NAME).is_file()
 
 
@@ -181,15 +181,15 @@ def with_settled_batch(
 def check_same_settings(
     run_dir: Path, config: RunConfig, *, processes: int = 1
 ) -> None:
-    """Refuse to go on with a run under other settings.
+    """Refuse to resume a run with other settings.
 
-    What a step sees depends on how many windows its processes have together, so these
+    What a step learns depends on how many windows its processes have together, so these
     may be shared by another number of processes. Raises `RunError` where there is no
     run, and `ConfigError` where a setting that makes it another run has changed.
     """
     total = _read_facts(run_dir).get("windows_per_step")
     before = dump_config(load_config(run_dir / "config.yaml"))
-    # A cosine is drawn out over all epochs; other schedules do not know their end.
+    # A cosine spans all epochs; other schedules do not depend on their number.
     free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
     free |= {"batch_size"} if total else set()
     changed = [
@@ -204,7 +204,7 @@ def check_same_settings(
         )
     if changed:
         raise ConfigError(
-            f"{run_dir}: cannot go on with other settings than it was started with "
+            f"{run_dir}: cannot be resumed with settings other than its own "
             f"({'; '.join(changed)}); give the same (without --config they are taken "
             "from the run), or start a new run with another --checkpoint-dir"
         )
@@ -214,8 +214,8 @@ def check_same_data(run_dir: Path, content: list[str]) -> None:
     """Raise `DataError` where the recordings or their labels have changed."""
     if _read_facts(run_dir)["content"] != content:
         raise DataError(
-            f"{run_dir}: cannot go on, the recordings or their labels have changed "
-            "since it began; start a new run with another --checkpoint-dir"
+            f"{run_dir}: cannot be resumed, the recordings or their labels have "
+            "changed since it began; start a new run with another --checkpoint-dir"
         )
 
 

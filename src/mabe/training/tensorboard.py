@@ -1,4 +1,4 @@
-"""A run's epochs as TensorBoard shows them, for those who look there.
+"""The epochs of a run for TensorBoard.
 
 `history.json` stays the record of a run; this is a copy in ``RUN/tensorboard``.
 """

@@ -38,8 +38,8 @@ def check_coverage(facts: Facts) -> Finding:
         return Finding(name, Verdict.OK, found)
     found = "; ".join([found, *_count_gaps(data)])
     advice = (
-        "label more of these, name them in `ignore`, or do not rely on what is said of "
-        "them; --json lists all"
+        "label more of these, name them in `ignore`, or do not rely on their "
+        "predictions; --json lists all"
     )
     return Finding(name, Verdict.WARNING, found, advice, details)
 
@@ -63,7 +63,7 @@ def seldom_seen(data: DataFacts) -> list[str]:
 
 def _gaps_in_labels(data: DataFacts) -> tuple[str, ...]:
     return (
-        *(f"watched, never seen: {each}" for each in never_seen(data)),
+        *(f"watched, never annotated: {each}" for each in never_seen(data)),
         *(f"fewer than {FEWEST_BOUTS} bouts: {each}" for each in seldom_seen(data)),
         *(f"watched, without a bout: {each}" for each in data.without_bouts),
         *([f"unlabelled recordings: {data.unlabelled}"] if data.unlabelled else []),
@@ -72,13 +72,13 @@ def _gaps_in_labels(data: DataFacts) -> tuple[str, ...]:
 
 def _count_gaps(data: DataFacts) -> list[str]:
     never, seldom = never_seen(data), seldom_seen(data)
-    told = [
-        (never, f"{len(never)} watched but never seen: {name_some(never)}"),
+    gaps = [
+        (never, f"{len(never)} watched but never annotated: {name_some(never)}"),
         (seldom, f"{len(seldom)} with under {FEWEST_BOUTS} bouts: {name_some(seldom)}"),
         (data.without_bouts, f"{len(data.without_bouts)} recordings without a bout"),
         (data.unlabelled, f"{data.unlabelled} unlabelled"),
     ]
-    return [words for there, words in told if there]
+    return [text for exists, text in gaps if exists]
 
 
 def check_missing_points(facts: Facts) -> Finding:

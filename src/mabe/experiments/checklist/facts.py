@@ -36,7 +36,7 @@ class TrainingFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberFacts:
-    """What one model has seen, and what it was asked."""
+    """What one model was trained on, validated on and has predicted."""
 
     name: str
     trained_on: frozenset[str]
@@ -104,7 +104,7 @@ class LabFacts:
     keypoints: frozenset[str]
     """Those that occur in some recording."""
     bouts: Mapping[str, int]
-    """Of every action that was watched; 0: never seen."""
+    """Of every action that was watched; 0: never annotated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +116,7 @@ class DataFacts:
     unlabelled: int
     """Nobody annotated them."""
     without_bouts: tuple[str, ...]
-    """Watched, and nothing was seen."""
+    """Annotated, without a bout."""
     untracked: tuple[str, ...]
     """Not one point in them."""
     names_of: Mapping[str, tuple[str, ...]]
@@ -187,8 +187,9 @@ ERROR_TO_KNOW = 0.10
 
 
 ERROR_TO_MEND = 0.25
-"""Expected calibration error: at 0.1, what is said at 70 % may happen at 60 %; at 0.25
-an even chance can be a rarity, so no threshold means the same in both."""
+"""Expected calibration error. At 0.1 a probability of 70 % may mean a frequency of
+60 %. At 0.25 a probability of one half may mean a rare event, so thresholds of
+different classes cannot be compared."""
 
 
 FEWEST_BOUTS = 10

@@ -1,7 +1,7 @@
 """What a check found, what to do about it, and how both are shown.
 
 A *failed* check is one to mend before anybody relies on the run; a *warning* is one to
-know of; a check is *skipped* where what it needs is not there, or makes no sense.
+know of; a check is *skipped* where its input is absent or it does not apply.
 """
 
 from collections import Counter

@@ -83,7 +83,7 @@ def _describe_lab(
 def count_bouts(
     recordings: Sequence[StoredRecording], task: SceneTask | PairTask
 ) -> dict[str, int]:
-    """Return the bouts of each action that was watched or marked and is asked for."""
+    """Return the bouts of each action that was watched or annotated and is scored."""
     counts: Counter[str] = Counter()
     for recording in recordings:
         counts.update({watched.action: 0 for watched in recording.annotated})

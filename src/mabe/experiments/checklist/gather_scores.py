@@ -98,7 +98,7 @@ def _class_scores(
     counts: Int[np.ndarray, "classes 3"], answers: OutOfFold
 ) -> tuple[ClassScore, ...]:
     labelled = counts[:, LABELLED]
-    # An action that nobody marked has no F1 here, though the challenge may give it 0.
+    # An action without annotated bouts has no F1 here; the challenge may give it 0.
     f1 = f1_scores(counts, TaskKind.SCENE)
     return tuple(
         ClassScore(

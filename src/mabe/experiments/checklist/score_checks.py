@@ -1,4 +1,4 @@
-"""Whether it is good enough in every class, and its probabilities are what they say."""
+"""Checks of scores for every class, and of the calibration of probabilities."""
 
 from mabe.experiments.checklist.facts import (
     ERROR_TO_KNOW,
@@ -19,7 +19,7 @@ def _how_to_ask(facts: Facts) -> str:
     """Say how a model comes to answers on recordings it never saw."""
     if len(facts.members) > 1:
         return "join runs that held out the same recordings, such as cross-validations"
-    return "`mabe tune RUN` asks it of what it held out; `mabe crossval` of everything"
+    return "`mabe tune RUN` predicts what it held out; `mabe crossval` all recordings"
 
 
 def check_macro_f1(facts: Facts) -> Finding:
@@ -35,8 +35,8 @@ def check_macro_f1(facts: Facts) -> Finding:
     if macro > LEAST_MACRO_F1:
         return Finding(name, Verdict.OK, found)
     advice = (
-        "train longer, label more, or group rare actions; the classes below say where "
-        "it is lost"
+        "train longer, label more, or group rare actions; the classes below "
+        "have the lowest scores"
     )
     found = f"{found}; expected above {LEAST_MACRO_F1:.2f}"
     return Finding(name, Verdict.FAILED, found, advice)
@@ -104,16 +104,18 @@ def check_never_predicted(facts: Facts) -> Finding:
     name = "never predicted"
     if facts.scores is None:
         return Finding(name, Verdict.SKIPPED, _NO_SCORES, _how_to_ask(facts))
-    seen = [each for each in facts.scores.classes if each.labelled]
-    never = [_with_frames(each) for each in seen if not each.is_predicted]
+    labelled = [each for each in facts.scores.classes if each.labelled]
+    never = [_with_frames(each) for each in labelled if not each.is_predicted]
     if never:
-        found = f"{len(never)} of {len(seen)} classes with labels: {name_some(never)}"
+        found = (
+            f"{len(never)} of {len(labelled)} classes with labels: {name_some(never)}"
+        )
         advice = (
             "label more of these or weigh them more; `mabe tune` may find a threshold "
             "at which they appear; or leave them out of the config"
         )
         return Finding(name, Verdict.FAILED, found, advice, tuple(never))
-    found = f"none: all {len(seen)} classes with labels are predicted somewhere"
+    found = f"none: all {len(labelled)} classes with labels are predicted somewhere"
     return Finding(name, Verdict.OK, found)
 
 

@@ -27,7 +27,7 @@ def check_epochs(facts: Facts) -> Finding:
     """At least 50 epochs, or stopped early because nothing got better.
 
     A run whose learning rate was planned to fall to its end over fewer epochs, and did,
-    has settled too: that is a warning. Of several runs the worst is told.
+    has settled too: that is a warning. Of several runs the worst is reported.
     """
     name = "epochs"
     if not facts.trainings:
@@ -48,27 +48,29 @@ def check_epochs(facts: Facts) -> Finding:
 
 def _judge_length(run: TrainingFacts) -> Finding:
     done = len(run.epochs)
-    told = f"{run.name}: {done} of {count(run.planned_epochs, 'epoch')}"
+    progress = f"{run.name}: {done} of {count(run.planned_epochs, 'epoch')}"
     if is_stopped_early(run):
-        found = f"{told}, stopped early after {run.patience} without a better macro F1"
+        found = (
+            f"{progress}, stopped early after {run.patience} without a better macro F1"
+        )
         return Finding("", Verdict.OK, found)
     if done < run.planned_epochs:
         return Finding(
             "",
             Verdict.FAILED,
-            f"{told}, not finished",
-            f"`mabe train --checkpoint-dir {run.name} --resume` goes on with it",
+            f"{progress}, not finished",
+            f"`mabe train --checkpoint-dir {run.name} --resume` continues it",
         )
     if done >= LEAST_EPOCHS:
-        return Finding("", Verdict.OK, told)
-    found = f"{told}, fewer than {LEAST_EPOCHS}"
+        return Finding("", Verdict.OK, progress)
+    found = f"{progress}, fewer than {LEAST_EPOCHS}"
     if run.is_annealed:
         return Finding(
             "",
             Verdict.WARNING,
             f"{found}, though the learning rate has come to its end",
-            f"try a longer run (--set epochs={LEAST_EPOCHS}), unless you have seen "
-            "that it brings nothing",
+            f"try a longer run (--set epochs={LEAST_EPOCHS}), unless it is "
+            "known to have no effect",
         )
     advice = (
         f"train longer: --resume --set epochs={LEAST_EPOCHS}, or set "
@@ -164,8 +166,8 @@ def check_leaks(facts: Facts) -> Finding:
         for track in sorted(leaked_tracks(member))
     ]
     leaks += [
-        f"{named.get(track, f'track {track}')} is answered out of fold, but by nobody "
-        "who can have been without it"
+        f"{named.get(track, f'track {track}')} is predicted out of fold, but no "
+        "member can have predicted it without learning from it"
         for track in sorted(unexplained_tracks(facts))
     ]
     if leaks:

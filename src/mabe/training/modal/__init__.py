@@ -1,5 +1,5 @@
 """Training on a GPU rented from Modal: data and code up, a run there, the run back.
 
-Everything lies in one volume (`volume.py` says where). Nothing here imports `modal`:
+Everything lies in one volume (see `volume.py`). Nothing here imports `modal`:
 the scripts beside the README do, and hand their volume over.
 """

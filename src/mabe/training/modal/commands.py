@@ -1,4 +1,4 @@
-"""What the scripts for Modal do on the user's machine: check, tell, upload, report."""
+"""What the scripts for Modal do on the user's machine: check, upload, print."""
 
 import sys
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Job:
 @contextmanager
 def one_line_errors() -> Iterator[None]:
     """Show what the user can mend as one line, and exit with 2, as `mabe` does."""
-    # As in `cli.main`: Windows consoles may not know the ✓.
+    # As in `cli.main`: Windows consoles may not have the ✓.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
@@ -56,9 +56,9 @@ def upload_everything(
     """Upload what changed of the code and of the data that a config names."""
     folder = Path(data_dir) if data_dir else load_config(_path(root, config)).data_dir
     upload = upload_data(volume, folder)
-    _tell_upload(str(folder), upload)
+    _print_upload(str(folder), upload)
     _, upload = upload_code(volume, root)
-    _tell_upload("code", upload)
+    _print_upload("code", upload)
 
 
 def plan_job(
@@ -106,7 +106,7 @@ def send_code(volume: Volume, job: Job, *, root: Path) -> str:
             "`modal run upload_code_to_modal.py --data-dir DIR`"
         )
     digest, upload = upload_code(volume, root)
-    _tell_upload("code", upload)
+    _print_upload("code", upload)
     return digest
 
 
@@ -127,8 +127,8 @@ def _path(root: Path, config: str | None) -> Path:
     return Path(config) if config else root / DEFAULT_CONFIG
 
 
-def _tell_upload(what: str, upload: Upload) -> None:
-    """Say what was sent, what was there already, and what is there alone."""
+def _print_upload(what: str, upload: Upload) -> None:
+    """Print what was uploaded, what was unchanged, and what is in the volume only."""
     print(
         f"✓ {what} → {VOLUME_NAME}:/{upload.place}: {len(upload.uploaded)} uploaded "
         f"({upload.uploaded_bytes / 1e6:,.1f} MB), {upload.unchanged} unchanged"

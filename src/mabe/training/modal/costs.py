@@ -79,7 +79,7 @@ class Machine:
 
 
 def find_gpu(wanted: str) -> str:
-    """Return the name that Modal knows a GPU by.
+    """Return the name of a GPU at Modal.
 
     Raises `ConfigError` with the names there are; several GPUs are not for one run.
     """
@@ -106,18 +106,19 @@ def longest_hours(config: RunConfig, machine: Machine) -> float:
 
 
 def describe_price(config: RunConfig, machine: Machine) -> str:
-    """Say before a run starts what it may cost."""
+    """Return what a run may cost, before it starts."""
     hours = longest_hours(config, machine)
     return (
         f"Cost (an estimate): {machine.gpu} with {machine.cores:g} cores and "
         f"{machine.memory_gib:g} GiB is ${machine.usd_per_hour:.2f} an hour (list "
         f"prices of {PRICES_OF}); by the V2 recipe's plan at most {show_hours(hours)}, "
-        f"${hours * machine.usd_per_hour:.2f}. The log says more after the first epoch."
+        f"${hours * machine.usd_per_hour:.2f}. The log has an "
+        "estimate after the first epoch."
     )
 
 
 def describe_spent(seconds: float, usd: float) -> str:
-    """Say what a run has cost."""
+    """Return what a run has cost."""
     return f"{show_hours(seconds / 3600)}, about ${usd:.2f}"
 
 

@@ -1,12 +1,12 @@
-"""A run on a rented machine: begun, stopped at any moment, and gone on with.
+"""A run on a rented machine: started, stopped at any moment, and resumed.
 
 The run directory is on the machine's own disk while it is written, and is copied into
 the volume every few epochs, when the machine is taken away, and at the end. (A volume
 with open files cannot be brought up to date, and a lock or a memory map is one.) In the
 volume, too, the state to resume from is written last. So whatever moment a machine dies
-at, the next one finds a run to go on with, and ends the same.
+at, the next one resumes the run, with the same result.
 
-A run is known by its name: the same name goes on where it stopped, whether a machine
+A run is identified by its name: the same name resumes it, whether a machine
 was lost, its day was over, or the user starts it again.
 """
 
@@ -48,20 +48,20 @@ _LAST = "state.pt"
 
 
 class TimeIsUp(Exception):
-    """A machine's day is over; Modal starts the call again, which goes on."""
+    """The time limit of a call is reached; Modal starts it again, to resume."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountedVolume:
-    """The volume as a machine sees it, its disk, and what Modal knows of calls."""
+    """The mounted volume, the machine's disk, and the state of Modal's calls."""
 
     root: Path
     disk: Path
     """A folder on the machine's own disk, the same on each machine."""
     commit: Callable[[], Any]
-    """Makes what was written here last, and seen by others."""
+    """Makes what was written here permanent, and visible to other machines."""
     reload: Callable[[], Any]
-    """Makes what others wrote seen here."""
+    """Makes what other machines wrote visible here."""
     call: str
     """The call that this is part of; the same after a machine was lost."""
     is_running: Callable[[str], bool]
@@ -104,7 +104,7 @@ class RunKeeper:
         if is_due:
             self.save()
         if now - self.began > self.longest_s:
-            raise TimeIsUp(f"{self.name}: stopped to go on with a new call")
+            raise TimeIsUp(f"{self.name}: stopped, to be resumed by a new call")
 
     def ledger(self) -> Ledger:
         """Return what the run has cost up to now."""
@@ -236,7 +236,7 @@ def write_ledger(volume: MountedVolume, name: str, ledger: Ledger) -> None:
 
 
 def fetch_earlier(place: Path, run_dir: Path) -> bool:
-    """Copy an earlier run from the volume; tell whether there was one."""
+    """Copy an earlier run from the volume; return whether there was one."""
     if not is_documented(place):
         return False
     copy_run(place, run_dir)

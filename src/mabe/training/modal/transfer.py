@@ -253,7 +253,7 @@ def fetch_run(volume: Volume, name: str, into: Path) -> Path:
         about = b"".join(volume.read_file(f"{run_folder(name)}/{_RUN}"))
         if is_documented(run_dir) and (run_dir / _RUN).read_bytes() != about:
             set_aside(run_dir)
-        # What makes a folder a run comes first, so that a stopped copy is gone on with.
+        # run.json comes first, so that a stopped copy is recognised and continued.
         for path in sorted(files, key=lambda each: (each != _RUN, each)):
             _fetch_file(volume, f"{run_folder(name)}/{path}", run_dir / path)
     return run_dir

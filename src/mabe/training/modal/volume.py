@@ -1,4 +1,4 @@
-"""Where things lie in the volume, and what is asked of it.
+"""Paths in the volume, and the interface that is used of it.
 
 - ``data/NAME/…``: a data set, as it is on the user's disk; ``manifests/NAME.json`` says
   what each file held when it was uploaded;

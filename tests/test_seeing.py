@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 import yaml
 from chases import TINY_PAIRS, write_chases
+from format_files import write_dlc_csv
 from stories import TINY, write_fights
 
 from mabe.bouts import SCENE, View
@@ -120,6 +121,19 @@ def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
             action.predicted_frames,
             action.hit_frames,
         ]
+
+
+def test_a_pose_file_of_any_format_opens_for_review(run, tmp_path):
+    (tmp_path / "tracks").mkdir()
+    write_dlc_csv(tmp_path / "tracks" / "day1.csv")
+    predictor = Predictor(load_checkpoint(run))
+    for path in (tmp_path / "tracks", tmp_path / "tracks" / "day1.csv"):
+        session = open_session(predictor, Place(path, None), out=tmp_path / "out")
+        try:
+            assert [source.name for source in session.sources] == ["tracks/day1"]
+            assert session.describe(0)
+        finally:
+            session.close()
 
 
 def stored(_predictor, store, index):

@@ -29,7 +29,8 @@ def evaluate(
     data: Annotated[
         Path,
         typer.Argument(
-            help="Labelled recordings: a folder in the Kaggle layout, or a store."
+            help="Labelled recordings: a folder in the Kaggle layout, a store, or a "
+            "folder of tracks and labels of any known format."
         ),
     ],
     out: Annotated[

@@ -13,7 +13,8 @@ if TYPE_CHECKING:  # imported late, so that `--help` is quick
 Data = Annotated[
     Path | None,
     typer.Option(
-        help="Labelled recordings: a folder in the Kaggle layout, or a store; by "
+        help="Labelled recordings: a folder in the Kaggle layout, a store, or a folder "
+        "of tracks and labels of any known format; by "
         "default the data that the run was trained on."
     ),
 ]

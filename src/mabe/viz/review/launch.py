@@ -71,7 +71,12 @@ def open_session(
     Raises `DataError` where there are none, and `OutputError` where corrections could
     not be saved.
     """
-    sources = find_sources(place.path, rate_fps=predictor.rate_fps)
+    sources = find_sources(
+        place.path,
+        rate_fps=predictor.rate_fps,
+        usual_fps=predictor.usual_fps,
+        with_labels=True,
+    )
     if place.name is not None:
         sources = put_first(place.name, sources, where=place.path)
     source = source_folder(place.path)
@@ -172,7 +177,8 @@ def outputs_of(predictor: Predictor) -> ModelOutputs:
 def source_folder(path: Path) -> Path | None:
     """Return the folder of the Kaggle layout that a path is or lies in, if any."""
     if path.is_file():
-        path = path.absolute().parents[2]
+        folders = path.absolute().parents
+        path = folders[min(2, len(folders) - 1)]
     if is_store(path):
         return None
     has_table = any((path / f"{split}.csv").is_file() for split in SPLITS)

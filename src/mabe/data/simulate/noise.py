@@ -32,7 +32,7 @@ def smooth_noise(rng: np.random.Generator, length: int, *, spacing: float) -> Si
     return np.interp(places, np.arange(len(knots)), knots) * np.sqrt(1.5)
 
 
-def smooth(values: Float[np.ndarray, "time *any"], *, frames: float) -> np.ndarray:
+def smooth(values: Float[np.ndarray, "time *any"], *, frames: float) -> np.ndarray:  # noqa: F821 - a shape
     """Return centred means over about this many frames; both ends do not change.
 
     The window shrinks towards the ends, so that pieces smoothed separately still meet.

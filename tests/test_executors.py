@@ -68,3 +68,16 @@ def test_spread_tasks_have_one_thread_wherever_they_run():
 @pytest.mark.parametrize(("tasks", "on_cpu"), [(1, True), (5, False)])
 def test_a_single_task_and_a_gpu_use_this_process(tasks, on_cpu):
     assert usual_executor(tasks, on_cpu=on_cpu) is HERE
+
+
+def variable(name, _task):
+    return os.environ.get(name)
+
+
+def test_workers_have_the_environment_of_the_moment(monkeypatch):
+    assert dict(Processes(2).run(variable, "MABE_TEST", [0, 1])) == {0: None, 1: None}
+    monkeypatch.setenv("MABE_TEST", "set later")
+    assert dict(Processes(2).run(variable, "MABE_TEST", [0, 1])) == {
+        0: "set later",
+        1: "set later",
+    }

@@ -44,5 +44,5 @@ def test_a_small_network_learns_from_six_real_videos_what_goes_on_in_two_others(
     held_out = checkpoint.members[0].provenance.validation
     assert held_out["f1_macro"] > 0.45  # always social: 0.2
     scores = evaluate(Unseen(Predictor(checkpoint), DATA))
-    assert len(scores.videos) == 43 - 6
+    assert len(scores.per_video) == 43 - 6
     assert any("6 left out" in note for note in scores.notes)

@@ -221,7 +221,7 @@ def _run_in_pool(
         max(1, min(workers, len(tasks))),
         mp_context=_worker_context(),
         initializer=_start_worker,
-        initargs=(shared, hears_interrupts),
+        initargs=(shared, hears_interrupts, dict(os.environ)),
     )
     try:
         waiting = {
@@ -248,8 +248,15 @@ _stopped: list[bool] = []
 """In a worker: whether somebody asked it to stop; it then starts no other task."""
 
 
-def _start_worker(shared: Any, hears_interrupts: bool) -> None:
-    """Keep what tasks share, and end when the parent does."""
+def _start_worker(
+    shared: Any, hears_interrupts: bool, environment: dict[str, str]
+) -> None:
+    """Keep what tasks share, take the environment, and end when the parent does.
+
+    The server that forks workers may have started before a variable was set.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     _shared.append(shared)
     if not hears_interrupts:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -25,14 +25,16 @@ from mabe.inference.predict import (
     prediction_provenance,
     recording_provenance,
 )
-from mabe.io.exporter import WRITERS
+from mabe.io.exporter import WRITERS, write_export
 from mabe.io.predictions import (
+    BOUTS,
+    PROVENANCE,
     PredictionProvenance,
     Predictions,
     bouts_table,
+    probabilities_path,
     write_predictions,
     write_probabilities,
-    write_provenance,
 )
 from mabe.io.project import Project, load_project
 from mabe.io.readers.formats import read_file
@@ -201,16 +203,15 @@ class Prediction:
         predictions = Predictions(self.provenance, (self.recording,))
         if format == "mabe":
             write_predictions(folder, predictions)
-            name = f"{self.recording.video}.parquet"
-            table = folder / "probabilities" / self.recording.lab / name
+            table = probabilities_path(
+                folder / "probabilities", self.recording.lab, self.recording.video
+            )
             write_probabilities(table, self.columns, frames=self.recording.length)
-            return [folder / "bouts.csv", folder / "provenance.json", table]
+            return [folder / BOUTS, folder / PROVENANCE, table]
         if format not in WRITERS:
             known = ", ".join(["mabe", *WRITERS])
             raise ConfigError(f"format={format!r} is unknown; known: {known}")
-        written = WRITERS[format](folder, predictions.recordings, self.provenance)
-        write_provenance(folder, self.provenance)
-        return [*written, folder / "provenance.json"]
+        return write_export(predictions, format, folder)
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)

@@ -52,7 +52,8 @@ def evaluate(
     from mabe.inference.evaluate import evaluate as run_evaluation
     from mabe.runtime.files import write_json
 
-    prepare_workers()
+    if data.is_dir():
+        prepare_workers()
     predictor = load_predictor(run, device, tta)
     scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
     print(scores.to_text())

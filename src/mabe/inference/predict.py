@@ -33,6 +33,7 @@ from mabe.io.predictions import (
     PredictionProvenance,
     Predictions,
     RecordingProvenance,
+    probabilities_path,
     write_predictions,
     write_probabilities,
 )
@@ -117,9 +118,8 @@ class Predictor:
     ) -> RecordingBouts:
         """Return the predicted bouts; write the probabilities if a path is given."""
         if probabilities_path is None:
-            bouts: list[Bout] = []
-            for view in self.predict_views(store, index):
-                bouts += view.bouts()
+            views = self.predict_views(store, index)
+            bouts = [bout for view in views for bout in view.bouts()]
             return _recording_bouts(bouts, store, index)
         predicted, columns = self.predict_recording(store, index)
         write_probabilities(probabilities_path, columns, frames=predicted.length)
@@ -190,7 +190,7 @@ def predict(
     predicted = [each.bouts for each in predictions]
     provenance = prediction_provenance(predictor, [each.source for each in predictions])
     write_predictions(out, Predictions(provenance, tuple(predicted)))
-    written = {place / each.lab / f"{each.video}.parquet" for each in predicted}
+    written = {probabilities_path(place, each.lab, each.video) for each in predicted}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
             f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
@@ -298,7 +298,7 @@ def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | s
     except DataError as error:
         return str(error)
     about = store.recordings[index]
-    path = job.place and job.place / about.lab / f"{about.video}.parquet"
+    path = job.place and probabilities_path(job.place, about.lab, about.video)
     with limited_threads(job.threads):
         bouts = job.predictor.predict_bouts(store, index, path)
     return PredictedRecording(bouts, provenance, about)

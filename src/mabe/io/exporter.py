@@ -32,10 +32,14 @@ def export(folder: Path, to: str, out: Path) -> list[Path]:
         raise ConfigError(f"--to: {to!r} is unknown; known: {', '.join(WRITERS)}")
     predictions = read_predictions(folder)
     _refuse_same_names(predictions)
-    place = out / to
-    written = WRITERS[to](place, predictions.recordings, predictions.provenance)
-    write_provenance(place, predictions.provenance)
-    return [*written, place / PROVENANCE]
+    return write_export(predictions, to, out / to)
+
+
+def write_export(predictions: Predictions, to: str, folder: Path) -> list[Path]:
+    """Write predictions and their provenance in a format of `WRITERS`."""
+    written = WRITERS[to](folder, predictions.recordings, predictions.provenance)
+    write_provenance(folder, predictions.provenance)
+    return [*written, folder / PROVENANCE]
 
 
 def _refuse_same_names(predictions: Predictions) -> None:

@@ -247,6 +247,11 @@ def _read_provenance(folder: Path) -> PredictionProvenance:
         raise DataError(f"{path}: not readable ({error}); predict again.") from None
 
 
+def probabilities_path(folder: Path, lab: str, video: str) -> Path:
+    """Return the file of a recording's probabilities in the folder of all."""
+    return folder / lab / f"{video}.parquet"
+
+
 def write_probabilities(
     path: Path,
     columns: Mapping[str, Float[np.ndarray, " frame"]],

@@ -32,6 +32,10 @@ from mabe.training.gpu_poses import ResidentPoses, fits_on
 
 AnyBatch = Batch | PairBatch
 
+LEAST_PROBABILITY = 1e-7
+"""Smaller ones are raised to this before their logarithm is taken."""
+
+
 TrackLabels = Int[np.ndarray, "time columns"]
 """One column of class indices, or a column of states for each action."""
 

@@ -43,6 +43,7 @@ from mabe.training.losses import (
     pair_loss_weights,
 )
 from mabe.training.objectives.base import (
+    LEAST_PROBABILITY,
     ClassCount,
     HeldOutScore,
     HeldOutView,
@@ -51,9 +52,6 @@ from mabe.training.objectives.base import (
     TrainingData,
     split_recordings,
 )
-
-_LEAST_PROBABILITY = 1e-7
-"""Smaller ones are raised to this before their logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +226,7 @@ class PairObjective(Objective):
             weights = weights * np.array(self.weights.action)
             of_label = np.where(states == 1, probabilities, 1 - probabilities)
             loss -= float(
-                (weights * np.log(of_label.clip(min=_LEAST_PROBABILITY))).sum()
+                (weights * np.log(of_label.clip(min=LEAST_PROBABILITY))).sum()
             )
             total += float(weights.sum())
         return HeldOutScore(

@@ -31,6 +31,7 @@ from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneLabels, SceneTask
 from mabe.training.losses import balance_classes, scene_loss
 from mabe.training.objectives.base import (
+    LEAST_PROBABILITY,
     ClassCount,
     HeldOutScore,
     HeldOutView,
@@ -39,9 +40,6 @@ from mabe.training.objectives.base import (
     TrainingData,
     split_recordings,
 )
-
-_LEAST_PROBABILITY = 1e-7
-"""Smaller ones are raised to this before their logarithm is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +169,7 @@ class SceneObjective(Objective):
             confusion += confusion_matrix(labels, chosen, len(classes))
             counted = np.flatnonzero(labels >= 0)
             of_label = probabilities[counted, labels[counted]]
-            log_probabilities = np.log(of_label.clip(min=_LEAST_PROBABILITY))
+            log_probabilities = np.log(of_label.clip(min=LEAST_PROBABILITY))
             loss -= float((weights[labels[counted]] * log_probabilities).sum())
             total += float(weights[labels[counted]].sum())
         return HeldOutScore(frame_summary(confusion, classes), loss / max(total, 1e-6))

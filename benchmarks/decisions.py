@@ -23,12 +23,12 @@ import numpy as np
 from mabe.config import load_config
 from mabe.decoding.fit_rules import CANDIDATES, SearchSpace
 from mabe.decoding.nested_tuning import tune
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold
 from mabe.experiments.out_of_fold import blend, join, predict_held_out
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model, build_model
 from mabe.training.objectives import Objective, load_training_data
-from mabe.training.run_directory import read_state
+from mabe.training.resume import read_state
 
 PLAIN = SearchSpace(
     smoothings=(("none", 0.0),), calibrated=False, thresholds=False, tidied=False

@@ -28,17 +28,17 @@ import torch
 from predict_speed import operations_per_frame
 
 from mabe.config import RunConfig, load_config
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.model import SceneModel
 from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import make_fabric
 from mabe.runtime.precision import choose_precision
-from mabe.training import loop as training
+from mabe.training import training_step as training
 from mabe.training.gpu_poses import ResidentPoses
 from mabe.training.objectives import load_training_data
-from mabe.training.schedule import steps_in_epoch
 from mabe.training.state import start_state
+from mabe.training.training_step import steps_in_epoch
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
 EPOCHS = 100

@@ -22,7 +22,7 @@ from mabe.bouts import View
 from mabe.decoding.fit_rules import SearchSpace
 from mabe.decoding.nested_tuning import tune
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.recording import VideoInfo
 from mabe.scene_task import TaskKind

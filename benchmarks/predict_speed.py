@@ -21,7 +21,7 @@ import torch
 from train_step import motion_in_numpy
 
 from mabe.config import load_config
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.model import SceneModel
 from mabe.runtime.tensors import has_quick_bf16
 from mabe.skeleton import KEYPOINTS, SLOTS, slot_of

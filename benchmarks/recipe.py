@@ -33,7 +33,7 @@ from mabe.experiments.cross_validation import OutOfFoldScore
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.experiments.out_of_fold import blend, predict_held_out
 from mabe.features.social import SocialFeatures
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
 from mabe.runtime.files import write_json

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mabe.data.simulate.plan import VideoPlan
 from mabe.data.simulate.plan_new import plan_invented
-from mabe.data.simulate.write import simulate_poses, write_video
+from mabe.data.simulate.write_files import simulate_poses, write_video
 
 
 def main() -> None:

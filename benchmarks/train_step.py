@@ -30,7 +30,7 @@ from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.devices import choose_device
 from mabe.runtime.distributed import make_fabric
 from mabe.runtime.precision import choose_precision
-from mabe.training import loop as training
+from mabe.training import training_step as training
 from mabe.training.objectives import load_training_data
 from mabe.training.state import start_state
 

@@ -5,7 +5,7 @@ from stories import write_fights
 
 from mabe.bouts import SCENE
 from mabe.data.sources import find_sources
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.io.readers.kaggle import read_index
 from mabe.scene_task import TaskKind
 from mabe.viz.review.corrections import Corrections

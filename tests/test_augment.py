@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from mabe.config import Augmentation
-from mabe.features.arrangement import center_scene, pack_animals
-from mabe.runtime.process_group import Team
+from mabe.features.animal_order import center_scene, pack_animals
+from mabe.runtime.launcher import ProcessGroup
 from mabe.skeleton import KEYPOINTS
 from mabe.training.augmentation import RandomNumbers, draw_changes
 from mabe.training.augmentation import augment as change
@@ -141,11 +141,11 @@ def test_the_same_generator_gives_the_same_poses_twice(poses):
 
 
 def test_windows_shared_by_processes_get_the_numbers_they_get_in_one(poses):
-    def changed(part, team):
-        dice = RandomNumbers(torch.Generator().manual_seed(3), team)
+    def changed(part, group):
+        dice = RandomNumbers(torch.Generator().manual_seed(3), group)
         return augment(part, Augmentation(animal_dropout=0.5), dice)
 
-    shared = [changed(poses[4 * r : 4 * r + 4], Team(r, 2)) for r in range(2)]
+    shared = [changed(poses[4 * r : 4 * r + 4], ProcessGroup(r, 2)) for r in range(2)]
     torch.testing.assert_close(
-        torch.cat(shared), changed(poses, Team()), equal_nan=True
+        torch.cat(shared), changed(poses, ProcessGroup()), equal_nan=True
     )

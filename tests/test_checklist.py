@@ -18,7 +18,7 @@ from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.decoding import DecisionRules
 from mabe.decoding.calibration import Calibration
-from mabe.decoding.views import OutOfFold, ViewPredictions
+from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.experiments.checklist import (
     CHECKS,
     Finding,
@@ -40,8 +40,8 @@ from mabe.experiments.checklist.facts import (
     TrainingFacts,
 )
 from mabe.experiments.checklist.findings import has_failed
-from mabe.experiments.checklist.gather_data import describe_data
-from mabe.experiments.checklist.gather_scores import calibrate, score_answers
+from mabe.experiments.checklist.read_data_facts import describe_data
+from mabe.experiments.checklist.read_score_facts import calibrate, score_answers
 from mabe.experiments.cross_validation import crossval
 from mabe.experiments.rule_tuning import NestedTuning
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind

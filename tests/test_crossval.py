@@ -31,7 +31,7 @@ from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask, TaskKind
-from mabe.training import epochs
+from mabe.training import training_loop
 
 FOLDS, SEEDS = 2, 2
 
@@ -282,7 +282,7 @@ def press_ctrl_c_in(monkeypatch, name, *, call, of=fold_runs):
 
 def stop_within_run(monkeypatch, run):
     """Stop a run after its first epoch's step, before its models are written."""
-    real, calls = epochs.save_models, Counter()
+    real, calls = training_loop.save_models, Counter()
 
     def stop(*args, **more):
         calls["epochs"] += 1
@@ -290,7 +290,7 @@ def stop_within_run(monkeypatch, run):
             raise StopRequested("stopped")
         return real(*args, **more)
 
-    monkeypatch.setattr(epochs, "save_models", stop)
+    monkeypatch.setattr(training_loop, "save_models", stop)
 
 
 @pytest.fixture

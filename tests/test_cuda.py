@@ -10,11 +10,11 @@ import torch
 from stories import TINY, write_fights
 
 from mabe.config import RunConfig, build_config
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.runtime.distributed import make_fabric
-from mabe.training.loop import draw_and_take_step
 from mabe.training.objectives import load_training_data
 from mabe.training.state import averaged_model, start_state
+from mabe.training.training_step import draw_and_take_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mabe.bouts import View
-from mabe.decoding.bootstrap import score_with_confidence
 from mabe.decoding.bout_filters import tidy
 from mabe.decoding.calibration import (
     fit_platt,
@@ -18,11 +17,11 @@ from mabe.decoding.calibration import (
     tally_frames,
 )
 from mabe.decoding.fit_rules import SearchSpace
+from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.nested_tuning import tune
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.smoothing import Smoothing, smooth
-from mabe.decoding.timeline import Timeline
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions, score_with_confidence
 from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError
 from mabe.metrics.frame_scores import macro_f1

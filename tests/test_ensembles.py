@@ -14,7 +14,11 @@ from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.decoding.rules import ClassRule, DecisionRules
 from mabe.errors import RunError
-from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.inference.frame_probabilities import (
+    Tracks,
+    frame_probabilities,
+    view_probabilities,
+)
 from mabe.models.checkpoint import (
     Member,
     Provenance,

@@ -6,11 +6,8 @@ import pytest
 import torch
 
 from mabe.features.gaps import bridge_gaps
-from mabe.features.motion import (
-    MotionFeatures,
-    change_per_second,
-    feature_names,
-)
+from mabe.features.kinematics import change_per_second
+from mabe.features.motion import MotionFeatures, feature_names
 from mabe.models.input_scaling import MotionScaling, asinh
 from mabe.runtime import tensors as cache
 

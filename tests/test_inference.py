@@ -9,12 +9,8 @@ from hypothesis import strategies as st
 
 from mabe.config import RunConfig
 from mabe.errors import RunError
-from mabe.inference.stitching import (
-    Stitching,
-    Tracks,
-    blend_weights,
-    frame_probabilities,
-)
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
+from mabe.inference.stitching import Stitching, blend_weights
 from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.models.model import SceneModel
 from mabe.models.windows import window_starts, window_stretches

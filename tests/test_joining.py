@@ -11,7 +11,7 @@ from stories import TINY, write_fights
 
 from mabe.bouts import SCENE, View
 from mabe.config import build_config, dump_config, load_config
-from mabe.decoding.views import OutOfFold, ViewPredictions
+from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.errors import RunError
 from mabe.experiments.ensembling import (
     drop_useless,
@@ -20,7 +20,7 @@ from mabe.experiments.ensembling import (
     kept_epochs,
 )
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_ensemble
 from mabe.models.model import build_model
 from mabe.scene_task import TaskKind

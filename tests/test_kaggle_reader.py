@@ -13,7 +13,7 @@ from kaggle_files import write_index, write_labels, write_table, write_tracking
 from mabe.bouts import Bout, Watched
 from mabe.data.store import from_recording
 from mabe.errors import DataError
-from mabe.io.keypoint_names import match_names
+from mabe.io.match_keypoints import match_names
 from mabe.io.readers import kaggle_tracks as long_table
 from mabe.io.readers.kaggle import find_video, read_index, read_recording
 from mabe.runtime import disk_arrays as spool

@@ -3,12 +3,13 @@
 import pytest
 
 from mabe.errors import ConfigError
-from mabe.io.keypoint_names import (
+from mabe.io.keypoint_names import split_words
+from mabe.io.match_keypoints import (
     format_matches,
     match_names,
     split_animals,
 )
-from mabe.skeleton import KEYPOINTS, split_words
+from mabe.skeleton import KEYPOINTS
 
 
 def match(*names, **mapping):

@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 
 from mabe.config import RunConfig
 from mabe.data.pair_windows import SEATS
-from mabe.features.arrangement import center_scene, pack_animals
+from mabe.features.animal_order import center_scene, pack_animals
 from mabe.models.model import build_model
 from mabe.pair_task import PairTask
 from mabe.training.augmentation import Changes, augment

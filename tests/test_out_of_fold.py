@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mabe.bouts import View
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import OutOfFold, ViewPredictions
+from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.errors import DataError, RunError
 from mabe.experiments.out_of_fold import (
     FILE_NAME,

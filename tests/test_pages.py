@@ -14,7 +14,7 @@ from view_stories import fight, scene
 from mabe.bouts import SCENE, Bout
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS
 from mabe.viz.report.page import render

@@ -17,8 +17,8 @@ from mabe.config import build_config
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.inference.evaluate import Unseen, compare, evaluate, evaluate_pairs
+from mabe.inference.frame_probabilities import Tracks, view_probabilities
 from mabe.inference.predict import Predictor, predict
-from mabe.inference.stitching import Tracks, view_probabilities
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
 from mabe.models.checkpoint import load_checkpoint
@@ -120,7 +120,7 @@ def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_pa
 def test_a_run_that_was_stopped_ends_the_same(data, tmp_path, monkeypatch):
     whole = train(settings(data, tmp_path / "whole", epochs=2)).run_dir
     config = settings(data, tmp_path / "cut", epochs=2)
-    monkeypatch.setattr("mabe.training.epochs.save_models", _press_ctrl_c)
+    monkeypatch.setattr("mabe.training.training_loop.save_models", _press_ctrl_c)
     with pytest.raises(StopRequested):
         train(config)
     monkeypatch.undo()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mabe.io.inspector import inspect
-from mabe.io.keypoint_names import match_names
+from mabe.io.match_keypoints import match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.formats import read_file

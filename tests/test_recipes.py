@@ -22,7 +22,7 @@ from mabe.experiments.checklist.training_checks import check_epochs
 from mabe.experiments.importance import FILE_NAME as IMPORTANCE
 from mabe.experiments.importance import explain_run
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
 from mabe.models.trees_model import TreesModel

@@ -12,7 +12,7 @@ from view_stories import CLASSES, RULES, fight, scene
 
 from mabe.bouts import View
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.metrics.summary import Evaluation, score_video, summarise
 from mabe.scene_task import TaskKind
 from mabe.viz.colours import colours_of
@@ -21,11 +21,11 @@ from mabe.viz.error_types import count_errors, find_wrong_bouts
 from mabe.viz.report.contents import Check, Contents, Setting, TrainingCurve
 from mabe.viz.report.page import render
 from mabe.viz.report.wording import class_words, clock, error_words
-from mabe.viz.study import Study
+from mabe.viz.result_summary import ResultSummary
 
 
 def study_of(*views):
-    study = Study.of_rules(RULES)
+    study = ResultSummary.of_rules(RULES)
     for view in views:
         study.add(view)
     return study
@@ -314,7 +314,7 @@ def test_the_page_of_many_recordings_stays_below_five_megabytes():
 def test_pairs_are_named_and_nothing_is_a_column():
     view = fight()
     rules = DecisionRules.plain(TaskKind.PAIR, CLASSES)
-    study = Study.of_rules(rules)
+    study = ResultSummary.of_rules(rules)
     study.add(replace(view, kind=TaskKind.PAIR, view=View(1, 1)))
     html = render(contents_of(study))
     assert "mouse1 itself" in html

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mabe.features.tracked_rows import Rows
+from mabe.features.tracked_slots import Rows
 from mabe.skeleton import KEYPOINTS, SLOTS
 
 SECOND = len(KEYPOINTS)

@@ -94,7 +94,7 @@ def kill_training(config: RunConfig, *, after_saves: int) -> None:
     code = f"""
 import os, signal
 import torch
-from mabe.training import epochs, run as runs
+from mabe.training import training_loop, run as runs
 torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, a little
 from mabe.config import build_config
 saves = 0

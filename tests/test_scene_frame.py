@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mabe.features import scene_frame
-from mabe.features.tracked_rows import Rows
+from mabe.features.tracked_slots import Rows
 from mabe.skeleton import KEYPOINTS
 
 NAN = math.nan

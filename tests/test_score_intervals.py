@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.metrics.intervals import (
+from mabe.metrics.span_matching import (
     find_collisions,
     find_overlaps,
     lay_end_to_end,

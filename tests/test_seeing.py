@@ -31,7 +31,7 @@ from mabe.inference.evaluate import (
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
 from mabe.viz.figures import save
-from mabe.viz.report.gather import own_data, study_run
+from mabe.viz.report.gather_contents import own_data, summarize_run
 from mabe.viz.review.launch import (
     Place,
     default_out,
@@ -98,7 +98,7 @@ def pairs(work):
 
 def test_a_report_tells_what_evaluate_tells(run, data):
     predictor = Predictor(load_checkpoint(run))
-    result = study_run(run, predictor)
+    result = summarize_run(run, predictor)
     evaluation = evaluate(Unseen(predictor, data))
 
     assert result.study.confusion.tolist() == evaluation.confusion.tolist()
@@ -109,7 +109,7 @@ def test_a_report_tells_what_evaluate_tells(run, data):
 def test_a_report_of_pairs_scores_as_the_strict_rules_do(pairs):
     predictor = Predictor(load_checkpoint(pairs))
     data = own_data(predictor.checkpoint)
-    study = study_run(pairs, predictor).study
+    study = summarize_run(pairs, predictor).study
     strict = evaluate_pairs(Unseen(predictor, data)).strict
 
     assert strict is not None
@@ -194,7 +194,7 @@ def test_mabe_report_writes_one_file(kind, request, tmp_path, capsys):
 
 
 def test_every_recording_of_a_cross_validation_is_in_its_report(folds, data):
-    result = study_run(folds, Predictor(load_checkpoint(folds)))
+    result = summarize_run(folds, Predictor(load_checkpoint(folds)))
     assert "6 recordings" in result.recordings
     assert {p.recording for p in result.study.plots} == {
         f"Lab/{n}" for n in range(1, 7)
@@ -355,10 +355,10 @@ def test_the_data_of_a_run_may_have_gone(run, data):
     hidden = data.rename(data.with_name("elsewhere"))
     try:
         with pytest.raises(DataError, match="--data"):
-            study_run(run, predictor)
+            summarize_run(run, predictor)
         with pytest.raises(DataError, match="--data"):
             find_place("Lab/1", predictor, None)
-        assert study_run(run, predictor, hidden).study.plots
+        assert summarize_run(run, predictor, hidden).study.plots
     finally:
         hidden.rename(data)
 

@@ -19,11 +19,11 @@ from mabe.data.simulate.actions import motion_of_action
 from mabe.data.simulate.arena import Arena, unit
 from mabe.data.simulate.bodies import pose_bodies
 from mabe.data.simulate.bout_script import write_script
-from mabe.data.simulate.camera import Camera, film
 from mabe.data.simulate.movement import move_animals
-from mabe.data.simulate.noise import random_stream, smooth
 from mabe.data.simulate.plan import METADATA_COLUMNS
 from mabe.data.simulate.plan_new import plan_invented
+from mabe.data.simulate.random_signals import random_stream, smooth
+from mabe.data.simulate.tracker_errors import Camera, film
 from mabe.errors import ConfigError, DataError
 
 FPS = 30.0

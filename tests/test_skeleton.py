@@ -1,16 +1,14 @@
 import numpy as np
 import pytest
 
+from mabe.io.keypoint_names import PAWS, match_keypoint, nearest_keypoints
 from mabe.skeleton import (
     ANIMALS,
     KEYPOINTS,
-    PAWS,
     SLOTS,
     animal_of,
     keypoint_of,
-    match_keypoint,
     mirror_order,
-    nearest_keypoints,
     slot_of,
 )
 

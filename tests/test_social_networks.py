@@ -15,7 +15,7 @@ from mabe.errors import ConfigError
 from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.pair_view import PairSocialFeatures
 from mabe.features.social import SocialFeatures
-from mabe.inference.stitching import Tracks, frame_probabilities
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
 from mabe.models.input_scaling import FittedScaling

@@ -16,14 +16,14 @@ from mabe.errors import RunError
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import make_fabric
 from mabe.training.early_stopping import epochs_since_best, is_finished
-from mabe.training.loop import take_step
+from mabe.training.gradient_accumulation import accumulate_gradients
+from mabe.training.learning_rate import count_plateaus, learning_rate
 from mabe.training.loss_log import LossLog
 from mabe.training.losses import ActionWeights, scene_loss
-from mabe.training.micro_batches import accumulate_gradients
 from mabe.training.objectives.pair import PairTargets
 from mabe.training.objectives.scene import SceneTargets
-from mabe.training.schedule import count_plateaus, learning_rate, steps_in_epoch
 from mabe.training.state import averaged_model, restore_state, start_state, state_values
+from mabe.training.training_step import steps_in_epoch, take_step
 
 CONFIG = RunConfig(
     conv_channels=(8, 8),

@@ -12,8 +12,8 @@ from stories import TINY, write_fights
 from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.inference.evaluate import Unseen, evaluate
+from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.inference.predict import Predictor
-from mabe.inference.stitching import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train

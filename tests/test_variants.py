@@ -8,7 +8,11 @@ import torch
 
 from mabe.bouts import View
 from mabe.config import RunConfig
-from mabe.inference.stitching import Tracks, frame_probabilities, view_probabilities
+from mabe.inference.frame_probabilities import (
+    Tracks,
+    frame_probabilities,
+    view_probabilities,
+)
 from mabe.inference.tta import Variant, pose_variants, slots_in_variants
 from mabe.models.model import build_model
 from mabe.pair_task import PairTask

@@ -13,18 +13,14 @@ from starlette.testclient import TestClient
 from stories import write_fights
 
 from mabe.bouts import Bout
-from mabe.data.quantization import MISSING
+from mabe.data.cm_quantization import MISSING
 from mabe.data.sources import find_sources
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS
-from mabe.viz.review.access import MOST_BODY_BYTES
-from mabe.viz.review.corrections import Corrections
-from mabe.viz.review.server import build_app
-from mabe.viz.review.session import MOST_POSE_FRAMES
-from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
-from mabe.viz.review.timeline import (
+from mabe.viz.review.access_control import MOST_BODY_BYTES
+from mabe.viz.review.compact_timeline import (
     UNKNOWN,
     ViewTimeline,
     error_probability,
@@ -34,6 +30,10 @@ from mabe.viz.review.timeline import (
     to_bytes,
     write_timelines,
 )
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.server import build_app
+from mabe.viz.review.session import MOST_POSE_FRAMES
+from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
 
 OWN = f"http://127.0.0.1:{PORT}"
 KEY = {"x-mabe-token": TOKEN}

@@ -4,7 +4,7 @@ import numpy as np
 
 from mabe.bouts import SCENE
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.scene_task import TaskKind
 
 FPS = 10.0

@@ -17,7 +17,7 @@ from mabe.data.sources import recording_of
 from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
 from mabe.experiments.fold_runs import find_fold_runs
-from mabe.experiments.train import merge_settings, train_model
+from mabe.experiments.train_by_config import merge_settings, train_model
 from mabe.inference.evaluate import Unseen
 from mabe.inference.evaluate import evaluate as evaluate_unseen
 from mabe.inference.predict import (

@@ -32,7 +32,7 @@ from mabe.models.model_config import (
     Share,
     ShareBelowOne,
 )
-from mabe.runtime.object_storage import shown
+from mabe.runtime.object_storage import display_path
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -125,7 +125,7 @@ class DataSettings(Settings):
 
     @field_serializer("data_dir")
     def _as_written(self, value: Path) -> str:
-        return shown(value)
+        return display_path(value)
 
     @field_validator("split_by", mode="before")
     @classmethod

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
-from mabe.runtime.disk_arrays import walk
+from mabe.runtime.disk_arrays import row_blocks
 from mabe.runtime.object_storage import RemoteFile
 from mabe.skeleton import animal_of
 
@@ -79,7 +79,7 @@ class Recording:
         """
         digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
         tracked = self.xy_px[: self._tracked_frames()]
-        for rows in walk(tracked):
+        for rows in row_blocks(tracked):
             # NaN has many bit patterns; adding 0 makes -0 and 0 equal.
             xy = tracked[rows]
             points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0

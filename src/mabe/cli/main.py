@@ -13,7 +13,7 @@ from mabe import __version__
 from mabe.cli import data, prediction, scoring, show, training
 from mabe.cli.executor_options import complete_words
 from mabe.errors import ConfigError, MabeError, StopRequested
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",
@@ -62,7 +62,7 @@ def main(args: list[str] | None = None) -> int:
     try:
         # Ray inside a SLURM step gives a command to one of its processes.
         if words[:1] not in ([], ["train"]) and "--ray" not in words:
-            Team.of_environment().refuse(f"mabe {words[0]}")
+            ProcessGroup.from_environment().refuse(f"mabe {words[0]}")
         app(args=words, prog_name="mabe")
     except MabeError as error:
         print(f"mabe{_process_label()}: {error}", file=sys.stderr)
@@ -83,7 +83,7 @@ def _process_label() -> str:
     error is printed once.
     """
     try:
-        label = Team.of_environment().label
+        label = ProcessGroup.from_environment().label
     except ConfigError:  # which is then the error that is printed
         return ""
     if label:

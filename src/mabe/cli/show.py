@@ -8,7 +8,7 @@ import typer
 from mabe.cli.options import Device, IncludeTraining, Run, SkipBad, load_predictor
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
-    from mabe.viz.study import Study
+    from mabe.viz.result_summary import ResultSummary
 
 Data = Annotated[
     Path | None,
@@ -53,7 +53,7 @@ def report(
     skip_bad: SkipBad = False,
 ) -> None:
     """Write a report of a run as one page."""
-    from mabe.viz.report.gather import write_report
+    from mabe.viz.report.write_report import write_report
 
     contents = write_report(
         run,
@@ -190,7 +190,7 @@ def learning_curve(
 ) -> None:
     """Draw loss and macro F1 over epochs."""
     from mabe.viz.figures import draw_learning_curves, save
-    from mabe.viz.report.gather import read_training_curves
+    from mabe.viz.report.gather_contents import read_training_curves
 
     save(draw_learning_curves(read_training_curves(runs)), out)
     print(f"✓ {out}")
@@ -203,11 +203,11 @@ def _study(
     recordings: list[str] | None,
     most: int | None,
     include_training: bool,
-) -> "Study":
+) -> "ResultSummary":
     """Return a study of some recordings: those named, else the first."""
-    from mabe.viz.report.gather import study_run
+    from mabe.viz.report.gather_contents import summarize_run
 
-    return study_run(
+    return summarize_run(
         run,
         load_predictor(run, device),
         data,

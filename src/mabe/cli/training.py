@@ -9,10 +9,10 @@ from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
 from mabe.cli.options import Changes, Config, Run, SkipBad
 from mabe.errors import ConfigError
 from mabe.runtime.executors import HERE
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
-    from mabe.training.epochs import Watcher
+    from mabe.training.training_loop import Watcher
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +77,7 @@ def train(
 ) -> None:
     """Train a model."""
     from mabe.config import build_config, parse_changes
-    from mabe.experiments.train import merge_settings, train_model
+    from mabe.experiments.train_by_config import merge_settings, train_model
     from mabe.runtime.console import quietly
 
     given = merge_settings(
@@ -103,7 +103,7 @@ def train(
 def _check_place(model_type: str, ray: str | None) -> None:
     """Raise `ConfigError` where a training cannot be done in this place."""
     if model_type == "auto" and ray is None:
-        Team.of_environment().refuse("model_type: auto")
+        ProcessGroup.from_environment().refuse("model_type: auto")
     if model_type != "auto" and ray is not None:
         raise ConfigError(
             f"--ray: model_type: {model_type} is a single run, which cannot be divided "

@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from mabe.data.cm_quantization import STEP_DTYPE
 from mabe.data.prepare_parts import (
     PartOutcome,
     PartsPlace,
@@ -32,7 +33,6 @@ from mabe.data.prepare_parts import (
     read_part_header,
     short_digest,
 )
-from mabe.data.quantization import STEP_DTYPE
 from mabe.data.store import INDEX_NAME, PoseStore, is_store, open_store, write_index
 from mabe.errors import ConfigError, DataError
 from mabe.io.readers.kaggle import read_index

@@ -2,7 +2,7 @@
 
 A store is a folder with ``index.json`` (all recordings, their labels, and where their
 poses are) and one ``poses-<key>.i16``: little-endian 16-bit quantization steps, see
-`mabe.data.quantization`, relative to each recording's `origin_cm`. The poses of a
+`mabe.data.cm_quantization`, relative to each recording's `origin_cm`. The poses of a
 recording are contiguous, in the order [time, slot, xy], with the slots that occur in
 it, so that two animals need half the space of four. Poses are at the store's rate;
 labels are in the recording's own frames.
@@ -19,10 +19,16 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from mabe.bouts import Bout, Watched
-from mabe.data.quantization import MISSING, REACH_CM, STEP_DTYPE, quantize_poses, to_cm
+from mabe.data.cm_quantization import (
+    MISSING,
+    REACH_CM,
+    STEP_DTYPE,
+    quantize_poses,
+    to_cm,
+)
 from mabe.errors import DataError
 from mabe.recording import Recording, StoredRecording
-from mabe.runtime.disk_arrays import Touched, walk
+from mabe.runtime.disk_arrays import Touched, row_blocks
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
@@ -127,7 +133,7 @@ class PoseStore:
         """Return the first frame with a point, and the one after the last."""
         poses = self.quantized(index)
         is_tracked = [np.empty(0, bool)]
-        for rows in walk(poses):
+        for rows in row_blocks(poses):
             is_tracked.append((poses[rows, :, 0] != MISSING).any(axis=1))
         frames = np.flatnonzero(np.concatenate(is_tracked))
         return (int(frames[0]), int(frames[-1]) + 1) if len(frames) else None

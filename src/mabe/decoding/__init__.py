@@ -2,7 +2,7 @@
 
 from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.scene_task import TaskKind
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mabe.decoding.timeline import Timeline
+from mabe.decoding.joined_recordings import Timeline
 
 _ROUNDING_S = 1e-6
 

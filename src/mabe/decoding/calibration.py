@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from mabe.decoding.viterbi import LEVEL_LIMIT
 from mabe.errors import ConfigError
-from mabe.runtime.disk_arrays import walk
+from mabe.runtime.disk_arrays import row_blocks
 
 BIN_LOG_ODDS = 0.05
 
@@ -82,7 +82,7 @@ def log_odds(probabilities: Float[np.ndarray, "*axes"]) -> Float[np.ndarray, "*a
     """Return log(p / (1 - p)), NaN where p is NaN; 0 and 1 become ± 21."""
     odds = probabilities.astype(np.float64, order="C")
     flat = odds.reshape(-1)
-    for some in walk(flat):
+    for some in row_blocks(flat):
         held = np.clip(flat[some], _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
         flat[some] = np.log(held) - np.log1p(-held)
     return odds

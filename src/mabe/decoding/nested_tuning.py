@@ -27,7 +27,7 @@ from mabe.decoding.fit_rules import (
 )
 from mabe.decoding.rules import DecisionRules, calibrate
 from mabe.decoding.tuning_folds import BOUTS, FoldSubset, LabSubset, TuningData
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.metrics.frame_scores import f1_scores, macro_f1
 
 _WHOLE_SEARCH = SearchSpace()

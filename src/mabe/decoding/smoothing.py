@@ -13,7 +13,7 @@ import polars as pl
 from jaxtyping import Float
 from pydantic import ConfigDict
 
-from mabe.decoding.timeline import Timeline
+from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.viterbi import LEVEL_LIMIT, steady_levels
 from mabe.errors import ConfigError
 

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mabe.decoding.calibration import BINS, log_odds, tally_frames
+from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.smoothing import Smoothing, smooth, switch_rate
-from mabe.decoding.timeline import Timeline
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.scene_task import TaskKind
 

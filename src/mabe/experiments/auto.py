@@ -19,7 +19,7 @@ from typing import Any
 from mabe.config import RunConfig, build_config, dump_config
 from mabe.data.prepare import load_store
 from mabe.data.splits import find_groups
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold
 from mabe.experiments.auto_recipe import (
     ModelKind,
     Recipe,
@@ -47,16 +47,11 @@ from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import usable_cores, write_json
-from mabe.runtime.object_storage import shown
+from mabe.runtime.object_storage import display_path
 from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
-from mabe.training.run_directory import (
-    check_same_data,
-    check_same_settings,
-    document,
-    lock_run,
-    set_aside,
-)
+from mabe.training.resume import check_same_data, check_same_settings
+from mabe.training.run_directory import document, lock_run, set_aside
 
 TASK_SETTINGS = frozenset({"task", "classes", "actions", "undirected"})
 """Where the user gave none of these, the task is chosen by the labels."""
@@ -188,7 +183,11 @@ def _begin(
         print_lines(f"{run_dir} held an earlier run, which was renamed to {earlier}")
     recordings = data.store.recordings
     used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
-    facts = {"data": shown(config.data_dir), "recordings": used, "content": content}
+    facts = {
+        "data": display_path(config.data_dir),
+        "recordings": used,
+        "content": content,
+    }
     # The recipe chooses the other settings again when the run is resumed.
     settings = {k: value for k, value in dump_config(config).items() if k in given}
     document(run_dir, settings, facts)

@@ -18,9 +18,8 @@ import numpy as np
 
 from mabe.config import RunConfig, dump_config
 from mabe.data.splits import find_groups
-from mabe.decoding.bootstrap import score_with_confidence
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import ConfigError, RunError
 from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, blend, join, write_out_of_fold
@@ -29,7 +28,7 @@ from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
 from mabe.training.objectives import TrainingData, load_training_data
-from mabe.training.run_directory import FREE_TO_CHANGE
+from mabe.training.resume import FREE_TO_CHANGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

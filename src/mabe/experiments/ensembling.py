@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.decoding.bootstrap import score_with_confidence
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
 from mabe.experiments.rule_tuning import find_predictions

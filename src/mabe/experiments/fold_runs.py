@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from mabe.config import RunConfig, load_config
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import MabeError, RunError
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
@@ -29,7 +29,7 @@ from mabe.experiments.out_of_fold import (
 from mabe.models.checkpoint import SUFFIX, load_checkpoint
 from mabe.runtime.console import print_lines
 from mabe.runtime.executors import HERE, Executor
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 from mabe.training.run import train
 from mabe.training.run_directory import is_documented, wait_for_run
 
@@ -124,8 +124,10 @@ def _by_numbers(path: Path) -> tuple[str, int, int]:
 def train_fold_run(fold_run: FoldRun, *, skip_bad: bool) -> None:
     """Train one run, or resume it, and write its out-of-fold predictions."""
     resume = is_documented(fold_run.run_dir)
-    # A team of one, even where a launcher has started the process.
-    trained = train(fold_run.config, resume=resume, skip_bad=skip_bad, team=Team())
+    # A group of one, even where a launcher has started the process.
+    trained = train(
+        fold_run.config, resume=resume, skip_bad=skip_bad, group=ProcessGroup()
+    )
     model = load_checkpoint(fold_run.model).model
     predictions = predict_held_out(model, trained.objective)
     write_out_of_fold(fold_run.run_dir / FILE_NAME, predictions)

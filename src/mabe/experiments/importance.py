@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from mabe.errors import RunError
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
-from mabe.inference.stitching import FeatureExtractor, extract_features
+from mabe.inference.frame_probabilities import FeatureExtractor, extract_features
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
 from mabe.runtime.console import finite_or_none, format_score, print_lines

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from mabe.bouts import View
-from mabe.decoding.views import OutOfFold, ViewPredictions
+from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.errors import RunError
-from mabe.inference.stitching import Tracks, predict_view
+from mabe.inference.frame_probabilities import Tracks, predict_view
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes

@@ -15,7 +15,7 @@ from mabe.config import load_config
 from mabe.decoding.calibration import Reliability
 from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule
-from mabe.decoding.views import OutOfFold
+from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules

@@ -1,7 +1,7 @@
-"""Changes, times and lengths, from which features are calculated.
+"""Speeds (changes per second) and times, from which features are calculated.
 
-Dimension key: B batch, T time, P places; *x any axes; a last axis of 2 is (x, y).
-A result that depends on a missing value is missing (NaN).
+Dimension key: B batch, T time; *x any axes. A result that depends on a missing value is
+missing (NaN).
 """
 
 import torch
@@ -48,25 +48,17 @@ def seconds_since(
     return ((time_T - last_BT) / rate_fps).clamp(max=longest_s)
 
 
-def length(vectors_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return the lengths of vectors."""
-    return torch.hypot(vectors_2[..., 0], vectors_2[..., 1])
+def change_per_second(
+    values: Float[Tensor, "b t *rest"], rate_fps: float
+) -> Float[Tensor, "b t *rest"]:
+    """Return the time derivative: central, or one-sided at an edge or a gap.
 
-
-def dot(a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]) -> Float[Tensor, "*x"]:
-    """Return the dot products: the part of `a` along `b`, times the length of `b`."""
-    return a_2[..., 0] * b_2[..., 0] + a_2[..., 1] * b_2[..., 1]
-
-
-def cross(
-    a_2: Float[Tensor, "*x 2"], b_2: Float[Tensor, "*x 2"]
-) -> Float[Tensor, "*x"]:
-    """Return the cross products: the part of `b` to the left of `a`, times |a|."""
-    return a_2[..., 0] * b_2[..., 1] - a_2[..., 1] * b_2[..., 0]
-
-
-def least(values_BTP: Float[Tensor, "*x p"]) -> Float[Tensor, "*x"]:
-    """Return the smallest of the values that are not missing, NaN where all are."""
-    missing_BTP = values_BTP.isnan()
-    least_BT = values_BTP.masked_fill(missing_BTP, torch.inf).amin(dim=-1)
-    return least_BT.masked_fill(missing_BTP.all(dim=-1), torch.nan)
+    NaN for a missing value, and for one whose two neighbours are both missing.
+    """
+    step = values.diff(dim=1)
+    none = values.new_full((len(values), 1, *values.shape[2:]), torch.nan)
+    backward = torch.cat([none, step], dim=1)
+    forward = torch.cat([step, none], dim=1)
+    central = (backward + forward) / 2
+    one_sided = torch.where(backward.isnan(), forward, backward)
+    return torch.where(central.isnan(), one_sided, central) * rate_fps

@@ -18,30 +18,15 @@ from torch import Tensor
 
 from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
+from mabe.features.kinematics import change_per_second
 from mabe.features.scene_frame import in_scene_frame
-from mabe.features.tracked_rows import Rows
+from mabe.features.tracked_slots import Rows
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
 ALL_SLOTS = tuple(range(SLOTS))
 
 
 COORDINATES = 2 * SLOTS
-
-
-def change_per_second(
-    values: Float[Tensor, "b t *rest"], rate_fps: float
-) -> Float[Tensor, "b t *rest"]:
-    """Return the time derivative: central, or one-sided at an edge or a gap.
-
-    NaN for a missing value, and for one whose two neighbours are both missing.
-    """
-    step = values.diff(dim=1)
-    none = values.new_full((len(values), 1, *values.shape[2:]), torch.nan)
-    backward = torch.cat([none, step], dim=1)
-    forward = torch.cat([step, none], dim=1)
-    central = (backward + forward) / 2
-    one_sided = torch.where(backward.isnan(), forward, backward)
-    return torch.where(central.isnan(), one_sided, central) * rate_fps
 
 
 def feature_names(

@@ -19,7 +19,7 @@ from mabe.runtime import tensors
 class NearestPairFeatures(Features):
     """The social features of `mabe.features.social`, for scenes of any size.
 
-    Animals that are present come first (`mabe.features.arrangement.pack_animals`).
+    Animals that are present come first (`mabe.features.animal_order.pack_animals`).
     """
 
     title = SocialFeatures.title

@@ -27,7 +27,8 @@ from mabe.features.egocentric import (
     without_gaps,
 )
 from mabe.features.gaps import bridge_gaps
-from mabe.features.motion import change_per_second, group_by, motion_title
+from mabe.features.kinematics import change_per_second
+from mabe.features.motion import group_by, motion_title
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS

@@ -1,7 +1,7 @@
 """The scene's own frame of reference: origin between the animals, x along their line.
 
 Dimension key: B batch, T time, A animal, N row (one keypoint of one animal of one
-window, see `mabe.features.tracked_rows`); a last axis of 2 is (x, y).
+window, see `mabe.features.tracked_slots`); a last axis of 2 is (x, y).
 In this frame the distance between two animals is one coordinate, wherever they are and
 whichever way the camera is turned. The first animal is on the positive side of x.
 """
@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mabe.features.gaps import at_times, bridge_gaps
-from mabe.features.tracked_rows import Rows
+from mabe.features.tracked_slots import Rows
 
 
 def in_scene_frame(

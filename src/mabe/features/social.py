@@ -25,16 +25,7 @@ from torch.nn import functional as F
 
 from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
-from mabe.features.kinematics import (
-    change_over,
-    cross,
-    dot,
-    least,
-    length,
-    seconds_since,
-    shifted,
-    span_frames,
-)
+from mabe.features.kinematics import change_over, seconds_since, shifted, span_frames
 from mabe.features.landmarks import (
     BODY,
     LANDMARKS,
@@ -48,6 +39,7 @@ from mabe.features.landmarks import (
     undo_swaps,
     without_gaps,
 )
+from mabe.features.vectors import cross, dot, least, length
 from mabe.skeleton import KEYPOINTS
 
 MOTION_SPAN_S = 0.2

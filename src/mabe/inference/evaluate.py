@@ -22,7 +22,7 @@ from mabe.bouts import (
 )
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.inference.predict import Predictor, executor_for
 from mabe.metrics import challenge_table, score_table

@@ -26,9 +26,9 @@ from mabe.bouts import (
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import decide
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
-from mabe.inference.stitching import Tracks, predict_view
+from mabe.inference.frame_probabilities import Tracks, predict_view
 from mabe.io.predictions import (
     PredictionProvenance,
     Predictions,

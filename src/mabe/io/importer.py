@@ -22,7 +22,7 @@ from mabe.io.behaviour_names import (
     watched_of,
 )
 from mabe.io.file_matching import ImportPlan, Labels, RecordingFiles, Track
-from mabe.io.keypoint_names import format_matches
+from mabe.io.match_keypoints import format_matches
 from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
 from mabe.io.readers.annotations import compare_lengths, to_frames
 from mabe.io.readers.formats import read_again

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mabe.errors import DataError, MabeError
 from mabe.io.file_matching import find_files
-from mabe.io.keypoint_names import format_matches, match_names
+from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_as, read_file, recognise

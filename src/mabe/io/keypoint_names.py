@@ -1,195 +1,210 @@
-"""All keypoint names of a recording, matched to the canonical skeleton.
+"""Keypoint names of labs, and the canonical keypoint that each stands for.
 
-`mabe.skeleton` has the aliases of single names. Here names are matched together: of
-several names for one keypoint the preferred one is matched, numbered points are spread
-along the tail, and words that all names share are disregarded. A name that is not
-matched is *extra*.
+A lab's name (``Left_bhip``, ``leftear``, ``EarL``, ``BASE_TAIL``) is split into words.
+A side is recognised in any position, and the other words are looked up regardless of
+their order. Every file is read with this one table of aliases.
 """
 
+import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mabe.errors import ConfigError
-from mabe.skeleton import (
-    BODY_WORDS,
-    KEYPOINTS,
-    Alias,
-    find_alias,
-    nearest_keypoints,
-    split_words,
+from mabe.skeleton import KEYPOINTS
+
+PAWS = frozenset(
+    f"{side}_{end}" for side in ("forepaw", "hindpaw") for end in ("left", "right")
 )
-
-_TAIL_PLACES = {
-    1: ("tail_midpoint",),
-    2: ("tail_middle_1", "tail_middle_2"),
-    3: ("tail_middle_1", "tail_midpoint", "tail_middle_2"),
-}
-"""Keypoints of so many numbered points along the tail."""
-
-_ANIMAL_FIRST = r"(?P<animal>[^_]+)[_ ](?P<part>.+)"
-
-_ANIMAL_LAST = r"(?P<part>.+?)[_ ]?(?P<animal>\d+)"
+"""Tracked in the unlabelled MABe22 clips only, and dropped on purpose."""
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
-    """The keypoint of one of a lab's names."""
+class Alias:
+    """The canonical keypoint of a lab's name."""
 
-    name: str
-    keypoint: str | None
-    """The canonical keypoint; None for an extra one, or one that is left out."""
+    keypoint: str
+    rank: int
+    """Of several names for one keypoint the one of the lowest rank is preferred; below
+    0 are the canonical name itself and other spellings of it."""
     reason: str
-    """Why, for people to read."""
-    is_kept: bool = True
-    """False: the project leaves it out altogether."""
+    """For people to read."""
 
 
-def match_names(
-    names: Sequence[str], mapping: Mapping[str, str | None] | None = None
-) -> tuple[Match, ...]:
-    """Return the match of each name, in the order given.
+def find_alias(name: str, *, without: frozenset[str] = frozenset()) -> Alias | None:
+    """Return what a lab's name stands for; None for an unknown name.
 
-    `mapping` (a lab's name to a keypoint, or to None to leave it out) takes precedence.
-    Raises `ConfigError` where it names a keypoint that does not exist, or one twice.
+    The eight corners of a head-mounted device all stand for `headpiece`; their mean
+    is computed where poses are read. A number at the end belongs to an animal
+    (``Ear_left_1``) unless the name with its number is canonical (``spine_1``). The
+    words in `without` are disregarded.
     """
-    mapping = dict(mapping or {})
-    _check_mapping(mapping)
-    mapped = {name: mapping[name] for name in names if name in mapping}
-    aliases = _find_aliases([name for name in names if name not in mapped])
-    best: dict[str, str] = {}
-    for name, known in sorted(aliases.items(), key=lambda item: item[1].rank):
-        if known.keypoint not in mapped.values():
-            best.setdefault(known.keypoint, name)
-    matches = []
-    for name in names:
-        if name in mapped:
-            is_kept = mapped[name] is not None
-            reason = "project.yaml" if is_kept else "left out by project.yaml"
-            matches.append(Match(name, mapped[name], reason, is_kept))
-        elif (alias := aliases.get(name)) is None:
-            matches.append(Match(name, None, _describe_extra(name)))
-        elif best.get(alias.keypoint) == name or alias.keypoint == "headpiece":
-            matches.append(Match(name, alias.keypoint, alias.reason))
-        else:
-            other = best.get(alias.keypoint) or "project.yaml"
-            matches.append(Match(name, None, f"extra: {alias.keypoint} is {other}"))
-    return tuple(matches)
-
-
-def may_match(name: str) -> bool:
-    """Return whether a name can be matched, whatever the other names are."""
-    return find_alias(name) is not None or tail_number(name) is not None
-
-
-def match_parts(parts: Iterable[str]) -> dict[str, str]:
-    """Return the keypoints of the body parts of a file in the Kaggle layout.
-
-    As `match_names`, but all spellings of a keypoint are matched to it.
-    """
-    matched: dict[str, str] = {}
-    for match in match_names(sorted(set(parts))):
-        alias = find_alias(match.name)
-        is_spelling = alias is not None and alias.rank < 0
-        if keypoint := alias.keypoint if alias and is_spelling else match.keypoint:
-            matched[match.name] = keypoint
-    return matched
-
-
-def _check_mapping(mapping: Mapping[str, str | None]) -> None:
-    """Raise `ConfigError` for an unknown keypoint, or one that is named twice."""
-    wanted = [keypoint for keypoint in mapping.values() if keypoint is not None]
-    for name, keypoint in mapping.items():
-        if keypoint is not None and keypoint not in KEYPOINTS:
-            near = ", ".join(nearest_keypoints(keypoint)) or "none"
-            raise ConfigError(
-                f"keypoints: {name!r} is mapped to {keypoint!r}, which is no keypoint "
-                f"(nearest: {near}); all: {', '.join(KEYPOINTS)}"
-            )
-    twice = {each for each in wanted if wanted.count(each) > 1 and each != "headpiece"}
-    if twice:
-        raise ConfigError(f"keypoints: several names are mapped to {sorted(twice)}")
-
-
-def _find_aliases(names: Sequence[str]) -> dict[str, Alias]:
-    """Return the alias of every name that has one."""
-    shared = _shared_words(names)
-    found: dict[str, Alias] = {}
-    tails: dict[str, int] = {}
-    for name in names:
-        for without in (frozenset[str](), shared):
-            if alias := find_alias(name, without=without):
-                found[name] = alias
-            elif (number := tail_number(name, without=without)) is not None:
-                tails[name] = number
-            else:
-                continue
-            break
-    return found | _number_tails(tails)
-
-
-def tail_number(name: str, *, without: frozenset[str] = frozenset()) -> int | None:
-    """Return the number of a tail point such as ``tail_3``; None for other names."""
+    if keypoint := _spelled_out(name):
+        if name.lower() == keypoint:
+            return Alias(keypoint, -2, "same name")
+        return Alias(keypoint, -1, "alias")
     words, side = split_words(name)
-    numbers = [word for word in words - without if word.isdigit()]
-    is_tail = not side and words - without - set(numbers) == {"tail"}
-    return int(numbers[0]) if is_tail and len(numbers) == 1 else None
+    known = _BY_WORDS.get((words - without, side))
+    return known and Alias(*known, "left/right pattern" if side else "alias")
 
 
-def _number_tails(tails: Mapping[str, int]) -> dict[str, Alias]:
-    """Spread numbered points over the tail between its base and its tip."""
-    order = sorted(tails, key=lambda name: tails[name])
-    if len(order) > 3:
-        order = [order[0], order[len(order) // 2], order[-1]]
-    places = _TAIL_PLACES.get(len(order), ())
-    return {
-        name: Alias(place, 0, f"number along the tail ({tails[name]})")
-        for name, place in zip(order, places, strict=True)
-    }
+def match_keypoint(name: str) -> str | None:
+    """Return the canonical keypoint that a lab's name stands for, or None."""
+    alias = find_alias(name)
+    return alias.keypoint if alias else None
 
 
-def _shared_words(names: Sequence[str]) -> frozenset[str]:
-    """Return the words that all names have, such as an animal's name."""
-    words = [split_words(name)[0] for name in names]
-    return frozenset.intersection(*words) if len(words) > 2 else frozenset()
+def nearest_keypoints(name: str) -> list[str]:
+    """Return up to three canonical names that are similar to an unknown one."""
+    return difflib.get_close_matches(name.lower(), KEYPOINTS, n=3, cutoff=0.3)
 
 
-def _describe_extra(name: str) -> str:
-    words, side = split_words(name)
-    if "paw" in words and side:
-        return "extra: a paw"
-    near = nearest_keypoints(name)[:2]
-    return "extra" + (f"; did you mean {' or '.join(near)}?" if near else "")
-
-
-def format_matches(matches: Iterable[Match]) -> str:
-    """Return the matches as a table for people."""
-    matches = tuple(matches)
-    width = max((len(each.name) for each in matches), default=0)
-    return "\n".join(
-        f"    {each.name:<{width}}  {each.keypoint or '-':<13}  {each.reason}"
-        for each in matches
+def split_words(name: str) -> tuple[frozenset[str], str]:
+    """Return the words of a name in one spelling, and its side if it has one."""
+    spaced = re.sub(_WORD_BORDER, " ", name)
+    raw = [word for word in re.split(r"[^a-z0-9]+", spaced.lower()) if word]
+    words = [part for word in raw for part in _split_compound(word)]
+    sides = {_SIDES[word] for word in words if word in _SIDES}
+    side = sides.pop() if len(sides) == 1 else ""
+    rest = frozenset(
+        _SPELLINGS.get(word, word) for word in words if not (side and word in _SIDES)
     )
+    return rest, side
 
 
-def split_animals(names: Sequence[str]) -> dict[str, dict[str, str]] | None:
-    """Return, for each animal of one track, the full name of each of its keypoints.
+def _split_compound(word: str) -> list[str]:
+    """Split ``leftear`` or ``tailbase`` into known words; leave any other as it is."""
+    if word in BODY_WORDS or not word:
+        return [word] if word else []
+    for known in _COMPOUND_WORDS:
+        if word.startswith(known):
+            rest = _split_compound(word[len(known) :])
+            if all(part in BODY_WORDS for part in rest):
+                return [known, *rest]
+    return [word]
 
-    None where the names are not like ``B_Nose, W_Nose`` or ``nose1, nose2``, and hence
-    those of one animal.
-    """
-    for pattern in (_ANIMAL_FIRST, _ANIMAL_LAST):
-        groups: dict[str, dict[str, str]] = {}
-        for name in names:
-            if (found := re.fullmatch(pattern, name)) is None:
-                break
-            groups.setdefault(found["animal"], {})[found["part"]] = name
-        else:
-            parts = {frozenset(each) for each in groups.values()}
-            is_body = any(
-                each.lower() in BODY_WORDS and not each.isdigit() for each in groups
-            )
-            are_alike = len(parts) == 1 and len(next(iter(parts))) > 2
-            if len(groups) > 1 and are_alike and not is_body:
-                return groups
-    return None
+
+def _spelled_out(name: str) -> str | None:
+    """Return the keypoint of a name that differs from it only in how it is spelled."""
+    if name.lower().startswith("headpiece"):
+        return "headpiece"
+    bare = _squeeze(re.sub(r"[_\W]+\d+$", "", name))
+    return _BY_SPELLING.get(_squeeze(name)) or _BY_SPELLING.get(bare)
+
+
+def _squeeze(name: str) -> str:
+    """Return a name in lower case without separators."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+_WORD_BORDER = r"(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])"
+
+
+_SIDES = {
+    **dict.fromkeys(("left", "l", "lft"), "left"),
+    **dict.fromkeys(("right", "r", "rgt", "rt"), "right"),
+}
+
+
+_BY_SPELLING = {
+    **{_squeeze(name): name for name in KEYPOINTS},
+    **{
+        f"{side}{part}": f"{part}_{side}"
+        for part in ("ear", "hip", "lateral")
+        for side in ("left", "right")
+    },
+    **dict.fromkeys(("snout", "nosetip"), "nose"),
+    **dict.fromkeys(("centroid", "center", "centre"), "body_center"),
+    **dict.fromkeys(("bodycenter", "bodycentre"), "body_center"),
+    **dict.fromkeys(("tailbase", "tailstart"), "tail_base"),
+    **dict.fromkeys(("tailend", "tailtip"), "tail_tip"),
+    **dict.fromkeys(("tailmid", "tailmiddle", "tailcenter"), "tail_midpoint"),
+}
+"""Names without separators."""
+
+
+_SPELLINGS = {
+    "centre": "center",
+    "middle": "mid",
+    "midpoint": "mid",
+    "median": "mid",
+    "snout": "nose",
+    "muzzle": "nose",
+    "trunk": "body",
+    "torso": "body",
+    "centroid": "center",
+    "lat": "lateral",
+    "flank": "lateral",
+    "haunch": "hip",
+    "bhip": "hip",
+    "fhip": "shoulder",
+    "front": "fore",
+    "rear": "hind",
+    "root": "base",
+    "start": "base",
+    "onset": "base",
+    "end": "tip",
+    "nape": "neck",
+    "skull": "head",
+    "foot": "paw",
+    "hand": "paw",
+}
+"""Words with the same meaning."""
+
+
+_MIDLINE = {
+    "nose": ("nose", "nose tip", "tip nose"),
+    "head": ("head", "head center", "head mid", "head top", "head body"),
+    "neck": ("neck", "neck base", "neck mid"),
+    "body_center": (
+        *("body center", "center", "body mid", "body", "back center", "spine center"),
+        *("back mid", "spine mid", "back", "spine"),
+    ),
+    "spine_1": ("spine 1", "spine upper", "upper back", "spine fore"),
+    "spine_2": ("spine 2", "spine lower", "lower back", "spine hind"),
+    "tail_base": ("tail base", "tti", "tail"),
+    "tail_midpoint": ("tail mid", "tail center"),
+    "tail_tip": ("tail tip",),
+}
+"""Words of each keypoint without a side, the preferred ones first."""
+
+
+_SIDED = {
+    "ear": ("ear", "ear base", "ear tip"),
+    "hip": ("hip", "hip hind", "hip back"),
+    "lateral": ("lateral", "body lateral", "body", "mid", "shoulder", "hip fore"),
+}
+"""Words of each pair of keypoints besides the side, the preferred ones first."""
+
+
+_BY_WORDS = {
+    (frozenset(words.split()), ""): (keypoint, rank)
+    for keypoint, names in _MIDLINE.items()
+    for rank, words in enumerate(names)
+} | {
+    (frozenset(words.split()), side): (f"{part}_{side}", rank)
+    for part, names in _SIDED.items()
+    for side in ("left", "right")
+    for rank, words in enumerate(names)
+}
+
+
+BODY_WORDS = frozenset(
+    {
+        *(
+            word
+            for names in (*_MIDLINE.values(), *_SIDED.values())
+            for name in names
+            for word in name.split()
+        ),
+        *_SPELLINGS,
+        *_SIDES,
+        *("paw", "fore", "hind", "eye"),
+    }
+)
+"""All words that are known to name a part of the body, or its side."""
+
+
+_COMPOUND_WORDS = sorted(
+    (word for word in BODY_WORDS - {"lft", "rgt"} if len(word) > 2),
+    key=lambda word: (-len(word), word),
+)
+"""Words that begin names without separators, the longest first."""

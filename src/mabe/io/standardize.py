@@ -14,11 +14,12 @@ from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
-from mabe.io.keypoint_names import Match, match_names, split_animals
+from mabe.io.keypoint_names import match_keypoint
+from mabe.io.match_keypoints import Match, match_names, split_animals
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
 from mabe.recording import Recording, VideoInfo
-from mabe.skeleton import ANIMALS, KEYPOINTS, match_keypoint, slot_of
+from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""

@@ -10,7 +10,7 @@ from jaxtyping import Int
 
 from mabe.bouts import Spans, find_spans
 from mabe.metrics.frame_scores import Counts
-from mabe.metrics.intervals import find_overlaps, match_bouts
+from mabe.metrics.span_matching import find_overlaps, match_bouts
 
 
 def count_bouts(

@@ -17,7 +17,7 @@ from jaxtyping import Int
 from mabe.errors import DataError
 from mabe.metrics.bout_tables import ENTRY
 from mabe.metrics.frame_scores import f_scores
-from mabe.metrics.intervals import (
+from mabe.metrics.span_matching import (
     GroupedSpans,
     find_collisions,
     find_overlaps,

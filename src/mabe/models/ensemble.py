@@ -8,12 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from mabe.errors import RunError
-from mabe.models.model import Model
+from mabe.models.model import Context, Model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
+
+WeightedModel = tuple[Model, float]
+
+
+def weighted_probabilities(
+    members: Sequence[WeightedModel], inputs_BUI: Tensor, context: Context
+) -> list[Tensor]:
+    """Return each model's probabilities times its weight; their sum is the ensemble's.
+
+    All of them have the same inputs. The sum is left to the caller, who may add up
+    those of several test-time augmentation variants at once.
+    """
+    return [
+        weight * member.probabilities(inputs_BUI, context) for member, weight in members
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,7 @@ class Ensemble:
         return self.members[0].config
 
     @property
-    def members_with_weights(self) -> tuple[tuple[Model, float], ...]:
+    def members_with_weights(self) -> tuple[WeightedModel, ...]:
         """The models, each with its weight."""
         return tuple(zip(self.members, self.weights, strict=True))
 

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mabe.features.arrangement import pack_animals
+from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
 from mabe.models.feature_sets import build_inputs
 from mabe.models.frame_network import FrameNetwork

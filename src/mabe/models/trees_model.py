@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mabe.features.arrangement import pack_animals
+from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
 from mabe.features.rolling import RollingConfig, rolling_statistics
 from mabe.features.social import SocialFeatures

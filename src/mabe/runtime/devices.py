@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mabe.errors import ConfigError, RunError
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 
 MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"
@@ -14,7 +14,7 @@ MEND_KERNELS = (
 """Installs a torch build for CUDA 12.8; older ones have no kernels for an RTX 5090."""
 
 
-def choose_device(wanted: str, team: Team | None = None) -> torch.device:
+def choose_device(wanted: str, group: ProcessGroup | None = None) -> torch.device:
     """Return the device that `auto`, `cpu`, `cuda`, `cuda:1` or `mps` stands for.
 
     Each of several processes gets a GPU of its own. Raises `ConfigError` for a device
@@ -22,8 +22,8 @@ def choose_device(wanted: str, team: Team | None = None) -> torch.device:
     """
     if wanted == "auto":
         wanted = _best_device()
-    if team and team.size > 1:
-        wanted = _of_process(wanted, team)
+    if group and group.size > 1:
+        wanted = _of_process(wanted, group)
     try:
         device = torch.device(wanted)
     except RuntimeError:
@@ -72,23 +72,23 @@ def describe_device(device: torch.device) -> list[str]:
     return lines
 
 
-def _of_process(wanted: str, team: Team) -> str:
+def _of_process(wanted: str, group: ProcessGroup) -> str:
     """Return the device of one of several processes."""
     if wanted == "cpu":
         return wanted
     if wanted != "cuda":
         raise ConfigError(
-            f"device: {wanted} cannot be shared by the {team.size} processes that "
-            f"{team.launcher} has started; use cuda (a GPU for each) or cpu"
+            f"device: {wanted} cannot be shared by the {group.size} processes that "
+            f"{group.launcher} has started; use cuda (a GPU for each) or cpu"
         )
     seen = torch.cuda.device_count()
-    if 0 < seen < team.local_size:
+    if 0 < seen < group.local_size:
         raise ConfigError(
-            f"{team.local_size} processes on this machine, but {seen} visible GPU(s): "
+            f"{group.local_size} processes on this machine, but {seen} visible GPU(s): "
             "start one process for each GPU (with SLURM, ask for --gres=gpu:N "
             "instead of --gpus-per-task, so that each process can use all)"
         )
-    return f"cuda:{team.local_rank}"
+    return f"cuda:{group.local_rank}"
 
 
 def _best_device() -> str:

@@ -55,7 +55,7 @@ def _reserve(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def walk(*arrays: np.ndarray) -> Iterator[slice]:
+def row_blocks(*arrays: np.ndarray) -> Iterator[slice]:
     """Yield slices of rows in order, each small enough for the cache of a core.
 
     The arrays have the same length; their pages are released after each slice.

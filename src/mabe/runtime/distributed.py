@@ -11,11 +11,10 @@ import inspect
 import logging
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
@@ -23,7 +22,8 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import RunError
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.precision import MIXED_PRECISIONS, KeepInputs
 
 _KEEP_BUFFERS: dict[str, Any] = {
     "forward_sync_buffers"
@@ -38,40 +38,21 @@ _PATIENCE = timedelta(hours=2)
 """How long processes wait for the first one, which prepares data and scores."""
 
 
-_PRECISIONS: dict[str, Literal["bf16-mixed", "16-mixed"] | None] = {
-    "32": None,
-    "bf16": "bf16-mixed",
-    "16": "16-mixed",
-}
-
-
-class KeepInputs(MixedPrecision):
-    """Mixed precision that does not convert the model's input.
-
-    Fabric would round poses to 16 bits, a millimetre in 25 cm, before speeds are
-    computed from them. Features stay in 32 bits; the network's products are rounded.
-    """
-
-    def convert_input(self, data: Any) -> Any:
-        """Return the data unchanged."""
-        return data
-
-
 def make_fabric(
-    device: torch.device, precision: str, team: Team | None = None
+    device: torch.device, precision: str, group: ProcessGroup | None = None
 ) -> Fabric:
     """Return a Fabric for one process on the device, or for one of several.
 
     `precision` is 32, bf16 or 16. With several processes it returns when all have
     started.
     """
-    kind = _PRECISIONS[precision]
+    kind = MIXED_PRECISIONS[precision]
     # It would advise to round all 32-bit products, also those of coordinates in cm.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     if device.type == "cuda":
         torch.backends.cudnn.deterministic = True  # same seed, same run
     plugins: list[Any] = [KeepInputs(kind, device.type)] if kind else []
-    if not team or team.size == 1:
+    if not group or group.size == 1:
         return Fabric(
             accelerator=device.type,
             devices=[device.index or 0] if device.type == "cuda" else 1,
@@ -83,12 +64,12 @@ def make_fabric(
         timeout=_PATIENCE,
         **_KEEP_BUFFERS,
     )
-    is_torchrun = team.launcher == "torchrun"
+    is_torchrun = group.launcher == "torchrun"
     fabric = Fabric(
         accelerator=device.type,
         strategy=strategy,
-        devices=team.local_size,
-        num_nodes=team.machines,
+        devices=group.local_size,
+        num_nodes=group.machines,
         plugins=[
             *plugins,
             TorchElasticEnvironment() if is_torchrun else SLURMEnvironment(),
@@ -101,7 +82,7 @@ def make_fabric(
 T = TypeVar("T")
 
 
-def lead(fabric: Fabric, work: Callable[[], T]) -> T:
+def in_first_process(fabric: Fabric, work: Callable[[], T]) -> T:
     """Run `work` in the first process, and return its result in all of them.
 
     Where it fails, the first process raises the error, and the others one that refers
@@ -139,7 +120,7 @@ def wait_for_all(fabric: Fabric) -> None:
     any_of(fabric, False)
 
 
-def part_in_peace(fabric: Fabric) -> None:
+def leave_group(fabric: Fabric) -> None:
     """Leave the process group at the end of the program, after a successful run.
 
     Not after an error: leaving may have to wait for the other processes.

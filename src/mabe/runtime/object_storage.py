@@ -47,7 +47,7 @@ def as_url(path: Path) -> str | None:
     return f"{protocol}://{'/' if protocol in ('file', 'local') else ''}{rest}"
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """Return a path, or the URL it was made of, as text."""
     return as_url(path) or str(path)
 

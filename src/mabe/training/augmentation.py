@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from mabe.config import Augmentation
-from mabe.features.arrangement import Poses, absent_animals, in_order
-from mabe.runtime.process_group import Team
+from mabe.features.animal_order import Poses, absent_animals, in_order
+from mabe.runtime.launcher import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.skeleton import KEYPOINTS, mirror_order, slot_of
 
@@ -30,7 +30,7 @@ class RandomNumbers:
     """
 
     generator: Generator
-    team: Team = Team()  # noqa: RUF009 - frozen
+    group: ProcessGroup = ProcessGroup()  # noqa: RUF009 - frozen
 
     def uniform(self, *size: int) -> Tensor:
         """Return numbers from 0 to 1; the first size is that of the windows."""
@@ -41,10 +41,10 @@ class RandomNumbers:
         return self._own(torch.randn, size)
 
     def _own(self, draw: Callable[..., Tensor], size: tuple[int, ...]) -> Tensor:
-        windows = size[0] * self.team.size
+        windows = size[0] * self.group.size
         device = self.generator.device
         drawn = draw((windows, *size[1:]), device=device, generator=self.generator)
-        return drawn[self.team.own(windows)]
+        return drawn[self.group.own(windows)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
 from mabe.runtime.distributed import smallest
-from mabe.training.micro_batches import fits
+from mabe.training.gradient_accumulation import fits
 from mabe.training.objectives import Objective
 from mabe.training.state import TrainingState, start_state
 

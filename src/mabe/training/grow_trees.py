@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 
 from mabe.config import RunConfig
-from mabe.inference.stitching import Tracks
+from mabe.inference.frame_probabilities import Tracks
 from mabe.models.boosted_trees import Forest, LabelledRows, TreesConfig, rows_on_disk
 from mabe.models.trees_model import TreesModel, build_trees
 from mabe.models.windows import Stretch

@@ -115,3 +115,8 @@ def _no_epoch(run_dir: Path, found: str) -> str:
         f"{run_dir}: expected a {HISTORY_NAME} with at least one epoch, but {found}; "
         f"`mabe train --checkpoint-dir {run_dir} --resume` continues the run"
     )
+
+
+def epoch_scores(history: Sequence[Epoch]) -> list[float]:
+    """Return the macro F1 of each epoch, -1 where it could not be scored."""
+    return [ranked_f1(epoch) for epoch in history]

@@ -9,7 +9,7 @@ from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import format_score, is_quiet
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 from mabe.training.history import Epoch, best_epoch
 from mabe.training.objectives import ClassCount
 
@@ -62,12 +62,14 @@ def describe_data(
     return lines
 
 
-def describe_team(team: Team, device: str) -> list[str]:
+def describe_group(group: ProcessGroup, device: str) -> list[str]:
     """Return a line with the number of processes, if there are several."""
-    if team.size == 1:
+    if group.size == 1:
         return []
-    machines = f" on {team.machines} machines" if team.machines > 1 else ""
-    return [f"Processes: {team.size}{machines} ({device}), started by {team.launcher}"]
+    machines = f" on {group.machines} machines" if group.machines > 1 else ""
+    return [
+        f"Processes: {group.size}{machines} ({device}), started by {group.launcher}"
+    ]
 
 
 def describe_model(

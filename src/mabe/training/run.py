@@ -16,19 +16,23 @@ from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.console import muted, print_lines
 from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import (
-    lead,
+    in_first_process,
+    leave_group,
     make_fabric,
-    part_in_peace,
 )
-from mabe.runtime.object_storage import shown
+from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.object_storage import display_path
 from mabe.runtime.precision import choose_precision
-from mabe.runtime.process_group import Team
 from mabe.training.batch_size import settle_batch_size
 from mabe.training.early_stopping import is_finished
-from mabe.training.epochs import Watcher, save_epoch, train_epochs
 from mabe.training.grow_trees import grow_trees
-from mabe.training.history import Epoch, best_epoch, read_history, write_history
-from mabe.training.loop import settle_micro_batch
+from mabe.training.history import (
+    Epoch,
+    best_epoch,
+    epoch_scores,
+    read_history,
+    write_history,
+)
 from mabe.training.objectives import (
     ClassCount,
     Objective,
@@ -37,29 +41,29 @@ from mabe.training.objectives import (
 )
 from mabe.training.progress import (
     describe_data,
+    describe_group,
     describe_model,
-    describe_team,
     grown_line,
     part_bar,
 )
-from mabe.training.run_directory import (
+from mabe.training.resume import (
     check_same_data,
-    check_same_settings,
+    config_as_begun,
+    resume_state,
+)
+from mabe.training.run_directory import (
     document,
     is_grown,
     lock_run,
-    read_state,
     set_aside,
-    with_settled_batch,
     write_config,
 )
-from mabe.training.schedule import epoch_scores, steps_in_epoch
 from mabe.training.state import (
-    TrainingState,
     averaged_model,
-    restore_state,
     start_state,
 )
+from mabe.training.training_loop import Watcher, save_epoch, train_epochs
+from mabe.training.training_step import settle_micro_batch, steps_in_epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,33 +98,34 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     watcher: Watcher | None = None,
-    team: Team | None = None,
+    group: ProcessGroup | None = None,
 ) -> TrainedRun:
     """Train as the config says and return the finished run.
 
     An earlier run in `checkpoint_dir` is resumed (`resume`) or renamed, never
     overwritten. Raises `StopRequested` after Ctrl-C, and `MabeError` for errors that
     the user can correct. Processes that torchrun or SLURM started train together,
-    unless another `team` is given; the first one writes and prints.
+    unless another `group` is given; the first one writes and prints.
     """
     if config.model_type == "auto":
         raise ConfigError(
-            "model_type: auto is several runs: use mabe.experiments.train.train_model, "
-            "or name one model_type"
+            "model_type: auto is several runs: use mabe.train, or name one model_type"
         )
-    team = team or Team.of_environment()
+    group = group or ProcessGroup.from_environment()
     if config.is_grown:
-        team.refuse("model_type: trees")
-    device = choose_device(config.device, team)
+        group.refuse("model_type: trees")
+    device = choose_device(config.device, group)
     precision = choose_precision(
         device, config.precision, is_quick_in_bf16=is_quick_in_bf16(config.model)
     )
-    fabric = make_fabric(device, precision, team)
-    with muted(not team.is_first), ExitStack() as held:
-        lead(fabric, lambda: held.enter_context(_locked(config.checkpoint_dir)))
+    fabric = make_fabric(device, precision, group)
+    with muted(not group.is_first), ExitStack() as held:
+        in_first_process(
+            fabric, lambda: held.enter_context(_locked(config.checkpoint_dir))
+        )
         about_device = [
             *describe_device(device),
-            *describe_team(team, device.type),
+            *describe_group(group, device.type),
             f"Precision: {precision}",
         ]
         trained = _train(
@@ -131,7 +136,7 @@ def train(
             skip_bad=skip_bad,
             watcher=watcher,
         )
-    part_in_peace(fabric)
+    leave_group(fabric)
     return trained
 
 
@@ -152,7 +157,7 @@ def _train(
 ) -> TrainedRun:
     run_dir, processes = config.checkpoint_dir, fabric.world_size
     if resume:
-        config = lead(fabric, lambda: _as_begun(config, processes))
+        config = in_first_process(fabric, lambda: config_as_begun(config, processes))
     print_lines(*about_device)
     data = _load_together(config, fabric, skip_bad=skip_bad)
     objective = data.objective(config)
@@ -179,7 +184,7 @@ def _train(
         else:
             _begin(config, data, about_device, counts, processes)
 
-    lead(fabric, begin)
+    in_first_process(fabric, begin)
     if config.is_grown:
         history = _grow(objective, config)
         return TrainedRun(config, objective, history)
@@ -198,19 +203,11 @@ def _train(
         )
     )
     if resume:
-        _resume(state, config, fabric)
+        resume_state(state, config, fabric)
     if not is_finished(config, epoch_scores(state.history)):
         settle_micro_batch(state, objective, config, fabric)
     train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
     return TrainedRun(config, objective, tuple(state.history))
-
-
-def _as_begun(config: RunConfig, processes: int) -> RunConfig:
-    """Return the config to resume with; raises where it is that of another run."""
-    run_dir = config.checkpoint_dir
-    config = with_settled_batch(run_dir, config, processes=processes)
-    check_same_settings(run_dir, config, processes=processes)
-    return config
 
 
 def _load_together(
@@ -218,7 +215,7 @@ def _load_together(
 ) -> TrainingData:
     """Let the first process prepare the data, then all of them load it."""
     loaded: list[TrainingData] = []
-    lead(
+    in_first_process(
         fabric,
         lambda: loaded.append(load_training_data(config, skip_bad=skip_bad)),
     )
@@ -268,7 +265,7 @@ def _begin(
     recordings = data.store.recordings
     facts = {
         "device": about_device,
-        "data": shown(config.data_dir),
+        "data": display_path(config.data_dir),
         "class_frames": [asdict(count) for count in counts],
         "learned": [recordings[i].name for i in data.learned],
         "held_out": [recordings[i].name for i in data.held_out],
@@ -278,19 +275,3 @@ def _begin(
         "windows_per_step": (None if config.is_grown else processes * config.windows),
     }
     document(run_dir, dump_config(config), facts)
-
-
-def _resume(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
-    """Restore the state in which the run stopped."""
-    run_dir = config.checkpoint_dir
-    values = lead(fabric, lambda: read_state(run_dir))
-    if values is None:
-        print_lines(f"{run_dir}: stopped before anything was saved; starting again")
-        return
-    restore_state(state, values, fabric)
-    if is_finished(config, epoch_scores(state.history)):
-        print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
-    else:
-        print_lines(
-            f"✓ Continuing from step {state.step}, in epoch {len(state.history) + 1}"
-        )

@@ -10,7 +10,6 @@ It holds
 
 import contextlib
 import io
-import json
 import platform
 import shlex
 import subprocess
@@ -26,26 +25,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from mabe import __version__
-from mabe.config import RunConfig, dump_config, load_config
-from mabe.errors import ConfigError, DataError, RunError
+from mabe.errors import RunError
 from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes, write_json, write_text
 from mabe.training.history import HISTORY_NAME, Epoch, write_history
-
-FREE_TO_CHANGE = frozenset(
-    {
-        "checkpoint_dir",
-        "data_dir",
-        "device",
-        "early_stopping_patience",
-        "num_workers",
-        "save_every_s",
-        "save_freq",
-        "store_dir",
-    }
-)
-"""Settings a resumed run may have changed without becoming another run."""
 
 
 @contextmanager
@@ -166,81 +150,6 @@ def save_state(run_dir: Path, values: dict[str, Any], history: Sequence[Epoch]) 
     buffer = io.BytesIO()
     torch.save(values, buffer)
     write_bytes(run_dir / "state.pt", buffer.getbuffer())
-
-
-def with_settled_batch(
-    run_dir: Path, config: RunConfig, *, processes: int
-) -> RunConfig:
-    """Return the config with the run's own batch size where that is `auto`."""
-    total = _read_facts(run_dir).get("windows_per_step")
-    if config.batch_size != "auto" or not total:
-        return config
-    return config.changed(batch_size=max(1, total // processes))
-
-
-def check_same_settings(
-    run_dir: Path, config: RunConfig, *, processes: int = 1
-) -> None:
-    """Refuse to resume a run with other settings.
-
-    What a step learns depends on how many windows its processes have together, so these
-    may be shared by another number of processes. Raises `RunError` where there is no
-    run, and `ConfigError` where a setting that makes it another run has changed.
-    """
-    total = _read_facts(run_dir).get("windows_per_step")
-    before = dump_config(load_config(run_dir / "config.yaml"))
-    # A cosine spans all epochs; other schedules do not depend on their number.
-    free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
-    free |= {"batch_size"} if total else set()
-    changed = [
-        f"{key} was {before[key]} and is {value}"
-        for key, value in dump_config(config).items()
-        if key not in free and value != before[key]
-    ]
-    if total and config.windows * processes != total:
-        changed.append(
-            f"a step saw {total} windows and would see {config.windows * processes}: "
-            f"batch_size {config.batch_size} in {processes} process(es)"
-        )
-    if changed:
-        raise ConfigError(
-            f"{run_dir}: cannot be resumed with settings other than its own "
-            f"({'; '.join(changed)}); give the same (without --config they are taken "
-            "from the run), or start a new run with another --checkpoint-dir"
-        )
-
-
-def check_same_data(run_dir: Path, content: list[str]) -> None:
-    """Raise `DataError` where the recordings or their labels have changed."""
-    if _read_facts(run_dir)["content"] != content:
-        raise DataError(
-            f"{run_dir}: cannot be resumed, the recordings or their labels have "
-            "changed since it began; start a new run with another --checkpoint-dir"
-        )
-
-
-def read_state(run_dir: Path) -> dict[str, Any] | None:
-    """Return what was saved last, or None where the run stopped before that."""
-    for half in run_dir.glob(".*.tmp"):  # left by a run that was killed
-        half.unlink()
-    path = run_dir / "state.pt"
-    if not path.is_file():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {reason}") from error
-
-
-def _read_facts(run_dir: Path) -> dict[str, Any]:
-    """Return what `document` wrote; raises `RunError` where no run was begun."""
-    if not is_documented(run_dir):
-        raise RunError(
-            f"{run_dir}: nothing to resume, no run was begun here; start it without "
-            "--resume"
-        )
-    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
 
 
 def _git_commit() -> str | None:

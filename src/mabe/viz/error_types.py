@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mabe.bouts import Spans
-from mabe.decoding.views import ViewPredictions
-from mabe.metrics.intervals import find_overlaps, match_bouts
+from mabe.decoding.view_predictions import ViewPredictions
+from mabe.metrics.span_matching import find_overlaps, match_bouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from mabe.errors import ConfigError, OutputError
 from mabe.runtime.files import write_bytes
 from mabe.viz.colours import colours_of
 from mabe.viz.report.contents import TrainingCurve
-from mabe.viz.study import Interval, Study, ViewPlot
+from mabe.viz.result_summary import Interval, ResultSummary, ViewPlot
 
 try:
     import matplotlib as mpl
@@ -70,7 +70,7 @@ def save(figure: Figure, out: Path) -> None:
     write_bytes(out, buffer.getbuffer())
 
 
-def draw_ethograms(study: Study, plots: Sequence[ViewPlot]) -> Figure:
+def draw_ethograms(study: ResultSummary, plots: Sequence[ViewPlot]) -> Figure:
     """Return annotated bouts above predicted ones, one strip for each view."""
     with mpl.rc_context(_STYLE):
         figure = Figure((WIDTH_IN, 0.75 * len(plots) + 0.75), layout="constrained")
@@ -82,7 +82,7 @@ def draw_ethograms(study: Study, plots: Sequence[ViewPlot]) -> Figure:
     return figure
 
 
-def draw_traces(study: Study, plots: Sequence[ViewPlot]) -> Figure:
+def draw_traces(study: ResultSummary, plots: Sequence[ViewPlot]) -> Figure:
     """Return each class's probability over time, annotated bouts shaded behind it."""
     lines = [(plot, row) for plot in plots for row in plot.rows]
     colours = _colours(study)
@@ -106,7 +106,7 @@ def draw_traces(study: Study, plots: Sequence[ViewPlot]) -> Figure:
     return figure
 
 
-def draw_confusion(study: Study) -> Figure:
+def draw_confusion(study: ResultSummary) -> Figure:
     """Return the confusion matrix, as shares of the annotated frames."""
     assert study.confusion is not None
     names = study.kind.choice_names(study.classes)
@@ -160,7 +160,7 @@ def draw_learning_curves(curves: Sequence[TrainingCurve]) -> Figure:
     return figure
 
 
-def _strips(axis: Axes, study: Study, plot: ViewPlot) -> None:
+def _strips(axis: Axes, study: ResultSummary, plot: ViewPlot) -> None:
     colours = _colours(study)
     for row in plot.rows:
         _bars(axis, row.annotated, (1.08, 0.92), colours[row.class_index])
@@ -184,7 +184,7 @@ def _bars(
     axis.broken_barh(spans, bottom_and_height, facecolors=colour, linewidth=0)
 
 
-def _legend(figure: Figure, study: Study) -> None:
+def _legend(figure: Figure, study: ResultSummary) -> None:
     colours = _colours(study)
     patches = [
         Patch(color=colours[place], label=study.classes[place])
@@ -196,7 +196,7 @@ def _legend(figure: Figure, study: Study) -> None:
     )
 
 
-def _colours(study: Study) -> list[str]:
+def _colours(study: ResultSummary) -> list[str]:
     colours = colours_of(study.classes, has_background=study.kind.has_background)
     return [colour.on_light for colour in colours]
 

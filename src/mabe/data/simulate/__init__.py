@@ -18,7 +18,7 @@ from tqdm import tqdm
 from mabe.data.simulate.plan import DataSetPlan, VideoPlan
 from mabe.data.simulate.plan_like import plan_like
 from mabe.data.simulate.plan_new import plan_invented
-from mabe.data.simulate.write import write_listing, write_video
+from mabe.data.simulate.write_files import write_listing, write_video
 from mabe.errors import ConfigError, DataError
 from mabe.runtime.executors import Processes
 from mabe.runtime.files import usable_cores, write_json

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from mabe.data.simulate.movement import Motion
 from mabe.data.simulate.placement import NOSE_CM, TAIL_BASE_CM
-from mabe.skeleton import match_keypoint
+from mabe.io.keypoint_names import match_keypoint
 
 _SPINE_CM = 8.0
 

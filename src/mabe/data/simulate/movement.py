@@ -18,13 +18,19 @@ from jaxtyping import Float
 from mabe.bouts import Bout
 from mabe.data.simulate.actions import ActionMotion, motion_of_action
 from mabe.data.simulate.arena import Arena, Points, unit
-from mabe.data.simulate.noise import Signal, ease, hold_last, smooth, smooth_noise
 from mabe.data.simulate.placement import WALL_MARGIN_CM, Encounter, Trajectory
 from mabe.data.simulate.postures import (
     Posture,
     StyleSpan,
     posture_signals,
     unbounded_walk,
+)
+from mabe.data.simulate.random_signals import (
+    Signal,
+    ease,
+    hold_last,
+    smooth,
+    smooth_noise,
 )
 
 _WALK_MARGIN_CM = 4.0

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mabe.data.simulate.arena import Arena, Points, unit
-from mabe.data.simulate.noise import Signal, smooth_noise
+from mabe.data.simulate.random_signals import Signal, smooth_noise
 
 NOSE_CM = 4.3
 """From the body centre to the tip of the nose of a straight animal."""

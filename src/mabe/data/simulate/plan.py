@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from mabe.bouts import Bout
 from mabe.data.simulate.arena import Arena
-from mabe.data.simulate.camera import Camera
+from mabe.data.simulate.tracker_errors import Camera
 
 METADATA_COLUMNS = (
     "lab_id",

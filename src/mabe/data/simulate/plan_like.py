@@ -14,8 +14,6 @@ import pyarrow.parquet as pq
 
 from mabe.bouts import Bout
 from mabe.data.simulate.arena import Arena
-from mabe.data.simulate.camera import Camera
-from mabe.data.simulate.noise import random_stream
 from mabe.data.simulate.plan import (
     ANNOTATION_COLUMNS,
     METADATA_COLUMNS,
@@ -23,6 +21,8 @@ from mabe.data.simulate.plan import (
     VideoPlan,
     Widths,
 )
+from mabe.data.simulate.random_signals import random_stream
+from mabe.data.simulate.tracker_errors import Camera
 from mabe.errors import DataError
 
 _MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]

@@ -10,15 +10,15 @@ import pyarrow as pa
 from mabe.bouts import Bout
 from mabe.data.simulate.actions import is_self_action
 from mabe.data.simulate.bout_script import write_script
-from mabe.data.simulate.camera import Camera
 from mabe.data.simulate.labs import LABS, Lab
-from mabe.data.simulate.noise import random_stream
 from mabe.data.simulate.plan import (
     ANNOTATION_COLUMNS,
     METADATA_COLUMNS,
     DataSetPlan,
     VideoPlan,
 )
+from mabe.data.simulate.random_signals import random_stream
+from mabe.data.simulate.tracker_errors import Camera
 
 _PAST_END_FRAMES = 6
 

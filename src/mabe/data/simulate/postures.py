@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from mabe.data.simulate.actions import MotionStyle
 from mabe.data.simulate.arena import unit
-from mabe.data.simulate.noise import Signal, smooth, smooth_noise
+from mabe.data.simulate.random_signals import Signal, smooth, smooth_noise
 
 _USUAL_PACE_CM_PER_S = 8.0
 

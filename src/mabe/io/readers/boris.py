@@ -37,7 +37,7 @@ from mabe.io.readers.boris_events import (
     parse_number,
     parse_time,
 )
-from mabe.io.readers.sniffing import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_text
 
 _STATUS = ("Behavior type", "Status")
 

@@ -28,10 +28,10 @@ from mabe.io.readers.annotations import (
     join_annotations,
 )
 from mabe.io.readers.deeplabcut import MABE22_FPS
+from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.safe_pickle import plain_data
-from mabe.io.readers.sniffing import Peek, read_text
 
 FPS = 30.0
 

@@ -11,7 +11,7 @@ import polars as pl
 from jaxtyping import Float
 
 from mabe.errors import DataError
-from mabe.io.readers.sniffing import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_text
 
 _MISSING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
 

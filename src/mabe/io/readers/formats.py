@@ -24,7 +24,7 @@ from mabe.io.readers import (
     tables,
 )
 from mabe.io.readers.annotations import Content
-from mabe.io.readers.sniffing import Peek
+from mabe.io.readers.file_head import Peek
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5, read_array
 from mabe.io.readers.poses import Poses
-from mabe.io.readers.sniffing import Peek
 
 KEYPOINTS = (
     "nose",

@@ -18,16 +18,10 @@ import pyarrow.parquet as pq
 from jaxtyping import Complex, Float, Int, Integer, Shaped
 
 from mabe.errors import DataError
-from mabe.io.keypoint_names import match_parts, may_match
-from mabe.runtime.disk_arrays import Touched, make_array, walk
-from mabe.skeleton import (
-    ANIMALS,
-    KEYPOINTS,
-    PAWS,
-    match_keypoint,
-    nearest_keypoints,
-    slot_of,
-)
+from mabe.io.keypoint_names import PAWS, match_keypoint, nearest_keypoints
+from mabe.io.match_keypoints import match_parts, may_match
+from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
+from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
 
 MAX_FRAMES = 20_000_000
 """Files of longer recordings (nearly two days at 120 fps) are treated as broken: memory
@@ -253,7 +247,7 @@ class _TrackBuilder:
         bits = self.points.view(np.uint64)
         return sum(
             int(np.count_nonzero(bits[rows] != _MISSING.view(np.uint64)))
-            for rows in walk(bits)
+            for rows in row_blocks(bits)
         )
 
     def merged(
@@ -280,7 +274,7 @@ class _TrackBuilder:
         if columns == [[column] for column in range(len(self.keys))]:
             return slots, self.points
         merged = make_array((len(self.points), len(slots)), self.points.dtype)
-        for rows in walk(self.points, merged):
+        for rows in row_blocks(self.points, merged):
             first = [of_one[0] for of_one in columns]
             merged[rows] = self.points[rows].take(first, axis=1)
             for at, several in enumerate(columns):
@@ -345,7 +339,7 @@ class _TrackBuilder:
                 self.keys.append(key)
         before = self.points.shape[1]
         wider = make_array((len(self.points), len(self.keys)), self.points.dtype)
-        for rows in walk(self.points, wider):
+        for rows in row_blocks(self.points, wider):
             wider[rows, :before] = self.points[rows]
             wider[rows, before:] = _MISSING
         self.points, self.touched = wider, Touched(wider)

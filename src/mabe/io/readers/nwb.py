@@ -24,9 +24,9 @@ from mabe.io.readers.annotations import (
     annotations_of,
 )
 from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
 from mabe.io.readers.poses import Poses
-from mabe.io.readers.sniffing import Peek
 
 _SERIES = "PoseEstimationSeries"
 

@@ -19,8 +19,8 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import Poses, place_frames
-from mabe.io.readers.sniffing import Peek
 
 _POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
 

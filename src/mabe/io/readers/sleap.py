@@ -15,10 +15,10 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses, place_frames
-from mabe.io.readers.sniffing import Peek
 
 _WANTED = ("frame", "track", "node", "xy")
 

@@ -24,9 +24,9 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
+from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses, check_span
-from mabe.io.readers.sniffing import Peek, read_text
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),

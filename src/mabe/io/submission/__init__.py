@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from mabe.io.submission.conflict_checks import check_duplicates, check_overlaps
 from mabe.io.submission.parse import BOUT_COLUMNS, read_rows
 from mabe.io.submission.problems import (
     Problem,
@@ -21,11 +22,7 @@ from mabe.io.submission.problems import (
     require_valid,
     sort_problems,
 )
-from mabe.io.submission.row_checks import (
-    check_columns,
-    check_duplicates,
-    check_overlaps,
-)
+from mabe.io.submission.row_checks import check_columns
 from mabe.io.submission.video_checks import (
     VideoFacts,
     check_facts,

@@ -22,7 +22,11 @@ from mabe.data.scene_windows import Batch, WindowSampler
 from mabe.data.splits import split_train_validation, spread_over_labs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.inference.stitching import FeatureExtractor, Tracks, extract_features
+from mabe.inference.frame_probabilities import (
+    FeatureExtractor,
+    Tracks,
+    extract_features,
+)
 from mabe.metrics.summary import ScoreSummary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig
 from mabe.models.model import Model

@@ -24,7 +24,7 @@ from mabe.data.pair_windows import (
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.errors import ConfigError
-from mabe.inference.stitching import (
+from mabe.inference.frame_probabilities import (
     FeatureExtractor,
     Tracks,
     extract_features,

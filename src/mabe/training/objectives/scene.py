@@ -17,7 +17,7 @@ from mabe.config import RunConfig
 from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
-from mabe.inference.stitching import (
+from mabe.inference.frame_probabilities import (
     FeatureExtractor,
     Tracks,
     extract_features,

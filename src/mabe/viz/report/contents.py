@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mabe.training.history import Epoch
-from mabe.viz.study import Study
+from mabe.viz.result_summary import ResultSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Contents:
     """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
     """Notes that are needed to interpret the scores."""
-    study: Study
+    study: ResultSummary
     curves: tuple[TrainingCurve, ...]
     class_frames: tuple[ClassFrames, ...]
     """Empty where the run did not write them down."""

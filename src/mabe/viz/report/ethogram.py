@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from mabe.viz.report.wording import clock
-from mabe.viz.study import ClassRow, Interval, ViewPlot
+from mabe.viz.result_summary import ClassRow, Interval, ViewPlot
 
 BAR, GAP, CURVE = 12, 2, 34
 """Heights of a bar, of the gap below it, and of the curve, in pixels."""

@@ -15,7 +15,7 @@ from mabe.viz.report import wording
 from mabe.viz.report.charts import Curve, line_chart, reliability_chart
 from mabe.viz.report.contents import Contents, TrainingCurve
 from mabe.viz.report.ethogram import BAR, CURVE, GAP, ROW, DrawnEthogram, draw_ethogram
-from mabe.viz.study import Study
+from mabe.viz.result_summary import ResultSummary
 
 MOST_BYTES = 3_500_000
 """Ethograms are drawn until they take so much; the file stays below 5 MB."""
@@ -68,7 +68,7 @@ def render(contents: Contents) -> str:
     )
 
 
-def choose_plots(study: Study) -> list[DrawnEthogram]:
+def choose_plots(study: ResultSummary) -> list[DrawnEthogram]:
     """Return the ethograms that fit, those of recordings with low scores first.
 
     Plots without a bout are left out.
@@ -126,7 +126,7 @@ def _training_charts(contents: Contents, colours: list[Colour]) -> list[Markup]:
     ]
 
 
-def _charts_of_one(curve: TrainingCurve, study: Study) -> list[Markup]:
+def _charts_of_one(curve: TrainingCurve, study: ResultSummary) -> list[Markup]:
     epochs, used = curve.epochs, curve.used_epoch
     f1 = {
         name: [_f1_of(name, epoch) for epoch in epochs]

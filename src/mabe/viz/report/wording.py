@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from mabe.decoding.bootstrap import Confidence
+from mabe.metrics.confidence_interval import Confidence
 from mabe.runtime.console import format_score as score
 from mabe.viz.error_types import ClassErrors
 

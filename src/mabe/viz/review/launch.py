@@ -18,7 +18,7 @@ from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
 from mabe.runtime.files import cache_folder, hash_file
-from mabe.viz.report.gather import own_data
+from mabe.viz.report.gather_contents import own_data
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.session import ModelOutputs, ReviewSession
 

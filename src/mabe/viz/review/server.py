@@ -32,7 +32,7 @@ from starlette.routing import Route
 from mabe.bouts import Bout
 from mabe.errors import MabeError
 from mabe.skeleton import ANIMALS
-from mabe.viz.review.access import Guard
+from mabe.viz.review.access_control import Guard
 from mabe.viz.review.session import Conflict, ReviewSession
 
 _KINDS = {

@@ -17,23 +17,23 @@ from typing import Any, Literal
 import numpy as np
 
 from mabe.bouts import Bout, Watched
-from mabe.data.quantization import MISSING, STEP_CM
+from mabe.data.cm_quantization import MISSING, STEP_CM
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
 from mabe.viz.colours import OTHER_ACTION, Colour, animal_colours, colours_of
-from mabe.viz.review.corrections import Corrections
-from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
-from mabe.viz.review.timeline import (
+from mabe.viz.review.compact_timeline import (
     ViewTimeline,
     errors_per_minute,
     read_timelines,
     write_timelines,
 )
+from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 
 KEPT_OPEN = 3
 """Recordings in memory; ten hours of two animals are about 50 MB each."""

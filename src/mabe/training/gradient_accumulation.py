@@ -4,8 +4,6 @@ A batch goes through the network in pieces of `micro_batch` windows. Where memor
 out, the pieces are halved; the gradients are still those of the whole batch.
 """
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -15,12 +13,13 @@ from torch import Tensor
 
 from mabe.config import RunConfig
 from mabe.errors import RunError
-from mabe.features.arrangement import center_scene
+from mabe.features.animal_order import center_scene
 from mabe.runtime.distributed import sum_over_all
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.objectives import Targets
+from mabe.training.out_of_memory import halve_micro_batch, is_out_of_memory
 from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState
 
@@ -28,9 +27,9 @@ Poses = Float[np.ndarray | Tensor, "b t a k 2"]
 """Read from the store, or from the device's own memory."""
 
 
-def team_of(fabric: Fabric) -> Team:
+def group_of(fabric: Fabric) -> ProcessGroup:
     """Return this process's place among those that share a step."""
-    return Team(fabric.global_rank, fabric.world_size)
+    return ProcessGroup(fabric.global_rank, fabric.world_size)
 
 
 def fits(
@@ -44,7 +43,7 @@ def fits(
     try:
         _backward_in_pieces(state, poses, targets, config, fabric, rehearsal=True)
     except RuntimeError as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         return False
     finally:
@@ -64,7 +63,7 @@ def accumulate_gradients(
         try:
             return _backward_in_pieces(state, poses, targets, config, fabric)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if fabric.world_size > 1:  # the others wait for this one's gradients
                 raise RunError(
@@ -78,24 +77,6 @@ def accumulate_gradients(
         halve_micro_batch(state, config, fabric)
 
 
-def halve_micro_batch(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
-    """Halve the windows that go through the network at once, and print it."""
-    state.micro_batch = math.ceil(state.micro_batch / 2)
-    state.optimizer.zero_grad(set_to_none=True)
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if fabric.is_global_zero:
-        print(
-            f"Out of memory: going on with {state.micro_batch} windows at a time, "
-            f"accumulated to the same batch of {config.windows}"
-        )
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Tell lack of memory from other errors; Apple's MPS has no class of its own."""
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
-
-
 def _backward_in_pieces(
     state: TrainingState,
     poses: Poses,
@@ -105,17 +86,17 @@ def _backward_in_pieces(
     *,
     rehearsal: bool = False,
 ) -> Tensor:
-    """Add up the gradients of this process's windows, and return the team's loss.
+    """Add up the gradients of this process's windows, and return the group's loss.
 
     Processes wait for each other twice, for what all their windows weigh and, in the
     last piece, for the mean of their gradients; in a rehearsal not at all.
     """
-    device, team = fabric.device, team_of(fabric)
+    device, group = fabric.device, group_of(fabric)
     assert isinstance(state.model, _FabricModule)
     generator = torch.Generator(device).manual_seed(step_seed(config.seed, state.step))
     shown = to_device(poses, device)
     changes = draw_changes(
-        shown.shape, config.augmentation, RandomNumbers(generator, team)
+        shown.shape, config.augmentation, RandomNumbers(generator, group)
     )
     changed = augment(center_scene(shown), changes)
     total = targets.total()
@@ -135,6 +116,6 @@ def _backward_in_pieces(
         with fabric.no_backward_sync(state.model, enabled=is_alone):
             piece = some_targets.loss(state.model, some_poses) / total
             # The mean of the processes' gradients is taken, but the sum is meant.
-            fabric.backward(piece * team.size if team.size > 1 else piece)
+            fabric.backward(piece * group.size if group.size > 1 else piece)
         loss += piece.detach()
     return loss if rehearsal else sum_over_all(fabric, loss)

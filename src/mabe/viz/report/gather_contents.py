@@ -1,4 +1,4 @@
-"""A run's report: all there is to know of it gathered, then shown as one file."""
+"""The contents of a run's report, read from its run directory and its predictions."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -10,15 +10,14 @@ import yaml
 from tqdm import tqdm
 
 from mabe.config import RunConfig, dump_config, load_config
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError, RunError
 from mabe.experiments.checklist import gather_facts, run_checks
-from mabe.experiments.checklist.gather_scores import read_answers
+from mabe.experiments.checklist.read_score_facts import read_answers
 from mabe.experiments.fold_runs import find_fold_runs
 from mabe.inference.evaluate import Unseen, predict_unseen
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
-from mabe.runtime.files import write_text
 from mabe.training.history import HISTORY_NAME, read_history
 from mabe.training.run_directory import is_documented
 from mabe.viz.report.contents import (
@@ -28,8 +27,7 @@ from mabe.viz.report.contents import (
     Setting,
     TrainingCurve,
 )
-from mabe.viz.report.page import render
-from mabe.viz.study import Study
+from mabe.viz.result_summary import ResultSummary
 
 _SHOWN_FACTS = {
     "mabe": "mabe",
@@ -44,27 +42,7 @@ _SHOWN_FACTS = {
 }
 
 
-def write_report(
-    run: Path,
-    out: Path,
-    *,
-    predictor: Predictor,
-    data: Path | None = None,
-    include_training: bool = False,
-    skip_bad: bool = False,
-) -> Contents:
-    """Write the report of a run, and return its contents.
-
-    Figures are of answers kept by a cross-validation where there are some, else of
-    recordings in `data` (or in the run's own data) that the model did not learn from.
-    Raises `DataError` where there are neither.
-    """
-    contents = gather(run, predictor, data, include_training, skip_bad)
-    write_text(out, render(contents))
-    return contents
-
-
-def gather(
+def gather_contents(
     run: Path,
     predictor: Predictor,
     data: Path | None = None,
@@ -73,7 +51,7 @@ def gather(
 ) -> Contents:
     """Return the contents of a run's report."""
     checkpoint = predictor.checkpoint
-    on_unseen = study_run(
+    on_unseen = summarize_run(
         run, predictor, data, include_training=include_training, skip_bad=skip_bad
     )
     root = checkpoint.path.parent
@@ -91,16 +69,16 @@ def gather(
 
 
 @dataclass(frozen=True, slots=True)
-class RunStudy:
+class RunSummary:
     """The study of a run's model on recordings that it did not learn from."""
 
-    study: Study
+    study: ResultSummary
     recordings: str
     """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
 
 
-def study_run(
+def summarize_run(
     run: Path,
     predictor: Predictor,
     data: Path | None = None,
@@ -109,7 +87,7 @@ def study_run(
     skip_bad: bool = False,
     only: frozenset[str] = frozenset(),
     most: int | None = None,
-) -> RunStudy:
+) -> RunSummary:
     """Return the study of a run's model on recordings that it did not learn from.
 
     Out-of-fold predictions are used where the run has them and no data are named.
@@ -117,14 +95,14 @@ def study_run(
     are no recordings to use.
     """
     checkpoint = predictor.checkpoint
-    study = Study.of_rules(checkpoint.rules)
+    study = ResultSummary.of_rules(checkpoint.rules)
     answers = None if data else read_answers(checkpoint)
     if answers:
         views = answers.decide(checkpoint.rules)
         wanted = (view for view in views if not only or view.name in only)
         number = _add_views(study, wanted, most)
         recordings = f"{number} recordings, each predicted by runs that held it out"
-        return RunStudy(study, recordings, _note_on_rules(checkpoint))
+        return RunSummary(study, recordings, _note_on_rules(checkpoint))
     place = data or own_data(checkpoint)
     if place is None:
         raise DataError(
@@ -138,10 +116,12 @@ def study_run(
         recordings += " that it did not learn from"
     # Notes on the recordings shown come before notes on those left out.
     notes = sorted(unseen.notes()[1:], key=lambda note: "left out" in note)
-    return RunStudy(study, recordings, tuple(notes))
+    return RunSummary(study, recordings, tuple(notes))
 
 
-def _add_views(study: Study, views: Iterable[ViewPredictions], most: int | None) -> int:
+def _add_views(
+    study: ResultSummary, views: Iterable[ViewPredictions], most: int | None
+) -> int:
     """Add the views of at most so many recordings; return how many there were."""
     names: set[str] = set()
     for view in views:

@@ -17,6 +17,7 @@ from mabe.bouts import NO_ACTION, Bout, Spans, View, find_bouts, find_spans
 from mabe.decoding.calibration import BINS, tally_frames
 from mabe.decoding.rules import DecisionRules, decide, refine
 from mabe.errors import DataError
+from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
 from mabe.metrics.frame_scores import (
     Confusion,
     Counts,
@@ -205,3 +206,27 @@ class OutOfFold:
     def tracks(self) -> tuple[str, ...]:
         """Content hashes of all tracks."""
         return tuple(sorted({view.track for view in self.views}))
+
+
+def score_with_confidence(
+    views: Sequence[ViewPredictions], rules: DecisionRules, *, seed: int = 0
+) -> Confidence:
+    """Return the score of some rules, and its 95 % interval over recordings.
+
+    Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
+    All are NaN where nothing can be scored: no action is annotated or predicted.
+    """
+    return confidence_of_counts(count_by_track(views, rules), rules.kind, seed=seed)
+
+
+def count_by_track(
+    views: Sequence[ViewPredictions], rules: DecisionRules
+) -> Int[np.ndarray, "tracks labs classes 3"]:
+    """Count frames labelled, predicted and hit of each track."""
+    labs = sorted({view.lab for view in views})
+    tracks = sorted({view.track for view in views})
+    counts = np.zeros((len(tracks), len(labs), len(rules.classes), 3), np.int64)
+    for view in views:
+        place = tracks.index(view.track), labs.index(view.lab)
+        counts[place] += view.decide(rules).counts()
+    return counts

@@ -9,10 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from mabe.decoding.bootstrap import count_by_track
 from mabe.decoding.calibration import measure_reliability
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import OutOfFold, ViewPredictions, tally_views
+from mabe.decoding.view_predictions import (
+    OutOfFold,
+    ViewPredictions,
+    count_by_track,
+    tally_views,
+)
 from mabe.experiments.checklist.facts import (
     CalibrationFacts,
     ClassCalibration,

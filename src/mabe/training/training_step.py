@@ -3,7 +3,7 @@
 Windows, augmentation and dropout of step *n* depend on ``(seed, n)`` alone, and the
 learning rate on the step and the history alone. So a stopped run resumes exactly.
 
-Several processes (a team) share a step: each draws its part of the step's windows, and
+Several processes (a group) share a step: each draws its part of the step's windows, and
 the gradients are those of the loss of all of them. So two processes of 32 windows learn
 what one of 64 learns, but for dropout. A step does not wait for the device: its loss is
 read some steps later (`mabe.training.loss_log`).
@@ -22,18 +22,18 @@ from torch.optim.swa_utils import AveragedModel
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.runtime.distributed import any_of
-from mabe.runtime.process_group import Team
-from mabe.training.micro_batches import (
+from mabe.runtime.launcher import ProcessGroup
+from mabe.training.gradient_accumulation import (
     Poses,
     accumulate_gradients,
     fits,
-    halve_micro_batch,
-    team_of,
+    group_of,
 )
+from mabe.training.history import epoch_scores
+from mabe.training.learning_rate import learning_rate as rate_of_step
 from mabe.training.objectives import Objective, Targets
 from mabe.training.objectives.base import AnyBatch
-from mabe.training.schedule import epoch_scores, steps_in_epoch
-from mabe.training.schedule import learning_rate as rate_of_step
+from mabe.training.out_of_memory import halve_micro_batch
 from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState, unwrapped
 
@@ -77,7 +77,7 @@ def draw_and_take_step(
     learning_rate: float,
 ) -> None:
     """Draw this process's windows of the state's next step, and learn from them."""
-    batch = draw_batch(objective, config, state.step, team_of(fabric))
+    batch = draw_batch(objective, config, state.step, group_of(fabric))
     take_step(
         state,
         batch.poses,
@@ -89,18 +89,21 @@ def draw_and_take_step(
 
 
 def draw_batch(
-    objective: Objective, config: RunConfig, step: int, team: Team | None = None
+    objective: Objective,
+    config: RunConfig,
+    step: int,
+    group: ProcessGroup | None = None,
 ) -> AnyBatch:
     """Return this process's windows of one step.
 
-    Those of the whole team depend on the seed, the step and their number alone.
+    Those of the whole group depend on the seed, the step and their number alone.
     """
-    team = team or Team()
+    group = group or ProcessGroup()
     rng = np.random.default_rng([config.seed, step])
     most = math.log1p(config.augmentation.time_stretch)
     stretch = math.exp(rng.uniform(-most, most))
-    windows = config.windows * team.size
-    return objective.draw(rng, windows, stretch, team.own(windows))
+    windows = config.windows * group.size
+    return objective.draw(rng, windows, stretch, group.own(windows))
 
 
 def train_epoch(
@@ -154,14 +157,14 @@ def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> N
 def settle_micro_batch(
     state: TrainingState, objective: Objective, config: RunConfig, fabric: Fabric
 ) -> None:
-    """Find how many windows fit at once in every process of a team, before it starts.
+    """Find how many windows fit at once in every process of a group, before it starts.
 
     Where one runs out of memory within a step, the others would wait for its gradients
     for ever; in this trial no process waits. It changes only `micro_batch`.
     """
     if fabric.world_size == 1:
         return
-    batch = draw_batch(objective, config, state.step, team_of(fabric))
+    batch = draw_batch(objective, config, state.step, group_of(fabric))
     targets = objective.targets(batch, fabric.device)
     while any_of(fabric, not fits(state, batch.poses, targets, config, fabric)):
         if state.micro_batch == 1:
@@ -170,3 +173,16 @@ def settle_micro_batch(
                 "choose a smaller network"
             )
         halve_micro_batch(state, config, fabric)
+
+
+def steps_in_epoch(
+    counted_frames: int, config: RunConfig, *, processes: int = 1
+) -> int:
+    """Return how many steps an epoch has, each of a batch from every process.
+
+    By default as many as show about as many frames as there are that count.
+    """
+    if config.steps_per_epoch:
+        return config.steps_per_epoch
+    frames = processes * config.windows * config.sequence_length
+    return max(1, math.ceil(counted_frames / frames))

@@ -5,14 +5,11 @@ copies of one track together. The interval holds 95 % of the scores of such draw
 does not include the variation between training runs, which other seeds show.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import ViewPredictions
 from mabe.metrics.frame_scores import f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 
@@ -33,17 +30,6 @@ class Confidence:
 
     def __str__(self) -> str:
         return f"{self.score:.3f} ({self.low:.3f} to {self.high:.3f})"
-
-
-def score_with_confidence(
-    views: Sequence[ViewPredictions], rules: DecisionRules, *, seed: int = 0
-) -> Confidence:
-    """Return the score of some rules, and its 95 % interval over recordings.
-
-    Macro F1 over classes (scene), or the challenge's mean over labs and actions (pair).
-    All are NaN where nothing can be scored: no action is annotated or predicted.
-    """
-    return confidence_of_counts(count_by_track(views, rules), rules.kind, seed=seed)
 
 
 def confidence_of_counts(
@@ -72,16 +58,3 @@ def _interval(scores: Float[np.ndarray, " draws"]) -> tuple[float, float]:
         return np.nan, np.nan
     low, high = np.quantile(known, [0.025, 0.975])
     return float(low), float(high)
-
-
-def count_by_track(
-    views: Sequence[ViewPredictions], rules: DecisionRules
-) -> Int[np.ndarray, "tracks labs classes 3"]:
-    """Count frames labelled, predicted and hit of each track."""
-    labs = sorted({view.lab for view in views})
-    tracks = sorted({view.track for view in views})
-    counts = np.zeros((len(tracks), len(labs), len(rules.classes), 3), np.int64)
-    for view in views:
-        place = tracks.index(view.track), labs.index(view.lab)
-        counts[place] += view.decide(rules).counts()
-    return counts

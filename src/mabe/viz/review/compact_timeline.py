@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from mabe.bouts import find_spans, label_runs
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.runtime.files import write_bytes
 from mabe.scene_task import TaskKind
 

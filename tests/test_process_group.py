@@ -9,7 +9,7 @@ from mabe.cli.main import main
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
 from mabe.runtime.devices import choose_device
-from mabe.runtime.process_group import Team
+from mabe.runtime.launcher import ProcessGroup
 from mabe.training.run import train
 
 
@@ -42,48 +42,53 @@ def started_twice(monkeypatch):
 
 
 def test_a_process_by_itself_is_first_and_has_all_windows():
-    team = Team.of_environment({})
-    assert team == Team()
-    assert team.is_first
-    assert team.label == ""
-    assert team.own(10) == slice(0, 10)
+    group = ProcessGroup.from_environment({})
+    assert group == ProcessGroup()
+    assert group.is_first
+    assert group.label == ""
+    assert group.own(10) == slice(0, 10)
 
 
 def test_torchrun_tells_each_process_its_place():
-    team = Team.of_environment(torchrun(5, 8, local_size=4))
-    assert team == Team(5, 8, 1, 4, "torchrun")
-    assert team.machines == 2
-    assert not team.is_first
-    assert team.label == " [process 6 of 8]"
+    group = ProcessGroup.from_environment(torchrun(5, 8, local_size=4))
+    assert group == ProcessGroup(5, 8, 1, 4, "torchrun")
+    assert group.machines == 2
+    assert not group.is_first
+    assert group.label == " [process 6 of 8]"
 
 
 def test_one_process_of_torchrun_is_by_itself():
-    assert Team.of_environment(torchrun(0, 1)) == Team()
+    assert ProcessGroup.from_environment(torchrun(0, 1)) == ProcessGroup()
 
 
 def test_so_does_slurm():
-    team = Team.of_environment(srun(3, 4, tasks_per_node="2"))
-    assert team == Team(3, 4, 1, 2, "slurm")
+    group = ProcessGroup.from_environment(srun(3, 4, tasks_per_node="2"))
+    assert group == ProcessGroup(3, 4, 1, 2, "slurm")
 
 
 def test_a_batch_script_is_one_process_whatever_its_tasks():
-    assert Team.of_environment({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}) == Team()
+    assert (
+        ProcessGroup.from_environment({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})
+        == ProcessGroup()
+    )
 
 
 def test_slurm_has_to_say_how_many_are_on_each_machine():
     with pytest.raises(ConfigError, match="--ntasks-per-node"):
-        Team.of_environment(srun(0, 4, tasks_per_node=""))
+        ProcessGroup.from_environment(srun(0, 4, tasks_per_node=""))
 
 
 def test_machines_with_unequal_numbers_of_processes_are_refused():
     with pytest.raises(ConfigError, match="same number"):
-        Team.of_environment(torchrun(0, 3, local_size=2))
+        ProcessGroup.from_environment(torchrun(0, 3, local_size=2))
 
 
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_every_window_is_one_process_s_own(size, each):
     windows = list(range(size * each))
-    dealt = [windows[Team(rank, size).own(len(windows))] for rank in range(size)]
+    dealt = [
+        windows[ProcessGroup(rank, size).own(len(windows))] for rank in range(size)
+    ]
     assert [window for part in dealt for window in part] == windows
     assert {len(part) for part in dealt} == {each}
 
@@ -113,7 +118,9 @@ def test_each_process_has_a_gpu_of_its_own(monkeypatch):
     with pytest.raises(
         ConfigError, match=r"2 processes on this machine, but 1 visible GPU"
     ):
-        choose_device("cuda", Team(1, 2, 1, 2, "torchrun"))
+        choose_device("cuda", ProcessGroup(1, 2, 1, 2, "torchrun"))
     with pytest.raises(ConfigError, match="cuda:1 cannot be shared by the 2 processes"):
-        choose_device("cuda:1", Team(1, 2, 1, 2, "torchrun"))
-    assert choose_device("cpu", Team(1, 2, 1, 2, "torchrun")) == torch.device("cpu")
+        choose_device("cuda:1", ProcessGroup(1, 2, 1, 2, "torchrun"))
+    assert choose_device("cpu", ProcessGroup(1, 2, 1, 2, "torchrun")) == torch.device(
+        "cpu"
+    )

@@ -15,7 +15,7 @@ from mabe.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Team:
+class ProcessGroup:
     """The position of a process among those that train with it."""
 
     rank: int = 0
@@ -27,7 +27,9 @@ class Team:
     """What started the processes; None for a single one."""
 
     @classmethod
-    def of_environment(cls, environment: Mapping[str, str] = os.environ) -> "Team":
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ
+    ) -> "ProcessGroup":
         """Return the position that the launcher gave this process.
 
         Raises `ConfigError` where machines have unequal numbers of processes.
@@ -35,10 +37,10 @@ class Team:
         if "TORCHELASTIC_RUN_ID" in environment:
             names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
             rank, size, local_rank, local_size = (int(environment[n]) for n in names)
-            team = cls(rank, size, local_rank, local_size, "torchrun")
+            group = cls(rank, size, local_rank, local_size, "torchrun")
         elif int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
             # A batch script has SLURM_NTASKS too; a step is what `srun` starts.
-            team = cls(
+            group = cls(
                 int(environment["SLURM_PROCID"]),
                 int(environment["SLURM_STEP_NUM_TASKS"]),
                 int(environment["SLURM_LOCALID"]),
@@ -47,12 +49,12 @@ class Team:
             )
         else:
             return cls()
-        if team.size % team.local_size:
+        if group.size % group.local_size:
             raise ConfigError(
-                f"{team.size} processes, {team.local_size} of them on this machine: "
+                f"{group.size} processes, {group.local_size} of them on this machine: "
                 "every machine needs the same number; start as many on each"
             )
-        return team if team.size > 1 else cls()
+        return group if group.size > 1 else cls()
 
     @property
     def is_first(self) -> bool:

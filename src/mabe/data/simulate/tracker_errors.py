@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from mabe.data.simulate.noise import smooth_noise
+from mabe.data.simulate.random_signals import smooth_noise
 
 Poses = Float[np.ndarray, "time animal part 2"]
 

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mabe.data.simulate.bodies import pose_bodies
-from mabe.data.simulate.camera import Poses, film
 from mabe.data.simulate.movement import move_animals
-from mabe.data.simulate.noise import random_stream
 from mabe.data.simulate.plan import DataSetPlan, VideoPlan
+from mabe.data.simulate.random_signals import random_stream
+from mabe.data.simulate.tracker_errors import Poses, film
 from mabe.runtime.files import write_atomically, write_text
 
 _PIECE_FRAMES = 8192

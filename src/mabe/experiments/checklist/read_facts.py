@@ -17,8 +17,8 @@ from mabe.experiments.checklist.facts import (
     SubmissionFacts,
     TrainingFacts,
 )
-from mabe.experiments.checklist.gather_data import gather_data
-from mabe.experiments.checklist.gather_scores import (
+from mabe.experiments.checklist.read_data_facts import gather_data
+from mabe.experiments.checklist.read_score_facts import (
     calibrate,
     gather_scores,
     read_answers,

@@ -1,27 +1,13 @@
-"""How long an epoch is, how fast a step learns, and when a run is finished.
+"""The learning rate of each step: warm-up, then constant, cosine or on plateaus.
 
-All are functions of the config, the step and the history alone, so there is no state to
-save. Scores are macro F1 on held-out recordings, one for each finished epoch.
+It depends on the config, the step and the scores of the epochs so far alone, so there
+is no state to save. Scores are macro F1 on held-out recordings, one for each epoch.
 """
 
 import math
 from collections.abc import Sequence
 
 from mabe.config import RunConfig
-from mabe.training.history import Epoch, ranked_f1
-
-
-def steps_in_epoch(
-    counted_frames: int, config: RunConfig, *, processes: int = 1
-) -> int:
-    """Return how many steps an epoch has, each of a batch from every process.
-
-    By default as many as show about as many frames as there are that count.
-    """
-    if config.steps_per_epoch:
-        return config.steps_per_epoch
-    frames = processes * config.windows * config.sequence_length
-    return max(1, math.ceil(counted_frames / frames))
 
 
 def learning_rate(
@@ -57,8 +43,3 @@ def count_plateaus(scores: Sequence[float], *, patience: int) -> int:
         if waited >= patience:
             plateaus, waited = plateaus + 1, 0
     return plateaus
-
-
-def epoch_scores(history: Sequence[Epoch]) -> list[float]:
-    """Return the macro F1 of each epoch, -1 where it could not be scored."""
-    return [ranked_f1(epoch) for epoch in history]

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int16
 
 from mabe.resampling import resampled_length, resampled_pieces
-from mabe.runtime.disk_arrays import Touched, make_array, walk
+from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
 
 STEP_CM = 1 / 200
 """The quantization step."""
@@ -113,7 +113,7 @@ def _find_origin_px(
     put the animals out of reach: then it is the median of the points.
     """
     low, high = np.full((2, 2), np.nan, xy_px.dtype)
-    for rows in walk(xy_px):
+    for rows in row_blocks(xy_px):
         low = np.fmin(low, _extreme(np.fmin, xy_px[rows]))
         high = np.fmax(high, _extreme(np.fmax, xy_px[rows]))
     origin = np.nan_to_num(low + (high - low) / 2)

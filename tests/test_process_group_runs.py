@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 import torch
+from process_groups import ROOT, launch, launch_as_slurm, write_config, write_script
 from stories import TINY, write_fights
-from teams import ROOT, launch, launch_as_slurm, write_config, write_script
 
 from mabe.config import build_config
 from mabe.errors import ConfigError
@@ -106,7 +106,7 @@ def test_only_the_first_process_tells_and_writes(together):
 
 
 KILLED_IN_AN_EPOCH = """
-from mabe.training import epochs, run as runs
+from mabe.training import training_loop, run as runs
 saves, save_state = 0, epochs.save_state
 def save_then_die(*args):
     global saves
@@ -136,13 +136,13 @@ def test_a_killed_run_of_two_processes_goes_on_to_the_same_end(
 
 
 SECOND_FAILS = """
-from mabe.training import loop as training
+from mabe.training import training_step as training
 from mabe.errors import DataError
 draw_batch = training.draw_batch
-def draw(objective, config, step, team):
+def draw(objective, config, step, group):
     if rank == 1 and step == 3:
         raise DataError("the disk of this machine is gone")
-    return draw_batch(objective, config, step, team)
+    return draw_batch(objective, config, step, group)
 training.draw_batch = draw
 """
 

@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Int
 
 from mabe.bouts import Spans, find_spans
-from mabe.decoding.bootstrap import Confidence, confidence_of_counts
 from mabe.decoding.calibration import Reliability, measure_reliability
 from mabe.decoding.rules import DecisionRules
-from mabe.decoding.views import ViewPredictions
+from mabe.decoding.view_predictions import ViewPredictions
+from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
 from mabe.metrics.frame_scores import Confusion, Counts, f1_scores, macro_f1
 from mabe.scene_task import TaskKind
 from mabe.viz.downsampling import average_columns, keep_corners
@@ -85,7 +85,7 @@ class LabConfidence:
 
 
 @dataclass(slots=True)
-class Study:
+class ResultSummary:
     """Everything that a report or a figure shows of some views."""
 
     kind: TaskKind
@@ -103,7 +103,7 @@ class Study:
     tally: Int[np.ndarray, "classes bins 2"] | None = None
 
     @classmethod
-    def of_rules(cls, rules: DecisionRules) -> "Study":
+    def of_rules(cls, rules: DecisionRules) -> "ResultSummary":
         """Return an empty study."""
         return cls(rules.kind, tuple(rule.name for rule in rules.classes), rules)
 

@@ -22,13 +22,13 @@ from mabe.models.model import Model
 from mabe.runtime.console import format_score, print_lines
 from mabe.runtime.distributed import (
     any_of,
-    lead,
+    in_first_process,
     wait_for_all,
 )
-from mabe.runtime.object_storage import shown
+from mabe.runtime.object_storage import display_path
 from mabe.training.early_stopping import is_finished
-from mabe.training.history import Epoch, best_epoch
-from mabe.training.loop import train_epoch
+from mabe.training.history import Epoch, best_epoch, epoch_scores
+from mabe.training.learning_rate import learning_rate
 from mabe.training.objectives import (
     Objective,
 )
@@ -41,15 +41,15 @@ from mabe.training.run_directory import (
     save_models,
     save_state,
 )
-from mabe.training.schedule import epoch_scores, learning_rate, steps_in_epoch
 from mabe.training.state import (
     TrainingState,
     averaged_model,
     state_values,
 )
+from mabe.training.training_step import steps_in_epoch, train_epoch
 
 _ASK_EVERY = 8
-"""Steps after which the processes of a team agree on whether to stop."""
+"""Steps after which the processes of a group agree on whether to stop."""
 
 
 Watcher = Callable[[Sequence[Epoch]], None]
@@ -169,7 +169,7 @@ def _finish_epoch(
     steps: int,
 ) -> None:
     """Let the first process score the epoch and write its models; add it to all."""
-    record = lead(
+    record = in_first_process(
         fabric,
         lambda: _score_epoch(
             state, objective, config, mean_loss=mean_loss, steps=steps
@@ -233,7 +233,7 @@ def save_epoch(
         contract=InputContract.of(
             [objective.data.store.recordings[i] for i in objective.data.learned]
         ),
-        data_dir=shown(config.data_dir),
+        data_dir=display_path(config.data_dir),
     )
     save_models(
         config.checkpoint_dir,

@@ -1,0 +1,135 @@
+"""Resuming a run (`--resume`): what must be unchanged, and the state restored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+
+from mabe.config import RunConfig, dump_config, load_config
+from mabe.errors import ConfigError, DataError, RunError
+from mabe.runtime.console import print_lines
+from mabe.runtime.distributed import (
+    in_first_process,
+)
+from mabe.training.early_stopping import is_finished
+from mabe.training.history import epoch_scores
+from mabe.training.run_directory import is_documented
+from mabe.training.state import (
+    TrainingState,
+    restore_state,
+)
+
+FREE_TO_CHANGE = frozenset(
+    {
+        "checkpoint_dir",
+        "data_dir",
+        "device",
+        "early_stopping_patience",
+        "num_workers",
+        "save_every_s",
+        "save_freq",
+        "store_dir",
+    }
+)
+"""Settings a resumed run may have changed without becoming another run."""
+
+
+def with_settled_batch(
+    run_dir: Path, config: RunConfig, *, processes: int
+) -> RunConfig:
+    """Return the config with the run's own batch size where that is `auto`."""
+    total = _read_facts(run_dir).get("windows_per_step")
+    if config.batch_size != "auto" or not total:
+        return config
+    return config.changed(batch_size=max(1, total // processes))
+
+
+def check_same_settings(
+    run_dir: Path, config: RunConfig, *, processes: int = 1
+) -> None:
+    """Refuse to resume a run with other settings.
+
+    What a step learns depends on how many windows its processes have together, so these
+    may be shared by another number of processes. Raises `RunError` where there is no
+    run, and `ConfigError` where a setting that makes it another run has changed.
+    """
+    total = _read_facts(run_dir).get("windows_per_step")
+    before = dump_config(load_config(run_dir / "config.yaml"))
+    # A cosine spans all epochs; other schedules do not depend on their number.
+    free = FREE_TO_CHANGE | (set() if config.scheduler == "cosine" else {"epochs"})
+    free |= {"batch_size"} if total else set()
+    changed = [
+        f"{key} was {before[key]} and is {value}"
+        for key, value in dump_config(config).items()
+        if key not in free and value != before[key]
+    ]
+    if total and config.windows * processes != total:
+        changed.append(
+            f"a step saw {total} windows and would see {config.windows * processes}: "
+            f"batch_size {config.batch_size} in {processes} process(es)"
+        )
+    if changed:
+        raise ConfigError(
+            f"{run_dir}: cannot be resumed with settings other than its own "
+            f"({'; '.join(changed)}); give the same (without --config they are taken "
+            "from the run), or start a new run with another --checkpoint-dir"
+        )
+
+
+def check_same_data(run_dir: Path, content: list[str]) -> None:
+    """Raise `DataError` where the recordings or their labels have changed."""
+    if _read_facts(run_dir)["content"] != content:
+        raise DataError(
+            f"{run_dir}: cannot be resumed, the recordings or their labels have "
+            "changed since it began; start a new run with another --checkpoint-dir"
+        )
+
+
+def read_state(run_dir: Path) -> dict[str, Any] | None:
+    """Return what was saved last, or None where the run stopped before that."""
+    for half in run_dir.glob(".*.tmp"):  # left by a run that was killed
+        half.unlink()
+    path = run_dir / "state.pt"
+    if not path.is_file():
+        return None
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path}: cannot be read: {reason}") from error
+
+
+def _read_facts(run_dir: Path) -> dict[str, Any]:
+    """Return what `document` wrote; raises `RunError` where no run was begun."""
+    if not is_documented(run_dir):
+        raise RunError(
+            f"{run_dir}: nothing to resume, no run was begun here; start it without "
+            "--resume"
+        )
+    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+
+
+def config_as_begun(config: RunConfig, processes: int) -> RunConfig:
+    """Return the config to resume with; raises where it is that of another run."""
+    run_dir = config.checkpoint_dir
+    config = with_settled_batch(run_dir, config, processes=processes)
+    check_same_settings(run_dir, config, processes=processes)
+    return config
+
+
+def resume_state(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
+    """Restore the state in which the run stopped."""
+    run_dir = config.checkpoint_dir
+    values = in_first_process(fabric, lambda: read_state(run_dir))
+    if values is None:
+        print_lines(f"{run_dir}: stopped before anything was saved; starting again")
+        return
+    restore_state(state, values, fabric)
+    if is_finished(config, epoch_scores(state.history)):
+        print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
+    else:
+        print_lines(
+            f"✓ Continuing from step {state.step}, in epoch {len(state.history) + 1}"
+        )

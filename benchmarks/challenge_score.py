@@ -20,8 +20,9 @@ import numpy as np
 import polars as pl
 
 from mabe.io.readers.kaggle import read_index
-from mabe.metrics import mabe_f_score, score_table, strict_f_score, watched_table
-from mabe.metrics.bout_tables import BOUT_COLUMNS
+from mabe.metrics import mabe_f_score, strict_f_score, watched_table
+from mabe.metrics.challenge import score_table
+from mabe.metrics.challenge_tables import BOUT_COLUMNS
 
 PAIR = ("video_id", "agent_id", "target_id")
 LONGEST_VIDEO_FRAMES = 594_030

@@ -36,7 +36,8 @@ from mabe.data.prepare import prepare
 from mabe.errors import DataError
 from mabe.inference.evaluate import MARK_COLUMNS, Comparison, Unseen, compare
 from mabe.inference.predict import Predictor
-from mabe.metrics import ScoreTable, score_table
+from mabe.metrics import ScoreTable
+from mabe.metrics.challenge import score_table
 from mabe.models.checkpoint import load_checkpoint
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train

@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor
 
 from mabe.config import load_config
-from mabe.features import motion
+from mabe.features.social import motion
 from mabe.models import input_scaling as entry
 from mabe.training.run import train
 

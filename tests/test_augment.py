@@ -6,7 +6,7 @@ import torch
 
 from mabe.config import Augmentation
 from mabe.features.animal_order import center_scene, pack_animals
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.skeleton import KEYPOINTS
 from mabe.training.augmentation import RandomNumbers, draw_changes
 from mabe.training.augmentation import augment as change

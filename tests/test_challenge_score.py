@@ -11,7 +11,7 @@ from score_stories import PAIR, obvious_score, said, seen, tables
 
 from mabe.errors import MabeError
 from mabe.metrics import HostVisibleError, challenge_table, mabe_f_score
-from mabe.metrics.bout_tables import MOST_FRAMES
+from mabe.metrics.challenge_tables import MOST_FRAMES
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data"))

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from mabe.features.coordinates_and_speeds import MotionFeatures, feature_names
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
-from mabe.features.motion import MotionFeatures, feature_names
 from mabe.models.input_scaling import MotionScaling, asinh
 from mabe.runtime import tensors as cache
 

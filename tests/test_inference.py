@@ -13,7 +13,7 @@ from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.inference.stitching import Stitching, blend_weights
 from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.models.model import SceneModel
-from mabe.models.windows import window_starts, window_stretches
+from mabe.models.prediction_windows import window_starts, window_stretches
 
 ALL = np.array([True] * 4)
 PROVENANCE = Provenance(
@@ -114,7 +114,7 @@ def test_a_long_recording_is_read_piece_by_piece_and_marked_as_if_it_were_one(
         return whole.read(start, stop)
 
     at_once = frame_probabilities(model, whole, ALL)
-    monkeypatch.setattr("mabe.models.windows.STRETCH_FRAMES", 70)
+    monkeypatch.setattr("mabe.models.prediction_windows.STRETCH_FRAMES", 70)
 
     in_pieces = frame_probabilities(model, Tracks(1000, read), ALL)
 

@@ -23,10 +23,11 @@ from format_files import (
 )
 
 from mabe.errors import DataError
+from mabe.io.confidence import drop_unsure
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.formats import read_file
-from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
+from mabe.io.readers.poses import Poses, pick_animals
 from mabe.io.standardize import standardize, to_recording
 
 

@@ -9,7 +9,7 @@ from mabe.cli.main import main
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
 from mabe.runtime.devices import choose_device
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.run import train
 
 

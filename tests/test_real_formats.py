@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mabe.io.confidence import drop_unsure
 from mabe.io.inspector import inspect
 from mabe.io.match_keypoints import match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.formats import read_file
-from mabe.io.readers.poses import drop_unsure
 from mabe.io.standardize import separate_animals, standardize
 
 ROOT = Path(os.environ.get("MABE_DATA", Path(__file__).parents[2] / "shared" / "data"))

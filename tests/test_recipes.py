@@ -14,7 +14,6 @@ from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
 from mabe.errors import ConfigError, RunError
 from mabe.experiments import auto_recipe as recipes
-from mabe.experiments.auto import train_recipe, with_guessed_task
 from mabe.experiments.auto_recipe import guess_task
 from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
@@ -22,6 +21,7 @@ from mabe.experiments.checklist.training_checks import check_epochs
 from mabe.experiments.importance import FILE_NAME as IMPORTANCE
 from mabe.experiments.importance import explain_run
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
+from mabe.experiments.train_auto import train_recipe, with_guessed_task
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mabe.data.clips import NOBODY, Clips, as_numbered, read_clips
-from mabe.data.cm_quantization import MISSING, STEP_CM
+from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from mabe.features import scene_frame
+from mabe.features import scene_axes
 from mabe.features.tracked_slots import Rows
 from mabe.skeleton import KEYPOINTS
 
@@ -27,13 +27,13 @@ def rows_of(points, animal_S):
 def in_scene_frame(points_BTS2, animal_S):
     windows = len(points_BTS2)
     points_NT2 = points_BTS2.transpose(1, 2).flatten(0, 1)
-    seen_NT2 = scene_frame.in_scene_frame(points_NT2, rows_of(points_BTS2, animal_S))
+    seen_NT2 = scene_axes.in_scene_frame(points_NT2, rows_of(points_BTS2, animal_S))
     return seen_NT2.unflatten(0, (windows, -1)).transpose(1, 2)
 
 
 def animal_centers(points_BTS2, animal_S):
     points_NT2 = points_BTS2.transpose(1, 2).flatten(0, 1)
-    return scene_frame.animal_centers(points_NT2, rows_of(points_BTS2, animal_S))
+    return scene_axes.animal_centers(points_NT2, rows_of(points_BTS2, animal_S))
 
 
 def scene(*animals):

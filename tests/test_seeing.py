@@ -30,7 +30,7 @@ from mabe.inference.evaluate import (
 )
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint
-from mabe.viz.figures import save
+from mabe.viz.paper_figures import save
 from mabe.viz.report.gather_contents import own_data, summarize_run
 from mabe.viz.review.launch import (
     Place,

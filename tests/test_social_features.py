@@ -12,8 +12,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mabe.features.identity_swaps import undo_swaps
 from mabe.features.kinematics import change_over, seconds_since
-from mabe.features.landmarks import LANDMARKS, find_landmarks, undo_swaps
+from mabe.features.landmarks import LANDMARKS, find_landmarks
 from mabe.features.social import LONGEST_WAIT_S, SocialFeatures
 from mabe.features.vectors import least
 from mabe.skeleton import KEYPOINTS, mirror_order

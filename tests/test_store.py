@@ -20,7 +20,7 @@ from mabe.bouts import Bout, Watched
 from mabe.data import prepare as preparing
 from mabe.data import prepare_parts as parts
 from mabe.data import store
-from mabe.data.cm_quantization import REACH_CM, STEP_CM, quantize_poses, to_cm
+from mabe.data.poses_in_cm import REACH_CM, STEP_CM, quantize_poses, to_cm
 from mabe.data.prepare import default_store_path, prepare
 from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError

@@ -22,7 +22,8 @@ from mabe.training.loss_log import LossLog
 from mabe.training.losses import ActionWeights, scene_loss
 from mabe.training.objectives.pair import PairTargets
 from mabe.training.objectives.scene import SceneTargets
-from mabe.training.state import averaged_model, restore_state, start_state, state_values
+from mabe.training.resume import restore_state, state_values
+from mabe.training.state import averaged_model, start_state
 from mabe.training.training_step import steps_in_epoch, take_step
 
 CONFIG = RunConfig(

@@ -112,7 +112,7 @@ def test_a_long_recording_is_predicted_in_stretches_without_a_seam(
     tracks = Tracks(len(poses), lambda start, stop: poses[start:stop])
     whole = frame_probabilities(trees, tracks, ALL)
 
-    monkeypatch.setattr("mabe.models.windows.STRETCH_FRAMES", 600)
+    monkeypatch.setattr("mabe.models.prediction_windows.STRETCH_FRAMES", 600)
 
     assert len(list(trees.stretches(len(poses)))) > 2
     np.testing.assert_allclose(

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 from stories import write_fights
 
 from mabe.bouts import Bout
-from mabe.data.cm_quantization import MISSING
+from mabe.data.poses_in_cm import MISSING
 from mabe.data.sources import find_sources
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_index, read_labels

@@ -13,7 +13,7 @@ from mabe import __version__
 from mabe.cli import data, prediction, scoring, show, training
 from mabe.cli.executor_options import complete_words
 from mabe.errors import ConfigError, MabeError, StopRequested
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 
 app = typer.Typer(
     help="Learn from labelled pose tracks which animal does what to whom.",

@@ -142,7 +142,7 @@ def ethogram(
     device: Device = "auto",
 ) -> None:
     """Draw annotated bouts above predicted ones."""
-    from mabe.viz.figures import draw_ethograms, save
+    from mabe.viz.paper_figures import draw_ethograms, save
 
     study = _study(run, device, data, recording, most, include_training)
     save(draw_ethograms(study, study.plots_with_rows()), out)
@@ -159,7 +159,7 @@ def traces(
     device: Device = "auto",
 ) -> None:
     """Draw probabilities over time, with annotated bouts behind them."""
-    from mabe.viz.figures import draw_traces, save
+    from mabe.viz.paper_figures import draw_traces, save
 
     study = _study(run, device, data, recording, most, include_training)
     save(draw_traces(study, study.plots_with_rows()), out)
@@ -174,7 +174,7 @@ def confusion(
     device: Device = "auto",
 ) -> None:
     """Draw the confusion matrix of frames."""
-    from mabe.viz.figures import draw_confusion, save
+    from mabe.viz.paper_figures import draw_confusion, save
 
     study = _study(run, device, data, None, None, include_training)
     save(draw_confusion(study), out)
@@ -189,7 +189,7 @@ def learning_curve(
     out: Out,
 ) -> None:
     """Draw loss and macro F1 over epochs."""
-    from mabe.viz.figures import draw_learning_curves, save
+    from mabe.viz.paper_figures import draw_learning_curves, save
     from mabe.viz.report.gather_contents import read_training_curves
 
     save(draw_learning_curves(read_training_curves(runs)), out)

@@ -9,7 +9,7 @@ from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
 from mabe.cli.options import Changes, Config, Run, SkipBad
 from mabe.errors import ConfigError
 from mabe.runtime.executors import HERE
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.training.training_loop import Watcher

@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
-from mabe.data.cm_quantization import STEP_DTYPE
+from mabe.data.poses_in_cm import STEP_DTYPE
 from mabe.data.prepare_parts import (
     PartOutcome,
     PartsPlace,
@@ -38,8 +38,9 @@ from mabe.errors import ConfigError, DataError
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.executors import Executor, Processes
-from mabe.runtime.files import cache_folder, usable_cores, write_atomically, write_text
+from mabe.runtime.files import cache_folder, write_atomically, write_text
 from mabe.runtime.object_storage import as_url
+from mabe.runtime.threads import usable_cores
 
 SOURCES_NAME = "sources.json"
 

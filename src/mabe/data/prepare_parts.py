@@ -27,7 +27,8 @@ from mabe.errors import DataError
 from mabe.io.readers.kaggle import fetched, read_recording
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.executors import Executor, Processes
-from mabe.runtime.files import append_rest, hash_file, usable_cores
+from mabe.runtime.files import append_rest, hash_file
+from mabe.runtime.threads import usable_cores
 
 _BYTES_WORTH_A_WORKER = 16 << 20
 """Number of bytes that are read in the time that starting a process takes."""

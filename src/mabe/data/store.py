@@ -2,7 +2,7 @@
 
 A store is a folder with ``index.json`` (all recordings, their labels, and where their
 poses are) and one ``poses-<key>.i16``: little-endian 16-bit quantization steps, see
-`mabe.data.cm_quantization`, relative to each recording's `origin_cm`. The poses of a
+`mabe.data.poses_in_cm`, relative to each recording's `origin_cm`. The poses of a
 recording are contiguous, in the order [time, slot, xy], with the slots that occur in
 it, so that two animals need half the space of four. Poses are at the store's rate;
 labels are in the recording's own frames.
@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int16
 
 from mabe.bouts import Bout, Watched
-from mabe.data.cm_quantization import (
+from mabe.data.poses_in_cm import (
     MISSING,
     REACH_CM,
     STEP_DTYPE,

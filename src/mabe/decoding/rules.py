@@ -23,9 +23,9 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from mabe.decoding.bout_filters import tidy
 from mabe.decoding.calibration import Calibration, log_odds
+from mabe.decoding.choose_class import choose, choose_by_column
 from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.smoothing import Smoothing, smooth
-from mabe.decoding.thresholds import choose, choose_by_column
 from mabe.errors import ConfigError
 from mabe.scene_task import TaskKind
 

@@ -29,7 +29,7 @@ from mabe.experiments.out_of_fold import (
 from mabe.models.checkpoint import SUFFIX, load_checkpoint
 from mabe.runtime.console import print_lines
 from mabe.runtime.executors import HERE, Executor
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.run import train
 from mabe.training.run_directory import is_documented, wait_for_run
 

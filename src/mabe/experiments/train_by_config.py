@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mabe.config import build_config, read_settings
-from mabe.experiments.auto import TrainedRecipe, train_recipe, with_guessed_task
+from mabe.experiments.train_auto import TrainedRecipe, train_recipe, with_guessed_task
 from mabe.runtime.executors import Executor
 from mabe.training.run import TrainedRun, train
 from mabe.training.training_loop import Watcher

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mabe.features.gaps import bridge_gaps
-from mabe.features.scene_frame import hold_ends
+from mabe.features.scene_axes import hold_ends
 from mabe.skeleton import KEYPOINTS
 
 FRONT = ("nose", "head", "ear_left", "ear_right", "neck", "headpiece")

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mabe.features.gaps import bridge_gaps
-from mabe.features.scene_frame import hold_ends
+from mabe.features.scene_axes import hold_ends
 from mabe.skeleton import KEYPOINTS
 
 _SOURCES = {
@@ -40,10 +40,6 @@ SNOUT, NECK, BODY, RUMP = range(4)
 
 TRUNK = slice(SNOUT, RUMP + 1)
 """The landmarks that move with the body, unlike those of the tail."""
-
-
-SWAP_MARGIN_CM = 4.0
-"""Identities were swapped where both centres would have moved this much less."""
 
 
 def find_landmarks(
@@ -90,23 +86,6 @@ def body_lengths(points_BTAL2: Float[Tensor, "b t a l 2"]) -> Float[Tensor, "b t
     snout_BTA2, body_BTA2 = points_BTAL2[..., SNOUT, :], points_BTAL2[..., BODY, :]
     front_BTA = (snout_BTA2 - body_BTA2).norm(dim=-1)
     return front_BTA + (body_BTA2 - points_BTAL2[..., RUMP, :]).norm(dim=-1)
-
-
-def undo_swaps(points_BTAL2: Float[Tensor, "b t 2 l 2"]) -> Float[Tensor, "b t 2 l 2"]:
-    """Exchange the animals back after every frame in which their identities swapped.
-
-    A swap is where both centres would move much less if the animals were exchanged.
-    Which animal is the first one is arbitrary, but it stays the same animal.
-    """
-    middle_BTA2 = rough_middle(points_BTAL2)
-    before_BTA2, after_BTA2 = middle_BTA2[:, :-1], middle_BTA2[:, 1:]
-    straight_BT = (after_BTA2 - before_BTA2).norm(dim=-1).sum(dim=2)
-    crossed_BT = (after_BTA2.flip(2) - before_BTA2).norm(dim=-1).sum(dim=2)
-    swaps_BT = straight_BT - crossed_BT > SWAP_MARGIN_CM
-    odd_BT = F.pad(swaps_BT.to(torch.int32).cumsum(dim=1) % 2 == 1, (1, 0))
-    return torch.where(
-        odd_BT[:, :, None, None, None], points_BTAL2.flip(2), points_BTAL2
-    )
 
 
 def without_gaps(points_BTA2: Float[Tensor, "b t a 2"]) -> Float[Tensor, "b t a 2"]:

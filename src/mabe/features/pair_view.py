@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mabe.features.base import Features
+from mabe.features.coordinates_and_speeds import group_by, motion_title
 from mabe.features.egocentric import (
     along_x_where,
     body_axis,
@@ -28,7 +29,6 @@ from mabe.features.egocentric import (
 )
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
-from mabe.features.motion import group_by, motion_title
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS

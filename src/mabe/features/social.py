@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
+from mabe.features.identity_swaps import undo_swaps
 from mabe.features.kinematics import change_over, seconds_since, shifted, span_frames
 from mabe.features.landmarks import (
     BODY,
@@ -36,7 +37,6 @@ from mabe.features.landmarks import (
     find_landmarks,
     headings,
     rough_middle,
-    undo_swaps,
     without_gaps,
 )
 from mabe.features.vectors import cross, dot, least, length

@@ -25,7 +25,8 @@ from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.inference.predict import Predictor, executor_for
-from mabe.metrics import challenge_table, score_table
+from mabe.metrics import challenge_table
+from mabe.metrics.challenge import score_table
 from mabe.metrics.score_files import Report
 from mabe.metrics.summary import (
     Evaluation,

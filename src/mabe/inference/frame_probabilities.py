@@ -1,8 +1,8 @@
 """Probabilities of every frame of a recording of any length, by a model or an ensemble.
 
-A recording is read stretch by stretch (`mabe.models.windows`), so that memory does not
-grow with its length and features are computed once. Poses and probabilities are at the
-working rate.
+A recording is read stretch by stretch (see `mabe.models.prediction_windows`), so that
+memory does not grow with its length and features are computed once. Poses and
+probabilities are at the working rate.
 """
 
 import functools
@@ -18,12 +18,12 @@ from torch import Tensor
 from mabe.bouts import SCENE, View
 from mabe.data.pair_windows import from_view
 from mabe.data.store import PoseStore
-from mabe.features.motion import ALL_SLOTS
+from mabe.features.coordinates_and_speeds import ALL_SLOTS
 from mabe.inference.stitching import Stitching
-from mabe.inference.tta import pose_variants, slots_in_variants
+from mabe.inference.tta import mean_over_variants, pose_variants, slots_in_variants
 from mabe.models.ensemble import Ensemble, WeightedModel, weighted_probabilities
 from mabe.models.model import Context, Model
-from mabe.models.windows import Stretch, batched
+from mabe.models.prediction_windows import Stretch, batched
 from mabe.pair_task import PairTask
 
 BATCH_FRAMES = 8_192
@@ -209,4 +209,4 @@ class _Prediction:
         for x_TF in features_TF:
             inputs_BUI = first.inputs(x_TF, stretch, starts)
             weighted += weighted_probabilities(members, inputs_BUI, self.context)
-        return (torch.stack(weighted).sum(dim=0) / len(features_TF)).cpu().numpy()
+        return mean_over_variants(weighted, len(features_TF)).cpu().numpy()

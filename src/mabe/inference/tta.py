@@ -5,7 +5,7 @@ the numbers a lab gives to animals; a model learns that only approximately.
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -66,6 +66,14 @@ def pose_variants(symmetries: Collection[Symmetry], count: int) -> list[Variant]
 
 def _either(matters: bool) -> tuple[bool, ...]:
     return (False, True) if matters else (False,)
+
+
+def mean_over_variants(terms: Sequence[Tensor], variants: int) -> Tensor:
+    """Return the mean over so many variants of the sum of each variant's terms.
+
+    The terms of a variant are the weighted probabilities of an ensemble's members.
+    """
+    return torch.stack(list(terms)).sum(dim=0) / variants
 
 
 def slots_in_variants(slots: Iterable[int]) -> tuple[int, ...]:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mabe.errors import DataError, MabeError
+from mabe.io.confidence import drop_unsure
 from mabe.io.file_matching import find_files
 from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_as, read_file, recognise
 from mabe.io.readers.kaggle import read_index
-from mabe.io.readers.poses import Poses, drop_unsure
+from mabe.io.readers.poses import Poses
 from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
 from mabe.runtime.console import count

@@ -14,10 +14,11 @@ from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
+from mabe.io.confidence import drop_unsure
 from mabe.io.keypoint_names import match_keypoint
 from mabe.io.match_keypoints import Match, match_names, split_animals
 from mabe.io.project import Project
-from mabe.io.readers.poses import Poses, drop_unsure, pick_animals
+from mabe.io.readers.poses import Poses, pick_animals
 from mabe.recording import Recording, VideoInfo
 from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
 

@@ -17,7 +17,12 @@ from mabe.metrics.frame_scores import (
     confusion_matrix,
     counts_of_confusion,
 )
-from mabe.metrics.score_table import ActionScore, HostVisibleError, LabScore, ScoreTable
+from mabe.metrics.lab_action_scores import (
+    ActionScore,
+    HostVisibleError,
+    LabScore,
+    ScoreTable,
+)
 
 __all__ = [
     "ActionScore",

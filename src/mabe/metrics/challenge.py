@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from mabe.bouts import name_animal, name_target
-from mabe.metrics.bout_tables import (
+from mabe.metrics.challenge_tables import (
     ENTRY,
     WATCHED_COLUMNS,
     Tables,
@@ -27,7 +27,7 @@ from mabe.metrics.bout_tables import (
     read_lists,
     watched_entries,
 )
-from mabe.metrics.score_table import ScoreTable, score_bouts
+from mabe.metrics.lab_action_scores import ScoreTable, score_bouts
 from mabe.recording import VideoInfo
 
 

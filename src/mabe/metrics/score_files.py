@@ -13,9 +13,9 @@ from typing import Any
 import polars as pl
 
 from mabe.errors import DataError
-from mabe.metrics.bout_tables import as_text, check_bouts, check_labs
 from mabe.metrics.challenge import challenge_table, score_table
-from mabe.metrics.score_table import ActionScore, LabScore, ScoreTable
+from mabe.metrics.challenge_tables import as_text, check_bouts, check_labs
+from mabe.metrics.lab_action_scores import ActionScore, LabScore, ScoreTable
 from mabe.runtime.console import finite_or_none, format_score
 
 _FRAMES = ("start_frame", "stop_frame")

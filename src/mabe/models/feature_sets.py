@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mabe.features.base import Features
-from mabe.features.motion import MotionFeatures
+from mabe.features.coordinates_and_speeds import MotionFeatures
 from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.pair_view import PairFeatures, PairSocialFeatures
 from mabe.models.input_scaling import (

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mabe.features.motion import COORDINATES
+from mabe.features.coordinates_and_speeds import COORDINATES
 from mabe.features.pair_view import BODY_MOTION, OTHERS, POINTS, PairLayout
 from mabe.runtime import tensors
 from mabe.skeleton import SLOTS

@@ -22,15 +22,15 @@ from torch import Tensor, nn
 from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
 from mabe.models.feature_sets import build_inputs
-from mabe.models.frame_network import FrameNetwork
 from mabe.models.input_scaling import (
     InputScaling,
     MotionScaling,
     channels_of_slots,
 )
 from mabe.models.model_config import ModelConfig
+from mabe.models.network_base import FrameNetwork
 from mabe.models.networks import build_network
-from mabe.models.windows import Stretch, window_stretches
+from mabe.models.prediction_windows import Stretch, window_stretches
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 from mabe.runtime.tensors import apply_to_slices, has_quick_bf16
 from mabe.scene_task import SceneTask

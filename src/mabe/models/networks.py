@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from mabe.models.conv_bilstm import ConvBiLSTM
 from mabe.models.conv_gru import ConvGRU
-from mabe.models.frame_network import FrameNetwork
 from mabe.models.model_config import ModelConfig
+from mabe.models.network_base import FrameNetwork
 from mabe.models.tcn import TCN
 
 NETWORKS: Mapping[str, type[FrameNetwork]] = {

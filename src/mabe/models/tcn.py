@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mabe.models.frame_network import FrameNetwork
 from mabe.models.model_config import ModelConfig
+from mabe.models.network_base import FrameNetwork
 
 
 class _Residual(nn.Module):

@@ -20,7 +20,7 @@ from mabe.models.boosted_trees import Forest
 from mabe.models.feature_sets import build_inputs
 from mabe.models.model import Context, Model
 from mabe.models.model_config import ModelConfig
-from mabe.models.windows import Stretch, block_stretches
+from mabe.models.prediction_windows import Stretch, block_stretches
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
 

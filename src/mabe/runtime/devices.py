@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mabe.errors import ConfigError, RunError
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 
 MEND_KERNELS = (
     "pip install uv && uv pip install --reinstall torch --torch-backend=cu128"

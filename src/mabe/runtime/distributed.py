@@ -22,7 +22,7 @@ from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from mabe.errors import RunError
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.precision import MIXED_PRECISIONS, KeepInputs
 
 _KEEP_BUFFERS: dict[str, Any] = {

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mabe.errors import RunError, StopRequested
-from mabe.runtime.files import usable_cores
+from mabe.runtime.threads import usable_cores
 
 Shared = TypeVar("Shared")
 Task = TypeVar("Task")

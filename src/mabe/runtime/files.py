@@ -128,13 +128,6 @@ def _write_all(path: Path, data: bytes | memoryview) -> None:
     path.write_bytes(data)
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def cache_folder() -> Path:
     """Return the folder for files that `mabe` can make again; `MABE_CACHE` sets it."""
     if chosen := os.environ.get("MABE_CACHE"):

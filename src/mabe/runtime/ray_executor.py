@@ -27,7 +27,7 @@ from typing import Any
 from mabe import __version__
 from mabe.errors import ConfigError, MabeError, RunError, StopRequested
 from mabe.runtime.executors import STOPPED, Result, Shared, Task
-from mabe.runtime.files import usable_cores
+from mabe.runtime.threads import usable_cores
 
 LOCAL = "local"
 """The address that stands for a new Ray on this machine."""

@@ -1,4 +1,4 @@
-"""How threads of numerical libraries wait for each other.
+"""How threads of numerical libraries wait for each other, and how many cores there are.
 
 torch and LightGBM share their work between OpenMP threads. A thread that has finished
 its part spins until the others have: with another job on the machine, the threads then
@@ -25,3 +25,10 @@ def spin_briefly(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let OpenMP threads spin briefly, unless the user has set how they wait."""
     if not any(name in environment for name in USER_SETTINGS):
         environment.update(SHORT_SPIN)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -16,7 +16,7 @@ from torch import Generator, Tensor
 
 from mabe.config import Augmentation
 from mabe.features.animal_order import Poses, absent_animals, in_order
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.skeleton import KEYPOINTS, mirror_order, slot_of
 

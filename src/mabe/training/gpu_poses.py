@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mabe.data.clips import NOBODY, Clips, neighbours
-from mabe.data.cm_quantization import MISSING, STEP_CM
+from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.runtime.tensors import to_device
 from mabe.skeleton import KEYPOINTS, SLOTS

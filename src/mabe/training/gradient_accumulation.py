@@ -15,7 +15,7 @@ from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.features.animal_order import center_scene
 from mabe.runtime.distributed import sum_over_all
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.objectives import Targets

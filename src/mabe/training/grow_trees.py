@@ -13,8 +13,8 @@ from jaxtyping import Bool, Int
 from mabe.config import RunConfig
 from mabe.inference.frame_probabilities import Tracks
 from mabe.models.boosted_trees import Forest, LabelledRows, TreesConfig, rows_on_disk
+from mabe.models.prediction_windows import Stretch
 from mabe.models.trees_model import TreesModel, build_trees
-from mabe.models.windows import Stretch
 from mabe.training.objectives import Objective
 from mabe.training.objectives.base import TrackLabels
 

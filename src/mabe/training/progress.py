@@ -9,7 +9,7 @@ from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import format_score, is_quiet
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.history import Epoch, best_epoch
 from mabe.training.objectives import ClassCount
 

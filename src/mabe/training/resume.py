@@ -9,17 +9,15 @@ from lightning_fabric import Fabric
 
 from mabe.config import RunConfig, dump_config, load_config
 from mabe.errors import ConfigError, DataError, RunError
+from mabe.models.migrations import CARD_FORMAT, migrate_weights
 from mabe.runtime.console import print_lines
 from mabe.runtime.distributed import (
     in_first_process,
 )
 from mabe.training.early_stopping import is_finished
-from mabe.training.history import epoch_scores
+from mabe.training.history import Epoch, epoch_scores
 from mabe.training.run_directory import is_documented
-from mabe.training.state import (
-    TrainingState,
-    restore_state,
-)
+from mabe.training.state import TrainingState, unwrapped
 
 FREE_TO_CHANGE = frozenset(
     {
@@ -133,3 +131,38 @@ def resume_state(state: TrainingState, config: RunConfig, fabric: Fabric) -> Non
         print_lines(
             f"✓ Continuing from step {state.step}, in epoch {len(state.history) + 1}"
         )
+
+
+def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
+    """Return the state as tensors and plain values, fit for a weights-only load.
+
+    All losses are read first: raises `RunError` where one is no number.
+    """
+    epoch_loss = state.losses.read_all()
+    return {
+        "format": CARD_FORMAT,
+        "model": unwrapped(state.model).state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "average": state.average.state_dict(),
+        "step": state.step,
+        "micro_batch": state.micro_batch,
+        "epoch_loss": epoch_loss,
+        "epoch_seconds": state.epoch_seconds,
+        "history": [epoch.to_json() for epoch in state.history],
+        "precision": fabric.strategy.precision.state_dict(),
+    }
+
+
+def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) -> None:
+    """Bring a fresh state to where `state_values` was taken."""
+    found = values.get("format", 3)  # format 3 did not note it
+    model = migrate_weights(values["model"], found)
+    unwrapped(state.model).load_state_dict(model)
+    state.optimizer.load_state_dict(values["optimizer"])
+    state.average.load_state_dict(migrate_weights(values["average"], found))
+    state.step = values["step"]
+    state.micro_batch = values["micro_batch"]
+    state.losses.start(values["epoch_loss"])
+    state.epoch_seconds = values["epoch_seconds"]
+    state.history = [Epoch.from_json(each) for each in values["history"]]
+    fabric.strategy.precision.load_state_dict(values["precision"])

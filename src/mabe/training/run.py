@@ -20,7 +20,7 @@ from mabe.runtime.distributed import (
     leave_group,
     make_fabric,
 )
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.object_storage import display_path
 from mabe.runtime.precision import choose_precision
 from mabe.training.batch_size import settle_batch_size

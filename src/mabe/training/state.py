@@ -1,7 +1,6 @@
 """Everything that changes while a run trains, and how it is saved and restored."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +9,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from mabe.config import RunConfig
-from mabe.models.migrations import CARD_FORMAT, migrate_weights
 from mabe.models.model import NetworkModel, build_model
 from mabe.pair_task import PairTask
 from mabe.runtime.tensors import to_device
@@ -84,41 +82,6 @@ def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None
 def averaged_model(state: TrainingState) -> NetworkModel:
     """Return the model to use, score and save, ready for prediction."""
     return unwrapped(state.average).eval()
-
-
-def state_values(state: TrainingState, fabric: Fabric) -> dict[str, Any]:
-    """Return the state as tensors and plain values, fit for a weights-only load.
-
-    All losses are read first: raises `RunError` where one is no number.
-    """
-    epoch_loss = state.losses.read_all()
-    return {
-        "format": CARD_FORMAT,
-        "model": unwrapped(state.model).state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "average": state.average.state_dict(),
-        "step": state.step,
-        "micro_batch": state.micro_batch,
-        "epoch_loss": epoch_loss,
-        "epoch_seconds": state.epoch_seconds,
-        "history": [epoch.to_json() for epoch in state.history],
-        "precision": fabric.strategy.precision.state_dict(),
-    }
-
-
-def restore_state(state: TrainingState, values: dict[str, Any], fabric: Fabric) -> None:
-    """Bring a fresh state to where `state_values` was taken."""
-    found = values.get("format", 3)  # format 3 did not note it
-    model = migrate_weights(values["model"], found)
-    unwrapped(state.model).load_state_dict(model)
-    state.optimizer.load_state_dict(values["optimizer"])
-    state.average.load_state_dict(migrate_weights(values["average"], found))
-    state.step = values["step"]
-    state.micro_batch = values["micro_batch"]
-    state.losses.start(values["epoch_loss"])
-    state.epoch_seconds = values["epoch_seconds"]
-    state.history = [Epoch.from_json(each) for each in values["history"]]
-    fabric.strategy.precision.load_state_dict(values["precision"])
 
 
 def unwrapped(model: nn.Module) -> NetworkModel:

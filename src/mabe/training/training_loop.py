@@ -37,15 +37,12 @@ from mabe.training.progress import (
     epoch_line,
     time_left,
 )
+from mabe.training.resume import state_values
 from mabe.training.run_directory import (
     save_models,
     save_state,
 )
-from mabe.training.state import (
-    TrainingState,
-    averaged_model,
-    state_values,
-)
+from mabe.training.state import TrainingState, averaged_model
 from mabe.training.training_step import steps_in_epoch, train_epoch
 
 _ASK_EVERY = 8

@@ -1,4 +1,4 @@
-"""The training loop: steps and epochs, exact to resume and reproducible.
+"""One training step, and the steps of an epoch: exact to resume and reproducible.
 
 Windows, augmentation and dropout of step *n* depend on ``(seed, n)`` alone, and the
 learning rate on the step and the history alone. So a stopped run resumes exactly.
@@ -16,13 +16,11 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.runtime.distributed import any_of
-from mabe.runtime.launcher import ProcessGroup
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.gradient_accumulation import (
     Poses,
     accumulate_gradients,
@@ -36,6 +34,7 @@ from mabe.training.objectives.base import AnyBatch
 from mabe.training.out_of_memory import halve_micro_batch
 from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState, unwrapped
+from mabe.training.weight_average import update_average
 
 
 def take_step(
@@ -64,7 +63,7 @@ def take_step(
             error_if_nonfinite=False,
         )
     state.optimizer.step()
-    _update_average(state.average, unwrapped(state.model), config.ema_decay)
+    update_average(state.average, unwrapped(state.model), config.ema_decay)
     state.step += 1
 
 
@@ -134,24 +133,6 @@ def train_epoch(
         state.epoch_seconds += time.perf_counter() - began
         after_step()
     return state.losses.read_all() / steps
-
-
-@torch.no_grad()
-def _update_average(average: AveragedModel, model: nn.Module, decay: float) -> None:
-    """Move an exponential average, short at first, towards the model.
-
-    AveragedModel would read the number of steps from the device, and wait for it.
-    """
-    steps = int(average.n_averaged)
-    averages: list[Tensor] = list(average.module.parameters())
-    values: list[Tensor] = list(model.parameters())
-    if steps:
-        # Early on the average is short, so that it does not remember the random start.
-        share = 1 - min(decay, (1 + steps) / (10 + steps))
-        torch._foreach_lerp_(averages, values, share)
-    else:
-        torch._foreach_copy_(averages, values)
-    average.n_averaged += 1
 
 
 def settle_micro_batch(

@@ -21,7 +21,8 @@ from mabe.data.simulate.plan_new import plan_invented
 from mabe.data.simulate.write_files import write_listing, write_video
 from mabe.errors import ConfigError, DataError
 from mabe.runtime.executors import Processes
-from mabe.runtime.files import usable_cores, write_json
+from mabe.runtime.files import write_json
+from mabe.runtime.threads import usable_cores
 
 DEFAULT_VIDEOS = 24
 

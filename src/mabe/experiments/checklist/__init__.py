@@ -20,7 +20,7 @@ from mabe.experiments.checklist.findings import (
     format_findings,
     has_failed,
 )
-from mabe.experiments.checklist.read_facts import gather_facts
+from mabe.experiments.checklist.read_run_facts import gather_facts
 from mabe.experiments.checklist.score_checks import (
     check_background,
     check_calibration,

@@ -1,14 +1,12 @@
 """Whether there are enough labels and points, and whether a submission is valid."""
 
-from mabe.experiments.checklist.facts import (
+from mabe.experiments.checklist.facts import DataFacts, Facts, SubmissionFacts
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.experiments.checklist.limits import (
     FEWEST_BOUTS,
     MISSING_TO_KNOW,
     MISSING_TO_MEND,
-    DataFacts,
-    Facts,
-    SubmissionFacts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, name_some
 from mabe.runtime.console import count
 from mabe.skeleton import KEYPOINTS
 

@@ -15,7 +15,7 @@ from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
-from mabe.runtime.files import usable_cores
+from mabe.runtime.threads import usable_cores
 from mabe.scene_task import SceneTask
 from mabe.skeleton import KEYPOINTS, keypoint_of
 

@@ -1,15 +1,14 @@
 """Checks of scores for every class, and of the calibration of probabilities."""
 
-from mabe.experiments.checklist.facts import (
+from mabe.experiments.checklist.facts import ClassScore, Facts
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.experiments.checklist.limits import (
     ERROR_TO_KNOW,
     ERROR_TO_MEND,
     LEAST_BACKGROUND_RECALL,
     LEAST_CLASS_F1,
     LEAST_MACRO_F1,
-    ClassScore,
-    Facts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, name_some
 from mabe.runtime.console import count, format_score
 
 _NO_SCORES = "no score on recordings it never saw"

@@ -3,17 +3,15 @@
 import numpy as np
 from jaxtyping import Float
 
-from mabe.experiments.checklist.facts import (
+from mabe.experiments.checklist.facts import Facts, MemberFacts, TrainingFacts
+from mabe.experiments.checklist.findings import Finding, Verdict, name_some
+from mabe.experiments.checklist.limits import (
     FEWEST_EPOCHS_TO_JUDGE,
     LEAST_EPOCHS,
     LEAST_LOSS,
     RISE_TO_KNOW,
     RISE_TO_MEND,
-    Facts,
-    MemberFacts,
-    TrainingFacts,
 )
-from mabe.experiments.checklist.findings import Finding, Verdict, name_some
 from mabe.runtime.console import count
 from mabe.training.history import ranked_f1
 

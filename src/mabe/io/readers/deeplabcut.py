@@ -22,12 +22,8 @@ from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import check_size, open_hdf5, read_array, text, texts
-from mabe.io.readers.poses import Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 from mabe.io.readers.safe_pickle import plain_data
-
-USUAL_CONFIDENCE = 0.6
-"""DeepLabCut's own default for a point to be drawn or analysed (`pcutoff`)."""
-
 
 _LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 

@@ -13,10 +13,9 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
-from mabe.io.readers.deeplabcut import USUAL_CONFIDENCE
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
-from mabe.io.readers.poses import Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 
 _SINGULAR = {"keypoints": "keypoint", "individuals": "individual"}
 

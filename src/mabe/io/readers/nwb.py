@@ -23,10 +23,10 @@ from mabe.io.readers.annotations import (
     FileAnnotations,
     annotations_of,
 )
-from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
-from mabe.io.readers.poses import Poses
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses
 
 _SERIES = "PoseEstimationSeries"
 

@@ -18,9 +18,9 @@ from mabe.io.readers.annotations import (
     events_of_columns,
 )
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
-from mabe.io.readers.deeplabcut import ONE_ANIMAL, USUAL_CONFIDENCE
+from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.poses import Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 
 _POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mabe.bouts import Bout, Watched
-from mabe.data.cm_quantization import MISSING, STEP_CM
+from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from mabe.data.cm_quantization import MISSING, STEP_CM
+from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
 from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of, slot_of

@@ -46,8 +46,9 @@ from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensembl
 from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
-from mabe.runtime.files import usable_cores, write_json
+from mabe.runtime.files import write_json
 from mabe.runtime.object_storage import display_path
+from mabe.runtime.threads import usable_cores
 from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
 from mabe.training.resume import check_same_data, check_same_settings

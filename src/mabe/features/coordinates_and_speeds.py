@@ -19,7 +19,7 @@ from torch import Tensor
 from mabe.features.base import Features
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
-from mabe.features.scene_frame import in_scene_frame
+from mabe.features.scene_axes import in_scene_frame
 from mabe.features.tracked_slots import Rows
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 

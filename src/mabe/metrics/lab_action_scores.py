@@ -4,7 +4,7 @@ Convention: rows of the same (lab, video, agent, target, action) are one set of 
 Frames are pooled over a lab's videos and pairs first, F is computed once. A *bout* is
 an uninterrupted stretch of that set, so bouts that touch are one. Bouts match where
 they overlap by more than half of their union (see `mabe.metrics.bout_scores`). The
-tables `marks` and `entries` are described in `mabe.metrics.bout_tables`.
+tables `marks` and `entries` are described in `mabe.metrics.challenge_tables`.
 """
 
 import math
@@ -15,7 +15,7 @@ import polars as pl
 from jaxtyping import Int
 
 from mabe.errors import DataError
-from mabe.metrics.bout_tables import ENTRY
+from mabe.metrics.challenge_tables import ENTRY
 from mabe.metrics.frame_scores import f_scores
 from mabe.metrics.span_matching import (
     GroupedSpans,

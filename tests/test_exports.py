@@ -230,7 +230,7 @@ def test_in_an_older_folder_mouse1_is_the_first_animal_whatever_the_names(folder
     ("row", "reason"),
     [
         ("lab,day1,adult,mouse2,sniff,10,20,0,1,0.9", "called 'adult'"),
-        ("lab,day1,mouse1,mouse2,sniff,20,20,0,1,0.9", "start < stop"),
+        ("lab,day1,mouse1,mouse2,sniff,20,20,0,1,0.9", "found 20 to 20"),
         ("lab,day1,mouse1,mouse2,sniff,,20,0,1,0.9", "bouts.csv:2"),
         ("lab,day7,mouse1,mouse2,sniff,10,20,0,1,0.9", "lab/day7"),
     ],

@@ -440,7 +440,7 @@ def test_corrections_never_go_into_the_data_or_among_other_files(tmp_path):
 
 @pytest.mark.parametrize("name", ["..", ".", "../x", "a/b", "", "a\\b", "C:x", "a\n"])
 def test_names_in_the_metadata_do_not_lead_out_of_the_folder(tmp_path, name):
-    with pytest.raises(DataError, match="cannot be the name of a file"):
+    with pytest.raises(OutputError, match="nothing is written for"):
         Corrections(tmp_path, None).path_of("Lab", name)
 
 

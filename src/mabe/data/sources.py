@@ -46,6 +46,7 @@ from mabe.io.standardize import (
     to_recording,
 )
 from mabe.recording import Recording, StoredRecording, VideoInfo
+from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import as_url
 
 
@@ -97,14 +98,27 @@ def find_sources(
     rates = _Rates(usual_fps or rate_fps, rate_fps)
     if with_labels and path.is_dir():
         return _labelled_sources(plan_import(path, project), rates)
+    tracks = find_tracks(path)
+    for track in tracks:
+        _check_names(track, _lab_of(track.path, project))
     return [
         Source(
             f"{_lab_of(track.path, project)}/{track.name}",
             has_labels=False,
             open=partial(_open_pose_file, track, project, rates),
         )
-        for track in find_tracks(path)
+        for track in tracks
     ]
+
+
+def _check_names(track: Track, lab: str) -> None:
+    """Raise `DataError` where lab or recording cannot be names of files."""
+    for name, hint in ((lab, "set `lab` in project.yaml"), (track.name, "rename it")):
+        if problem := problem_with_name(name):
+            raise DataError(
+                f"{track.path}: is {shorten(lab)}, {shorten(track.name)}; the name "
+                f"{shorten(name)} {problem}: {hint}"
+            )
 
 
 def leave_out(reason: str, *, skip_bad: bool) -> None:

@@ -29,6 +29,7 @@ from mabe.data.poses_in_cm import (
 from mabe.errors import DataError
 from mabe.recording import Recording, StoredRecording
 from mabe.runtime.disk_arrays import Touched, row_blocks
+from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
@@ -180,6 +181,12 @@ def open_store(root: Path) -> PoseStore:
     recordings = tuple(
         recording_from_json(entry, index["watched"]) for entry in index["recordings"]
     )
+    for name in (index["poses"], *(n for r in recordings for n in (r.lab, r.video))):
+        if problem := problem_with_name(name):
+            raise DataError(
+                f"{root / INDEX_NAME}: the name {shorten(name)} {problem}; run `mabe "
+                "prepare` again."
+            )
     poses = root / index["poses"]
     expected = sum(recording.values for recording in recordings) * STEP_DTYPE.itemsize
     found = poses.stat().st_size if poses.is_file() else 0

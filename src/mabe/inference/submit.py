@@ -7,6 +7,8 @@ training set, and writes their labels as a solution beside the submission.
 
 from pathlib import Path
 
+import polars as pl
+
 from mabe.data.sources import find_sources
 from mabe.data.store import is_store
 from mabe.errors import DataError, RunError
@@ -14,7 +16,7 @@ from mabe.inference.evaluate import Unseen, compare
 from mabe.inference.predict import PredictionJob, Predictor, predict_all
 from mabe.io.readers.kaggle import SPLITS
 from mabe.io.submission import Review, describe_review, require_valid, review_submission
-from mabe.io.submission.write import write_submission
+from mabe.io.submission.write import refuse_formulas, write_submission
 from mabe.runtime.files import write_text
 
 
@@ -48,7 +50,13 @@ def submit_held_out(unseen: Unseen, out: Path) -> tuple[Review, Path]:
     solution = out.with_name(f"{out.stem}.solution{out.suffix}")
     comparison = compare(unseen)
     write_submission(out, comparison.predicted)
-    write_text(solution, comparison.solution.with_row_index("row_id").write_csv())
+    table = comparison.solution.with_row_index("row_id")
+    texts = table.select(pl.selectors.string())
+    refuse_formulas(
+        solution,
+        {name for column in texts for name in column.unique().drop_nulls().to_list()},
+    )
+    write_text(solution, table.write_csv())
     return _checked(out, unseen.path), solution
 
 

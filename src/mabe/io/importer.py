@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mabe.bouts import Bout, Watched
-from mabe.errors import MabeError, OutputError
+from mabe.errors import DataError, MabeError, OutputError
 from mabe.io.behaviour_names import (
     LabelMapping,
     join_overlaps,
@@ -34,6 +34,7 @@ from mabe.io.writers.kaggle import (
     write_tracking,
 )
 from mabe.runtime.console import count
+from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
 
 
@@ -90,6 +91,7 @@ def run_import(
     The metadata table is written last, so that a stopped import is no data set. Raises
     `ConfigError` where the project does not fit the tracks.
     """
+    _check_names(plan)
     if out:
         # From now on the folder is recognised as an import.
         write_text(out / FILE_NAME, dump_project(plan.project))
@@ -110,6 +112,20 @@ def run_import(
     if out:
         write_metadata(out / "train.csv", rows)
         write_text(out / FILE_NAME, dump_project(resolve_project(plan, done)))
+
+
+def _check_names(plan: ImportPlan) -> None:
+    """Raise `DataError` for a lab or recording that cannot name files."""
+    if problem := problem_with_name(plan.lab):
+        raise DataError(
+            f"the lab {shorten(plan.lab)} {problem}; set `lab` in project.yaml"
+        )
+    for files in plan.recordings:
+        if problem := problem_with_name(files.track.name):
+            raise DataError(
+                f"{files.track.path}: its recording {shorten(files.track.name)} "
+                f"{problem}; rename the file"
+            )
 
 
 def import_recording(
@@ -216,15 +232,18 @@ def split_recording(
 def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> MetadataRow:
     """Write the files of one recording; return its row of the metadata."""
     standard = recording.standard
-    place = Path(lab) / f"{standard.name}.parquet"
+
+    def place(folder: str) -> Path:
+        return path_under(out / folder, lab, standard.name, ending=".parquet")
+
     write_tracking(
-        out / "train_tracking" / place,
+        place("train_tracking"),
         standard.poses.xy_px,
         standard.parts,
         first_frame=standard.poses.first_frame,
     )
     if recording.labels:
-        write_annotation(out / "train_annotation" / place, recording.bouts)
+        write_annotation(place("train_annotation"), recording.bouts)
     return MetadataRow(
         lab=lab,
         video=standard.name,

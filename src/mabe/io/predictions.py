@@ -10,10 +10,11 @@
 """
 
 import json
+import math
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,23 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
+from pydantic import TypeAdapter, ValidationError
 
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import DataError
-from mabe.runtime.files import write_atomically, write_json, write_text
+from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.runtime.csv_cells import cell_of, text_of
+from mabe.runtime.file_names import path_under, problem_with_name, shorten
+from mabe.runtime.files import (
+    hash_bytes,
+    hash_file,
+    read_json,
+    remove,
+    write_atomically,
+    write_json,
+    write_text,
+)
+from mabe.skeleton import ANIMALS
 
 BOUTS = "bouts.csv"
 PROVENANCE = "provenance.json"
@@ -80,10 +94,12 @@ class PredictionProvenance:
     sources: tuple[RecordingProvenance, ...]
     has_lab_names: bool = False
     """`bouts.csv` has the lab's names of animals; older versions wrote mouse1 …."""
+    bouts_hash: str | None = field(default=None, compare=False)
+    """Hash of the `bouts.csv` that belongs to this; older versions wrote none."""
 
     def to_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
-        return json.loads(json.dumps(asdict(self)))
+        return json.loads(json.dumps(asdict(self), allow_nan=False))
 
     def to_text(self) -> str:
         """Return it as one line of JSON, for files that hold it as text."""
@@ -105,9 +121,19 @@ class Predictions:
 
 
 def write_predictions(folder: Path, predictions: Predictions) -> None:
-    """Write `bouts.csv` and `provenance.json`."""
-    write_text(folder / BOUTS, bouts_table(predictions).write_csv())
-    write_provenance(folder, predictions.provenance)
+    """Write `bouts.csv` and `provenance.json`.
+
+    An earlier provenance is removed first, and the new one holds the hash of the bouts:
+    those of one model never lie beside the provenance of another, whenever this stops.
+    """
+    table = bouts_table(predictions)
+    names = pl.selectors.string()
+    safe = table.with_columns(names.map_elements(cell_of, return_dtype=pl.String))
+    text = safe.write_csv()
+    remove(folder / PROVENANCE)
+    write_text(folder / BOUTS, text)
+    own = replace(predictions.provenance, bouts_hash=hash_bytes(text.encode()))
+    write_provenance(folder, own)
 
 
 def bouts_table(predictions: Predictions) -> pl.DataFrame:
@@ -164,12 +190,12 @@ def read_predictions(folder: Path) -> Predictions:
         for source in provenance.sources
     }
     bouts: dict[tuple[str, str], list[Bout]] = defaultdict(list)
-    for line, row in enumerate(_read_bouts_csv(path), start=2):
-        place = row.get("lab"), row.get("video")
+    for line, row in enumerate(_read_bouts_csv(path, provenance), start=2):
+        place = row["lab"], row["video"]
         if place not in recordings:
             raise DataError(
-                f"{path}: has bouts of {place[0]}/{place[1]}, which {PROVENANCE} does "
-                "not list; predict again."
+                f"{path}:{line}: has a bout of {shorten(f'{place[0]}/{place[1]}')}, "
+                f"which {PROVENANCE} does not list; predict again."
             )
         try:
             bout = _parse_bout(row, recordings[place], provenance.has_lab_names)
@@ -185,15 +211,39 @@ def read_predictions(folder: Path) -> Predictions:
     )
 
 
-def _read_bouts_csv(path: Path) -> list[dict[str, Any]]:
+def _read_bouts_csv(
+    path: Path, provenance: PredictionProvenance
+) -> list[dict[str, Any]]:
     """Return the rows; names are strings, even where they are written as numbers."""
     names = ("lab", "video", "agent", "target", "action", "class")
+    if provenance.bouts_hash and path.is_file() and _differs(path, provenance):
+        raise DataError(
+            f"{path}: is not the file that {PROVENANCE} was written for: it was "
+            "changed, or `mabe predict` was stopped; predict again. `mabe view` "
+            "corrects labels."
+        )
     try:
         table = pl.read_csv(path, schema_overrides=dict.fromkeys(names, pl.String))
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read: {reason}; predict again.") from None
-    return table.to_dicts()
+    kind = ["class"] if "class" in table.columns else names[2:5]
+    needed = ["lab", "video", *kind, *_SPAN_COLUMNS]
+    if missing := [name for name in needed if name not in table.columns]:
+        raise DataError(
+            f"{path}: no column {missing}; it has {table.columns[:12]}; predict again."
+        )
+    return [
+        {
+            column: text_of(cell) if isinstance(cell, str) else cell
+            for column, cell in row.items()
+        }
+        for row in table.to_dicts()
+    ]
+
+
+def _differs(path: Path, provenance: PredictionProvenance) -> bool:
+    return hash_file(path) != provenance.bouts_hash
 
 
 def _parse_bout(
@@ -206,8 +256,23 @@ def _parse_bout(
         is_self = row["target"] == "self"
         target = agent if is_self else _animal(row["target"], recording, has_lab_names)
     action = row["action"] if "action" in row else row["class"]
-    span = row["start_frame"], row["stop_frame"]
-    return Bout(*span, action, agent, target, row["probability"])
+    start, stop, probability = (
+        row["start_frame"],
+        row["stop_frame"],
+        row["probability"],
+    )
+    if not action:
+        raise ValueError("the bout has no action")
+    if not (isinstance(start, int) and isinstance(stop, int)):
+        raise ValueError(f"expected whole frames, found {start!r} and {stop!r}")
+    if not 0 <= start < stop <= recording.length:
+        raise ValueError(
+            f"expected frames of a recording of {recording.length}, found {start} to "
+            f"{stop}"
+        )
+    if probability is not None and not 0 <= probability <= 1:
+        raise ValueError(f"expected a probability, found {probability!r}")
+    return Bout(start, stop, action, agent, target, probability)
 
 
 def _animal(name: str, recording: RecordingBouts, has_lab_names: bool) -> int:
@@ -216,7 +281,7 @@ def _animal(name: str, recording: RecordingBouts, has_lab_names: bool) -> int:
         for animal in range(1, len(recording.animals) + 1):
             if recording.name_of(animal) == name:
                 return animal
-    if number := re.fullmatch(r"mouse([1-9]\d*)", name):
+    if number := re.fullmatch(rf"mouse([1-{ANIMALS}])", name or ""):
         return int(number[1])
     raise ValueError(f"no animal of the recording is called {name!r}")
 
@@ -224,32 +289,40 @@ def _animal(name: str, recording: RecordingBouts, has_lab_names: bool) -> int:
 def _read_provenance(folder: Path) -> PredictionProvenance:
     path = folder / PROVENANCE
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        sources = tuple(
-            RecordingProvenance(
-                **{
-                    **each,
-                    "animals": tuple(each["animals"]),
-                    "notes": tuple(each["notes"]),
-                }
-            )
-            for each in values["sources"]
-        )
-        return PredictionProvenance(
-            **{**values, "sources": sources, "actions": tuple(values["actions"])}
-        )
+        provenance = TypeAdapter(PredictionProvenance).validate_python(read_json(path))
+        for source in provenance.sources:
+            _check_source(source)
+        provenance.to_json()  # every value can be written again
     except FileNotFoundError:
         raise DataError(
             f"{folder}: no {PROVENANCE} here; expected a folder that `mabe predict` "
-            "wrote. Predict again: older versions wrote none."
+            "wrote. Predict again: older versions wrote none, and it is written last."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(
+            f"{path}: not readable ({place}: {first['msg']}); predict again."
+        ) from None
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable ({error}); predict again.") from None
+    return provenance
+
+
+def _check_source(source: RecordingProvenance) -> None:
+    """Raise `ValueError` where a recording's facts cannot be those of one."""
+    for name in (source.lab, source.video):
+        if problem := problem_with_name(name):
+            raise ValueError(f"the name {shorten(name)} {problem}")
+    if not (math.isfinite(source.fps) and source.fps > 0):
+        raise ValueError(f"{source.lab}/{source.video}: fps is {source.fps}")
+    if not 0 <= source.length <= MAX_FRAMES:
+        raise ValueError(f"{source.lab}/{source.video}: length is {source.length}")
 
 
 def probabilities_path(folder: Path, lab: str, video: str) -> Path:
     """Return the file of a recording's probabilities in the folder of all."""
-    return folder / lab / f"{video}.parquet"
+    return path_under(folder, lab, video, ending=".parquet")
 
 
 def write_probabilities(

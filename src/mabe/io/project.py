@@ -29,6 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mabe.errors import ConfigError
+from mabe.runtime.file_names import problem_with_name
 
 FILE_NAME = "project.yaml"
 
@@ -81,6 +82,14 @@ class Project(BaseModel):
     watched: tuple[str, ...] | None = None
     max_length_difference: Annotated[int, Field(ge=0)] | None = None
     recordings: tuple[RecordingSettings, ...] = ()
+
+    @field_validator("lab")
+    @classmethod
+    def _name_a_folder(cls, lab: str | None) -> str | None:
+        """Refuse a name that cannot be that of a folder."""
+        if lab is not None and (problem := problem_with_name(lab)):
+            raise ValueError(f"names a folder, but {problem}")
+        return lab
 
     @field_validator("actions", mode="before")
     @classmethod

@@ -21,6 +21,8 @@ from mabe.errors import OutputError
 
 _PIECE_BYTES = 1 << 20
 
+_HASH_LETTERS = 20
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
@@ -43,6 +45,17 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; "
             "is the disk full, or a folder of this path a file or read-only?"
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be absent; raises `OutputError` where that fails."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be removed: {error.strerror or error}; is it open in "
+            "another program?"
         ) from error
 
 
@@ -74,6 +87,30 @@ def write_json(path: Path, value: Any) -> None:
     )
 
 
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON document.
+
+    Raises `ValueError` for any text that is none, also where it is nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: Path) -> Any:
+    """Return the value of a JSON file.
+
+    Raises `OSError` where it cannot be read, `ValueError` where it is no JSON in UTF-8.
+    """
+    return parse_json(path.read_text(encoding="utf-8"))
+
+
+def hash_bytes(data: bytes) -> str:
+    """Return what `hash_file` returns for a file with this content."""
+    return hashlib.sha256(data).hexdigest()[:_HASH_LETTERS]
+
+
 def flush_to_disk(path: Path) -> None:
     """Wait until the file's bytes are on the disk."""
     with path.open("rb+") as file:
@@ -86,7 +123,7 @@ def hash_file(path: Path) -> str:
     with path.open("rb") as file:
         while piece := file.read(_PIECE_BYTES):
             digest.update(piece)
-    return digest.hexdigest()[:20]
+    return digest.hexdigest()[:_HASH_LETTERS]
 
 
 def append_rest(source: BinaryIO, out: BinaryIO) -> None:

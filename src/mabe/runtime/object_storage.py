@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mabe.errors import DataError, RunError
+from mabe.runtime.file_names import path_under
 from mabe.runtime.files import cache_folder, write_atomically
 
 _VERSION_KEYS = (
@@ -136,9 +137,10 @@ def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
     folder = list_folder(url)
     root = cache_folder() / "fetched" / hashlib.sha256(url.encode()).hexdigest()[:16]
     for name, file in folder.files.items():
-        here = root / name
-        is_wanted = any(PurePosixPath(name).match(pattern) for pattern in wanted)
-        if is_wanted and not (here.is_file() and here.stat().st_size == file.bytes):
+        if not any(PurePosixPath(name).match(pattern) for pattern in wanted):
+            continue
+        here = path_under(root, *PurePosixPath(name).parts)
+        if not (here.is_file() and here.stat().st_size == file.bytes):
             write_atomically(here, partial(fetch, file))
     index = folder.files[index_name]
     write_atomically(root / index_name, partial(fetch, index))

@@ -8,6 +8,7 @@ import pyarrow as pa
 from mabe.bouts import Bout
 from mabe.data.simulate.arena import Arena
 from mabe.data.simulate.tracker_errors import Camera
+from mabe.runtime.file_names import path_under
 
 METADATA_COLUMNS = (
     "lab_id",
@@ -76,11 +77,13 @@ class VideoPlan:
 
     def tracking_path(self, out_dir: Path) -> Path:
         """Return the path of its tracking file."""
-        return out_dir / "train_tracking" / self.lab / f"{self.video}.parquet"
+        folder = out_dir / "train_tracking"
+        return path_under(folder, self.lab, self.video, ending=".parquet")
 
     def annotation_path(self, out_dir: Path) -> Path:
         """Return the path of its annotation file."""
-        return out_dir / "train_annotation" / self.lab / f"{self.video}.parquet"
+        folder = out_dir / "train_annotation"
+        return path_under(folder, self.lab, self.video, ending=".parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,8 @@ from mabe.data.simulate.plan import (
 from mabe.data.simulate.random_signals import random_stream
 from mabe.data.simulate.tracker_errors import Camera
 from mabe.errors import DataError
+from mabe.runtime.csv_cells import text_of
+from mabe.runtime.file_names import path_under, problem_with_name, shorten
 
 _MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]
 
@@ -56,6 +58,15 @@ class _Row:
         self.path = path
         self.values = values
         self.name = f"{values['lab_id']}/{values['video_id']}"
+
+    def own_name(self, column: str) -> str:
+        """Return the lab or the video, which names files."""
+        name = text_of(self.values[column])
+        if problem := problem_with_name(name):
+            raise DataError(
+                f"{self.path}: {column} {shorten(name)} {problem}. Rename it."
+            )
+        return name
 
     def number(self, column: str, *, otherwise: float | None = None) -> float:
         """Return a number above zero; `otherwise` for an empty cell."""
@@ -118,8 +129,8 @@ def _in_turns(rows: Sequence[tuple[str, ...]], lab: int) -> list[tuple[str, ...]
 
 
 def _plan_video(row: _Row, folder: Path, seed: int) -> VideoPlan:
-    lab, video = row.values["lab_id"], row.values["video_id"]
-    path = folder / "train_annotation" / lab / f"{video}.parquet"
+    lab, video = row.own_name("lab_id"), row.own_name("video_id")
+    path = path_under(folder / "train_annotation", lab, video, ending=".parquet")
     annotation = _read_annotation(path) if path.is_file() else None
     bouts = _bouts(annotation) if annotation is not None else ()
     fps = row.number("frames_per_second")

@@ -18,6 +18,7 @@ from mabe.data.simulate.movement import move_animals
 from mabe.data.simulate.plan import DataSetPlan, VideoPlan
 from mabe.data.simulate.random_signals import random_stream
 from mabe.data.simulate.tracker_errors import Poses, film
+from mabe.runtime.csv_cells import cell_of, text_of
 from mabe.runtime.files import write_atomically, write_text
 
 _PIECE_FRAMES = 8192
@@ -27,8 +28,8 @@ def write_listing(path: Path, plan: DataSetPlan) -> None:
     """Write train.csv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(plan.columns)
-    writer.writerows(plan.rows)
+    for row in (plan.columns, *plan.rows):
+        writer.writerow([cell_of(text_of(cell)) for cell in row])
     write_text(path, text.getvalue())
 
 

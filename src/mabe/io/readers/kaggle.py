@@ -31,6 +31,8 @@ from mabe.bouts import Bout, Watched
 from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
 from mabe.recording import Recording, VideoInfo
+from mabe.runtime.csv_cells import text_of
+from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import (
     RemoteFile,
     RemoteFolder,
@@ -50,6 +52,9 @@ _INDEX_COLUMNS = (
     "frames_per_second",
     "pix_per_cm_approx",
 )
+
+
+_NAME_COLUMNS = ("lab_id", "video_id")
 
 
 _ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")
@@ -184,7 +189,10 @@ def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInf
             f"{path}: no column {missing}; it has {columns}. "
             "Is this the metadata table of the Kaggle layout?"
         )
-    videos = [_parse_row(row, path, remote, has_labels=has_labels) for row in rows]
+    videos = [
+        _parse_row(row, path, number, remote, has_labels=has_labels)
+        for number, row in enumerate(rows, start=2)
+    ]
     names: set[str] = set()
     for info in videos:
         if info.name in names:
@@ -196,15 +204,14 @@ def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInf
 def _parse_row(
     row: dict[str, str | None],
     table: Path,
+    number: int,
     remote: RemoteFolder | None,
     *,
     has_labels: bool,
 ) -> VideoInfo:
-    """Return the video of one row of a metadata table."""
-    lab, video = ((row[column] or "").strip() for column in ("lab_id", "video_id"))
+    """Return the video of one row of a metadata table; rows count from 2."""
+    lab, video = (_parse_name(row, key, table, number) for key in _NAME_COLUMNS)
     where = f"{table}: video {lab}/{video}"
-    if not lab or not video:
-        raise DataError(f"{where}: lab_id and video_id must both be given.")
     try:
         watched = _parse_watched(row.get("behaviors_labeled") or "")
     except ValueError as error:
@@ -231,6 +238,23 @@ def _parse_row(
     )
 
 
+def _parse_name(
+    row: dict[str, str | None], column: str, table: Path, number: int
+) -> str:
+    """Return the lab or video of a row, which also names its files."""
+    name = text_of((row[column] or "").strip())
+    if not name:
+        raise DataError(
+            f"{table}: row {number}: lab_id and video_id must both be given."
+        )
+    if problem := problem_with_name(name):
+        raise DataError(
+            f"{table}: row {number}: {column} {shorten(name)} {problem}; "
+            "rename it, and the files that it names."
+        )
+    return name
+
+
 def _find_objects(
     remote: RemoteFolder, tracking: Path, annotation: Path
 ) -> tuple[RemoteFile, ...]:
@@ -247,7 +271,8 @@ def _find_objects(
 
 def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
     """Return the lab's own ids of the animals in a video; many tables have none."""
-    ids = [(row.get(f"mouse{n}_id") or "").strip() for n in range(1, ANIMALS + 1)]
+    cells = [(row.get(f"mouse{n}_id") or "").strip() for n in range(1, ANIMALS + 1)]
+    ids = [text_of(cell) for cell in cells]
     return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
 
 

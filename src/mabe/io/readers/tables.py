@@ -27,6 +27,7 @@ from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses, check_span
+from mabe.runtime.csv_cells import text_of
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
@@ -218,7 +219,10 @@ def read_bouts(peek: Peek) -> Content:
     table = _read_columns(peek, list(part_of)).rename(part_of)
     events: dict[str, list[Event]] = {}
     for number, row in enumerate(table.iter_rows(named=True), start=1):
-        texts = {part: "" if cell is None else str(cell) for part, cell in row.items()}
+        texts = {
+            part: "" if cell is None else text_of(str(cell))
+            for part, cell in row.items()
+        }
         try:
             start, stop = int(texts["start"]), int(texts["stop"])
         except ValueError:

@@ -17,6 +17,9 @@ from pathlib import Path
 import polars as pl
 
 from mabe.bouts import RecordingBouts, name_animal, name_target
+from mabe.errors import OutputError
+from mabe.runtime.csv_cells import cell_of
+from mabe.runtime.file_names import shorten
 from mabe.runtime.files import write_text
 
 SUBMISSION_COLUMNS = {
@@ -49,10 +52,24 @@ def write_submission(path: Path, videos: Iterable[RecordingBouts]) -> int:
         for bout in sorted(video.bouts)
         if bout.start < video.length
     ]
+    refuse_formulas(path, {cell for row in rows for cell in (row[0], row[3])})
     numbered = [(row_id, *row) for row_id, row in enumerate(rows)]
     table = pl.DataFrame(numbered, schema=SUBMISSION_COLUMNS, orient="row")
     write_text(path, table.write_csv())
     return len(rows)
+
+
+def refuse_formulas(path: Path, names: Iterable[str]) -> None:
+    """Raise `OutputError` for a name that a spreadsheet would compute.
+
+    The host compares names letter by letter, so none can be written as text instead.
+    """
+    for name in sorted(names):
+        if cell_of(name) != name:
+            raise OutputError(
+                f"{path}: not written: a spreadsheet would compute the name "
+                f"{shorten(name)}; rename it in the data"
+            )
 
 
 def _number_first(video: RecordingBouts) -> tuple[bool, int, str, str]:

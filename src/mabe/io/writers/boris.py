@@ -13,6 +13,8 @@ from typing import Any
 
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.io.predictions import PredictionProvenance
+from mabe.runtime.csv_cells import cell_of
+from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_json, write_text
 
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
@@ -30,10 +32,19 @@ def write_boris(
     write_json(project, boris_project(recordings, provenance))
     tables = []
     for each in recordings:
-        table = folder / f"{each.video}.paste.tsv"
-        write_text(table, "\n".join("\t".join(map(str, e)) for e in boris_events(each)))
+        table = path_under(folder, each.video, ending=".paste.tsv")
+        write_text(table, "\n".join(map(_pasted_line, boris_events(each))))
         tables.append(table)
     return [project, *tables]
+
+
+def _pasted_line(event: Sequence[Any]) -> str:
+    """Return an event as a line of cells; a tab or line break in a name is a space."""
+    cells = (
+        cell_of(" ".join(value.split())) if isinstance(value, str) else str(value)
+        for value in event
+    )
+    return "\t".join(cells)
 
 
 def boris_project(

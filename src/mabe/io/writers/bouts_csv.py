@@ -12,6 +12,7 @@ import polars as pl
 
 from mabe.bouts import RecordingBouts
 from mabe.io.predictions import PredictionProvenance
+from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.files import write_text
 
 _COLUMNS = {
@@ -28,17 +29,17 @@ def write_bout_table(
     """Write the bouts of all recordings as one table."""
     rows = [
         (
-            each.lab,
-            each.video,
-            each.name_of(bout.agent),
-            each.target_name(bout),
-            bout.action,
+            cell_of(each.lab),
+            cell_of(each.video),
+            cell_of(each.name_of(bout.agent)),
+            cell_of(each.target_name(bout)),
+            cell_of(bout.action),
             bout.start,
             bout.stop,
             round(bout.start / each.fps, 3),
             round(bout.stop / each.fps, 3),
             bout.probability,
-            provenance.model_hash,
+            cell_of(provenance.model_hash),
         )
         for each in recordings
         for bout in each.bouts

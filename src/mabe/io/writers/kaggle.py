@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from mabe.bouts import Bout, Watched, name_animal, name_target
+from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.files import write_atomically, write_text
 from mabe.skeleton import ANIMALS
 
@@ -57,15 +58,15 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
         ]
     )
     for row in rows:
-        animals = [*row.animals, *[""] * ANIMALS][:ANIMALS]
+        animals = [*map(cell_of, row.animals), *[""] * ANIMALS][:ANIMALS]
         writer.writerow(
             [
-                *(row.lab, row.video, *animals, repr(row.fps)),
+                *(cell_of(row.lab), cell_of(row.video), *animals, repr(row.fps)),
                 round(row.length / row.fps, 3),
                 repr(float(f"{row.pixels_per_cm:.6g}")),
                 json.dumps(list(row.parts), ensure_ascii=False),
                 format_watched(row.watched),
-                row.tracker,
+                cell_of(row.tracker),
             ]
         )
     write_text(path, buffer.getvalue())

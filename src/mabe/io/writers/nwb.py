@@ -16,6 +16,7 @@ from typing import Any
 from mabe.bouts import RecordingBouts
 from mabe.errors import OutputError
 from mabe.io.predictions import PredictionProvenance
+from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_atomically
 
 _DECIMALS = 6
@@ -42,7 +43,7 @@ def write_nwb(
         ) from error
     paths = []
     for each in recordings:
-        path = folder / f"{each.video}.nwb"
+        path = path_under(folder, each.video, ending=".nwb")
         file = _nwb_file(each, provenance)
 
         def write(place: Path, file: Any = file) -> None:

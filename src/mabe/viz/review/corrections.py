@@ -14,7 +14,6 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,13 +25,11 @@ from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_labels
 from mabe.io.writers.kaggle import format_watched, write_annotation
 from mabe.recording import VideoInfo
+from mabe.runtime.csv_cells import cell_of, text_of
+from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_bytes, write_json, write_text
 
 LOG_NAME = "corrected.json"
-
-
-_SAFE = re.compile(r"[\w.+ -]*[\w+-]")
-"""Names that are one file's name, wherever they come from."""
 
 
 @dataclass(slots=True)
@@ -52,15 +49,10 @@ class Corrections:
     def path_of(self, lab: str, video: str) -> Path:
         """Return where a recording's corrected labels belong.
 
-        Raises `DataError` where lab and video would lead elsewhere.
+        Raises `OutputError` where lab and video would lead elsewhere.
         """
-        for name in (lab, video):
-            if not _SAFE.fullmatch(name):
-                raise DataError(
-                    f"{lab}/{video}: cannot be the name of a file; rename it in the "
-                    "metadata"
-                )
-        return self.root / "train_annotation" / lab / f"{video}.parquet"
+        folder = self.root / "train_annotation"
+        return path_under(folder, lab, video, ending=".parquet")
 
     def read(self, lab: str, video: str, info: VideoInfo) -> tuple[Bout, ...] | None:
         """Return the corrected labels of a recording, None where it has none."""
@@ -146,15 +138,16 @@ class Corrections:
 
     def _list_as_watched(self, info: VideoInfo, watched: Sequence[Watched]) -> None:
         """Add a recording without annotations to the training videos."""
-        place = self.root / "train_tracking" / info.lab / f"{info.video}.parquet"
+        folder = self.root / "train_tracking"
+        place = path_under(folder, info.lab, info.video, ending=".parquet")
         if not place.exists():
             place.parent.mkdir(parents=True, exist_ok=True)
             _link_or_copy(info.tracking_path, place)
         rows, columns = _read_rows(self.root / "train.csv")
         rows = [row for row in rows if _name_of(row) != info.name]
         new = {
-            "lab_id": info.lab,
-            "video_id": info.video,
+            "lab_id": cell_of(info.lab),
+            "video_id": cell_of(info.video),
             "frames_per_second": repr(info.fps),
             "pix_per_cm_approx": repr(info.pixels_per_cm),
             "behaviors_labeled": format_watched(watched),
@@ -174,7 +167,7 @@ def _read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
 
 
 def _name_of(row: dict[str, str]) -> str:
-    return f"{row['lab_id'].strip()}/{row['video_id'].strip()}"
+    return "/".join(text_of(row[key].strip()) for key in ("lab_id", "video_id"))
 
 
 def _link_or_copy(path: Path, place: Path) -> None:

@@ -18,7 +18,7 @@ from mabe.errors import DataError, RunError
 from mabe.inference.predict import Predictor, predict
 from mabe.io.readers import kaggle
 from mabe.models.checkpoint import load_checkpoint
-from mabe.runtime.object_storage import as_url, shown
+from mabe.runtime.object_storage import as_url, display_path
 from mabe.training.run import train
 
 
@@ -76,7 +76,7 @@ def fetched(monkeypatch):
     ],
 )
 def test_a_path_made_of_a_url_gives_it_back(url):
-    assert as_url(Path(url)) == shown(Path(url)) == url
+    assert as_url(Path(url)) == display_path(Path(url)) == url
     config = RunConfig(data_dir=url)
     assert dump_config(config)["data_dir"] == url
     assert RunConfig(**dump_config(config)) == config
@@ -85,7 +85,7 @@ def test_a_path_made_of_a_url_gives_it_back(url):
 @pytest.mark.parametrize("path", ["data/kaggle", "/data", "a:b", "C:/data", "."])
 def test_other_paths_are_no_urls(path):
     assert as_url(Path(path)) is None
-    assert shown(Path(path)) == str(Path(path))
+    assert display_path(Path(path)) == str(Path(path))
 
 
 def test_a_store_of_remote_data_is_that_of_the_same_data_on_disk(

@@ -275,7 +275,7 @@ def _parse_bout(
     return Bout(start, stop, action, agent, target, probability)
 
 
-def _animal(name: str, recording: RecordingBouts, has_lab_names: bool) -> int:
+def _animal(name: str | None, recording: RecordingBouts, has_lab_names: bool) -> int:
     """Return which animal of a recording has a name in `bouts.csv`."""
     if has_lab_names:
         for animal in range(1, len(recording.animals) + 1):

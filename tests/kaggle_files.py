@@ -42,6 +42,12 @@ def write_labels(folder: Path, labels, *, lab="Lab", video="1", **types) -> Path
     return write_table(path, list(LABEL_COLUMNS), labels, **types)
 
 
+def write_coverage(folder: Path, spans, *, lab="Lab", video="1") -> Path:
+    """Write rows of (agent_id, target_id, action, start_frame, stop_frame)."""
+    path = folder / "train_coverage" / lab / f"{video}.parquet"
+    return write_table(path, list(LABEL_COLUMNS), spans)
+
+
 def write_table(path: Path, names, rows, **types) -> Path:
     """Write a parquet file; `types` gives columns another type than the usual."""
     path.parent.mkdir(parents=True, exist_ok=True)

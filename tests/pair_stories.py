@@ -3,7 +3,7 @@
 An action is written as ``"1>2 attack"``, on oneself ``"1>1 rear"``.
 """
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Watched, WatchedSpan
 from mabe.recording import StoredRecording
 from mabe.resampling import resampled_length
 from mabe.skeleton import KEYPOINTS
@@ -20,10 +20,12 @@ def stored(
     fps=RATE,
     animals=(1, 2),
     has_labels=True,
+    coverage=None,
 ):
     """Return a recording in which each animal has one point, its nose.
 
-    Bouts are ``("1>2 attack", start, stop)`` at the recording's own frames.
+    Bouts are ``("1>2 attack", start, stop)`` at the recording's own frames, and so are
+    the spans of `coverage`.
     """
     return StoredRecording(
         lab=lab,
@@ -42,6 +44,16 @@ def stored(
         ),
         watched=tuple(Watched(*_entry(words)) for words in watched),
         has_labels=has_labels,
+        coverage=None
+        if coverage is None
+        else tuple(
+            sorted(
+                WatchedSpan(start, stop, action, agent, target)
+                for (agent, target, action), start, stop in (
+                    (_entry(words), start, stop) for words, start, stop in coverage
+                )
+            )
+        ),
         tracking_hash="",
         content_hash="",
         missing_share=0.0,

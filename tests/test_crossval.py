@@ -239,9 +239,9 @@ def labelled(monkeypatch):
     lengths = []
     frame_labels, view_labels = SceneTask.frame_labels, PairTask.view_labels
 
-    def of_scene(task, bouts, watched, length):
+    def of_scene(task, bouts, watched, length, coverage):
         lengths.append(length)
-        return frame_labels(task, bouts, watched, length)
+        return frame_labels(task, bouts, watched, length, coverage)
 
     def of_views(task, recording, index, rate_fps):
         lengths.append(recording.native_length)

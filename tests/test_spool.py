@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mabe.errors import DataError
 from mabe.runtime import disk_arrays as spool
-from mabe.runtime.disk_arrays import Touched, make_array, walk
+from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
 
 FLOATS = np.dtype(np.float32)
 
@@ -53,6 +53,6 @@ def test_a_full_disk_is_said_before_anything_is_written(monkeypatch):
 def test_a_walk_meets_every_row_once_and_in_order(rows, row_bytes):
     wide = np.zeros((rows, row_bytes), np.uint8)
     narrow = np.arange(rows)
-    met = [narrow[some] for some in walk(wide, narrow)]
+    met = [narrow[some] for some in row_blocks(wide, narrow)]
 
     np.testing.assert_array_equal(np.concatenate([narrow[:0], *met]), narrow)

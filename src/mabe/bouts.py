@@ -4,8 +4,9 @@ Spans are half-open, ``[start, stop)``. A *span array* has one row per span, sor
 disjoint.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -84,6 +85,69 @@ class Watched:
     agent: int
     target: int
     action: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class WatchedSpan:
+    """Frames ``[start, stop)`` in which an annotator watched for an action.
+
+    Within them an action that is not annotated did not occur; outside them nothing is
+    known. Frames are the recording's own.
+    """
+
+    start: int
+    stop: int
+    action: str
+    agent: int
+    target: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise ValueError(f"a watched span needs 0 <= start < stop, got {self}")
+
+    @property
+    def watched(self) -> Watched:
+        """What was watched for."""
+        return Watched(self.agent, self.target, self.action)
+
+
+Coverage = tuple[WatchedSpan, ...]
+"""When annotators watched for what in a recording, sorted."""
+
+
+def spans_of(coverage: Coverage, watched: Watched) -> Spans:
+    """Return the frames in which one action was watched for, joined and sorted."""
+    rows = [(each.start, each.stop) for each in coverage if each.watched == watched]
+    joined: list[list[int]] = []
+    for start, stop in sorted(rows):
+        if joined and start <= joined[-1][1]:
+            joined[-1][1] = max(joined[-1][1], stop)
+        else:
+            joined.append([start, stop])
+    return np.array(joined, int).reshape(-1, 2)
+
+
+def gaps_between(spans: Spans, length: int) -> Spans:
+    """Return the frames of ``[0, length)`` that are in none of the spans."""
+    edges = np.concatenate([[0], spans.clip(max=length).reshape(-1), [length]])
+    gaps = edges.reshape(-1, 2)
+    return gaps[gaps[:, 0] < gaps[:, 1]]
+
+
+def covered_bouts(bouts: Iterable[Bout], coverage: Coverage | None) -> tuple[Bout, ...]:
+    """Return the parts of bouts that lie in frames watched for their action.
+
+    All of them where coverage is None: then all frames were watched.
+    """
+    if coverage is None:
+        return tuple(bouts)
+    spans = functools.cache(functools.partial(spans_of, coverage))
+    return tuple(
+        replace(bout, start=max(bout.start, start), stop=min(bout.stop, stop))
+        for bout in bouts
+        for start, stop in spans(Watched(bout.agent, bout.target, bout.action)).tolist()
+        if start < bout.stop and bout.start < stop
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Int, Int8
 
-from mabe.bouts import Bout, Spans, View, Watched, find_spans
+from mabe.bouts import (
+    Bout,
+    Spans,
+    View,
+    Watched,
+    covered_bouts,
+    find_spans,
+    gaps_between,
+    spans_of,
+)
 from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
@@ -47,6 +56,8 @@ class ViewLabels:
     """Rows of (start, stop, action), in the order of their starts."""
     ignored: Int[np.ndarray, "_ 2"]
     """Spans that count neither in the loss nor in the score."""
+    unwatched: Int[np.ndarray, "_ 3"]
+    """Rows of (start, stop, action) in which a watched action was not watched for."""
 
     def as_annotated(self) -> "ViewLabels":
         """Return the labels without those annotated in the other direction."""
@@ -56,8 +67,15 @@ class ViewLabels:
         )
 
     def counted_spans(self) -> Spans:
-        """Return the spans of frames that count."""
-        return find_spans(self._counts())
+        """Return the spans of frames that count for some action."""
+        counts = np.zeros(self.length, bool)
+        for action in np.flatnonzero(self.watched):
+            counts |= self._counts(int(action))
+        return find_spans(counts)
+
+    def watched_frames(self, action: int) -> int:
+        """Return the number of frames that count for an action."""
+        return int(self._counts(action).sum()) if self.watched[action] else 0
 
     def occurring(self) -> list[int]:
         """Return the actions that occur."""
@@ -68,7 +86,7 @@ class ViewLabels:
         occurs = np.zeros(self.length, bool)
         for start, stop, _ in self.bouts[self.bouts[:, 2] == action]:
             occurs[start:stop] = True
-        return find_spans(occurs & self._counts())
+        return find_spans(occurs & self._counts(action))
 
     def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time actions"]:
         """Return the state of every action in frames [start, stop)."""
@@ -76,13 +94,18 @@ class ViewLabels:
         labels = np.repeat(states[None], stop - start, axis=0)
         for from_frame, to_frame, action in _overlapping(self.bouts, start, stop):
             labels[max(from_frame - start, 0) : to_frame - start, action] = 1
+        for from_frame, to_frame, action in _overlapping(self.unwatched, start, stop):
+            frames = slice(max(from_frame - start, 0), to_frame - start)
+            labels[frames, action] = UNWATCHED
         for from_frame, to_frame in _overlapping(self.ignored, start, stop):
             labels[max(from_frame - start, 0) : to_frame - start] = UNWATCHED
         return labels
 
-    def _counts(self) -> Bool[np.ndarray, " time"]:
+    def _counts(self, action: int) -> Bool[np.ndarray, " time"]:
+        """Return in which frames an action counts."""
         counts = np.ones(self.length, bool)
-        for start, stop in self.ignored:
+        of_action = self.unwatched[self.unwatched[:, 2] == action, :2]
+        for start, stop in (*self.ignored, *of_action):
             counts[start:stop] = False
         return counts
 
@@ -252,7 +275,7 @@ class PairTask:
         Annotated actions count as watched, also where the metadata do not list them.
         """
         annotated = _annotated(recording)
-        bouts, watched = self._in_both_directions(recording.bouts, annotated)
+        bouts, watched = self._in_both_directions(_covered(recording), annotated)
         nearest = nearest_frames(
             recording.length,
             from_fps=recording.fps,
@@ -281,6 +304,7 @@ class PairTask:
                     watched_as_annotated=self._named(annotated, view),
                     bouts=rows[spans[:, 1] > spans[:, 0]],
                     ignored=ignored,
+                    unwatched=self._unwatched(recording, view, nearest),
                 )
             )
         return result
@@ -316,6 +340,32 @@ class PairTask:
         """Return which actions were watched in a view."""
         names = {w.action for w in watched if View(w.agent, w.target) == view}
         return np.array([action in names for action in self.actions])
+
+    def _unwatched(
+        self, recording: StoredRecording, view: View, nearest: Int[np.ndarray, " time"]
+    ) -> Int[np.ndarray, "_ 3"]:
+        """Return rows of (start, stop, action) that were not watched in a view.
+
+        An action without a direction was watched for where either direction was.
+        """
+        rows = [np.empty((0, 3), int)]
+        if recording.coverage is None:
+            return rows[0]
+        for place, action in enumerate(self.actions):
+            directions = {view, view.reverse} if action in self.undirected else {view}
+            spans = spans_of(
+                tuple(
+                    replace(span, agent=view.agent, target=view.target)
+                    for span in recording.coverage
+                    if View(span.agent, span.target) in directions
+                ),
+                Watched(view.agent, view.target, action),
+            )
+            gaps = gaps_between(spans, recording.native_length)
+            at_rate = np.searchsorted(nearest, gaps)
+            at_rate = at_rate[at_rate[:, 0] < at_rate[:, 1]]
+            rows.append(np.insert(at_rate, 2, place, axis=1))
+        return np.concatenate(rows)
 
     def _in_both_directions(
         self, bouts: Iterable[Bout], watched: Iterable[Watched]
@@ -387,8 +437,13 @@ def _overlapping(
     return rows[(rows[:, 0] < stop) & (rows[:, 1] > start)]
 
 
+def _covered(recording: StoredRecording) -> tuple[Bout, ...]:
+    """Return the parts of bouts in the frames that were watched for their action."""
+    return covered_bouts(recording.bouts, recording.coverage)
+
+
 def _annotated(recording: StoredRecording) -> set[Watched]:
-    occurring = {Watched(b.agent, b.target, b.action) for b in recording.bouts}
+    occurring = {Watched(b.agent, b.target, b.action) for b in _covered(recording)}
     return set(recording.annotated) | occurring
 
 

@@ -1,7 +1,8 @@
 """Recordings: tracked poses, annotated bouts, and what was watched.
 
 Frames and pixels are the recording's own; a missing point is NaN. "Not watched" differs
-from "did not occur": only what `VideoInfo.watched` lists can be known not to occur.
+from "did not occur": only what `VideoInfo.watched` lists can be known not to occur, and
+only in the frames that `Recording.coverage` names.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Coverage, Watched
 from mabe.runtime.disk_arrays import row_blocks
 from mabe.runtime.object_storage import RemoteFile
 from mabe.skeleton import animal_of
@@ -37,8 +38,10 @@ class VideoInfo:
     tracking_path: Path
     annotation_path: Path | None
     """None: no annotation file; with `has_labels`, nothing occurred."""
+    coverage_path: Path | None = None
+    """The file of when annotators watched; None: all the time."""
     remote: tuple[RemoteFile, ...] = ()
-    """Tracking file and annotation file, where they are in object storage."""
+    """The files of tracks, annotations and coverage that are in object storage."""
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.fps) and self.fps > 0):
@@ -63,6 +66,8 @@ class Recording:
     """The canonical slots (see `mabe.skeleton`) of the columns of `xy_px`."""
     xy_px: Float[np.ndarray, "time slot 2"]
     bouts: tuple[Bout, ...]
+    coverage: Coverage | None = None
+    """When annotators watched for what; None: for all of `watched`, all the time."""
     notes: tuple[str, ...] = field(default=())
     """Irregularities of the files and how they were treated, for people to read."""
 
@@ -121,6 +126,8 @@ class StoredRecording:
     """The lab's own names of the animals, where it gives them."""
     has_labels: bool
     """False: the recording is not annotated."""
+    coverage: Coverage | None = None
+    """When annotators watched for what; None: for all of `watched`, all the time."""
     tracking_hash: str
     """Hash of the tracks, to find copies of them; see `Recording.tracking_hash`."""
     content_hash: str
@@ -150,7 +157,12 @@ class StoredRecording:
 
         Only these actions can be known not to occur.
         """
-        return self.watched if self.has_labels else ()
+        if not self.has_labels:
+            return ()
+        if self.coverage is None:
+            return self.watched
+        named = {span.watched for span in self.coverage}
+        return tuple(each for each in self.watched if each in named)
 
     @property
     def values(self) -> int:

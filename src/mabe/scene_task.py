@@ -17,7 +17,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Int, Int8
 
-from mabe.bouts import NO_ACTION, SCENE, Bout, View, Watched
+from mabe.bouts import (
+    NO_ACTION,
+    SCENE,
+    Bout,
+    Coverage,
+    View,
+    Watched,
+    covered_bouts,
+    gaps_between,
+    spans_of,
+)
 from mabe.errors import ConfigError
 from mabe.recording import StoredRecording
 
@@ -256,10 +266,19 @@ class SceneTask:
             )
 
     def frame_labels(
-        self, bouts: Iterable[Bout], watched: Iterable[Watched], length: int
+        self,
+        bouts: Iterable[Bout],
+        watched: Iterable[Watched],
+        length: int,
+        coverage: Coverage | None = None,
     ) -> Int[np.ndarray, " time"]:
-        """Return the class of each of the recording's own frames (int8)."""
-        bouts = tuple(bouts)
+        """Return the class of each of the recording's own frames (int8).
+
+        With `coverage` a frame counts where everything was watched for that would have
+        changed its class: an action of a later class, had it occurred.
+        """
+        watched = tuple(watched)
+        bouts = covered_bouts(bouts, coverage)
         if self.possible(watched, bouts).sum() < 2:
             return np.full(length, NOT_COUNTED, np.int8)
         labels = np.zeros(length, np.int8)
@@ -271,8 +290,24 @@ class SceneTask:
             else:
                 of_bout = self.class_of.get(bout.action, 0)
                 labels[frames] = np.maximum(labels[frames], of_bout)
+        if coverage is not None:
+            self._leave_out_unwatched(labels, watched, coverage)
         labels[ignored] = NOT_COUNTED
         return labels
+
+    def _leave_out_unwatched(
+        self,
+        labels: Int[np.ndarray, " time"],
+        watched: Iterable[Watched],
+        coverage: Coverage,
+    ) -> None:
+        """Mark frames in which an action of a later class was not watched for."""
+        known = labels.copy()
+        for entry in watched:
+            of_entry = self.class_of.get(entry.action, 0)
+            for start, stop in gaps_between(spans_of(coverage, entry), len(labels)):
+                could_change = known[start:stop] < of_entry
+                labels[start:stop][could_change] = NOT_COUNTED
 
     def possible(
         self, watched: Iterable[Watched], bouts: Iterable[Bout] = ()
@@ -299,16 +334,21 @@ class SceneTask:
         possible = self.possible(recording.watched)
         return {SCENE: possible if possible.any() else ~possible}
 
+    def labels_of(self, recording: StoredRecording) -> Int[np.ndarray, " time"]:
+        """Return the class of each of a recording's own frames (int8)."""
+        return self.frame_labels(
+            recording.bouts,
+            recording.annotated,
+            recording.native_length,
+            recording.coverage,
+        )
+
     def annotations(self, recording: StoredRecording) -> dict[View, FrameLabels]:
         """Return the labels of the scene, at the recording's own frames."""
-        labels = self.frame_labels(
-            recording.bouts, recording.annotated, recording.native_length
-        )
+        labels = self.labels_of(recording)
         return {SCENE: SceneLabels(labels, len(self.classes))}
 
     def is_annotated(self, recording: StoredRecording) -> bool:
         """Tell whether any frame of a recording counts in a score."""
-        labels = self.frame_labels(
-            recording.bouts, recording.annotated, recording.native_length
-        )
+        labels = self.labels_of(recording)
         return bool((labels != NOT_COUNTED).any())

@@ -210,7 +210,7 @@ def count_states(
     happened = np.zeros(actions, np.int64)
     watched = np.zeros(actions, np.int64)
     for labels in views:
-        watched[labels.watched] += _frames_in(labels.counted_spans())
+        watched += [labels.watched_frames(action) for action in range(actions)]
         for action in labels.occurring():
             happened[action] += _frames_in(labels.action_spans(action))
     return happened, watched

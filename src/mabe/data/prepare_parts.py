@@ -162,6 +162,9 @@ def file_stamp(info: VideoInfo, rate_fps: float) -> str:
         (stat.st_size, stat.st_mtime_ns) if (stat := _stat(path)) else None
         for path in (info.tracking_path, info.annotation_path)
     ]
+    if info.coverage_path:
+        stat = _stat(info.coverage_path)
+        times.append((stat.st_size, stat.st_mtime_ns) if stat else None)
     return short_digest(times, *_settings(info, rate_fps))
 
 
@@ -169,7 +172,9 @@ def _content_hash(info: VideoInfo, rate_fps: float) -> str:
     """Return a hash of all that a recording's stored poses and labels depend on."""
     tracks = _hash_source(info.tracking_path)
     labels = _hash_source(info.annotation_path) if info.annotation_path else None
-    return short_digest(tracks, labels, *_settings(info, rate_fps))
+    # Without a file of coverage the hash is that of earlier versions.
+    coverage = [_hash_source(info.coverage_path)] if info.coverage_path else []
+    return short_digest(tracks, labels, *coverage, *_settings(info, rate_fps))
 
 
 def _hash_source(path: Path) -> str:

@@ -61,10 +61,7 @@ def labels_at_rate(
     recording: StoredRecording, task: SceneTask, rate_fps: float
 ) -> Int[np.ndarray, " time"]:
     """Return the class of each frame at the working rate."""
-    own = task.frame_labels(
-        recording.bouts, recording.annotated, recording.native_length
-    )
-    return own[
+    return task.labels_of(recording)[
         nearest_frames(
             recording.length,
             from_fps=recording.fps,

@@ -10,7 +10,7 @@ labels are in the recording's own frames.
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int16
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
 from mabe.data.poses_in_cm import (
     MISSING,
     REACH_CM,
@@ -264,6 +264,9 @@ def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
     return plain | {
         "bouts": _bout_rows(recording.bouts),
         "watched": _watched_rows(recording.watched),
+        "coverage": None
+        if recording.coverage is None
+        else _bout_rows(recording.coverage),
     }
 
 
@@ -287,6 +290,7 @@ def recording_from_json(
                 for start, stop, action, agent, target in entry["bouts"]
             ),
             "watched": tuple(Watched(*row) for row in watched),
+            "coverage": _coverage_of_rows(entry.get("coverage")),
             "animals": tuple(entry["animals"]),
             "notes": tuple(entry["notes"]),
         }
@@ -338,6 +342,7 @@ def quantize_recording(
         watched=info.watched,
         animals=info.animals,
         has_labels=info.has_labels,
+        coverage=recording.coverage,
         tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,
         missing_share=poses.missing_share,
@@ -346,10 +351,20 @@ def quantize_recording(
     return stored, poses.values
 
 
-def _bout_rows(bouts: tuple[Bout, ...]) -> list[list[Any]]:
+def _bout_rows(spans: Iterable[Bout | WatchedSpan]) -> list[list[Any]]:
     return [
-        [bout.start, bout.stop, bout.action, bout.agent, bout.target] for bout in bouts
+        [span.start, span.stop, span.action, span.agent, span.target] for span in spans
     ]
+
+
+def _coverage_of_rows(rows: list[list[Any]] | None) -> Coverage | None:
+    """Return the spans of `_bout_rows`; None where all was watched all the time."""
+    if rows is None:
+        return None
+    return tuple(
+        WatchedSpan(start, stop, sys.intern(action), agent, target)
+        for start, stop, action, agent, target in rows
+    )
 
 
 def _watched_rows(watched: tuple[Watched, ...]) -> list[list[Any]]:

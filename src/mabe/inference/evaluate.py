@@ -16,6 +16,7 @@ from mabe.bouts import (
     Bout,
     RecordingBouts,
     Watched,
+    covered_bouts,
     find_spans,
     name_animal,
     name_target,
@@ -222,7 +223,8 @@ class _ComparedRecording:
 def compare(unseen: Unseen) -> Comparison:
     """Predict unseen recordings; frames are the recordings' own.
 
-    Actions to ignore are cut out of labels and predictions alike.
+    Actions to ignore, and frames in which an action was not watched for, are cut out of
+    labels and predictions alike.
     """
     compared = list(unseen.process(_compare_recording))
     solution = [row for each in compared for row in each.solution]
@@ -249,9 +251,11 @@ def _compare_recording(
     labels = [b for b in recording.bouts if _entry(b) in entries]
     kept = _counted_frames(recording, task.ignored)
     predicted = predictor.predict_bouts(store, index)
+    known = covered_bouts(predicted.bouts, recording.coverage)
+    true = covered_bouts(labels, recording.coverage)
     return _ComparedRecording(
-        replace(predicted, bouts=tuple(_cut(predicted.bouts, kept))),
-        solution=[(lab, *row, listed) for row in _rows(video, _cut(labels, kept))],
+        replace(predicted, bouts=tuple(_cut(known, kept))),
+        solution=[(lab, *row, listed) for row in _rows(video, _cut(true, kept))],
         watched=[(lab, video, *_names(entry)) for entry in entries],
     )
 

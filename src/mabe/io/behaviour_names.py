@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Watched, WatchedSpan
 from mabe.errors import ConfigError
 from mabe.io.project import ActionSettings, Project
-from mabe.io.readers.annotations import SELF, Event, FileAnnotations
+from mabe.io.readers.annotations import SELF, Event, FileAnnotations, WatchedInterval
 
 _SELF_ACTIONS = re.compile(
     r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|"
@@ -274,6 +274,37 @@ def watched_of(
                 for target in targets
             }
     return tuple(sorted(watched))
+
+
+def coverage_of(
+    annotations: FileAnnotations,
+    watched: Iterable[Watched],
+    mapping: LabelMapping,
+    length: int,
+) -> set[WatchedSpan]:
+    """Return when a file's annotator watched for what, in the frames of a recording.
+
+    `annotations` are in frames; `watched` is what was watched for in the recording, of
+    which a file covers its own behaviours.
+    """
+    whole = (WatchedInterval(0, length),)
+    spans = set()
+    for interval in whole if annotations.watched is None else annotations.watched:
+        start, stop = round(interval.start), round(min(interval.stop, length))
+        behaviours = (
+            (interval.behaviour,) if interval.behaviour else annotations.behaviours
+        )
+        mapped = (mapping.actions[behaviour].name for behaviour in behaviours)
+        actions = {name for name in mapped if name is not None}
+        animal = mapping.subjects.get(interval.subject) if interval.subject else None
+        spans |= {
+            WatchedSpan(start, stop, each.action, each.agent, each.target)
+            for each in watched
+            if start < stop
+            and each.action in actions
+            and (animal is None or each.agent == mapping.number_of(animal))
+        }
+    return spans
 
 
 def _parse_watched(text: str, mapping: LabelMapping) -> Watched:

@@ -6,16 +6,25 @@ functions ``describe_*`` return what the command prints: what was read, and what
 name was mapped to.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import (
+    Bout,
+    Coverage,
+    Watched,
+    WatchedSpan,
+    covered_bouts,
+    spans_of,
+)
 from mabe.errors import DataError, MabeError, OutputError
 from mabe.io.behaviour_names import (
     LabelMapping,
+    coverage_of,
     join_overlaps,
     map_labels,
     to_bouts,
@@ -30,12 +39,15 @@ from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
     write_annotation,
+    write_coverage,
     write_metadata,
     write_tracking,
 )
 from mabe.runtime.console import count
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
+
+Clipped = TypeVar("Clipped", Bout, WatchedSpan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,8 @@ class ImportedRecording:
     mapping: LabelMapping
     watched: tuple[Watched, ...]
     bouts: tuple[Bout, ...]
+    coverage: Coverage | None
+    """When annotators watched for what; None: for all of `watched`, all the time."""
     notes: tuple[str, ...]
 
 
@@ -157,8 +171,10 @@ def import_recording(
             f"{standard.fps:g} fps"
         )
     mapping = map_labels(standard.animals, plan.subjects, plan.behaviours, project)
-    bouts, label_notes = _read_bouts(files.labels, mapping, standard, project)
     watched = watched_of(mapping, plan.subjects, project) if files.labels else ()
+    bouts, coverage, label_notes = _read_bouts(
+        files.labels, mapping, watched, standard, project
+    )
     return ImportedRecording(
         track=track,
         standard=standard,
@@ -166,6 +182,7 @@ def import_recording(
         mapping=mapping,
         watched=watched,
         bouts=bouts,
+        coverage=coverage,
         notes=(*notes, *label_notes),
     )
 
@@ -173,12 +190,18 @@ def import_recording(
 def _read_bouts(
     labels: Sequence[Labels],
     mapping: LabelMapping,
+    watched: Sequence[Watched],
     standard: StandardPoses,
     project: Project,
-) -> tuple[tuple[Bout, ...], list[str]]:
-    """Return the bouts of all label files of a recording, within its tracks."""
+) -> tuple[tuple[Bout, ...], Coverage | None, list[str]]:
+    """Return the bouts of all label files of a recording, within its tracks.
+
+    With them comes when annotators watched for what, None for all the time. Parts of
+    bouts outside of it are left out, with a note.
+    """
     length = standard.poses.length
     bouts: set[Bout] = set()
+    spans: set[WatchedSpan] = set()
     notes: list[str] = []
     for each in labels:
         annotations = to_frames(each.annotations, standard.fps)
@@ -187,11 +210,47 @@ def _read_bouts(
         of_file, left_out = to_bouts(annotations, mapping)
         notes += left_out
         bouts |= clip_bouts(of_file, 0, length)
-    return join_overlaps(bouts), notes
+        spans |= coverage_of(annotations, watched, mapping, length)
+    joined = join_overlaps(bouts)
+    if all(each.annotations.watched is None for each in labels):
+        return joined, None, notes
+    coverage = tuple(sorted(spans))
+    covered = tuple(sorted(covered_bouts(joined, coverage)))
+    lost = _frames_of(joined) - _frames_of(covered)
+    notes.append(f"{describe_coverage(coverage, watched, length)}; the rest is unknown")
+    if lost:
+        notes.append(
+            f"labels outside the frames that were watched: {lost:,} frames left out"
+        )
+    return covered, coverage, notes
 
 
-def clip_bouts(bouts: Sequence[Bout], start: int, stop: int) -> set[Bout]:
-    """Return the parts of bouts that lie in ``[start, stop)``, counted from `start`."""
+def _frames_of(bouts: Iterable[Bout]) -> int:
+    return sum(bout.stop - bout.start for bout in bouts)
+
+
+def describe_coverage(
+    coverage: Coverage, watched: Iterable[Watched], length: int
+) -> str:
+    """Return in words which share of a recording was watched for each action."""
+    frames: dict[str, list[int]] = {}
+    for each in watched:
+        spans = spans_of(coverage, each)
+        frames.setdefault(each.action, []).append(
+            int((spans[:, 1] - spans[:, 0]).sum())
+        )
+    shares = [
+        f"{action} {max(of_pairs) / max(1, length):.0%}"
+        for action, of_pairs in sorted(frames.items())
+    ]
+    return f"watched for part of the time: {', '.join(shares) or 'never'}"
+
+
+def clip_bouts(bouts: Sequence[Clipped], start: int, stop: int) -> set[Clipped]:
+    """Return the parts of bouts that lie in ``[start, stop)``, counted from `start`.
+
+    Spans that were watched are cut in the same way.
+    """
     return {
         replace(
             bout,
@@ -226,6 +285,9 @@ def split_recording(
             recording,
             standard=replace(recording.standard, poses=piece),
             bouts=tuple(sorted(clip_bouts(recording.bouts, start, stop))),
+            coverage=None
+            if recording.coverage is None
+            else tuple(sorted(clip_bouts(recording.coverage, start, stop))),
         )
 
 
@@ -244,6 +306,11 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
     )
     if recording.labels:
         write_annotation(place("train_annotation"), recording.bouts)
+    coverage = place("train_coverage")
+    if recording.coverage is None:
+        coverage.unlink(missing_ok=True)  # of an earlier import
+    else:
+        write_coverage(coverage, recording.coverage)
     return MetadataRow(
         lab=lab,
         video=standard.name,

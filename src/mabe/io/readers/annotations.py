@@ -37,6 +37,18 @@ class Event:
     """The animal acted upon, where the file gives it."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class WatchedInterval:
+    """An interval ``[start, stop)`` in which an annotator watched."""
+
+    start: float
+    stop: float
+    behaviour: str = ""
+    """What was watched for; empty: all behaviours of the file."""
+    subject: str = ""
+    """Which animal was watched; empty: all subjects of the file."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileAnnotations:
     """The annotations of one recording in one file."""
@@ -54,6 +66,9 @@ class FileAnnotations:
     """Duration of what was annotated, in `unit`; None where the file gives none."""
     media: tuple[str, ...] = ()
     """The videos that were annotated."""
+    watched: tuple[WatchedInterval, ...] | None = None
+    """When the annotator watched, in `unit`; None: the whole recording. Outside of it
+    nothing is known."""
     notes: tuple[str, ...] = field(default=())
 
     def noting(self, *notes: str) -> "FileAnnotations":
@@ -81,6 +96,7 @@ def annotations_of(
     fps: float | None = None,
     length: float | None = None,
     media: Sequence[str] = (),
+    watched: Iterable[WatchedInterval] | None = None,
     notes: Sequence[str] = (),
 ) -> FileAnnotations:
     """Return sorted annotations, with every name that occurs in the lists of names."""
@@ -96,6 +112,7 @@ def annotations_of(
         fps=fps,
         length=length,
         media=tuple(media),
+        watched=None if watched is None else tuple(sorted(watched)),
         notes=tuple(notes),
     )
 
@@ -113,8 +130,26 @@ def join_annotations(
         fps=first.fps or second.fps,
         length=first.length if second.length is None else second.length,
         media=(*first.media, *second.media),
+        watched=_join_watched(first, second),
         notes=(*first.notes, *second.notes),
     )
+
+
+def _join_watched(
+    first: FileAnnotations, second: FileAnnotations
+) -> tuple[WatchedInterval, ...] | None:
+    """Return when either annotator watched; None where both watched all the time."""
+    if first.watched is None and second.watched is None:
+        return None
+    return (*_intervals(first), *_intervals(second))
+
+
+def _intervals(annotations: FileAnnotations) -> Iterable[WatchedInterval]:
+    """Return when an annotator watched, with the behaviours of the file by name."""
+    watched = annotations.watched
+    for each in watched if watched is not None else (WatchedInterval(0, math.inf),):
+        names = (each.behaviour,) if each.behaviour else annotations.behaviours
+        yield from (replace(each, behaviour=name) for name in names)
 
 
 def events_of_columns(
@@ -150,7 +185,28 @@ def to_frames(annotations: FileAnnotations, fps: float) -> FileAnnotations:
         events.append(replace(event, start=start, stop=max(stop, start + 1)))
     length = None if annotations.length is None else round(annotations.length * fps)
     return replace(
-        annotations, unit="frame", events=tuple(events), length=length, fps=fps
+        annotations,
+        unit="frame",
+        events=tuple(events),
+        length=length,
+        fps=fps,
+        watched=_watched_frames(annotations, fps),
+    )
+
+
+def _watched_frames(
+    annotations: FileAnnotations, fps: float
+) -> tuple[WatchedInterval, ...] | None:
+    """Return when was watched, in whole frames; the end may be infinite."""
+    if annotations.watched is None:
+        return None
+    return tuple(
+        replace(
+            each,
+            start=round(max(0.0, each.start) * fps),
+            stop=each.stop if math.isinf(each.stop) else round(each.stop * fps),
+        )
+        for each in annotations.watched
     )
 
 

@@ -6,9 +6,12 @@
     <split>_tracking/<lab>/<video>.parquet      video_frame, mouse_id, bodypart, x, y
     <split>_annotation/<lab>/<video>.parquet    agent_id, target_id, action,
                                                 start_frame, stop_frame (exclusive)
+    <split>_coverage/<lab>/<video>.parquet      the same columns (our own addition)
 
 Coordinates are pixels, animals count from 1, and a missing point is an absent row.
-Integer widths differ from file to file. The layout is that of the Kaggle competition
+Integer widths differ from file to file. A coverage file says in which frames annotators
+watched for an action; without one, all of ``behaviors_labeled`` was watched for in all
+frames. The layout is that of the Kaggle competition
 "MABe Challenge: Social Action Recognition in Mice" (2025).
 """
 
@@ -19,7 +22,7 @@ import json
 import math
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, covered_bouts
 from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
 from mabe.recording import Recording, VideoInfo
@@ -121,19 +124,26 @@ def fetched(info: VideoInfo) -> Iterator[VideoInfo]:
         yield info
         return
     with tempfile.TemporaryDirectory(prefix="mabe-") as place:
-        folders = (Path(place) / "tracking", Path(place) / "annotation")
         local: dict[Path, str] = {}
-        for file, folder in zip(info.remote, folders, strict=False):
-            fetch(file, folder / file.name)
-            local[folder / file.name] = file.url
-        tracking, *annotation = local
+        paths: dict[str, Path] = {}
+        for file in info.remote:
+            kind = _kind_of(file)
+            paths[kind] = Path(place) / kind / file.name
+            fetch(file, paths[kind])
+            local[paths[kind]] = file.url
         with naming_urls(local):
             yield replace(
                 info,
-                tracking_path=tracking,
-                annotation_path=annotation[0] if annotation else None,
+                tracking_path=paths["tracking"],
+                annotation_path=paths.get("annotation"),
+                coverage_path=paths.get("coverage"),
                 remote=(),
             )
+
+
+def _kind_of(file: RemoteFile) -> str:
+    """Return what a file of ``<split>_<kind>/<lab>/`` holds, such as ``tracking``."""
+    return file.url.split("/")[-3].rpartition("_")[2]
 
 
 def find_video(tracking_path: Path) -> VideoInfo:
@@ -220,8 +230,11 @@ def _parse_row(
     root = Path(remote.url) if remote else table.parent
     tracking = root / f"{split}_tracking" / place
     annotation = root / f"{split}_annotation" / place
-    objects = _find_objects(remote, tracking, annotation) if remote else ()
-    is_annotated = len(objects) > 1 if remote else annotation.is_file()
+    coverage = root / f"{split}_coverage" / place
+    objects = _find_objects(remote, tracking, annotation, coverage) if remote else ()
+    kinds = {_kind_of(file) for file in objects}
+    is_annotated = "annotation" in kinds if remote else annotation.is_file()
+    has_coverage = "coverage" in kinds if remote else coverage.is_file()
     return VideoInfo(
         lab=lab,
         video=video,
@@ -234,6 +247,7 @@ def _parse_row(
         has_labels=has_labels and bool(watched or is_annotated),
         tracking_path=tracking,
         annotation_path=annotation if has_labels and is_annotated else None,
+        coverage_path=coverage if has_labels and has_coverage else None,
         remote=objects,
     )
 
@@ -256,17 +270,17 @@ def _parse_name(
 
 
 def _find_objects(
-    remote: RemoteFolder, tracking: Path, annotation: Path
+    remote: RemoteFolder, tracking: Path, *others: Path
 ) -> tuple[RemoteFile, ...]:
     """Return a video's files in object storage, the tracking file first.
 
     One that is in the table and not in the listing raises an error when it is fetched.
     """
     root = Path(remote.url)
-    places = [path.relative_to(root).as_posix() for path in (tracking, annotation)]
-    found = [remote.files.get(place) for place in places]
-    absent = RemoteFile(f"{remote.url.rstrip('/')}/{places[0]}", 0, "absent")
-    return (found[0] or absent, *([found[1]] if found[1] else []))
+    tracks, *rest = [path.relative_to(root).as_posix() for path in (tracking, *others)]
+    absent = RemoteFile(f"{remote.url.rstrip('/')}/{tracks}", 0, "absent")
+    found = [file for place in rest if (file := remote.files.get(place))]
+    return (remote.files.get(tracks) or absent, *found)
 
 
 def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
@@ -331,6 +345,8 @@ def read_recording(info: VideoInfo) -> Recording:
     file is absent or broken, or holds impossible values.
     """
     bouts, notes = read_labels(info)
+    coverage = read_coverage(info)
+    notes += _notes_on_coverage(bouts, coverage)
     last_label = max((bout.stop for bout in bouts), default=0)
     tracks = read_tracks(info.tracking_path, at_least_frames=last_label)
     notes += _note_on_missing_end(tracks.xy_px, last_label, info.fps)
@@ -339,6 +355,7 @@ def read_recording(info: VideoInfo) -> Recording:
         slots=tracks.slots,
         xy_px=tracks.xy_px,
         bouts=bouts,
+        coverage=coverage,
         notes=(*tracks.notes, *notes),
     )
 
@@ -364,7 +381,26 @@ def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
             "lost, restore it"
         )
         return (), [absent] if info.has_labels else []
-    path = info.annotation_path
+    rows = _read_spans(info.annotation_path)
+    bouts = [Bout(*row) for row in rows if row[0] < row[1]]
+    empty = len(rows) - len(bouts)
+    return tuple(sorted(bouts)), _notes_on_labels(bouts, empty, info)
+
+
+def read_coverage(info: VideoInfo) -> Coverage | None:
+    """Return when annotators watched for what; None: all the time.
+
+    The file has the columns of an annotation file; a row is a span in which the action
+    was watched for. An action without a row was never watched for.
+    """
+    if info.coverage_path is None:
+        return None
+    rows = _read_spans(info.coverage_path)
+    return tuple(sorted(WatchedSpan(*row) for row in rows if row[0] < row[1]))
+
+
+def _read_spans(path: Path) -> list[tuple[int, int, str, int, int]]:
+    """Return the rows (start, stop, action, agent, target) of an annotation file."""
     with open_parquet(path, _ANNOTATION_COLUMNS, kind="annotation") as file:
         table = file.read(list(_ANNOTATION_COLUMNS), use_threads=False)
     if any(column.null_count for column in table.columns):
@@ -374,11 +410,9 @@ def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
         for name in _ANNOTATION_COLUMNS
         if name != "action"
     )
-    bouts, empty = [], 0
-    rows = zip(
-        starts, stops, table.column("action").to_pylist(), agents, targets, strict=True
-    )
-    for row, (start, stop, action, agent, target) in enumerate(rows):
+    actions = [str(action) for action in table.column("action").to_pylist()]
+    rows = list(zip(starts, stops, actions, agents, targets, strict=True))
+    for row, (start, stop, _, agent, target) in enumerate(rows):
         if not 0 <= start <= stop:
             raise DataError(
                 f"{path}: row {row}: expected 0 <= start_frame <= stop_frame, "
@@ -389,11 +423,20 @@ def read_labels(info: VideoInfo) -> tuple[tuple[Bout, ...], list[str]]:
                 f"{path}: row {row}: agent_id and target_id must be 1 to {ANIMALS}, "
                 f"found {agent} and {target}."
             )
-        if start == stop:
-            empty += 1
-        else:
-            bouts.append(Bout(start, stop, str(action), agent, target))
-    return tuple(sorted(bouts)), _notes_on_labels(bouts, empty, info)
+    return rows
+
+
+def _notes_on_coverage(bouts: Sequence[Bout], coverage: Coverage | None) -> list[str]:
+    """Return a note where labels lie outside the frames that were watched."""
+    inside = covered_bouts(bouts, coverage)
+    frames = sum(bout.stop - bout.start for bout in bouts)
+    lost = frames - sum(bout.stop - bout.start for bout in inside)
+    if not lost:
+        return []
+    return [
+        f"labels outside the frames that train_coverage says were watched: {lost:,} "
+        "frames, which count neither as yes nor as no"
+    ]
 
 
 def _notes_on_labels(bouts: list[Bout], empty: int, info: VideoInfo) -> list[str]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
-from mabe.bouts import Bout, Watched, name_animal, name_target
+from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, name_animal, name_target
 from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.files import write_atomically, write_text
 from mabe.skeleton import ANIMALS
@@ -123,9 +123,17 @@ def write_tracking(
 
 def write_annotation(path: Path, bouts: Iterable[Bout]) -> None:
     """Write annotated bouts as rows, in time order."""
+    _write_spans(path, sorted(bouts))
+
+
+def write_coverage(path: Path, coverage: Coverage) -> None:
+    """Write when annotators watched for what as rows, in time order."""
+    _write_spans(path, sorted(coverage))
+
+
+def _write_spans(path: Path, spans: Iterable[Bout | WatchedSpan]) -> None:
     rows = [
-        (bout.agent, bout.target, bout.action, bout.start, bout.stop)
-        for bout in sorted(bouts)
+        (span.agent, span.target, span.action, span.start, span.stop) for span in spans
     ]
     columns = list(zip(*rows, strict=True)) or [()] * len(_LABEL_TYPES)
     arrays = [

@@ -68,7 +68,7 @@ def test_an_old_table(tmp_path):
 
     assert annotations.events == (Event(1.5, 3.25, "sniff", "m1"),)
     assert (annotations.name, annotations.fps, annotations.length) == ("obs1", 25, 60)
-    assert annotations.media == ("day1",)
+    assert annotations.media == ("/videos/day1",)
 
 
 def test_a_new_table_with_a_modifier_that_names_the_target(tmp_path):
@@ -241,7 +241,7 @@ def test_a_project_with_state_and_point_events(tmp_path):
     )
     assert annotations.behaviours == ("s", "p", "never")
     assert annotations.subjects == ("m1", "m2")
-    assert (annotations.fps, annotations.media) == (25, ("day1",))
+    assert (annotations.fps, annotations.media) == (25, ("C:/films/day1",))
 
 
 def test_a_project_whose_events_fill_the_first_look(tmp_path):

@@ -13,6 +13,14 @@ class DataError(MabeError):
     """A file or a data set is absent, broken or of another kind than expected."""
 
 
+class NotARecordingError(DataError):
+    """A known file that holds neither tracks of a recording nor annotations of one.
+
+    Folders are imported without it, with a note: frames labelled to train a tracker,
+    tables of a tracker's evaluation, settings.
+    """
+
+
 class ConfigError(MabeError):
     """A setting is unknown, not allowed or in conflict with another."""
 

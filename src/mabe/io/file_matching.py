@@ -268,7 +268,8 @@ def belong_together(labels: Labels, track: Track) -> bool:
             labels.annotations.name == track.name
             or labels.annotations.name == track.path.stem
         )
-    names = {labels.annotations.name, *labels.annotations.media}
+    media = (each.rsplit("/", 1)[-1] for each in labels.annotations.media)
+    names = {labels.annotations.name, *media}
     if labels.annotations.name not in labels.path.stem:
         names |= {labels.path.stem}
     return any(_is_same_video(name, track.name) for name in names if name)

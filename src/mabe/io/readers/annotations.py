@@ -20,6 +20,12 @@ from mabe.io.readers.poses import Poses
 
 Unit = Literal["s", "frame"]
 
+Annotator = Literal["person", "program"]
+
+Clock = Literal["recording", "session"]
+"""Whether times count from the recording's first frame, or on the clock of a session,
+on which the recording begins at `Poses.start_s`."""
+
 SELF = "self"
 """The target of an event that an animal directs at itself, where a file gives it."""
 
@@ -65,10 +71,18 @@ class FileAnnotations:
     length: float | None = None
     """Duration of what was annotated, in `unit`; None where the file gives none."""
     media: tuple[str, ...] = ()
-    """The videos that were annotated."""
+    """The videos that were annotated: names or paths, as the file gives them."""
     watched: tuple[WatchedInterval, ...] | None = None
     """When the annotator watched, in `unit`; None: the whole recording. Outside of it
     nothing is known."""
+    by: Annotator = "person"
+    """Predictions of a program are never imported as what a person annotated."""
+    clock: Clock = "recording"
+    is_counting_assumed: bool = False
+    """True where the format does not define from which number frames count and whether
+    a stop is the last frame of a bout or the one after it: 0 and after are assumed."""
+    counted_from: int | None = None
+    """The number of the first row, in tables with a row for every frame."""
     notes: tuple[str, ...] = field(default=())
 
     def noting(self, *notes: str) -> "FileAnnotations":
@@ -97,6 +111,10 @@ def annotations_of(
     length: float | None = None,
     media: Sequence[str] = (),
     watched: Iterable[WatchedInterval] | None = None,
+    by: Annotator = "person",
+    clock: Clock = "recording",
+    is_counting_assumed: bool = False,
+    counted_from: int | None = None,
     notes: Sequence[str] = (),
 ) -> FileAnnotations:
     """Return sorted annotations, with every name that occurs in the lists of names."""
@@ -113,6 +131,10 @@ def annotations_of(
         length=length,
         media=tuple(media),
         watched=None if watched is None else tuple(sorted(watched)),
+        by=by,
+        clock=clock,
+        is_counting_assumed=is_counting_assumed,
+        counted_from=counted_from,
         notes=tuple(notes),
     )
 
@@ -131,6 +153,8 @@ def join_annotations(
         length=first.length if second.length is None else second.length,
         media=(*first.media, *second.media),
         watched=_join_watched(first, second),
+        by=first.by,
+        clock=first.clock,
         notes=(*first.notes, *second.notes),
     )
 

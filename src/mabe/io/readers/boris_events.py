@@ -125,6 +125,7 @@ class Medium:
     """One video of an observation."""
 
     stem: str
+    """Its path without ending."""
     length_s: float | None = None
     fps: float | None = None
 
@@ -168,7 +169,9 @@ def annotations_by_video(
         stop_s = start_s + (each.length_s or 0.0)
         found.append(
             annotations_of(
-                *(each.stem, "s", _between(events, start_s, stop_s)),
+                each.stem.rsplit("/", 1)[-1],
+                "s",
+                _between(events, start_s, stop_s),
                 behaviours=(*behaviours, *(event.behaviour for event in events)),
                 subjects=(*subjects, *(e.subject for e in events if e.subject)),
                 fps=each.fps,
@@ -248,11 +251,12 @@ def one_rate(rates: Iterable[float], where: str) -> float | None:
 
 
 def media_stems(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of media files without folders, of any operating system."""
+    """Return the paths of media files without ending, of any operating system."""
     names = []
     for path in paths:
         bare = re.sub(r"^player #\d+:\s*", "", path.strip())
-        name = bare.replace("\\", "/").rsplit("/", 1)[-1]
+        folder, _, name = bare.replace("\\", "/").rpartition("/")
         if name and name not in ("NA", "Not found"):
-            names.append(name.rsplit(".", 1)[0] if "." in name else name)
+            stem = name.rsplit(".", 1)[0] if "." in name else name
+            names.append(f"{folder}/{stem}" if folder else stem)
     return tuple(dict.fromkeys(names))

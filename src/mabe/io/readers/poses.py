@@ -50,6 +50,10 @@ class Poses:
     fps: float | None = None
     pixels_per_cm: float | None = None
     tracker: str = ""
+    video: str = ""
+    """The video that was tracked: a name or path, where the file gives it."""
+    start_s: float = 0.0
+    """When frame 0 was filmed, on the clock of the session that the file belongs to."""
     notes: tuple[str, ...] = field(default=())
     """What was unusual in the file and how it was read, for people."""
 

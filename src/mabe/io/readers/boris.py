@@ -12,7 +12,6 @@ Binary tables are one-hot tables, see `mabe.io.readers.tables`.
 
 import csv
 import io
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from mabe.io.readers.boris_events import (
     parse_time,
 )
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.runtime.files import parse_json
 
 _STATUS = ("Behavior type", "Status")
 
@@ -227,8 +227,8 @@ def is_project(peek: Peek) -> bool:
 def read_project(peek: Peek) -> Content:
     """Return all observations of a project."""
     try:
-        project = json.loads(read_text(peek))
-    except (json.JSONDecodeError, RecursionError) as error:
+        project = parse_json(read_text(peek))
+    except ValueError as error:
         raise DataError(
             f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
         ) from error

@@ -373,7 +373,7 @@ function uncertainSpans() {
 function listUncertain() {
   const all = uncertainSpans(), total = all.reduce((sum, each) => sum + each.wrong, 0);
   byId("uncertain-note").textContent = all.length
-    ? `${all.length} uncertain spans, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
+    ? `${all.length} uncertain span${all.length === 1 ? "" : "s"}, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
     : "No uncertain spans.";
   byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {
     const button = document.createElement("button"), item = document.createElement("li");

@@ -1,5 +1,8 @@
 """The pages name commands that parse, files that exist, and links that resolve."""
 
+import ast
+import importlib
+import importlib.util
 import re
 import shlex
 from pathlib import Path
@@ -99,3 +102,28 @@ def test_every_module_that_a_page_names_exists(page):
 
 def test_the_readme_stays_short():
     assert len(read(ROOT / "README.md").splitlines()) <= 150
+
+
+SCRIPTS = [*sorted((ROOT / "benchmarks").glob("*.py")), *sorted(ROOT.glob("*.py"))]
+
+
+def names_taken_from_mabe(script):
+    """Return the (module, name) of every `from mabe… import …` of a script."""
+    tree = ast.parse(read(script))
+    return [
+        (node.module, alias.name)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mabe")
+        for alias in node.names
+    ]
+
+
+def exists(module, name):
+    found = importlib.import_module(module)
+    return hasattr(found, name) or bool(importlib.util.find_spec(f"{module}.{name}"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_import_what_exists(script):
+    wrong = [each for each in names_taken_from_mabe(script) if not exists(*each)]
+    assert not wrong

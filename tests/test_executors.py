@@ -36,7 +36,7 @@ def test_the_error_of_a_task_is_raised_as_it_is(executor):
 
 
 def test_a_worker_that_dies_is_told_with_what_to_do():
-    with pytest.raises(RunError, match="try again with --workers 1"):
+    with pytest.raises(RunError, match="fewer recordings at a time"):
         list(Processes(2).run(divided, 7, ["die"]))
 
 
@@ -59,6 +59,15 @@ def test_long_work_is_spread_over_other_processes_after_the_first_task():
     assert sorted(done) == list(range(16))
     assert done[0] == os.getpid()
     assert os.getpid() not in {done[index] for index in range(1, 16)}
+
+
+def interrupted(shared, task):
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_the_first_tasks_is_a_request_to_stop():
+    with pytest.raises(StopRequested):
+        list(SpreadTasks(2).run(interrupted, None, range(3)))
 
 
 def test_spread_tasks_have_one_thread_wherever_they_run():

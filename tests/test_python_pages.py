@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from format_files import write_dlc_csv
 
+from mabe import Poses
 from mabe.cli.main import main
 from mabe.data.simulate import simulate
 
@@ -73,3 +74,12 @@ def test_the_notebook_runs_from_top_to_bottom(here):
 
     assert "<svg" in names["found"]._repr_html_()
     assert (here / "out/quick/bouts.csv").is_file()
+
+
+def test_poses_show_themselves_in_a_notebook():
+    xy = np.zeros((50, 2, 1, 2))
+    xy[:25, 1] = np.nan
+    shown = Poses(xy, keypoints=["nose"], animals=["<b>", "Мышь"], fps=25)._repr_html_()
+    assert "50 (25 per second)" in shown
+    assert "&lt;b&gt;, Мышь" in shown
+    assert "25.0%" in shown

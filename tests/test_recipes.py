@@ -83,6 +83,16 @@ def test_a_setting_that_is_given_counts_also_where_it_equals_the_default():
     assert network.config.fps == usual != choose().kinds[1].config.fps
 
 
+def test_the_user_may_set_the_number_of_folds():
+    assert choose(folds=3).folds == 3
+    assert choose(folds=8, groups=4).folds == 4
+
+
+def test_one_fold_alone_is_refused_as_all_are_trained():
+    with pytest.raises(ConfigError, match="every fold"):
+        choose(folds=3, fold=1)
+
+
 def test_few_groups_make_as_many_folds_and_many_frames_more_steps():
     assert choose(groups=3).folds == 3
     _, small = choose(frames=10_000).kinds

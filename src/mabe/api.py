@@ -43,6 +43,7 @@ from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.console import quietly
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Processes
+from mabe.runtime.html_table import html_table
 from mabe.training.history import read_history
 from mabe.viz.notebook import ethogram_svg
 
@@ -160,7 +161,7 @@ class Model:
             "works at": f"{self.fps:g} frames per second",
             "file": str(self.path),
         }
-        return _html_table(about)
+        return html_table(about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,7 @@ class Run:
     def _repr_html_(self) -> str:
         score = "-" if self.score is None else f"{self.score:.3f}"
         about = {"run": str(self.path), "macro F1, held out": score}
-        return f"{_html_table(about)}{self.model._repr_html_()}"
+        return f"{html_table(about)}{self.model._repr_html_()}"
 
 
 def train(
@@ -343,11 +344,3 @@ def evaluate(
         notes=unseen.notes(),
         text=scores.to_text(),
     )
-
-
-def _html_table(rows: dict[str, str]) -> str:
-    cells = "".join(
-        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
-        for name, value in rows.items()
-    )
-    return f"<table>{cells}</table>"

@@ -13,6 +13,7 @@ from typing import Any
 
 from mabe.bouts import Bout, watched_frames
 from mabe.config import RunConfig, build_config
+from mabe.errors import ConfigError
 from mabe.recording import StoredRecording
 
 SHARED: Mapping[str, Any] = {
@@ -91,10 +92,15 @@ def choose_recipe(
     """Return the recipe for data of so many groups (recordings, animals or labs).
 
     `given` are the user's settings; `counted_frames` are the labelled frames at the
-    recipe's working rate.
+    recipe's working rate. Raises `ConfigError` where they name one fold.
     """
     config = at_working_rate(given)
-    folds = min(FOLDS, groups)
+    if given.get("fold"):
+        raise ConfigError(
+            "fold: the automatic recipe (model_type: auto) trains every fold; to train "
+            "one, name a model_type such as conv_gru or trees"
+        )
+    folds = min(config.folds or FOLDS, groups)
     steps = min(MOST_STEPS, max(FEWEST_STEPS, counted_frames // FRAMES_A_STEP))
     seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
     no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()

@@ -135,7 +135,10 @@ class SpreadTasks:
         done, seconds = 0, 0.0
         for index, task in enumerate(tasks):
             began = time.monotonic()
-            result = work(shared, task)
+            try:
+                result = work(shared, task)
+            except KeyboardInterrupt:
+                raise StopRequested(STOPPED) from None
             seconds += time.monotonic() - began
             yield index, result
             done = index + 1
@@ -231,9 +234,10 @@ def _run_in_pool(
             yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise RunError(
-            "a worker process ended early, perhaps for lack of memory: try again with "
-            "--workers 1, or on fewer recordings. (In a script of your own, call it "
-            'under `if __name__ == "__main__":`.)'
+            "a worker process ended early, perhaps for lack of memory: close other "
+            "programs, and give fewer recordings at a time or, where the command has "
+            "it, --workers 1. (In a script of your own, call it under "
+            '`if __name__ == "__main__":`.)'
         ) from error
     except KeyboardInterrupt:
         raise StopRequested(STOPPED) from None

@@ -16,6 +16,7 @@ from mabe.io.readers.hdf5 import (
     MAX_VALUES,
 )
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.runtime.html_table import html_table
 
 _MANY_VALUES = 1 << 26
 
@@ -93,6 +94,21 @@ class Poses:
         for kind, given in (("animals", names), ("keypoints", self.keypoints)):
             if len(set(given)) < len(given):
                 raise DataError(f"{self.name}: {kind} are named twice: {list(given)}")
+
+    def _repr_html_(self) -> str:
+        missing = 1 - self.present.mean() if self.present.size else 0.0
+        rate = "unknown" if self.fps is None else f"{self.fps:g} per second"
+        scale = self.pixels_per_cm
+        return html_table(
+            {
+                "recording": self.name,
+                "frames": f"{self.length:,} ({rate})",
+                "animals": ", ".join(self.animals),
+                "keypoints": ", ".join(self.keypoints),
+                "missing points": f"{missing:.1%}",
+                "pixels per cm": "unknown" if scale is None else f"{scale:.4g}",
+            }
+        )
 
     @property
     def length(self) -> int:

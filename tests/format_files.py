@@ -143,8 +143,8 @@ def write_long(path, *, separator=","):
     return path
 
 
-def write_simba(path, targets=()):
-    """Write SimBA's wide columns, features and targets."""
+def write_simba(path, targets=(), predicted=()):
+    """Write SimBA's wide columns, features, targets, and what it predicted."""
     header, columns = [""], [np.arange(LENGTH)]
     for animal in range(2):
         for part, name in enumerate(KEYPOINTS):
@@ -158,6 +158,9 @@ def write_simba(path, targets=()):
         header.append(name)
         columns.append(np.linspace(0.5, 3, LENGTH))
     for name, values in dict(targets).items():
+        header.append(name)
+        columns.append(np.asarray(values))
+    for name, values in dict(predicted).items():
         header += [f"Probability_{name}", name]
         columns += [np.full(LENGTH, 0.25), np.asarray(values)]
     rows = [",".join(header)] + [

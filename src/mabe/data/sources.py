@@ -30,6 +30,7 @@ from mabe.io.file_matching import (
 )
 from mabe.io.importer import import_recording
 from mabe.io.project import Project, find_project
+from mabe.io.project_folders import choose_files
 from mabe.io.readers.formats import read_again, recognise
 from mabe.io.readers.kaggle import (
     SPLITS,
@@ -38,6 +39,7 @@ from mabe.io.readers.kaggle import (
     read_index,
     read_recording,
 )
+from mabe.io.readers.left_out import LeftOut, describe_left_out
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import (
     StandardPoses,
@@ -187,19 +189,27 @@ def find_tracks(path: Path) -> list[Track]:
 
     Raises `DataError` where a file is of no known format, or there are no tracks.
     """
-    if path.is_file():
-        files = [path]
-    else:
-        files = [each for each in find_files(path) if recognise(each)[0] is not None]
-    tracks = [
-        Track(file, place, poses.name, content.format, poses.length)
-        for file in files
-        for content in (read_again(file),)
-        for place, poses in enumerate(content.poses)
-    ]
+    files = [path]
+    left_out: list[LeftOut] = []
+    if not path.is_file():
+        files, left_out = choose_files(find_files(path), path)
+        files = [each for each in files if recognise(each)[0] is not None]
+    tracks = []
+    for file in files:
+        try:
+            content = read_again(file)
+        except LeftOut as reason:
+            if file == path:
+                raise
+            left_out.append(reason)
+            continue
+        tracks += [
+            Track(file, place, poses.name, content.format, poses.length)
+            for place, poses in enumerate(content.poses)
+        ]
     kept, duplicates = drop_duplicates(tracks)
-    for duplicate in duplicates:
-        print(f"mabe: {duplicate}", file=sys.stderr)
+    for note in (*duplicates, *describe_left_out(left_out)):
+        print(f"mabe: {note}", file=sys.stderr)
     if not kept:
         raise DataError(
             f"{path}: no tracks here; expected a pose file, a folder of some, or a "

@@ -11,15 +11,17 @@ from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.project import Project, RecordingSettings
+from mabe.io.project_folders import choose_files
 from mabe.io.readers.annotations import FileAnnotations
 from mabe.io.readers.formats import read_file, recognise
+from mabe.io.readers.left_out import LeftOut, describe_left_out
 
 _SKIPPED_ENDINGS = frozenset(
     f".{ending}"
     for endings in (
         ("avi", "mp4", "mov", "mkv", "mpg", "mpeg", "wmv", "seq", "png", "jpg", "jpeg"),
         ("tif", "tiff", "gif", "bmp", "pdf", "yaml", "yml", "md", "rst", "py", "ipynb"),
-        ("log", "pickle", "pkl", "doc", "docx", "xlsx", "xls", "zip", "gz", "toml"),
+        ("log", "pickle", "pkl", "doc", "docx", "zip", "toml"),
     )
     for ending in endings
 )
@@ -57,6 +59,8 @@ class FolderContents:
     """Files of no known format."""
     bad: tuple[str, ...]
     """Why files could not be read."""
+    left_out: tuple[LeftOut, ...] = ()
+    """Files of known programs that hold nothing to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,7 @@ class ImportPlan:
     """Notes on tracks that are left out because their video has others."""
     unknown: tuple[str, ...]
     bad: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def plan_import(
@@ -95,12 +100,15 @@ def plan_import(
 
     Raises `DataError` where there are no tracks, or a file is broken.
     """
-    contents = scan_files(find_files(folder, skip=skip), skip_bad=skip_bad)
+    files, left_out = choose_files(find_files(folder, skip=skip), folder)
+    contents = scan_files(files, skip_bad=skip_bad)
+    left_out += contents.left_out
     if not contents.tracks:
+        known = "".join(f"\n  ! {line}" for line in describe_left_out(left_out))
         raise DataError(
             f"{folder}: no file with tracks; {len(contents.labels)} recordings with "
             f"labels, files not recognised: {list(contents.unknown)[:8]}. `mabe "
-            "inspect` prints what each file is."
+            f"inspect` prints what each file is.{known}"
         )
     matched, duplicates = match_files(contents, project, folder)
     recordings = _with_unique_names(matched)
@@ -121,6 +129,7 @@ def plan_import(
         unknown=contents.unknown,
         duplicates=tuple(duplicates),
         bad=contents.bad,
+        left_out=tuple(left_out),
     )
 
 
@@ -150,13 +159,16 @@ def scan_files(paths: Sequence[Path], *, skip_bad: bool) -> FolderContents:
     """
     tracks: list[Track] = []
     labels: list[Labels] = []
-    unknown, bad = [], []
+    unknown, bad, left_out = [], [], []
     for path in paths:
         try:
             if recognise(path)[0] is None:
                 unknown.append(path.name)
                 continue
             content = read_file(path)
+        except LeftOut as reason:
+            left_out.append(reason)
+            continue
         except DataError as error:
             if not skip_bad:
                 raise DataError(f"{error} (--skip-bad leaves such files out)") from None
@@ -170,7 +182,9 @@ def scan_files(paths: Sequence[Path], *, skip_bad: bool) -> FolderContents:
             Labels(path, content.format, annotations)
             for annotations in content.annotations
         ]
-    return FolderContents(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad))
+    return FolderContents(
+        *(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad), tuple(left_out))
+    )
 
 
 def match_files(

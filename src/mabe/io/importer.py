@@ -35,6 +35,7 @@ from mabe.io.match_keypoints import format_matches
 from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
 from mabe.io.readers.annotations import compare_lengths, to_frames
 from mabe.io.readers.formats import read_again
+from mabe.io.readers.left_out import describe_left_out
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
@@ -373,6 +374,7 @@ def describe_plan(plan: ImportPlan) -> Iterator[str]:
     for each in plan.unused:
         yield f"  ! labels without tracks: {each.path.name} ({each.annotations.name!r})"
     yield from (f"  ! {duplicate}" for duplicate in plan.duplicates)
+    yield from (f"  ! {line}" for line in describe_left_out(plan.left_out))
     for name in plan.unknown:
         yield f"  ! not recognised: {name}"
     for problem in plan.bad:

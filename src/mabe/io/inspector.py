@@ -9,9 +9,11 @@ from mabe.io.confidence import drop_unsure
 from mabe.io.file_matching import find_files
 from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
+from mabe.io.project_folders import choose_files
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_as, read_file, recognise
 from mabe.io.readers.kaggle import read_index
+from mabe.io.readers.left_out import LeftOut, describe_left_out
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
@@ -39,16 +41,22 @@ def inspect(path: Path, project: Project) -> Iterator[str]:
     files = find_files(path)
     if not files:
         raise DataError(f"{path}: no file here that could hold tracks or labels.")
+    files, left_out = choose_files(files, path)
     for file in files:
-        yield f"{file.relative_to(path)}"
+        name = f"{file.relative_to(path)}"
         try:
             format_, peek = recognise(file)
-            if format_ is None:
-                yield "  not recognised"
-            else:
-                yield from _describe_content(read_as(format_, peek), project)
+            lines = ["  not recognised"]
+            if format_ is not None:
+                lines = list(_describe_content(read_as(format_, peek), project))
+        except LeftOut as reason:
+            left_out.append(reason)
+            continue
         except MabeError as error:
-            yield f"  ! {error}"
+            lines = [f"  ! {error}"]
+        yield name
+        yield from lines
+    yield from (f"! {line}" for line in describe_left_out(left_out))
 
 
 def _describe_content(content: Content, project: Project) -> Iterator[str]:

@@ -1,13 +1,14 @@
-"""BORIS: tables of events, old and new, aggregated exports, and `.boris` projects.
+"""BORIS's tables of events, old and new, and its aggregated exports.
 
 - Tabular, old: lines about the observation, then ``Time, Media file path, Total length,
   FPS, Subject, Behavior, …, Status``.
 - Tabular, new: ``Observation id, …, Media duration (s), FPS, …, Subject, Behavior, …,
   Modifier #1 …, Behavior type, Time, …``; one file may hold several observations.
 - Aggregated: one row per interval, ``Start (s)``, ``Stop (s)``.
-- Project: one JSON document; every observation is one recording.
 
-Binary tables are one-hot tables, see `mabe.io.readers.tables`.
+The same tables are read from the sheets of a workbook. Events of observations of
+pictures have the picture's number, which counts from 1, instead of a time. Projects are
+read by `mabe.io.readers.boris_project`; binary tables are one-hot tables.
 """
 
 import csv
@@ -15,20 +16,26 @@ import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Content, Event, FileAnnotations
+from mabe.io.readers.annotations import (
+    Content,
+    Event,
+    FileAnnotations,
+    annotations_of,
+)
 from mabe.io.readers.boris_events import (
+    PICTURE,
     POINT,
     START,
     STOP,
-    TURN,
     Medium,
     Moment,
     annotations_by_video,
     clean_modifiers,
     clean_subject,
+    drop_numbers,
+    end_of,
     media_stems,
     one_rate,
     pair_moments,
@@ -37,7 +44,6 @@ from mabe.io.readers.boris_events import (
     parse_time,
 )
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.runtime.files import parse_json
 
 _STATUS = ("Behavior type", "Status")
 
@@ -48,15 +54,14 @@ _FPS = ("FPS", "FPS (frame/s)")
 _DURATION = ("Media duration (s)", "Total length", "Observation duration")
 
 
+_PICTURE = "Image index"
+
+
+_MOST_SECONDS = 1e8
+"""Three years; larger times are dates."""
+
+
 _MEDIA = ("Source", "Media file path", "Media file name", "Media file")
-
-
-_PROJECT_KEYS = (
-    "behaviors_conf",
-    "subjects_conf",
-    "project_format_version",
-    "project_name",
-)
 
 
 _WORDS = {"START": START, "STOP": STOP, "POINT": POINT, "POINT EVENT": POINT}
@@ -95,12 +100,12 @@ def read_table(peek: Peek) -> Content:
     for row in table.rows:
         by_observation[row.get("Observation id") or table.observation].append(row)
     if not by_observation:
-        by_observation[table.observation or peek.path.stem] = []
+        by_observation[table.observation or peek.stem] = []
     read = _read_aggregated if is_aggregated else _read_moments
     annotations = tuple(
         each
         for name, rows in by_observation.items()
-        for each in read(name or peek.path.stem, rows, table)
+        for each in read(name or peek.stem, rows, table)
     )
     kind = "aggregated events" if is_aggregated else "events"
     return Content(f"BORIS {kind}", annotations=annotations)
@@ -151,6 +156,7 @@ def _read_moments(
     name: str, rows: Sequence[dict[str, str]], table: _Table
 ) -> tuple[FileAnnotations, ...]:
     """Return the events of one observation of a table of moments."""
+    of_pictures = _is_of_pictures(rows)
     moments = []
     for row in rows:
         where = f"{table.path}: line {row['#']}"
@@ -161,12 +167,54 @@ def _read_moments(
                 f"{where}: expected START, STOP or POINT, found {word!r}; is the line "
                 "cut off?"
             )
-        time_s = parse_time(row["Time"], where) - _offset(row, table)
         subject, behaviour, modifiers = _subject_and_behaviour(row)
-        moments.append(Moment(time_s, status, behaviour, subject, modifiers))
+        time = _picture(row, where) if of_pictures else _time_s(row, "Time", table)
+        moments.append(Moment(time, status, behaviour, subject, modifiers))
     media = _media(rows, table.path)
-    events, notes = pair_moments(moments, end_s=_end(media))
-    return annotations_by_video(name, events, media, where=table.path, notes=notes)
+    end = None if of_pictures else end_of(media)
+    events, notes = pair_moments(moments, end_s=end)
+    events, numbers = drop_numbers(events)
+    if of_pictures:
+        stems = [each.stem for each in media if each.stem]
+        whole = annotations_of(
+            name, PICTURE, events, media=stems, notes=(*notes, *numbers)
+        )
+        return (whole,)
+    return annotations_by_video(
+        name, events, media, where=table.path, notes=(*notes, *numbers)
+    )
+
+
+def _is_of_pictures(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether pictures were scored, which have numbers and may have no times."""
+    is_said = any("images" in row.get("Observation type", "").lower() for row in rows)
+    return bool(rows) and (
+        is_said or all(row.get("Time") in ("NA", "nan", "NaN", "") for row in rows)
+    )
+
+
+def _picture(row: Mapping[str, str], where: str) -> float:
+    """Return the frame of a picture, whose numbers count from 1."""
+    number = parse_number(row.get(_PICTURE, ""))
+    if number is None or number < 1 or number % 1:
+        raise DataError(
+            f"{where}: an event without a time needs the number of a picture "
+            f"({_PICTURE}), found {row.get(_PICTURE, '')!r}."
+        )
+    return number - 1
+
+
+def _time_s(row: Mapping[str, str], column: str, table: _Table) -> float:
+    """Return a time from the beginning of the video."""
+    where = f"{table.path}: line {row['#']}"
+    time_s = parse_time(row[column], where) - _offset(row, table)
+    if time_s > _MOST_SECONDS:
+        raise DataError(
+            f"{where}: {row[column]} is a date, in seconds since 1970: the observation "
+            "has BORIS's option to use the media creation date as offset, and a table "
+            "does not hold that date. Give the project (.boris), which does."
+        )
+    return time_s
 
 
 def _read_aggregated(
@@ -177,23 +225,17 @@ def _read_aggregated(
     for row in rows:
         where = f"{table.path}: line {row['#']}"
         start_s, stop_s = (
-            parse_time(row[column] if row[column] != "NA" else row["Start (s)"], where)
-            - _offset(row, table)
+            _time_s(row, column if row[column] != "NA" else "Start (s)", table)
             for column in ("Start (s)", "Stop (s)")
         )
         if stop_s < start_s:
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
         subject, behaviour, modifiers = _subject_and_behaviour(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
+    events, notes = drop_numbers(events)
     return annotations_by_video(
-        name, events, _media(rows, table.path), where=table.path
+        name, events, _media(rows, table.path), where=table.path, notes=notes
     )
-
-
-def _end(media: Sequence[Medium]) -> float | None:
-    """Return when the last video ends; None where that is not known."""
-    lengths = [each.length_s for each in media]
-    return sum(length for length in lengths if length) if None not in lengths else None
 
 
 def _offset(row: Mapping[str, str], table: _Table) -> float:
@@ -217,91 +259,3 @@ def _media(rows: Sequence[Mapping[str, str]], where: str) -> list[Medium]:
     stem = next(iter(media_stems(named)), "")
     whole = sum(lengths) if lengths else None
     return [Medium(stem, whole, one_rate(rates, where))]
-
-
-def is_project(peek: Peek) -> bool:
-    """Return whether a JSON document is a BORIS project, with keys in any order."""
-    return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _PROJECT_KEYS)
-
-
-def read_project(peek: Peek) -> Content:
-    """Return all observations of a project."""
-    try:
-        project = parse_json(read_text(peek))
-    except ValueError as error:
-        raise DataError(
-            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
-        ) from error
-    try:
-        conf = project["behaviors_conf"].values()
-        kinds = {each["code"]: str(each.get("type", "")) for each in conf}
-        subjects = [each["name"] for each in project.get("subjects_conf", {}).values()]
-        annotations = tuple(
-            each
-            for name, observation in project["observations"].items()
-            for each in _read_observation(
-                name, observation, kinds, subjects, str(peek.path)
-            )
-        )
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise DataError(
-            f"{peek.path}: looks like a BORIS project but lacks {error}; open and save "
-            "it in BORIS."
-        ) from error
-    return Content("BORIS project", annotations=annotations)
-
-
-def _read_observation(
-    name: str,
-    observation: Mapping[str, Any],
-    kinds: Mapping[str, str],
-    subjects: Sequence[str],
-    path_of: str,
-) -> tuple[FileAnnotations, ...]:
-    """Return the events of one observation of a project."""
-    where = f"{path_of}: observation {name!r}"
-    offset_s = float(observation.get("time offset") or 0)
-    moments = []
-    for event in observation["events"]:
-        code = str(event[2])
-        is_point = kinds.get(code, "").lower().startswith("point")
-        moments.append(
-            Moment(
-                parse_time(str(event[0]), where) - offset_s,
-                POINT if is_point else TURN,
-                code,
-                clean_subject(str(event[1])),
-                clean_modifiers([str(event[3])]),
-            )
-        )
-    info = observation.get("media_info") or {}
-    files = observation.get("file") or {}
-    paths = (
-        [str(each) for each in files.get("1", [])] if isinstance(files, dict) else []
-    )
-    media = [
-        Medium(
-            next(iter(media_stems([path])), path),
-            _positive(info.get("length", {}).get(path)),
-            _positive(info.get("fps", {}).get(path)),
-        )
-        for path in paths
-    ]
-    events, notes = pair_moments(moments, end_s=_end(media) if media else None)
-    unknown = sorted({event.behaviour for event in events} - kinds.keys())
-    if unknown:
-        notes.append(f"behaviours its ethogram does not have: {', '.join(unknown)}")
-    return annotations_by_video(
-        name,
-        events,
-        media,
-        where=path_of,
-        behaviours=kinds,
-        subjects=subjects,
-        notes=notes,
-    )
-
-
-def _positive(value: Any) -> float | None:
-    """Return a number above zero; None where BORIS has none."""
-    return float(value) if value and float(value) > 0 else None

@@ -9,14 +9,24 @@ separately. Times are those of the media: the time offset that BORIS adds is sub
 import itertools
 import math
 import re
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from mabe.errors import DataError
-from mabe.io.readers.annotations import Event, FileAnnotations, annotations_of
+from mabe.io.readers.annotations import (
+    Event,
+    FileAnnotations,
+    Unit,
+    WatchedInterval,
+    annotations_of,
+)
 
 START, STOP, POINT, TURN = "START", "STOP", "POINT", "TURN"
+
+
+PICTURE: Unit = "frame"
+"""The unit of observations of pictures: each is a frame."""
 
 
 NO_SUBJECT = ("", "no focal subject")
@@ -91,13 +101,11 @@ def _in_order(thread: Sequence[Moment]) -> list[Moment]:
     is_on = False
     by_time = sorted(thread, key=lambda moment: moment.time_s)
     for _, at_once in itertools.groupby(by_time, key=lambda moment: moment.time_s):
-        queues: dict[str, deque[tuple[int, Moment]]] = defaultdict(deque)
-        for place, moment in enumerate(at_once):
-            queues[moment.status].append((place, moment))
-        while waiting := [queue for queue in queues.values() if queue]:
-            wanted = queues[STOP if is_on else START]
-            queue = wanted or min(waiting, key=lambda queue: queue[0][0])
-            _, moment = queue.popleft()
+        now = list(at_once)
+        while now:
+            wanted = STOP if is_on else START
+            statuses = [moment.status for moment in now]
+            moment = now.pop(statuses.index(wanted) if wanted in statuses else 0)
             ordered.append(moment)
             if moment.status == TURN:
                 is_on = not is_on
@@ -140,6 +148,7 @@ def annotations_by_video(
     where: str,
     behaviours: Iterable[str] = (),
     subjects: Iterable[str] = (),
+    watched: WatchedInterval | None = None,
     notes: Sequence[str] = (),
 ) -> tuple[FileAnnotations, ...]:
     """Return the events of an observation, separately for each video.
@@ -162,6 +171,7 @@ def annotations_by_video(
                 fps=rate,
                 length=whole,
                 media=stems,
+                watched=None if watched is None else [watched],
                 notes=notes,
             ),
         )
@@ -179,11 +189,51 @@ def annotations_by_video(
                 fps=each.fps,
                 length=each.length_s,
                 media=[each.stem],
+                watched=_part_of(watched, start_s, stop_s),
                 notes=(note, *notes),
             )
         )
         start_s = stop_s
     return tuple(found)
+
+
+def _part_of(
+    watched: WatchedInterval | None, start_s: float, stop_s: float
+) -> list[WatchedInterval] | None:
+    """Return the part of an interval in one video, in times from its start."""
+    if watched is None:
+        return None
+    start, stop = max(watched.start, start_s), min(watched.stop, stop_s)
+    return [WatchedInterval(start - start_s, stop - start_s)] if start < stop else []
+
+
+def end_of(media: Sequence[Medium]) -> float | None:
+    """Return when the last video ends; None where that is not known."""
+    lengths = [each.length_s for each in media]
+    return sum(length for length in lengths if length) if None not in lengths else None
+
+
+def drop_numbers(events: Sequence[Event]) -> tuple[list[Event], list[str]]:
+    """Return events without modifiers that are numbers, and a note on these.
+
+    BORIS has numeric modifiers, such as an intensity. A number names an animal only
+    where subjects are numbers too, or none is named.
+    """
+    subjects = {event.subject for event in events if event.subject}
+    parts = {part for event in events for part in event.target.split("|")}
+    numbers = {part for part in parts if parse_number(part) is not None}
+    are_numbered = any(parse_number(name) is not None for name in subjects)
+    if not numbers or not subjects or are_numbered:
+        return list(events), []
+    kept = [
+        replace(
+            event,
+            target="|".join(p for p in event.target.split("|") if p not in numbers),
+        )
+        for event in events
+    ]
+    shown = ", ".join(sorted(numbers)[:_SHOWN])
+    return kept, [f"modifiers that are numbers name no animal, left out: {shown}"]
 
 
 def _between(events: Iterable[Event], start_s: float, stop_s: float) -> list[Event]:

@@ -46,7 +46,7 @@ def read(peek: Peek) -> Content:
     if stream == 1:
         events = [replace(event, subject="") for event in events]
     annotations = annotations_of(
-        re.sub(r"_annot$", "", peek.path.stem),
+        re.sub(r"_annot$", "", peek.stem),
         "frame",
         events,
         behaviours=behaviours,

@@ -12,10 +12,8 @@ from jaxtyping import Float
 
 from mabe.errors import DataError
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.table_batches import text_batches
-from mabe.runtime.file_names import shorten
 
-_MISSING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
+MISSING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
 
 
 def read_numbers(
@@ -25,31 +23,37 @@ def read_numbers(
 
     Raises `DataError` where a cell is not a number, or where there is no row.
     """
-    blocks: list[np.ndarray] = []
-    rows = 0
-    for table in text_batches(peek, skip_lines=skip_rows, columns=columns, only=only):
-        blocks.append(_as_floats(table, peek, rows_before=rows))
-        rows += table.height
-    if not rows:
+    wanted = list(range(columns)) if only is None else only
+    try:
+        table = pl.read_csv(
+            _source(peek),
+            has_header=False,
+            skip_rows=skip_rows,
+            separator=peek.delimiter,
+            columns=wanted,
+            encoding="utf8-lossy",
+            null_values=MISSING,
+            infer_schema_length=0,
+        )
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise DataError(
+            f"{peek.path}: cannot be read as a table of {columns} columns ({reason}); "
+            "was it edited by hand or cut off?"
+        ) from error
+    if not table.height or table.width != len(wanted):
         raise DataError(
             f"{peek.path}: expected rows of {columns} numbers below the header, found "
-            "none."
+            f"{'none' if not table.height else f'{table.width} columns'}."
         )
-    if len(blocks) == 1:
-        return blocks[0]
-    whole = np.empty((rows, blocks[0].shape[1]))
-    at = 0
-    blocks.reverse()
-    while blocks:  # each is freed when it is copied
-        block = blocks.pop()
-        whole[at : at + len(block)] = block
-        at += len(block)
-    return whole
+    return _as_floats(
+        table.rename(dict(zip(table.columns, _number(wanted), strict=True))), peek
+    )
 
 
 def has_cut_row(peek: Peek, columns: int) -> bool:
     """Return whether the file's last line is incomplete: it has too few cells."""
-    if peek.encoding.startswith("utf-16"):
+    if peek.content is not None or peek.encoding.startswith("utf-16"):
         end = read_text(peek)
     else:
         with peek.path.open("rb") as file:
@@ -60,9 +64,18 @@ def has_cut_row(peek: Peek, columns: int) -> bool:
     return len(lines) > 1 and lines[-1].count(peek.delimiter) < columns - 1
 
 
-def _as_floats(
-    table: pl.DataFrame, peek: Peek, *, rows_before: int
-) -> Float[np.ndarray, "row column"]:
+def _number(columns: list[int]) -> list[str]:
+    """Return the numbers of columns, counted from 1."""
+    return [str(at + 1) for at in columns]
+
+
+def _source(peek: Peek) -> io.BytesIO | str:
+    if peek.content is not None or peek.encoding.startswith("utf-16"):
+        return io.BytesIO(read_text(peek).encode())
+    return str(peek.path)
+
+
+def _as_floats(table: pl.DataFrame, peek: Peek) -> Float[np.ndarray, "row column"]:
     """Return the cells as numbers; raise `DataError` for the first that is not one."""
     texts = table.with_columns(pl.all().str.strip_chars())
     if peek.delimiter != ",":
@@ -70,13 +83,12 @@ def _as_floats(
     numbers = texts.with_columns(pl.all().cast(pl.Float64, strict=False))
     for name in texts.columns:
         bad = texts[name].is_not_null() & numbers[name].is_null()
-        bad &= ~texts[name].is_in(_MISSING)
+        bad &= ~texts[name].is_in(MISSING)
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(
-                f"{peek.path}: expected a number in column {int(name) + 1}, row "
-                f"{rows_before + row + 1} below the header, found "
-                f"{shorten(texts[name][row])}."
+                f"{peek.path}: expected a number in column {name}, row "
+                f"{row + 1} below the header, found {texts[name][row]!r}."
             )
     return np.stack(
         [numbers[name].fill_null(np.nan).to_numpy() for name in numbers.columns], axis=1

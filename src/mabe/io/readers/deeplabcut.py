@@ -8,7 +8,7 @@ h5py alone.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import attribute, open_hdf5, read_array, read_names, text
+from mabe.io.readers.hdf5 import check_size, open_hdf5, read_array, text, texts
+from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 from mabe.io.readers.safe_pickle import plain_data
 
@@ -32,6 +33,15 @@ _LIKELIHOOD = ("likelihood", "confidence", "prob")
 
 
 ONE_ANIMAL = "animal1"
+
+
+TRAINING_DATA = (
+    "the frames labelled to train DeepLabCut, or an evaluation of it, not the tracks "
+    "of a video; give the file that `analyze_videos` wrote."
+)
+
+
+_PICTURE = re.compile(r"\.(png|jpe?g|bmp|tiff?)$", re.IGNORECASE)
 
 
 _NO_ANIMAL = "single"
@@ -71,6 +81,9 @@ def read_csv(peek: Peek) -> Content:
     """Return the tracks of a CSV."""
     levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
     count = 4 if "individuals" in levels else 3
+    _refuse_pictures(
+        peek.path, [c for row in peek.rows[count : count + 1] for c in row]
+    )
     width = len(levels["coords"])
     if any(len(levels[name]) != width for name in _LEVELS if name in levels):
         raise DataError(
@@ -88,7 +101,6 @@ def read_csv(peek: Peek) -> Content:
             strict=True,
         )
     ]
-    _refuse_training_labels(peek, count)
     table = read_numbers(peek, skip_rows=count, columns=width + 1)
     notes: tuple[str, ...] = ()
     if has_cut_row(peek, width + 1):
@@ -98,15 +110,28 @@ def read_csv(peek: Peek) -> Content:
     return Content(f"DeepLabCut CSV ({kind})", poses=(poses.noting(*notes),))
 
 
-def _refuse_training_labels(peek: Peek, header_rows: int) -> None:
-    """Raise `DataError` for the frames that were labelled to train DeepLabCut."""
-    first = peek.rows[header_rows : header_rows + 1]
-    if first and first[0] and re.search(r"\.(png|jpe?g|bmp|tiff?)$", first[0][0]):
-        raise DataError(
-            f"{peek.path}: its rows are pictures ({first[0][0]}): these are the frames "
-            "labelled to train DeepLabCut, not the tracks of a video. Give the file "
-            "that `analyze_videos` wrote."
-        )
+def _refuse_pictures(path: Path, cells: Iterable[str]) -> None:
+    """Raise `LeftOut` for frames labelled to train DeepLabCut.
+
+    Their rows are pictures, named by a path in one cell, or in three since version
+    2.2.
+    """
+    if any(_PICTURE.search(cell) for cell in cells):
+        raise LeftOut(path, TRAINING_DATA, "nothing")
+
+
+def is_evaluation(peek: Peek) -> bool:
+    """Return whether a table holds errors of DeepLabCut's networks."""
+    if peek.kind != "text" or not peek.rows:
+        return False
+    names = {name.rstrip(":") for name in peek.rows[0]}
+    trained = {"Training iterations", "Training epochs"}
+    return "Shuffle number" in names and bool(trained & names)
+
+
+def refuse_evaluation(peek: Peek) -> Content:
+    """Raise `LeftOut`: there are no tracks in it."""
+    raise LeftOut(peek.path, TRAINING_DATA, "nothing")
 
 
 def is_hdf5(peek: Peek) -> bool:
@@ -114,27 +139,26 @@ def is_hdf5(peek: Peek) -> bool:
     if peek.kind != "hdf5":
         return False
     with open_hdf5(peek.path) as file:
-        return any(_is_pandas(file[name], peek.path) for name in peek.names)
+        return any(_is_pandas(file[name]) for name in peek.names)
 
 
-def _is_pandas(group: Any, path: Path) -> bool:
+def _is_pandas(group: Any) -> bool:
     return isinstance(group, h5py.Group) and text(
-        attribute(group, "pandas_type", path, b"")
+        group.attrs.get("pandas_type", b"")
     ) in ("frame", "frame_table")
 
 
 def read_hdf5(peek: Peek) -> Content:
     """Return the tracks of an HDF5 file."""
     with open_hdf5(peek.path) as file:
-        groups = [file[name] for name in sorted(file)]
-        found = [group for group in groups if _is_pandas(group, peek.path)]
+        found = [file[name] for name in sorted(file) if _is_pandas(file[name])]
         if len(found) > 1:
             raise DataError(
                 f"{peek.path}: holds {len(found)} tables "
                 f"({[group.name for group in found]}); expected one, as DeepLabCut "
                 "writes it."
             )
-        is_table = text(attribute(found[0], "pandas_type", peek.path)) == "frame_table"
+        is_table = text(found[0].attrs["pandas_type"]) == "frame_table"
         read = _read_appendable if is_table else _read_fixed
         frames, values, names, levels = read(found[0], peek.path)
     columns = [_column(name, levels, peek.path) for name in names]
@@ -150,16 +174,19 @@ def _read_fixed(
     group: h5py.Group, path: Path
 ) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
     """Read a pandas "fixed" frame: index, values, column names, level names."""
+    if "axis1_level0" in group:  # the path of a picture in three parts
+        raise LeftOut(path, TRAINING_DATA, "nothing")
     frames = read_array(group, "axis1", path, ndim=1)
+    _refuse_named_rows(frames, path)
     values = read_array(group, "block0_values", path, ndim=2)
-    if int(attribute(group, "nblocks", path, 1)) != 1:
+    if int(group.attrs.get("nblocks", 1)) != 1:
         raise DataError(f"{path}: expected numbers of one type, found several blocks.")
     levels, columns = [], []
-    for level in range(int(attribute(group, "axis0_nlevels", path, 0))):
-        known = read_names(group, f"block0_items_level{level}", path)
+    for level in range(int(group.attrs.get("axis0_nlevels", 0))):
+        names = read_array(group, f"block0_items_level{level}", path, ndim=1)
         codes = read_array(group, f"block0_items_label{level}", path, ndim=1)
-        named = group[f"block0_items_level{level}"]
-        levels.append(text(attribute(named, "name", path, "")))
+        levels.append(text(group[f"block0_items_level{level}"].attrs.get("name", "")))
+        known = texts(names)
         if len(codes) and not 0 <= codes.min() <= codes.max() < len(known):
             raise DataError(f"{path}: column names of level {level} are broken.")
         columns.append([known[code] for code in codes])
@@ -173,20 +200,33 @@ def _read_appendable(
     table = group.get("table")
     if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
         raise DataError(f"{path}: expected a table in {group.name}, found none.")
+    check_size(table, path)
     blocks = [name for name in table.dtype.names if name.startswith("values_block_")]
     kinds = [
-        plain_data(bytes(attribute(table, f"{block}_kind", path)), str(path))
-        for block in blocks
+        plain_data(bytes(table.attrs[f"{block}_kind"]), str(path)) for block in blocks
     ]
-    rows = read_array(group, "table", path)
+    if "index" not in table.dtype.names:
+        raise LeftOut(path, TRAINING_DATA, "nothing")
+    rows = table[()]
+    _refuse_named_rows(rows["index"], path)
     values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)
-    info = plain_data(bytes(attribute(group, "info", path)), str(path))
+    info = plain_data(bytes(group.attrs["info"]), str(path))
     levels = [str(name) for name in info.get(1, {}).get("names", [])]
     return (
         rows["index"],
         values,
         [tuple(name) for kind in kinds for name in kind],
         levels,
+    )
+
+
+def _refuse_named_rows(index: np.ndarray, path: Path) -> None:
+    """Raise an error where rows are named by texts instead of frame numbers."""
+    if index.dtype.kind not in "SOU":
+        return
+    _refuse_pictures(path, texts(index[:8]))
+    raise DataError(
+        f"{path}: expected frame numbers as rows, found {texts(index[:3])}."
     )
 
 
@@ -220,6 +260,16 @@ def _without_unique_parts(
     return [columns[at] for at in kept], values[:, kept], [note]
 
 
+def _scorers(columns: Sequence[_Column]) -> list[str]:
+    """Return the scorers; those that pandas numbered (``net.1``, ``net.2``) are one."""
+    names = dict.fromkeys(column.scorer for column in columns)
+    return [
+        name
+        for name in names
+        if (base := re.sub(r"\.\d+$", "", name)) == name or base not in names
+    ]
+
+
 def poses_of_columns(
     path: Path,
     frames: Float[np.ndarray, " row"] | np.ndarray,
@@ -232,7 +282,7 @@ def poses_of_columns(
             f"{path}: {len(columns)} column names for {values.shape[1]} columns."
         )
     columns, values, notes = _without_unique_parts(columns, values)
-    scorers = list(dict.fromkeys(column.scorer for column in columns))
+    scorers = _scorers(columns)
     if len(scorers) > 1:
         raise DataError(
             f"{path}: tracks of {len(scorers)} scorers ({', '.join(scorers)}); keep "
@@ -252,18 +302,21 @@ def poses_of_columns(
         elif column.coord in _LIKELIHOOD:
             confidence[:, animal, keypoint] = values[:, at]
             has_confidence = True
-        elif column.coord != "z":
-            raise DataError(
-                f"{path}: expected the coords x, y and likelihood, found "
-                f"{column.coord!r}."
-            )
     both = np.concatenate([xy, confidence[..., None]], axis=-1)
     first, placed, frame_notes = place_frames(
         np.asarray(frames, float), both, str(path)
     )
     notes += frame_notes
-    if any(column.coord == "z" for column in columns):
+    coords = dict.fromkeys(column.coord for column in columns)
+    if not {"x", "y"} <= coords.keys():
+        raise DataError(
+            f"{path}: expected the coords x, y and likelihood, found {list(coords)}."
+        )
+    if "z" in coords:
         notes.append("three dimensions: x and y are used")
+    known = ("x", "y", "z", *_LIKELIHOOD)
+    if others := [coord for coord in coords if coord not in known]:
+        notes.append(f"other coords left out: {', '.join(others)}")
     return Poses(
         name=recording_stem(path),
         animals=animals,

@@ -1,18 +1,22 @@
 """The beginning of a file, from which its format is recognised, not from its name.
 
 A `Peek` has the first bytes, the first lines where the file is text, and the names
-inside where it is HDF5. Nothing large is read for it.
+inside where it is HDF5 or a zip archive. Nothing large is read for it. Compressed files
+and sheets of workbooks are read as what they contain (`mabe.io.readers.containers`).
 """
 
 import codecs
 import csv
+import zipfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from mabe.errors import DataError
-from mabe.io.readers.hdf5 import attributes, open_hdf5, text
+from mabe.io.readers.hdf5 import open_hdf5, text
 
 _HEAD_BYTES = 1 << 18
 
@@ -30,6 +34,11 @@ _MAGICS = {
     b"CDF\x02": "netcdf3",
     b"CDF\x05": "netcdf3",
     b"PK\x03\x04": "zip",
+    b"\x1f\x8b": "gzip",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "xls",
+    b"SQLite format 3\0": "sqlite",
+    b"MATLAB 5.0 MAT-file": "matlab",
+    b"MATLAB 7.3 MAT-file": "matlab",
     b"\x80": "pickle",
 }
 
@@ -49,10 +58,23 @@ class Peek:
     """What is known of a file without reading it whole."""
 
     path: Path
+    content: bytes | None = None
+    """What is read instead of the file's own bytes: a decompressed file, or a sheet."""
+    sheet: str = ""
+    """The name of one of several sheets."""
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its endings, or the name of one of its sheets."""
+        if self.sheet:
+            return self.sheet
+        return Path(self.path.name.removesuffix(".gz")).stem
 
     @cached_property
     def head(self) -> bytes:
         """The first bytes."""
+        if self.content is not None:
+            return self.content[:_HEAD_BYTES]
         try:
             with self.path.open("rb") as file:
                 return file.read(_HEAD_BYTES)
@@ -63,17 +85,35 @@ class Peek:
 
     @cached_property
     def kind(self) -> str:
-        """One of hdf5, parquet, npy, json, text, empty, pickle, zip, binary."""
+        """What the file is: hdf5, parquet, npy, json, text, empty, zip, binary …."""
         if not self.head:
             return "empty"
         if self.head.startswith(_HDF5_MAGIC):
             return "hdf5"
         for magic, kind in _MAGICS.items():
             if self.head.startswith(magic):
-                return kind
+                return self._kind_of_zip() if kind == "zip" else kind
         if self.encoding == "binary":
             return "binary"
         return "json" if self.text.lstrip()[:1] in ("{", "[") else "text"
+
+    def _kind_of_zip(self) -> str:
+        """Return xlsx for a workbook, npz for arrays, zip for other archives."""
+        if any(name.startswith("xl/") for name in self.members):
+            return "xlsx"
+        arrays = [name.endswith(".npy") for name in self.members]
+        return "npz" if arrays and all(arrays) else "zip"
+
+    @cached_property
+    def members(self) -> frozenset[str]:
+        """The names in a zip archive."""
+        if not self.head.startswith(b"PK"):
+            return frozenset()
+        try:
+            with zipfile.ZipFile(self.path) as archive:
+                return frozenset(archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            return frozenset()  # cut off
 
     @cached_property
     def encoding(self) -> str:
@@ -137,11 +177,17 @@ class Peek:
         if self.kind != "hdf5":
             return {}
         with open_hdf5(self.path) as file:
-            return attributes(file, self.path)
+            return {
+                str(name): value
+                for name, value in file.attrs.items()
+                if not isinstance(value, h5py.Empty)
+            }
 
 
 def read_text(peek: Peek) -> str:
     """Return a whole text file; a character that cannot be decoded is replaced."""
+    if peek.content is not None:
+        return peek.content.decode(peek.encoding, errors="replace")
     try:
         return peek.path.read_bytes().decode(peek.encoding, errors="replace")
     except OSError as error:

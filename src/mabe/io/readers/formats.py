@@ -13,6 +13,7 @@ from pathlib import Path
 from mabe.errors import DataError
 from mabe.io.readers import (
     boris,
+    boris_project,
     calms21,
     caltech,
     deeplabcut,
@@ -20,11 +21,16 @@ from mabe.io.readers import (
     movement,
     nwb,
     simba,
+    simba_yolo,
     sleap,
+    sleap_csv,
+    sleap_project,
     tables,
 )
 from mabe.io.readers.annotations import Content
+from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
 from mabe.io.readers.file_head import Peek
+from mabe.io.readers.left_out import LeftOut
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +40,62 @@ class Format:
     name: str
     is_it: Callable[[Peek], bool]
     read: Callable[[Peek], Content]
+    is_read: bool = True
+    """False for files that are known and refused by their name."""
+
+
+EXCEL = (
+    "an Excel file, no sheet of which is known; save the sheet as CSV (UTF-8) with the "
+    "columns subject, action, start_s, stop_s (or start_frame, stop_frame)."
+)
+
+
+def _is_workbook(peek: Peek) -> bool:
+    return peek.kind in WORKBOOKS
+
+
+def _read_workbook(peek: Peek) -> Content:
+    """Return what the sheets of a workbook hold that are tables of a known format."""
+    read = []
+    for sheet in sheets_of(peek):
+        if found := _format_of(sheet):
+            read.append(read_as(found, sheet))
+    if not read:
+        raise LeftOut(peek.path, EXCEL, "labels")
+    return Content(
+        f"Excel: {', '.join(dict.fromkeys(each.format for each in read))}",
+        tuple(poses for each in read for poses in each.poses),
+        tuple(labels for each in read for labels in each.annotations),
+    )
 
 
 FORMATS = (
     Format("NWB (ndx-pose, ndx-ethogram)", nwb.is_nwb, nwb.read),
-    Format("SLEAP project (.slp)", sleap.is_project, sleap.read_project),
+    Format(
+        "SLEAP project (.slp)", sleap_project.is_project, sleap_project.read_project
+    ),
     Format("SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis),
     Format("JABS pose HDF5", jabs.is_jabs, jabs.read),
     Format("movement NetCDF", movement.is_movement, movement.read),
     Format("DeepLabCut or MABe22 HDF5", deeplabcut.is_hdf5, deeplabcut.read_hdf5),
-    Format("BORIS project", boris.is_project, boris.read_project),
+    Format("BORIS project", boris_project.is_project, boris_project.read_project),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
+    Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),
+    Format(
+        "DeepLabCut evaluation",
+        deeplabcut.is_evaluation,
+        deeplabcut.refuse_evaluation,
+        is_read=False,
+    ),
     Format("DeepLabCut CSV", deeplabcut.is_csv, deeplabcut.read_csv),
     Format("BORIS events", boris.is_table, boris.read_table),
     Format("Caltech Behavior Annotator", caltech.is_caltech, caltech.read),
+    Format("SimBA YOLO CSV", simba_yolo.is_simba_yolo, simba_yolo.read_simba_yolo),
     Format("SimBA CSV", simba.is_simba, simba.read),
     Format("long table of points", tables.is_long, tables.read_long),
     Format("table of bouts", tables.is_bouts, tables.read_bouts),
     Format("one-hot table", tables.is_one_hot, tables.read_one_hot),
+    Format("Excel workbook", _is_workbook, _read_workbook),
 )
 
 
@@ -71,16 +115,20 @@ def recognise(path: Path) -> tuple[Format | None, Peek]:
 
     Raises `DataError` where the file cannot be opened.
     """
-    peek = Peek(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
+    peek = open_peek(path)
     try:
-        return next((each for each in FORMATS if each.is_it(peek)), None), peek
+        return _format_of(peek), peek
     except _READ_ERRORS as error:
         raise DataError(
             f"{path}: its format cannot be recognised ({type(error).__name__}: "
             f"{error}); is it broken?"
         ) from error
+
+
+def _format_of(peek: Peek) -> Format | None:
+    return next((each for each in FORMATS if each.is_it(peek)), None)
 
 
 def read_file(path: Path) -> Content:
@@ -126,7 +174,7 @@ _UNKNOWN = {
     "netcdf3": "an old NetCDF file (version 3); save it anew with "
     '`ds.to_netcdf(path, engine="h5netcdf")`.',
     "pickle": "a pickle: a program, which is not run. Export CSV or HDF5 instead.",
-    "zip": "a zip or Excel file; unpack it, or export CSV instead.",
+    "zip": "a zip file; unpack it.",
 }
 
 
@@ -140,5 +188,5 @@ def _describe_unknown(peek: Peek) -> str:
     elif peek.kind == "text":
         first = next((line for line in peek.lines if line.strip()), "")
         what = f"a text that begins with {first[:60]!r}"
-    known = ", ".join(each.name for each in FORMATS)
+    known = ", ".join(each.name for each in FORMATS if each.is_read)
     return f"{what}, of no known format; known: {known}."

@@ -3,10 +3,17 @@
 Points are ``<keypoint>_<animal>_x``, ``…_y``, ``…_p`` (or without a number, for one
 animal); features follow, then the targets: columns of 0 and 1 named by the behaviour,
 in older files ``<behaviour>_prediction``. ``Probability_<behaviour>`` and features are
-not read.
+not read. A column beside a ``Probability_`` of its name, and every target below the
+folder ``machine_results``, is a classifier's output and no label.
+
+Within a project (``project_folder/csv/<stage>/VIDEO.csv``) the frame rate and the scale
+of each video are read from ``project_folder/logs/video_info.csv``.
 """
 
+import csv
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +30,10 @@ from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 
 _POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
+
+
+MACHINE_STAGE = "machine_results"
+"""The folder of a project that holds what its classifiers predicted."""
 
 
 _FEATURES_END = re.compile(r"(low_prob_detections|sum_probabilities)", re.IGNORECASE)
@@ -77,6 +88,12 @@ def read(peek: Peek) -> Content:
     column = {at: table[:, place] for place, at in enumerate(wanted)}
     frames = column[frame_at] if frame_at is not None else np.arange(len(table))
     poses = _poses(peek, points, column, np.asarray(frames, float)).noting(*notes)
+    poses = _with_video_info(poses, peek.path)
+    targets, by_machine = _by_people(targets, header, peek.path)
+    if by_machine:
+        poses = poses.noting(
+            f"predicted by SimBA, no labels: {', '.join(sorted(by_machine))}"
+        )
     annotations = _annotations(peek, targets, column, poses)
     return Content(
         "SimBA CSV", poses=(poses,), annotations=(annotations,) if annotations else ()
@@ -100,7 +117,7 @@ def _poses(
             values[(slice(None), *place)] = column[points[name][coord]]
     first, placed, notes = place_frames(frames, values, str(peek.path))
     return Poses(
-        name=peek.path.stem,
+        name=peek.stem,
         animals=animals,
         keypoints=keypoints,
         xy_px=placed[..., :2],
@@ -138,6 +155,42 @@ def _targets(header: list[str]) -> dict[str, int]:
     return found
 
 
+def _by_people(
+    targets: dict[str, int], header: list[str], path: Path
+) -> tuple[dict[str, int], set[str]]:
+    """Return the targets that people marked, and the names of those of a classifier."""
+    if path.parent.name == MACHINE_STAGE:
+        return {}, set(targets)
+    predicted = {
+        name.lower().removeprefix("probability_")
+        for name in header
+        if name.lower().startswith("probability_")
+    }
+    by_machine = {name for name in targets if name.lower() in predicted}
+    return {n: at for n, at in targets.items() if n not in by_machine}, by_machine
+
+
+def _with_video_info(poses: Poses, path: Path) -> Poses:
+    """Return poses with the rate and the scale that the project has for the video."""
+    info = path.parent.parent.parent / "logs" / "video_info.csv"
+    if path.parent.parent.name != "csv" or not info.is_file():
+        return poses
+    with info.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("Video") == path.stem]
+    if not rows:
+        return poses.noting(f"{info.name} does not list the video {path.stem!r}")
+    fps, per_mm = (_positive(rows[-1].get(name)) for name in ("fps", "pixels/mm"))
+    return replace(poses, fps=fps, pixels_per_cm=per_mm and 10 * per_mm)
+
+
+def _positive(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        return None
+    return value if np.isfinite(value) and value > 0 else None
+
+
 def _annotations(
     peek: Peek, targets: dict[str, int], column: dict[int, np.ndarray], poses: Poses
 ) -> FileAnnotations | None:
@@ -155,9 +208,10 @@ def _annotations(
             "are not known."
         )
     return annotations_of(
-        peek.path.stem,
+        peek.stem,
         "frame",
         events_of_columns(active, start=poses.first_frame),
         behaviours=active,
+        fps=poses.fps,
         length=poses.length,
     )

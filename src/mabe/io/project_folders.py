@@ -1,0 +1,95 @@
+"""Project folders of other programs: which of their files hold recordings.
+
+- DeepLabCut: a folder with ``config.yaml`` and ``labeled-data``, ``training-datasets``,
+  ``dlc-models`` or ``evaluation-results``. What lies in these four is about training;
+  tracks of videos lie elsewhere (``videos``).
+- SimBA: ``csv/<stage>/VIDEO.csv`` and ``logs``. A video has a file in every stage that
+  it has passed; one is read, the one with a person's labels first. What the classifiers
+  predicted (``machine_results``) is read only where there is no other, for its poses.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mabe.io.readers.deeplabcut import TRAINING_DATA
+from mabe.io.readers.left_out import LeftOut
+from mabe.io.readers.simba import MACHINE_STAGE
+
+_DLC_CONFIG = "config.yaml"
+
+_DLC_TRAINING = (
+    "labeled-data",
+    "training-datasets",
+    "dlc-models",
+    "dlc-models-pytorch",
+    "evaluation-results",
+    "evaluation-results-pytorch",
+)
+
+SIMBA_STAGES = (
+    "targets_inserted",
+    "features_extracted",
+    "outlier_corrected_movement_location",
+    "outlier_corrected_movement",
+    "input_csv",
+    MACHINE_STAGE,
+)
+"""The folders of a SimBA project that hold poses, the preferred one first."""
+
+_SIMBA_SETTINGS = ("logs", "configs", "models")
+
+_SIMBA_STAGE = (
+    "another stage of a SimBA project, of a video that is read from a later stage or "
+    "from one with a person's labels."
+)
+
+_SIMBA_OTHER = "settings of a SimBA project, read together with its videos."
+
+
+def choose_files(
+    paths: Sequence[Path], folder: Path
+) -> tuple[list[Path], list[LeftOut]]:
+    """Return the files of a folder that may hold recordings, and why others do not."""
+    training = _training_files(paths, folder)
+    simba = _simba_files([path for path in paths if path not in training])
+    left = [
+        *(
+            LeftOut(path, TRAINING_DATA, "nothing")
+            for path in paths
+            if path in training
+        ),
+        *(LeftOut(path, reason, "nothing") for path, reason in simba.items()),
+    ]
+    gone = training | simba.keys()
+    return [path for path in paths if path not in gone], left
+
+
+def _training_files(paths: Iterable[Path], folder: Path) -> set[Path]:
+    """Return the files of DeepLabCut projects that are about training."""
+    found = set()
+    for path in paths:
+        for place in path.parents:
+            is_training = place.name in _DLC_TRAINING
+            if is_training and (place.parent / _DLC_CONFIG).is_file():
+                found.add(path)
+            if place == folder:
+                break
+    return found
+
+
+def _simba_files(paths: Sequence[Path]) -> dict[Path, str]:
+    """Return the files of SimBA projects that are not read, and why."""
+    stages: dict[tuple[Path, str], list[Path]] = {}
+    for path in paths:
+        if path.parent.name in SIMBA_STAGES and path.parent.parent.name == "csv":
+            stages.setdefault((path.parent.parent.parent, path.stem), []).append(path)
+    projects = {project for project, _ in stages}
+    found: dict[Path, str] = {}
+    for those in stages.values():
+        those.sort(key=lambda path: SIMBA_STAGES.index(path.parent.name))
+        found |= dict.fromkeys(those[1:], _SIMBA_STAGE)
+    for path in paths:
+        for project in projects & set(path.parents):
+            if path.relative_to(project).parts[0] in _SIMBA_SETTINGS:
+                found[path] = _SIMBA_OTHER
+    return found

@@ -111,6 +111,10 @@ class Task(Protocol):
     def ignored(self) -> frozenset[str]:
         """Actions whose frames count neither in the loss nor in the score."""
 
+    @property
+    def undirected(self) -> frozenset[str]:
+        """Classes whose labels name two animals, but not which one is the agent."""
+
     def is_scored(self, action: str) -> bool:
         """Return whether an action counts in labels, and so in a score."""
 
@@ -192,6 +196,11 @@ class SceneTask:
     def kind(self) -> TaskKind:
         """The kind of this task."""
         return TaskKind.SCENE
+
+    @property
+    def undirected(self) -> frozenset[str]:
+        """Classes whose direction is not annotated: none, a scene has no direction."""
+        return frozenset()
 
     @property
     def actions_of_classes(self) -> tuple[tuple[str, ...], ...]:

@@ -9,9 +9,9 @@ cheapest path is still "on". A threshold can then be moved without another searc
 signal of levels is also what total variation denoising gives; Chambolle, "Total
 variation minimization and a class of binary MRF models", 2005, shows why.)
 
-Recordings lie end to end on one time axis; where one ends, a change is free. Inside,
-time is *folded* into columns, since numpy is fast across an array and slow along it: a
-walk of 128 rows instead of one of 600,000 frames.
+Recordings are concatenated on one time axis; a change of state between two of them
+costs nothing. Internally the time axis is *folded* into columns of 128 rows, because a
+loop over 128 rows of an array is much faster than one over 600,000 frames.
 """
 
 import numpy as np

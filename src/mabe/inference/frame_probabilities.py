@@ -24,7 +24,6 @@ from mabe.inference.tta import mean_over_variants, pose_variants, slots_in_varia
 from mabe.models.ensemble import Ensemble, WeightedModel, weighted_probabilities
 from mabe.models.model import Context, Model
 from mabe.models.prediction_windows import Stretch, batched
-from mabe.pair_task import PairTask
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
@@ -117,13 +116,12 @@ def view_probabilities(
     `extract` are those of `frame_probabilities`.
     """
     task = model.task
-    assert isinstance(task, PairTask)
 
     def in_direction(direction: View) -> Float[np.ndarray, "time actions"]:
         prediction = _Prediction(
             tracks=tracks.in_view(direction),
             context=Context(lab=lab, is_self=direction.is_self),
-            classes=len(task.actions),
+            classes=len(task.classes),
             variants=variants,
             extract=extract,
         )
@@ -131,7 +129,7 @@ def view_probabilities(
 
     probabilities = in_direction(view)
     undirected = [
-        place for place, action in enumerate(task.actions) if action in task.undirected
+        place for place, action in enumerate(task.classes) if action in task.undirected
     ]
     if undirected and not view.is_self:
         reverse = in_direction(view.reverse)

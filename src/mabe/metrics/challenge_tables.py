@@ -1,12 +1,12 @@
-"""The challenge's tables as they come, checked and brought to one form.
+"""The challenge's solution and submission tables, checked and in one form.
 
-A *marks* frame has the text columns ``video, agent, target, action`` (a solution's also
+A *marks* table has the text columns ``video, agent, target, action`` (a solution's also
 ``lab``) and the whole numbers ``start, stop``: half-open spans in frames of the video.
-An *entries* frame has ``lab, video, entry``, an entry being what `behaviors_labeled`
-lists: ``mouse1,mouse2,attack`` or ``mouse1,self,rear``. Ids become text, so that the
-video 101 is the same whether a table holds it as a number or as text.
+An *entries* table has ``lab, video, entry``, an entry being what `behaviors_labeled`
+lists: ``mouse1,mouse2,attack`` or ``mouse1,self,rear``. Ids are converted to text, so
+that video 101 is the same whether a table holds it as a number or as text.
 
-Errors are `TableError`, and of the kinds that the organisers' code raises too.
+Errors are `TableError`, and also of the types that the organisers' code raises.
 """
 
 import functools
@@ -38,15 +38,15 @@ WATCHED_COLUMNS = (LAB_COLUMN, *BOUT_COLUMNS[:4])
 
 
 ENTRY = pl.concat_str("agent", "target", "action", separator=",")
-"""The entry that a mark is of."""
+"""The entry of each mark."""
 
 
 MOST_FRAMES = 2**40
-"""Frame numbers beyond are taken for broken; 290 years at 120 fps."""
+"""Larger frame numbers are treated as damaged; 290 years at 120 fps."""
 
 
 class TableError(DataError, ValueError):
-    """A table of bouts is empty, lacks a column, or holds what cannot be scored."""
+    """A table of bouts is empty, lacks a column, or has values of the wrong kind."""
 
 
 class MissingColumnError(TableError, pl.exceptions.ColumnNotFoundError):
@@ -54,7 +54,7 @@ class MissingColumnError(TableError, pl.exceptions.ColumnNotFoundError):
 
 
 class ValueKindError(TableError, TypeError):
-    """A value is absent, or no whole number where one is needed."""
+    """A value is missing, or is not a whole number where one is required."""
 
 
 class BackwardsError(TableError, AssertionError):
@@ -76,10 +76,10 @@ class Tables:
 def open_tables(
     solution: Any, submission: Any, *, lists_needed: bool, may_be_empty: bool = False
 ) -> Tables:
-    """Return both tables checked, from whatever polars can make a frame of.
+    """Return both tables, checked.
 
-    That is frames of polars, pandas and pyarrow, and dicts or lists of rows. Raises
-    `TableError` where something cannot be scored.
+    They may be frames of polars, pandas or pyarrow, dicts of columns, or lists of rows.
+    Raises `TableError` where something cannot be scored.
     """
     solution, submission = as_frame(solution), as_frame(submission)
     for table, name in ((solution, "solution"), (submission, "submission")):
@@ -95,7 +95,7 @@ def open_tables(
 
 
 def as_frame(table: Any) -> pl.DataFrame:
-    """Return a polars frame; pandas is asked for nothing unless the table is its."""
+    """Return a polars frame; pandas is used only for a pandas frame."""
     return table.collect() if isinstance(table, pl.LazyFrame) else pl.DataFrame(table)
 
 

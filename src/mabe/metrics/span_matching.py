@@ -1,8 +1,9 @@
-"""Spans of many groups at once, as arithmetic on one long line of frames.
+"""Overlaps between spans of many groups, computed for all groups at once.
 
-A *group* is whatever may not mix: one action of one pair in one video, say. Every
-group gets a stretch of the line to itself, so one sort and two searches do for all
-groups what a loop over sets of frames does for each. Spans are half-open.
+A *group* is, for example, one action of one pair of animals in one video; spans of
+different groups never overlap. The groups are placed one after another on a single
+axis of frames, so that one sort and two binary searches serve them all. Spans are
+half-open.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ Groups = Int[np.ndarray, " _"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GroupedSpans:
-    """Spans of many groups: sorted by group and start, in each group disjoint."""
+    """Spans of many groups, sorted by group and start; disjoint within a group."""
 
     spans: Spans
-    """In frames of the group's own video; those of one group do not even touch."""
+    """In frames of the group's own video; two of one group do not touch."""
     group: Groups
     """The group of each span."""
 
@@ -32,7 +33,7 @@ class GroupedSpans:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Overlaps:
-    """Every two spans that share frames, one of each of two span arrays."""
+    """Pairs of spans that share frames, one from each of two span arrays."""
 
     one: Int[np.ndarray, " _"]
     """Index into the first array."""
@@ -52,8 +53,8 @@ def merge_by_group(rows: Int[np.ndarray, "_ 2"], group: Groups) -> GroupedSpans:
     line = rows + _shifts(rows, group)[:, None]
     order = np.argsort(line[:, 0], kind="stable")
     starts, reach = line[order, 0], np.maximum.accumulate(line[order, 1])
-    # Groups lie apart on the line, so the farthest stop so far is of this group
-    # wherever it reaches this start.
+    # Groups do not touch on the axis, so where the largest stop so far reaches this
+    # start, it belongs to the same group.
     first = np.flatnonzero(np.append(True, starts[1:] > reach[:-1])[: len(order)])
     last = np.append(first[1:], len(order))[: len(first)] - 1
     owner = order[first]
@@ -63,14 +64,14 @@ def merge_by_group(rows: Int[np.ndarray, "_ 2"], group: Groups) -> GroupedSpans:
 
 
 def lay_end_to_end(one: GroupedSpans, other: GroupedSpans) -> tuple[Spans, Spans]:
-    """Return both on one line, where only spans of the same group can meet."""
+    """Return both on one axis, where only spans of the same group can overlap."""
     rows = np.concatenate([one.spans, other.spans])
     line = rows + _shifts(rows, np.concatenate([one.group, other.group]))[:, None]
     return line[: len(one.spans)], line[len(one.spans) :]
 
 
 def find_overlaps(one: Spans, other: Spans) -> Overlaps:
-    """Return every two spans that share frames; both arrays sorted and disjoint."""
+    """Return the pairs of spans that share frames; both arrays sorted and disjoint."""
     first = np.searchsorted(other[:, 1], one[:, 0], side="right")
     last = np.searchsorted(other[:, 0], one[:, 1], side="left")
     # Those that a span overlaps are neighbours: first, first + 1, … last - 1.
@@ -85,7 +86,7 @@ def find_overlaps(one: Spans, other: Spans) -> Overlaps:
 
 
 def match_bouts(one: Spans, other: Spans, overlaps: Overlaps) -> Bool[np.ndarray, " _"]:
-    """Tell which overlaps are more than half of the union of the two spans.
+    """Return which overlaps are more than half of the union of the two spans.
 
     No span can share more than half of its union with two disjoint others, so those
     overlaps pair spans one to one.
@@ -100,9 +101,9 @@ def find_collisions(
 ) -> Int[np.ndarray, "_ 2"]:
     """Return pairs of spans of one owner (which has several groups) that share frames.
 
-    A row holds two indices into the spans. Not every colliding pair is listed, but
-    there is one for each owner that has any: sorted by start, a span that meets a
-    later one meets the next one too.
+    A row holds two indices into the spans. Not every such pair is listed, but at least
+    one for each owner that has any: sorted by start, a span that overlaps a later one
+    overlaps the next one too.
     """
     owner = owner_of_group[marks.group]
     line = marks.spans + _shifts(marks.spans, owner)[:, None]
@@ -112,7 +113,7 @@ def find_collisions(
 
 
 def _shifts(rows: Int[np.ndarray, "_ 2"], group: Groups) -> Int[np.ndarray, " _"]:
-    """Return what to add to each row so that groups lie one after another, apart."""
+    """Return what to add to each row so that groups follow each other, apart."""
     groups = group.max(initial=-1) + 1
     start = np.full(groups, np.iinfo(np.int64).max)
     stop = np.full(groups, np.iinfo(np.int64).min)

@@ -1,10 +1,10 @@
-"""Keeping everybody but the user's own browser page away from the server.
+"""Access control of the review server: only the user's own page is served.
 
-It listens on this machine alone, which is not enough: any web page open in the browser
-can send requests here, and one whose name is made to point here (DNS rebinding) could
-read the answers. So a request counts only where `Host` is this server, `Origin` (if a
-browser says it) is this server too, and the secret of this session comes with whatever
-is asked for below `/api/`. Bodies are counted as they arrive.
+Listening on this machine only is not enough: any web page that is open in the browser
+can send requests to the server, and a page whose domain name resolves to this machine
+(DNS rebinding) could read the responses. So a request is accepted only if `Host` is
+this server, `Origin` (where the browser sends it) is this server, and requests below
+`/api/` carry the token of the session. The size of a body is limited as it arrives.
 """
 
 import hmac
@@ -51,7 +51,7 @@ _HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """An ASGI app around another that lets only the user's own page through."""
+    """An ASGI app around another, which forwards only requests of the user's page."""
 
     app: App
     port: int
@@ -79,7 +79,7 @@ class Guard:
         if [name for name, _ in scope["headers"]].count(b"host") != 1:
             return 400, "exactly one Host is needed"
         if headers[b"host"].decode("latin-1").lower() not in self._hosts:
-            return 403, "this server answers to its own address alone"
+            return 403, "this server accepts requests to its own address only"
         if not self._is_own_page(headers):
             return 403, "requests of other pages are refused"
         if scope["path"].startswith("/api/") and not self._has_token(scope, headers):

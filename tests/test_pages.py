@@ -288,6 +288,29 @@ def test_bouts_are_added_changed_taken_over_and_deleted(browser, address, tmp_pa
     assert browser.errors() == []
 
 
+WATCHED = "window.mabe.page.labels.watched"
+
+
+def test_spans_that_were_watched_are_marked_by_keys(browser, address, session):
+    open_view(browser, address)
+    assert browser.run(f"return {WATCHED}") is None  # all of it, as it is annotated
+    browser.keys("W")
+    assert browser.run(f"return {WATCHED}") == []
+    for frame in (100, 199, 150, 249):
+        browser.run(f"window.mabe.page.seek({frame})")
+        browser.keys("w")
+    assert browser.run(f"return {WATCHED}") == [[100, 250]]
+    browser.wait(
+        "document.getElementById('watched-note').textContent.startsWith('0:06')"
+    )
+    browser.wait(SAVED)
+    assert [100, 250] in session.describe(0)["watched"]
+    browser.keys("W")
+    browser.wait(SAVED)
+    assert session.describe(0)["watched"] is None
+    assert browser.errors() == []
+
+
 def test_the_page_says_so_where_nothing_can_be_saved(browser, address, session):
     open_view(browser, address)
     session.save(0, [Bout(1, 2, "attack", 1, 2)], 0)  # another window

@@ -107,14 +107,14 @@ def test_only_the_first_process_tells_and_writes(together):
 
 KILLED_IN_AN_EPOCH = """
 from mabe.training import training_loop, run as runs
-saves, save_state = 0, epochs.save_state
+saves, save_state = 0, training_loop.save_state
 def save_then_die(*args):
     global saves
     save_state(*args)
     saves += 1
     if saves == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-epochs.save_state = save_then_die
+training_loop.save_state = save_then_die
 """
 
 

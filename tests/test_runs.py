@@ -98,14 +98,14 @@ from mabe.training import training_loop, run as runs
 torch.set_num_threads({torch.get_num_threads()})  # sums depend on it, a little
 from mabe.config import build_config
 saves = 0
-save_state = epochs.save_state
+save_state = training_loop.save_state
 def save_then_die(*args):
     global saves
     save_state(*args)
     saves += 1
     if saves == {after_saves}:
         os.kill(os.getpid(), signal.SIGKILL)
-epochs.save_state = save_then_die
+training_loop.save_state = save_then_die
 runs.train(build_config({config.model_dump(mode="json")!r}, where="test"))
 """
     result = subprocess.run(

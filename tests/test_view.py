@@ -12,11 +12,11 @@ from sessions import PORT, TOKEN, open_session
 from starlette.testclient import TestClient
 from stories import write_fights
 
-from mabe.bouts import Bout
+from mabe.bouts import Bout, WatchedSpan
 from mabe.data.poses_in_cm import MISSING
 from mabe.data.sources import find_sources
 from mabe.errors import DataError, OutputError
-from mabe.io.readers.kaggle import read_index, read_labels
+from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS
 from mabe.viz.review.access_control import MOST_BODY_BYTES
@@ -30,7 +30,7 @@ from mabe.viz.review.compact_timeline import (
     to_bytes,
     write_timelines,
 )
-from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.corrections import CorrectedLabels, Corrections
 from mabe.viz.review.server import build_app
 from mabe.viz.review.session import MOST_POSE_FRAMES
 from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
@@ -108,7 +108,7 @@ def test_localhost_is_this_machine_too(client):
     ],
 )
 def test_another_page_in_the_browser_gets_nothing(client, session, headers):
-    body = {"version": 0, "bouts": []}
+    body = {"version": 0, "bouts": [], "watched": None}
     for answer in (
         client.get("/api/recordings", headers=KEY | headers),
         client.put(LABELS, json=body, headers=KEY | headers),
@@ -170,9 +170,9 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(client, session):
         b"[" * 100_000,
         b'{"version": 0}',
         b'{"version": "0", "bouts": []}',
-        b'{"version": 0, "bouts": [], "more": 1}',
+        b'{"version": 0, "bouts": [], "watched": null, "more": 1}',
         *(
-            json.dumps({"version": 0, "bouts": [row]}).encode()
+            json.dumps({"version": 0, "bouts": [row], "watched": None}).encode()
             for row in (
                 [0, 10, "attack", 1],
                 [10, 10, "attack", 1, 2],
@@ -198,7 +198,9 @@ def test_labels_that_are_none_are_refused_and_nothing_is_written(client, session
 
 @pytest.mark.parametrize("row", [[0, 601, "attack", 1, 2], [0, 10, "attack", 1, 3]])
 def test_bouts_of_other_frames_or_animals_are_refused(client, session, row):
-    answer = client.put(LABELS, json={"version": 0, "bouts": [row]}, headers=KEY)
+    answer = client.put(
+        LABELS, json={"version": 0, "bouts": [row], "watched": None}, headers=KEY
+    )
     assert answer.status_code == 400
     assert "600 frames" in answer.json()["error"]
     assert not session.corrections.root.exists()
@@ -338,7 +340,9 @@ def test_a_correction_lands_in_a_new_file_and_the_old_one_stays(
     old = tmp_path / "data/train_annotation/Lab/1.parquet"
     before = old.read_bytes()
     bouts = [[5, 95, "attack", 1, 2], [300, 320, "sniff", 2, 1]]
-    saved = client.put(LABELS, json={"version": 0, "bouts": bouts}, headers=KEY).json()
+    saved = client.put(
+        LABELS, json={"version": 0, "bouts": bouts, "watched": None}, headers=KEY
+    ).json()
 
     assert saved["version"] == 1
     assert old.read_bytes() == before
@@ -367,7 +371,9 @@ def test_a_correction_lands_in_a_new_file_and_the_old_one_stays(
 
 def test_the_corrected_data_are_a_data_set_to_train_on(client, tmp_path):
     bouts = [[5, 95, "attack", 1, 2]]
-    client.put(LABELS, json={"version": 0, "bouts": bouts}, headers=KEY)
+    client.put(
+        LABELS, json={"version": 0, "bouts": bouts, "watched": None}, headers=KEY
+    )
     corrected = find_sources(tmp_path / "corrected", rate_fps=25.0)
     original = find_sources(tmp_path / "data", rate_fps=25.0)
 
@@ -385,8 +391,12 @@ def test_the_corrected_data_are_a_data_set_to_train_on(client, tmp_path):
 
 def test_who_changed_it_elsewhere_is_not_overwritten(client):
     first, second = [[1, 2, "attack", 1, 2]], [[3, 4, "attack", 1, 2]]
-    client.put(LABELS, json={"version": 0, "bouts": first}, headers=KEY)
-    late = client.put(LABELS, json={"version": 0, "bouts": second}, headers=KEY)
+    client.put(
+        LABELS, json={"version": 0, "bouts": first, "watched": None}, headers=KEY
+    )
+    late = client.put(
+        LABELS, json={"version": 0, "bouts": second, "watched": None}, headers=KEY
+    )
 
     assert late.status_code == 409
     assert client.get("/api/recordings/0", headers=KEY).json()["bouts"] == first
@@ -407,15 +417,52 @@ def test_an_earlier_sessions_corrections_are_kept_beside_it(tmp_path):
     assert starts == [[1], [2], [3]]
 
 
-def test_a_recording_nobody_annotated_becomes_one_that_was_watched(tmp_path):
-    data = write_fights(tmp_path / "data", videos=1)
+def open_not_annotated(folder):
+    """Open a data set whose second recording, of 50 frames, nobody has annotated."""
+    data = write_fights(folder / "data", videos=1)
     write_index(data, {"video_id": "9", "behaviors_labeled": "[]"}, split="test")
     (data / "test_annotation").rmdir()
     points = [(f, m, "nose", 10.0 * m, 20.0) for f in range(50) for m in (1, 2)]
     place = write_tracking(data, points, video="9")
     (data / "test_tracking/Lab").mkdir(parents=True)
     place.rename(data / "test_tracking/Lab/9.parquet")
-    session = open_session(data, tmp_path / "out", write=False)
+    return open_session(data, folder / "out", write=False)
+
+
+def test_of_a_recording_nobody_annotated_only_what_was_watched_is_known(tmp_path):
+    session = open_not_annotated(tmp_path)
+    assert session.describe(1)["watched"] == []
+    session.save(1, [Bout(30, 40, "attack", 1, 2)], 0, [(0, 20)])
+    assert session.describe(1)["watched"] == [[0, 20]]
+    session.close()
+
+    new = {info.name: info for info in read_index(tmp_path / "out")}["Lab/9"]
+    assert read_coverage(new) == (
+        WatchedSpan(0, 20, "attack", 1, 2),
+        WatchedSpan(0, 20, "sniff", 1, 2),
+        WatchedSpan(30, 40, "attack", 1, 2),
+    )
+
+
+def test_all_of_a_recording_may_be_watched_after_a_part_of_it(tmp_path):
+    session = open_not_annotated(tmp_path)
+    session.save(1, [], 0, [(0, 20)])
+    session.save(1, [], 1, None)
+    assert session.describe(1)["watched"] is None
+    session.close()
+    new = {info.name: info for info in read_index(tmp_path / "out")}["Lab/9"]
+    assert read_coverage(new) is None
+
+
+def test_watched_spans_of_other_frames_are_refused(client):
+    sent = {"version": 0, "bouts": [], "watched": [[0, 601]]}
+    answer = client.put(LABELS, json=sent, headers=KEY)
+    assert answer.status_code == 400
+    assert "600 frames" in answer.json()["error"]
+
+
+def test_a_recording_nobody_annotated_becomes_one_that_was_watched(tmp_path):
+    session = open_not_annotated(tmp_path)
     session.save(1, [Bout(5, 9, "attack", 1, 2)], 0)
     session.close()
 
@@ -431,11 +478,11 @@ def test_corrections_never_go_into_the_data_or_among_other_files(tmp_path):
     data = write_fights(tmp_path / "data", videos=1)
     info = read_index(data)[0]
     with pytest.raises(OutputError, match="choose another --out"):
-        Corrections(data, data).save(info, [], [])
+        Corrections(data, data).save(info, CorrectedLabels((), None), [])
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("precious")
     with pytest.raises(OutputError, match="something else"):
-        Corrections(tmp_path / "mine", data).save(info, [], [])
+        Corrections(tmp_path / "mine", data).save(info, CorrectedLabels((), None), [])
 
 
 @pytest.mark.parametrize("name", ["..", ".", "../x", "a/b", "", "a\\b", "C:x", "a\n"])

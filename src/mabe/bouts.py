@@ -127,6 +127,25 @@ def spans_of(coverage: Coverage, watched: Watched) -> Spans:
     return np.array(joined, int).reshape(-1, 2)
 
 
+def join_coverage(coverage: Iterable[WatchedSpan]) -> Coverage:
+    """Return spans of each action joined where they meet, sorted."""
+    spans = tuple(coverage)
+    return tuple(
+        sorted(
+            WatchedSpan(start, stop, each.action, each.agent, each.target)
+            for each in {span.watched for span in spans}
+            for start, stop in spans_of(spans, each).tolist()
+        )
+    )
+
+
+def watched_frames(coverage: Coverage) -> int:
+    """Return the number of frames in which something was watched for."""
+    everything = tuple(replace(each, action="", agent=0, target=0) for each in coverage)
+    spans = spans_of(everything, Watched(0, 0, ""))
+    return int((spans[:, 1] - spans[:, 0]).sum())
+
+
 def gaps_between(spans: Spans, length: int) -> Spans:
     """Return the frames of ``[0, length)`` that are in none of the spans."""
     edges = np.concatenate([[0], spans.clip(max=length).reshape(-1), [length]])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from mabe.bouts import Bout
+from mabe.bouts import Bout, watched_frames
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError
 from mabe.recording import StoredRecording
@@ -203,7 +203,9 @@ def _has_one_class_a_frame(recording: StoredRecording) -> bool:
         return False
     bouts = sorted(recording.bouts, key=lambda bout: bout.start)
     covered = sum(bout.stop - bout.start for bout in bouts)
-    return not _overlap(bouts) and covered >= COVERED_SHARE * recording.native_length
+    coverage = recording.coverage
+    frames = recording.native_length if coverage is None else watched_frames(coverage)
+    return not _overlap(bouts) and covered >= COVERED_SHARE * frames
 
 
 def _overlap(bouts: Sequence[Bout]) -> bool:

@@ -92,6 +92,7 @@ def draw_traces(study: ResultSummary, plots: Sequence[ViewPlot]) -> Figure:
         for axis, (plot, row) in zip(axes, lines, strict=True):
             colour = colours[row.class_index]
             _bars(axis, plot.not_counted, (0, 1), _NOT_COUNTED)
+            _bars(axis, row.not_watched, (0, 1), _NOT_COUNTED)
             _bars(axis, row.annotated, (0, 1), colour + "44")
             if row.curve:
                 seconds, probabilities = np.array(row.curve).T

@@ -17,7 +17,7 @@ from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
 from mabe.metrics.frame_scores import Confusion, Counts, f1_scores, macro_f1
-from mabe.scene_task import TaskKind
+from mabe.scene_task import NOT_COUNTED, TaskKind
 from mabe.viz.downsampling import average_columns, keep_corners
 from mabe.viz.error_types import (
     ClassErrors,
@@ -45,6 +45,8 @@ class ClassRow:
     curve: tuple[tuple[float, float], ...]
     """Corners of the probability over time: (second, probability)."""
     threshold: float
+    not_watched: tuple[Interval, ...]
+    """Where this class does not count, in frames in which others do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,10 @@ def plot_view(
                     for place, probability in keep_corners(columns)
                 ),
                 rule.lab_thresholds.get(view.lab, rule.threshold),
+                _intervals(
+                    find_spans(view.counted & (view.labels[:, index] == NOT_COUNTED)),
+                    view.fps,
+                ),
             )
         )
     return ViewPlot(

@@ -9,7 +9,7 @@ separately. Times are those of the media: the time offset that BORIS adds is sub
 import itertools
 import math
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -101,11 +101,13 @@ def _in_order(thread: Sequence[Moment]) -> list[Moment]:
     is_on = False
     by_time = sorted(thread, key=lambda moment: moment.time_s)
     for _, at_once in itertools.groupby(by_time, key=lambda moment: moment.time_s):
-        now = list(at_once)
-        while now:
-            wanted = STOP if is_on else START
-            statuses = [moment.status for moment in now]
-            moment = now.pop(statuses.index(wanted) if wanted in statuses else 0)
+        queues: dict[str, deque[tuple[int, Moment]]] = defaultdict(deque)
+        for place, moment in enumerate(at_once):
+            queues[moment.status].append((place, moment))
+        while waiting := [queue for queue in queues.values() if queue]:
+            wanted = queues[STOP if is_on else START]
+            queue = wanted or min(waiting, key=lambda queue: queue[0][0])
+            _, moment = queue.popleft()
             ordered.append(moment)
             if moment.status == TURN:
                 is_on = not is_on

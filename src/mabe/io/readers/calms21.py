@@ -9,7 +9,7 @@ pickles of these; `mabe.io.readers.safe_pickle` reads them without running them.
 data sets have 30 frames per second.
 """
 
-import json
+import reprlib
 import tokenize
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +32,7 @@ from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.safe_pickle import plain_data
+from mabe.runtime.files import parse_json
 
 FPS = 30.0
 
@@ -138,8 +139,8 @@ def _join_pairs(annotations: list[FileAnnotations]) -> tuple[FileAnnotations, ..
 
 def _load_json(peek: Peek) -> Any:
     try:
-        return json.loads(read_text(peek))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return parse_json(read_text(peek))
+    except ValueError as error:
         raise DataError(
             f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
         ) from error
@@ -244,13 +245,13 @@ def _calms21_annotations(
     metadata = metadata if isinstance(metadata, dict) else {}
     vocabulary = metadata.get("vocab", CALMS21_VOCABULARY)
     if isinstance(vocabulary, str):
-        vocabulary = json.loads(vocabulary)
+        vocabulary = parse_json(vocabulary)
     names = {int(code): str(action) for action, code in vocabulary.items()}
     codes = _array(entry["annotations"], f"annotations of {name}", peek, 1).astype(int)
     if lost := sorted(set(np.unique(codes).tolist()) - names.keys()):
         raise DataError(
             f"{peek.path}: annotations of {name} have the classes {lost}, which its "
-            f"vocabulary {vocabulary} does not name."
+            f"vocabulary {reprlib.repr(vocabulary)} does not name."
         )
     agent = str(metadata.get("agent", RESIDENT))
     target = str(metadata.get("target", INTRUDER))

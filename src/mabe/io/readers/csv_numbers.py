@@ -12,6 +12,8 @@ from jaxtyping import Float
 
 from mabe.errors import DataError
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.table_batches import text_batches
+from mabe.runtime.file_names import shorten
 
 MISSING = ["", "NaN", "nan", "NA", "N/A", "None", "null", "-"]
 
@@ -23,32 +25,26 @@ def read_numbers(
 
     Raises `DataError` where a cell is not a number, or where there is no row.
     """
-    wanted = list(range(columns)) if only is None else only
-    try:
-        table = pl.read_csv(
-            _source(peek),
-            has_header=False,
-            skip_rows=skip_rows,
-            separator=peek.delimiter,
-            columns=wanted,
-            encoding="utf8-lossy",
-            null_values=MISSING,
-            infer_schema_length=0,
-        )
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{peek.path}: cannot be read as a table of {columns} columns ({reason}); "
-            "was it edited by hand or cut off?"
-        ) from error
-    if not table.height or table.width != len(wanted):
+    blocks: list[np.ndarray] = []
+    rows = 0
+    for table in text_batches(peek, skip_lines=skip_rows, columns=columns, only=only):
+        blocks.append(_as_floats(table, peek, rows_before=rows))
+        rows += table.height
+    if not rows:
         raise DataError(
             f"{peek.path}: expected rows of {columns} numbers below the header, found "
-            f"{'none' if not table.height else f'{table.width} columns'}."
+            "none."
         )
-    return _as_floats(
-        table.rename(dict(zip(table.columns, _number(wanted), strict=True))), peek
-    )
+    if len(blocks) == 1:
+        return blocks[0]
+    whole = np.empty((rows, blocks[0].shape[1]))
+    at = 0
+    blocks.reverse()
+    while blocks:  # each is freed when it is copied
+        block = blocks.pop()
+        whole[at : at + len(block)] = block
+        at += len(block)
+    return whole
 
 
 def has_cut_row(peek: Peek, columns: int) -> bool:
@@ -64,18 +60,9 @@ def has_cut_row(peek: Peek, columns: int) -> bool:
     return len(lines) > 1 and lines[-1].count(peek.delimiter) < columns - 1
 
 
-def _number(columns: list[int]) -> list[str]:
-    """Return the numbers of columns, counted from 1."""
-    return [str(at + 1) for at in columns]
-
-
-def _source(peek: Peek) -> io.BytesIO | str:
-    if peek.content is not None or peek.encoding.startswith("utf-16"):
-        return io.BytesIO(read_text(peek).encode())
-    return str(peek.path)
-
-
-def _as_floats(table: pl.DataFrame, peek: Peek) -> Float[np.ndarray, "row column"]:
+def _as_floats(
+    table: pl.DataFrame, peek: Peek, *, rows_before: int
+) -> Float[np.ndarray, "row column"]:
     """Return the cells as numbers; raise `DataError` for the first that is not one."""
     texts = table.with_columns(pl.all().str.strip_chars())
     if peek.delimiter != ",":
@@ -87,8 +74,9 @@ def _as_floats(table: pl.DataFrame, peek: Peek) -> Float[np.ndarray, "row column
         if bad.any():
             row = int(bad.arg_max() or 0)
             raise DataError(
-                f"{peek.path}: expected a number in column {name}, row "
-                f"{row + 1} below the header, found {texts[name][row]!r}."
+                f"{peek.path}: expected a number in column {int(name) + 1}, row "
+                f"{rows_before + row + 1} below the header, found "
+                f"{shorten(texts[name][row])}."
             )
     return np.stack(
         [numbers[name].fill_null(np.nan).to_numpy() for name in numbers.columns], axis=1

@@ -21,7 +21,14 @@ from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import check_size, open_hdf5, read_array, text, texts
+from mabe.io.readers.hdf5 import (
+    attribute,
+    open_hdf5,
+    read_array,
+    read_names,
+    text,
+    texts,
+)
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 from mabe.io.readers.safe_pickle import plain_data
@@ -139,26 +146,27 @@ def is_hdf5(peek: Peek) -> bool:
     if peek.kind != "hdf5":
         return False
     with open_hdf5(peek.path) as file:
-        return any(_is_pandas(file[name]) for name in peek.names)
+        return any(_is_pandas(file[name], peek.path) for name in peek.names)
 
 
-def _is_pandas(group: Any) -> bool:
+def _is_pandas(group: Any, path: Path) -> bool:
     return isinstance(group, h5py.Group) and text(
-        group.attrs.get("pandas_type", b"")
+        attribute(group, "pandas_type", path, b"")
     ) in ("frame", "frame_table")
 
 
 def read_hdf5(peek: Peek) -> Content:
     """Return the tracks of an HDF5 file."""
     with open_hdf5(peek.path) as file:
-        found = [file[name] for name in sorted(file) if _is_pandas(file[name])]
+        groups = [file[name] for name in sorted(file)]
+        found = [group for group in groups if _is_pandas(group, peek.path)]
         if len(found) > 1:
             raise DataError(
                 f"{peek.path}: holds {len(found)} tables "
                 f"({[group.name for group in found]}); expected one, as DeepLabCut "
                 "writes it."
             )
-        is_table = text(found[0].attrs["pandas_type"]) == "frame_table"
+        is_table = text(attribute(found[0], "pandas_type", peek.path)) == "frame_table"
         read = _read_appendable if is_table else _read_fixed
         frames, values, names, levels = read(found[0], peek.path)
     columns = [_column(name, levels, peek.path) for name in names]
@@ -179,14 +187,14 @@ def _read_fixed(
     frames = read_array(group, "axis1", path, ndim=1)
     _refuse_named_rows(frames, path)
     values = read_array(group, "block0_values", path, ndim=2)
-    if int(group.attrs.get("nblocks", 1)) != 1:
+    if int(attribute(group, "nblocks", path, 1)) != 1:
         raise DataError(f"{path}: expected numbers of one type, found several blocks.")
     levels, columns = [], []
-    for level in range(int(group.attrs.get("axis0_nlevels", 0))):
-        names = read_array(group, f"block0_items_level{level}", path, ndim=1)
+    for level in range(int(attribute(group, "axis0_nlevels", path, 0))):
+        known = read_names(group, f"block0_items_level{level}", path)
         codes = read_array(group, f"block0_items_label{level}", path, ndim=1)
-        levels.append(text(group[f"block0_items_level{level}"].attrs.get("name", "")))
-        known = texts(names)
+        named = group[f"block0_items_level{level}"]
+        levels.append(text(attribute(named, "name", path, "")))
         if len(codes) and not 0 <= codes.min() <= codes.max() < len(known):
             raise DataError(f"{path}: column names of level {level} are broken.")
         columns.append([known[code] for code in codes])
@@ -200,17 +208,17 @@ def _read_appendable(
     table = group.get("table")
     if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
         raise DataError(f"{path}: expected a table in {group.name}, found none.")
-    check_size(table, path)
     blocks = [name for name in table.dtype.names if name.startswith("values_block_")]
     kinds = [
-        plain_data(bytes(table.attrs[f"{block}_kind"]), str(path)) for block in blocks
+        plain_data(bytes(attribute(table, f"{block}_kind", path)), str(path))
+        for block in blocks
     ]
     if "index" not in table.dtype.names:
         raise LeftOut(path, TRAINING_DATA, "nothing")
-    rows = table[()]
+    rows = read_array(group, "table", path)
     _refuse_named_rows(rows["index"], path)
     values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)
-    info = plain_data(bytes(group.attrs["info"]), str(path))
+    info = plain_data(bytes(attribute(group, "info", path)), str(path))
     levels = [str(name) for name in info.get(1, {}).get("names", [])]
     return (
         rows["index"],

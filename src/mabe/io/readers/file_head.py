@@ -13,10 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from mabe.errors import DataError
-from mabe.io.readers.hdf5 import open_hdf5, text
+from mabe.io.readers.hdf5 import attributes, open_hdf5, text
 
 _HEAD_BYTES = 1 << 18
 
@@ -177,11 +175,7 @@ class Peek:
         if self.kind != "hdf5":
             return {}
         with open_hdf5(self.path) as file:
-            return {
-                str(name): value
-                for name, value in file.attrs.items()
-                if not isinstance(value, h5py.Empty)
-            }
+            return attributes(file, self.path)
 
 
 def read_text(peek: Peek) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import open_hdf5, read_array
+from mabe.io.readers.hdf5 import attribute, open_hdf5, read_array
 from mabe.io.readers.poses import Poses
 
 KEYPOINTS = (
@@ -64,7 +64,7 @@ def read(peek: Peek) -> Content:
                 f"{points.shape}."
             )
         identity, notes = _identities(pose, points.shape[:2], peek)
-        scale = pose.attrs.get("cm_per_pixel")
+        scale = attribute(pose, "cm_per_pixel", peek.path)
     xy, sure, names = _sort_by_identity(points, confidence, identity)
     pixels_per_cm = None
     if scale is not None and np.ndim(scale) == 0 and float(scale) > 0:

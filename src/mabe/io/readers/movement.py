@@ -14,7 +14,14 @@ import numpy as np
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
+from mabe.io.readers.hdf5 import (
+    attribute,
+    attributes,
+    open_hdf5,
+    read_array,
+    read_names,
+    text,
+)
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 
 _SINGULAR = {"keypoints": "keypoint", "individuals": "individual"}
@@ -47,26 +54,26 @@ def read(peek: Peek) -> Content:
             confidence = confidence.transpose(
                 [order.index(name) for name in _ORDER[:3]]
             )
-        attributes = {str(key): value for key, value in file.attrs.items()}
+        facts = attributes(file, peek.path)
         time = read_array(file, "time", peek.path, ndim=1).astype(float)
-        unit = text(file["time"].attrs.get("units", b""))
+        unit = text(attribute(file["time"], "units", peek.path, b""))
     space = [
         names["space"].index(axis) for axis in ("x", "y") if axis in names["space"]
     ]
     if len(space) != 2:
         raise DataError(f"{peek.path}: space has {names['space']}; expected x and y.")
     notes = ["three dimensions: x and y are used"] if len(names["space"]) > 2 else []
-    fps = _rate(attributes)
+    fps = _rate(facts)
     if unit and fps is None:
         raise DataError(f"{peek.path}: time is in {unit}, but no fps is given.")
-    frames = np.round(time * fps) if fps and _in_seconds(attributes) else time
+    frames = np.round(time * fps) if fps and _in_seconds(facts) else time
     both = [xy[..., space].astype(np.float32)]
     if confidence is not None:
         both.append(confidence[..., None].astype(np.float32))
     first, placed, frame_notes = place_frames(
         frames, np.concatenate(both, axis=-1), str(peek.path)
     )
-    software = text(attributes.get("source_software", ""))
+    software = text(facts.get("source_software", ""))
     poses = Poses(
         name=peek.stem,
         animals=names["individual"],
@@ -101,7 +108,7 @@ def _dims(dataset: h5py.Dataset, peek: Peek) -> tuple[str, ...]:
 
 def _coordinate(file: h5py.File, name: str, peek: Peek) -> tuple[str, ...]:
     plural = next(key for key in (f"{name}s", name) if key in file or key == name)
-    return texts(read_array(file, plural, peek.path, ndim=1))
+    return read_names(file, plural, peek.path)
 
 
 def _rate(attributes: dict[str, Any]) -> float | None:

@@ -25,7 +25,16 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
+from mabe.io.readers.hdf5 import (
+    attribute,
+    open_hdf5,
+    read_array,
+    read_names,
+    read_number,
+    read_text,
+    text,
+    texts,
+)
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses
 
 _SERIES = "PoseEstimationSeries"
@@ -54,14 +63,14 @@ def is_nwb(peek: Peek) -> bool:
 def read(peek: Peek) -> Content:
     """Return the tracks and the bouts of a file."""
     with open_hdf5(peek.path) as file:
-        groups = _find(file, "PoseEstimation")
+        groups = _find(file, "PoseEstimation", peek)
         series = [
             each for group in groups for each in _read_animal(group, groups, peek)
         ]
         software = {
-            text(g["source_software"][()]) for g in groups if "source_software" in g
-        }
-        tables = _find(file, "EthogramBouts")
+            read_text(group, "source_software", peek.path) for group in groups
+        } - {""}
+        tables = _find(file, "EthogramBouts", peek)
         annotations = tuple(_read_bouts(table, peek) for table in tables)
     if not series and not annotations:
         raise DataError(
@@ -72,20 +81,20 @@ def read(peek: Peek) -> Content:
     return Content("NWB", poses=poses, annotations=annotations)
 
 
-def _find(file: h5py.File, kind: str) -> list[h5py.Group]:
+def _find(file: h5py.File, kind: str, peek: Peek) -> list[h5py.Group]:
     """Return the groups of a type, in the order of their names."""
     found: list[h5py.Group] = []
 
     def look(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Group) and _type_of(item) == kind:
+        if isinstance(item, h5py.Group) and _type_of(item, peek) == kind:
             found.append(item)
 
     file.visititems(look)
     return sorted(found, key=lambda group: str(group.name))
 
 
-def _type_of(group: h5py.Group) -> str:
-    return text(group.attrs.get("neurodata_type", ""))
+def _type_of(group: h5py.Group, peek: Peek) -> str:
+    return text(attribute(group, "neurodata_type", peek.path, ""))
 
 
 def _read_animal(
@@ -95,10 +104,10 @@ def _read_animal(
     members = {
         str(name): item
         for name, item in group.items()
-        if isinstance(item, h5py.Group) and _type_of(item) == _SERIES
+        if isinstance(item, h5py.Group) and _type_of(item, peek) == _SERIES
     }
-    own = _animal_name(group, groups)
-    nodes = _nodes(group)
+    own = _animal_name(group, groups, peek)
+    nodes = _nodes(group, peek)
     prefix_of = _prefixes([name.removesuffix(_SERIES) or name for name in members])
     found = []
     for name, item in sorted(members.items()):
@@ -108,11 +117,11 @@ def _read_animal(
     return found
 
 
-def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
+def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group], peek: Peek) -> str:
     """Return a group's name: its subject, or the part of its path that differs."""
     subject = group.get("subject")
     if isinstance(subject, h5py.Group) and "subject_id" in subject:
-        return text(subject["subject_id"][()])
+        return read_text(subject, "subject_id", peek.path)
     if len(groups) == 1:
         return ONE_ANIMAL
     paths = [str(each.name).split("/")[::-1] for each in groups]
@@ -124,13 +133,13 @@ def _animal_name(group: h5py.Group, groups: Sequence[h5py.Group]) -> str:
     return name.removeprefix("track=").removeprefix("PoseEstimation_") or own[0]
 
 
-def _nodes(group: h5py.Group) -> dict[str, str]:
+def _nodes(group: h5py.Group, peek: Peek) -> dict[str, str]:
     """Return the skeleton's spelling of keypoints, by their spelling in series."""
     skeleton = group.get("skeleton")
     place = skeleton if isinstance(skeleton, h5py.Group) else group
     if "nodes" not in place:
         return {}
-    names = texts(place["nodes"][()])
+    names = read_names(place, "nodes", peek.path)
     return {"".join(filter(str.isalnum, name)): name for name in names} | {
         name: name for name in names
     }
@@ -161,8 +170,11 @@ def _read_series(group: h5py.Group, animal: str, keypoint: str, peek: Peek) -> _
     if isinstance(group.get("timestamps"), h5py.Dataset):
         times = read_array(group, "timestamps", peek.path, ndim=1).astype(float)
     elif isinstance(group.get("starting_time"), h5py.Dataset):
-        start = group["starting_time"]
-        times = float(start[()]) + np.arange(len(data)) / float(start.attrs["rate"])
+        start_s = read_number(group, "starting_time", peek.path)
+        rate = float(attribute(group["starting_time"], "rate", peek.path, 0))
+        if not rate > 0:
+            raise DataError(f"{peek.path}: {group.name} has the rate {rate:g}.")
+        times = start_s + np.arange(len(data)) / rate
     else:
         raise DataError(f"{peek.path}: {group.name} has no times.")
     if len(times) != len(data) or (
@@ -230,7 +242,9 @@ def _read_bouts(table: h5py.Group, peek: Peek) -> FileAnnotations:
     starts = read_array(table, "start_time", peek.path, ndim=1)
     stops = read_array(table, "stop_time", peek.path, ndim=1)
     extra = {
-        name: texts(table[name][()]) if name in table else ("",) * len(labels)
+        name: texts(read_array(table, name, peek.path))
+        if name in table
+        else ("",) * len(labels)
         for name in ("subject", "target")
     }
     events = [
@@ -248,5 +262,5 @@ def _read_bouts(table: h5py.Group, peek: Peek) -> FileAnnotations:
     ethogram = table.get("ethogram")
     behaviours: tuple[str, ...] = ()
     if isinstance(ethogram, h5py.Group) and "behavior" in ethogram:
-        behaviours = texts(ethogram["behavior"][()])
+        behaviours = read_names(ethogram, "behavior", peek.path)
     return annotations_of(peek.stem, "s", events, behaviours=behaviours)

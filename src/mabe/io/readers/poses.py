@@ -24,6 +24,10 @@ _MANY_VALUES = 1 << 26
 _SPARSE = 100
 
 
+_MOST_NAMES = {"animal": 10_000, "keypoint": 1_000}
+"""Trackers give an animal that was lost a new name, which keypoints never get."""
+
+
 _SHOWN = 8
 
 
@@ -71,6 +75,8 @@ class Poses:
                 f"found an array of shape {xy.shape}; for one animal give xy[:, None]"
             )
         names = list(self.animals) or [f"animal{n + 1}" for n in range(xy.shape[1])]
+        for kind, given in (("animal", names), ("keypoint", self.keypoints)):
+            check_names(len(given), kind, self.name)
         # Sequences and integers become what the rest of the code expects.
         object.__setattr__(self, "animals", tuple(names))
         object.__setattr__(self, "keypoints", tuple(self.keypoints))
@@ -154,6 +160,15 @@ def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses
     shown = ", ".join(gone[:_SHOWN])
     more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
     return chosen.noting(f"animals left out: {shown}{more} ({lost:.1%} of all poses)")
+
+
+def check_names(count: int, kind: str, where: str) -> None:
+    """Raise `DataError` for more names of animals or keypoints than there can be."""
+    if count > (most := _MOST_NAMES[kind]):
+        raise DataError(
+            f"{where}: has {count:,} or more names of {kind}s, at most {most:,} are "
+            f"read. Does the file name the {kind} there?"
+        )
 
 
 def check_span(first: int, last: int, *, rows: int, values: int, where: str) -> None:

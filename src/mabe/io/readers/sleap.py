@@ -8,17 +8,24 @@ into as few animals as there are at a time. Projects (`.slp`) are read by
 `mabe.io.readers.sleap_project`.
 """
 
-import json
-
 import h5py
 import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import open_hdf5, read_array, text, texts
+from mabe.io.readers.hdf5 import (
+    attribute,
+    open_hdf5,
+    read_array,
+    read_names,
+    read_text,
+    text,
+    texts,
+)
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.track_pieces import lay_out_pieces
+from mabe.runtime.files import parse_json
 
 _WANTED = ("frame", "track", "node", "xy")
 
@@ -37,18 +44,19 @@ def is_analysis(peek: Peek) -> bool:
 def read_analysis(peek: Peek) -> Content:
     """Return the tracks of an analysis file."""
     with open_hdf5(peek.path) as file:
-        nodes = texts(read_array(file, "node_names", peek.path))
+        nodes = read_names(file, "node_names", peek.path)
         tracks = read_array(file, "tracks", peek.path, ndim=4)
-        names = _names(file, "track_names")
+        has_names = "track_names" in file
+        names = read_names(file, "track_names", peek.path) if has_names else ()
         dims = _dims(file["tracks"], tracks.shape, len(nodes), len(names), peek)
         xy = tracks.transpose([dims.index(axis) for axis in _WANTED])
         scores = None
         if "point_scores" in file:
             scores = read_array(file, "point_scores", peek.path, ndim=3)
-            stored = _stored_dims(file["point_scores"])
+            stored = _stored_dims(file["point_scores"], peek)
             order = stored or tuple(axis for axis in dims if axis != "xy")
             scores = scores.transpose([order.index(axis) for axis in _WANTED[:3]])
-        video = text(file["video_path"][()]) if "video_path" in file else ""
+        video = read_text(file, "video_path", peek.path)
     if xy.shape[2:] != (len(nodes), 2):
         raise DataError(
             f"{peek.path}: tracks of shape {tracks.shape} do not fit {len(nodes)} "
@@ -78,18 +86,14 @@ def stem_of(name: str) -> str:
     return name.rsplit(".", 1)[0]
 
 
-def _names(file: h5py.File, key: str) -> tuple[str, ...]:
-    return texts(file[key][()]) if key in file else ()
-
-
-def _stored_dims(dataset: h5py.Dataset) -> tuple[str, ...]:
+def _stored_dims(dataset: h5py.Dataset, peek: Peek) -> tuple[str, ...]:
     """Return the order of the axes, where the file gives it."""
-    value = dataset.attrs.get("dims")
+    value = attribute(dataset, "dims", peek.path)
     if value is None:
         return ()
     try:
-        names = json.loads(text(value)) if np.ndim(value) == 0 else list(texts(value))
-    except json.JSONDecodeError:
+        names = parse_json(text(value)) if np.ndim(value) == 0 else list(texts(value))
+    except ValueError:
         return ()
     return tuple(str(name).lower().rstrip("s") for name in names)
 
@@ -98,7 +102,7 @@ def _dims(
     dataset: h5py.Dataset, shape: tuple[int, ...], nodes: int, tracks: int, peek: Peek
 ) -> tuple[str, ...]:
     """Return the order of the axes of `tracks`."""
-    stored = _stored_dims(dataset)
+    stored = _stored_dims(dataset, peek)
     if sorted(stored) == sorted(_WANTED):
         return stored
     for order in (_MATLAB, _UNTRANSPOSED, _WANTED):

@@ -30,7 +30,7 @@ from mabe.io.readers.annotations import (
     annotations_of,
 )
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import open_hdf5
+from mabe.io.readers.hdf5 import check_all_sizes, open_hdf5
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses
@@ -59,8 +59,8 @@ def read_project(peek: Peek) -> Content:
             f"{peek.path}: a SLEAP project is read with sleap-io; "
             '`pip install "mabe[slp]"`, or export "Analysis HDF5" from SLEAP.'
         ) from error
-    with open_hdf5(peek.path):  # raises `DataError` for a broken file
-        pass
+    with open_hdf5(peek.path) as file:  # sleap-io checks nothing
+        check_all_sizes(file, peek.path)
     try:
         labels = sleap_io.load_slp(str(peek.path), open_videos=False)
         found = [_poses_of_video(labels, video, peek) for video in labels.videos]

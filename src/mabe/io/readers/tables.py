@@ -9,7 +9,10 @@ row per frame or time, a column that numbers them (``Frame``, or BORIS's ``time`
 seconds), and 0 or 1 for each behaviour.
 """
 
+import math
 import re
+import reprlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import polars as pl
@@ -24,9 +27,14 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
-from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
-from mabe.io.readers.poses import Poses, check_span
+from mabe.io.readers.poses import Poses, check_names, check_span
+from mabe.io.readers.table_batches import (
+    parquet_batches,
+    parquet_names,
+    text_batches,
+)
 from mabe.runtime.csv_cells import text_of
 
 _LONG = {
@@ -53,6 +61,9 @@ _BOUTS = {
 
 
 _NEEDED = ("frame", "keypoint", "x", "y")
+
+
+_NUMBERS = ("frame", "x", "y", "confidence")
 
 
 _FRAME_NAMES = (
@@ -86,108 +97,155 @@ def _long_columns(names: list[str]) -> dict[str, str]:
 def is_long(peek: Peek) -> bool:
     """Return whether a file is a long table of points."""
     if peek.kind == "parquet":
-        return bool(_long_columns(_parquet_names(peek)))
+        return bool(_long_columns(parquet_names(peek.path)))
     return peek.kind == "text" and bool(peek.rows) and bool(_long_columns(peek.rows[0]))
 
 
-def _parquet_names(peek: Peek) -> list[str]:
-    try:
-        return list(pl.read_parquet_schema(peek.path))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{peek.path}: cannot be read as parquet ({reason}); copy it again."
-        ) from error
-
-
 def read_long(peek: Peek) -> Content:
-    """Return the tracks of a long table."""
+    """Return the tracks of a long table, which is gone through twice."""
+    kind = "parquet" if peek.kind == "parquet" else "CSV"
+    spread = _Spread(peek)
+    for rows in _point_batches(peek):
+        spread.add(rows)
+    points = _Points(spread)
+    for rows in _point_batches(peek):
+        points.add(rows)
+    return Content(f"long {kind} of points", poses=(points.poses(),))
+
+
+def _point_batches(peek: Peek) -> Iterator[pl.DataFrame]:
+    """Yield rows of points: frame, x, y and confidence as numbers, names as strings."""
     is_parquet = peek.kind == "parquet"
-    names = _parquet_names(peek) if is_parquet else peek.rows[0]
+    names = parquet_names(peek.path) if is_parquet else peek.rows[0]
     part_of = {name: part for part, name in _long_columns(names).items()}
-    table = _read_columns(peek, list(part_of))
-    table = table.rename({name: part_of[name] for name in table.columns})
-    if "animal" not in table.columns:
-        table = table.with_columns(animal=pl.lit(ONE_ANIMAL))
-    numbers = [
-        name for name in ("frame", "x", "y", "confidence") if name in table.columns
-    ]
-    comma = not is_parquet and peek.delimiter == ";"
-    table = table.with_columns(
-        pl.col("animal", "keypoint").cast(pl.String),
-        *(_as_number(name, decimal_comma=comma) for name in numbers),
-    )
-    kind = "parquet" if is_parquet else "CSV"
-    return Content(f"long {kind} of points", poses=(_place(table, peek),))
+    numbers = [name for name, part in part_of.items() if part in _NUMBERS]
+    for table in _column_batches(peek, names, list(part_of), numbers):
+        rows = table.rename(part_of)
+        if not is_parquet:
+            comma = peek.delimiter == ";"
+            rows = rows.with_columns(
+                _as_number(part_of[name], decimal_comma=comma) for name in numbers
+            )
+        if "animal" not in rows.columns:
+            rows = rows.with_columns(animal=pl.lit(ONE_ANIMAL))
+        yield rows
 
 
-def _read_columns(peek: Peek, names: list[str]) -> pl.DataFrame:
-    """Return some columns of a table; those of CSV as strings."""
-    try:
-        if peek.kind == "parquet":
-            return pl.read_parquet(peek.path, columns=names)
-        return pl.read_csv(
-            read_text(peek).encode(),
-            separator=peek.delimiter,
-            columns=names,
-            infer_schema_length=0,
-        )
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{peek.path}: cannot be read as a table ({reason}); was it cut off?"
-        ) from error
+def _column_batches(
+    peek: Peek, header: list[str], names: list[str], numbers: Sequence[str] = ()
+) -> Iterator[pl.DataFrame]:
+    """Yield some columns of a table; those of CSV as strings."""
+    if peek.kind == "parquet":
+        yield from parquet_batches(peek.path, names, numbers=numbers)
+        return
+    places = [header.index(name) for name in names]
+    batches = text_batches(peek, skip_lines=1, columns=len(header), only=sorted(places))
+    own = {str(place): name for place, name in zip(places, names, strict=True)}
+    for table in batches:
+        yield table.rename(own)
 
 
 def _as_number(name: str, *, decimal_comma: bool) -> pl.Expr:
     texts = pl.col(name)
     if decimal_comma:
-        texts = texts.cast(pl.String).str.replace(",", ".", literal=True)
-    return texts.cast(pl.Float64, strict=False)
+        texts = texts.str.replace(",", ".", literal=True)
+    return texts.str.strip_chars().cast(pl.Float64, strict=False)
 
 
-def _place(table: pl.DataFrame, peek: Peek) -> Poses:
-    """Return the points of all rows as an array."""
-    frames = table["frame"].to_numpy()
-    if not len(frames) or not np.isfinite(frames).all() or (frames % 1).any():
-        raise DataError(f"{peek.path}: every row needs a whole frame number.")
-    if table["keypoint"].null_count() or table["animal"].null_count():
-        raise DataError(f"{peek.path}: every row needs an animal and a keypoint.")
-    first, last = int(frames.min()), int(frames.max())
-    animals = tuple(table["animal"].unique().drop_nulls().sort().to_list())
-    keypoints = tuple(
-        table["keypoint"].unique(maintain_order=True).drop_nulls().to_list()
-    )
-    shape = (last - first + 1, len(animals), len(keypoints))
-    width = 2 * len(animals) * len(keypoints)
-    check_span(first, last, rows=len(frames), values=width, where=str(peek.path))
-    at = (
-        (frames - first).astype(np.int64),
-        _codes(table["animal"], animals),
-        _codes(table["keypoint"], keypoints),
-    )
-    xy = np.full((*shape, 2), np.nan, np.float32)
-    xy[at] = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], axis=1)
-    confidence = None
-    if "confidence" in table.columns:
-        confidence = np.full(shape, np.nan, np.float32)
-        confidence[at] = table["confidence"].to_numpy()
-    repeated = len(frames) - len(np.unique(np.ravel_multi_index(at, shape)))
-    notes = (f"points given twice: {repeated}, the last one is used",)
-    return Poses(
-        name=peek.stem,
-        animals=animals,
-        keypoints=keypoints,
-        xy_px=xy,
-        confidence=confidence,
-        first_frame=first,
-        notes=notes if repeated else (),
-    )
+class _Spread:
+    """What frames, animals and keypoints the rows of a long table have."""
+
+    def __init__(self, peek: Peek) -> None:
+        self.peek = peek
+        self.rows = 0
+        self.first, self.last = math.inf, -math.inf
+        self.animals: dict[str, None] = {}
+        self.keypoints: dict[str, None] = {}
+        self.has_confidence = False
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Note what some more rows have; raises `DataError` where a row lacks it."""
+        if not table.height:
+            return
+        frames = table["frame"].to_numpy()
+        if not np.isfinite(frames).all() or (frames % 1).any():
+            raise DataError(f"{self.peek.path}: every row needs a whole frame number.")
+        if table["keypoint"].null_count() or table["animal"].null_count():
+            raise DataError(
+                f"{self.peek.path}: every row needs an animal and a keypoint."
+            )
+        self.rows += table.height
+        self.first = min(self.first, float(frames.min()))
+        self.last = max(self.last, float(frames.max()))
+        for kind, known in (("animal", self.animals), ("keypoint", self.keypoints)):
+            known.update(
+                dict.fromkeys(table[kind].unique(maintain_order=True).to_list())
+            )
+            check_names(len(known), kind, str(self.peek.path))
+        self.has_confidence |= "confidence" in table.columns
+
+
+class _Points:
+    """The points of a long table, placed row by row; of several the last one counts."""
+
+    def __init__(self, spread: _Spread) -> None:
+        self.peek = spread.peek
+        if not spread.rows:
+            raise DataError(f"{self.peek.path}: has no row of points.")
+        self.first = int(spread.first)
+        self.animals = tuple(sorted(spread.animals))
+        self.keypoints = tuple(spread.keypoints)
+        width = len(self.animals) * len(self.keypoints)
+        check_span(
+            self.first,
+            int(spread.last),
+            rows=spread.rows,
+            values=2 * width,
+            where=str(self.peek.path),
+        )
+        self.shape = (
+            int(spread.last) - self.first + 1,
+            len(self.animals),
+            len(self.keypoints),
+        )
+        self.rows = spread.rows
+        self.xy = np.full((*self.shape, 2), np.nan, np.float32)
+        self.given = np.zeros(self.shape, bool)
+        self.confidence = (
+            np.full(self.shape, np.nan, np.float32) if spread.has_confidence else None
+        )
+
+    def add(self, table: pl.DataFrame) -> None:
+        """Place some more rows."""
+        at = (
+            (table["frame"].to_numpy() - self.first).astype(np.int64),
+            _codes(table["animal"], self.animals),
+            _codes(table["keypoint"], self.keypoints),
+        )
+        with np.errstate(over="ignore"):  # infinite, hence missing
+            self.xy[at] = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
+            if self.confidence is not None:
+                self.confidence[at] = table["confidence"].to_numpy()
+        self.given[at] = True
+
+    def poses(self) -> Poses:
+        """Return what was placed."""
+        repeated = self.rows - int(np.count_nonzero(self.given))
+        notes = (f"points given twice: {repeated}, the last one is used",)
+        return Poses(
+            name=self.peek.stem,
+            animals=self.animals,
+            keypoints=self.keypoints,
+            xy_px=self.xy,
+            confidence=self.confidence,
+            first_frame=self.first,
+            notes=notes if repeated else (),
+        )
 
 
 def _codes(names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
-    place = {name: at for at, name in enumerate(known)}
-    return np.array([place[name] for name in names.to_list()], np.int64)
+    places = dict(zip(known, range(len(known)), strict=True))
+    return names.replace_strict(places, return_dtype=pl.Int64).to_numpy()
 
 
 def _bout_columns(names: list[str]) -> dict[str, str]:
@@ -203,7 +261,7 @@ def _bout_columns(names: list[str]) -> dict[str, str]:
 def is_bouts(peek: Peek) -> bool:
     """Return whether a file is a table of bouts in frames."""
     if peek.kind == "parquet":
-        return bool(_bout_columns(_parquet_names(peek)))
+        return bool(_bout_columns(parquet_names(peek.path)))
     return peek.kind == "text" and bool(peek.rows) and bool(_bout_columns(peek.rows[0]))
 
 
@@ -213,12 +271,14 @@ def read_bouts(peek: Peek) -> Content:
     part_of = {
         name: part
         for part, name in _bout_columns(
-            _parquet_names(peek) if is_parquet else peek.rows[0]
+            parquet_names(peek.path) if is_parquet else peek.rows[0]
         ).items()
     }
-    table = _read_columns(peek, list(part_of)).rename(part_of)
+    header = parquet_names(peek.path) if is_parquet else peek.rows[0]
+    batches = _column_batches(peek, header, list(part_of))
+    rows = (row for table in batches for row in table.rename(part_of).rows(named=True))
     events: dict[str, list[Event]] = {}
-    for number, row in enumerate(table.iter_rows(named=True), start=1):
+    for number, row in enumerate(rows, start=1):
         texts = {
             part: "" if cell is None else text_of(str(cell))
             for part, cell in row.items()
@@ -230,7 +290,7 @@ def read_bouts(peek: Peek) -> Content:
         if not 0 <= start < stop <= MAX_FRAMES or not texts["action"]:
             raise DataError(
                 f"{peek.path}: row {number}: expected an action from a frame to a "
-                f"later one, found {list(row.values())}."
+                f"later one, found {reprlib.repr(list(row.values()))}."
             )
         agent, target = (_animal(texts.get(part, "")) for part in ("agent", "target"))
         if agent and target == agent:

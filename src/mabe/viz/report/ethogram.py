@@ -72,6 +72,7 @@ def _row(row: ClassRow, top: int, duration_s: float) -> str:
     bars = _bars(row.annotated, top, "annotated") + _bars(
         row.predicted, predicted_top, "predicted"
     )
+    bars += _bars(row.not_watched, top, "not-counted")
     at = foot - row.threshold * CURVE
     return (
         f'<g class="c{row.class_index}" data-class="{row.class_index}">'

@@ -3,8 +3,8 @@
 The new folder has the same layout, so that `mabe train --data-dir` takes it: metadata
 and annotations are copied, the large tracking files linked where the disk allows it.
 A corrected recording gets a new annotation file there; the corrections of an earlier
-session are kept beside it. A recording without annotations becomes one that was
-watched for everything that can be annotated in it.
+session are kept beside it. What a reviewer has watched so far is written as coverage
+(`mabe.bouts.Coverage`), so a recording without annotations may be labelled in part.
 
 ``corrected.json`` lists what was corrected here, with the model whose
 predictions were shown, and distinguishes such files from copies.
@@ -15,21 +15,30 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError, OutputError
-from mabe.io.readers.kaggle import read_labels
-from mabe.io.writers.kaggle import format_watched, write_annotation
+from mabe.io.readers.kaggle import read_coverage, read_labels
+from mabe.io.writers.kaggle import format_watched, write_annotation, write_coverage
 from mabe.recording import VideoInfo
 from mabe.runtime.csv_cells import cell_of, text_of
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_bytes, write_json, write_text
 
 LOG_NAME = "corrected.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedLabels:
+    """The labels of a recording as a reviewer leaves them."""
+
+    bouts: tuple[Bout, ...]
+    coverage: Coverage | None
+    """When was watched for what; None: for everything, all the time."""
 
 
 @dataclass(slots=True)
@@ -54,16 +63,30 @@ class Corrections:
         folder = self.root / "train_annotation"
         return path_under(folder, lab, video, ending=".parquet")
 
-    def read(self, lab: str, video: str, info: VideoInfo) -> tuple[Bout, ...] | None:
+    def coverage_path_of(self, lab: str, video: str) -> Path:
+        """Return where a recording's coverage belongs."""
+        return path_under(self.root / "train_coverage", lab, video, ending=".parquet")
+
+    def read(self, lab: str, video: str, info: VideoInfo) -> CorrectedLabels | None:
         """Return the corrected labels of a recording, None where it has none."""
         path = self.path_of(lab, video)
         if f"{lab}/{video}" not in self._log() or not path.is_file():
             return None
-        bouts, _ = read_labels(replace(info, annotation_path=path, has_labels=True))
-        return bouts
+        spans = self.coverage_path_of(lab, video)
+        place = replace(
+            info,
+            annotation_path=path,
+            coverage_path=spans if spans.is_file() else None,
+            has_labels=True,
+        )
+        bouts, _ = read_labels(place)
+        return CorrectedLabels(bouts, read_coverage(place))
 
     def save(
-        self, info: VideoInfo, bouts: Iterable[Bout], watched: Sequence[Watched]
+        self,
+        info: VideoInfo,
+        labels: CorrectedLabels,
+        watched: Sequence[Watched],
     ) -> Path:
         """Write a recording's labels; `watched` is what could be annotated in it."""
         path = self.path_of(info.lab, info.video)
@@ -77,7 +100,12 @@ class Corrections:
         if self.source and not info.has_labels:
             self._list_as_watched(info, watched)
         self._keep_earlier(info.name, path)
-        write_annotation(path, bouts)
+        spans = self.coverage_path_of(info.lab, info.video)
+        if labels.coverage is not None:
+            write_coverage(spans, labels.coverage)
+        write_annotation(path, labels.bouts)
+        if labels.coverage is None:
+            spans.unlink(missing_ok=True)
         log = self._log()
         log[info.name] = {
             "model": self.model,
@@ -112,7 +140,11 @@ class Corrections:
 
     def _begin(self, source: Path) -> None:
         """Copy metadata and annotations, link tracking files; the metadata last."""
-        own = {"train_annotation", "train_tracking"}  # of a copy that was cut short
+        own = {
+            "train_annotation",
+            "train_coverage",
+            "train_tracking",
+        }  # of a copy that was cut short
         if self.root.exists() and {each.name for each in self.root.iterdir()} - own:
             raise OutputError(
                 f"{self.root}: holds something else than corrected labels; choose "
@@ -121,6 +153,7 @@ class Corrections:
         try:
             for folder, put in (
                 ("train_annotation", shutil.copy2),
+                ("train_coverage", shutil.copy2),
                 ("train_tracking", _link_or_copy),
             ):
                 for path in sorted(source.glob(f"{folder}/*/*.parquet")):

@@ -79,6 +79,10 @@ class SentLabels(BaseModel):
     bouts: list[Annotated[list[Any], Field(min_length=5, max_length=5)]] = Field(
         max_length=_MOST_BOUTS
     )
+    watched: list[Annotated[list[Frame], Field(min_length=2, max_length=2)]] | None = (
+        Field(max_length=_MOST_BOUTS)
+    )
+    """Spans in which everything was watched for; None: all the time."""
 
 
 class SentBout(BaseModel):
@@ -142,10 +146,15 @@ class Handlers:
     async def save(self, request: Request) -> Response:
         """Write the labels of a recording."""
         index = self._index(request)
-        version, bouts = _read_labels(await request.body())
+        sent, bouts = _read_labels(await request.body())
+        watched = (
+            None
+            if sent.watched is None
+            else [(start, stop) for start, stop in sent.watched]
+        )
         try:
             version, path = await run_in_threadpool(
-                self.session.save, index, bouts, version
+                self.session.save, index, bouts, sent.version, watched
             )
         except Conflict:
             raise HTTPException(
@@ -205,7 +214,7 @@ def _read_numbers(request: Request, *names: str) -> list[int]:
     return [int(text) for text in given]
 
 
-def _read_labels(body: bytes) -> tuple[int, list[Bout]]:
+def _read_labels(body: bytes) -> tuple[SentLabels, list[Bout]]:
     names = tuple(SentBout.model_fields)
     try:
         sent = SentLabels.model_validate(json.loads(body))
@@ -213,9 +222,7 @@ def _read_labels(body: bytes) -> tuple[int, list[Bout]]:
             SentBout.model_validate(dict(zip(names, row, strict=True)))
             for row in sent.bouts
         ]
-        return sent.version, [
-            Bout(b.start, b.stop, b.action, b.agent, b.target) for b in bouts
-        ]
+        return sent, [Bout(b.start, b.stop, b.action, b.agent, b.target) for b in bouts]
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

@@ -16,7 +16,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import (
+    Bout,
+    Coverage,
+    Watched,
+    WatchedSpan,
+    find_spans,
+    gaps_between,
+    join_coverage,
+    spans_of,
+)
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
@@ -32,7 +41,7 @@ from mabe.viz.review.compact_timeline import (
     read_timelines,
     write_timelines,
 )
-from mabe.viz.review.corrections import Corrections
+from mabe.viz.review.corrections import CorrectedLabels, Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 
 KEPT_OPEN = 3
@@ -171,7 +180,8 @@ class ReviewSession:
         opened = self.open(index)
         recording = opened.recording
         info = self.infos.get(recording.name)
-        rows = self.rows(recording, self.labels(index))
+        labels = self.labels(index)
+        rows = self.rows(recording, labels.bouts)
         scale = self.pixels_per_cm or (info.pixels_per_cm if info else None)
         has_video = bool(self.video and self.video_of == recording.name and scale)
         return {
@@ -197,7 +207,9 @@ class ReviewSession:
             "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [self._row_json(row) for row in rows],
             "pairs": [list(pair) for pair in pairs_of(recording)],
-            "bouts": [_bout_row(bout) for bout in self.labels(index)],
+            "bouts": [_span_row(bout) for bout in labels.bouts],
+            "watched": self._watched_spans(recording, labels),
+            "coverage": [_span_row(span) for span in labels.coverage or ()],
             "version": self.version(index),
             "corrected": self._corrected(recording, info) is not None,
             "trainedOn": recording.tracking_hash in self.trained_on,
@@ -255,21 +267,49 @@ class ReviewSession:
         first, step, values = timelines.result()[view].window(start, stop, columns)
         return first, step, values.tobytes()
 
-    def labels(self, index: int) -> tuple[Bout, ...]:
-        """Return the corrected bouts where there are some, else those of the data."""
+    def labels(self, index: int) -> CorrectedLabels:
+        """Return the corrected labels where there are some, else those of the data.
+
+        Nothing was watched yet in a recording without annotations.
+        """
         recording = self.open(index).recording
         corrected = self._corrected(recording, self.infos.get(recording.name))
-        return recording.bouts if corrected is None else corrected
+        if corrected is not None:
+            return corrected
+        coverage = recording.coverage if recording.has_labels else ()
+        return CorrectedLabels(recording.bouts, coverage)
+
+    def _watched_spans(
+        self, recording: StoredRecording, labels: CorrectedLabels
+    ) -> list[list[int]] | None:
+        """Return the spans in which everything was watched for; None: all the time."""
+        if labels.coverage is None:
+            return None
+        is_watched = np.ones(recording.native_length, bool)
+        for each in self.watchable(recording):
+            spans = spans_of(labels.coverage, each)
+            for start, stop in gaps_between(spans, recording.native_length):
+                is_watched[start:stop] = False
+        spans_list: list[list[int]] = find_spans(is_watched).tolist()
+        return spans_list
 
     def version(self, index: int) -> int:
         """Return how often a recording's labels were saved in this session."""
         return self._versions.get(index, 0)
 
-    def save(self, index: int, bouts: Sequence[Bout], version: int) -> tuple[int, Path]:
+    def save(
+        self,
+        index: int,
+        bouts: Sequence[Bout],
+        version: int,
+        watched: Sequence[tuple[int, int]] | None = None,
+    ) -> tuple[int, Path]:
         """Write a recording's labels, and return their new version and place.
 
-        Raises `Conflict` where they were changed since `version`, and `DataError`
-        where a bout is not of this recording.
+        `watched` are the spans in which everything was watched for; None: all the time.
+        Outside of them the frames of a bout, and those that the data say were watched,
+        are known too. Raises `Conflict` where they were changed since `version`, and
+        `DataError` where a bout is not of this recording.
         """
         recording = self.open(index).recording
         animals = {animal for pair in pairs_of(recording) for animal in pair}
@@ -286,13 +326,43 @@ class ReviewSession:
                     f"{recording.name}: expected bouts of animals {sorted(animals)} in "
                     f"{recording.native_length} frames, found {bout}"
                 )
+        for start, stop in watched or ():
+            if not 0 <= start < stop <= recording.native_length:
+                raise DataError(
+                    f"{recording.name}: expected watched spans within "
+                    f"{recording.native_length} frames, found {start} to {stop}"
+                )
         info = self.infos.get(recording.name) or _info_of(recording)
         with self._lock:
             if version != self.version(index):
                 raise Conflict
-            path = self.corrections.save(info, bouts, self.watchable(recording))
+            labels = CorrectedLabels(
+                tuple(bouts), self._coverage(recording, bouts, watched)
+            )
+            path = self.corrections.save(info, labels, self.watchable(recording))
             self._versions[index] = version + 1
             return version + 1, path
+
+    def _coverage(
+        self,
+        recording: StoredRecording,
+        bouts: Sequence[Bout],
+        watched: Sequence[tuple[int, int]] | None,
+    ) -> Coverage | None:
+        """Return when was watched for what, given what a reviewer has watched."""
+        if watched is None:
+            return None
+        of_data = recording.coverage if recording.has_labels else ()
+        of_bouts = (
+            WatchedSpan(bout.start, bout.stop, bout.action, bout.agent, bout.target)
+            for bout in bouts
+        )
+        of_reviewer = (
+            WatchedSpan(start, stop, each.action, each.agent, each.target)
+            for start, stop in watched
+            for each in self.watchable(recording)
+        )
+        return join_coverage((*(of_data or ()), *of_bouts, *of_reviewer))
 
     def watchable(self, recording: StoredRecording) -> list[Watched]:
         """Return all that can be annotated in a recording."""
@@ -344,7 +414,7 @@ class ReviewSession:
 
     def _corrected(
         self, recording: StoredRecording, info: VideoInfo | None
-    ) -> tuple[Bout, ...] | None:
+    ) -> CorrectedLabels | None:
         return self.corrections.read(
             recording.lab, recording.video, info or _info_of(recording)
         )
@@ -390,8 +460,8 @@ def _info_of(recording: StoredRecording) -> VideoInfo:
     )
 
 
-def _bout_row(bout: Bout) -> list[Any]:
-    return [bout.start, bout.stop, bout.action, bout.agent, bout.target]
+def _span_row(span: Bout | WatchedSpan) -> list[Any]:
+    return [span.start, span.stop, span.action, span.agent, span.target]
 
 
 def _colour_json(colour: Colour) -> dict[str, str]:

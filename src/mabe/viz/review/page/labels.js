@@ -1,6 +1,7 @@
-// The annotated bouts of one recording: edited, undone, and saved at once.
-// A bout is {start, stop, action, agent, target}, half-open in frames, and never
-// changed in place, so that an earlier list is an earlier state.
+// The annotated bouts of one recording, and the spans that were watched: edited, undone,
+// and saved at once. A bout is {start, stop, action, agent, target}, half-open in frames.
+// `watched` is null (all of it) or a list of [start, stop]. Neither is changed in place, so
+// that an earlier list is an earlier state.
 import * as server from "./server.js";
 
 const WAIT_MS = 300;
@@ -12,30 +13,45 @@ export class Labels {
     this.version = recording.version;
     this.showState = showState;
     this.bouts = recording.bouts.map(([start, stop, action, agent, target]) => ({ start, stop, action, agent, target }));
+    this.watched = recording.watched;
     this.past = [];
     this.future = [];
     this.timer = null;
     this.saving = Promise.resolve();
     this.unsaved = false;
   }
-  change(bouts) {
-    this.past.push(this.bouts);
+  state() { return { bouts: this.bouts, watched: this.watched }; }
+  change(changes) {
+    this.past.push(this.state());
     this.future = [];
-    this.take(bouts);
+    this.take({ ...this.state(), ...changes });
   }
   add(bout) {
     const kept = this.held(bout);
-    this.change([...this.bouts, kept]);
+    this.change({ bouts: [...this.bouts, kept] });
     return kept;
   }
   replace(old, bout) {
     const kept = this.held(bout);
-    this.change(this.bouts.map((each) => (each === old ? kept : each)));
+    this.change({ bouts: this.bouts.map((each) => (each === old ? kept : each)) });
     return kept;
   }
   remove(bout) {
-    this.change(this.bouts.filter((each) => each !== bout));
+    this.change({ bouts: this.bouts.filter((each) => each !== bout) });
   }
+  // Adds a span that was watched; spans that meet become one.
+  watch(start, stop) {
+    if (this.watched === null) return;
+    const spans = [...this.watched, [start, Math.min(stop, this.frames)]].sort((a, b) => a[0] - b[0]);
+    const joined = [];
+    for (const [from, to] of spans) {
+      const last = joined.at(-1);
+      if (last && from <= last[1]) joined[joined.length - 1] = [last[0], Math.max(last[1], to)];
+      else joined.push([from, to]);
+    }
+    this.change({ watched: joined });
+  }
+  watchAll(isAll) { this.change({ watched: isAll ? null : [] }); }
   held(bout) {
     const start = Math.min(Math.max(Math.round(bout.start), 0), this.frames - 1);
     const stop = Math.min(Math.max(Math.round(bout.stop), start + 1), this.frames);
@@ -45,11 +61,12 @@ export class Labels {
   redo() { this.travel(this.future, this.past); }
   travel(from, to) {
     if (!from.length) return;
-    to.push(this.bouts);
+    to.push(this.state());
     this.take(from.pop());
   }
-  take(bouts) {
+  take({ bouts, watched }) {
     this.bouts = bouts;
+    this.watched = watched;
     this.unsaved = true;
     this.showState("saving …");
     clearTimeout(this.timer);
@@ -62,12 +79,12 @@ export class Labels {
   }
   async send() {
     if (!this.unsaved) return;
-    const sent = this.bouts;
-    const rows = sent.map((each) => [each.start, each.stop, each.action, each.agent, each.target]);
+    const sent = this.state();
+    const rows = sent.bouts.map((each) => [each.start, each.stop, each.action, each.agent, each.target]);
     try {
-      const saved = await server.save(this.index, this.version, rows);
+      const saved = await server.save(this.index, this.version, rows, sent.watched);
       this.version = saved.version;
-      this.unsaved = this.bouts !== sent;
+      this.unsaved = this.bouts !== sent.bouts || this.watched !== sent.watched;
       this.showState(this.unsaved ? "saving …" : `saved: ${saved.path}`);
     } catch (error) {
       this.showState(`not saved: ${error.message}`, true);

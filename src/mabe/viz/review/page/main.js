@@ -11,7 +11,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 
 const page = {
   recording: null, labels: null, views: null, poses: null,
-  frame: 0, chosen: null, begun: null, pair: [1, 1], playing: false, speed: 1, until: null,
+  frame: 0, chosen: null, begun: null, watching: null, pair: [1, 1], playing: false, speed: 1, until: null,
   isDark: () => dark.matches,
   classes: () => page.classCount,
   showState: (text, isBad) => showState(text, isBad),
@@ -53,7 +53,7 @@ async function open(index) {
   const recording = await server.describe(index);
   if (number !== opened) return;
   pause();
-  Object.assign(page, { recording, views: null, chosen: null, begun: null, frame: 0, pair: recording.pairs[0] });
+  Object.assign(page, { recording, views: null, chosen: null, begun: null, watching: null, frame: 0, pair: recording.pairs[0] });
   page.labels = new Labels(recording, showState);
   page.poses = new Poses(recording, paint);
   sessionStorage.setItem("mabe-recording", index);
@@ -177,6 +177,7 @@ function draw() {
   timeline.draw();
   byId("clock").textContent = `${clock(frame / recording.fps, 2)} of ${clock(recording.frames / recording.fps)}`;
   if (document.activeElement !== byId("frame")) byId("frame").value = frame;
+  showWatched();
   byId("undo").disabled = !page.labels.past.length;
   byId("redo").disabled = !page.labels.future.length;
 }
@@ -250,6 +251,36 @@ function press(row) {
   } else page.begun = { start: page.frame, action, agent: page.pair[0], target: page.pair[1] };
   markBegun();
   paint();
+}
+
+// Begins a span that was watched at this frame, or ends the one that was begun.
+function markWatched() {
+  if (page.labels.watched === null) { showState("all of the recording counts as watched"); return; }
+  if (page.watching === null) page.watching = page.frame;
+  else {
+    const [start, stop] = [Math.min(page.watching, page.frame), Math.max(page.watching, page.frame) + 1];
+    page.watching = null;
+    page.labels.watch(start, stop);
+  }
+  paint();
+}
+
+function watchAll() {
+  page.watching = null;
+  page.labels.watchAll(page.labels.watched !== null);
+  paint();
+}
+
+function showWatched() {
+  const { labels, recording, watching } = page, { watched } = labels;
+  const frames = (watched ?? []).reduce((sum, [start, stop]) => sum + stop - start, 0);
+  const time = (count) => clock(count / recording.fps);
+  byId("watched-note").textContent = watched === null
+    ? "All of it: a frame without a bout counts as “no”."
+    : `${time(frames)} of ${time(recording.frames)}. Elsewhere only bouts count.`;
+  byId("watched-mark").textContent = watching === null ? "From here" : "To here";
+  byId("watched-mark").disabled = watched === null;
+  byId("watched-all").textContent = watched === null ? "Nothing yet" : "All";
 }
 
 function markBegun() {
@@ -342,7 +373,7 @@ function uncertainSpans() {
 function listUncertain() {
   const all = uncertainSpans(), total = all.reduce((sum, each) => sum + each.wrong, 0);
   byId("uncertain-note").textContent = all.length
-    ? `${all.length} uncertain spans, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
+    ? `${all.length} uncertain span${all.length === 1 ? "" : "s"}, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
     : "No uncertain spans.";
   byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {
     const button = document.createElement("button"), item = document.createElement("li");
@@ -409,6 +440,7 @@ function setEdge(edge) {
 
 function escape() {
   page.begun = null;
+  page.watching = null;
   markBegun();
   choose(null, false);
 }
@@ -430,7 +462,7 @@ const KEYS = {
   Home: () => seek(0), End: () => seek(page.recording.frames - 1),
   "-": () => setSpeed(SPEEDS.indexOf(page.speed) - 1), "+": () => setSpeed(SPEEDS.indexOf(page.speed) + 1), "=": () => setSpeed(SPEEDS.indexOf(page.speed) + 1),
   PageUp: () => timeline.zoom(0.5), PageDown: () => timeline.zoom(2), 0: all,
-  n: () => step(1), p: () => step(-1), d: nextUncertain, a: takeOver, Enter: playBout,
+  n: () => step(1), p: () => step(-1), d: nextUncertain, a: takeOver, w: markWatched, W: watchAll, Enter: playBout,
   "[": () => setEdge("start"), "]": () => setEdge("stop"),
   Delete: remove, Backspace: remove, Escape: escape, "?": () => byId("keys").showModal(),
   "Ctrl+z": () => travel("undo"), "Ctrl+y": () => travel("redo"), "Ctrl+Shift+Z": () => travel("redo"),
@@ -456,6 +488,7 @@ setSpeed(SPEEDS.indexOf(1));
 const onClick = {
   play: KEYS[" "], back: KEYS.ArrowLeft, forth: KEYS.ArrowRight, undo: KEYS["Ctrl+z"], redo: KEYS["Ctrl+y"], help: KEYS["?"],
   "zoom-in": KEYS.PageUp, "zoom-out": KEYS.PageDown, "zoom-all": all, "bout-take": takeOver, "bout-delete": remove, "bout-loop": playBout,
+  "watched-mark": markWatched, "watched-all": watchAll,
 };
 for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("click", () => page.recording && act());
 for (const id of ["bout-action", "bout-pair", "bout-start", "bout-stop"]) byId(id).addEventListener("change", changeField);

@@ -50,8 +50,8 @@ export async function probabilities(index, view, start, stop, columns, signal) {
   };
 }
 
-export async function save(index, version, bouts) {
-  const body = JSON.stringify({ version, bouts });
+export async function save(index, version, bouts, watched) {
+  const body = JSON.stringify({ version, bouts, watched });
   return (await request(`recordings/${index}/labels`, { method: "PUT", body })).json();
 }
 

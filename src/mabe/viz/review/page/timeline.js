@@ -103,6 +103,42 @@ export class Timeline {
     const index = this.viewIndex();
     return index < 0 ? [] : this.host.views[index].bouts;
   }
+  // Spans in which a row's actions were not watched for, for the pair that is shown.
+  gaps(row) {
+    const { labels, recording, pair } = this.host;
+    if (labels.watched === null) return [];
+    const isShown = ([, , action, agent, target]) => row.actions.includes(action) && (!recording.isDirected || (agent === pair[0] && target === pair[1]));
+    const known = [...labels.watched, ...recording.coverage.filter(isShown), ...this.shown().filter((bout) => row.actions.includes(bout.action)).map((bout) => [bout.start, bout.stop])];
+    const gaps = [];
+    let at = 0;
+    for (const [start, stop] of known.sort((a, b) => a[0] - b[0])) {
+      if (start > at) gaps.push([at, start]);
+      at = Math.max(at, stop);
+    }
+    if (at < recording.frames) gaps.push([at, recording.frames]);
+    return gaps;
+  }
+  drawGaps(pen, row, top, css) {
+    pen.strokeStyle = css.getPropertyValue("--soft");
+    pen.globalAlpha = 0.45;
+    pen.lineWidth = 1;
+    for (const [start, stop] of this.gaps(row)) {
+      const left = Math.max(this.x(start), 0), right = Math.min(this.x(stop), this.detail.clientWidth);
+      if (right <= left) continue;
+      pen.save();
+      pen.beginPath();
+      pen.rect(left, top, right - left, BAR);
+      pen.clip();
+      pen.beginPath();
+      for (let x = Math.floor(left / 7) * 7 - BAR; x < right; x += 7) {
+        pen.moveTo(x, top + BAR);
+        pen.lineTo(x + BAR, top);
+      }
+      pen.stroke();
+      pen.restore();
+    }
+    pen.globalAlpha = 1;
+  }
   draw() {
     this.drawOverview();
     this.drawDetail();
@@ -122,6 +158,8 @@ export class Timeline {
     };
     for (const bout of this.shown()) bar(this.rowOf(bout), bout.start, bout.stop, 3);
     for (const [start, stop, index] of this.predicted()) bar(this.rowOfClass(index), start, stop, 16);
+    pen.fillStyle = css.getPropertyValue("--accent");
+    for (const [start, stop] of this.host.labels.watched ?? []) pen.fillRect(x(start), 28, x(stop) - x(start), 2);
     pen.strokeStyle = css.getPropertyValue("--ink");
     pen.lineWidth = 1.5;
     pen.strokeRect(x(this.start) + 0.75, 0.75, Math.max(x(this.stop) - x(this.start) - 1.5, 2), 28.5);
@@ -138,6 +176,7 @@ export class Timeline {
       const top = place * ROW;
       pen.fillStyle = css.getPropertyValue("--track");
       pen.fillRect(0, top, width, BAR);
+      this.drawGaps(pen, row, top, css);
       if (row.classIndex === null) return;
       if (row.hasBouts) pen.fillRect(0, top + BAR + GAP, width, BAR);
       this.drawCurve(pen, row, top + ROW - 8, css);
@@ -150,6 +189,10 @@ export class Timeline {
     if (this.drag?.kind === "new") this.drawBout(pen, this.drag.row, 0, ...this.drag.span, true, 0.6, ink);
     if (begun) this.drawBout(pen, this.rowOf(begun), 0, Math.min(begun.start, frame), Math.max(begun.start, frame) + 1, true, 0.6, ink);
     this.drawAxis(pen, width, rows.length * ROW, css);
+    pen.fillStyle = css.getPropertyValue("--accent");
+    const { watching } = this.host;
+    const watched = [...(this.host.labels.watched ?? []), ...(watching === null ? [] : [[Math.min(watching, frame), Math.max(watching, frame) + 1]])];
+    for (const [start, stop] of watched) pen.fillRect(this.x(start), rows.length * ROW - 2, this.x(stop) - this.x(start), 3);
     const x = this.x(frame + 0.5);
     pen.fillStyle = css.getPropertyValue("--bad");
     pen.fillRect(x - 1, 0, 2, rows.length * ROW);

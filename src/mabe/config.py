@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     Field,
     ValidationError,
@@ -32,6 +31,7 @@ from mabe.models.model_config import (
     Share,
     ShareBelowOne,
 )
+from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.object_storage import display_path
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 
@@ -421,7 +421,7 @@ def read_settings(
 
 def build_config(settings: dict[str, Any], *, where: str) -> RunConfig:
     """Check settings; errors are one line each and name `where` they come from."""
-    if unknown := sorted(settings.keys() - RunConfig.model_fields.keys()):
+    if unknown := sorted(settings.keys() - RunConfig.model_fields.keys(), key=str):
         raise ConfigError(f"{where}: " + "; ".join(map(_unknown_key, unknown)))
     try:
         return RunConfig.model_validate(settings)
@@ -469,20 +469,20 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 def _parse_yaml(text: str, *, where: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"{where}: not valid YAML: {reason}") from None
+        return parse_yaml(text)
+    except ValueError as error:
+        raise ConfigError(f"{where}: not valid YAML: {error}") from None
 
 
 def _unknown_key(key: str) -> str:
-    near = difflib.get_close_matches(str(key), RunConfig.model_fields, n=1, cutoff=0.5)
+    name = str(key)[:100]
+    near = difflib.get_close_matches(name, RunConfig.model_fields, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown key '{key}'{hint}"
+    return f"unknown key {shorten_value(key)}{hint}"
 
 
 def _problem(problem: Any) -> str:
     key = ".".join(map(str, problem["loc"]))
     message = problem["msg"].removeprefix("Value error, ")
-    found = "" if not key else f" (found {problem['input']!r})"
+    found = "" if not key else f" (found {shorten_value(problem['input'])})"
     return f"{key}: {message}{found}" if key else message

@@ -13,6 +13,7 @@ from mabe import __version__
 from mabe.cli import data, prediction, scoring, show, training
 from mabe.cli.executor_options import complete_words
 from mabe.errors import ConfigError, MabeError, StopRequested
+from mabe.runtime.console import one_line, printing_safely
 from mabe.runtime.launch_environment import ProcessGroup
 
 app = typer.Typer(
@@ -52,8 +53,13 @@ def main(args: list[str] | None = None) -> int:
 
     Returns 0 after success, 1 after a failed check, 2 after an error that the user can
     correct, 130 after Ctrl-C. Where several processes train together, errors of the
-    others than the first name their process.
+    others than the first name their process. What is printed has no control characters.
     """
+    with printing_safely():
+        return _run(args)
+
+
+def _run(args: list[str] | None) -> int:
     # Windows consoles may not have the ✓; a question mark is better than a crash.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -64,8 +70,9 @@ def main(args: list[str] | None = None) -> int:
         if words[:1] not in ([], ["train"]) and "--ray" not in words:
             ProcessGroup.from_environment().refuse(f"mabe {words[0]}")
         app(args=words, prog_name="mabe")
-    except MabeError as error:
-        print(f"mabe{_process_label()}: {error}", file=sys.stderr)
+    except (MabeError, MemoryError, RecursionError, OSError) as error:
+        message = one_line(_message(error))
+        print(f"mabe{_process_label()}: {message}", file=sys.stderr)
         return 2
     except StopRequested as stopped:
         if not _process_label():  # printed once, by the first process
@@ -74,6 +81,33 @@ def main(args: list[str] | None = None) -> int:
     except SystemExit as end:  # typer has printed help or a wrong option
         return int(end.code or 0)
     return 0
+
+
+def _message(error: Exception) -> str:
+    """Return what to print for an error that ends a command.
+
+    Errors of the machine, which may occur anywhere, get a hint; where the cause is
+    known, a `MabeError` was raised.
+    """
+    match error:
+        case MabeError():
+            return str(error)
+        case MemoryError():
+            return (
+                f"out of memory ({error or 'no more is given'}); close other programs, "
+                "give fewer or shorter recordings, or set a smaller batch_size"
+            )
+        case RecursionError():
+            return (
+                "a file or setting is nested too deeply to be read; give the files one "
+                "by one to find it"
+            )
+        case OSError():
+            return (
+                f"{error}; is the disk full, a folder read-only, a file in use, or a "
+                "name too long?"
+            )
+    raise error
 
 
 def _process_label() -> str:

@@ -37,6 +37,7 @@ from mabe.data.store import INDEX_NAME, PoseStore, is_store, open_store, write_i
 from mabe.errors import ConfigError, DataError
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
+from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import cache_folder, write_atomically, write_text
 from mabe.runtime.object_storage import as_url
@@ -148,9 +149,9 @@ def _open_if_whole(out_dir: Path) -> PoseStore | None:
 def _read_sources(out_dir: Path) -> dict[str, tuple[str, str]]:
     """Return the (stamp, content hash) of each recording when it was stored."""
     try:
-        sources = json.loads((out_dir / SOURCES_NAME).read_text(encoding="utf-8"))
+        sources = read_json(out_dir / SOURCES_NAME)
         return {name: (stamp, content) for name, (stamp, content) in sources.items()}
-    except (FileNotFoundError, ValueError):  # contents are hashed instead
+    except (OSError, ValueError, TypeError, AttributeError):  # contents are hashed
         return {}
 
 

@@ -29,6 +29,7 @@ from mabe.data.poses_in_cm import (
 from mabe.errors import DataError
 from mabe.recording import Recording, StoredRecording
 from mabe.runtime.disk_arrays import Touched, row_blocks
+from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
@@ -213,7 +214,7 @@ def is_store(root: Path) -> bool:
 def _read_index(root: Path) -> dict[str, Any]:
     path = root / INDEX_NAME
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = read_json(path)
     except FileNotFoundError as error:
         raise DataError(
             f"{root}: no pose store here ({INDEX_NAME} is absent); make one with "

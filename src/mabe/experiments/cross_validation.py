@@ -7,7 +7,6 @@ are not repeated, and a run that was stopped is resumed.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -25,6 +24,7 @@ from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, blend, join, write_out_of_fold
 from mabe.models.checkpoint import SUFFIX, load_checkpoint, save_ensemble
 from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.documents import read_json
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
 from mabe.training.objectives import TrainingData, load_training_data
@@ -311,7 +311,10 @@ def _claim(root: Path, wanted: Identity) -> None:
             )
         write_json(path, asdict(wanted))
         return
-    before = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        before = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}; restore it") from None
     if changed := wanted.changed_from(before):
         raise RunError(
             f"{root}: holds a cross-validation with other settings or data ({changed} "

@@ -7,7 +7,6 @@ in the score on held-out recordings (Breiman, Machine Learning 2001, of whole gr
 Groups with the same information can replace each other, so drops do not add up.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from mabe.inference.frame_probabilities import FeatureExtractor, extract_feature
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
 from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.executors import in_order, usual_executor
 from mabe.runtime.files import write_json
 from mabe.runtime.tensors import limited_threads
@@ -151,11 +151,16 @@ def read_importance(run_dir: Path) -> ImportanceByKind | None:
     path = run_dir / FILE_NAME
     if not path.is_file():
         return None
-    values = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        kind: [Importance.from_json(group, drops) for group, drops in groups.items()]
-        for kind, groups in values.items()
-    }
+    try:
+        return {
+            kind: [Importance.from_json(group, each) for group, each in groups.items()]
+            for kind, groups in read_json(path).items()
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: expected the importance of feature groups, found something else "
+            f"({shorten_value(error)}); `mabe explain` writes it again"
+        ) from None
 
 
 def importance_json(by_kind: ImportanceByKind) -> dict[str, Any]:

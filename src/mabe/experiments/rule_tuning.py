@@ -5,7 +5,6 @@ them. The rules are saved in the run's model, and their scores in ``tuning.json`
 nested score is the one to report: each fold is scored by rules that others chose.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.documents import read_json
 from mabe.runtime.files import write_json
 from mabe.training.objectives import load_training_data
 
@@ -126,7 +126,7 @@ def read_tuning(run_dir: Path) -> NestedTuning | None:
     if not path.is_file():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = read_json(path)
         return NestedTuning(
             values["score"]["nested"],
             {

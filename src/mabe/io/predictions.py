@@ -29,11 +29,11 @@ from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.runtime.csv_cells import cell_of, text_of
+from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import (
     hash_bytes,
     hash_file,
-    read_json,
     remove,
     write_atomically,
     write_json,

@@ -29,6 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mabe.errors import ConfigError
+from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.file_names import problem_with_name
 
 FILE_NAME = "project.yaml"
@@ -124,21 +125,25 @@ def load_project(path: Path) -> Project:
         if not path.is_file():
             return Project()
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such project file") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: cannot be read as YAML: {reason}") from None
     if values is None:
         return Project()
     if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected `key: value` lines, found {values!r:.60}")
+        raise ConfigError(
+            f"{path}: expected `key: value` lines, found {shorten_value(values)}"
+        )
     if unknown := [key for key in values if key not in Project.model_fields]:
-        near = difflib.get_close_matches(str(unknown[0]), Project.model_fields, n=1)
+        near = difflib.get_close_matches(
+            str(unknown[0])[:100], Project.model_fields, n=1
+        )
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
-            f"{path}: unknown key {unknown[0]!r}{hint}; known: "
+            f"{path}: unknown key {shorten_value(unknown[0])}{hint}; known: "
             f"{', '.join(Project.model_fields)}"
         )
     try:
@@ -151,7 +156,7 @@ def _describe(error: ValidationError) -> str:
     """Return which setting is wrong, why, and its value."""
     first = error.errors()[0]
     place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}, found {first['input']!r:.60}"
+    return f"{place}: {first['msg']}, found {shorten_value(first['input'])}"
 
 
 def find_project(data: Path) -> Project:

@@ -10,13 +10,13 @@ Errors are `TableError`, and also of the types that the organisers' code raises.
 """
 
 import functools
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from mabe.errors import DataError
+from mabe.runtime.documents import parse_json
 
 BOUT_COLUMNS = (
     "video_id",
@@ -230,7 +230,7 @@ def _parse_list(listed: object, video: str) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=1024)  # a lab's videos share a handful of lists
 def _parse_json_list(text: str) -> tuple[str, ...]:
-    entries = json.loads(text)
+    entries = parse_json(text)
     if not isinstance(entries, list):
         raise ValueError(f"it is a {type(entries).__name__}")
     return tuple(entry for entry in entries if isinstance(entry, str))

@@ -30,6 +30,7 @@ from mabe.models.model import Model, build_model
 from mabe.models.model_config import ModelConfig
 from mabe.models.trees_model import build_trees
 from mabe.pair_task import PairTask
+from mabe.runtime.documents import parse_json
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS
@@ -133,9 +134,9 @@ def load_checkpoint(run: Path) -> Checkpoint:
     path = find_checkpoint(run)
     try:
         with safe_open(path, framework="pt") as file:
-            card = json.loads((file.metadata() or {}).get("card", "null"))
+            card = parse_json((file.metadata() or {}).get("card", "null"))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise RunError(f"{path}: not a readable checkpoint: {error}") from None
     if not isinstance(card, dict):
         raise RunError(f"{path}: expected a mabe model, found no card in its header")

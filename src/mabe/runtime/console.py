@@ -1,16 +1,78 @@
 """What commands print: lines that leave progress bars whole, and numbers."""
 
 import math
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 from tqdm import tqdm
+
+from mabe.runtime.file_names import is_invisible
 
 _quiet = False
 
 
 _mute = False
+
+
+_BAR = re.compile(r"\r|(\x1b\[A)+")
+"""What a progress bar writes before its text, or to move between several bars."""
+
+
+_LONGEST_LINE = 2_000
+
+
+def printable(text: str) -> str:
+    """Return a text whose control characters are written out in hexadecimal.
+
+    Names from data may hold sequences that change what a terminal shows, or does. Line
+    ends and tabs stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        ascii(each)[1:-1] if is_invisible(each) and each not in "\n\t" else each
+        for each in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return a message as one printable line, its middle left out where it is long."""
+    line = printable(" ".join(text.splitlines()))
+    if len(line) <= _LONGEST_LINE:
+        return line
+    half = _LONGEST_LINE // 2
+    return f"{line[:half]} … {line[-half:]}"
+
+
+class _PrintableStream:
+    """A stream to which only printable texts are written, and progress bars."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text, its control characters written out."""
+        bar = _BAR.match(text)
+        start = bar.end() if bar else 0
+        self._stream.write(text[:start] + printable(text[start:]))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def printing_safely() -> Iterator[None]:
+    """Write out control characters of all that is printed within the context."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(Any, _PrintableStream(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 @contextmanager

@@ -87,25 +87,6 @@ def write_json(path: Path, value: Any) -> None:
     )
 
 
-def parse_json(text: str) -> Any:
-    """Return the value of a JSON document.
-
-    Raises `ValueError` for any text that is none, also where it is nested too deeply.
-    """
-    try:
-        return json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def read_json(path: Path) -> Any:
-    """Return the value of a JSON file.
-
-    Raises `OSError` where it cannot be read, `ValueError` where it is no JSON in UTF-8.
-    """
-    return parse_json(path.read_text(encoding="utf-8"))
-
-
 def hash_bytes(data: bytes) -> str:
     """Return what `hash_file` returns for a file with this content."""
     return hashlib.sha256(data).hexdigest()[:_HASH_LETTERS]

@@ -1,6 +1,5 @@
 """The history of a run: one record for each finished epoch, in `history.json`."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 from mabe.errors import RunError
 from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import finite_or_none
+from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.files import write_json
 
 HISTORY_NAME = "history.json"
@@ -96,14 +96,14 @@ def read_history(run_dir: Path) -> tuple[Epoch, ...]:
     """
     path = run_dir / HISTORY_NAME
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        records = read_json(path)
         epochs = tuple(Epoch.from_json(record) for record in records)
     except FileNotFoundError:
         raise RunError(_no_epoch(run_dir, "it is absent")) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"{path}: expected a list of epochs as `mabe train` writes it, found "
-            f"something else ({error!r}); restore the file, or train again"
+            f"something else ({shorten_value(error)}); restore the file, or train again"
         ) from None
     if not epochs:
         raise RunError(_no_epoch(run_dir, "it is empty"))

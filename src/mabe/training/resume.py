@@ -1,6 +1,5 @@
 """Resuming a run (`--resume`): what must be unchanged, and the state restored."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from mabe.runtime.console import print_lines
 from mabe.runtime.distributed import (
     in_first_process,
 )
+from mabe.runtime.documents import read_json, shorten_value
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch, epoch_scores
 from mabe.training.run_directory import is_documented
@@ -78,7 +78,7 @@ def check_same_settings(
 
 def check_same_data(run_dir: Path, content: list[str]) -> None:
     """Raise `DataError` where the recordings or their labels have changed."""
-    if _read_facts(run_dir)["content"] != content:
+    if _read_facts(run_dir).get("content") != content:
         raise DataError(
             f"{run_dir}: cannot be resumed, the recordings or their labels have "
             "changed since it began; start a new run with another --checkpoint-dir"
@@ -106,7 +106,17 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
             f"{run_dir}: nothing to resume, no run was begun here; start it without "
             "--resume"
         )
-    return json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
+    path = run_dir / "run.json"
+    try:
+        facts = read_json(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read: {error}; restore it") from None
+    if not isinstance(facts, dict):
+        raise RunError(
+            f"{path}: expected the facts of a run, found {shorten_value(facts)}; "
+            "restore it"
+        )
+    return facts
 
 
 def config_as_begun(config: RunConfig, processes: int) -> RunConfig:

@@ -7,7 +7,6 @@ performs on mice.
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from mabe.data.simulate.plan_like import plan_like
 from mabe.data.simulate.plan_new import plan_invented
 from mabe.data.simulate.write_files import write_listing, write_video
 from mabe.errors import ConfigError, DataError
+from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Processes
 from mabe.runtime.files import write_json
 from mabe.runtime.threads import usable_cores
@@ -166,8 +166,8 @@ def _sweep(out_dir: Path) -> None:
 
 def _read_manifest(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        found = read_json(path)
+    except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: expected the JSON of an earlier simulation ({error}). "
             "Choose another folder."

@@ -1,7 +1,6 @@
 """Plans after a real data set: its labs, metadata and labels, with simulated poses."""
 
 import csv
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import chain, zip_longest
@@ -25,6 +24,7 @@ from mabe.data.simulate.random_signals import random_stream
 from mabe.data.simulate.tracker_errors import Camera
 from mabe.errors import DataError
 from mabe.runtime.csv_cells import text_of
+from mabe.runtime.documents import parse_json
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 
 _MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]
@@ -88,11 +88,13 @@ class _Row:
         """Return a JSON list of names; an empty cell is an empty list."""
         text = self.values[column]
         try:
-            names = json.loads(text) if text else []
-        except json.JSONDecodeError as error:
+            names = parse_json(text) if text else []
+            if not isinstance(names, list):
+                raise ValueError("it is no list")
+        except ValueError as error:
             raise DataError(
                 f"{self.path}: {self.name}: {column} must be a JSON list of names, "
-                f"found {text[:60]!r} ({error.msg}). Correct it in the file."
+                f"found {text[:60]!r} ({error}). Correct it in the file."
             ) from error
         return [str(name) for name in names]
 

@@ -7,7 +7,6 @@ be limited to an interval, outside of which nobody watched. Observations of pict
 have the picture's number, from 1, with each event.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,6 +36,7 @@ from mabe.io.readers.boris_events import (
     parse_time,
 )
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.runtime.documents import parse_json
 
 _KEYS = (
     "behaviors_conf",
@@ -60,8 +60,8 @@ def is_project(peek: Peek) -> bool:
 def read_project(peek: Peek) -> Content:
     """Return all observations of a project."""
     try:
-        project = json.loads(read_text(peek))
-    except (json.JSONDecodeError, RecursionError) as error:
+        project = parse_json(read_text(peek))
+    except ValueError as error:
         raise DataError(
             f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
         ) from error

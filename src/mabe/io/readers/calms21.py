@@ -32,7 +32,7 @@ from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.safe_pickle import plain_data
-from mabe.runtime.files import parse_json
+from mabe.runtime.documents import parse_json
 
 FPS = 30.0
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from mabe.errors import DataError
 from mabe.io.readers.csv_numbers import MISSING
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.table_batches import POLARS_ERRORS
 
 
 def read_cells(
@@ -34,7 +35,7 @@ def read_cells(
             infer_schema_length=0,
             null_values=MISSING,
         )
-    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (*POLARS_ERRORS, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise DataError(
             f"{peek.path}: cannot be read as a table of {len(names)} columns "

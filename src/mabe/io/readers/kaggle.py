@@ -18,7 +18,6 @@ frames. The layout is that of the Kaggle competition
 import csv
 import functools
 import itertools
-import json
 import math
 import re
 import tempfile
@@ -35,6 +34,7 @@ from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
 from mabe.recording import Recording, VideoInfo
 from mabe.runtime.csv_cells import text_of
+from mabe.runtime.documents import parse_json
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import (
     RemoteFile,
@@ -314,8 +314,8 @@ def _parse_watched(text: str) -> tuple[Watched, ...]:
     if text.strip().lower() in ("", "nan", "null"):
         return ()
     try:
-        entries = json.loads(text)
-    except json.JSONDecodeError as error:
+        entries = parse_json(text)
+    except ValueError as error:
         raise ValueError(f"is no JSON list: {error}") from error
     if not isinstance(entries, list):
         raise ValueError(f"must be a JSON list, found {text[:40]!r}")

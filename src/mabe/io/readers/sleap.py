@@ -25,7 +25,7 @@ from mabe.io.readers.hdf5 import (
 )
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.track_pieces import lay_out_pieces
-from mabe.runtime.files import parse_json
+from mabe.runtime.documents import parse_json
 
 _WANTED = ("frame", "track", "node", "xy")
 

@@ -12,7 +12,6 @@ rate, the scale, and ``behaviors_labeled``: a list such as ``["mouse1,mouse2,att
 of what was watched for, as in the challenge's metadata.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -35,6 +34,7 @@ from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.sleap import stem_of
+from mabe.runtime.documents import parse_json
 
 _FPS = ("fps", "frames_per_second", "frame_rate", "framerate")
 
@@ -276,8 +276,8 @@ def _labelled(provenance: Any) -> list[WatchedInterval]:
     value = provenance.get(_LABELED) if isinstance(provenance, Mapping) else None
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
+            value = parse_json(value)
+        except ValueError:
             value = [part for part in value.split(";") if part.strip()]
     found = []
     for entry in value if isinstance(value, list | tuple) else ():

@@ -1,6 +1,5 @@
 """The contents of a run's report, read from its run directory and its predictions."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from mabe.experiments.fold_runs import find_fold_runs
 from mabe.inference.evaluate import Unseen, predict_unseen
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
+from mabe.runtime.documents import read_json
 from mabe.training.history import HISTORY_NAME, read_history
 from mabe.training.run_directory import is_documented
 from mabe.viz.report.contents import (
@@ -221,7 +221,7 @@ def _facts(root: Path) -> dict[str, Any]:
         return {}
     path = root / "run.json"
     try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        facts: dict[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: cannot be read: {error}; restore it") from None
     return facts

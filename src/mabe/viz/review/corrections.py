@@ -12,7 +12,6 @@ predictions were shown, and distinguishes such files from copies.
 
 import csv
 import io
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from mabe.io.readers.kaggle import read_coverage, read_labels
 from mabe.io.writers.kaggle import format_watched, write_annotation, write_coverage
 from mabe.recording import VideoInfo
 from mabe.runtime.csv_cells import cell_of, text_of
+from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_bytes, write_json, write_text
 
@@ -119,7 +119,7 @@ class Corrections:
         if not path.is_file():
             return {}
         try:
-            log: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            log: dict[str, Any] = read_json(path)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}; restore it") from None
         return log

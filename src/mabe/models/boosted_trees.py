@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.errors import ConfigError, DataError, RunError
+from mabe.models.tree_text import check_text, without_settings
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -88,8 +89,29 @@ class Forest:
         """The boosters; None for an action without trees."""
         lightgbm = import_lightgbm()
         return tuple(
-            lightgbm.Booster(model_str=text) if text else None for text in self.texts
+            lightgbm.Booster(model_str=without_settings(text)) if text else None
+            for text in self.texts
         )
+
+    def check(self, *, where: str, features: int, classes: int) -> None:
+        """Check a forest that anybody may have written, before LightGBM reads it.
+
+        A row has so many `features`; one text is for all `classes`, or each of them has
+        its own. Raises `RunError` where the trees are not for such rows and classes.
+        """
+        together = len(self.texts) == 1 and classes > 1
+        if not together and len(self.texts) != classes:
+            raise RunError(
+                f"{where}: has {len(self.texts)} forests for {classes} classes"
+            )
+        of_each = classes if together else 1
+        try:
+            for text in filter(None, self.texts):
+                check_text(text, features=features, classes=of_each)
+        except ValueError as error:
+            raise RunError(
+                f"{where}: its trees cannot be read ({error}); get the file again"
+            ) from None
 
     def probabilities(
         self, rows: Rows, *, threads: int

@@ -8,12 +8,14 @@ code. Cards of earlier formats are migrated (`mabe.models.migrations`). A `.json
 of the card lies beside the file for people; it is never read back.
 """
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -30,12 +32,23 @@ from mabe.models.model import Model, build_model
 from mabe.models.model_config import ModelConfig
 from mabe.models.trees_model import build_trees
 from mabe.pair_task import PairTask
-from mabe.runtime.documents import parse_json
+from mabe.runtime.documents import parse_json, shorten_value
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask, TaskKind
 from mabe.skeleton import KEYPOINTS
 
 SUFFIX = ".safetensors"
+
+
+_OF_DAMAGED_CARDS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""Errors that values of an unexpected kind lead to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +156,10 @@ def load_checkpoint(run: Path) -> Checkpoint:
     try:
         current = migrate(card, where=str(path))
         return _from_card(current, migrate_weights(weights, card["format"]), path)
-    except (KeyError, TypeError) as error:
+    except _OF_DAMAGED_CARDS as error:
         raise RunError(
-            f"{path}: its card is damaged or incomplete ({error!r}); get the file again"
+            f"{path}: its card is damaged or incomplete ({type(error).__name__}: "
+            f"{shorten_value(str(error))}); get the file again"
         ) from None
 
 
@@ -153,7 +167,7 @@ def _from_card(card: Card, weights: dict[str, Tensor], path: Path) -> Checkpoint
     """Return the checkpoint of a card in the current format."""
     members = tuple(
         Member(
-            _model(each, _below(f"{place}/", weights), path),
+            _model(each, _whole(each, _below(f"{place}/", weights), path), path),
             _provenance(each["provenance"]),
         )
         for place, each in enumerate(card["members"])
@@ -194,6 +208,7 @@ def _write(
                 "features": member.model.feature_names,
                 "config": member.model.config.model_dump(mode="json"),
                 "provenance": asdict(member.provenance),
+                "weights_hash": _hash_weights(member.model.state_dict()),
             }
             for member in members
         ],
@@ -216,20 +231,71 @@ def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
 
 
+def _whole(card: Card, weights: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the weights of a member; raise `RunError` where their hash is another.
+
+    Models of version 0.2 and earlier have none.
+    """
+    noted = card.get("weights_hash")
+    if noted is not None and noted != _hash_weights(weights):
+        raise RunError(
+            f"{path}: its weights are damaged or were exchanged; get the file again"
+        )
+    return weights
+
+
+def _hash_weights(weights: Mapping[str, Tensor]) -> str:
+    """Return a hash of tensors: their names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        plain = value.detach().cpu().contiguous()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:20]
+
+
 def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
     config = _config(card["config"], path)
     task = _read_task(card["task"])
     if config.is_grown:
         packed = weights["text_X"].numpy().tobytes()
         forest = Forest.from_bytes(packed, where=str(path))
-        return build_trees(config, task, forest).eval()
+        trees = build_trees(config, task, forest)
+        trees.forest.check(
+            where=str(path),
+            features=len(trees.statistic_names()),
+            classes=len(task.classes),
+        )
+        return trees.eval()
+    _check_shapes(config, task, weights, path)
     model = build_model(config, task)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:300]
         raise RunError(f"{path}: its weights do not fit its card: {reason}") from None
     return model.eval()
+
+
+def _check_shapes(
+    config: ModelConfig,
+    task: SceneTask | PairTask,
+    weights: dict[str, Tensor],
+    path: Path,
+) -> None:
+    """Raise `RunError` where a card describes another network than the weights are of.
+
+    No memory is taken for it, whatever size the card gives.
+    """
+    with torch.device("meta"):
+        expected = build_model(config, task).state_dict()
+    for name, value in expected.items():
+        if name not in weights or weights[name].shape != value.shape:
+            found = tuple(weights[name].shape) if name in weights else "none"
+            raise RunError(
+                f"{path}: its weights do not fit its card: {name} should be "
+                f"{tuple(value.shape)}, found {found}; get the file again"
+            )
 
 
 def find_checkpoint(run: Path) -> Path:

@@ -15,7 +15,8 @@ from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import make_fabric
-from mabe.training.early_stopping import epochs_since_best, is_finished
+from mabe.training.best_epoch import epochs_since_best
+from mabe.training.early_stopping import is_finished
 from mabe.training.gradient_accumulation import accumulate_gradients
 from mabe.training.learning_rate import count_plateaus, learning_rate
 from mabe.training.loss_log import LossLog

@@ -15,7 +15,9 @@ from mabe.models.boosted_trees import (
     rows_on_disk,
 )
 
-SMALL = TreesConfig(rounds=20, min_rows_in_leaf=5, feature_share=1.0)
+SMALL = TreesConfig(
+    rounds=20, learning_rate=0.05, leaves=15, min_rows_in_leaf=5, feature_share=1.0
+)
 
 
 def part(seed, rows=600):

@@ -26,7 +26,8 @@ from mabe.models.checkpoint import (
     save_ensemble,
 )
 from mabe.models.ensemble import Ensemble
-from mabe.training.history import ranked_f1, read_history
+from mabe.training.best_epoch import ranked_f1
+from mabe.training.history import read_history
 
 ROUNDS = 300
 STEP = 0.5

@@ -44,14 +44,14 @@ _DIGEST = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TreesConfig:
-    """Number and size of the trees."""
+    """Number and size of the trees; the defaults of the others are in `mabe.config`."""
 
-    rounds: int = 250
+    rounds: int
     """In each round one tree is grown for each class."""
-    learning_rate: float = 0.05
-    leaves: int = 15
-    min_rows_in_leaf: int = 100
-    feature_share: float = 0.1
+    learning_rate: float
+    leaves: int
+    min_rows_in_leaf: int
+    feature_share: float
     """Share of the statistics that a tree may use; many are nearly the same."""
     row_share: float = 0.7
     l2: float = 5.0

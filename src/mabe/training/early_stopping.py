@@ -3,13 +3,7 @@
 from collections.abc import Sequence
 
 from mabe.config import RunConfig
-
-
-def epochs_since_best(scores: Sequence[float]) -> int:
-    """Return how many epochs ago the best score was; the first of equals counts."""
-    if not scores:
-        return 0
-    return len(scores) - 1 - max(range(len(scores)), key=lambda i: (scores[i], -i))
+from mabe.training.best_epoch import epochs_since_best
 
 
 def is_finished(config: RunConfig, scores: Sequence[float]) -> bool:

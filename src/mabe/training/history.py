@@ -71,19 +71,6 @@ class Epoch:
         return epoch
 
 
-def best_epoch(history: Sequence[Epoch]) -> Epoch:
-    """Return the epoch with the best macro F1, the first of equals.
-
-    Epochs that could not be scored rank last.
-    """
-    return max(history, key=lambda epoch: (ranked_f1(epoch), -epoch.number))
-
-
-def ranked_f1(epoch: Epoch) -> float:
-    """Return an epoch's macro F1, or -1 where it could not be scored."""
-    return -1.0 if epoch.macro_f1 is None else epoch.macro_f1
-
-
 def write_history(run_dir: Path, history: Sequence[Epoch]) -> None:
     """Write the epochs of a run."""
     write_json(run_dir / HISTORY_NAME, [epoch.to_json() for epoch in history])
@@ -115,8 +102,3 @@ def _no_epoch(run_dir: Path, found: str) -> str:
         f"{run_dir}: expected a {HISTORY_NAME} with at least one epoch, but {found}; "
         f"`mabe train --checkpoint-dir {run_dir} --resume` continues the run"
     )
-
-
-def epoch_scores(history: Sequence[Epoch]) -> list[float]:
-    """Return the macro F1 of each epoch, -1 where it could not be scored."""
-    return [ranked_f1(epoch) for epoch in history]

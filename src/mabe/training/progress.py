@@ -10,7 +10,8 @@ from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
 from mabe.runtime.console import format_score, is_quiet
 from mabe.runtime.launch_environment import ProcessGroup
-from mabe.training.history import Epoch, best_epoch
+from mabe.training.best_epoch import best_epoch
+from mabe.training.history import Epoch
 from mabe.training.objectives import ClassCount
 
 SHOWN_CLASSES = 8

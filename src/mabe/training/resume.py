@@ -14,8 +14,9 @@ from mabe.runtime.distributed import (
     in_first_process,
 )
 from mabe.runtime.documents import read_json, shorten_value
+from mabe.training.best_epoch import epoch_scores
 from mabe.training.early_stopping import is_finished
-from mabe.training.history import Epoch, epoch_scores
+from mabe.training.history import Epoch
 from mabe.training.run_directory import is_documented
 from mabe.training.state import TrainingState, unwrapped
 

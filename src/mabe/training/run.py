@@ -24,15 +24,10 @@ from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.object_storage import display_path
 from mabe.runtime.precision import choose_precision
 from mabe.training.batch_size import settle_batch_size
+from mabe.training.best_epoch import best_epoch, epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.grow_trees import grow_trees
-from mabe.training.history import (
-    Epoch,
-    best_epoch,
-    epoch_scores,
-    read_history,
-    write_history,
-)
+from mabe.training.history import Epoch, read_history, write_history
 from mabe.training.objectives import (
     ClassCount,
     Objective,
@@ -162,17 +157,7 @@ def _train(
     data = _load_together(config, fabric, skip_bad=skip_bad)
     objective = data.objective(config)
     counts = objective.class_counts()
-    print_lines(
-        *describe_data(
-            counts,
-            unit=objective.counted_unit,
-            learned=len(data.learned),
-            held_out=len(data.held_out),
-            left_out=len(data.store.recordings)
-            - len(data.learned)
-            - len(data.held_out),
-        )
-    )
+    _print_data(data, objective, counts)
     if config.batch_size == "auto" and not config.is_grown:
         config, reason = settle_batch_size(config, objective, fabric)
         print_lines(reason)
@@ -208,6 +193,22 @@ def _train(
         settle_micro_batch(state, objective, config, fabric)
     train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
     return TrainedRun(config, objective, tuple(state.history))
+
+
+def _print_data(
+    data: TrainingData, objective: Objective, counts: Sequence[ClassCount]
+) -> None:
+    """Print how many recordings are learned from, held out and left out."""
+    learned, held_out = len(data.learned), len(data.held_out)
+    print_lines(
+        *describe_data(
+            counts,
+            unit=objective.counted_unit,
+            learned=learned,
+            held_out=held_out,
+            left_out=len(data.store.recordings) - learned - held_out,
+        )
+    )
 
 
 def _load_together(

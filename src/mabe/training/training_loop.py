@@ -26,8 +26,9 @@ from mabe.runtime.distributed import (
     wait_for_all,
 )
 from mabe.runtime.object_storage import display_path
+from mabe.training.best_epoch import best_epoch, epoch_scores
 from mabe.training.early_stopping import is_finished
-from mabe.training.history import Epoch, best_epoch, epoch_scores
+from mabe.training.history import Epoch
 from mabe.training.learning_rate import learning_rate
 from mabe.training.objectives import (
     Objective,

@@ -21,13 +21,13 @@ from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.runtime.distributed import any_of
 from mabe.runtime.launch_environment import ProcessGroup
+from mabe.training.best_epoch import epoch_scores
 from mabe.training.gradient_accumulation import (
     Poses,
     accumulate_gradients,
     fits,
     group_of,
 )
-from mabe.training.history import epoch_scores
 from mabe.training.learning_rate import learning_rate as rate_of_step
 from mabe.training.objectives import Objective, Targets
 from mabe.training.objectives.base import AnyBatch

@@ -13,7 +13,7 @@ from mabe.experiments.checklist.limits import (
     RISE_TO_MEND,
 )
 from mabe.runtime.console import count
-from mabe.training.history import ranked_f1
+from mabe.training.best_epoch import ranked_f1
 
 _NO_HISTORY = "no history of epochs belongs to this model"
 

@@ -187,7 +187,9 @@ def _colour_rules(colours: list[Colour]) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("mabe.viz.report").joinpath("page", name).read_text(encoding="utf-8")
+    return (
+        files("mabe.viz.report").joinpath("template", name).read_text(encoding="utf-8")
+    )
 
 
 def _environment() -> Environment:

@@ -128,7 +128,7 @@ def test_simba_stages_that_are_not_read_are_one_line_each_reason():
 
     told = [line for line in lines if line.startswith("!")]
     assert len(told) == 2
-    assert told[0].startswith("! 4 files not read")
+    assert told[0].startswith("! 4 files (")
     assert "settings of a SimBA project" in told[1]
 
 
@@ -187,3 +187,312 @@ def test_a_modifier_that_is_an_amount_names_no_animal():
         (2, 1, "attack", 175, 200),
     ]
     assert any("numbers name no animal" in note for note in recording.notes)
+
+
+# Tables that people make.
+
+WHOLE = [(25, 50, "attack"), (100, 125, "sniff"), (150, 175, "attack")]
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("onehot_frame_number", "trial_labels.csv"),
+        ("deepethogram_background", "trial_labels.csv"),
+        ("frame_labels", "trial.csv"),
+        ("solomon", "trial.csv"),
+    ],
+)
+def test_a_row_for_every_frame_or_time(name, file):
+    assert [event[:3] for event in events_of(name, file)] == WHOLE
+    [annotations] = content(name, file).annotations
+    # `background` and `none` are no behaviours.
+    assert set(annotations.behaviours) == {"attack", "sniff"}
+    assert annotations.watched is None
+
+
+def test_categories_that_are_not_the_behaviour_are_named():
+    [annotations] = content("solomon", "trial.csv").annotations
+    assert "columns not used: Light, Location" in annotations.notes
+
+
+def test_minus_one_is_not_watched():
+    [recording] = imported("deepethogram_minus1").values()
+
+    assert [bout[2:] for bout in bouts(recording)] == [
+        ("attack", 25, 50),
+        ("sniff", 80, 90),
+    ]
+    assert {(span.start, span.stop) for span in recording.coverage} == {(0, 125)}
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("counter", ["Frame", "frame_idx", "Frame number", "FrameNo"])
+def test_numbers_of_frames_have_many_names(tmp_path, counter, delimiter):
+    rows = [f"{counter},dig", *(f"{n},{int(3 <= n < 5)}" for n in range(8))]
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join(rows).replace(",", delimiter))
+
+    assert events_of(tmp_path, "x.csv") == [(3, 5, "dig", "")]
+
+
+def test_rows_of_several_animals_are_read_apart(tmp_path):
+    rows = ["frame,animal,dig,rear"]
+    rows += [
+        f"{n},{who},{int(n == 2)},{int(who == 2)}" for who in (1, 2) for n in range(4)
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+
+    assert events_of(tmp_path, "x.csv") == [
+        (0, 4, "rear", "2"),
+        (2, 3, "dig", "1"),
+        (2, 3, "dig", "2"),
+    ]
+
+
+def test_clock_times_are_times(tmp_path):
+    rows = [
+        "Time,dig",
+        *(f"00:00:{n // 5:02d}.{n % 5 * 2}00,{int(5 <= n < 10)}" for n in range(15)),
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+
+    assert events_of(tmp_path, "x.csv") == [(25, 50, "dig", "")]
+
+
+def test_columns_of_one_name_are_one_behaviour(tmp_path):
+    """BORIS writes one for each modifier, and counts point events."""
+    rows = ["time\tdig\tdig", "0.0\t1\t0", "0.1\t0\t2", "0.2\t0\t0", "0.3\t0\t0"]
+    (tmp_path / "x.tsv").write_text("\n".join(rows))
+
+    assert events_of(tmp_path, "x.tsv", fps=10) == [(0, 2, "dig", "")]
+
+
+def test_frames_from_one_are_marked_as_such(tmp_path):
+    (tmp_path / "x.csv").write_text("Frame,dig\n1,0\n2,1\n3,0\n4,0\n")
+
+    [annotations] = content(tmp_path, "x.csv").annotations
+    assert annotations.counted_from == 1
+    assert annotations.is_counting_assumed
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("seconds_tables", "trial_a.csv"),
+        ("sheet_semi", "trial.csv"),
+        ("excel_sheet", "trial.xlsx"),
+    ],
+)
+def test_bouts_in_seconds(name, file):
+    found = [event[:3] for event in events_of(name, file)]
+    assert found == WHOLE[: len(found)]
+    assert len(found) >= 2
+    [annotations] = content(name, file).annotations
+    assert len(annotations.subjects) == 2
+
+
+def test_bouts_from_to_and_type():
+    assert events_of("seconds_tables", "trial_b.csv") == [
+        (25, 50, "Supported", ""),
+        (100, 125, "Unsupported", ""),
+    ]
+    [annotations] = content("seconds_tables", "trial_b.csv").annotations
+    assert annotations.name == "trial"
+    assert "columns not used: Experimenter, ID, DLCFile" in annotations.notes
+
+
+def test_the_subject_of_a_table_of_bouts():
+    [recording] = imported("bouts_subject_column").values()
+
+    assert bouts(recording) == [
+        (2, 2, "rear", 50, 75),
+        (2, 1, "attack", 100, 120),
+        (1, 2, "attack", 150, 170),
+    ]
+
+
+def test_whether_an_end_frame_is_included_is_not_known():
+    [annotations] = content("sheet_frames", "trial.csv").annotations
+    assert annotations.is_counting_assumed
+    assert events_of("sheet_frames", "trial.csv")[0] == (25, 49, "attack", "resident")
+
+    [ours] = content("bouts_subject_column", "trial.csv").annotations
+    assert not ours.is_counting_assumed
+
+
+@pytest.mark.parametrize("action", ["action", "Behaviour", "behavior", "type", "Label"])
+@pytest.mark.parametrize("subject", ["subject", "agent", "Mouse", "animal_id"])
+@pytest.mark.parametrize(
+    ("start", "stop", "factor"),
+    [
+        ("start_s", "stop_s", 1),
+        ("from (sec)", "to (sec)", 1),
+        ("Onset [ms]", "Offset [ms]", 1000),
+        ("start", "end", 1),
+        ("Start (s)", "Duration (s)", 1),
+    ],
+)
+def test_the_columns_of_bouts_have_many_names(
+    tmp_path, action, subject, start, stop, factor
+):
+    second = 1.5 if "Duration" in stop else 2.5
+    (tmp_path / "x.csv").write_text(
+        f"{subject},{action},{start},{stop}\nm2,dig,{1.0 * factor},{second * factor}\n"
+    )
+    assert events_of(tmp_path, "x.csv", fps=10) == [(10, 25, "dig", "m2")]
+
+
+def test_whole_numbers_without_a_unit_are_asked_about(tmp_path):
+    (tmp_path / "x.csv").write_text("behaviour,start,end\ndig,10,20\n")
+
+    with pytest.raises(LeftOut, match="no unit: name them start_s and stop_s"):
+        content(tmp_path, "x.csv")
+
+
+def test_our_own_predictions_are_a_programs(tmp_path):
+    (tmp_path / "x.csv").write_text(
+        "video,agent,target,action,start_frame,stop_frame,model_hash\n"
+        "day1,m1,m2,dig,1,3,abc\n"
+    )
+    [annotations] = content(tmp_path, "x.csv").annotations
+    assert annotations.by == "program"
+
+
+# JABS and Bento.
+
+
+def test_jabs_annotations_are_present_not_present_or_not_labelled():
+    [recording] = imported("jabs_annotations", fps=None).values()
+
+    assert (recording.standard.name, recording.standard.poses.length) == ("cage1", 200)
+    assert bouts(recording) == [(1, 1, "Rearing", 50, 100)]
+    spans = [(each.start, each.stop) for each in recording.coverage]
+    assert spans == [(50, 100), (120, 151)]
+
+
+def test_bento_annotations_count_frames_from_one_to_the_last():
+    assert events_of("bento_annot", "trial.annot") == [
+        (25, 50, "attack", ""),
+        (100, 110, "attack", ""),
+        (150, 160, "sniff", ""),
+    ]
+    [annotations] = content("bento_annot", "trial.annot").annotations
+    assert (annotations.fps, annotations.behaviours) == (25, ("attack", "sniff"))
+
+
+def test_bento_annotations_in_seconds(tmp_path):
+    (tmp_path / "x.annot").write_text(
+        "Bento annotation file\nMovie file(s): a.seq\n\nAnnotation framerate: 25\n\n"
+        "List of channels:\nCh1\n\nList of annotations:\ndig\n\nCh1----------\n>dig\n"
+        "Start\tStop\tDuration\n1.0\t2.04\t1.04\n\n"
+    )
+    assert events_of(tmp_path, "x.annot") == [(25, 51, "dig", "")]
+
+
+# Programs whose files are not read: refused by name, in one sentence.
+
+REFUSED = [
+    ("animalta_real", "arenas.csv", "AnimalTA"),
+    ("animalta_real", "individuals.csv", "AnimalTA"),
+    ("anipose", "pose-3d/trial.csv", "Anipose"),
+    ("anymaze", "Test 1.csv", "ANY-maze"),
+    ("coco_gt", "trial.json", "COCO keypoints"),
+    ("coco_results", "trial_coco_instances_results.json", "no identities"),
+    ("elan_eaf", "trial.eaf", "ELAN"),
+    (
+        "ethovision_raw",
+        "Raw data-Social-Trial     1-Arena 1-Subject 1.txt",
+        "EthoVision",
+    ),
+    ("ethovision_scoring", "Raw data-Social-Trial     1.xlsx", "EthoVision"),
+    ("flytracker", "trial/trial-track.mat", "FlyTracker"),
+    ("flytracker", "calibration.mat", "FlyTracker"),
+    ("jaaba", "trial/registered_trx.mat", "JAABA"),
+    ("jaaba", "trial/labeled_chase.mat", "JAABA"),
+    ("jwatcher", "trial.dat", "JWatcher"),
+    ("jwatcher", "social.fmf", "JWatcher"),
+    ("label_studio", "project-1.json", "Label Studio"),
+    ("lmt", "trial.sqlite", "Live Mouse Tracker"),
+    ("observer_semi", "trial.csv", "The Observer XT"),
+    ("observer_xlsx", "trial.xlsx", "The Observer XT"),
+    ("trex_npz", "data/trial_id0.npz", "TRex"),
+    ("via_csv", "trial_via.csv", "VGG VIA"),
+    ("yolo_txt", "labels/trial_1.txt", "YOLO"),
+    *(
+        (
+            "idtracker_csv",
+            f"session_trial/trajectories/trajectories_csv/{file}",
+            "idtracker",
+        )
+        for file in (
+            *("trajectories.csv", "areas.csv", "id_probabilities.csv"),
+            "attributes.json",
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "file", "program"), REFUSED)
+def test_what_is_not_read_is_refused_by_its_name(name, file, program):
+    with pytest.raises(LeftOut, match=program) as refusal:
+        content(name, file)
+    assert refusal.value.reason.count(".") >= 1
+    assert "\n" not in refusal.value.reason
+
+
+def test_a_folder_of_like_files_is_one_line():
+    lines = list(inspect(case("yolo_txt"), Project()))
+
+    assert len(lines) == 1
+    assert "100 files" in lines[0]
+    assert "YOLO" in lines[0]
+
+
+def test_a_file_of_another_program_does_not_stop_the_others():
+    plan = plan_import(case("label_studio"), Project(fps=25))
+
+    assert [each.track.name for each in plan.recordings] == ["trial"]
+    assert any("Label Studio" in line for line in describe_plan(plan))
+
+
+def test_where_nothing_is_read_the_error_names_the_program():
+    with pytest.raises(DataError, match="COCO keypoints"):
+        plan_import(case("coco_gt"), Project(fps=25))
+
+
+# Long tables of points.
+
+
+def test_a_confidence_called_likelihood_has_its_usual_limit():
+    [recording] = imported("long_likelihood").values()
+
+    missing = 1 - recording.standard.poses.present.mean()
+    assert missing == pytest.approx(0.125, abs=0.01)
+    assert recording.standard.pixels_per_cm == pytest.approx(8, abs=0.5)
+
+
+def test_three_dimensions_are_said():
+    assert (
+        "three dimensions: x and y are used" in poses_of("long_3d", "trial.csv").notes
+    )
+
+
+def test_coordinates_relative_to_the_picture_ask_for_its_size():
+    with pytest.raises(LeftOut, match="multiply x by its width and y by its height"):
+        content("long_normalised", "trial.csv")
+
+
+def test_a_long_table_of_several_videos_is_several_recordings(tmp_path):
+    rows = ["video,frame,individual,keypoint,x,y"]
+    rows += [
+        f"{video},{frame},m1,nose,{10 * at + frame},5"
+        for at, video in enumerate(("day1.mp4", "day2.mp4"), start=1)
+        for frame in range(3)
+    ]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+
+    first, second = content(tmp_path, "x.csv").poses
+    assert (first.name, second.name) == ("day1", "day2")
+    assert first.xy_px[:, 0, 0, 0].tolist() == [10, 11, 12]
+    assert second.xy_px[:, 0, 0, 0].tolist() == [20, 21, 22]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mabe.io.readers.deeplabcut import TRAINING_DATA
-from mabe.io.readers.left_out import LeftOut
+from mabe.io.readers.left_out import LeftOut, NothingToImport
 from mabe.io.readers.simba import MACHINE_STAGE
 
 _DLC_CONFIG = "config.yaml"
@@ -52,13 +52,9 @@ def choose_files(
     """Return the files of a folder that may hold recordings, and why others do not."""
     training = _training_files(paths, folder)
     simba = _simba_files([path for path in paths if path not in training])
-    left = [
-        *(
-            LeftOut(path, TRAINING_DATA, "nothing")
-            for path in paths
-            if path in training
-        ),
-        *(LeftOut(path, reason, "nothing") for path, reason in simba.items()),
+    left: list[LeftOut] = [
+        *(NothingToImport(path, TRAINING_DATA) for path in paths if path in training),
+        *(NothingToImport(path, reason) for path, reason in simba.items()),
     ]
     gone = training | simba.keys()
     return [path for path in paths if path not in gone], left

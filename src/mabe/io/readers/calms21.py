@@ -9,6 +9,7 @@ pickles of these; `mabe.io.readers.safe_pickle` reads them without running them.
 data sets have 30 frames per second.
 """
 
+import re
 import reprlib
 import tokenize
 from collections.abc import Iterator
@@ -37,7 +38,12 @@ from mabe.runtime.documents import parse_json
 FPS = 30.0
 
 
-_KEYS = ("keypoints", "scores", "annotations")
+_SEQUENCE = re.compile(
+    r'"(?:keypoints|scores)"\s*:\s*\[\s*(?:\[\s*\[|\])'
+    r'|"annotations"\s*:\s*\[\s*(?:-?[\d.]+\s*[,\]]|\[)'
+)
+"""Nested arrays of points, or a class for each frame; other programs use these names
+for flat lists or for objects."""
 
 
 RESIDENT, INTRUDER = "resident", "intruder"
@@ -80,7 +86,11 @@ def is_sequences(peek: Peek) -> bool:
     """Return whether a file is one of these dictionaries."""
     if peek.kind == "npy":
         return b"keypoints" in peek.head
-    return peek.kind == "json" and any(f'"{key}"' in peek.text for key in _KEYS)
+    return (
+        peek.kind == "json"
+        and peek.text.lstrip().startswith("{")
+        and (_SEQUENCE.search(peek.text) is not None)
+    )
 
 
 def read(peek: Peek) -> Content:

@@ -68,7 +68,7 @@ def sheets_of(peek: Peek) -> list[Peek]:
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
-        raise LeftOut(peek.path, _NOT_INSTALLED, "labels") from error
+        raise LeftOut(peek.path, _NOT_INSTALLED) from error
     if peek.kind == "xlsx":
         _check_size(peek)
     try:

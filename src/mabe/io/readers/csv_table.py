@@ -12,8 +12,8 @@ from jaxtyping import Float
 
 from mabe.errors import DataError
 from mabe.io.readers.csv_numbers import MISSING
-from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.table_batches import POLARS_ERRORS
+from mabe.io.readers.file_head import Peek
+from mabe.io.readers.table_batches import text_batches
 
 
 def read_cells(
@@ -25,28 +25,16 @@ def read_cells(
     Raises `DataError` where rows have more cells than the header.
     """
     names = _unique(header)
-    try:
-        table = pl.read_csv(
-            read_text(peek).encode(),
-            has_header=False,
-            skip_rows=skip_rows,
-            separator=peek.delimiter,
-            new_columns=names,
-            infer_schema_length=0,
-            null_values=MISSING,
-        )
-    except (*POLARS_ERRORS, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise DataError(
-            f"{peek.path}: cannot be read as a table of {len(names)} columns "
-            f"({reason}); was it edited by hand or cut off?"
-        ) from error
-    if table.width != len(names):
-        raise DataError(
-            f"{peek.path}: expected rows of {len(names)} cells below the header, found "
-            f"{table.width}."
-        )
-    return table.with_columns(pl.all().str.strip_chars())
+    schema = dict.fromkeys(names, pl.String)
+    batches = text_batches(peek, skip_lines=skip_rows, columns=len(names))
+    parts = [
+        table.rename(dict(zip(table.columns, names, strict=True))) for table in batches
+    ]
+    table = pl.concat([pl.DataFrame(schema=schema), *parts])
+    texts = table.with_columns(pl.all().str.strip_chars())
+    return texts.with_columns(
+        pl.when(pl.all().is_in(MISSING)).then(None).otherwise(pl.all()).name.keep()
+    )
 
 
 def _unique(header: Sequence[str]) -> list[str]:

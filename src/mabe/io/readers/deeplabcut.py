@@ -29,7 +29,7 @@ from mabe.io.readers.hdf5 import (
     text,
     texts,
 )
-from mabe.io.readers.left_out import LeftOut
+from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 from mabe.io.readers.safe_pickle import plain_data
 
@@ -118,13 +118,13 @@ def read_csv(peek: Peek) -> Content:
 
 
 def _refuse_pictures(path: Path, cells: Iterable[str]) -> None:
-    """Raise `LeftOut` for frames labelled to train DeepLabCut.
+    """Raise `NothingToImport` for frames labelled to train DeepLabCut.
 
     Their rows are pictures, named by a path in one cell, or in three since version
     2.2.
     """
     if any(_PICTURE.search(cell) for cell in cells):
-        raise LeftOut(path, TRAINING_DATA, "nothing")
+        raise NothingToImport(path, TRAINING_DATA)
 
 
 def is_evaluation(peek: Peek) -> bool:
@@ -137,8 +137,8 @@ def is_evaluation(peek: Peek) -> bool:
 
 
 def refuse_evaluation(peek: Peek) -> Content:
-    """Raise `LeftOut`: there are no tracks in it."""
-    raise LeftOut(peek.path, TRAINING_DATA, "nothing")
+    """Raise `NothingToImport`: there are no tracks in it."""
+    raise NothingToImport(peek.path, TRAINING_DATA)
 
 
 def is_hdf5(peek: Peek) -> bool:
@@ -183,7 +183,7 @@ def _read_fixed(
 ) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
     """Read a pandas "fixed" frame: index, values, column names, level names."""
     if "axis1_level0" in group:  # the path of a picture in three parts
-        raise LeftOut(path, TRAINING_DATA, "nothing")
+        raise NothingToImport(path, TRAINING_DATA)
     frames = read_array(group, "axis1", path, ndim=1)
     _refuse_named_rows(frames, path)
     values = read_array(group, "block0_values", path, ndim=2)
@@ -214,7 +214,7 @@ def _read_appendable(
         for block in blocks
     ]
     if "index" not in table.dtype.names:
-        raise LeftOut(path, TRAINING_DATA, "nothing")
+        raise NothingToImport(path, TRAINING_DATA)
     rows = read_array(group, "table", path)
     _refuse_named_rows(rows["index"], path)
     values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)

@@ -130,7 +130,9 @@ class Peek:
 
     @cached_property
     def text(self) -> str:
-        """The first bytes as text."""
+        """The first bytes as text; nothing where they are none."""
+        if self.encoding == "binary":
+            return ""
         return self.head.decode(self.encoding, errors="replace")
 
     @cached_property

@@ -12,12 +12,16 @@ from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.readers import (
+    bento,
     boris,
     boris_project,
+    bout_tables,
     calms21,
     caltech,
     deeplabcut,
+    frame_tables,
     jabs,
+    jabs_annotations,
     movement,
     nwb,
     simba,
@@ -30,6 +34,7 @@ from mabe.io.readers import (
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
 from mabe.io.readers.file_head import Peek
+from mabe.io.readers.known_programs import PROGRAMS
 from mabe.io.readers.left_out import LeftOut
 
 
@@ -42,6 +47,16 @@ class Format:
     read: Callable[[Peek], Content]
     is_read: bool = True
     """False for files that are known and refused by their name."""
+
+
+RELATIVE = (
+    "all coordinates lie between 0 and 1, relative to the size of the picture, which "
+    "the file does not give; multiply x by its width and y by its height in pixels."
+)
+
+
+_IN_PIXELS = ("JABS", "CalMS21")
+"""Formats whose coordinates are pixels by definition."""
 
 
 EXCEL = (
@@ -61,7 +76,7 @@ def _read_workbook(peek: Peek) -> Content:
         if found := _format_of(sheet):
             read.append(read_as(found, sheet))
     if not read:
-        raise LeftOut(peek.path, EXCEL, "labels")
+        raise LeftOut(peek.path, EXCEL)
     return Content(
         f"Excel: {', '.join(dict.fromkeys(each.format for each in read))}",
         tuple(poses for each in read for poses in each.poses),
@@ -79,6 +94,13 @@ FORMATS = (
     Format("movement NetCDF", movement.is_movement, movement.read),
     Format("DeepLabCut or MABe22 HDF5", deeplabcut.is_hdf5, deeplabcut.read_hdf5),
     Format("BORIS project", boris_project.is_project, boris_project.read_project),
+    Format(
+        "JABS annotations",
+        jabs_annotations.is_jabs_annotations,
+        jabs_annotations.read_jabs_annotations,
+    ),
+    Format("Bento annotations", bento.is_bento, bento.read_bento),
+    *(Format(each.name, each.is_it, each.refuse, is_read=False) for each in PROGRAMS),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
     Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),
     Format(
@@ -93,8 +115,13 @@ FORMATS = (
     Format("SimBA YOLO CSV", simba_yolo.is_simba_yolo, simba_yolo.read_simba_yolo),
     Format("SimBA CSV", simba.is_simba, simba.read),
     Format("long table of points", tables.is_long, tables.read_long),
-    Format("table of bouts", tables.is_bouts, tables.read_bouts),
-    Format("one-hot table", tables.is_one_hot, tables.read_one_hot),
+    Format("table of bouts", bout_tables.is_bout_table, bout_tables.read_bout_table),
+    Format("one-hot table", frame_tables.is_one_hot, frame_tables.read_one_hot),
+    Format(
+        "table of frames with a word each",
+        frame_tables.is_words,
+        frame_tables.read_words,
+    ),
     Format("Excel workbook", _is_workbook, _read_workbook),
 )
 
@@ -160,7 +187,11 @@ def read_as(found: Format, peek: Peek) -> Content:
     file leads to becomes a `DataError` here.
     """
     try:
-        return found.read(peek)
+        content = found.read(peek)
+        may_be_relative = not found.name.startswith(_IN_PIXELS)
+        if may_be_relative and any(poses.is_relative for poses in content.poses):
+            raise LeftOut(peek.path, RELATIVE)
+        return content
     except _READ_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(

@@ -24,11 +24,15 @@ _MANY_VALUES = 1 << 26
 _SPARSE = 100
 
 
-_MOST_NAMES = {"animal": 10_000, "keypoint": 1_000}
+_MOST_NAMES = {"animal": 10_000, "keypoint": 1_000, "video": 10_000}
 """Trackers give an animal that was lost a new name, which keypoints never get."""
 
 
 _SHOWN = 8
+
+
+_FEW_NUMBERS = 40
+"""Coordinates from which on it is no accident that all lie between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,12 @@ class Poses:
     def present(self) -> Bool[np.ndarray, "time animal keypoint"]:
         """Whether a point is given."""
         return np.isfinite(self.xy_px).all(axis=-1)
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether all points lie between 0 and 1, relative to the picture's size."""
+        given = self.xy_px[np.isfinite(self.xy_px)]
+        return given.size >= _FEW_NUMBERS and bool(((given >= 0) & (given <= 1)).all())
 
     def noting(self, *notes: str) -> "Poses":
         """Return the same poses with more notes."""

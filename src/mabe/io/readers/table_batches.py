@@ -11,7 +11,6 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import polars as pl
 import pyarrow as pa
@@ -128,7 +127,7 @@ def _utf8_pieces(peek: Peek) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode()
 
 
-def _opened(peek: Peek) -> BinaryIO:
+def _opened(peek: Peek) -> io.BufferedIOBase:
     """Return the bytes of a file, or those of the file that is inside it."""
     return peek.path.open("rb") if peek.content is None else io.BytesIO(peek.content)
 

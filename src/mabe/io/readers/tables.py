@@ -1,41 +1,31 @@
-"""Generic tables: long tables of points, tables of bouts, one-hot tables.
+"""Long tables of points, as CSV or parquet.
 
-Long (CSV or parquet): one row per frame, animal and keypoint, with columns such as
-``frame, individual, keypoint, x, y, confidence`` (also the challenge's ``video_frame,
-mouse_id, bodypart, x, y``). Bouts (CSV or parquet): one row per bout, with ``action,
-start_frame, stop_frame`` and, where they are known, ``video``, ``agent`` and ``target``
-(also with the names of the challenge's annotations and submissions). One-hot (CSV): one
-row per frame or time, a column that numbers them (``Frame``, or BORIS's ``time`` in
-seconds), and 0 or 1 for each behaviour.
+One row per frame, animal and keypoint, with columns such as ``frame, individual,
+keypoint, x, y, confidence`` (also the challenge's ``video_frame, mouse_id, bodypart, x,
+y``). A column ``video`` separates recordings. A confidence called ``likelihood`` has
+DeepLabCut's usual limit.
 """
 
 import math
 import re
-import reprlib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import (
-    SELF,
     Content,
-    Event,
-    annotations_of,
-    events_of_columns,
 )
-from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
-from mabe.io.readers.poses import Poses, check_names, check_span
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, check_names, check_span
 from mabe.io.readers.table_batches import (
     parquet_batches,
     parquet_names,
     text_batches,
 )
-from mabe.runtime.csv_cells import text_of
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
@@ -47,16 +37,7 @@ _LONG = {
     "x": ("x", "x_px"),
     "y": ("y", "y_px"),
     "confidence": ("confidence", "likelihood", "score", "p"),
-}
-
-
-_BOUTS = {
-    "video": ("video", "video_id"),
-    "agent": ("agent", "agent_id"),
-    "target": ("target", "target_id"),
-    "action": ("action", "class", "behaviour", "behavior"),
-    "start": ("start_frame",),
-    "stop": ("stop_frame",),
+    "video": ("video", "video_id", "video_name"),
 }
 
 
@@ -64,23 +45,6 @@ _NEEDED = ("frame", "keypoint", "x", "y")
 
 
 _NUMBERS = ("frame", "x", "y", "confidence")
-
-
-_FRAME_NAMES = (
-    "frame",
-    "frames",
-    "frame_idx",
-    "frame_index",
-    "index",
-    "",
-    "unnamed: 0",
-)
-
-
-_TIME_NAMES = ("time", "time_s", "time (s)", "seconds")
-
-
-_ONE_HOT = ("0", "1", "0.0", "1.0", "", "true", "false")
 
 
 def _long_columns(names: list[str]) -> dict[str, str]:
@@ -104,13 +68,50 @@ def is_long(peek: Peek) -> bool:
 def read_long(peek: Peek) -> Content:
     """Return the tracks of a long table, which is gone through twice."""
     kind = "parquet" if peek.kind == "parquet" else "CSV"
-    spread = _Spread(peek)
+    spreads: dict[str, _Spread] = {}
+    for video, rows in _video_batches(peek):
+        if video not in spreads:
+            check_names(len(spreads) + 1, "video", str(peek.path))
+            spreads[video] = _Spread(peek)
+        spreads[video].add(rows)
+    if not any(spread.rows for spread in spreads.values()):
+        raise DataError(f"{peek.path}: has no row of points.")
+    points = {video: _Points(spread) for video, spread in spreads.items()}
+    for video, rows in _video_batches(peek):
+        points[video].add(rows)
+    poses = tuple(
+        _describe(each.poses(), video, peek) for video, each in points.items()
+    )
+    return Content(f"long {kind} of points", poses=poses)
+
+
+def _video_batches(peek: Peek) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield rows of points with the name of their video; empty where there is none."""
     for rows in _point_batches(peek):
-        spread.add(rows)
-    points = _Points(spread)
-    for rows in _point_batches(peek):
-        points.add(rows)
-    return Content(f"long {kind} of points", poses=(points.poses(),))
+        if "video" not in rows.columns:
+            yield "", rows
+            continue
+        for part in rows.partition_by("video", maintain_order=True):
+            yield str(part["video"][0] or ""), part
+
+
+def _describe(poses: Poses, video: str, peek: Peek) -> Poses:
+    """Return poses with the video's name, the usual limit and notes on columns."""
+    names = parquet_names(peek.path) if peek.kind == "parquet" else peek.rows[0]
+    column = _long_columns(names).get("confidence", "")
+    is_likelihood = column.lower() == "likelihood"
+    has_depth = any(name.lower() == "z" for name in names)
+    stem = re.sub(r"\.[A-Za-z0-9]{2,4}$", "", video.replace("\\", "/").split("/")[-1])
+    return replace(
+        poses,
+        name=stem or poses.name,
+        video=video,
+        usual_confidence=USUAL_CONFIDENCE if is_likelihood else 0.0,
+        notes=(
+            *poses.notes,
+            *(["three dimensions: x and y are used"] if has_depth else []),
+        ),
+    )
 
 
 def _point_batches(peek: Peek) -> Iterator[pl.DataFrame]:
@@ -190,8 +191,6 @@ class _Points:
 
     def __init__(self, spread: _Spread) -> None:
         self.peek = spread.peek
-        if not spread.rows:
-            raise DataError(f"{self.peek.path}: has no row of points.")
         self.first = int(spread.first)
         self.animals = tuple(sorted(spread.animals))
         self.keypoints = tuple(spread.keypoints)
@@ -246,138 +245,3 @@ class _Points:
 def _codes(names: pl.Series, known: tuple[str, ...]) -> np.ndarray:
     places = dict(zip(known, range(len(known)), strict=True))
     return names.replace_strict(places, return_dtype=pl.Int64).to_numpy()
-
-
-def _bout_columns(names: list[str]) -> dict[str, str]:
-    """Return the column of each part of a bout; none where one is missing."""
-    found = {
-        part: next(name for name in known if name in names)
-        for part, known in _BOUTS.items()
-        if any(name in names for name in known)
-    }
-    return found if all(part in found for part in ("action", "start", "stop")) else {}
-
-
-def is_bouts(peek: Peek) -> bool:
-    """Return whether a file is a table of bouts in frames."""
-    if peek.kind == "parquet":
-        return bool(_bout_columns(parquet_names(peek.path)))
-    return peek.kind == "text" and bool(peek.rows) and bool(_bout_columns(peek.rows[0]))
-
-
-def read_bouts(peek: Peek) -> Content:
-    """Return the bouts of each video of a table."""
-    is_parquet = peek.kind == "parquet"
-    part_of = {
-        name: part
-        for part, name in _bout_columns(
-            parquet_names(peek.path) if is_parquet else peek.rows[0]
-        ).items()
-    }
-    header = parquet_names(peek.path) if is_parquet else peek.rows[0]
-    batches = _column_batches(peek, header, list(part_of))
-    rows = (row for table in batches for row in table.rename(part_of).rows(named=True))
-    events: dict[str, list[Event]] = {}
-    for number, row in enumerate(rows, start=1):
-        texts = {
-            part: "" if cell is None else text_of(str(cell))
-            for part, cell in row.items()
-        }
-        try:
-            start, stop = int(texts["start"]), int(texts["stop"])
-        except ValueError:
-            start, stop = -1, -1
-        if not 0 <= start < stop <= MAX_FRAMES or not texts["action"]:
-            raise DataError(
-                f"{peek.path}: row {number}: expected an action from a frame to a "
-                f"later one, found {reprlib.repr(list(row.values()))}."
-            )
-        agent, target = (_animal(texts.get(part, "")) for part in ("agent", "target"))
-        if agent and target == agent:
-            target = SELF
-        events.setdefault(texts.get("video", peek.stem), []).append(
-            Event(start, stop, texts["action"], agent, target)
-        )
-    events = events or {peek.stem: []}
-    annotations = tuple(
-        annotations_of(name, "frame", those) for name, those in events.items()
-    )
-    return Content("table of bouts", annotations=annotations)
-
-
-def _animal(name: str) -> str:
-    """Return an animal's name; a number is that of the challenge's mouse."""
-    return f"mouse{name}" if name.isdecimal() else name
-
-
-def is_one_hot(peek: Peek) -> bool:
-    """Return whether a table has 0 or 1 for each behaviour in every row."""
-    if peek.kind != "text" or len(peek.rows) < 3 or len(peek.rows[0]) < 2:
-        return False
-    header, body = peek.rows[0], peek.rows[1:-1]
-    if any(_is_number(name) for name in header):
-        return False
-    at = _counter(header)
-    values = [cell.lower() for row in body for n, cell in enumerate(row) if n != at]
-    return all(cell in _ONE_HOT for cell in values) and any(values)
-
-
-def _counter(header: list[str]) -> int | None:
-    """Return the column that numbers the frames or seconds, if there is one."""
-    known = (*_FRAME_NAMES, *_TIME_NAMES)
-    return next((at for at, name in enumerate(header) if name.lower() in known), None)
-
-
-def _is_number(text: str) -> bool:
-    return bool(re.fullmatch(r"-?\d+([.,]\d+)?", text))
-
-
-def read_one_hot(peek: Peek) -> Content:
-    """Return the intervals of ones of each behaviour."""
-    header = peek.rows[0]
-    table = read_numbers(peek, skip_rows=1, columns=len(header))
-    notes: tuple[str, ...] = ()
-    if has_cut_row(peek, len(header)):
-        table, notes = table[:-1], ("the last row is cut off and was left out",)
-    at = _counter(header)
-    start, step = (0.0, 1.0) if at is None else _steps(table[:, at], peek)
-    in_seconds = at is not None and header[at].lower() in _TIME_NAMES
-    shown = [n for n in range(len(header)) if n != at]
-    values, names = table[:, shown], [header[n] for n in shown]
-    bad = ~(np.isin(values, (0, 1)) | np.isnan(values))
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise DataError(
-            f"{peek.path}: expected 0 or 1 for {names[column]!r}, row {row + 1}, found "
-            f"{values[row, column]:g}."
-        )
-    columns = {name: values[:, n] == 1 for n, name in enumerate(names)}
-    if not in_seconds and step != 1:
-        raise DataError(f"{peek.path}: frames are {step:g} apart; expected each one.")
-    if in_seconds:
-        notes += (f"sampled every {step:g} s: shorter events may be missing",)
-    annotations = annotations_of(
-        peek.stem,
-        "s" if in_seconds else "frame",
-        events_of_columns(columns, start=start, step=step),
-        behaviours=columns,
-        length=start + step * len(table),
-        notes=notes,
-    )
-    kind = "BORIS binary table" if in_seconds else "one-hot table"
-    return Content(kind, annotations=(annotations,))
-
-
-def _steps(counted: np.ndarray, peek: Peek) -> tuple[float, float]:
-    """Return the first time or frame, and the step between rows, which is constant."""
-    if len(counted) < 2:
-        return float(counted[0]), 1.0
-    steps = np.diff(counted)
-    step = float(np.median(steps))
-    if not step > 0 or not np.allclose(steps, step, rtol=1e-3, atol=1e-6):
-        at = int(np.argmax(~np.isclose(steps, step, rtol=1e-3, atol=1e-6)))
-        raise DataError(
-            f"{peek.path}: rows should be {step:g} apart; after {counted[at]:g} comes "
-            f"{counted[at + 1]:g}. Were rows lost or doubled?"
-        )
-    return float(counted[0]), step

@@ -1,0 +1,284 @@
+"""Programs whose files are recognised by their name, and not read.
+
+Each refusal is one true sentence: the program, and what to give instead. Like files of
+a folder have one reason, and so one line.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from mabe.io.readers.annotations import Content
+from mabe.io.readers.file_head import Peek
+from mabe.io.readers.left_out import LeftOut, NothingToImport
+
+_TRACKS = (
+    "write the points as a CSV with the columns frame, individual, keypoint, x, y, "
+    "confidence"
+)
+
+_LABELS = (
+    "write the bouts as a CSV with the columns video, subject, target, action, "
+    "start_s, stop_s"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The files of one program."""
+
+    name: str
+    is_it: Callable[[Peek], bool]
+    advice: str
+    is_empty: bool = False
+    """True where nothing in it could be imported."""
+
+    def refuse(self, peek: Peek) -> Content:
+        """Raise `LeftOut` with the program's name and what to give instead."""
+        kind = NothingToImport if self.is_empty else LeftOut
+        raise kind(peek.path, f"{self.name}, not read; {self.advice}.")
+
+
+def _header(peek: Peek) -> list[str]:
+    return peek.rows[0] if peek.kind == "text" and peek.rows else []
+
+
+def _has_columns(*names: str) -> Callable[[Peek], bool]:
+    """Return a test for tables whose header has all of some names."""
+    return lambda peek: set(names) <= {name.strip() for name in _header(peek)}
+
+
+def _begins(*texts: str) -> Callable[[Peek], bool]:
+    """Return a test for texts that begin with any of some words."""
+    return lambda peek: (
+        peek.kind == "text" and peek.text.lstrip("\ufeff \t\r\n").startswith(texts)
+    )
+
+
+def _json_with(*patterns: str, is_list: bool | None = None) -> Callable[[Peek], bool]:
+    """Return a test for JSON in which all patterns occur."""
+
+    def is_it(peek: Peek) -> bool:
+        if peek.kind != "json":
+            return False
+        begins_list = peek.text.lstrip().startswith("[")
+        fits = is_list is None or begins_list == is_list
+        return fits and all(re.search(pattern, peek.text) for pattern in patterns)
+
+    return is_it
+
+
+def _key(name: str) -> str:
+    return rf'"{name}"\s*:'
+
+
+def _is_idtracker_csv(peek: Peek) -> bool:
+    header = [name.strip() for name in _header(peek)]
+    pairs = header[1:]
+    is_tracks = len(pairs) >= 2 and all(
+        re.fullmatch(r"[xy]\d+", name) for name in pairs
+    )
+    is_sure = bool(pairs) and all(n.startswith("id_probabilities") for n in pairs)
+    is_timed = bool(header) and header[0] in ("time", "seconds")
+    return (is_timed and (is_tracks or is_sure)) or (
+        header == ["mean", "median", "standard_deviation"]
+    )
+
+
+def _is_idtracker_arrays(peek: Peek) -> bool:
+    return peek.kind == "npy" and b"identities_labels" in peek.head
+
+
+def _is_animalta(peek: Peek) -> bool:
+    header = _header(peek)
+    has_arenas = any(re.fullmatch(r"[XY]_Arena\d+_Ind\d+", name) for name in header)
+    return has_arenas or {"Frame", "Arena", "Ind", "X", "Y"} <= set(header)
+
+
+def _is_anipose(peek: Peek) -> bool:
+    header = set(_header(peek))
+    return "fnum" in header and any(name.endswith("_ncams") for name in header)
+
+
+def _is_yolo(peek: Peek) -> bool:
+    """Return whether rows are a class, a box, and points relative to the picture."""
+    rows = [line.split() for line in peek.lines if line.strip()]
+    if peek.kind != "text" or not rows or len(rows[0]) < 5 or len(rows) > 100:
+        return False
+    try:
+        numbers = [[float(cell) for cell in row] for row in rows]
+    except ValueError:
+        return False
+    return all(
+        len(row) >= 5 and row[0] % 1 == 0 and all(0 <= each <= 1 for each in row[1:5])
+        for row in numbers
+    )
+
+
+def _is_ethovision(peek: Peek) -> bool:
+    first = peek.lines[0] if peek.kind == "text" and peek.lines else ""
+    return "Number of header lines:" in first
+
+
+def _is_flytracker(peek: Peek) -> bool:
+    names = ("-track.mat", "-feat.mat", "calibration.mat", "-bg.mat", "-seg.mat")
+    return peek.kind == "matlab" and peek.path.name.endswith(names)
+
+
+def _is_jaaba(peek: Peek) -> bool:
+    name = peek.path.name
+    is_named = "trx" in name or name.startswith(("labeled", "labels", "scores_"))
+    return peek.kind == "matlab" and is_named
+
+
+def _is_ultralytics_table(peek: Peek) -> bool:
+    return {"x1", "y1", "x2", "y2", "class", "confidence"} <= set(_header(peek))
+
+
+def _is_jabs_output(peek: Peek) -> bool:
+    return (peek.kind == "hdf5" and {"predictions"} == peek.names) or (
+        {"identity", "num_frames"} <= set(peek.attributes) and "features" in peek.names
+    )
+
+
+def _is_jabs_settings(peek: Peek) -> bool:
+    return peek.kind == "json" and (
+        peek.path.name == "project.json" and peek.path.parent.name == "jabs"
+    )
+
+
+PROGRAMS: Sequence[Program] = (
+    Program(
+        "a SimBA project's table of videos",
+        _has_columns("Video", "fps", "pixels/mm"),
+        "it is read together with the videos of csv",
+        is_empty=True,
+    ),
+    Program(
+        "a JABS project's settings",
+        _is_jabs_settings,
+        "its annotations are read from jabs/annotations",
+        is_empty=True,
+    ),
+    Program(
+        "features or predictions of JABS",
+        _is_jabs_output,
+        "a person's labels are in jabs/annotations",
+        is_empty=True,
+    ),
+    Program(
+        "COCO keypoints (CVAT, Roboflow, Detectron2 …)",
+        _json_with(_key("images"), _key("categories"), is_list=False),
+        _TRACKS,
+    ),
+    Program(
+        "COCO keypoints (CVAT, Roboflow, Detectron2 …)",
+        _json_with(_key("images"), _key("file_name"), is_list=False),
+        _TRACKS,
+    ),
+    Program(
+        "results of a pose detector in COCO's form (Detectron2, MMPose, AlphaPose), "
+        "which have no identities",
+        _json_with(_key("image_id"), _key("keypoints"), is_list=True),
+        f"track the animals, and {_TRACKS}",
+    ),
+    Program(
+        "keypoints of OpenPose",
+        _json_with(_key("people"), _key("pose_keypoints_2d")),
+        _TRACKS,
+    ),
+    Program(
+        "annotations of Label Studio",
+        _json_with(_key("annotations"), _key("from_name"), _key("to_name")),
+        _LABELS,
+    ),
+    Program(
+        "annotations of VGG VIA (JSON)",
+        _json_with(r'"(_via_settings|vid)"|"attribute"\s*:\s*\{', _key("metadata")),
+        f"export CSV from VIA, or {_LABELS}",
+    ),
+    Program(
+        "idtracker.ai's trajectories",
+        _json_with(_key("frames_per_second"), _key("body_length")),
+        _TRACKS,
+    ),
+    Program("idtracker.ai's trajectories", _is_idtracker_csv, _TRACKS),
+    Program("idtracker.ai's trajectories", _is_idtracker_arrays, _TRACKS),
+    Program(
+        "TRex or other arrays of numpy (npz)",
+        lambda peek: peek.kind == "npz",
+        _TRACKS,
+    ),
+    Program("AnimalTA's coordinates", _is_animalta, _TRACKS),
+    Program(
+        "Anipose's three-dimensional points",
+        _is_anipose,
+        "give the tracks of one camera (pose-2d), or " + _TRACKS,
+    ),
+    Program(
+        "Ultralytics' (YOLO) text results",
+        _is_yolo,
+        _TRACKS + ", in pixels of the video",
+    ),
+    Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
+    Program(
+        "raw data or manual scoring of EthoVision XT",
+        _is_ethovision,
+        f"{_TRACKS}; {_LABELS}",
+    ),
+    Program(
+        "an event log of The Observer XT",
+        _has_columns("Behavior", "Event_Type", "Time_Relative_sf"),
+        _LABELS,
+    ),
+    Program(
+        "ANY-maze's table of samples",
+        lambda peek: any(
+            re.fullmatch(r"Cent(re|er) position X", name) for name in _header(peek)
+        ),
+        f"{_TRACKS}; {_LABELS}",
+    ),
+    Program("tracks of FlyTracker (MATLAB)", _is_flytracker, _TRACKS),
+    Program("tracks or labels of JAABA (MATLAB)", _is_jaaba, f"{_TRACKS}; {_LABELS}"),
+    Program(
+        "a MATLAB file of an unknown program",
+        lambda peek: peek.kind == "matlab",
+        f"{_TRACKS}; {_LABELS}",
+    ),
+    Program(
+        "an SQLite database, such as Live Mouse Tracker's",
+        lambda peek: peek.kind == "sqlite",
+        f"{_TRACKS}; {_LABELS}",
+    ),
+    Program(
+        "annotations of ELAN (.eaf)",
+        lambda peek: peek.kind == "text" and "<ANNOTATION_DOCUMENT" in peek.text,
+        _LABELS,
+    ),
+    Program(
+        "annotations of ANVIL",
+        lambda peek: peek.kind == "text" and "<anvil" in peek.text[:2000].lower(),
+        _LABELS,
+    ),
+    Program(
+        "XML",
+        _begins("<?xml"),
+        f"{_TRACKS}; {_LABELS}",
+    ),
+    Program(
+        "focal data of JWatcher",
+        lambda peek: peek.kind == "text" and "FocalMasterFile=" in peek.text,
+        _LABELS,
+    ),
+    Program(
+        "a master file of JWatcher",
+        lambda peek: peek.kind == "text" and "Focal Master File" in peek.text[:2000],
+        "its names belong to the .dat files",
+        is_empty=True,
+    ),
+    Program(
+        "annotations of VGG VIA (CSV)",
+        lambda peek: peek.kind == "text" and "VGG Image Annotator" in peek.text[:2000],
+        _LABELS,
+    ),
+)

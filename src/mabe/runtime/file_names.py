@@ -62,8 +62,13 @@ def is_invisible(character: str) -> bool:
 
 
 def shorten(name: str) -> str:
-    """Return a name in quotes for a message: in ASCII, and not longer than a line."""
-    return ascii(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…")
+    """Return a name in quotes for a message, not longer than a line.
+
+    Characters that are not shown are written as escape sequences.
+    """
+    short = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    shown = (ascii(each)[1:-1] if is_invisible(each) else each for each in short)
+    return f"'{''.join(shown)}'"
 
 
 def path_under(folder: Path, *names: str, ending: str = "") -> Path:

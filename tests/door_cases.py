@@ -7,7 +7,7 @@ them (`…_real`) are test files of animovement, MIT licence.
 
 from pathlib import Path
 
-from mabe.io.file_matching import plan_import
+from mabe.io.import_plan import plan_import
 from mabe.io.importer import run_import
 from mabe.io.project import Project
 from mabe.io.readers.formats import read_file

@@ -6,7 +6,7 @@ import pytest
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError, DataError
-from mabe.io.behaviour_names import map_labels, slug, to_bouts, watched_of
+from mabe.io.behaviour_names import map_labels, slug, to_bouts
 from mabe.io.project import Project
 from mabe.io.readers.annotations import (
     Event,
@@ -15,6 +15,7 @@ from mabe.io.readers.annotations import (
     to_frames,
 )
 from mabe.io.readers.formats import read_file
+from mabe.io.watched_actions import watched_of
 
 OLD = """Observation id,obs1,,,,,,,
 ,,,,,,,,

@@ -62,16 +62,18 @@ def import_files(
     ] = False,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Convert tracks and annotations to one data set."""
-    from mabe.io.file_matching import plan_import
-    from mabe.io.importer import (
-        Totals,
-        check_output,
-        describe_end,
-        describe_plan,
-        describe_recording,
-        run_import,
-    )
+    """Convert tracks and annotations to one data set.
+
+    A file that cannot be read is listed with its reason and does not stop the others.
+    The exit code is 0 if all tracks and labels were used, 1 if some were left out, and
+    2 if nothing can be imported: no tracks, labels of which none is used, or several
+    people's labels of one recording between which project.yaml does not choose. Every
+    guess is listed at the end, and in project.yaml of the data set.
+    """
+    from mabe.errors import DataError
+    from mabe.io.import_plan import describe_plan, plan_import
+    from mabe.io.import_report import Totals, describe_end, describe_recording
+    from mabe.io.importer import check_output, run_import
 
     settings = load_project(
         project_dir,
@@ -81,15 +83,23 @@ def import_files(
         min_confidence=min_confidence,
     )
     check_output(out)
-    plan = plan_import(project_dir, settings, skip=out, skip_bad=skip_bad)
-    for line in describe_plan(plan):
-        print(line)
+    plan = plan_import(project_dir, settings, skip=out)
+    print("\n".join(describe_plan(plan)))
+    if plan.is_without_its_labels:
+        raise DataError(
+            f"{project_dir}: none of its labels is used (see above); nothing is "
+            "written. `recordings` in project.yaml says which files belong together."
+        )
     place = None if dry_run else out
     totals, shown = Totals(), set[str]()
     for imported in run_import(plan, place, pieces=pieces):
         print("\n".join(describe_recording(imported, shown)))
         totals.add(imported)
-    print(describe_end(totals, place))
+    print("\n".join(describe_end(totals, plan, place)))
+    if plan.has_labels and not totals.labelled:
+        raise DataError(f"{project_dir}: no recording with labels was imported.")
+    if plan.left_out + totals.left_out and not skip_bad:
+        raise typer.Exit(1)
 
 
 def simulate(

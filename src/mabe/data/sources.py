@@ -18,20 +18,18 @@ from mabe.bouts import Watched
 from mabe.data.prepare import report_notes
 from mabe.data.store import PoseStore, from_recording, is_store, open_store
 from mabe.errors import ConfigError, DataError
-from mabe.io.behaviour_names import map_labels, watched_of
-from mabe.io.file_matching import (
+from mabe.io.behaviour_names import map_labels
+from mabe.io.folder_files import Track, list_problems, scan_folder, track_of
+from mabe.io.import_plan import (
     ImportPlan,
     RecordingFiles,
-    Track,
-    drop_duplicates,
-    find_files,
     folder_name,
+    list_unused,
     plan_import,
 )
 from mabe.io.importer import import_recording
 from mabe.io.project import Project, find_project
-from mabe.io.project_folders import choose_files
-from mabe.io.readers.formats import read_again, recognise
+from mabe.io.readers.formats import read_again
 from mabe.io.readers.kaggle import (
     SPLITS,
     fetched,
@@ -39,7 +37,6 @@ from mabe.io.readers.kaggle import (
     read_index,
     read_recording,
 )
-from mabe.io.readers.left_out import LeftOut, describe_left_out
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import (
     StandardPoses,
@@ -47,6 +44,8 @@ from mabe.io.standardize import (
     standardize,
     to_recording,
 )
+from mabe.io.track_files import drop_duplicates, with_unique_names
+from mabe.io.watched_actions import watched_of
 from mabe.recording import Recording, StoredRecording, VideoInfo
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import as_url
@@ -99,8 +98,11 @@ def find_sources(
     project = find_project(path) if project is None else project
     rates = _Rates(usual_fps or rate_fps, rate_fps)
     if with_labels and path.is_dir():
-        return _labelled_sources(plan_import(path, project), rates)
-    tracks = find_tracks(path)
+        plan = plan_import(path, project)
+        for line in list_unused(plan):
+            print(f"mabe: {line.removeprefix('! ')}", file=sys.stderr)
+        return _labelled_sources(plan, rates)
+    tracks = find_tracks(path, project)
     for track in tracks:
         _check_names(track, _lab_of(track.path, project))
     return [
@@ -184,38 +186,29 @@ def _is_kaggle_layout(path: Path) -> bool:
     return not path.is_dir() or any(table.is_file() for table in tables)
 
 
-def find_tracks(path: Path) -> list[Track]:
+def find_tracks(path: Path, project: Project) -> list[Track]:
     """Return the tracks of a pose file, or of the pose files of a folder.
 
-    Raises `DataError` where a file is of no known format, or there are no tracks.
+    Files of a folder that are not used are printed. Raises `DataError` where a file is
+    of no known format, or there are no tracks.
     """
-    files = [path]
-    left_out: list[LeftOut] = []
-    if not path.is_file():
-        files, left_out = choose_files(find_files(path), path)
-        files = [each for each in files if recognise(each)[0] is not None]
-    tracks = []
-    for file in files:
-        try:
-            content = read_again(file)
-        except LeftOut as reason:
-            if file == path:
-                raise
-            left_out.append(reason)
-            continue
-        tracks += [
-            Track(file, place, poses.name, content.format, poses.length)
-            for place, poses in enumerate(content.poses)
-        ]
-    kept, duplicates = drop_duplicates(tracks)
-    for note in (*duplicates, *describe_left_out(left_out)):
+    if path.is_file():
+        content = read_again(path)
+        tracks = [track_of(path, at, content) for at in range(len(content.poses))]
+        notes: list[str] = []
+    else:
+        contents = scan_folder(path, project)
+        kept, notes, _ = drop_duplicates(contents.tracks, path)
+        tracks = with_unique_names(kept, path)
+        notes += list_problems(contents.problems, path)
+    for note in notes:
         print(f"mabe: {note}", file=sys.stderr)
-    if not kept:
+    if not tracks:
         raise DataError(
             f"{path}: no tracks here; expected a pose file, a folder of some, or a "
             "folder in the standard layout. `mabe inspect` prints what each file is."
         )
-    return kept
+    return tracks
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +241,7 @@ def _open_labelled(
         lab=plan.lab,
         watched=imported.watched,
         bouts=imported.bouts,
+        coverage=imported.coverage,
         has_labels=bool(files.labels),
     )
     return from_recording(recording, rates.working_fps), 0
@@ -257,19 +251,25 @@ def _open_pose_file(
     track: Track, project: Project, rates: _Rates
 ) -> tuple[PoseStore, int]:
     recording = read_pose_file(
-        track.path, track.place, project, usual_fps=rates.usual_fps
+        track.path, track.place, project, usual_fps=rates.usual_fps, name=track.name
     )
     return from_recording(recording, rates.working_fps), 0
 
 
 def read_pose_file(
-    file: Path, place: int, project: Project, *, usual_fps: float
+    file: Path,
+    place: int,
+    project: Project,
+    *,
+    usual_fps: float,
+    name: str | None = None,
 ) -> Recording:
-    """Return one recording of a pose file, standardized.
+    """Return one recording of a pose file, standardized, under its own name or another.
 
     Where no frame rate is given, `usual_fps` is assumed, with a note.
     """
     poses = read_again(file).poses[place]
+    poses = replace(poses, name=name or poses.name)
     lab = _lab_of(file, project)
     return recording_of(poses, project, file, lab=lab, usual_fps=usual_fps)
 

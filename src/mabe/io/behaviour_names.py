@@ -3,18 +3,20 @@
 Label files name subjects and behaviours; the standard layout has an agent, an action
 and a target. What `project.yaml` does not define is guessed: subjects by their names,
 targets by the kind of action (grooming has the target self; of two animals, the other
-one is the target of sniffing). `mabe import` prints every guess.
+one is the target of sniffing). An event that names its target needs no guess. `mabe
+import` prints every guess.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from mabe.bouts import Bout, Watched, WatchedSpan
+from mabe.bouts import Bout
 from mabe.errors import ConfigError
 from mabe.io.project import ActionSettings, Project
-from mabe.io.readers.annotations import SELF, Event, FileAnnotations, WatchedInterval
+from mabe.io.readers.annotations import SELF, Event, FileAnnotations
+from mabe.io.recording_names import same_name, squeeze, words_of
 
 _SELF_ACTIONS = re.compile(
     r"(?<!allo)(?<!allo[-_ ])groom|rear|climb|clean|nonsocial|background|freez|redress|"
@@ -23,6 +25,12 @@ _SELF_ACTIONS = re.compile(
     re.IGNORECASE,
 )
 """Actions that have no other animal as their target."""
+
+_STREAM = re.compile(r"S\d+")
+"""A stream of the Caltech annotator, which the files have in the place of a subject."""
+
+NAMED = "named"
+"""The target of an action whose events all name theirs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +41,31 @@ class ActionMapping:
     name: str | None
     """The action's name in the standard layout; None: left out."""
     target: str
-    """``self``, ``other`` or an animal's name."""
+    """``self``, ``other``, an animal's name, or `NAMED`."""
     agent: str | None
     """The agent of events that name no subject."""
     reason: str
     """Where the mapping comes from, for people to read."""
+    named_targets: frozenset[str] = frozenset()
+    """``self`` or ``other``, where events name such targets."""
+
+    def as_settings(self) -> ActionSettings | None:
+        """Return the settings that give the same again; None: left out."""
+        if self.name is None:
+            return None
+        target = None if self.target == NAMED else self.target
+        return ActionSettings(name=self.name, agent=self.agent, target=target)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """The names in all label files of a lab."""
+
+    subjects: tuple[str, ...] = ()
+    behaviours: tuple[str, ...] = ()
+    named_targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """For each behaviour what its events name: ``self``, ``other``, or ``""``
+    (nothing that is an animal)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +83,15 @@ class LabelMapping:
         """Return an animal's number in the standard layout, which counts from 1."""
         return self.animals.index(animal) + 1
 
+    @property
+    def homeless(self) -> frozenset[str]:
+        """Subjects for whom no animal was left."""
+        return frozenset(
+            subject
+            for subject, animal in self.subjects.items()
+            if animal is None and self.reasons[subject].startswith("guess")
+        )
+
 
 def slug(behaviour: str) -> str:
     """Return a name that the standard layout can hold: no blanks, commas or quotes."""
@@ -66,65 +103,124 @@ def map_labels(
     subjects: Iterable[str],
     behaviours: Iterable[str],
     project: Project,
+    *,
+    lab: LabelNames | None = None,
 ) -> LabelMapping:
     """Return the mapping of labels to the animals of one recording.
 
+    `subjects` are those of the recording's own labels, `lab` the names in all labels.
     Raises `ConfigError` where the project names an animal that the recording lacks.
     """
-    animal_of, reasons = _map_subjects(animals, list(dict.fromkeys(subjects)), project)
+    lab = lab or LabelNames()
+    own = list(dict.fromkeys(subjects))
+    animal_of, reasons = _map_subjects(animals, own, lab.subjects, project)
     if lost := sorted({a for a in animal_of.values() if a and a not in animals}):
         raise ConfigError(
             f"project.yaml: subjects are mapped to {lost}, but the animals are "
             f"{list(animals)}"
         )
     actions = {
-        behaviour: _map_action(behaviour, animals, project) for behaviour in behaviours
+        behaviour: _map_action(
+            behaviour, animals, project, lab.named_targets.get(behaviour, frozenset())
+        )
+        for behaviour in behaviours
     }
     return LabelMapping(tuple(animals), animal_of, reasons, actions)
 
 
 def _map_subjects(
-    animals: Sequence[str], subjects: Sequence[str], project: Project
+    animals: Sequence[str],
+    own: Sequence[str],
+    of_lab: Sequence[str],
+    project: Project,
 ) -> tuple[dict[str, str | None], dict[str, str]]:
-    """Return the animal of each subject, and where the mapping comes from."""
+    """Return the animal of each subject, and where the mapping comes from.
+
+    Names that are no animal's are dealt to the animals that are left: those of the
+    whole lab where they are no more than these, so that a name is the same animal in
+    every recording, else those of the recording.
+    """
     animal_of: dict[str, str | None] = {}
     reasons: dict[str, str] = {}
-    named = [name for name in subjects if name]
-    for name in ("", *named):
-        if name in project.subjects:
-            animal_of[name], reasons[name] = project.subjects[name], "project.yaml"
-        elif animal := _animal_called(name, animals):
-            animal_of[name], reasons[name] = animal, "same name"
-    free = [animal for animal in animals if animal not in animal_of.values()]
-    for name in named:
-        if name in animal_of:
-            continue
-        if re.fullmatch(r"S\d+", name):
+    everybody = list(dict.fromkeys(name for name in (*of_lab, *own) if name))
+    for name in ("", *everybody):
+        told = project.subjects.get(name)
+        if name in project.subjects and (name in own or told in (None, *animals)):
+            animal_of[name], reasons[name] = told, "project.yaml"
+        elif animal := find_animal(name, animals):
+            is_same = same_name(animal, name)
+            animal_of[name] = animal
+            reasons[name] = "same name" if is_same else "guess: its number"
+        elif _STREAM.fullmatch(name):
             animal_of[name], reasons[name] = animals[0], "a stream, not an animal"
-        elif free:
-            animal_of[name], reasons[name] = free.pop(0), "guess: the next animal"
+    free = [animal for animal in animals if animal not in animal_of.values()]
+    strangers = [name for name in everybody if name not in animal_of]
+    if len(strangers) > len(free):
+        strangers = [name for name in strangers if name in own]
+    only = "there is one animal" if len(animals) == 1 else ""
+    for name in strangers:
+        if free:
+            animal_of[name] = free.pop(0)
+            reasons[name] = only or "guess: the next animal"
         else:
             animal_of[name] = None
             reasons[name] = "guess: left out, all animals have a subject"
-    if "" in subjects and "" not in animal_of:
-        animal_of[""], reasons[""] = animals[0], "guess: the first animal"
+    if "" in own and "" not in animal_of:
+        animal_of[""], reasons[""] = animals[0], only or "guess: the first animal"
     return animal_of, reasons
 
 
-def _animal_called(subject: str, animals: Sequence[str]) -> str | None:
+def find_animal(subject: str, animals: Sequence[str]) -> str | None:
     """Return the animal of the same name, or of the number in ``mouse2``."""
-    bare = {re.sub(r"[^a-z0-9]", "", animal.lower()): animal for animal in animals}
-    squeezed = re.sub(r"[^a-z0-9]", "", subject.lower())
-    if squeezed in bare:
-        return bare[squeezed]
-    number = re.fullmatch(r"(?:mouse|rat|animal|individual|subject)?([1-9])", squeezed)
+    if not subject:
+        return None
+    found = next((each for each in animals if same_name(each, subject)), None)
+    if found is not None:
+        return found
+    number = re.fullmatch(
+        r"(?:mouse|rat|animal|individual|subject)?([1-9])", squeeze(words_of(subject))
+    )
     if number and int(number[1]) <= len(animals):
         return animals[int(number[1]) - 1]
     return None
 
 
+def named_animal(
+    modifier: str, animals: Sequence[str], subjects: Iterable[str]
+) -> bool:
+    """Return whether what an event names as its target can be an animal.
+
+    A bare number is one only where animals or subjects are called by numbers.
+    """
+    names = (*animals, *subjects)
+    if modifier.strip().isdecimal():
+        return any(name.strip().isdecimal() for name in names) and (
+            any(same_name(name, modifier) for name in names)
+            or find_animal(modifier, animals) is not None
+        )
+    return any(same_name(name, modifier) for name in names if name) or (
+        find_animal(modifier, animals) is not None
+    )
+
+
+def find_named_targets(
+    files: Iterable[FileAnnotations], animals: Sequence[str], subjects: Sequence[str]
+) -> dict[str, frozenset[str]]:
+    """Return what the events of each behaviour name as their target."""
+    found: dict[str, set[str]] = {}
+    for event in {event for each in files for event in each.events}:
+        parts = [part for part in event.target.split("|") if part]
+        kinds = {
+            "self" if part in (SELF, event.subject) else "other"
+            for part in parts
+            if part == SELF or named_animal(part, animals, subjects)
+        }
+        found.setdefault(event.behaviour, set()).update(kinds or {""})
+    return {behaviour: frozenset(kinds) for behaviour, kinds in found.items()}
+
+
 def _map_action(
-    behaviour: str, animals: Sequence[str], project: Project
+    behaviour: str, animals: Sequence[str], project: Project, kinds: frozenset[str]
 ) -> ActionMapping:
     settings = project.actions.get(behaviour, ActionSettings())
     if settings is None:
@@ -135,10 +231,13 @@ def _map_action(
                 f"project.yaml: action {behaviour!r} names {name!r}, but the animals "
                 f"are {list(animals)}"
             )
+    named = kinds - {""}
     if settings.target:
         target, reason = settings.target, "project.yaml"
     elif len(animals) == 1:
         target, reason = "self", "there is one animal"
+    elif named and "" not in kinds:
+        target, reason = NAMED, "each event names its target"
     elif _SELF_ACTIONS.search(behaviour):
         target, reason = "self", "guess: an action without a partner"
     elif len(animals) == 2:
@@ -146,7 +245,7 @@ def _map_action(
     else:
         target, reason = "other", "each event must have a target"
     name = slug(settings.name or behaviour)
-    return ActionMapping(behaviour, name, target, settings.agent, reason)
+    return ActionMapping(behaviour, name, target, settings.agent, reason, named)
 
 
 def to_bouts(
@@ -161,9 +260,10 @@ def to_bouts(
     for event in _without_fillers(annotations):
         action = mapping.actions[event.behaviour]
         agent = _agent(event, action, mapping)
-        if action.name is None or agent is None:
-            subject = f" of {event.subject!r}" if agent is None else ""
-            dropped[f"{event.behaviour!r}{subject} left out"] += 1
+        lost = _lost_animal(event, action, mapping) if agent else event.subject
+        if action.name is None or agent is None or lost is not None:
+            whom = f" of {lost!r}" if lost is not None else ""
+            dropped[f"{event.behaviour!r}{whom} left out"] += 1
             continue
         target = _target(event, action, agent, mapping)
         if target is None:
@@ -187,6 +287,38 @@ def to_bouts(
     return join_overlaps(bouts), notes
 
 
+def _lost_animal(
+    event: Event, action: ActionMapping, mapping: LabelMapping
+) -> str | None:
+    """Return the target of an event that is no animal of the recording."""
+    parts = [part for part in event.target.split("|") if part]
+    for part in parts:
+        if mapping.subjects.get(part, "") is None:
+            return part
+    is_known = any(part == SELF or animal_of_modifier(part, mapping) for part in parts)
+    return event.target if action.target == NAMED and not is_known else None
+
+
+def lost_behaviours(annotations: FileAnnotations, mapping: LabelMapping) -> set[str]:
+    """Return the behaviours of events whose agent or target has no animal.
+
+    Not those of subjects that the project leaves out. Of such a behaviour a recording
+    does not tell when it did not occur.
+    """
+    lost = set()
+    for event in annotations.events:
+        action = mapping.actions[event.behaviour]
+        is_homeless = event.subject in mapping.homeless
+        if mapping.subjects.get(event.subject) is not None:
+            target = _lost_animal(event, action, mapping)
+            is_homeless = target is not None and mapping.reasons.get(
+                target, "guess"
+            ).startswith("guess")
+        if is_homeless and action.name is not None:
+            lost.add(event.behaviour)
+    return lost
+
+
 def _without_fillers(annotations: FileAnnotations) -> list[Event]:
     """Return the events without those that only fill an additional stream.
 
@@ -195,7 +327,7 @@ def _without_fillers(annotations: FileAnnotations) -> list[Event]:
     without annotation.
     """
     streams = {event.subject for event in annotations.events}
-    if not streams or not all(re.fullmatch(r"S\d+", name) for name in streams):
+    if not streams or not all(_STREAM.fullmatch(name) for name in streams):
         return list(annotations.events)
     kept = []
     for stream in sorted(streams):
@@ -219,15 +351,24 @@ def _target(
     for part in event.target.split("|"):
         if part == SELF:
             return agent
-        named = mapping.subjects.get(part) or _animal_called(part, mapping.animals)
-        if part and named:
+        if part and (named := animal_of_modifier(part, mapping)):
             return named
     if action.target == "self":
         return agent
-    if action.target != "other":
+    if action.target not in ("other", NAMED):
         return action.target
     others = [animal for animal in mapping.animals if animal != agent]
     return others[0] if len(others) == 1 else None
+
+
+def animal_of_modifier(modifier: str, mapping: LabelMapping) -> str | None:
+    """Return the animal that an event's modifier names; None where it is none."""
+    if not named_animal(modifier, mapping.animals, mapping.subjects):
+        return None
+    same = next((s for s in mapping.subjects if s and same_name(s, modifier)), None)
+    if same is not None and mapping.subjects[same]:
+        return mapping.subjects[same]
+    return find_animal(modifier, mapping.animals)
 
 
 def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
@@ -248,77 +389,3 @@ def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
 
 def _action_and_pair(bout: Bout) -> tuple[str, int, int]:
     return bout.action, bout.agent, bout.target
-
-
-def watched_of(
-    mapping: LabelMapping, subjects: Iterable[str], project: Project
-) -> tuple[Watched, ...]:
-    """Return what was watched: the project's list, or all actions of all subjects."""
-    if project.watched is not None:
-        return tuple(sorted(_parse_watched(each, mapping) for each in project.watched))
-    watched = set()
-    agents = {mapping.subjects.get(subject) for subject in subjects}
-    for action in mapping.actions.values():
-        if action.name is None:
-            continue
-        for agent in agents | ({action.agent} if action.agent else set()):
-            if agent is None:
-                continue
-            targets = [agent] if action.target == "self" else [action.target]
-            if action.target == "other":
-                targets = [a for a in mapping.animals if a != agent] or [agent]
-            watched |= {
-                Watched(
-                    mapping.number_of(agent), mapping.number_of(target), action.name
-                )
-                for target in targets
-            }
-    return tuple(sorted(watched))
-
-
-def coverage_of(
-    annotations: FileAnnotations,
-    watched: Iterable[Watched],
-    mapping: LabelMapping,
-    length: int,
-) -> set[WatchedSpan]:
-    """Return when a file's annotator watched for what, in the frames of a recording.
-
-    `annotations` are in frames; `watched` is what was watched for in the recording, of
-    which a file covers its own behaviours.
-    """
-    whole = (WatchedInterval(0, length),)
-    spans = set()
-    for interval in whole if annotations.watched is None else annotations.watched:
-        start, stop = round(interval.start), round(min(interval.stop, length))
-        behaviours = (
-            (interval.behaviour,) if interval.behaviour else annotations.behaviours
-        )
-        mapped = (mapping.actions[behaviour].name for behaviour in behaviours)
-        actions = {name for name in mapped if name is not None}
-        animal = mapping.subjects.get(interval.subject) if interval.subject else None
-        spans |= {
-            WatchedSpan(start, stop, each.action, each.agent, each.target)
-            for each in watched
-            if start < stop
-            and each.action in actions
-            and (animal is None or each.agent == mapping.number_of(animal))
-        }
-    return spans
-
-
-def _parse_watched(text: str, mapping: LabelMapping) -> Watched:
-    """Return an entry such as ``adult,juvenile,interact`` or ``adult,self,rear``."""
-    parts = [part.strip() for part in text.split(",", 2)]
-    if len(parts) == 3:
-        agent = _animal_called(parts[0], mapping.animals)
-        is_self = parts[1] == "self"
-        target = agent if is_self else _animal_called(parts[1], mapping.animals)
-        if agent and target:
-            return Watched(
-                mapping.number_of(agent), mapping.number_of(target), slug(parts[2])
-            )
-    raise ConfigError(
-        f"project.yaml: watched: expected `agent,target,action` of the animals "
-        f"{list(mapping.animals)} (target may be self), found {text!r}"
-    )

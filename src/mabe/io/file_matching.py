@@ -1,324 +1,366 @@
-"""Which files of a folder hold tracks, which hold labels, and which belong together.
+"""Which label files belong to which tracks.
 
-Tracks and labels belong to one recording by their names, unless `project.yaml` lists
-the files of each recording. No recording is kept in memory.
+Labels and tracks belong to one recording by their names, unless `project.yaml` lists
+the files of a recording. A name may be that of a file, of an observation, or of the
+video that either was made from; of equally alike names the folder decides. Labels
+belong to one recording only, to the one whose name is most alike; labels that fit
+several equally, or none, are not used and are listed.
 """
 
-import re
-from collections.abc import Sequence
+import difflib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mabe.errors import DataError
-from mabe.io.project import Project, RecordingSettings
-from mabe.io.project_folders import choose_files
-from mabe.io.readers.annotations import FileAnnotations
-from mabe.io.readers.formats import read_file, recognise
-from mabe.io.readers.left_out import LeftOut, describe_left_out
-
-_SKIPPED_ENDINGS = frozenset(
-    f".{ending}"
-    for endings in (
-        ("avi", "mp4", "mov", "mkv", "mpg", "mpeg", "wmv", "seq", "png", "jpg", "jpeg"),
-        ("tif", "tiff", "gif", "bmp", "pdf", "yaml", "yml", "md", "rst", "py", "ipynb"),
-        ("log", "pickle", "pkl", "doc", "docx", "zip", "toml"),
-    )
-    for ending in endings
+from mabe.errors import ConfigError, DataError
+from mabe.io.folder_files import FolderContents, Labels, Track, relative_name
+from mabe.io.project import LabelSettings, Project, RecordingSettings
+from mabe.io.recording_names import (
+    Likeness,
+    NameMatch,
+    Words,
+    common_ending,
+    compare_names,
+    names_in_stem,
+    normalize,
+    split_path,
+    without_roles,
+    words_of,
 )
-"""Videos, pictures, texts and formats that are not read; all other files are opened."""
+from mabe.io.track_files import drop_duplicates, with_unique_names
+
+_SAME_FOLDER = 1000
+"""Counts more than any number of folders of the same names."""
 
 
 @dataclass(frozen=True, slots=True)
-class Track:
-    """Where the tracks of one recording are."""
+class Claim:
+    """The labels of one file as those of one recording."""
 
-    path: Path
-    place: int
-    """Which of the file's recordings."""
-    name: str
-    format: str
-    length: int
+    labels: Labels
+    match: NameMatch | None = None
+    """How alike the names are; None where they were not compared."""
+    settings: LabelSettings | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """The labels of one recording in one file."""
-
-    path: Path
-    format: str
-    annotations: FileAnnotations
+    @property
+    def rest(self) -> Words:
+        """The words after the recording's name in the name of the labels."""
+        return self.match.rest if self.match else ()
 
 
 @dataclass(frozen=True, slots=True)
-class FolderContents:
-    """What the files of a folder hold."""
-
-    tracks: tuple[Track, ...]
-    labels: tuple[Labels, ...]
-    unknown: tuple[str, ...]
-    """Files of no known format."""
-    bad: tuple[str, ...]
-    """Why files could not be read."""
-    left_out: tuple[LeftOut, ...] = ()
-    """Files of known programs that hold nothing to import."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingFiles:
-    """The tracks of one recording, and the labels that belong to them."""
+class RecordingClaims:
+    """The tracks of one recording, and all labels that belong to them."""
 
     track: Track
-    labels: tuple[Labels, ...]
-    settings: RecordingSettings | None
-    notes: tuple[str, ...] = ()
+    """Its name is that of no other recording."""
+    claims: tuple[Claim, ...]
+    settings: RecordingSettings | None = None
+    guesses: tuple[tuple[str, str], ...] = ()
+    """What was assumed about its files, and why."""
 
 
 @dataclass(frozen=True, slots=True)
-class ImportPlan:
-    """What will be imported, before a recording is read whole."""
+class UnusedLabels:
+    """Labels that belong to no recording, and what to write to use them."""
 
-    lab: str
-    project: Project
-    recordings: tuple[RecordingFiles, ...]
-    behaviours: tuple[str, ...]
-    """All behaviours of all label files."""
-    subjects: tuple[str, ...]
-    """All subjects of all label files; ``""`` stands for events without one."""
-    unused: tuple[Labels, ...]
-    """Labels of recordings without tracks."""
-    duplicates: tuple[str, ...]
-    """Notes on tracks that are left out because their video has others."""
-    unknown: tuple[str, ...]
-    bad: tuple[str, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    labels: Labels
+    reason: str
+    hint: str
+    """An entry of `recordings` in project.yaml."""
 
 
-def plan_import(
-    folder: Path, project: Project, *, skip: Path | None = None, skip_bad: bool = False
-) -> ImportPlan:
-    """Return what the files of a folder hold and which belong together.
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Which files belong together."""
 
-    Raises `DataError` where there are no tracks, or a file is broken.
+    recordings: tuple[RecordingClaims, ...]
+    unused: tuple[UnusedLabels, ...]
+    notes: tuple[str, ...]
+    """On files that are left out because of others."""
+
+
+def match_files(contents: FolderContents, project: Project, folder: Path) -> Matching:
+    """Return the files of each recording.
+
+    Raises `DataError` or `ConfigError` where project.yaml names files or recordings
+    that are not there.
     """
-    files, left_out = choose_files(find_files(folder, skip=skip), folder)
-    contents = scan_files(files, skip_bad=skip_bad)
-    left_out += contents.left_out
-    if not contents.tracks:
-        known = "".join(f"\n  ! {line}" for line in describe_left_out(left_out))
-        raise DataError(
-            f"{folder}: no file with tracks; {len(contents.labels)} recordings with "
-            f"labels, files not recognised: {list(contents.unknown)[:8]}. `mabe "
-            f"inspect` prints what each file is.{known}"
-        )
-    matched, duplicates = match_files(contents, project, folder)
-    recordings = _with_unique_names(matched)
-    used = {id(labels) for files in recordings for labels in files.labels}
-    return ImportPlan(
-        lab=project.lab or folder_name(folder),
-        project=project,
-        recordings=tuple(recordings),
-        behaviours=tuple(
-            dict.fromkeys(
-                behaviour
-                for labels in contents.labels
-                for behaviour in labels.annotations.behaviours
-            )
-        ),
-        subjects=_subjects_of(contents.labels),
-        unused=tuple(each for each in contents.labels if id(each) not in used),
-        unknown=contents.unknown,
-        duplicates=tuple(duplicates),
-        bad=contents.bad,
-        left_out=tuple(left_out),
+    kept, notes, copies = drop_duplicates(
+        contents.tracks, folder, preferred=_listed_tracks(contents, project, folder)
     )
-
-
-def folder_name(folder: Path) -> str:
-    """Return a folder's name as the name of a lab that has none."""
-    return re.sub(r"\W+", "_", folder.absolute().name) or "lab"
-
-
-def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
-    """Return the files that may hold tracks or labels, in the order of their names."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such folder.")
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.suffix.lower() not in _SKIPPED_ENDINGS
-        and not (skip and path.is_relative_to(skip))
-    ]
-
-
-def scan_files(paths: Sequence[Path], *, skip_bad: bool) -> FolderContents:
-    """Return what files hold.
-
-    Raises `DataError` for one that cannot be read, unless `skip_bad`.
-    """
-    tracks: list[Track] = []
-    labels: list[Labels] = []
-    unknown, bad, left_out = [], [], []
-    for path in paths:
-        try:
-            if recognise(path)[0] is None:
-                unknown.append(path.name)
-                continue
-            content = read_file(path)
-        except LeftOut as reason:
-            left_out.append(reason)
-            continue
-        except DataError as error:
-            if not skip_bad:
-                raise DataError(f"{error} (--skip-bad leaves such files out)") from None
-            bad.append(str(error))
-            continue
-        tracks += [
-            Track(path, at, poses.name, content.format, poses.length)
-            for at, poses in enumerate(content.poses)
-        ]
-        labels += [
-            Labels(path, content.format, annotations)
-            for annotations in content.annotations
-        ]
-    return FolderContents(
-        *(tuple(tracks), tuple(labels), tuple(unknown), tuple(bad), tuple(left_out))
-    )
-
-
-def match_files(
-    contents: FolderContents, project: Project, folder: Path
-) -> tuple[list[RecordingFiles], list[str]]:
-    """Return the files of each recording, and notes on tracks that are left out.
-
-    Files that the project lists for a recording come first; others are matched by name.
-    """
+    tracks = with_unique_names(kept, folder)
+    settings = _settings_of(tracks, project, folder)
+    labels = [each for each in contents.labels if each.annotations.by == "person"]
+    listed = {
+        track: _listed_claims(track, each.labels, labels, folder)
+        for track, each in settings.items()
+        if each.labels is not None
+    }
+    files = {claim.labels.path for those in listed.values() for claim in those}
+    free = [each for each in labels if each.path not in files]
+    open_tracks = [track for track in tracks if track not in listed]
+    claims, unused = _claims_by_name(free, open_tracks, copies, folder)
+    claims.update(listed)
     recordings = [
-        _listed_files(settings, contents, folder) for settings in project.recordings
+        RecordingClaims(track, tuple(claims.get(track, ())), settings.get(track))
+        for track in tracks
     ]
-    listed = {files.track for files in recordings}
-    used = {labels.path for files in recordings for labels in files.labels}
-    tracks, duplicates = drop_duplicates(
-        [each for each in contents.tracks if each not in listed]
+    recordings, unused = _join_only_pair(recordings, unused)
+    by_program = dict.fromkeys(
+        relative_name(each.path, folder)
+        for each in contents.labels
+        if each.annotations.by == "program"
     )
-    free = [labels for labels in contents.labels if labels.path not in used]
-    owners = [(_owners(labels, tracks), labels) for labels in free]
-    is_single = len(tracks) == len(free) == 1 and not listed
-    for track in tracks:
-        own = tuple(labels for those, labels in owners if track in those)
-        notes: tuple[str, ...] = ()
-        if not own and is_single:
-            own = tuple(free)
-            notes = (
-                f"labels of {free[0].path.name} ({free[0].annotations.name!r}) used "
-                "although the names differ: there are no others",
-            )
-        recordings.append(RecordingFiles(track, own, None, notes))
-    return recordings, duplicates
+    notes += [
+        f"{path}: predicted by a program, not used as labels" for path in by_program
+    ]
+    return Matching(tuple(recordings), tuple(unused), tuple(notes))
 
 
-def _listed_files(
-    settings: RecordingSettings, contents: FolderContents, folder: Path
-) -> RecordingFiles:
-    """Return the files that the project lists for a recording."""
-    path = folder / settings.tracks
-    track = next((each for each in contents.tracks if each.path == path), None)
-    if track is None:
-        raise DataError(f"project.yaml: recordings: {path} holds no tracks.")
-    labels: list[Labels] = []
-    for name in settings.labels:
-        of_file = [each for each in contents.labels if each.path == folder / name]
-        if not of_file:
-            raise DataError(f"project.yaml: recordings: {folder / name} has no labels.")
-        named = [each for each in of_file if belong_together(each, track)]
-        labels += named if len(of_file) > 1 and named else of_file
-    return RecordingFiles(track, tuple(labels), settings)
-
-
-def drop_duplicates(tracks: Sequence[Track]) -> tuple[list[Track], list[str]]:
-    """Return one track of each video in a folder, and which files are left out.
-
-    DeepLabCut writes CSV beside HDF5, and filtered tracks beside raw ones: filtered
-    tracks are preferred, and HDF5 to text.
-    """
-    best: dict[tuple[Path, str], Track] = {}
-    for track in tracks:
-        key = (track.path.parent, track.name)
-        if key not in best or _preference(track) > _preference(best[key]):
-            best[key] = track
-    kept, notes = [], []
-    for track in tracks:
-        other = best[track.path.parent, track.name]
-        if other.path == track.path:
-            kept.append(track)
-        else:
-            notes.append(
-                f"{track.path.name}: left out, {other.path.name} is of the same video "
-                f"({track.name})"
-            )
-    return kept, notes
-
-
-def _preference(track: Track) -> tuple[bool, bool]:
-    return "filtered" in track.path.stem.lower(), "HDF5" in track.format
-
-
-def _owners(labels: Labels, tracks: Sequence[Track]) -> list[Track]:
-    """Return the tracks that labels belong to: of several, those in the same folder."""
-    those = [track for track in tracks if belong_together(labels, track)]
-    near = [track for track in those if track.path.parent == labels.path.parent]
-    return near or those
-
-
-def belong_together(labels: Labels, track: Track) -> bool:
-    """Return whether labels name the video that tracks were made from.
-
-    One name has to begin the other, and a number must not go on: ``day1`` is not
-    ``day10``.
-    """
-    if labels.path == track.path:
-        return (
-            labels.annotations.name == track.name
-            or labels.annotations.name == track.path.stem
+def _listed_tracks(
+    contents: FolderContents, project: Project, folder: Path
+) -> frozenset[Path]:
+    """Return the files with tracks that project.yaml lists."""
+    given = [each.tracks for each in project.recordings if each.tracks]
+    known = {each.path for each in contents.tracks}
+    if lost := [name for name in given if folder / name not in known]:
+        raise DataError(
+            f"project.yaml: recordings: {folder / lost[0]} holds no tracks."
         )
-    media = (each.rsplit("/", 1)[-1] for each in labels.annotations.media)
-    names = {labels.annotations.name, *media}
-    if labels.annotations.name not in labels.path.stem:
-        names |= {labels.path.stem}
-    return any(_is_same_video(name, track.name) for name in names if name)
+    return frozenset(folder / name for name in given)
 
 
-def _is_same_video(first: str, second: str) -> bool:
-    short, long = sorted((_squeeze(first), _squeeze(second)), key=len)
-    if len(short) < 3 and short != long:
-        return False
-    rest = long[len(short) :]
-    return long.startswith(short) and not (short[-1:].isdigit() and rest[:1].isdigit())
+def _settings_of(
+    tracks: Sequence[Track], project: Project, folder: Path
+) -> dict[Track, RecordingSettings]:
+    """Return the settings of each recording that project.yaml names."""
+    found: dict[Track, RecordingSettings] = {}
+    for settings in project.recordings:
+        those = list(tracks)
+        if settings.tracks:
+            those = [each for each in those if each.path == folder / settings.tracks]
+        if settings.name and len(those) != 1:
+            name = normalize(settings.name)
+            those = [each for each in those if name in _own_names(each, folder)]
+        if not those:
+            raise ConfigError(
+                f"project.yaml: recordings: there is no recording {settings.name!r}; "
+                f"there are {[each.name for each in tracks][:12]}"
+            )
+        if settings.tracks is None and len(those) > 1:
+            raise ConfigError(
+                f"project.yaml: recordings: {settings.name!r} are "
+                f"{[each.name for each in those]}; give one of these names, or `tracks`"
+            )
+        if those[0] in found:
+            raise ConfigError(
+                f"project.yaml: recordings: {those[0].name!r} is given twice"
+            )
+        found[those[0]] = settings
+    return found
 
 
-def _squeeze(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _own_names(track: Track, folder: Path) -> set[str]:
+    """Return what a recording may be called in project.yaml."""
+    path = track.path.relative_to(folder)
+    names = (
+        track.name,
+        path.name,
+        path.stem,
+        path.as_posix(),
+        *names_in_stem(path.stem),
+    )
+    return {normalize(name) for name in names}
 
 
-def _with_unique_names(recordings: Sequence[RecordingFiles]) -> list[RecordingFiles]:
-    """Return the recordings, numbered where several have one name."""
-    counts: dict[str, int] = {}
-    renamed = []
-    for files in recordings:
-        name = re.sub(r"[^\w.+-]+", "_", files.track.name).strip("._") or "recording"
-        counts[name] = counts.get(name, 0) + 1
-        if counts[name] > 1:
-            name = f"{name}_{counts[name]}"
-        renamed.append(replace(files, track=replace(files.track, name=name)))
-    return renamed
+def _listed_claims(
+    track: Track,
+    files: Sequence[LabelSettings],
+    labels: Sequence[Labels],
+    folder: Path,
+) -> list[Claim]:
+    """Return the labels that project.yaml lists for a recording."""
+    claims = []
+    for settings in files:
+        path = folder / settings.file
+        of_file = [each for each in labels if each.path == path]
+        if not of_file:
+            raise DataError(f"project.yaml: recordings: {path} has no labels.")
+        matches = [_match(each, track, folder, of_one=False) for each in of_file]
+        best = min((each for each in matches if each), default=None)
+        claims += [
+            Claim(each, match[0] if match else None, settings)
+            for each, match in zip(of_file, matches, strict=True)
+            if len(of_file) == 1 or best is None or match == best
+        ]
+    return claims
 
 
-def _subjects_of(labels: Sequence[Labels]) -> tuple[str, ...]:
-    """Return the subjects of all labels; ``""`` where events have none."""
-    subjects: dict[str, None] = {}
+def _claims_by_name(
+    labels: Sequence[Labels],
+    tracks: Sequence[Track],
+    copies: Mapping[Path, Track],
+    folder: Path,
+) -> tuple[dict[Track, list[Claim]], list[UnusedLabels]]:
+    """Return the labels of each recording by their names, and those of none."""
+    claims: dict[Track, list[Claim]] = {}
+    unused = []
+    sizes: dict[Path, int] = {}
     for each in labels:
-        subjects.update(dict.fromkeys(each.annotations.subjects))
-        if any(not event.subject for event in each.annotations.events):
-            subjects[""] = None
-    return tuple(subjects) or ("",)
+        sizes[each.path] = sizes.get(each.path, 0) + 1
+    for each in labels:
+        of_one = sizes[each.path] == 1
+        candidates = _in_same_file(each, tracks, copies) or tracks
+        found = [
+            (match, track)
+            for track in candidates
+            if (match := _match(each, track, folder, of_one=of_one))
+        ]
+        best = min((match for match, _ in found), default=None)
+        those = [track for match, track in found if match == best]
+        if best is not None and len(those) == 1:
+            claims.setdefault(those[0], []).append(Claim(each, best[0]))
+        elif not found and len(candidates) == 1 and candidates is not tracks:
+            claims.setdefault(candidates[0], []).append(Claim(each))
+        else:
+            unused.append(_unused(each, those, tracks, folder))
+    return claims, unused
+
+
+def _in_same_file(
+    labels: Labels, tracks: Sequence[Track], copies: Mapping[Path, Track]
+) -> list[Track]:
+    """Return the recordings of the file that the labels are in, or of its copy."""
+    path = copies[labels.path].path if labels.path in copies else labels.path
+    return [track for track in tracks if track.path == path]
+
+
+Fit = tuple[NameMatch, int]
+"""How alike names are, then how alike folders are (negative): the smaller, the more."""
+
+
+def _match(labels: Labels, track: Track, folder: Path, *, of_one: bool) -> Fit | None:
+    """Return how well labels fit a recording; None where they do not.
+
+    `of_one`: their file holds the labels of one recording, so its name is theirs too.
+    """
+    home = _folders(labels.path, folder)
+    place = _folders(track.path, folder)
+    is_near = labels.path.parent == track.path.parent
+    best: Fit | None = None
+    for folders, name in _label_names(labels, home, of_one=of_one):
+        for track_folders, track_name in _track_names(track, place):
+            match = compare_names(name, track_name)
+            if match is None:
+                continue
+            shared = max(
+                common_ending(one, other)
+                for one in (folders, home)
+                for other in (track_folders, place)
+            )
+            fit = match, -(shared + _SAME_FOLDER * is_near)
+            if best is None or fit < best:
+                best = fit
+    return best
+
+
+def _folders(path: Path, folder: Path) -> Words:
+    return tuple(normalize(each) for each in path.parent.relative_to(folder).parts)
+
+
+def _label_names(
+    labels: Labels, home: Words, *, of_one: bool
+) -> Iterator[tuple[Words, str]]:
+    """Yield the names, with their folders, that labels may have."""
+    annotations = labels.annotations
+    for name in (annotations.name, *annotations.media):
+        folders, bare = split_path(name)
+        yield folders or home, bare
+    if of_one:
+        yield from _names_of_stem(labels.path.stem, home)
+
+
+def _track_names(track: Track, place: Words) -> Iterator[tuple[Words, str]]:
+    """Yield the names, with their folders, that a recording may have."""
+    yield place, track.name
+    for name in names_in_stem(track.path.stem):
+        yield from _names_of_stem(name, place)
+    if track.video:
+        yield split_path(track.video)
+
+
+def _names_of_stem(stem: str, folders: Words) -> Iterator[tuple[Words, str]]:
+    """Yield the names that a file's stem stands for, alone and with its folder."""
+    if without_roles(words_of(stem)):
+        yield folders, stem
+        if folders:
+            yield folders[:-1], f"{folders[-1]} {stem}"
+    elif folders:
+        yield folders[:-1], folders[-1]
+
+
+def _unused(
+    labels: Labels, equal: Sequence[Track], tracks: Sequence[Track], folder: Path
+) -> UnusedLabels:
+    """Return why labels are not used, and the entry that settles it."""
+    name = normalize(labels.annotations.name)
+    if equal:
+        names = ", ".join(track.name for track in equal[:4])
+        reason = f"fits {len(equal)} recordings equally: {names}"
+    else:
+        reason = "fits no recording by its name"
+    near = max(
+        equal or tracks,
+        key=lambda each: difflib.SequenceMatcher(
+            None, name, normalize(each.name)
+        ).ratio(),
+        default=None,
+    )
+    hint = recordings_entry(near, [labels.path], folder) if near else ""
+    return UnusedLabels(labels, reason, hint)
+
+
+def recordings_entry(track: Track, files: Sequence[Path], folder: Path) -> str:
+    """Return an entry of `recordings` in project.yaml."""
+    tracks, *labels = (
+        json.dumps(relative_name(path, folder), ensure_ascii=False)
+        for path in (track.path, *files)
+    )
+    return f"- {{tracks: {tracks}, labels: [{', '.join(labels)}]}}"
+
+
+def _join_only_pair(
+    recordings: list[RecordingClaims], unused: list[UnusedLabels]
+) -> tuple[list[RecordingClaims], list[UnusedLabels]]:
+    """Join the only labels and the only tracks although their names differ.
+
+    Not where the names differ in their numbers alone: then they are of two recordings.
+    """
+    if len(recordings) != 1 or len(unused) != 1 or recordings[0].claims:
+        return recordings, unused
+    [files], [left] = recordings, unused
+    labels, track = left.labels, files.track
+    words = [
+        [word for word in without_roles(words_of(name)) if not word.isdigit()]
+        for name in (labels.annotations.name, labels.path.stem, track.name)
+    ]
+    if words[2] in words[:2] or (files.settings and files.settings.labels is not None):
+        return recordings, unused
+    guess = (
+        f"{labels.path.name} ({labels.annotations.name!r}) → {track.name}",
+        "the names differ, but there are no others",
+    )
+    return [replace(files, claims=(Claim(labels),), guesses=(guess,))], []
+
+
+def describe_match(claim: Claim, track: Track) -> tuple[str, str] | None:
+    """Return what was assumed about whose labels a file holds, and why."""
+    match = claim.match
+    if match is None or match.is_certain or claim.settings:
+        return None
+    what = f"{claim.labels.path.name} → {track.name}"
+    if match.likeness == Likeness.GOES_ON:
+        return what, f"its name goes on with {' '.join(match.rest)!r}"
+    return what, "its name is the beginning of the recording's"

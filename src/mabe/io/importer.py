@@ -1,41 +1,29 @@
 """`mabe import`: tracks and labels of any known format, to the standard layout.
 
-A plan of which files belong together is made first (`mabe.io.file_matching`). Each
-recording is then read, standardized and written, one in memory at a time. The
-functions ``describe_*`` return what the command prints: what was read, and what each
-name was mapped to.
+A plan of which files belong together is made first (`mabe.io.import_plan`). Each
+recording is then read, standardized and written, one in memory at a time. One that
+cannot be read is left out with its reason, and does not stop the others.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from mabe.bouts import (
-    Bout,
-    Coverage,
-    Watched,
-    WatchedSpan,
-    covered_bouts,
-    spans_of,
-)
+from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError, MabeError, OutputError
-from mabe.io.behaviour_names import (
-    LabelMapping,
-    coverage_of,
-    join_overlaps,
-    map_labels,
-    to_bouts,
-    watched_of,
+from mabe.io.guesses import Guess, format_guesses
+from mabe.io.import_plan import ImportPlan, RecordingFiles
+from mabe.io.project import (
+    FILE_NAME,
+    ActionSettings,
+    Project,
+    RecordingSettings,
+    dump_project,
 )
-from mabe.io.file_matching import ImportPlan, Labels, RecordingFiles, Track
-from mabe.io.match_keypoints import format_matches
-from mabe.io.project import FILE_NAME, ActionSettings, Project, dump_project
-from mabe.io.readers.annotations import compare_lengths, to_frames
 from mabe.io.readers.formats import read_again
-from mabe.io.readers.left_out import describe_left_out
+from mabe.io.recording_labels import RecordingLabels, clip_bouts, read_labels
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
@@ -44,47 +32,47 @@ from mabe.io.writers.kaggle import (
     write_metadata,
     write_tracking,
 )
-from mabe.runtime.console import count
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
-
-Clipped = TypeVar("Clipped", Bout, WatchedSpan)
 
 
 @dataclass(frozen=True, slots=True)
 class ImportedRecording:
     """One recording as it was, or would be, written."""
 
-    track: Track
+    files: RecordingFiles
     standard: StandardPoses
-    labels: tuple[Labels, ...]
-    mapping: LabelMapping
-    watched: tuple[Watched, ...]
-    bouts: tuple[Bout, ...]
-    coverage: Coverage | None
-    """When annotators watched for what; None: for all of `watched`, all the time."""
+    labels: RecordingLabels
     notes: tuple[str, ...]
+    guesses: tuple[Guess, ...]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether label files belong to the recording."""
+        return bool(self.files.labels)
+
+    @property
+    def bouts(self) -> tuple[Bout, ...]:
+        """The annotated bouts."""
+        return self.labels.bouts
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """What was watched for."""
+        return self.labels.watched
+
+    @property
+    def coverage(self) -> Coverage | None:
+        """When annotators watched for what; None: all the time."""
+        return self.labels.coverage
 
 
-@dataclass(slots=True)
-class Totals:
-    """Counts of what was imported; recordings themselves do not stay in memory."""
+@dataclass(frozen=True, slots=True)
+class FailedRecording:
+    """A recording that cannot be imported, and why."""
 
-    recordings: int = 0
-    frames: int = 0
-    bouts: int = 0
-    has_guesses: bool = False
-
-    def add(self, imported: ImportedRecording) -> None:
-        """Count one more recording."""
-        self.recordings += 1
-        self.frames += imported.standard.poses.length
-        self.bouts += len(imported.bouts)
-        if imported.labels:
-            mapping = imported.mapping
-            of_actions = (each.reason for each in mapping.actions.values())
-            reasons = [*mapping.reasons.values(), *of_actions]
-            self.has_guesses |= any(each.startswith("guess") for each in reasons)
+    files: RecordingFiles
+    reason: str
 
 
 def check_output(out: Path) -> None:
@@ -99,12 +87,13 @@ def check_output(out: Path) -> None:
 
 def run_import(
     plan: ImportPlan, out: Path | None, *, pieces: int = 1
-) -> Iterator[ImportedRecording]:
+) -> Iterator[ImportedRecording | FailedRecording]:
     """Yield each recording when it is standardized, then write it to `out` if given.
 
     With `pieces` above 1 every recording is written as so many, one after the other.
     The metadata table is written last, so that a stopped import is no data set. Raises
-    `ConfigError` where the project does not fit the tracks.
+    `ConfigError` where the project does not fit the tracks, and `DataError` where no
+    recording can be read.
     """
     _check_names(plan)
     if out:
@@ -112,9 +101,14 @@ def run_import(
         write_text(out / FILE_NAME, dump_project(plan.project))
     rows: list[MetadataRow] = []
     done: list[ImportedRecording] = []
+    failed: list[FailedRecording] = []
     for files in plan.recordings:
         try:
             recording = import_recording(files, plan)
+        except DataError as error:
+            failed.append(FailedRecording(files, f"{files.track.path}: {error}"))
+            yield failed[-1]
+            continue
         except MabeError as error:
             raise type(error)(f"{files.track.path}: {error}") from error
         yield recording
@@ -124,9 +118,12 @@ def run_import(
                 for piece in split_recording(recording, pieces)
             ]
         done.append(_without_poses(recording))
+    if not done:
+        more = f"; and {len(failed) - 1} more" if len(failed) > 1 else ""
+        raise DataError(f"{failed[0].reason}{more}" if failed else "no recordings")
     if out:
         write_metadata(out / "train.csv", rows)
-        write_text(out / FILE_NAME, dump_project(resolve_project(plan, done)))
+        write_text(out / FILE_NAME, describe_project(plan, done))
 
 
 def _check_names(plan: ImportPlan) -> None:
@@ -151,116 +148,47 @@ def import_recording(
     `usual_fps` is assumed, with a note, where no frame rate is given. Raises
     `MabeError` where a file is broken or a rate or scale is unknown.
     """
-    track, project, settings = files.track, plan.project, files.settings
+    track, settings = files.track, files.settings
     poses = read_again(track.path).poses[track.place]
-    scored_fps = next(
-        (e.annotations.fps for e in files.labels if e.annotations.fps), None
-    )
-    rate = (settings and settings.fps) or project.fps or poses.fps or scored_fps
-    if rate is None and usual_fps:
+    poses = replace(poses, name=track.name, fps=poses.fps or files.scored_fps)
+    own_fps = settings.fps if settings else None
+    if not (own_fps or poses.fps or plan.project.fps) and usual_fps:
         poses = assume_fps(poses, usual_fps)
     standard = standardize(
-        replace(poses, name=track.name, fps=poses.fps or scored_fps),
-        project,
-        fps=settings.fps if settings else None,
+        poses,
+        plan.project,
+        fps=own_fps,
         pixels_per_cm=settings.pixels_per_cm if settings else None,
     )
+    return label_recording(files, plan, standard)
+
+
+def label_recording(
+    files: RecordingFiles, plan: ImportPlan, standard: StandardPoses
+) -> ImportedRecording:
+    """Return a standardized recording with its labels.
+
+    Raises `MabeError` where the labels do not fit.
+    """
+    labels = read_labels(files, plan, standard)
     notes = [*files.notes, *standard.poses.notes]
+    scored_fps, name = files.scored_fps, files.track.name
     if scored_fps and abs(scored_fps / standard.fps - 1) > 1e-3:
         notes.append(
             f"labels were scored at {scored_fps:g} fps, tracks are read as "
             f"{standard.fps:g} fps"
         )
-    mapping = map_labels(standard.animals, plan.subjects, plan.behaviours, project)
-    watched = watched_of(mapping, plan.subjects, project) if files.labels else ()
-    bouts, coverage, label_notes = _read_bouts(
-        files.labels, mapping, watched, standard, project
-    )
+    guesses = list(labels.guesses)
+    own_fps = files.settings.fps if files.settings else None
+    if scored_fps and not (own_fps or files.track.fps):
+        what = f"{standard.fps:g} fps"
+        guesses.append(Guess("frame rate", what, "that of the labels", name))
+    if standard.is_scale_estimated:
+        what = f"{standard.pixels_per_cm:.4g} pixels per cm"
+        guesses.append(Guess("scale", what, "from the length of bodies", name))
     return ImportedRecording(
-        track=track,
-        standard=standard,
-        labels=files.labels,
-        mapping=mapping,
-        watched=watched,
-        bouts=bouts,
-        coverage=coverage,
-        notes=(*notes, *label_notes),
+        files, standard, labels, (*notes, *labels.notes), tuple(guesses)
     )
-
-
-def _read_bouts(
-    labels: Sequence[Labels],
-    mapping: LabelMapping,
-    watched: Sequence[Watched],
-    standard: StandardPoses,
-    project: Project,
-) -> tuple[tuple[Bout, ...], Coverage | None, list[str]]:
-    """Return the bouts of all label files of a recording, within its tracks.
-
-    With them comes when annotators watched for what, None for all the time. Parts of
-    bouts outside of it are left out, with a note.
-    """
-    length = standard.poses.length
-    bouts: set[Bout] = set()
-    spans: set[WatchedSpan] = set()
-    notes: list[str] = []
-    for each in labels:
-        annotations = to_frames(each.annotations, standard.fps)
-        notes += each.annotations.notes
-        notes += compare_lengths(annotations, length, project.max_length_difference)
-        of_file, left_out = to_bouts(annotations, mapping)
-        notes += left_out
-        bouts |= clip_bouts(of_file, 0, length)
-        spans |= coverage_of(annotations, watched, mapping, length)
-    joined = join_overlaps(bouts)
-    if all(each.annotations.watched is None for each in labels):
-        return joined, None, notes
-    coverage = tuple(sorted(spans))
-    covered = tuple(sorted(covered_bouts(joined, coverage)))
-    lost = _frames_of(joined) - _frames_of(covered)
-    notes.append(f"{describe_coverage(coverage, watched, length)}; the rest is unknown")
-    if lost:
-        notes.append(
-            f"labels outside the frames that were watched: {lost:,} frames left out"
-        )
-    return covered, coverage, notes
-
-
-def _frames_of(bouts: Iterable[Bout]) -> int:
-    return sum(bout.stop - bout.start for bout in bouts)
-
-
-def describe_coverage(
-    coverage: Coverage, watched: Iterable[Watched], length: int
-) -> str:
-    """Return in words which share of a recording was watched for each action."""
-    frames: dict[str, list[int]] = {}
-    for each in watched:
-        spans = spans_of(coverage, each)
-        frames.setdefault(each.action, []).append(
-            int((spans[:, 1] - spans[:, 0]).sum())
-        )
-    shares = [
-        f"{action} {max(of_pairs) / max(1, length):.0%}"
-        for action, of_pairs in sorted(frames.items())
-    ]
-    return f"watched for part of the time: {', '.join(shares) or 'never'}"
-
-
-def clip_bouts(bouts: Sequence[Clipped], start: int, stop: int) -> set[Clipped]:
-    """Return the parts of bouts that lie in ``[start, stop)``, counted from `start`.
-
-    Spans that were watched are cut in the same way.
-    """
-    return {
-        replace(
-            bout,
-            start=max(bout.start, start) - start,
-            stop=min(bout.stop, stop) - start,
-        )
-        for bout in bouts
-        if bout.start < stop and bout.stop > start
-    }
 
 
 def split_recording(
@@ -270,7 +198,7 @@ def split_recording(
     if pieces == 1:
         yield recording
         return
-    poses = recording.standard.poses
+    poses, labels = recording.standard.poses, recording.labels
     borders = np.linspace(poses.first_frame, poses.length, pieces + 1).astype(int)
     for number in range(pieces):
         start, stop = int(borders[number]), int(borders[number + 1])
@@ -282,19 +210,23 @@ def split_recording(
             confidence=None,
             first_frame=0,
         )
+        of_piece = replace(
+            labels,
+            bouts=tuple(sorted(clip_bouts(labels.bouts, start, stop))),
+            coverage=None
+            if labels.coverage is None
+            else tuple(sorted(clip_bouts(labels.coverage, start, stop))),
+        )
         yield replace(
             recording,
             standard=replace(recording.standard, poses=piece),
-            bouts=tuple(sorted(clip_bouts(recording.bouts, start, stop))),
-            coverage=None
-            if recording.coverage is None
-            else tuple(sorted(clip_bouts(recording.coverage, start, stop))),
+            labels=of_piece,
         )
 
 
 def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> MetadataRow:
     """Write the files of one recording; return its row of the metadata."""
-    standard = recording.standard
+    standard, labels = recording.standard, recording.labels
 
     def place(folder: str) -> Path:
         return path_under(out / folder, lab, standard.name, ending=".parquet")
@@ -305,13 +237,15 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         standard.parts,
         first_frame=standard.poses.first_frame,
     )
-    if recording.labels:
-        write_annotation(place("train_annotation"), recording.bouts)
-    coverage = place("train_coverage")
-    if recording.coverage is None:
-        coverage.unlink(missing_ok=True)  # of an earlier import
+    if recording.has_labels:
+        write_annotation(place("train_annotation"), labels.bouts)
     else:
-        write_coverage(coverage, recording.coverage)
+        place("train_annotation").unlink(missing_ok=True)  # of an earlier import
+    coverage = place("train_coverage")
+    if labels.coverage is None:
+        coverage.unlink(missing_ok=True)
+    else:
+        write_coverage(coverage, labels.coverage)
     return MetadataRow(
         lab=lab,
         video=standard.name,
@@ -320,7 +254,7 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         length=standard.poses.length,
         animals=standard.animals,
         parts=tuple(part for part in standard.parts if part),
-        watched=recording.watched,
+        watched=labels.watched,
         tracker=standard.poses.tracker,
     )
 
@@ -332,106 +266,64 @@ def _without_poses(recording: ImportedRecording) -> ImportedRecording:
     return replace(recording, standard=replace(recording.standard, poses=bare))
 
 
+def describe_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> str:
+    """Return project.yaml with all settings, and all guesses as comments."""
+    guesses = format_guesses(each for one in done for each in one.guesses)
+    comments = ["# Guessed, so check these:", *(f"#   {line}" for line in guesses)]
+    text = dump_project(resolve_project(plan, done))
+    return "\n".join([*comments, text]) if guesses else text
+
+
 def resolve_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> Project:
     """Return the project with all guesses filled in, where the recordings agree."""
     keypoints: dict[str, str | None] = {}
-    subjects: dict[str, str | None] = {}
     actions: dict[str, ActionSettings | None] = {}
     animals = {recording.standard.animals for recording in done}
+    labelled = [each for each in done if each.has_labels and len(animals) == 1]
     for recording in done:
         for match in recording.standard.matches:
             if match.keypoint or not match.is_kept:
                 keypoints[match.name] = match.keypoint
-        if recording.labels and len(animals) == 1:
-            subjects.update(recording.mapping.subjects)
-            for action in recording.mapping.actions.values():
-                actions[action.behaviour] = (
-                    ActionSettings(
-                        name=action.name, agent=action.agent, target=action.target
-                    )
-                    if action.name
-                    else None
-                )
+    for recording in labelled:
+        for action in recording.labels.mapping.actions.values():
+            actions[action.behaviour] = action.as_settings()
+    subjects, recordings = _resolve_subjects(plan.project, labelled)
     return plan.project.with_changes(
         lab=plan.lab,
         animals=animals.pop() if len(animals) == 1 else None,
         keypoints=keypoints,
         subjects=subjects,
         actions=actions,
+        recordings=recordings,
     )
 
 
-def describe_plan(plan: ImportPlan) -> Iterator[str]:
-    """Yield which files belong together, and which are not used."""
-    labelled = sum(bool(files.labels) for files in plan.recordings)
-    recordings = count(len(plan.recordings), "recording")
-    yield f"{recordings} with tracks, {labelled} with labels:"
-    for files in plan.recordings:
-        labels = ", ".join(dict.fromkeys(each.path.name for each in files.labels))
-        track = files.track
-        yield f"  {track.name}: {track.length:,} frames ({track.format})"
-        yield f"    labels: {labels or 'none'}"
-    for each in plan.unused:
-        yield f"  ! labels without tracks: {each.path.name} ({each.annotations.name!r})"
-    yield from (f"  ! {duplicate}" for duplicate in plan.duplicates)
-    yield from (f"  ! {line}" for line in describe_left_out(plan.left_out))
-    for name in plan.unknown:
-        yield f"  ! not recognised: {name}"
-    for problem in plan.bad:
-        yield f"  ! left out: {problem}"
-
-
-def describe_recording(imported: ImportedRecording, shown: set[str]) -> Iterator[str]:
-    """Yield what one recording becomes; tables that are in `shown` are not repeated."""
-    standard = imported.standard
-    yield (
-        f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
-        f"{standard.pixels_per_cm:.4g} pixels per cm, "
-        f"{count(len(imported.bouts), 'bout')}"
-    )
-    for number, name in enumerate(standard.animals, start=1):
-        yield f"  mouse{number} is {name}"
-    tables = {"keypoints": format_matches(standard.matches)}
-    if imported.labels:
-        tables["subjects of the labels"] = _format_subjects(imported.mapping)
-        tables["actions"] = _format_actions(imported.mapping)
-    for title, table in tables.items():
-        if table in shown:
-            yield f"  {title}: as above"
-        else:
-            yield f"  {title}:\n{table}"
-        shown.add(table)
-    yield from (f"  ! {note}" for note in imported.notes)
-
-
-def _format_subjects(mapping: LabelMapping) -> str:
-    return "\n".join(
-        f"    {subject or '(none named)'} → {animal or '-'}  "
-        f"({mapping.reasons[subject]})"
-        for subject, animal in mapping.subjects.items()
-    )
-
-
-def _format_actions(mapping: LabelMapping) -> str:
-    return "\n".join(
-        f"    {action.behaviour} → {action.name or '-'} to {action.target}  "
-        f"({action.reason})"
-        for action in mapping.actions.values()
-    )
-
-
-def describe_end(totals: Totals, out: Path | None) -> str:
-    """Return the last lines: what was imported, and what to do next."""
-    imported = (
-        f"{count(totals.recordings, 'recording')}, {count(totals.frames, 'frame')}, "
-        f"{count(totals.bouts, 'bout')}"
-    )
-    if out is None:
-        return f"\n{imported}; nothing written (--dry-run)"
-    lines = [f"\n✓ {imported}: {out}"]
-    if totals.has_guesses:
-        lines.append(
-            f"  All guesses are in {out / FILE_NAME}: correct them there and import "
-            f"again with --project {out / FILE_NAME}"
+def _resolve_subjects(
+    project: Project, labelled: Sequence[ImportedRecording]
+) -> tuple[dict[str, str | None], tuple[RecordingSettings, ...]]:
+    """Return the animals of subjects, and the settings of recordings that differ."""
+    own: dict[str, dict[str, str | None]] = {}
+    animals_of: dict[str, set[str | None]] = {}
+    for each in labelled:
+        mapping = each.labels.mapping
+        for subject, animal in mapping.subjects.items():
+            if subject not in mapping.homeless:
+                own.setdefault(each.files.recording, {})[subject] = animal
+                animals_of.setdefault(subject, set()).add(animal)
+    shared = {s: those.pop() for s, those in animals_of.items() if len(those) == 1}
+    recordings = list(project.recordings)
+    given = {each.files.recording: each.files.settings for each in labelled}
+    for name, subjects in own.items():
+        differing = {s: a for s, a in subjects.items() if s not in shared}
+        if not differing:
+            continue
+        known = given[name]
+        settings = known or RecordingSettings(name=name)
+        changed = settings.model_copy(
+            update={"subjects": {**differing, **settings.subjects}}
         )
-    return "\n".join([*lines, f"  Next: mabe train --data-dir {out}"])
+        if known in recordings:
+            recordings[recordings.index(known)] = changed
+        else:
+            recordings.append(changed)
+    return {**shared, **project.subjects}, tuple(recordings)

@@ -1,19 +1,21 @@
-"""`mabe inspect`: animals, keypoints, labels and problems of a file or a folder."""
+"""`mabe inspect`: animals, keypoints, labels and problems of a file or a folder.
+
+A file is described in full. Of a folder every file is a line, and then follows what
+`mabe import` would do with it.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from mabe.errors import DataError, MabeError
+from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
-from mabe.io.file_matching import find_files
+from mabe.io.import_preview import describe_folder
 from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
-from mabe.io.project_folders import choose_files
 from mabe.io.readers.annotations import Content, FileAnnotations
-from mabe.io.readers.formats import read_as, read_file, recognise
+from mabe.io.readers.formats import read_file
 from mabe.io.readers.kaggle import read_index
-from mabe.io.readers.left_out import LeftOut, describe_left_out
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
@@ -26,8 +28,8 @@ _SHOWN = 4
 def inspect(path: Path, project: Project) -> Iterator[str]:
     """Yield the lines that describe a file or a folder.
 
-    A broken or unknown file of a folder is described as such; where a single file is
-    given it raises `DataError`.
+    Broken and unknown files of a folder are listed; where a single file is given it
+    raises `DataError`.
     """
     if path.is_file():
         yield f"{path}"
@@ -38,25 +40,7 @@ def inspect(path: Path, project: Project) -> Iterator[str]:
     if any((path / f"{split}.csv").is_file() for split in ("train", "test")):
         yield from _describe_layout(path)
         return
-    files = find_files(path)
-    if not files:
-        raise DataError(f"{path}: no file here that could hold tracks or labels.")
-    files, left_out = choose_files(files, path)
-    for file in files:
-        name = f"{file.relative_to(path)}"
-        try:
-            format_, peek = recognise(file)
-            lines = ["  not recognised"]
-            if format_ is not None:
-                lines = list(_describe_content(read_as(format_, peek), project))
-        except LeftOut as reason:
-            left_out.append(reason)
-            continue
-        except MabeError as error:
-            lines = [f"  ! {error}"]
-        yield name
-        yield from lines
-    yield from (f"! {line}" for line in describe_left_out(left_out))
+    yield from describe_folder(path, project)
 
 
 def _describe_content(content: Content, project: Project) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
     lab: Ethology
     fps: 30                      # where no file gives it
-    pixels_per_cm: 12.3          # else estimated from body length
+    pixels_per_cm: 12.3          # else that of the file, else from body length
     min_confidence: 0.6          # below: missing; else the tracker's usual limit
     animals: [adult, juvenile]   # mouse1, mouse2 …
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
@@ -14,8 +14,15 @@
       groom R: {name: groom, agent: resident, target: self}
     watched: ["adult,juvenile,interact"]   # else all actions of all subjects
     max_length_difference: 40    # frames by which labels and tracks may differ
+    first_frame: 1               # number of the first frame in tables of frames; else 0
+    stop: inclusive              # a bout's stop is its last frame; else the one after
+    columns: {subject: Mouse, action: Behaviour, start_s: Start, stop_s: Stop}
+    coders: anna                 # one of several coders; or copies, both, joined
     recordings:                  # files that belong together, where names differ
       - {tracks: a.h5, labels: [b.csv], fps: 25}
+      - name: day2               # or a recording by its name
+        subjects: {M24: ind2}
+        labels: [{file: c.csv, subject: M24, coder: ben, stop: inclusive}]
 
 Every line is optional. `mabe import` writes the settings it used beside the data.
 """
@@ -23,10 +30,17 @@ Every line is optional. `mabe import` writes the settings it used beside the dat
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mabe.errors import ConfigError
 from mabe.runtime.documents import parse_yaml, shorten_value
@@ -54,15 +68,109 @@ class ActionSettings(BaseModel):
     """``self``, ``other``, or an animal's name."""
 
 
+Stop = Literal["inclusive", "exclusive"]
+"""Whether the stop of a bout is its last frame, or the one after it."""
+
+Coders = Literal["copies", "both", "joined"]
+
+
+class CoderSettings(BaseModel):
+    """Whose labels are used where several people annotated a recording."""
+
+    model_config = _STRICT
+
+    coder: str | None = None
+    """One coder's."""
+    use: Coders | None = None
+    """``copies``: those of each, as recordings of their own with the same tracks.
+    ``both``: what all annotated; where they differ, nothing is known. ``joined``: all
+    together, which complete each other."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _allow_a_word(cls, value: Any) -> Any:
+        """Read a bare string as ``use``, or as a coder's name."""
+        if not isinstance(value, str):
+            return value
+        return {"use" if value in ("copies", "both", "joined") else "coder": value}
+
+    @model_validator(mode="after")
+    def _choose_one(self) -> "CoderSettings":
+        if (self.coder is None) == (self.use is None):
+            raise ValueError(
+                "needs either a coder's name, or use: copies, both or joined"
+            )
+        return self
+
+
+class TableColumns(BaseModel):
+    """Which columns of a lab's own tables of bouts hold what."""
+
+    model_config = _STRICT
+
+    action: str
+    start_s: str | None = None
+    stop_s: str | None = None
+    duration_s: str | None = None
+    start_frame: str | None = None
+    stop_frame: str | None = None
+    subject: str | None = None
+    target: str | None = None
+    video: str | None = None
+
+    @model_validator(mode="after")
+    def _need_times(self) -> "TableColumns":
+        if (self.start_s is None) == (self.start_frame is None):
+            raise ValueError("needs either start_s (seconds) or start_frame")
+        return self
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The table's own name of each column, by what it holds."""
+        return {what: name for what, name in self if name is not None}
+
+
+class LabelSettings(BaseModel):
+    """One label file of a recording."""
+
+    model_config = _STRICT
+
+    file: str
+    subject: str | None = None
+    """Whose behaviour it holds, where it names nobody."""
+    coder: str | None = None
+    """Who annotated."""
+    first_frame: int | None = None
+    stop: Stop | None = None
+    offset_s: float | None = None
+    """What its clock shows when the recording begins."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _allow_a_path(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+
 class RecordingSettings(BaseModel):
     """The files and settings of one recording."""
 
     model_config = _STRICT
 
-    tracks: str
-    labels: tuple[str, ...] = ()
+    name: str | None = None
+    """The recording's name, by which its tracks are found if `tracks` is not given."""
+    tracks: str | None = None
+    labels: tuple[LabelSettings, ...] | None = None
+    """None: found by their names."""
+    subjects: Mapping[str, str | None] = Field(default_factory=dict)
     fps: Positive | None = None
     pixels_per_cm: Positive | None = None
+    coders: CoderSettings | None = None
+
+    @model_validator(mode="after")
+    def _need_a_name(self) -> "RecordingSettings":
+        if self.name is None and self.tracks is None:
+            raise ValueError("needs the recording's name or its tracks")
+        return self
 
 
 class Project(BaseModel):
@@ -82,7 +190,24 @@ class Project(BaseModel):
     actions: Mapping[str, ActionSettings | None] = Field(default_factory=dict)
     watched: tuple[str, ...] | None = None
     max_length_difference: Annotated[int, Field(ge=0)] | None = None
+    first_frame: int | None = None
+    """Number of the first frame in label files that do not define it; 0 by default."""
+    stop: Stop | None = None
+    """What stops mean in label files that do not define it; by default exclusive."""
+    columns: TableColumns | None = None
+    coders: CoderSettings | None = None
     recordings: tuple[RecordingSettings, ...] = ()
+
+    @field_validator("recordings", mode="before")
+    @classmethod
+    def _allow_a_mapping(cls, recordings: Any) -> Any:
+        """Read ``NAME: {…}`` as the settings of the recording of that name."""
+        if not isinstance(recordings, Mapping):
+            return recordings
+        return [
+            {"name": str(name), **settings} if isinstance(settings, Mapping) else name
+            for name, settings in recordings.items()
+        ]
 
     @field_validator("lab")
     @classmethod
@@ -170,22 +295,32 @@ def find_project(data: Path) -> Project:
 
 def dump_project(project: Project) -> str:
     """Return the settings that are set, as YAML."""
-    values = project.model_dump(mode="json", exclude_none=False)
-    kept = {
-        key: _without_nothing(value) if key in ("actions", "recordings") else value
-        for key, value in values.items()
-        if value not in (None, [], {}, ())
+    values = project.model_dump(mode="json")
+    values["actions"] = {
+        behaviour: settings and _set(settings)
+        for behaviour, settings in values["actions"].items()
     }
+    values["recordings"] = [_dump_recording(each) for each in values["recordings"]]
+    for key in ("columns", "coders"):
+        values[key] = values[key] and _set(values[key])
+    kept = {key: value for key, value in values.items() if value not in _NOTHING}
     return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 
 
-def _without_nothing(value: Any) -> Any:
-    """Remove unset values within a setting; a null that stands for "left out" stays."""
-    if isinstance(value, list):
-        return [
-            {k: v for k, v in each.items() if v not in (None, [])} for each in value
-        ]
-    return {
-        name: each and {k: v for k, v in each.items() if v is not None}
-        for name, each in value.items()
-    }
+_NOTHING: tuple[Any, ...] = (None, [], {}, ())
+
+
+def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that are not None."""
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _dump_recording(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recording's settings; an empty list of labels stays."""
+    kept = _set({**settings, "subjects": settings["subjects"] or None})
+    if "coders" in kept:
+        kept["coders"] = _set(kept["coders"])
+    if "labels" in kept:
+        files = [_set(each) for each in kept["labels"]]
+        kept["labels"] = [each["file"] if len(each) == 1 else each for each in files]
+    return kept

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.bouts import Bout, Watched
+from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
 from mabe.io.keypoint_names import match_keypoint
@@ -34,6 +34,7 @@ class StandardPoses:
     matches: tuple[Match, ...]
     fps: float
     pixels_per_cm: float
+    is_scale_estimated: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +61,9 @@ def standardize(
 ) -> StandardPoses:
     """Return poses with their rate, scale, animals and keypoints.
 
-    `fps` and `pixels_per_cm` take precedence over the project's, these over the file's.
+    `fps` and `pixels_per_cm` are this recording's own and take precedence. Else the
+    file's rate is used, and the project's where the file gives none; the project's
+    scale, and the file's where the project gives none.
     Raises `DataError` where there is no rate, where the scale cannot be estimated, and
     where no keypoint is known.
     """
@@ -73,17 +76,34 @@ def standardize(
             "map them under `keypoints` in project.yaml to some of "
             f"{', '.join(KEYPOINTS)}."
         )
-    rate = fps or project.fps or poses.fps
+    rate = fps or poses.fps or project.fps
+    if poses.fps and project.fps and not fps and _differ(poses.fps, project.fps):
+        poses = poses.noting(
+            f"its file gives {poses.fps:g} fps, which is used; {project.fps:g} fps are "
+            "for recordings whose files give none (`recordings` in project.yaml sets "
+            "another rate for one)"
+        )
     if rate is None:
         raise DataError(
             f"{poses.name}: no file gives its frame rate; give --fps, or set `fps` in "
             "project.yaml."
         )
     scale = pixels_per_cm or project.pixels_per_cm or poses.pixels_per_cm
+    is_estimated = scale is None
     if scale is None:
         scale, note = _estimate_scale(poses, matches, project.body_cm)
         poses = poses.noting(note)
-    return StandardPoses(poses=poses, matches=matches, fps=rate, pixels_per_cm=scale)
+    return StandardPoses(
+        poses=poses,
+        matches=matches,
+        fps=rate,
+        pixels_per_cm=scale,
+        is_scale_estimated=is_estimated,
+    )
+
+
+def _differ(rate: float, other: float) -> bool:
+    return abs(rate / other - 1) > 1e-3
 
 
 def separate_animals(poses: Poses) -> Poses:
@@ -156,6 +176,7 @@ def to_recording(
     lab: str,
     watched: tuple[Watched, ...] = (),
     bouts: tuple[Bout, ...] = (),
+    coverage: Coverage | None = None,
     has_labels: bool = False,
 ) -> Recording:
     """Return a recording of the canonical keypoints, as the layout's reader does."""
@@ -172,7 +193,12 @@ def to_recording(
         annotation_path=None,
     )
     return Recording(
-        info=info, slots=slots, xy_px=xy, bouts=bouts, notes=standard.poses.notes
+        info=info,
+        slots=slots,
+        xy_px=xy,
+        bouts=bouts,
+        coverage=coverage,
+        notes=standard.poses.notes,
     )
 
 

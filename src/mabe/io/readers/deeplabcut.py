@@ -68,9 +68,32 @@ class _Column:
     coord: str
 
 
-def recording_stem(path: Path) -> str:
-    """Return the name of the video a DeepLabCut file was made from."""
-    return re.split(r"DLC_|DLC(?=[A-Z])|DeepCut_", path.stem)[0] or path.stem
+def recording_stem(path: Path, scorer: str = "") -> str:
+    """Return the name of the video a DeepLabCut file was made from.
+
+    DeepLabCut adds its scorer to the video's name. Where the scorer of the file is not
+    in its name, the last part that looks like one begins the addition: a video's own
+    name may have *DLC* in it.
+    """
+    stem = path.stem
+    if len(scorer) >= _SCORER_SIGNS and (at := stem.rfind(scorer)) > 0:
+        return stem[:at].rstrip("_")
+    for pattern in _SCORERS:
+        if found := [match.start() for match in re.finditer(pattern, stem)]:
+            return stem[: found[-1]] or stem
+    return stem
+
+
+_SCORERS = (
+    r"(DLC_|DeepCut_)(?=(resnet|mobilenet|efficientnet|dlcrnet|hrnet|dekr|cspnext|rtm)"
+    r"[^/]*shuffle\d)",
+    r"(DLC_|DLC(?=[A-Z])|DeepCut_)(?=[^/]*shuffle\d)",
+    r"DLC_|DLC(?=[A-Z])|DeepCut_",
+)
+"""How DeepLabCut's scorers begin, the most certain way first."""
+
+_SCORER_SIGNS = 6
+"""A shorter scorer may be in a video's name by chance."""
 
 
 def is_csv(peek: Peek) -> bool:
@@ -326,7 +349,7 @@ def poses_of_columns(
     if others := [coord for coord in coords if coord not in known]:
         notes.append(f"other coords left out: {', '.join(others)}")
     return Poses(
-        name=recording_stem(path),
+        name=recording_stem(path, scorers[0]),
         animals=animals,
         keypoints=keypoints,
         xy_px=placed[..., :2],

@@ -1,5 +1,6 @@
 """Files as labs have them: what other programs write, with the right values by hand."""
 
+import h5py
 import numpy as np
 import pytest
 from door_cases import bouts, case, content, events_of, imported, poses_of
@@ -8,6 +9,7 @@ from mabe.errors import DataError
 from mabe.io.import_plan import describe_plan, plan_import
 from mabe.io.inspector import inspect
 from mabe.io.project import Project
+from mabe.io.readers.annotations import SELF, Event
 from mabe.io.readers.left_out import LeftOut
 
 MICE = ("nose", "left_ear", "right_ear", "tail_base")
@@ -494,3 +496,195 @@ def test_a_long_table_of_several_videos_is_several_recordings(tmp_path):
     assert (first.name, second.name) == ("day1", "day2")
     assert first.xy_px[:, 0, 0, 0].tolist() == [10, 11, 12]
     assert second.xy_px[:, 0, 0, 0].tolist() == [20, 21, 22]
+
+
+# NWB.
+
+
+def write_session(path, groups, *, scratch=None):
+    """Write `PoseEstimation` groups as pynwb does: name → keypoints and settings."""
+    with h5py.File(path, "w") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        for name, about in groups.items():
+            group = file.create_group(f"processing/behavior/{name}")
+            group.attrs["neurodata_type"] = "PoseEstimation"
+            group["source_software"] = about.get("software", "SLEAP")
+            if "video" in about:
+                group["original_videos"] = [about["video"].encode()]
+            frames = about.get("frames", 6)
+            for at, keypoint in enumerate(about.get("keypoints", MICE)):
+                series = group.create_group(keypoint)
+                series.attrs["neurodata_type"] = "PoseEstimationSeries"
+                series["data"] = np.full((frames, 2), 10.0 * at + about.get("x", 0) + 1)
+                series["confidence"] = np.full(frames, about.get("confidence", 0.9))
+                series["timestamps"] = about.get("start", 0) + (
+                    np.arange(frames) / about.get("rate", 25)
+                )
+        if scratch:
+            file["scratch/jabs_metadata"] = scratch
+    return path
+
+
+def test_poses_and_bouts_of_a_session_are_on_one_clock():
+    found = content("nwb_session_clock", "session1.nwb")
+    [poses], [annotations] = found.poses, found.annotations
+
+    assert (poses.start_s, poses.fps, annotations.clock) == (4, 25, "session")
+    frames = [
+        (round((e.start - 4) * 25), round((e.stop - 4) * 25), e.behaviour)
+        for e in annotations.events
+    ]
+    assert frames == [(25, 50, "rear"), (100, 125, "groom")]
+
+
+def test_timestamps_that_begin_later_are_the_same(tmp_path):
+    path = write_session(tmp_path / "x.nwb", {"m1": {"start": 4.0}})
+
+    [poses] = content(tmp_path, path.name).poses
+    assert (poses.start_s, poses.first_frame, len(poses.xy_px)) == (4, 0, 6)
+
+
+def test_the_corners_of_an_arena_are_no_animal(tmp_path):
+    groups = {
+        "corners": {"frames": 1, "keypoints": ("corners_0", "corners_1")},
+        "subject_1": {},
+        "subject_2": {"x": 100},
+    }
+    path = write_session(
+        tmp_path / "cage1.nwb", groups, scratch='{"cm_per_pixel": 0.0733418}'
+    )
+    [poses] = content(tmp_path, path.name).poses
+
+    assert poses.animals == ("subject_1", "subject_2")
+    assert "objects, no animals, left out: corners" in poses.notes
+    assert poses.pixels_per_cm == pytest.approx(13.63, abs=0.01)
+
+
+def test_objects_with_a_skeleton_of_their_own_are_left_out(tmp_path):
+    """Also where they have as many frames as the animals."""
+    groups = {
+        "lixit": {"keypoints": ("tip", "side")},
+        "subject_1": {},
+        "subject_2": {"x": 100},
+    }
+    [poses] = content(tmp_path, write_session(tmp_path / "x.nwb", groups).name).poses
+    assert poses.animals == ("subject_1", "subject_2")
+
+
+def test_each_camera_is_a_recording(tmp_path):
+    groups = {
+        "left": {"video": "left.mp4", "rate": 60, "start": 2.0},
+        "right": {"video": "right.mp4", "rate": 150, "x": 100},
+    }
+    first, second = content(
+        tmp_path, write_session(tmp_path / "s1.nwb", groups).name
+    ).poses
+
+    assert (first.name, first.video, len(first.animals)) == ("s1_left", "left.mp4", 1)
+    assert (second.name, second.fps, second.start_s) == ("s1_right", 150, 0)
+    assert (first.fps, first.start_s) == (60, 2)
+
+
+def test_lightning_pose_in_nwb_has_the_usual_limit(tmp_path):
+    path = write_session(tmp_path / "x.nwb", {"m1": {"software": "LightningPose"}})
+    assert content(tmp_path, path.name).poses[0].usual_confidence == 0.6
+
+
+# Events of SLEAP's projects.
+
+
+def write_project(path, *events, provenance=None, fps=None):
+    """Write two tracked mice and events: class, type, start, last, subject, target."""
+    sio = pytest.importorskip("sleap_io")
+    skeleton = sio.Skeleton(["nose", "tail_base"])
+    video = sio.Video("day1.mp4", open_backend=False)
+    if fps:
+        video.backend_metadata["fps"] = fps
+    tracks = {name: sio.Track(name) for name in ("m1", "m2")}
+    frames = [
+        sio.LabeledFrame(
+            video=video,
+            frame_idx=at,
+            instances=[
+                sio.PredictedInstance.from_numpy(
+                    np.array([[10.0 + at, 5], [20 + at, 5]]) + 100 * n,
+                    skeleton=skeleton,
+                    score=0.9,
+                    track=track,
+                )
+                for n, track in enumerate(tracks.values())
+            ],
+        )
+        for at in range(40)
+    ]
+    labels = sio.Labels(
+        labeled_frames=frames,
+        videos=[video],
+        skeletons=[skeleton],
+        tracks=list(tracks.values()),
+        events=[
+            getattr(sio, kind)(
+                type=name,
+                video=video,
+                start_frame=start,
+                end_frame=last,
+                subject=tracks.get(subject),
+                target=tracks.get(target),
+            )
+            for kind, name, start, last, subject, target in events
+        ],
+        provenance=provenance or {},
+    )
+    sio.save_slp(labels, str(path), verbose=False)
+    return path
+
+
+def test_events_by_people_are_labels_and_those_by_programs_are_not(tmp_path):
+    path = write_project(
+        tmp_path / "day1.slp",
+        ("UserEvent", "attack", 10, 19, "m1", "m2"),
+        ("UserEvent", "rear", 25, 25, "m2", None),
+        ("PredictedEvent", "sniff", 5, 9, "m1", "m2"),
+    )
+    [annotations] = content(tmp_path, path.name).annotations
+
+    assert annotations.events == (
+        Event(10, 20, "attack", "m1", "m2"),
+        Event(25, 26, "rear", "m2", SELF),
+    )
+    assert annotations.behaviours == ("attack", "rear")
+    assert any(note.startswith("1 events predicted") for note in annotations.notes)
+    [recording] = imported(tmp_path).values()
+    assert bouts(recording) == [(1, 2, "attack", 10, 20), (2, 2, "rear", 25, 26)]
+
+
+def test_a_project_with_predicted_events_alone_has_no_labels(tmp_path):
+    path = write_project(
+        tmp_path / "day1.slp", ("PredictedEvent", "sniff", 5, 9, "m1", "m2")
+    )
+    found = content(tmp_path, path.name)
+
+    assert found.annotations == ()
+    assert any("events predicted by a program" in note for note in found.poses[0].notes)
+
+
+def test_rate_scale_and_what_was_watched_are_in_the_provenance(tmp_path):
+    about = {
+        "fps": 30.0,
+        "pix_per_cm_approx": 16.5,
+        "behaviors_labeled": '["m1,m2,attack", "m2,self,rear"]',
+    }
+    path = write_project(
+        tmp_path / "day1.slp",
+        ("UserEvent", "attack", 10, 19, "m1", "m2"),
+        provenance=about,
+    )
+    found = content(tmp_path, path.name)
+
+    assert (found.poses[0].fps, found.poses[0].pixels_per_cm) == (30, 16.5)
+    [annotations] = found.annotations
+    assert set(annotations.behaviours) == {"attack", "rear"}
+    assert {(w.behaviour, w.subject) for w in annotations.watched} == {
+        ("attack", "m1"),
+        ("rear", "m2"),
+    }

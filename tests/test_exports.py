@@ -24,6 +24,7 @@ from mabe.io.predictions import (
 from mabe.io.project import Project
 from mabe.io.readers.annotations import to_frames
 from mabe.io.readers.formats import read_file
+from mabe.io.readers.left_out import NothingToImport
 from mabe.io.writers.boris import boris_events
 from mabe.runtime.files import hash_file
 
@@ -147,6 +148,47 @@ def test_tables_and_json_there_and_back(tmp_path, to, story):
     assert read_back(paths[0], each.fps)[0] == facts(each)
 
 
+@given(stories().filter(lambda story: story[2]))
+@settings(LEAN, max_examples=8)
+def test_slp_there_and_back(tmp_path, story):
+    """As predicted events, with subject and target, and both ends included."""
+    sleap_io = pytest.importorskip("sleap_io")
+    each = tell(story)
+    [path] = WRITERS["slp"](tmp_path, [each], provenance_of(each))
+    labels = sleap_io.load_slp(str(path), open_videos=False)
+
+    def name(track):
+        return track.name if track else ""
+
+    found = sorted(
+        (
+            event.start_frame,
+            event.end_frame + 1,
+            event.type.name,
+            name(event.subject),
+            name(event.target or event.subject),
+        )
+        for event in labels.events
+    )
+    assert found == facts(each)
+    assert all(event.is_predicted for event in labels.events)
+    assert {each.name for each in labels.event_types} == set(ACTIONS)
+    assert labels.events[0].video.filename == "day1.mp4"
+    with pytest.raises(NothingToImport, match="predicted"):
+        read_file(path)
+
+
+def test_nwb_times_are_on_the_clock_of_the_session(tmp_path):
+    pytest.importorskip("ndx_ethogram")
+    each = replace(recording(Bout(25, 50, "rear", 1, 1), fps=25.0), start_s=4.0)
+    [path] = WRITERS["nwb"](tmp_path, [each], provenance_of(each))
+
+    [annotations] = read_file(path).annotations
+    assert (annotations.clock, annotations.by) == ("session", "program")
+    [event] = annotations.events
+    assert (event.start, event.stop) == (5.0, 6.0)
+
+
 @given(stories())
 @settings(LEAN, max_examples=8)
 def test_nwb_there_and_back(tmp_path, story):
@@ -246,6 +288,8 @@ def test_a_broken_row_is_refused_with_its_line(folder, row, reason):
 def test_every_output_carries_its_provenance(folder, to):
     if to == "nwb":
         pytest.importorskip("ndx_ethogram")
+    if to == "slp":
+        pytest.importorskip("sleap_io")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         *files, beside = export(folder, to, folder / "out")
@@ -254,7 +298,7 @@ def test_every_output_carries_its_provenance(folder, to):
     assert about["model_hash"] == "abc123"
     assert about["rules"]["threshold"] == 0.5
     assert about["sources"][0]["file_hash"] == "789"
-    if to in ("boris", "nwb", "calms21", "csv"):
+    if to in ("boris", "nwb", "calms21", "csv", "slp"):
         assert b"abc123" in files[0].read_bytes()
 
 

@@ -197,8 +197,8 @@ class Prediction:
         """Write the prediction into a folder, and return the files.
 
         `format` is ``mabe`` (bouts.csv, probabilities and provenance, as `mabe predict`
-        writes them), boris, csv, nwb, calms21 or submission. Raises `ConfigError` for
-        another one.
+        writes them), boris, csv, nwb, slp, calms21 or submission. Raises `ConfigError`
+        for another one.
         """
         folder = Path(out)
         predictions = Predictions(self.provenance, (self.recording,))

@@ -181,6 +181,8 @@ class RecordingBouts:
     animals: tuple[str, ...] = ()
     """The lab's names of the animals 1, 2 …, where they are known."""
     bouts: tuple[Bout, ...]
+    start_s: float = 0.0
+    """When frame 0 was filmed, on the clock of the session of its pose file."""
 
     def name_of(self, animal: int) -> str:
         """Return the lab's name of an animal; ``mouse1`` … where it gives none.

@@ -40,6 +40,8 @@ class VideoInfo:
     """None: no annotation file; with `has_labels`, nothing occurred."""
     coverage_path: Path | None = None
     """The file of when annotators watched; None: all the time."""
+    start_s: float = 0.0
+    """When frame 0 was filmed, on the clock of the session that the file belongs to."""
     remote: tuple[RemoteFile, ...] = ()
     """The files of tracks, annotations and coverage that are in object storage."""
 
@@ -128,6 +130,8 @@ class StoredRecording:
     """False: the recording is not annotated."""
     coverage: Coverage | None = None
     """When annotators watched for what; None: for all of `watched`, all the time."""
+    start_s: float = 0.0
+    """When frame 0 was filmed, on the clock of a session; stores do not keep it."""
     tracking_hash: str
     """Hash of the tracks, to find copies of them; see `Recording.tracking_hash`."""
     content_hash: str

@@ -128,7 +128,7 @@ def export_predictions(
         Path, typer.Argument(help="Folder that `mabe predict` has written.")
     ],
     to: Annotated[
-        str, typer.Option(help="boris, csv, nwb, calms21 or submission.")
+        str, typer.Option(help="boris, csv, nwb, slp, calms21 or submission.")
     ] = "csv",
     out: Annotated[
         Path | None,

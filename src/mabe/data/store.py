@@ -344,6 +344,7 @@ def quantize_recording(
         animals=info.animals,
         has_labels=info.has_labels,
         coverage=recording.coverage,
+        start_s=info.start_s,
         tracking_hash=recording.tracking_hash(),
         content_hash=content_hash,
         missing_share=poses.missing_share,

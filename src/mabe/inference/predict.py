@@ -314,6 +314,7 @@ def _recording_bouts(
         fps=recording.fps,
         length=recording.native_length,
         animals=recording.animal_names,
+        start_s=recording.start_s,
         bouts=tuple(sorted(within_tracks(bouts, store, index))),
     )
 
@@ -335,6 +336,7 @@ def recording_provenance(
         fps=about.fps,
         length=about.native_length,
         animals=about.animal_names,
+        start_s=about.start_s,
         tracks_hash=about.tracking_hash,
         file=file.name if file else None,
         file_hash=_hash_once(file, file.stat().st_mtime_ns) if file else None,

@@ -18,6 +18,7 @@ from mabe.io.writers.boris import write_boris
 from mabe.io.writers.bouts_csv import write_bout_table
 from mabe.io.writers.calms21 import write_calms21
 from mabe.io.writers.nwb import write_nwb
+from mabe.io.writers.sleap import write_slp
 
 Writer = Callable[[Path, Sequence[RecordingBouts], PredictionProvenance], list[Path]]
 
@@ -70,5 +71,6 @@ WRITERS: dict[str, Writer] = {
     "csv": write_bout_table,
     "nwb": write_nwb,
     "calms21": write_calms21,
+    "slp": write_slp,
     "submission": _write_submission,
 }

@@ -68,6 +68,8 @@ class RecordingProvenance:
     """Frames."""
     animals: tuple[str, ...]
     """The lab's names of the animals 1, 2 …, where they are known."""
+    start_s: float = 0.0
+    """When frame 0 was filmed, on the clock of the session of its pose file."""
     tracks_hash: str
     """Hash of the tracks, independent of their file; see `Recording.tracking_hash`."""
     file: str | None = None
@@ -185,6 +187,7 @@ def read_predictions(folder: Path) -> Predictions:
             fps=source.fps,
             length=source.length,
             animals=source.animals,
+            start_s=source.start_s,
             bouts=(),
         )
         for source in provenance.sources

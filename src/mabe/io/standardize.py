@@ -191,6 +191,7 @@ def to_recording(
         has_labels=has_labels,
         tracking_path=path,
         annotation_path=None,
+        start_s=standard.poses.start_s,
     )
     return Recording(
         info=info,

@@ -280,6 +280,9 @@ def _calms21_annotations(
         subjects=[agent] if agent else [],
         fps=_number(entry, "fps") or FPS,
         length=len(codes),
+        by="program"
+        if str(metadata.get("annotator", "")).startswith("mabe ")
+        else "person",
     )
 
 

@@ -32,9 +32,15 @@ from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import check_all_sizes, open_hdf5
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.sleap import stem_of
 from mabe.runtime.documents import parse_json
+
+_ONLY_PREDICTED = (
+    "a SLEAP project of events that a program predicted, without poses; events that a "
+    "person made (UserEvent) are read as labels."
+)
 
 _FPS = ("fps", "frames_per_second", "frame_rate", "framerate")
 
@@ -76,6 +82,8 @@ def read_project(peek: Peek) -> Content:
     poses = tuple(each for each in found if each is not None)
     annotations = tuple(each for each in events if each is not None)
     if not poses and not annotations:
+        if getattr(labels, "events", ()):
+            raise NothingToImport(peek.path, _ONLY_PREDICTED)
         raise DataError(f"{peek.path}: no frame of this project has a pose.")
     return Content("SLEAP project", poses=poses, annotations=annotations)
 

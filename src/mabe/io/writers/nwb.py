@@ -2,8 +2,9 @@
 
 ``processing/behavior/EthogramBouts`` has start and stop times, the action as its label,
 and columns for subject, target and probability; its ethogram lists every action that
-could have been predicted. ``labeling_method`` is "automated", ``parameters`` holds the
-provenance. Needs pynwb and ndx-ethogram, an extra.
+could have been predicted. Times are on the clock of the session where the pose file has
+one, else from the first frame. ``labeling_method`` is "automated", ``parameters`` holds
+the provenance. Needs pynwb and ndx-ethogram, an extra.
 """
 
 import math
@@ -95,8 +96,8 @@ def _nwb_file(each: RecordingBouts, provenance: PredictionProvenance) -> Any:
         bouts.add_column("probability", "mean probability over the bout")
     for bout in each.bouts:
         bouts.add_row(
-            start_time=round(bout.start / each.fps, _DECIMALS),
-            stop_time=round(bout.stop / each.fps, _DECIMALS),
+            start_time=round(each.start_s + bout.start / each.fps, _DECIMALS),
+            stop_time=round(each.start_s + bout.stop / each.fps, _DECIMALS),
             label=bout.action,
             subject=each.name_of(bout.agent),
             target=each.name_of(bout.target),

@@ -5,6 +5,8 @@ in frame 1.
 """
 
 import json
+import zipfile
+from xml.sax.saxutils import escape
 
 import h5py
 import numpy as np
@@ -168,4 +170,44 @@ def write_simba(path, targets=(), predicted=()):
         for row in zip(*columns, strict=True)
     ]
     path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def write_xlsx(path, sheets):
+    """Write a workbook of sheets, each a list of rows of texts and numbers."""
+
+    def cell(value):
+        if isinstance(value, str):
+            return f'<c t="inlineStr"><is><t>{escape(value)}</t></is></c>'
+        return f"<c><v>{value}</v></c>"
+
+    space = "http://schemas.openxmlformats.org"
+    main = f'xmlns="{space}/spreadsheetml/2006/main"'
+    relation = f"{space}/officeDocument/2006/relationships"
+    names = "".join(
+        f'<sheet name="{name}" sheetId="{at}" r:id="r{at}"/>'
+        for at, name in enumerate(sheets, start=1)
+    )
+    links = "".join(
+        f'<Relationship Id="r{at}" Type="{relation}/worksheet" '
+        f'Target="worksheets/sheet{at}.xml"/>'
+        for at in range(1, len(sheets) + 1)
+    )
+    package = f'xmlns="{space}/package/2006/relationships"'
+    parts = {
+        "_rels/.rels": f'<Relationships {package}><Relationship Id="r1" '
+        f'Type="{relation}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "xl/workbook.xml": f'<workbook {main} xmlns:r="{relation}"><sheets>{names}'
+        "</sheets></workbook>",
+        "xl/_rels/workbook.xml.rels": f"<Relationships {package}>{links}"
+        "</Relationships>",
+    }
+    for at, rows in enumerate(sheets.values(), start=1):
+        body = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+        parts[f"xl/worksheets/sheet{at}.xml"] = (
+            f"<worksheet {main}><sheetData>{body}</sheetData></worksheet>"
+        )
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in parts.items():
+            archive.writestr(name, text)
     return path

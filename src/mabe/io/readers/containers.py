@@ -8,6 +8,7 @@ cells become seconds: a time of day is a time from the beginning of the recordin
 import csv
 import datetime
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mabe.errors import DataError
-from mabe.io.readers.file_head import Peek
+from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.left_out import LeftOut
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ _NOT_INSTALLED = (
     '`pip install "mabe[excel]"`, or save the sheet as CSV (UTF-8).'
 )
 
+_SEPARATOR = re.compile(rb"(\xef\xbb\xbf)?sep=[,;\t]\r?\n")
+"""The line by which Excel is told how the cells of a CSV are separated."""
+
 WORKBOOKS = ("xlsx", "xls")
 """The kinds of files that are workbooks."""
 
@@ -38,7 +42,12 @@ WORKBOOKS = ("xlsx", "xls")
 def open_peek(path: Path) -> Peek:
     """Return what is known of a file, or of the file that is compressed in it."""
     peek = Peek(path)
-    return Peek(path, _decompress(path)) if peek.kind == "gzip" else peek
+    if peek.kind == "gzip":
+        peek = Peek(path, _decompress(path))
+    if _SEPARATOR.match(peek.head):
+        content = read_text(peek).removeprefix("\ufeff").split("\n", 1)[-1]
+        return Peek(path, content.encode())
+    return peek
 
 
 def _decompress(path: Path) -> bytes:

@@ -47,7 +47,9 @@ def place_instances(
         return 0, (), np.empty((0, 0, 0, 3), np.float32), []
     occurring = {each.track for each in found if each.track}
     order = [name for name in dict.fromkeys((*tracks, *occurring)) if name in occurring]
-    found, order, notes = _join_pieces(found, order)
+    found, notes = _without_stray(found)
+    found, order, more = _join_pieces(found, order)
+    notes += more
     free: Counter[int] = Counter()
     place = {name: at for at, name in enumerate(order)}
     places = []
@@ -76,6 +78,21 @@ def place_instances(
     if gaps := len(placed) - len({each.frame for each in found}):
         notes.append(f"frames without a row: {gaps}, treated as missing")
     return first, animals, placed, notes
+
+
+def _without_stray(found: list[Instance]) -> tuple[list[Instance], list[str]]:
+    """Return instances without those of no track, where most belong to one.
+
+    SLEAP's own export leaves these out too: they would be one more animal.
+    """
+    tracked = [each for each in found if each.track]
+    stray = len(found) - len(tracked)
+    if not stray or len(tracked) <= stray:
+        return found, []
+    return tracked, [
+        f"{stray} instances that belong to no track left out (SLEAP's export does the "
+        "same); give them a track in SLEAP to use them"
+    ]
 
 
 def _join_pieces(

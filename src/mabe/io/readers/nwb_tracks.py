@@ -1,16 +1,17 @@
 """The tracks of NWB files: `PoseEstimation` groups of ``ndx-pose``.
 
 A group is one animal, seen by one camera. Groups of other cameras (another device,
-another video, or another rate) are recordings of their own. Groups with a single moment
-where others have many, and groups none of whose keypoints the animals have, are objects
-such as the corners of an arena, and left out. Times are those of the session's clock,
+another video, or another rate) are recordings of their own. Groups with one or two
+moments (JABS repeats a constant at the end) where others have many, and groups none of
+whose keypoints the animals have, are objects such as the corners of an arena, and left
+out. Times are those of the session's clock,
 on which a recording begins at `Poses.start_s`.
 """
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import h5py
 import numpy as np
@@ -37,6 +38,10 @@ _DEVICES = ("Device", "CameraDevice")
 
 _LIKELIHOODS = ("deeplabcut", "lightningpose", "lightning_pose")
 """Software that writes all points, also those of low confidence."""
+
+
+_CONSTANT = 2
+"""Moments of an object that does not move: its first and its last."""
 
 
 _SAME_RATE = 0.02
@@ -132,7 +137,9 @@ def _stem(video: str) -> str:
 def _without_objects(groups: list[_Group]) -> tuple[list[_Group], list[str]]:
     """Return the groups of animals, and the names of those of objects."""
     most = max((group.moments for group in groups), default=0)
-    moving = [group for group in groups if group.moments > 1 or most <= 1]
+    moving = [
+        group for group in groups if group.moments > _CONSTANT or most <= _CONSTANT
+    ]
     counts = Counter(group.keypoints for group in moving)
     usual = max(
         counts, key=lambda names: (counts[names], len(names)), default=frozenset()
@@ -275,6 +282,7 @@ def _join(
     series = [each for group in groups for each in group.series]
     animals = tuple(dict.fromkeys(each.animal for each in series))
     keypoints = tuple(dict.fromkeys(each.keypoint for each in series))
+    series, notes = _with_increasing_times(series)
     start_s = min(float(each.times_s[0]) for each in series if len(each.times_s))
     step_s = _step(max(series, key=lambda each: len(each.times_s)).times_s)
     frames = [
@@ -295,7 +303,8 @@ def _join(
             sure[(numbers, *place)] = each.confidence
     # Tables without a frame rate are converted to timestamps that count frames.
     is_counted = abs(step_s - 1) < 1e-9
-    notes = ["timestamps count frames, not seconds"] if is_counted else []
+    if is_counted:
+        notes.append("timestamps count frames, not seconds")
     if start_s and not is_counted:
         notes.append(f"begins at {start_s:g} s on the session's clock")
     software = "/".join(sorted({group.software for group in groups} - {""}))
@@ -316,6 +325,28 @@ def _join(
         start_s=0.0 if is_counted else start_s,
         notes=tuple(notes),
     )
+
+
+def _with_increasing_times(
+    series: Sequence[_Series],
+) -> tuple[list[_Series], list[str]]:
+    """Return series whose times increase, and a note where some did not.
+
+    Some video libraries give 0 for the time of frames that they cannot find. Rows are
+    frames, so these times follow from the others.
+    """
+    mended, lost = [], 0
+    for each in series:
+        bad = np.flatnonzero(np.diff(each.times_s) <= 0)
+        if not len(bad):
+            mended.append(each)
+            continue
+        step_s = _step(each.times_s[: bad[0] + 1] if bad[0] else each.times_s)
+        times_s = each.times_s[0] + step_s * np.arange(len(each.times_s))
+        lost = max(lost, int((abs(times_s - each.times_s) > step_s).sum()))
+        mended.append(replace(each, times_s=times_s))
+    notes = [f"{lost} timestamps do not increase; rows are counted instead"]
+    return mended, notes if lost else []
 
 
 def _step(times_s: np.ndarray) -> float:

@@ -32,6 +32,9 @@ from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 _POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
 
 
+_ANIMAL_FIRST = re.compile(r"([A-Za-z]+_?\d+)_(.+)")
+
+
 MACHINE_STAGE = "machine_results"
 """The folder of a project that holds what its classifiers predicted."""
 
@@ -132,11 +135,15 @@ def _poses(
 def _split_number(name: str, points: dict[str, dict[str, int]]) -> tuple[str, str]:
     """Return animal and keypoint of a name that ends in the animal's number.
 
-    Where only some names end in a number, it is part of the keypoint (``spine_1``).
+    In projects with named animals the name comes first (``Animal_1_nose``). Where only
+    some names end in a number, it is part of the keypoint (``spine_1``).
     """
     if all(re.fullmatch(r".+_\d+", each) for each in points):
         keypoint, number = name.rsplit("_", 1)
         return f"animal{number}", keypoint
+    first = {each: found for each in points if (found := _ANIMAL_FIRST.fullmatch(each))}
+    if len(first) == len(points) and len({found[1] for found in first.values()}) > 1:
+        return first[name][1], first[name][2]
     return ONE_ANIMAL, name
 
 

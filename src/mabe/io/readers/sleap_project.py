@@ -13,7 +13,7 @@ of what was watched for, as in the challenge's metadata.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -41,6 +41,14 @@ _ONLY_PREDICTED = (
     "a SLEAP project of events that a program predicted, without poses; events that a "
     "person made (UserEvent) are read as labels."
 )
+
+_TRAINING = (
+    "frames labelled to train SLEAP, a few of each video; give the project with the "
+    "predictions."
+)
+
+_SPARSE = 10
+"""Where fewer than one frame in so many has a pose, the frames were picked."""
 
 _FPS = ("fps", "frames_per_second", "frame_rate", "framerate")
 
@@ -84,6 +92,8 @@ def read_project(peek: Peek) -> Content:
     if not poses and not annotations:
         if getattr(labels, "events", ()):
             raise NothingToImport(peek.path, _ONLY_PREDICTED)
+        if any(len(frame.instances) for frame in labels.labeled_frames):
+            raise NothingToImport(peek.path, _TRAINING)
         raise DataError(f"{peek.path}: no frame of this project has a pose.")
     return Content("SLEAP project", poses=poses, annotations=annotations)
 
@@ -96,7 +106,10 @@ def _name_of_video(labels: Any, video: Any, peek: Peek) -> str:
 
 
 def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
-    """Return the tracks of one video of a project; None where there are none."""
+    """Return the tracks of one video of a project; None where there are none.
+
+    Nor are frames that were labelled to train SLEAP the tracks of a video.
+    """
     frames = sorted(labels.find(video), key=lambda frame: frame.frame_idx)
     if not any(len(frame.instances) for frame in frames):
         return None
@@ -117,6 +130,8 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
             )
             for each in kept
         ]
+    if _is_training(frames):
+        return None
     poses = poses_of_instances(
         instances,
         tuple(names.values()),
@@ -136,6 +151,15 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
     if 0 < length <= MAX_FRAMES:
         notes.append(f"the video has {length:,} frames")
     return _with_rate_and_scale(poses, labels, video).noting(*notes)
+
+
+def _is_training(frames: Sequence[Any]) -> bool:
+    """Return whether people labelled single frames, and nothing was predicted."""
+    numbers = [frame.frame_idx for frame in frames if len(frame.instances)]
+    span = max(numbers) - min(numbers) + 1
+    return span > _SPARSE * len(numbers) and all(
+        _is_by_hand(each) for frame in frames for each in frame.instances
+    )
 
 
 def _nodes(labels: Any) -> list[str]:

@@ -1,0 +1,206 @@
+"""Files after public bug reports; `case.md` of each names the report and the values.
+
+Two mice in all of them, unless the case says otherwise: the nose of mouse m at frame f
+is at (100 + f + 200 m, 100).
+"""
+
+import h5py
+import numpy as np
+import pytest
+from door_cases import bouts, content, events_of, imported, poses_of
+from format_files import write_xlsx
+
+from mabe.io.confidence import drop_unsure
+from mabe.io.readers.left_out import LeftOut, NothingToImport
+
+TABLE = "trialDLC_dlcrnetms5_socialMar1shuffle1_50000_el"
+
+
+def nose_x(poses, animal, frame):
+    at = poses.keypoints.index("nose")
+    return float(poses.xy_px[frame - poses.first_frame, animal, at, 0])
+
+
+def missing(poses, animal, keypoint):
+    """Return the frames in which a keypoint of an animal is missing."""
+    at = poses.keypoints.index(keypoint)
+    rows = np.flatnonzero(~poses.present[:, animal, at])
+    return (rows + poses.first_frame).tolist()
+
+
+# NWB.
+
+
+def test_corners_at_the_first_and_the_last_moment_are_no_animal():
+    poses = poses_of("nwb_constant_corners", "cage1.nwb")
+
+    assert poses.animals == ("subject_1", "subject_2")
+    assert (len(poses.xy_px), poses.fps) == (20, 25)
+    assert "objects, no animals, left out: corners" in poses.notes
+
+
+def test_frames_whose_time_was_lost_stay_in_their_rows():
+    poses = poses_of("nwb_lost_times", "trial.nwb")
+
+    assert [nose_x(poses, 0, frame) for frame in (0, 14, 15, 19)] == [
+        100,
+        114,
+        115,
+        119,
+    ]
+    assert "5 timestamps do not increase; rows are counted instead" in poses.notes
+
+
+def test_keypoints_with_times_of_their_own_are_on_common_frames():
+    poses = poses_of("nwb_nodes_apart", "trial.nwb")
+
+    assert missing(poses, 0, "nose") == [0, 1, 2, 3, 4]
+    assert missing(poses, 0, "tail_base") == [10, 11, 12]
+    assert nose_x(poses, 0, 5) == 105
+
+
+# SLEAP.
+
+
+def test_an_instance_placed_without_a_track_is_no_third_animal():
+    poses = poses_of("slp_placed_without_track", "trial.slp")
+
+    assert poses.animals == ("m1", "m2")
+    assert missing(poses, 1, "nose") == [7, 8]
+    assert any(note.startswith("2 instances that belong to no") for note in poses.notes)
+
+
+def test_frames_labelled_to_train_sleap_are_no_recording():
+    with pytest.raises(NothingToImport, match="labelled to train SLEAP"):
+        content("slp_training_frames", "trial.slp")
+
+
+def test_two_mice_without_tracks_are_two_mice():
+    poses = poses_of("slp_without_tracks", "trial.slp")
+
+    assert len(poses.animals) == 2
+    assert poses.present.all()
+    assert (nose_x(poses, 0, 19), nose_x(poses, 1, 19)) == (119, 319)
+    assert any("order in the frame is used as their identity" in n for n in poses.notes)
+
+
+def test_rows_that_sleap_leaves_out_are_missing_points():
+    poses = poses_of("sleap_csv_gaps", "labels.v001.000_trial.analysis.csv")
+
+    assert poses.first_frame == 2
+    assert poses.present[:, 1].any(axis=1).sum() == 4
+    assert 6 in missing(poses, 1, "tail_base")
+    assert 6 not in missing(poses, 1, "nose")
+    assert nose_x(poses, 1, 15) == 315
+
+
+# DeepLabCut.
+
+
+def test_an_empty_first_row_is_a_frame():
+    poses = poses_of("dlc_first_row_empty", f"{TABLE}.csv")
+
+    assert (poses.first_frame, len(poses.xy_px)) == (0, 20)
+    assert missing(poses, 0, "nose") == [0]
+    assert nose_x(poses, 0, 1) == 101
+
+
+def test_rows_that_begin_later_keep_the_frames_of_the_video():
+    [recording] = imported("dlc_rows_begin_later").values()
+
+    assert recording.standard.poses.first_frame == 100
+    assert bouts(recording) == [(1, 2, "attack", 105, 115)]
+
+
+def test_names_stored_as_numbers_are_names():
+    poses = poses_of("dlc_numeric_names", f"{TABLE}.h5")
+
+    assert (poses.animals, poses.keypoints) == (("1", "2"), ("1", "2", "3", "4"))
+    assert poses.present.all()
+
+
+# BORIS.
+
+
+def test_the_last_state_lasts_until_the_end():
+    assert events_of("boris_last_state_open", "trial.csv") == [
+        (0, 100, "rest", "m1"),
+        (100, 175, "run", "m1"),
+        (175, 250, "rest", "m1"),
+    ]
+    [annotations] = content("boris_last_state_open", "trial.csv").annotations
+    assert any("assumed to last until the end" in note for note in annotations.notes)
+
+
+def test_coarse_samples_are_said():
+    assert events_of("boris_coarse_binary", "trial.tsv", fps=1) == [(10, 20, "hop", "")]
+    [annotations] = content("boris_coarse_binary", "trial.tsv").annotations
+    assert "sampled every 10 s: shorter events may be missing" in annotations.notes
+
+
+@pytest.mark.parametrize("file", ["table.csv", "study.boris"])
+def test_pictures_are_frames(file):
+    assert events_of("boris_pictures", file) == [
+        (25, 50, "rear", "m1"),
+        (60, 60, "groom", "m2"),
+    ]
+
+
+def test_a_boris_export_to_excel_is_read_like_its_csv(tmp_path):
+    header = "Observation id,Time offset (s),FPS,Subject,Behavior,Behavior type,Time"
+    rows = [
+        ["day1", 0, 25, "m1", "rear", "START", 1],
+        ["day1", 0, 25, "m1", "rear", "STOP", 2.04],
+    ]
+    write_xlsx(tmp_path / "x.xlsx", {"day1": [header.split(","), *rows]})
+
+    assert events_of(tmp_path, "x.xlsx") == [(25, 51, "rear", "m1")]
+
+
+# SimBA and Excel.
+
+
+def test_animals_whose_name_comes_first_are_animals():
+    found = content("simba_named_animals", "trial.csv")
+    poses = drop_unsure(found.poses[0], None)
+
+    assert poses.animals == ("Animal_1", "Animal_2")
+    assert set(poses.keypoints) == {"nose", "left_ear", "right_ear", "tail_base"}
+    assert missing(poses, 1, "nose") == [3]
+    assert events_of("simba_named_animals", "trial.csv") == [(5, 10, "attack", "")]
+
+
+def test_the_line_that_tells_excel_the_separator_is_no_header():
+    assert events_of("excel_separator_line", "trial.csv", fps=10) == [
+        (15, 20, "dig", "m1"),
+        (30, 40, "rear", "m1"),
+    ]
+
+
+def test_each_sheet_that_is_a_table_is_read(tmp_path):
+    table = [["Mouse", "Behaviour", "Start (s)", "Stop (s)"], ["m1", "dig", 1, 2.5]]
+    notes = [["These are notes"], ["nothing else"]]
+    sheets = {"day1": table, "day2": table, "notes": notes}
+    write_xlsx(tmp_path / "x.xlsx", sheets)
+
+    first, second = content(tmp_path, "x.xlsx").annotations
+    assert (first.name, second.name) == ("day1", "day2")
+    assert first.events == second.events
+
+
+def test_a_workbook_without_a_table_says_which_columns_are_needed(tmp_path):
+    write_xlsx(tmp_path / "x.xlsx", {"notes": [["These are notes"], ["nothing"]]})
+
+    with pytest.raises(LeftOut, match="columns subject, action, start_s, stop_s"):
+        content(tmp_path, "x.xlsx")
+
+
+def test_a_matlab_file_of_version_7_3_is_no_hdf5_table(tmp_path):
+    with h5py.File(tmp_path / "x.mat", "w", userblock_size=512) as file:
+        file["trx"] = np.zeros(3)
+    head = b"MATLAB 7.3 MAT-file".ljust(512)
+    whole = (tmp_path / "x.mat").read_bytes()
+    (tmp_path / "x.mat").write_bytes(head + whole[512:])
+
+    with pytest.raises(LeftOut, match="MATLAB"):
+        content(tmp_path, "x.mat")

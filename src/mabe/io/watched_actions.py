@@ -167,9 +167,9 @@ def agreement(
     for each in watched:
         marks, looks = [], []
         for of_file, coverage in files:
-            looked = _frames(spans_of(coverage, each), length)
+            looked = _frames(spans_of(coverage, each).tolist(), length)
             own = [
-                (bout.start, bout.stop)
+                [bout.start, bout.stop]
                 for bout in of_file
                 if Watched(bout.agent, bout.target, bout.action) == each
             ]

@@ -118,12 +118,20 @@ def test_a_subject_may_be_another_animal_in_each_video():
 def test_what_a_number_beside_an_event_was_taken_for_is_shown():
     [recording] = imported("numeric_modifier").values()
 
-    assert [bout[:3] for bout in bouts(recording)] == [
-        *[(1, 2, "attack")] * 2,
-        *[(2, 1, "attack")] * 2,
+    assert bouts(recording) == [
+        (1, 2, "attack", 25, 50),
+        (1, 2, "attack", 75, 100),
+        (2, 1, "attack", 125, 150),
+        (2, 1, "attack", 175, 200),
     ]
     told = [guess.what for guess in recording.guesses if guess.kind == "modifier"]
     assert told == ["1 → no animal", "2 → no animal", "3 → no animal"]
+
+
+def test_the_clock_of_a_session_is_that_of_its_poses():
+    [recording] = imported("nwb_session_clock", fps=None).values()
+
+    assert bouts(recording) == [(1, 1, "rear", 25, 50), (1, 1, "groom", 100, 125)]
 
 
 def test_a_files_own_rate_wins_over_the_one_for_files_without():

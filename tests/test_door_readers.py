@@ -177,18 +177,6 @@ def test_an_interval_that_was_observed_is_what_was_watched():
     assert spans == {(62, 150)}
 
 
-def test_a_modifier_that_is_an_amount_names_no_animal():
-    [recording] = imported("numeric_modifier").values()
-
-    assert bouts(recording) == [
-        (1, 2, "attack", 25, 50),
-        (1, 2, "attack", 75, 100),
-        (2, 1, "attack", 125, 150),
-        (2, 1, "attack", 175, 200),
-    ]
-    assert any("numbers name no animal" in note for note in recording.notes)
-
-
 # Tables that people make.
 
 WHOLE = [(25, 50, "attack"), (100, 125, "sniff"), (150, 175, "attack")]

@@ -188,7 +188,9 @@ def test_labels_go_to_the_recording_of_their_name_whatever_others_are_called(
         plan = plan_import(folder, Project(**SETTINGS))
 
     used = {
-        files.track.path.name: [each.annotations.events[0].stop for each in files.labels]
+        files.track.path.name: [
+            each.annotations.events[0].stop for each in files.labels
+        ]
         for files in plan.recordings
     }
     for at, name in enumerate(recordings):
@@ -428,7 +430,10 @@ COUNTED = ("action", "start_frame", "end_frame", "subject")
 
 @quick
 @given(
-    coded, st.integers(0, 5), st.booleans(), st.sampled_from(["project", "file", "rate"])
+    coded,
+    st.integers(0, 5),
+    st.booleans(),
+    st.sampled_from(["project", "file", "rate"]),
 )
 def test_the_base_of_frames_and_the_meaning_of_stops_change_nothing(
     those, first, is_inclusive, place
@@ -457,7 +462,12 @@ def test_an_offset_of_the_labels_clock_changes_nothing(those, offset_s):
     with new_folder() as folder:
         write_tracks(folder, "day1")
         rows = [
-            ("sniff", f"{start / 25 + offset_s:.3f}", f"{stop / 25 + offset_s:.3f}", "a")
+            (
+                "sniff",
+                f"{start / 25 + offset_s:.3f}",
+                f"{stop / 25 + offset_s:.3f}",
+                "a",
+            )
             for start, stop in those
         ]
         columns = ("action", "start_s", "stop_s", "subject")

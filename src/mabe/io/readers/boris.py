@@ -34,7 +34,6 @@ from mabe.io.readers.boris_events import (
     annotations_by_video,
     clean_modifiers,
     clean_subject,
-    drop_numbers,
     end_of,
     media_stems,
     one_rate,
@@ -173,16 +172,10 @@ def _read_moments(
     media = _media(rows, table.path)
     end = None if of_pictures else end_of(media)
     events, notes = pair_moments(moments, end_s=end)
-    events, numbers = drop_numbers(events)
     if of_pictures:
         stems = [each.stem for each in media if each.stem]
-        whole = annotations_of(
-            name, PICTURE, events, media=stems, notes=(*notes, *numbers)
-        )
-        return (whole,)
-    return annotations_by_video(
-        name, events, media, where=table.path, notes=(*notes, *numbers)
-    )
+        return (annotations_of(name, PICTURE, events, media=stems, notes=notes),)
+    return annotations_by_video(name, events, media, where=table.path, notes=notes)
 
 
 def _is_of_pictures(rows: Sequence[Mapping[str, str]]) -> bool:
@@ -232,9 +225,8 @@ def _read_aggregated(
             raise DataError(f"{where}: stops at {stop_s:g} s, before it starts.")
         subject, behaviour, modifiers = _subject_and_behaviour(row)
         events.append(Event(start_s, stop_s, behaviour, subject, "|".join(modifiers)))
-    events, notes = drop_numbers(events)
     return annotations_by_video(
-        name, events, _media(rows, table.path), where=table.path, notes=notes
+        name, events, _media(rows, table.path), where=table.path
     )
 
 

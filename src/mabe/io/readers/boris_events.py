@@ -215,29 +215,6 @@ def end_of(media: Sequence[Medium]) -> float | None:
     return sum(length for length in lengths if length) if None not in lengths else None
 
 
-def drop_numbers(events: Sequence[Event]) -> tuple[list[Event], list[str]]:
-    """Return events without modifiers that are numbers, and a note on these.
-
-    BORIS has numeric modifiers, such as an intensity. A number names an animal only
-    where subjects are numbers too, or none is named.
-    """
-    subjects = {event.subject for event in events if event.subject}
-    parts = {part for event in events for part in event.target.split("|")}
-    numbers = {part for part in parts if parse_number(part) is not None}
-    are_numbered = any(parse_number(name) is not None for name in subjects)
-    if not numbers or not subjects or are_numbered:
-        return list(events), []
-    kept = [
-        replace(
-            event,
-            target="|".join(p for p in event.target.split("|") if p not in numbers),
-        )
-        for event in events
-    ]
-    shown = ", ".join(sorted(numbers)[:_SHOWN])
-    return kept, [f"modifiers that are numbers name no animal, left out: {shown}"]
-
-
 def _between(events: Iterable[Event], start_s: float, stop_s: float) -> list[Event]:
     """Return the parts of events in an interval, in times from its start."""
     return [

@@ -28,7 +28,6 @@ from mabe.io.readers.boris_events import (
     annotations_by_video,
     clean_modifiers,
     clean_subject,
-    drop_numbers,
     end_of,
     media_stems,
     pair_moments,
@@ -136,8 +135,6 @@ def _read_observation(
         )
     end = end_of(media) if media and not of_pictures else None
     events, notes = pair_moments(moments, end_s=end)
-    events, numbers = drop_numbers(events)
-    notes += numbers
     if unknown := sorted({e.behaviour for e in events} - set(ethogram.behaviours)):
         notes.append(f"behaviours its ethogram does not have: {', '.join(unknown)}")
     if of_pictures:

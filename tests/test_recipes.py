@@ -4,8 +4,10 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from chases import write_chases
+from kaggle_files import write_labels
 from stories import TINY, write_fights
 
 from mabe.bouts import Bout, Watched
@@ -23,6 +25,7 @@ from mabe.experiments.importance import explain_run
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.train_auto import train_recipe, with_guessed_task
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
+from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
 from mabe.models.trees_model import TreesModel
@@ -129,17 +132,97 @@ def test_labels_that_fill_every_frame_once_ask_for_a_scene():
 
     assert guess.settings == {
         "task": "scene",
-        "classes": {"calm": ["calm"], "fight": ["fight"]},
+        "classes": {"none": [], "calm": ["calm"], "fight": ["fight"]},
     }
     assert "calm, fight" in guess.reasons[0]
 
 
+def classes_of(*actions, **settings):
+    """The classes for a recording of 100 frames in which the actions alternate."""
+    bouts = [
+        Bout(start, start + 10, actions[start // 10 % len(actions)], 1, 2)
+        for start in range(0, 100, 10)
+    ]
+    guess = guess_task([recording(*bouts)], **settings)
+    return guess.settings["classes"], " ".join(guess.reasons)
+
+
+def test_the_most_frequent_action_is_not_taken_for_the_background():
+    classes, reasons = classes_of("social", "social", "aggression", "nonsocial")
+    assert list(classes) == ["nonsocial", "social", "aggression"]
+    assert "Background: nonsocial (by name)" in reasons
+
+
+@pytest.mark.parametrize("name", ["other", "None", "no-behavior", "Non_Social"])
+def test_the_background_is_known_by_what_it_is_called(name):
+    classes, _ = classes_of("play", "play", name)
+    assert list(classes) == [name, "play"]
+
+
+def test_without_a_background_every_class_has_bouts():
+    classes, reasons = classes_of("play", "fight")
+    assert classes == {"none": [], "play": ["play"], "fight": ["fight"]}
+    assert "Background: none" in reasons
+
+
+def test_the_background_can_be_set():
+    assert list(classes_of("play", "fight", background=["fight"])[0]) == [
+        "fight",
+        "play",
+    ]
+    assert classes_of("other", "fight", background=[])[0] == {
+        "none": [],
+        "other": ["other"],
+        "fight": ["fight"],
+    }
+    with pytest.raises(ConfigError, match="occur nowhere"):
+        classes_of("play", "fight", background=["sleep"])
+
+
+def test_what_looks_like_the_time_around_a_test_is_asked_about():
+    classes, reasons = classes_of("social", "nonsocial", "base")
+    assert list(classes) == ["nonsocial", "social", "base"]
+    assert "--set 'ignore=[base]'" in reasons
+
+
 def test_what_is_to_be_ignored_is_no_class():
-    filled = recording(Bout(0, 60, "calm", 1, 2), Bout(60, 100, "fight", 1, 2))
+    classes, _ = classes_of("calm", "fight", ignore=["calm"])
+    assert classes == {"none": [], "fight": ["fight"]}
 
-    guess = guess_task([filled], ignore=["calm"])
 
-    assert guess.settings["classes"] == {"fight": ["fight"]}
+def test_without_a_background_the_frequent_action_has_bouts_too(tmp_path):
+    data = write_fights(tmp_path / "data", videos=6)
+    table = (data / "train.csv").read_text(encoding="utf-8")
+    (data / "train.csv").write_text(table.replace("sniff", "play"), encoding="utf-8")
+    for path in sorted((data / "train_annotation/Lab").iterdir()):
+        # What is no fight is annotated as play, so that every frame has a label.
+        fights = pq.read_table(path).to_pylist()
+        starts = [0, *(each["stop_frame"] for each in fights)]
+        stops = [*(each["start_frame"] for each in fights), 600]
+        play = [
+            (1, 2, "play", start, stop)
+            for start, stop in zip(starts, stops, strict=True)
+            if start < stop
+        ]
+        marked = [(1, 2, "attack", f["start_frame"], f["stop_frame"]) for f in fights]
+        write_labels(data, [*marked, *play], video=path.stem)
+    given = with_guessed_task(
+        {**QUICK, "data_dir": data, "store_dir": tmp_path / "store"}
+    )
+    assert given["classes"]["none"] == []
+    assert set(given["classes"]) == {"none", "play", "attack"}
+    root = tmp_path / "run"
+    train_recipe({**given, "checkpoint_dir": root}, executor=HERE)
+    predictor = Predictor(load_checkpoint(root))
+    store = load_store(data, rate_fps=predictor.rate_fps, store_dir=tmp_path / "store")
+    actions = {bout.action for bout in predictor.predict_bouts(store, 0).bouts}
+    assert actions == {"play", "attack"}
+
+
+def test_a_background_beside_classes_is_refused():
+    given = {"classes": {"a": ["x"], "b": ["y"]}, "background": ["x"]}
+    with pytest.raises(ConfigError, match="first of `classes`"):
+        with_guessed_task(given)
 
 
 @pytest.mark.parametrize(

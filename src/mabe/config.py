@@ -151,6 +151,9 @@ class TaskSettings(Settings):
 
     task: TaskKind = TaskKind.SCENE
     """scene: one class in each frame. pair: which animal does what to whom."""
+    background: tuple[str, ...] | None = None
+    """Actions that are background in a scene whose `classes` are not given; by default
+    those called `other`, `none` and the like, and [] for no background."""
     ignore: tuple[str, ...] = ()
     """Actions whose frames count neither in the loss nor in the score."""
 
@@ -371,6 +374,15 @@ class RunConfig(
     ) -> "RunConfig":
         """Return `changed`: pydantic's own way to a copy would not check the values."""
         return self.changed(**(update or {}))
+
+    @model_validator(mode="after")
+    def _check_background(self) -> "RunConfig":
+        if self.background is not None and self.model_type != "auto":
+            raise ValueError(
+                "background: is for model_type: auto without `classes`; else the first "
+                "of `classes` is the background"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_inputs(self) -> "RunConfig":

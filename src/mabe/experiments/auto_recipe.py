@@ -5,8 +5,9 @@ trained with. Settings that the user gave take precedence over those of the reci
 measurements behind these choices are in docs/results.md.
 """
 
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -159,6 +160,25 @@ def _under(given: Mapping[str, Any], of_kind: Mapping[str, Any]) -> RunConfig:
     return build_config({**of_recipe, **given, **kind}, where="settings of the recipe")
 
 
+NO_BACKGROUND = "none"
+"""Name of the background where no label is one."""
+
+
+BACKGROUND_NAMES = frozenset(
+    {
+        *("background", "other", "others", "none", "nothing", "nobehavior"),
+        *("nobehaviour", "noaction", "nonsocial", "notsocial", "neutral", "idle"),
+    }
+)
+"""Names of labels that say that nothing of interest happens, in plain letters."""
+
+
+SURROUNDINGS = frozenset(
+    {"base", "baseline", "before", "after", "pre", "post", "habituation"}
+)
+"""Names of labels of the time around a test, in plain letters."""
+
+
 @dataclass(frozen=True, slots=True)
 class TaskGuess:
     """Settings of the task, and why they were chosen."""
@@ -168,13 +188,17 @@ class TaskGuess:
 
 
 def guess_task(
-    recordings: Sequence[StoredRecording], *, ignore: Collection[str] = ()
+    recordings: Sequence[StoredRecording],
+    *,
+    ignore: Collection[str] = (),
+    background: Collection[str] | None = None,
 ) -> TaskGuess:
     """Return the task that suits the labels; actions to ignore become no classes.
 
     Where in every recording one pair of animals has one label in nearly each frame,
     the labels describe the scene. All other labels describe actions of an agent
-    towards a target.
+    towards a target. `background` are the actions that are the background of a scene;
+    None: those that are called so, by names such as `other`.
     """
     labelled = [each for each in recordings if each.has_labels and each.bouts]
     if not labelled or not all(map(_has_one_class_a_frame, labelled)):
@@ -188,13 +212,62 @@ def guess_task(
         frames[bout.action] += bout.stop - bout.start
     ranked = [action for action, _ in frames.most_common()]
     actions = [action for action in ranked if action not in ignore]
-    reason = (
+    is_given = background is not None
+    quiet = _background_of(actions, background)
+    others = [action for action in actions if action not in quiet]
+    first = quiet[0] if len(quiet) == 1 else NO_BACKGROUND
+    reasons = [
         "Task: scene, as each frame has one label and no direction; classes: "
         f"{', '.join(actions)}. To leave some out: --set 'ignore=[NAME]'; to "
-        "join some: `classes` in a config"
+        "join some: `classes` in a config",
+        _describe_background(quiet, is_given=is_given),
+        *_ask_about_surroundings(others),
+    ]
+    classes = {first: quiet, **{action: [action] for action in others}}
+    return TaskGuess({"task": "scene", "classes": classes}, tuple(reasons))
+
+
+def _background_of(actions: Sequence[str], named: Collection[str] | None) -> list[str]:
+    """Return the actions that are the background: those named, or called so.
+
+    Raises `ConfigError` where one that is named is in no label.
+    """
+    if named is None:
+        called = [each for each in actions if _plain(each) in BACKGROUND_NAMES]
+        return called or [each for each in actions if _plain(each) in SURROUNDINGS][:1]
+    if lost := sorted(set(named) - set(actions)):
+        raise ConfigError(
+            f"background: {lost} occur nowhere in the labels; these do: {actions}"
+        )
+    return [each for each in actions if each in named]
+
+
+def _plain(action: str) -> str:
+    return re.sub(r"[\W_]", "", action.lower())
+
+
+def _describe_background(quiet: Sequence[str], *, is_given: bool) -> str:
+    if not quiet:
+        why = "as set" if is_given else "as no label is called other, none or the like"
+        return (
+            f"Background: none, {why}; every class has bouts. To name one: "
+            "--set 'background=[NAME]'"
+        )
+    why = "as set" if is_given else "by name"
+    return (
+        f"Background: {', '.join(quiet)} ({why}), which makes no bouts. Another: "
+        "--set 'background=[NAME]', none: --set 'background=[]'"
     )
-    classes = {action: [action] for action in actions}
-    return TaskGuess({"task": "scene", "classes": classes}, (reason,))
+
+
+def _ask_about_surroundings(others: Iterable[str]) -> Iterator[str]:
+    """Yield a question about each class that may be the time around a test."""
+    for action in others:
+        if _plain(action) in SURROUNDINGS:
+            yield (
+                f"Is {action} the time before or after a test? It is learned as a "
+                f"class; to leave its frames out: --set 'ignore=[{action}]'"
+            )
 
 
 def _has_one_class_a_frame(recording: StoredRecording) -> bool:

@@ -20,6 +20,7 @@ from mabe.config import RunConfig, build_config, dump_config
 from mabe.data.prepare import load_store
 from mabe.data.splits import find_groups
 from mabe.decoding.view_predictions import OutOfFold
+from mabe.errors import ConfigError
 from mabe.experiments.auto_recipe import (
     ModelKind,
     Recipe,
@@ -141,7 +142,13 @@ def with_guessed_task(
     given: Mapping[str, Any], *, skip_bad: bool = False
 ) -> Mapping[str, Any]:
     """Return the user's settings; where they name no task, with one for the labels."""
-    if TASK_SETTINGS & given.keys():
+    has_background = given.get("background") is not None
+    if named := sorted(TASK_SETTINGS & given.keys()):
+        if has_background:
+            raise ConfigError(
+                f"background: is for data whose task is chosen by the labels, but "
+                f"{', '.join(named)} is given; the first of `classes` is the background"
+            )
         return given
     config = at_working_rate(given)
     store = load_store(
@@ -151,9 +158,12 @@ def with_guessed_task(
         workers=config.num_workers,
         skip_bad=skip_bad,
     )
-    guess = guess_task(store.recordings, ignore=config.ignore)
+    guess = guess_task(
+        store.recordings, ignore=config.ignore, background=config.background
+    )
     print_lines(*(f"• {reason}" for reason in guess.reasons))
-    return {**given, **guess.settings}
+    rest = {key: value for key, value in given.items() if key != "background"}
+    return {**rest, **guess.settings}
 
 
 def _usual_executor(config: RunConfig) -> Executor:

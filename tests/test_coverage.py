@@ -1,6 +1,7 @@
 """When annotators watched: outside of it a frame is neither yes nor no, anywhere."""
 
 import dataclasses
+import json
 
 import numpy as np
 import polars as pl
@@ -210,6 +211,16 @@ def test_coverage_goes_through_the_store(folder, tmp_path):
     prepare(folder, tmp_path / "store", rate_fps=30)
     [recording] = open_store(tmp_path / "store").recordings
     assert recording.coverage == (WatchedSpan(10, 40, "sniff", 1, 2),)
+
+
+def test_a_store_without_coverage_is_one_that_earlier_versions_read(tmp_path):
+    write_index(tmp_path, {})
+    write_tracking(tmp_path, [(frame, 1, "nose", frame, 5) for frame in range(9)])
+    write_labels(tmp_path, [(1, 2, "sniff", 3, 5)])
+    prepare(tmp_path, tmp_path / "store", rate_fps=30)
+    index = json.loads((tmp_path / "store/index.json").read_text(encoding="utf-8"))
+    assert index["version"] == 4
+    assert "coverage" not in index["recordings"][0]
 
 
 def test_a_changed_coverage_file_is_read_again(folder, tmp_path):

@@ -36,6 +36,10 @@ from mabe.runtime.object_storage import as_url, exists, fetch_store
 from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
 
 FORMAT_VERSION = 4
+"""Of a store without coverage, which versions of mabe before 0.3 can read too."""
+
+
+_WITH_COVERAGE = 5
 
 
 INDEX_NAME = "index.json"
@@ -174,7 +178,7 @@ def open_store(root: Path) -> PoseStore:
     if url := as_url(root):
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
-    if index["version"] != FORMAT_VERSION:
+    if index["version"] not in (FORMAT_VERSION, _WITH_COVERAGE):
         raise DataError(
             f"{root}: a pose store of version {index['version']}, this is version "
             f"{FORMAT_VERSION}; run `mabe prepare` again."
@@ -247,7 +251,9 @@ def write_index(
     ]
     index = {
         "format": _FORMAT,
-        "version": FORMAT_VERSION,
+        "version": _WITH_COVERAGE
+        if any(recording.coverage is not None for recording in recordings)
+        else FORMAT_VERSION,
         "rate_fps": rate_fps,
         "poses": poses,
         "watched": [_watched_rows(each) for each in watched],
@@ -262,12 +268,13 @@ def write_index(
 def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
     """Return a recording as plain values; bouts as rows, which are read faster."""
     plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
+    if recording.coverage is None:
+        del plain["coverage"]
+    else:
+        plain["coverage"] = _bout_rows(recording.coverage)
     return plain | {
         "bouts": _bout_rows(recording.bouts),
         "watched": _watched_rows(recording.watched),
-        "coverage": None
-        if recording.coverage is None
-        else _bout_rows(recording.coverage),
     }
 
 

@@ -342,6 +342,18 @@ def test_a_boris_project_is_complete(folder):
     assert "day2" in project["observations"]
 
 
+def test_classes_of_a_scene_exclude_each_other_in_boris(folder):
+    def excluded_of(to):
+        [path, *_] = export(folder, "boris", to)
+        project = json.loads(path.read_text(encoding="utf-8"))
+        return {b["code"]: b["excluded"] for b in project["behaviors_conf"].values()}
+
+    assert set(excluded_of(folder / "pair").values()) == {""}
+    write_provenance(folder, provenance(source("day1"), task="scene"))
+    one, *others = ACTIONS
+    assert excluded_of(folder / "scene")[one] == ",".join(others)
+
+
 def test_a_boris_project_is_read_back_as_labels_of_animals(folder):
     [path, *_] = export(folder, "boris", folder / "out")
     day1 = to_frames(read_file(path).annotations[0], 30.0)

@@ -2,6 +2,7 @@ import json
 import time
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -459,6 +460,23 @@ def test_watched_spans_of_other_frames_are_refused(client):
     answer = client.put(LABELS, json=sent, headers=KEY)
     assert answer.status_code == 400
     assert "600 frames" in answer.json()["error"]
+
+
+def test_a_recording_that_becomes_annotated_keeps_its_metadata(tmp_path):
+    session = open_not_annotated(tmp_path)
+    (tmp_path / "data/project.yaml").write_text("lab: Lab\n", encoding="utf-8")
+    table = tmp_path / "data/test.csv"
+    rows = pl.read_csv(table, infer_schema=False)
+    rows.with_columns(mouse1_strain=pl.lit("B6"), mouse2_id=pl.lit("Ада")).write_csv(
+        table
+    )
+    session.save(1, [Bout(5, 9, "attack", 1, 2)], 0)
+    session.close()
+
+    new = pl.read_csv(tmp_path / "out/train.csv", infer_schema=False)
+    [row] = new.filter(pl.col("video_id") == "9").to_dicts()
+    assert (row["mouse1_strain"], row["mouse2_id"]) == ("B6", "Ада")
+    assert (tmp_path / "out/project.yaml").read_text(encoding="utf-8") == "lab: Lab\n"
 
 
 def test_a_recording_nobody_annotated_becomes_one_that_was_watched(tmp_path):

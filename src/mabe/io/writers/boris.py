@@ -69,7 +69,15 @@ def boris_project(
             for at, name in enumerate(animals)
         },
         "behaviors_conf": {
-            str(at): _behaviour(at, action, ["self", *animals] if has_targets else [])
+            str(at): _behaviour(
+                at,
+                action,
+                ["self", *animals] if has_targets else [],
+                # In a scene each frame has one class.
+                excluded=()
+                if provenance.task == "pair"
+                else [each for each in actions if each != action],
+            )
             for at, action in enumerate(actions)
         },
         "observations": {
@@ -95,7 +103,9 @@ def _key(at: int) -> str:
     return _KEYS[at] if at < len(_KEYS) else ""
 
 
-def _behaviour(at: int, action: str, targets: Sequence[str]) -> dict[str, Any]:
+def _behaviour(
+    at: int, action: str, targets: Sequence[str], *, excluded: Sequence[str]
+) -> dict[str, Any]:
     modifiers = {"0": {"name": "target", "type": 0, "values": list(targets)}}
     return {
         "type": "State event",
@@ -104,7 +114,7 @@ def _behaviour(at: int, action: str, targets: Sequence[str]) -> dict[str, Any]:
         "description": "",
         "category": "",
         "modifiers": modifiers if targets else {},
-        "excluded": "",
+        "excluded": ",".join(excluded),
         "coding map": "",
     }
 

@@ -21,7 +21,8 @@ from typing import Any
 
 from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError, OutputError
-from mabe.io.readers.kaggle import read_coverage, read_labels
+from mabe.io.project import FILE_NAME as PROJECT_NAME
+from mabe.io.readers.kaggle import SPLITS, read_coverage, read_labels
 from mabe.io.writers.kaggle import format_watched, write_annotation, write_coverage
 from mabe.recording import VideoInfo
 from mabe.runtime.csv_cells import cell_of, text_of
@@ -165,6 +166,9 @@ class Corrections:
                 f"{self.root}: cannot be written: {error.strerror or error}; is the "
                 "disk full, or the folder read-only? Choose another --out"
             ) from error
+        project = source / PROJECT_NAME
+        if project.is_file():
+            write_bytes(self.root / PROJECT_NAME, project.read_bytes())
         table = source / "train.csv"
         text = table.read_text(encoding="utf-8-sig") if table.is_file() else ""
         write_text(self.root / "train.csv", text)
@@ -178,7 +182,7 @@ class Corrections:
             _link_or_copy(info.tracking_path, place)
         rows, columns = _read_rows(self.root / "train.csv")
         rows = [row for row in rows if _name_of(row) != info.name]
-        new = {
+        new = self._metadata_of(info) | {
             "lab_id": cell_of(info.lab),
             "video_id": cell_of(info.video),
             "frames_per_second": repr(info.fps),
@@ -191,6 +195,17 @@ class Corrections:
         writer.writeheader()
         writer.writerows([*rows, new])
         write_text(self.root / "train.csv", text.getvalue())
+
+    def _metadata_of(self, info: VideoInfo) -> dict[str, str]:
+        """Return the row that the data's own tables have for a recording."""
+        assert self.source is not None
+        for split in SPLITS:
+            table = self.source / f"{split}.csv"
+            rows = _read_rows(table)[0] if table.is_file() else []
+            for row in rows:
+                if _name_of(row) == info.name:
+                    return row
+        return {}
 
 
 def _read_rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:

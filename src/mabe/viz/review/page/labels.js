@@ -1,15 +1,24 @@
 // The annotated bouts of one recording, and the spans that were watched: edited, undone,
 // and saved at once. A bout is {start, stop, action, agent, target}, half-open in frames.
 // `watched` is null (all of it) or a list of [start, stop]. Neither is changed in place, so
-// that an earlier list is an earlier state.
+// that an earlier list is an earlier state. In a scene one class excludes the others: a bout
+// cuts those that it overlaps. Overlapping bouts of one action and pair become one.
 import * as server from "./server.js";
 
 const WAIT_MS = 300;
+
+// The parts of a bout outside [start, stop).
+function cut(bout, start, stop) {
+  if (bout.stop <= start || bout.start >= stop) return [bout];
+  const parts = [{ ...bout, stop: start }, { ...bout, start: stop }];
+  return parts.filter((each) => each.start < each.stop);
+}
 
 export class Labels {
   constructor(recording, showState) {
     this.index = recording.index;
     this.frames = recording.frames;
+    this.isExclusive = !recording.isDirected;
     this.version = recording.version;
     this.showState = showState;
     this.bouts = recording.bouts.map(([start, stop, action, agent, target]) => ({ start, stop, action, agent, target }));
@@ -27,14 +36,24 @@ export class Labels {
     this.take({ ...this.state(), ...changes });
   }
   add(bout) {
-    const kept = this.held(bout);
-    this.change({ bouts: [...this.bouts, kept] });
-    return kept;
+    return this.place(this.held(bout));
   }
   replace(old, bout) {
-    const kept = this.held(bout);
-    this.change({ bouts: this.bouts.map((each) => (each === old ? kept : each)) });
-    return kept;
+    return this.place(this.held(bout), old);
+  }
+  place(bout, old = null) {
+    const isSame = (each) => each.action === bout.action && each.agent === bout.agent && each.target === bout.target;
+    const meets = (each) => each.start < bout.stop && bout.start < each.stop;
+    const joined = this.bouts.filter((each) => each !== old && isSame(each) && meets(each));
+    const start = Math.min(bout.start, ...joined.map((each) => each.start)), stop = Math.max(bout.stop, ...joined.map((each) => each.stop));
+    const whole = { ...bout, start, stop };
+    const bouts = this.bouts.flatMap((each) => {
+      if (each === old) return [whole];
+      if (joined.includes(each)) return [];
+      return this.isExclusive ? cut(each, start, stop) : [each];
+    });
+    this.change({ bouts: old === null ? [...bouts, whole] : bouts });
+    return whole;
   }
   remove(bout) {
     this.change({ bouts: this.bouts.filter((each) => each !== bout) });

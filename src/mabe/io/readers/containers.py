@@ -44,7 +44,7 @@ def open_peek(path: Path) -> Peek:
     peek = Peek(path)
     if peek.kind == "gzip":
         peek = Peek(path, _decompress(path))
-    if _SEPARATOR.match(peek.head):
+    if peek.kind == "text" and _SEPARATOR.match(peek.head):
         content = read_text(peek).removeprefix("\ufeff").split("\n", 1)[-1]
         return Peek(path, content.encode())
     return peek

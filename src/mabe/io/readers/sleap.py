@@ -73,6 +73,7 @@ def read_analysis(peek: Peek) -> Content:
         xy_px=np.ascontiguousarray(xy, np.float32),
         confidence=None if scores is None else scores.astype(np.float32),
         tracker="SLEAP",
+        video=video,
         notes=(f"made from {video}",) if video else (),
     )
     return Content("SLEAP analysis HDF5", poses=(lay_out_pieces(poses),))

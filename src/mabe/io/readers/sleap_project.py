@@ -100,9 +100,14 @@ def read_project(peek: Peek) -> Content:
 
 def _name_of_video(labels: Any, video: Any, peek: Peek) -> str:
     """Return the project's name, or that of one of its videos where it has several."""
-    place = str(getattr(video, "filename", "") or "").replace("\\", "/")
-    stem = place.rsplit("/", 1)[-1].rsplit(".", 1)[0]
+    stem = _path_of(video).replace("\\", "/").rsplit("/", 1)[-1].rsplit(".", 1)[0]
     return stem if len(labels.videos) > 1 and stem else stem_of(peek.path.name)
+
+
+def _path_of(video: Any) -> str:
+    """Return a video's path; nothing for pictures, of which it is a list."""
+    place = getattr(video, "filename", "")
+    return place if isinstance(place, str) else ""
 
 
 def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
@@ -226,6 +231,7 @@ def _with_rate_and_scale(poses: Poses, labels: Any, video: Any) -> Poses:
     return replace(
         poses,
         fps=_rate(labels, video),
+        video=_path_of(video),
         pixels_per_cm=scale or (1 / inverse if inverse else None),
     )
 

@@ -4,6 +4,9 @@ Two mice in all of them, unless the case says otherwise: the nose of mouse m at 
 is at (100 + f + 200 m, 100).
 """
 
+import json
+from datetime import UTC, datetime
+
 import h5py
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from door_cases import bouts, content, events_of, imported, poses_of
 from format_files import write_xlsx
 
 from mabe.io.confidence import drop_unsure
+from mabe.io.readers.annotations import Event
 from mabe.io.readers.left_out import LeftOut, NothingToImport
 
 TABLE = "trialDLC_dlcrnetms5_socialMar1shuffle1_50000_el"
@@ -204,3 +208,115 @@ def test_a_matlab_file_of_version_7_3_is_no_hdf5_table(tmp_path):
 
     with pytest.raises(LeftOut, match="MATLAB"):
         content(tmp_path, "x.mat")
+
+
+# What other versions of the programs write.
+
+
+def test_mars_writes_the_poses_of_one_video(tmp_path):
+    points = np.arange(5 * 2 * 2 * 7).reshape(5, 2, 2, 7).tolist()
+    document = {"keypoints": points, "scores": np.ones((5, 2, 7)).tolist(), "bbox": []}
+    path = tmp_path / "mouse001_pose_top_v1_8.json"
+    path.write_text(json.dumps(document))
+
+    [poses] = content(tmp_path, path.name).poses
+    assert (poses.name, poses.fps, poses.animals) == (
+        "mouse001",
+        None,
+        ("resident", "intruder"),
+    )
+    assert poses.xy_px[0, 0, 1].tolist() == [1, 8]
+
+
+def test_numbered_tracks_of_a_long_table_are_laid_together(tmp_path):
+    """A third of the film each, one after the other, and another mouse throughout."""
+    rows = ["frame_idx,node,x,y,track"]
+    rows += [f"{f},nose,{100 + f},50,track_{f // 10}" for f in range(30)]
+    rows += [f"{f},nose,{500 + f},50,track_9" for f in range(30)]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+
+    [poses] = content(tmp_path, "x.csv").poses
+    assert len(poses.animals) == 2
+    assert poses.present.all()
+    assert np.abs(np.diff(poses.xy_px[..., 0], axis=0)).max() == 1
+
+
+def test_numbered_animals_are_never_laid_together(tmp_path):
+    rows = ["frame,mouse_id,bodypart,x,y"]
+    rows += [f"{f},{1 + f // 10},nose,{100 + f},50" for f in range(30)]
+    (tmp_path / "x.csv").write_text("\n".join(rows))
+
+    assert poses_of(tmp_path, "x.csv").animals == ("1", "2", "3")
+
+
+def test_two_cameras_as_pynwb_writes_them(tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    ndx_pose = pytest.importorskip("ndx_pose")
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    file = pynwb.NWBFile(
+        session_description="x", identifier="x", session_start_time=start
+    )
+    module = file.create_processing_module("behavior", "x")
+    skeleton = ndx_pose.Skeleton(name="mouse", nodes=["nose"])
+    module.add(ndx_pose.Skeletons(skeletons=[skeleton]))
+    for name, begins in (("left", 2.0), ("right", 2.5)):
+        series = ndx_pose.PoseEstimationSeries(
+            name="nose",
+            description="x",
+            data=np.full((9, 2), 50.0),
+            unit="pixels",
+            reference_frame="x",
+            starting_time=begins,
+            rate=30.0,
+        )
+        pose = ndx_pose.PoseEstimation(
+            name=f"{name}Pose",
+            pose_estimation_series=[series],
+            description="x",
+            devices=[file.create_device(name=f"{name}_camera", description="x")],
+            skeleton=skeleton,
+        )
+        module.add(pose)
+    with pynwb.NWBHDF5IO(str(tmp_path / "s.nwb"), "w") as io:
+        io.write(file)
+
+    found = content(tmp_path, "s.nwb").poses
+    assert [(each.name, each.start_s, each.animals) for each in found] == [
+        ("s_left_camera", 2.0, ("animal1",)),
+        ("s_right_camera", 2.5, ("animal1",)),
+    ]
+
+
+def test_an_identity_names_the_track_that_it_belongs_to(tmp_path):
+    """A cross-video identity may be the subject of an event."""
+    sio = pytest.importorskip("sleap_io")
+    skeleton = sio.Skeleton(["nose"])
+    video = sio.Video("a.mp4", open_backend=False)
+    tracks = [sio.Track("track_0"), sio.Track("track_1")]
+    anna, ben = sio.Identity("anna"), sio.Identity("ben")
+
+    def animal(frame, track, identity):
+        one = sio.PredictedInstance.from_numpy(
+            np.array([[10.0 + frame, 5.0 * (1 + tracks.index(track))]]),
+            skeleton=skeleton,
+            track=track,
+        )
+        one.identity = identity
+        return one
+
+    frames = [
+        sio.LabeledFrame(
+            video=video,
+            frame_idx=at,
+            instances=[animal(at, tracks[0], anna), animal(at, tracks[1], ben)],
+        )
+        for at in range(9)
+    ]
+    event = sio.UserEvent(
+        type="attack", video=video, start_frame=2, end_frame=4, subject=ben, target=anna
+    )
+    labels = sio.Labels(labeled_frames=frames, events=[event])
+    sio.save_slp(labels, str(tmp_path / "x.slp"), verbose=False)
+
+    [annotations] = content(tmp_path, "x.slp").annotations
+    assert annotations.events == (Event(2, 5, "attack", "track_1", "track_0"),)

@@ -50,7 +50,8 @@ from mabe.runtime.csv_cells import text_of
 
 _NO_UNIT = (
     "a table of bouts whose columns of start and stop have no unit: name them start_s "
-    "and stop_s, or start_frame and stop_frame."
+    "and stop_s, or start_frame and stop_frame, or say which they are under `columns` "
+    "in project.yaml."
 )
 
 _PREDICTED = "model_hash"

@@ -6,13 +6,15 @@ each frame, whose names are in ``metadata["vocab"]``. Mouse 0 is the resident, w
 the agent; the intruder is the target. MABe22: ``{"sequences": {name: {"keypoints":
 (time, 3 mice, 12, 2), "annotations"}}, "vocabulary": [...]}``. The npy files are
 pickles of these; `mabe.io.readers.safe_pickle` reads them without running them. Both
-data sets have 30 frames per second.
+data sets have 30 frames per second. MARS itself writes the poses of one video without
+the dictionaries around them, ``{"keypoints", "scores", "bbox"}``, and no frame rate.
 """
 
 import re
 import reprlib
 import tokenize
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -111,6 +113,11 @@ def read(peek: Peek) -> Content:
             for name, entry in data["sequences"].items()
         ]
         name = "MABe22"
+    elif isinstance(data.get("keypoints"), list):
+        stem = re.sub(r"_?(top_)?pose_?(top)?(_v\d+_\d+)?$", "", peek.stem)
+        poses = _calms21_poses(stem or peek.stem, data, peek)
+        found = [(replace(poses, fps=None), None)]
+        name = "MARS"
     else:
         found = [
             (

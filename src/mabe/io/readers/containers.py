@@ -35,7 +35,7 @@ _NOT_INSTALLED = (
 _SEPARATOR = re.compile(rb"(\xef\xbb\xbf)?sep=[,;\t]\r?\n")
 """The line by which Excel is told how the cells of a CSV are separated."""
 
-WORKBOOKS = ("xlsx", "xls")
+WORKBOOKS = ("xlsx", "xls", "ods")
 """The kinds of files that are workbooks."""
 
 
@@ -78,7 +78,7 @@ def sheets_of(peek: Peek) -> list[Peek]:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError as error:
         raise LeftOut(peek.path, _NOT_INSTALLED) from error
-    if peek.kind == "xlsx":
+    if peek.kind != "xls":
         _check_size(peek)
     try:
         book = CalamineWorkbook.from_path(str(peek.path))

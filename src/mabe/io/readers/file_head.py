@@ -96,9 +96,11 @@ class Peek:
         return "json" if self.text.lstrip()[:1] in ("{", "[") else "text"
 
     def _kind_of_zip(self) -> str:
-        """Return xlsx for a workbook, npz for arrays, zip for other archives."""
+        """Return xlsx or ods for a workbook, npz for arrays, zip for others."""
         if any(name.startswith("xl/") for name in self.members):
             return "xlsx"
+        if {"content.xml", "mimetype"} <= self.members:
+            return "ods"
         arrays = [name.endswith(".npy") for name in self.members]
         return "npz" if arrays and all(arrays) else "zip"
 

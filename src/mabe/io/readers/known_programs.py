@@ -149,6 +149,12 @@ def _is_jabs_settings(peek: Peek) -> bool:
 
 PROGRAMS: Sequence[Program] = (
     Program(
+        "a lock file of Excel",
+        lambda peek: peek.path.name.startswith("~$"),
+        "close the workbook there",
+        is_empty=True,
+    ),
+    Program(
         "a SimBA project's table of videos",
         _has_columns("Video", "fps", "pixels/mm"),
         "it is read together with the videos of csv",

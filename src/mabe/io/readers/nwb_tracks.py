@@ -28,6 +28,7 @@ from mabe.io.readers.hdf5 import (
     text,
 )
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses
+from mabe.io.readers.track_pieces import lay_out_pieces
 from mabe.runtime.documents import parse_json
 
 _SERIES = "PoseEstimationSeries"
@@ -95,12 +96,14 @@ def read_tracks(
     notes = [f"objects, no animals, left out: {', '.join(objects)}"] if objects else []
     recordings = _by_camera(animals)
     scale = _pixels_per_cm(file, peek)
-    return [
-        _join(those, _name(those, len(recordings) > 1, peek), scale, peek).noting(
-            *notes
-        )
-        for those in recordings
-    ]
+    is_several = len(recordings) > 1
+    found = []
+    for those in recordings:
+        poses = _join(those, _name(those, is_several, peek), scale, peek)
+        if is_several and len(poses.animals) == 1 and poses.animals[0] in those[0].name:
+            poses = replace(poses, animals=(ONE_ANIMAL,))  # it is the camera's name
+        found.append(lay_out_pieces(poses).noting(*notes))
+    return found
 
 
 def type_of(group: h5py.Group, peek: Peek) -> str:
@@ -116,7 +119,7 @@ def _read_group(group: h5py.Group, groups: Sequence[h5py.Group], peek: Peek) -> 
         else ()
     )
     devices = sorted(
-        str(name)
+        _target(group, str(name))
         for name, item in group.items()
         if isinstance(item, h5py.Group) and type_of(item, peek) in _DEVICES
     )
@@ -128,6 +131,13 @@ def _read_group(group: h5py.Group, groups: Sequence[h5py.Group], peek: Peek) -> 
         video=video,
         software=read_text(group, "source_software", peek.path),
     )
+
+
+def _target(group: h5py.Group, name: str) -> str:
+    """Return the name of what a member of a group is, or is a link to."""
+    link = group.get(name, getlink=True)
+    path = link.path if isinstance(link, h5py.SoftLink) else str(group[name].name)
+    return path.rsplit("/", 1)[-1]
 
 
 def _stem(video: str) -> str:
@@ -163,7 +173,8 @@ def _by_camera(groups: list[_Group]) -> list[list[_Group]]:
 
 def _is_same_camera(first: _Group, second: _Group) -> bool:
     ratio = first.step_s / second.step_s
-    return first.camera == second.camera and abs(ratio - 1) < _SAME_RATE
+    is_same = (first.camera, first.video) == (second.camera, second.video)
+    return is_same and abs(ratio - 1) < _SAME_RATE
 
 
 def _name(groups: list[_Group], is_one_of_several: bool, peek: Peek) -> str:

@@ -13,6 +13,7 @@ of what was watched for, as in the challenge's metadata.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -273,6 +274,7 @@ def _events_of_video(labels: Any, video: Any, peek: Peek) -> FileAnnotations | N
         for each in getattr(labels, "event_types", ())
         if each.name in by_people or each.name not in by_program
     ]
+    tracks = _tracks_of_identities(labels, video)
     notes = []
     if predicted:
         notes.append(_note_on_predicted(predicted))
@@ -280,7 +282,7 @@ def _events_of_video(labels: Any, video: Any, peek: Peek) -> FileAnnotations | N
     return annotations_of(
         _name_of_video(labels, video, peek),
         "frame",
-        [_event(each) for each in marked],
+        [_event(each, tracks) for each in marked],
         behaviours=behaviours,
         subjects=dict.fromkeys(each.subject for each in watched if each.subject),
         fps=_rate(labels, video),
@@ -293,11 +295,23 @@ def _note_on_predicted(count: int) -> str:
     return f"{count} events predicted by a program are no labels and are left out"
 
 
-def _event(event: Any) -> Event:
+def _tracks_of_identities(labels: Any, video: Any) -> dict[str, str]:
+    """Return the name of the track that each identity has in most frames of a video."""
+    counts: dict[str, Counter[str]] = {}
+    for frame in labels.find(video):
+        for each in frame.instances:
+            identity = getattr(each, "identity", None)
+            if identity is not None and each.track is not None:
+                counts.setdefault(identity.name, Counter())[each.track.name] += 1
+    return {name: tracks.most_common(1)[0][0] for name, tracks in counts.items()}
+
+
+def _event(event: Any, tracks: Mapping[str, str]) -> Event:
     """Return an event, whose stop is the frame after its last one."""
-    subject, target = (
-        str(getattr(each, "name", "") or "") for each in (event.subject, event.target)
+    names = (
+        str(getattr(who, "name", "") or "") for who in (event.subject, event.target)
     )
+    subject, target = (tracks.get(name, name) for name in names)
     if subject and target in ("", subject):
         target = SELF
     return Event(

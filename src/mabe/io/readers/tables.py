@@ -26,6 +26,7 @@ from mabe.io.readers.table_batches import (
     parquet_names,
     text_batches,
 )
+from mabe.io.readers.track_pieces import lay_out_pieces
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
@@ -102,6 +103,7 @@ def _describe(poses: Poses, video: str, peek: Peek) -> Poses:
     is_likelihood = column.lower() == "likelihood"
     has_depth = any(name.lower() == "z" for name in names)
     stem = re.sub(r"\.[A-Za-z0-9]{2,4}$", "", video.replace("\\", "/").split("/")[-1])
+    poses = lay_out_pieces(poses)
     return replace(
         poses,
         name=stem or poses.name,

@@ -1,7 +1,8 @@
 """Broken tracks: pieces of track, laid into as few animals as there are at a time.
 
 A tracker that loses an animal begins a new track when it finds it again. Tracks with
-numbers for names that are never seen at the same time may then be pieces of one animal.
+names such as ``track_7`` that are never seen at the same time may be pieces of one
+animal.
 Each piece continues the animal that was last seen nearest to where the piece begins;
 identities are uncertain after every break. Tracks that a person has named are kept.
 """
@@ -15,7 +16,7 @@ import numpy as np
 from mabe.io.readers.poses import Poses
 
 _NUMBERED = re.compile(
-    r"(track|tracklet|trk|inst|instance|id|untracked|)[ _-]?\d+", re.IGNORECASE
+    r"(track|tracklet|trk|instance|inst|untracked)[ _-]?\d+", re.IGNORECASE
 )
 
 

@@ -38,6 +38,13 @@ from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
+Windows = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+MOST_FRAMES_IN_A_STEP = 20_000_000
+"""Poses of a step are in memory: some kilobytes for each frame."""
+
+
 CountOrZero = Annotated[int, Field(ge=0, le=10**9)]
 
 
@@ -249,7 +256,7 @@ class TreeSettings(Settings):
 class TrainingSettings(Settings):
     """How a network is trained."""
 
-    batch_size: Count | Literal["auto"] = 64
+    batch_size: Windows | Literal["auto"] = 64
     """Windows of each process in a step. auto: as many as fit the memory of a GPU, but
     not so many that an epoch has less than a hundred steps (see
     `mabe.training.batch_size`)."""
@@ -381,6 +388,18 @@ class RunConfig(
             raise ValueError(
                 "background: is for model_type: auto without `classes`; else the first "
                 "of `classes` is the background"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_memory(self) -> "RunConfig":
+        """Refuse what no machine has the memory for, before any is taken."""
+        windows = 1 if self.batch_size == "auto" else self.batch_size
+        if (frames := windows * self.sequence_length) > MOST_FRAMES_IN_A_STEP:
+            raise ValueError(
+                f"batch_size: {windows:,} windows of {self.sequence_length:,} frames "
+                f"are {frames:,} in a step, at most {MOST_FRAMES_IN_A_STEP:,} are "
+                "possible; make batch_size or sequence_length smaller"
             )
         return self
 

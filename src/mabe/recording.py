@@ -21,6 +21,34 @@ from mabe.skeleton import animal_of
 _FRAMES_AT_ONCE = 1 << 12
 
 
+RATES_FPS = (0.1, 10_000.0)
+"""The lowest and highest frame rate of a recording; others are mistakes."""
+
+
+SCALES_PX_PER_CM = (1e-3, 1e6)
+
+
+MAX_FRAMES = 20_000_000
+"""Longer recordings (nearly two days at 120 fps) are treated as broken: memory is
+needed for every frame up to the last one."""
+
+
+def problem_with_rate(fps: float) -> str | None:
+    """Return why a number cannot be a recording's frame rate; None where it can."""
+    return _outside(fps, *RATES_FPS, "frames per second")
+
+
+def problem_with_scale(pixels_per_cm: float) -> str | None:
+    """Return why a number cannot be a recording's scale; None where it can."""
+    return _outside(pixels_per_cm, *SCALES_PX_PER_CM, "pixels per cm")
+
+
+def _outside(value: float, least: float, most: float, what: str) -> str | None:
+    if least <= value <= most:
+        return None
+    return f"expected {least:g} to {most:,.0f} {what}, found {value:g}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:
     """The metadata of one video, known before its files are opened."""

@@ -27,9 +27,15 @@ from mabe.data.poses_in_cm import (
     to_cm,
 )
 from mabe.errors import DataError
-from mabe.recording import Recording, StoredRecording
+from mabe.recording import (
+    MAX_FRAMES,
+    Recording,
+    StoredRecording,
+    problem_with_rate,
+)
+from mabe.resampling import resampled_length
 from mabe.runtime.disk_arrays import Touched, row_blocks
-from mabe.runtime.documents import read_json
+from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
@@ -178,21 +184,19 @@ def open_store(root: Path) -> PoseStore:
     if url := as_url(root):
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
-    if index["version"] not in (FORMAT_VERSION, _WITH_COVERAGE):
+    if index.get("version") not in (FORMAT_VERSION, _WITH_COVERAGE):
         raise DataError(
-            f"{root}: a pose store of version {index['version']}, this is version "
-            f"{FORMAT_VERSION}; run `mabe prepare` again."
+            f"{root}: a pose store of version {shorten_value(index.get('version'))}, "
+            f"this is version {FORMAT_VERSION}; run `mabe prepare` again."
         )
-    recordings = tuple(
-        recording_from_json(entry, index["watched"]) for entry in index["recordings"]
-    )
-    for name in (index["poses"], *(n for r in recordings for n in (r.lab, r.video))):
-        if problem := problem_with_name(name):
-            raise DataError(
-                f"{root / INDEX_NAME}: the name {shorten(name)} {problem}; run `mabe "
-                "prepare` again."
-            )
-    poses = root / index["poses"]
+    try:
+        rate_fps, recordings = _recordings_of(index)
+        poses = root / index["poses"]
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
+        raise DataError(
+            f"{root / INDEX_NAME}: is damaged ({type(e).__name__}: "
+            f"{shorten_value(str(e))}); run `mabe prepare` again."
+        ) from None
     expected = sum(recording.values for recording in recordings) * STEP_DTYPE.itemsize
     found = poses.stat().st_size if poses.is_file() else 0
     if found != expected:
@@ -200,9 +204,41 @@ def open_store(root: Path) -> PoseStore:
             f"{poses}: has {found:,} bytes, expected {expected:,}; run `mabe prepare` "
             "again."
         )
-    return PoseStore(
-        root=root, rate_fps=index["rate_fps"], recordings=recordings, poses=poses
+    return PoseStore(root=root, rate_fps=rate_fps, recordings=recordings, poses=poses)
+
+
+def _recordings_of(
+    index: Mapping[str, Any],
+) -> tuple[float, tuple[StoredRecording, ...]]:
+    """Return the rate and the recordings of an index.
+
+    Raises an error of Python where it is none, or its parts do not fit together.
+    """
+    recordings = tuple(
+        recording_from_json(entry, index["watched"]) for entry in index["recordings"]
     )
+    rate_fps = float(index["rate_fps"])
+    if problem := problem_with_rate(rate_fps):
+        raise ValueError(problem)
+    for name in (index["poses"], *(n for r in recordings for n in (r.lab, r.video))):
+        if problem := problem_with_name(name):
+            raise ValueError(f"the name {shorten(name)} {problem}")
+    offset = 0
+    for recording in recordings:
+        if problem := problem_with_rate(recording.fps):
+            raise ValueError(f"{recording.name}: {problem}")
+        slots = set(recording.slots)
+        is_sound = (
+            recording.offset == offset
+            and 0 <= recording.length <= MAX_FRAMES
+            and 0 <= recording.native_length <= MAX_FRAMES
+            and slots <= set(range(SLOTS))
+            and len(slots) == len(recording.slots)
+        )
+        if not is_sound:
+            raise ValueError(f"{recording.name}: its frames, points or place")
+        offset += recording.values
+    return rate_fps, recordings
 
 
 def is_store(root: Path) -> bool:
@@ -327,6 +363,13 @@ def quantize_recording(
     The content hash is empty for a recording that is not written to a store.
     """
     info = recording.info
+    length = resampled_length(recording.length, from_fps=info.fps, to_fps=rate_fps)
+    if length > MAX_FRAMES:
+        raise DataError(
+            f"{info.name}: {recording.length:,} frames at {info.fps:g} fps are "
+            f"{length:,} at {rate_fps:g}; at most {MAX_FRAMES:,} are read. Is its "
+            "frame rate right?"
+        )
     poses = quantize_poses(
         recording.xy_px,
         pixels_per_cm=info.pixels_per_cm,

@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import DataError
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.csv_cells import cell_of, text_of
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under, problem_with_name, shorten

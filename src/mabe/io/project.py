@@ -43,13 +43,21 @@ from pydantic import (
 )
 
 from mabe.errors import ConfigError
+from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.file_names import problem_with_name
 
 FILE_NAME = "project.yaml"
 
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(ge=RATES_FPS[0], le=RATES_FPS[1])]
+
+
+Scale = Annotated[float, Field(ge=SCALES_PX_PER_CM[0], le=SCALES_PX_PER_CM[1])]
+
+
+Length = Annotated[float, Field(ge=0.1, le=1_000)]
+"""Centimetres."""
 
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -162,8 +170,8 @@ class RecordingSettings(BaseModel):
     labels: tuple[LabelSettings, ...] | None = None
     """None: found by their names."""
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
-    fps: Positive | None = None
-    pixels_per_cm: Positive | None = None
+    fps: Rate | None = None
+    pixels_per_cm: Scale | None = None
     coders: CoderSettings | None = None
 
     @model_validator(mode="after")
@@ -179,9 +187,9 @@ class Project(BaseModel):
     model_config = _STRICT
 
     lab: str | None = None
-    fps: Positive | None = None
-    pixels_per_cm: Positive | None = None
-    body_cm: Positive = 9.0
+    fps: Rate | None = None
+    pixels_per_cm: Scale | None = None
+    body_cm: Length = 9.0
     """Nose to tail base of an adult mouse, from which an unknown scale is estimated."""
     min_confidence: Annotated[float, Field(ge=0)] | None = None
     animals: tuple[str, ...] = ()

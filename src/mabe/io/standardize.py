@@ -19,7 +19,12 @@ from mabe.io.keypoint_names import match_keypoint
 from mabe.io.match_keypoints import Match, match_names, split_animals
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
-from mabe.recording import Recording, VideoInfo
+from mabe.recording import (
+    Recording,
+    VideoInfo,
+    problem_with_rate,
+    problem_with_scale,
+)
 from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
@@ -93,6 +98,11 @@ def standardize(
     if scale is None:
         scale, note = _estimate_scale(poses, matches, project.body_cm)
         poses = poses.noting(note)
+    if problem := problem_with_rate(rate) or problem_with_scale(scale):
+        raise DataError(
+            f"{poses.name}: {problem}; give --fps or --pixels-per-cm, or set them in "
+            "project.yaml."
+        )
     return StandardPoses(
         poses=poses,
         matches=matches,

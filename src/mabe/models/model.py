@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mabe.errors import ConfigError
 from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
 from mabe.models.feature_sets import build_inputs
@@ -34,6 +35,10 @@ from mabe.models.prediction_windows import Stretch, window_stretches
 from mabe.pair_task import UNKNOWN_LAB, PairTask
 from mabe.runtime.tensors import apply_to_slices, has_quick_bf16
 from mabe.scene_task import SceneTask
+
+MOST_PARAMETERS = 500_000_000
+"""Of a network; V2 has 4 million."""
+
 
 FIRST_LOGIT = -3.0
 """Logits of a new network for pairs: each action has a probability of 5 %."""
@@ -302,5 +307,15 @@ _MODELS: Mapping[type, Callable[[ModelConfig, Any], NetworkModel]] = {
 
 
 def build_model(config: ModelConfig, task: SceneTask | PairTask) -> NetworkModel:
-    """Return a new network model for a task."""
+    """Return a new network model for a task.
+
+    Raises `ConfigError` for one that no machine has the memory for; none is taken.
+    """
+    with torch.device("meta"):
+        size = sum(p.numel() for p in _MODELS[type(task)](config, task).parameters())
+    if size > MOST_PARAMETERS:
+        raise ConfigError(
+            f"model_type: {config.model_type} would have {size:,} parameters, at most "
+            f"{MOST_PARAMETERS:,} are possible; make its layers smaller or fewer"
+        )
     return _MODELS[type(task)](config, task)

@@ -26,7 +26,7 @@ Size = Annotated[int, Field(ge=1, le=16_384)]
 Layers = Annotated[int, Field(ge=1, le=16)]
 
 
-Rate = Annotated[float, Field(gt=0, le=240)]
+Rate = Annotated[float, Field(ge=1, le=240)]
 """Frames per second."""
 
 
@@ -61,7 +61,7 @@ class ModelSettings(Settings):
     )
     """trees: boosted trees instead of a network. auto: several kinds of model, those
     known to work best for the data."""
-    sequence_length: Annotated[int, Field(ge=8, le=1_000_000)] = 100
+    sequence_length: Annotated[int, Field(ge=8, le=100_000)] = 100
     """Frames in a window, at `fps`."""
     conv_channels: Annotated[tuple[Size, ...], Field(min_length=1, max_length=16)] = (
         64,

@@ -15,8 +15,8 @@ from jaxtyping import Bool
 
 from mabe.bouts import find_spans
 from mabe.errors import DataError
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.poses import Poses
+from mabe.recording import MAX_FRAMES
 
 Unit = Literal["s", "frame"]
 

@@ -18,7 +18,7 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.boris_events import media_stems, parse_number
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 
 _TITLE = "Bento annotation file"
 

@@ -43,9 +43,9 @@ from mabe.io.readers.column_names import (
 )
 from mabe.io.readers.csv_table import read_cells
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.table_batches import parquet_batches, parquet_names
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.csv_cells import text_of
 
 _NO_UNIT = (

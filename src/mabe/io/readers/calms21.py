@@ -37,6 +37,13 @@ from mabe.io.readers.poses import Poses
 from mabe.io.readers.safe_pickle import plain_data
 from mabe.runtime.documents import parse_json
 
+_OF_NPY_HEADERS = (
+    *(MemoryError, OSError, RecursionError, SyntaxError, ValueError),
+    tokenize.TokenError,
+)
+"""What NumPy raises for a broken header; its parser calls deep nesting no memory."""
+
+
 FPS = 30.0
 
 
@@ -175,8 +182,9 @@ def _load_npy(peek: Peek) -> Any:
             )
             shape, _, dtype = header(file)
             pickled = file.read()
-    except (ValueError, OSError, SyntaxError, tokenize.TokenError) as error:
-        raise DataError(f"{peek.path}: cannot be read as npy: {error}.") from error
+    except _OF_NPY_HEADERS as error:
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise DataError(f"{peek.path}: cannot be read as npy: {reason}.") from error
     if not dtype.hasobject or shape != ():
         raise DataError(
             f"{peek.path}: expected a dictionary in an npy file, found an array of "

@@ -11,7 +11,7 @@ from dataclasses import replace
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 
 _TITLE = "Caltech Behavior Annotator"
 

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from mabe.errors import DataError
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 
 MAX_VALUES = 1 << 30
 """Files with larger arrays are treated as broken: 4 GiB as float32."""

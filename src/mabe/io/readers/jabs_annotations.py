@@ -19,7 +19,7 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.jabs import FPS
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.documents import parse_json
 
 

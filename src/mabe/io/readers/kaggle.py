@@ -32,7 +32,7 @@ from jaxtyping import Float
 from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, covered_bouts
 from mabe.errors import DataError
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
-from mabe.recording import Recording, VideoInfo
+from mabe.recording import Recording, VideoInfo, problem_with_rate, problem_with_scale
 from mabe.runtime.csv_cells import text_of
 from mabe.runtime.documents import parse_json
 from mabe.runtime.file_names import problem_with_name, shorten
@@ -226,6 +226,10 @@ def _parse_row(
         watched = _parse_watched(row.get("behaviors_labeled") or "")
     except ValueError as error:
         raise DataError(f"{where}: behaviors_labeled {error}.") from error
+    fps = _positive(row["frames_per_second"], f"{where}: frames_per_second")
+    scale = _positive(row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx")
+    if problem := problem_with_rate(fps) or problem_with_scale(scale):
+        raise DataError(f"{where}: {problem}; correct the table.")
     split, place = table.stem, Path(lab) / f"{video}.parquet"
     root = Path(remote.url) if remote else table.parent
     tracking = root / f"{split}_tracking" / place
@@ -238,10 +242,8 @@ def _parse_row(
     return VideoInfo(
         lab=lab,
         video=video,
-        fps=_positive(row["frames_per_second"], f"{where}: frames_per_second"),
-        pixels_per_cm=_positive(
-            row["pix_per_cm_approx"], f"{where}: pix_per_cm_approx"
-        ),
+        fps=fps,
+        pixels_per_cm=scale,
         watched=watched,
         animals=_parse_animals(row),
         has_labels=has_labels and bool(watched or is_annotated),

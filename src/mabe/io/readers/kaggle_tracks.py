@@ -20,13 +20,9 @@ from jaxtyping import Complex, Float, Int, Integer, Shaped
 from mabe.errors import DataError
 from mabe.io.keypoint_names import PAWS, match_keypoint, nearest_keypoints
 from mabe.io.match_keypoints import match_parts, may_match
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
 from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
-
-MAX_FRAMES = 20_000_000
-"""Files of longer recordings (nearly two days at 120 fps) are treated as broken: memory
-is needed for every frame up to the last one."""
-
 
 _CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
 

@@ -20,7 +20,7 @@ from mabe.io.readers.annotations import (
 )
 from mabe.io.readers.boris_events import parse_time
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 
 _NEEDED = ("action", "start_s", "start_frame")
 

@@ -15,10 +15,10 @@ from mabe.errors import DataError
 from mabe.io.readers.hdf5 import (
     MAX_VALUES,
 )
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.html_table import html_table
 
-_MANY_VALUES = 1 << 26
+_MANY_VALUES = 1 << 24
 
 
 _SPARSE = 100

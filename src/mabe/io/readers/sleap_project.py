@@ -32,10 +32,10 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import check_all_sizes, open_hdf5
 from mabe.io.readers.instances import Instance, poses_of_instances
-from mabe.io.readers.kaggle_tracks import MAX_FRAMES
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.sleap import stem_of
+from mabe.recording import MAX_FRAMES
 from mabe.runtime.documents import parse_json
 
 _ONLY_PREDICTED = (

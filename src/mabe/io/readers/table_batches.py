@@ -33,6 +33,9 @@ _LONGEST_LINE_BYTES = 64 << 20
 _BATCH_ROWS = 1 << 17
 
 
+_MOST_COLUMNS = 10_000
+
+
 _FREE_ROWS = 1 << 20
 
 
@@ -56,6 +59,10 @@ def text_batches(
     The columns are named by their numbers from 0, by default all of them. Raises
     `DataError` where a row has more cells than `columns`, or the first one has fewer.
     """
+    if columns > _MOST_COLUMNS:
+        raise DataError(
+            f"{peek.path}: has {columns:,} columns, at most {_MOST_COLUMNS:,} are read."
+        )
     wanted = [str(at) for at in (range(columns) if only is None else only)]
     header = peek.delimiter.join(map(str, range(columns))).encode() + b"\n"
     is_first = True

@@ -228,8 +228,18 @@ def _recordings_of(
         if problem := problem_with_rate(recording.fps):
             raise ValueError(f"{recording.name}: {problem}")
         slots = set(recording.slots)
+        texts = (*recording.animals, *recording.notes, recording.tracking_hash)
+        bouts = recording.bouts
         is_sound = (
-            recording.offset == offset
+            all(isinstance(each, str) for each in (*texts, recording.content_hash))
+            and all(
+                isinstance(b.agent, int) and isinstance(b.target, int) for b in bouts
+            )
+            and isinstance(recording.has_labels, bool)
+            and len(recording.origin_cm) == 2
+            and all(isinstance(each, float | int) for each in recording.origin_cm)
+            and isinstance(recording.missing_share, float | int)
+            and recording.offset == offset
             and 0 <= recording.length <= MAX_FRAMES
             and 0 <= recording.native_length <= MAX_FRAMES
             and slots <= set(range(SLOTS))

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from mabe.config import RunConfig, build_config, dump_config
+from mabe.config import RunConfig, build_config, dump_config, read_settings
 from mabe.data.prepare import load_store
 from mabe.data.splits import find_groups
 from mabe.decoding.view_predictions import OutOfFold
@@ -164,6 +164,18 @@ def with_guessed_task(
     print_lines(*(f"• {reason}" for reason in guess.reasons))
     rest = {key: value for key, value in given.items() if key != "background"}
     return {**rest, **guess.settings}
+
+
+def with_task_of_run(given: Mapping[str, Any], run_dir: Path) -> Mapping[str, Any]:
+    """Return the user's settings; where they name no task, with that of a run.
+
+    So the command that started a run also resumes it.
+    """
+    path = run_dir / "config.yaml"
+    if TASK_SETTINGS & given.keys() or not path.is_file():
+        return given
+    begun = read_settings(path)
+    return {**{key: begun[key] for key in TASK_SETTINGS & begun.keys()}, **given}
 
 
 def _usual_executor(config: RunConfig) -> Executor:

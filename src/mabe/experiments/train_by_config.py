@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mabe.config import build_config, read_settings
-from mabe.experiments.train_auto import TrainedRecipe, train_recipe, with_guessed_task
+from mabe.experiments.train_auto import (
+    TrainedRecipe,
+    train_recipe,
+    with_guessed_task,
+    with_task_of_run,
+)
 from mabe.runtime.executors import Executor
 from mabe.training.run import TrainedRun, train
 from mabe.training.training_loop import Watcher
@@ -56,6 +61,8 @@ def train_model(
     config = build_config(dict(given), where="settings")
     if config.model_type != "auto":
         return train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
-    if not resume:
+    if resume:
+        given = with_task_of_run(given, config.checkpoint_dir)
+    else:
         given = with_guessed_task(given, skip_bad=skip_bad)
     return train_recipe(given, resume=resume, skip_bad=skip_bad, executor=executor)

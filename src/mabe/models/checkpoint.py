@@ -23,7 +23,7 @@ from torch import Tensor
 
 from mabe import __version__
 from mabe.decoding.rules import DecisionRules
-from mabe.errors import RunError
+from mabe.errors import ConfigError, RunError
 from mabe.models.boosted_trees import Forest
 from mabe.models.ensemble import Ensemble
 from mabe.models.input_contract import InputContract
@@ -156,6 +156,8 @@ def load_checkpoint(run: Path) -> Checkpoint:
     try:
         current = migrate(card, where=str(path))
         return _from_card(current, migrate_weights(weights, card["format"]), path)
+    except ConfigError as error:
+        raise RunError(f"{path}: its card is damaged: {error}") from None
     except _OF_DAMAGED_CARDS as error:
         raise RunError(
             f"{path}: its card is damaged or incomplete ({type(error).__name__}: "

@@ -35,6 +35,16 @@ FREE_TO_CHANGE = frozenset(
 """Settings a resumed run may have changed without becoming another run."""
 
 
+_OF_DAMAGED_STATES = (
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""Errors that values of an unexpected kind lead to."""
+
+
 def with_settled_batch(
     run_dir: Path, config: RunConfig, *, processes: int
 ) -> RunConfig:
@@ -96,8 +106,10 @@ def read_state(run_dir: Path) -> dict[str, Any] | None:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{path}: cannot be read: {reason}") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise RunError(
+            f"{path}: cannot be read: {reason}; restore it, or train again"
+        ) from error
 
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
@@ -117,6 +129,8 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
             f"{path}: expected the facts of a run, found {shorten_value(facts)}; "
             "restore it"
         )
+    if not isinstance(facts.get("windows_per_step"), int | None):
+        raise RunError(f"{path}: windows_per_step is no number; restore it")
     return facts
 
 
@@ -135,7 +149,14 @@ def resume_state(state: TrainingState, config: RunConfig, fabric: Fabric) -> Non
     if values is None:
         print_lines(f"{run_dir}: stopped before anything was saved; starting again")
         return
-    restore_state(state, values, fabric)
+    try:
+        restore_state(state, values, fabric)
+    except _OF_DAMAGED_STATES as error:
+        raise RunError(
+            f"{run_dir / 'state.pt'}: is not the state of this run "
+            f"({type(error).__name__}: {shorten_value(str(error))}); restore it, or "
+            "train again"
+        ) from error
     if is_finished(config, epoch_scores(state.history)):
         print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
     else:

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -246,15 +247,20 @@ def _as_polars(
     return pl.DataFrame(made)
 
 
+def _as_text(value: Any) -> str | None:
+    """Return a cell as text; raises `ValueError` for bytes that are none."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return None if value is None else str(value)
+
+
 def _as_texts(column: pa.Array, name: str, path: Path) -> pl.Series:
     """Return names; each occurs many times and is checked once."""
     if not pa.types.is_dictionary(column.type):
         if pa.types.is_binary(column.type) or pa.types.is_null(column.type):
             column = column.cast(pa.string())
         column = column.dictionary_encode()
-    known = [
-        None if each is None else str(each) for each in column.dictionary.to_pylist()
-    ]
+    known = [_as_text(each) for each in column.dictionary.to_pylist()]
     if longest := next((n for n in known if n and len(n) > _LONGEST_NAME), None):
         raise DataError(
             f"{path}: {shorten(name)} has a name of {len(longest):,} characters; "

@@ -8,16 +8,24 @@ session are kept beside it. What a reviewer has watched so far is written as cov
 
 ``corrected.json`` lists what was corrected here, with the model whose
 predictions were shown, and distinguishes such files from copies.
+
+Several servers may write one folder: one saves at a time, and labels that another one
+has changed since they were read are not replaced unnoticed.
 """
 
 import csv
 import io
 import os
+import re
 import shutil
-from collections.abc import Sequence
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError, OutputError
@@ -28,9 +36,26 @@ from mabe.recording import VideoInfo
 from mabe.runtime.csv_cells import cell_of, text_of
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
-from mabe.runtime.files import write_bytes, write_json, write_text
+from mabe.runtime.files import (
+    cache_folder,
+    hash_bytes,
+    hash_file,
+    make_folder,
+    write_atomically,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 LOG_NAME = "corrected.json"
+
+
+_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+"""Names of files that a process was writing when it was stopped."""
+
+
+_LOCK_S = 30
+"""How long to wait for another process that saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +65,10 @@ class CorrectedLabels:
     bouts: tuple[Bout, ...]
     coverage: Coverage | None
     """When was watched for what; None: for everything, all the time."""
+
+
+class Conflict(Exception):
+    """The labels were changed elsewhere since they were read."""
 
 
 @dataclass(slots=True)
@@ -53,8 +82,11 @@ class Corrections:
     root: Path
     source: Path | None
     model: str = ""
-    _kept: set[str] = field(default_factory=set)
-    """Recordings of which an earlier session's file is kept already."""
+    _seen: dict[str, str | None] = field(default_factory=dict)
+    """Of recordings that were read or saved: the state in which that left them."""
+
+    _saved: set[str] = field(default_factory=set)
+    """Recordings that this session has saved."""
 
     def path_of(self, lab: str, video: str) -> Path:
         """Return where a recording's corrected labels belong.
@@ -71,6 +103,7 @@ class Corrections:
     def read(self, lab: str, video: str, info: VideoInfo) -> CorrectedLabels | None:
         """Return the corrected labels of a recording, None where it has none."""
         path = self.path_of(lab, video)
+        self._seen[f"{lab}/{video}"] = self._state(lab, video)
         if f"{lab}/{video}" not in self._log() or not path.is_file():
             return None
         spans = self.coverage_path_of(lab, video)
@@ -88,8 +121,55 @@ class Corrections:
         info: VideoInfo,
         labels: CorrectedLabels,
         watched: Sequence[Watched],
+        *,
+        only_unchanged: bool = False,
     ) -> Path:
-        """Write a recording's labels; `watched` is what could be annotated in it."""
+        """Write a recording's labels; `watched` is what could be annotated in it.
+
+        Labels that were changed elsewhere since they were read raise `Conflict` if
+        `only_unchanged`, and are set aside otherwise, as those of an earlier session.
+        """
+        with self._lock():
+            if only_unchanged and self.is_changed(info.lab, info.video):
+                raise Conflict
+            path = self._save(info, labels, watched)
+            self._seen[info.name] = self._state(info.lab, info.video)
+            return path
+
+    def is_changed(self, lab: str, video: str) -> bool:
+        """Return whether labels differ from what was last read or saved here."""
+        name = f"{lab}/{video}"
+        return name in self._seen and self._seen[name] != self._state(lab, video)
+
+    def _state(self, lab: str, video: str) -> str | None:
+        """Return a hash of a recording's corrected labels; None where it has none."""
+        if f"{lab}/{video}" not in self._log():
+            return None
+        places = (self.path_of(lab, video), self.coverage_path_of(lab, video))
+        try:
+            return " ".join(
+                hash_file(path) if path.is_file() else "" for path in places
+            )
+        except OSError as error:
+            raise DataError(f"{places[0]}: cannot be read: {error}") from None
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Keep other processes from saving at the same time."""
+        name = hash_bytes(str(self.root.resolve()).encode())
+        locks = cache_folder() / "locks"
+        make_folder(locks)
+        try:
+            with FileLock(locks / f"{name}.lock", timeout=_LOCK_S):
+                yield
+        except Timeout:
+            raise OutputError(
+                f"{self.root}: another program is saving there; try again"
+            ) from None
+
+    def _save(
+        self, info: VideoInfo, labels: CorrectedLabels, watched: Sequence[Watched]
+    ) -> Path:
         path = self.path_of(info.lab, info.video)
         if self.source and path.resolve().is_relative_to(self.source.resolve()):
             raise OutputError(
@@ -100,7 +180,7 @@ class Corrections:
             self._begin(self.source)
         if self.source and not info.has_labels:
             self._list_as_watched(info, watched)
-        self._keep_earlier(info.name, path)
+        self._keep_earlier(info, path)
         spans = self.coverage_path_of(info.lab, info.video)
         if labels.coverage is not None:
             write_coverage(spans, labels.coverage)
@@ -123,14 +203,15 @@ class Corrections:
             log: dict[str, Any] = read_json(path)
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read: {error}; restore it") from None
+        if not isinstance(log, dict):
+            raise DataError(f"{path}: expected a list of recordings; restore it")
         return log
 
-    def _keep_earlier(self, name: str, path: Path) -> None:
-        """Set the file of an earlier session aside, once in this session."""
-        if name in self._kept:
-            return
-        self._kept.add(name)
-        if not path.is_file() or name not in self._log():
+    def _keep_earlier(self, info: VideoInfo, path: Path) -> None:
+        """Set the file of an earlier session, or of another one, aside."""
+        is_own = info.name in self._saved and not self.is_changed(info.lab, info.video)
+        self._saved.add(info.name)
+        if is_own or not path.is_file() or info.name not in self._log():
             return
         number = 1
         while (
@@ -146,15 +227,20 @@ class Corrections:
             "train_coverage",
             "train_tracking",
         }  # of a copy that was cut short
-        if self.root.exists() and {each.name for each in self.root.iterdir()} - own:
-            raise OutputError(
-                f"{self.root}: holds something else than corrected labels; choose "
-                "another --out"
-            )
+        if self.root.exists():
+            found = {each.name for each in self.root.iterdir()} - own
+            if not all(_UNFINISHED.fullmatch(name) for name in found):
+                raise OutputError(
+                    f"{self.root}: holds something else than corrected labels; choose "
+                    "another --out"
+                )
         try:
+            for left in self.root.rglob(".*.tmp"):
+                if _UNFINISHED.fullmatch(left.name):
+                    left.unlink(missing_ok=True)
             for folder, put in (
-                ("train_annotation", shutil.copy2),
-                ("train_coverage", shutil.copy2),
+                ("train_annotation", _copy),
+                ("train_coverage", _copy),
                 ("train_tracking", _link_or_copy),
             ):
                 for path in sorted(source.glob(f"{folder}/*/*.parquet")):
@@ -218,11 +304,27 @@ def _name_of(row: dict[str, str]) -> str:
     return "/".join(text_of(row[key].strip()) for key in ("lab_id", "video_id"))
 
 
+def _copy(path: Path, place: Path) -> None:
+    """Copy a file as a whole, or not at all."""
+    write_atomically(place, lambda beside: _copy_to(path, beside))
+
+
+def _copy_to(path: Path, place: Path) -> None:
+    shutil.copy2(path, place)
+    place.chmod(place.stat().st_mode | stat.S_IWUSR)  # the source may be read-only
+
+
 def _link_or_copy(path: Path, place: Path) -> None:
-    """Link a file that is only read; copy it where it cannot be linked."""
+    """Link a file that is only read; copy it where it cannot be linked.
+
+    A file that is there already is left alone, unless it is only a part: an earlier
+    version that was stopped may have left one.
+    """
     if place.exists():
-        return
+        if place.stat().st_size == path.stat().st_size:
+            return
+        place.unlink()
     try:
         os.link(path.resolve(), place)
     except OSError:  # another disk, or a disk without links
-        shutil.copy2(path, place)
+        _copy(path, place)

@@ -33,7 +33,8 @@ from mabe.bouts import Bout
 from mabe.errors import MabeError
 from mabe.skeleton import ANIMALS
 from mabe.viz.review.access_control import Guard
-from mabe.viz.review.session import Conflict, ReviewSession
+from mabe.viz.review.corrections import Conflict
+from mabe.viz.review.session import ReviewSession
 
 _KINDS = {
     "html": "text/html; charset=utf-8",

@@ -41,7 +41,7 @@ from mabe.viz.review.compact_timeline import (
     read_timelines,
     write_timelines,
 )
-from mabe.viz.review.corrections import CorrectedLabels, Corrections
+from mabe.viz.review.corrections import Conflict, CorrectedLabels, Corrections
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
 
 KEPT_OPEN = 3
@@ -91,10 +91,6 @@ class OpenRecording:
     def recording(self) -> StoredRecording:
         """The recording's facts and labels."""
         return self.store.recordings[self.index]
-
-
-class Conflict(Exception):
-    """The labels were changed in another window since they were read."""
 
 
 @dataclass(slots=True)
@@ -273,7 +269,11 @@ class ReviewSession:
         Nothing was watched yet in a recording without annotations.
         """
         recording = self.open(index).recording
-        corrected = self._corrected(recording, self.infos.get(recording.name))
+        with self._lock:
+            if self.corrections.is_changed(recording.lab, recording.video):
+                # What windows show that are open is no longer what is there.
+                self._versions[index] = self.version(index) + 1
+            corrected = self._corrected(recording, self.infos.get(recording.name))
         if corrected is not None:
             return corrected
         coverage = recording.coverage if recording.has_labels else ()
@@ -335,11 +335,13 @@ class ReviewSession:
         info = self.infos.get(recording.name) or _info_of(recording)
         with self._lock:
             if version != self.version(index):
-                raise Conflict
+                raise Conflict  # saved in another window; elsewhere: `Corrections`
             labels = CorrectedLabels(
                 tuple(bouts), self._coverage(recording, bouts, watched)
             )
-            path = self.corrections.save(info, labels, self.watchable(recording))
+            path = self.corrections.save(
+                info, labels, self.watchable(recording), only_unchanged=True
+            )
             self._versions[index] = version + 1
             return version + 1, path
 

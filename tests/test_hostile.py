@@ -242,6 +242,8 @@ def test_a_flipped_bit_in_a_parquet_file_ends_neither_inspect_nor_import(
     assert "cannot be read as parquet" in refusal(case)
     shutil.copy(case, tmp_path / "b.parquet")
     write_long(tmp_path / "a.csv")
+    bouts = "video,agent,target,action,start_frame,stop_frame\na,a,b,sniff,0,3\n"
+    (tmp_path / "bouts.csv").write_text(bouts)
     assert main(["inspect", str(tmp_path)]) == 0
     assert "b.parquet" in capsys.readouterr().out
     options = ["--fps", "30", "--pixels-per-cm", "10", "--skip-bad"]

@@ -154,7 +154,7 @@ def test_stops_of_a_persons_sheet_may_be_inclusive():
     [guessed] = imported("sheet_frames").values()
     assert bouts(guessed)[0] == (1, 2, "attack", 25, 49)
     told = [guess.what for guess in guessed.guesses if guess.kind == "frames"]
-    assert "trial.csv: a stop is the frame after a bout" in told
+    assert "a stop is the frame after a bout" in told
 
 
 def test_columns_of_a_table_may_be_named():

@@ -276,6 +276,28 @@ def test_the_only_labels_are_not_used_where_their_number_is_another(tmp_path, ot
     assert plan.is_without_its_labels
 
 
+def test_labels_that_begin_two_names_are_used_for_none(tmp_path):
+    for camera in ("cam1", "cam2"):
+        write_tracks(tmp_path, f"trial_{camera}")
+    write_table(tmp_path / "trial.csv", [("sniff", 1, 3, "a")])
+    plan = plan_import(tmp_path, Project(**SETTINGS))
+
+    assert not plan.has_labels
+    assert "fits 2 recordings equally" in plan.unused[0].reason
+
+
+def test_names_that_differ_in_case_alone_are_two_recordings(tmp_path):
+    if (tmp_path / "A").mkdir() or (tmp_path / "a").exists():
+        pytest.skip("the file system knows no case")
+    for stop, name in enumerate(("Day", "day"), start=2):
+        write_tracks(tmp_path, name)
+        write_table(tmp_path / f"{name}.csv", [("sniff", 1, stop, "a")])
+    recordings = imported(tmp_path)
+
+    stops = {name: each.bouts[0].stop for name, each in recordings.items()}
+    assert stops == {"Day": 2, "day_2": 3}
+
+
 def test_labels_may_be_given_by_hand(tmp_path):
     write_tracks(tmp_path, "day1")
     write_tracks(tmp_path, "day2")
@@ -287,6 +309,33 @@ def test_labels_may_be_given_by_hand(tmp_path):
     assert not recordings["day1"].has_labels
     with pytest.raises(MabeError, match="no recording 'day3'"):
         imported(tmp_path, recordings={"day3": {"fps": 25}})
+
+
+# What a program predicted, and what was imported before, is no label.
+
+
+def test_predictions_beside_tracks_are_not_used_as_labels(tmp_path, capsys):
+    write_tracks(tmp_path, "day1")
+    columns = ("video", "agent", "target", "action", "start_frame", "stop_frame")
+    rows = [("day1", "mouse1", "mouse2", "sniff", 1, 3)]
+    write_table(tmp_path / "out" / "bouts.csv", rows, columns)
+    assert imported(tmp_path)["day1"].has_labels
+
+    (tmp_path / "out" / "provenance.json").write_text("{}")
+    assert not imported(tmp_path)["day1"].has_labels
+    assert main(["inspect", str(tmp_path)]) == 0
+    told = capsys.readouterr().out
+    assert "out/bouts.csv: predicted by a program, not used" in told
+
+
+@pytest.mark.parametrize("out", ["data", "first/data"])
+def test_an_earlier_import_in_the_folder_is_not_imported_again(tmp_path, out):
+    write_tracks(tmp_path, "day1")
+    write_table(tmp_path / "day1.csv", [("sniff", 1, 3, "a")])
+    command = ["import", str(tmp_path), "--fps", "25", "--out"]
+    for place in (out, out, "another"):
+        assert main([*command, str(tmp_path / place)]) == 0
+        assert len(read_index(tmp_path / place)) == 1
 
 
 # Subjects are those of a recording's own labels.

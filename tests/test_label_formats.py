@@ -380,7 +380,7 @@ def test_of_three_animals_each_event_must_say_whom():
     of_three = map_labels(animals, ("a",), ("chase",), Project())
     annotations = annotations_of("r", "frame", [Event(0, 5, "chase", "a")])
 
-    with pytest.raises(ConfigError, match="'chase' of 'a' has no target"):
+    with pytest.raises(DataError, match="'chase' of 'a' has no target"):
         to_bouts(annotations, of_three)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from mabe.io.confidence import drop_unsure
+from mabe.io.import_plan import plan_import
+from mabe.io.importer import run_import
 from mabe.io.inspector import inspect
 from mabe.io.match_keypoints import match_names
 from mabe.io.project import Project
@@ -54,6 +56,25 @@ def test_every_file_is_recognised_whatever_it_is_called(tmp_path):
         nameless = tmp_path / f"file{number}"
         shutil.copyfile(path, nameless)
         assert read_file(nameless).format == read_file(path).format
+
+
+def test_names_of_a_lab_with_words_for_the_role_of_a_file_belong_together():
+    plan = plan_import(
+        FORMATS / "object_exploration", Project(fps=25, pixels_per_cm=10)
+    )
+    recordings = list(run_import(plan, None))
+
+    for recording, cage in zip(recordings, ("1 - A_L", "3 - B_R"), strict=True):
+        [labels] = recording.files.labels
+        assert labels.path.name == f"TS - Caja {cage} - Labels.csv"
+        assert recording.files.track.path.name == f"TS - Caja {cage} - Position.h5"
+        assert {bout.action for bout in recording.bouts} == {"Left", "Right"}
+        assert [g.what for g in recording.guesses] == ["frames count from 1"]
+    # The first row with a 1 for Left has the number 138, the first of all the number 1.
+    assert (recordings[0].bouts[0].start, recordings[0].bouts[0].action) == (
+        137,
+        "Left",
+    )
 
 
 def test_every_file_can_be_inspected():

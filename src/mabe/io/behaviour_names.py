@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from mabe.bouts import Bout
-from mabe.errors import ConfigError
+from mabe.errors import ConfigError, DataError
 from mabe.io.project import ActionSettings, Project
 from mabe.io.readers.annotations import SELF, Event, FileAnnotations
 from mabe.io.recording_names import same_name, squeeze, words_of
@@ -253,7 +253,7 @@ def to_bouts(
 ) -> tuple[tuple[Bout, ...], list[str]]:
     """Return annotations in frames as bouts, and notes on the events left out.
 
-    Raises `ConfigError` for an event whose target is not known.
+    Raises `DataError` for an event whose target is not known.
     """
     bouts: set[Bout] = set()
     dropped: Counter[str] = Counter()
@@ -267,7 +267,7 @@ def to_bouts(
             continue
         target = _target(event, action, agent, mapping)
         if target is None:
-            raise ConfigError(
+            raise DataError(
                 f"{annotations.name}: {event.behaviour!r} of {agent!r} has no target, "
                 f"and there are {len(mapping.animals)} animals; set `actions: "
                 f"{{{event.behaviour}: {{target: self}}}}` in project.yaml, or an "

@@ -9,6 +9,7 @@ several equally, or none, are not used and are listed.
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,6 @@ from mabe.errors import ConfigError, DataError
 from mabe.io.folder_files import FolderContents, Labels, Track, relative_name
 from mabe.io.project import LabelSettings, Project, RecordingSettings
 from mabe.io.recording_names import (
-    Likeness,
     NameMatch,
     Words,
     common_ending,
@@ -99,6 +99,7 @@ def match_files(contents: FolderContents, project: Project, folder: Path) -> Mat
         if each.labels is not None
     }
     files = {claim.labels.path for those in listed.values() for claim in those}
+    files |= {track.path for track in listed}
     free = [each for each in labels if each.path not in files]
     open_tracks = [track for track in tracks if track not in listed]
     claims, unused = _claims_by_name(free, open_tracks, copies, folder)
@@ -188,7 +189,11 @@ def _listed_claims(
         of_file = [each for each in labels if each.path == path]
         if not of_file:
             raise DataError(f"project.yaml: recordings: {path} has no labels.")
-        matches = [_match(each, track, folder, of_one=False) for each in of_file]
+        own = _names_of_track(track, folder)
+        matches = [
+            _compare(_names_of_labels(each, folder, of_one=False), own)
+            for each in of_file
+        ]
         best = min((each for each in matches if each), default=None)
         claims += [
             Claim(each, match[0] if match else None, settings)
@@ -206,26 +211,28 @@ def _claims_by_name(
 ) -> tuple[dict[Track, list[Claim]], list[UnusedLabels]]:
     """Return the labels of each recording by their names, and those of none."""
     claims: dict[Track, list[Claim]] = {}
-    unused = []
-    sizes: dict[Path, int] = {}
+    left: list[tuple[Labels, list[Track]]] = []
+    sizes = Counter(each.path for each in labels)
+    names = {track: _names_of_track(track, folder) for track in tracks}
     for each in labels:
-        sizes[each.path] = sizes.get(each.path, 0) + 1
-    for each in labels:
-        of_one = sizes[each.path] == 1
-        candidates = _in_same_file(each, tracks, copies) or tracks
+        own = _names_of_labels(each, folder, of_one=sizes[each.path] == 1)
+        in_file = _in_same_file(each, tracks, copies)
         found = [
-            (match, track)
-            for track in candidates
-            if (match := _match(each, track, folder, of_one=of_one))
+            (fit, track)
+            for track in in_file or tracks
+            if (fit := _compare(own, names[track]))
         ]
-        best = min((match for match, _ in found), default=None)
-        those = [track for match, track in found if match == best]
+        best = min((fit for fit, _ in found), default=None)
+        those = [track for fit, track in found if fit == best]
         if best is not None and len(those) == 1:
             claims.setdefault(those[0], []).append(Claim(each, best[0]))
-        elif not found and len(candidates) == 1 and candidates is not tracks:
-            claims.setdefault(candidates[0], []).append(Claim(each))
+        elif not found and len(in_file) == 1:
+            claims.setdefault(in_file[0], []).append(Claim(each))
         else:
-            unused.append(_unused(each, those, tracks, folder))
+            left.append((each, those))
+    # Labels of no recording are likeliest those of one that has none.
+    likely = [track for track in tracks if track not in claims] or tracks
+    unused = [_unused(each, those, likely, folder) for each, those in left]
     return claims, unused
 
 
@@ -241,24 +248,29 @@ Fit = tuple[NameMatch, int]
 """How alike names are, then how alike folders are (negative): the smaller, the more."""
 
 
-def _match(labels: Labels, track: Track, folder: Path, *, of_one: bool) -> Fit | None:
-    """Return how well labels fit a recording; None where they do not.
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a file may be named for, and where it is."""
 
-    `of_one`: their file holds the labels of one recording, so its name is theirs too.
-    """
-    home = _folders(labels.path, folder)
-    place = _folders(track.path, folder)
-    is_near = labels.path.parent == track.path.parent
+    place: Path
+    folders: Words
+    names: tuple[tuple[Words, str], ...]
+    """Names with the folders in which they are."""
+
+
+def _compare(labels: _Names, track: _Names) -> Fit | None:
+    """Return how well labels fit a recording; None where they do not."""
+    is_near = labels.place == track.place
     best: Fit | None = None
-    for folders, name in _label_names(labels, home, of_one=of_one):
-        for track_folders, track_name in _track_names(track, place):
+    for folders, name in labels.names:
+        for track_folders, track_name in track.names:
             match = compare_names(name, track_name)
             if match is None:
                 continue
             shared = max(
                 common_ending(one, other)
-                for one in (folders, home)
-                for other in (track_folders, place)
+                for one in (folders, labels.folders)
+                for other in (track_folders, track.folders)
             )
             fit = match, -(shared + _SAME_FOLDER * is_near)
             if best is None or fit < best:
@@ -270,25 +282,30 @@ def _folders(path: Path, folder: Path) -> Words:
     return tuple(normalize(each) for each in path.parent.relative_to(folder).parts)
 
 
-def _label_names(
-    labels: Labels, home: Words, *, of_one: bool
-) -> Iterator[tuple[Words, str]]:
-    """Yield the names, with their folders, that labels may have."""
-    annotations = labels.annotations
-    for name in (annotations.name, *annotations.media):
+def _names_of_labels(labels: Labels, folder: Path, *, of_one: bool) -> _Names:
+    """Return the names that labels may have.
+
+    `of_one`: their file holds the labels of one recording, so its name is theirs too.
+    """
+    home = _folders(labels.path, folder)
+    names: list[tuple[Words, str]] = []
+    for name in (labels.annotations.name, *labels.annotations.media):
         folders, bare = split_path(name)
-        yield folders or home, bare
+        names.append((folders or home, bare))
     if of_one:
-        yield from _names_of_stem(labels.path.stem, home)
+        names += _names_of_stem(labels.path.stem, home)
+    return _Names(labels.path.parent, home, tuple(dict.fromkeys(names)))
 
 
-def _track_names(track: Track, place: Words) -> Iterator[tuple[Words, str]]:
-    """Yield the names, with their folders, that a recording may have."""
-    yield place, track.name
+def _names_of_track(track: Track, folder: Path) -> _Names:
+    """Return the names that a recording may have."""
+    home = _folders(track.path, folder)
+    names = [(home, track.given_name)]
     for name in names_in_stem(track.path.stem):
-        yield from _names_of_stem(name, place)
+        names += _names_of_stem(name, home)
     if track.video:
-        yield split_path(track.video)
+        names.append(split_path(track.video))
+    return _Names(track.path.parent, home, tuple(dict.fromkeys(names)))
 
 
 def _names_of_stem(stem: str, folders: Words) -> Iterator[tuple[Words, str]]:
@@ -361,6 +378,6 @@ def describe_match(claim: Claim, track: Track) -> tuple[str, str] | None:
     if match is None or match.is_certain or claim.settings:
         return None
     what = f"{claim.labels.path.name} → {track.name}"
-    if match.likeness == Likeness.GOES_ON:
+    if match.rest:
         return what, f"its name goes on with {' '.join(match.rest)!r}"
     return what, "its name is the beginning of the recording's"

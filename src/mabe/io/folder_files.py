@@ -40,6 +40,9 @@ _LABEL_ENDINGS = frozenset(
 )
 """Endings of files that may hold labels, also where their format is not known."""
 
+_PREDICTIONS, _PROVENANCE = "bouts.csv", "provenance.json"
+"""The files of a folder of predictions, see `mabe.io.predictions`."""
+
 _LIKE = 3
 """From more files on whose names differ in numbers alone, one line stands for all."""
 
@@ -56,6 +59,8 @@ class Track:
     length: int
     animals: tuple[str, ...] = ()
     first_frame: int = 0
+    given_name: str = ""
+    """The name in the file or of the file, which other recordings may have too."""
     video: str = ""
     """The video that the file gives."""
     fps: float | None = None
@@ -107,17 +112,37 @@ class FolderContents:
 
 
 def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
-    """Return the files that may hold tracks or labels, in the order of their names."""
+    """Return the files that may hold tracks or labels, in the order of their names.
+
+    Not those in `skip`, and not those of data sets that were imported before.
+    """
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder.")
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.suffix.lower() not in _SKIPPED_ENDINGS
-        and not (skip and path.is_relative_to(skip))
-    ]
+    skipped = skip.resolve() if skip else None
+    found = []
+    data_sets: set[Path] = set()
+    for path in sorted(folder.rglob("*")):
+        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_dir() and is_data_set(path):
+            data_sets.add(path)
+        if (
+            path.is_file()
+            and not is_hidden
+            and path.suffix.lower() not in _SKIPPED_ENDINGS
+            and path.name != _PROVENANCE
+            and not (skipped and path.resolve().is_relative_to(skipped))
+            and data_sets.isdisjoint(path.parents)
+        ):
+            found.append(path)
+    return found
+
+
+def is_data_set(folder: Path) -> bool:
+    """Return whether a folder is a data set in the standard layout."""
+    return any(
+        (folder / f"{split}.csv").is_file() and (folder / f"{split}_tracking").is_dir()
+        for split in ("train", "test")
+    )
 
 
 def read_content(path: Path, project: Project) -> Content | None:
@@ -180,7 +205,7 @@ def scan_files(
             look(path, content)
         tracks += [track_of(path, at, content) for at in range(len(content.poses))]
         labels += [
-            Labels(path, content.format, annotations)
+            Labels(path, content.format, _mark_predictions(annotations, path))
             for annotations in content.annotations
         ]
     return FolderContents(tuple(tracks), tuple(labels), tuple(problems))
@@ -199,10 +224,17 @@ def track_of(path: Path, place: int, content: Content) -> Track:
         poses.length,
         tuple(of_names or poses.animals),
         poses.first_frame,
+        poses.name,
         poses.video,
         poses.fps,
         poses.start_s,
     )
+
+
+def _mark_predictions(annotations: FileAnnotations, path: Path) -> FileAnnotations:
+    """Return annotations as a program's where they are what `mabe predict` wrote."""
+    is_ours = path.name == _PREDICTIONS and (path.parent / _PROVENANCE).is_file()
+    return replace(annotations, by="program") if is_ours else annotations
 
 
 def list_problems(problems: Iterable[FileProblem], folder: Path) -> list[str]:

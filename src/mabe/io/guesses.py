@@ -22,6 +22,8 @@ class Guess:
     """What was taken for what, ``M31 → ind1``."""
     reason: str
     recording: str
+    value: float | None = None
+    """A number that `what` is the unit of; of several recordings the range is shown."""
 
 
 _SHOWN = 4
@@ -30,13 +32,16 @@ _SHOWN = 4
 
 def format_guesses(guesses: Iterable[Guess]) -> list[str]:
     """Return a line for each assumption, with the recordings it was made for."""
-    recordings: dict[tuple[str, str, str], dict[str, None]] = {}
+    groups: dict[tuple[str, str, str], list[Guess]] = {}
     for each in guesses:
-        key = each.kind, each.what, each.reason
-        recordings.setdefault(key, {})[each.recording] = None
+        groups.setdefault((each.kind, each.what, each.reason), []).append(each)
     lines = []
-    for (kind, what, reason), names in sorted(recordings.items()):
-        shown = ", ".join([*names][:_SHOWN])
+    for (kind, unit, reason), those in sorted(groups.items()):
+        names = list(dict.fromkeys(each.recording for each in those))
+        values = [each.value for each in those if each.value is not None]
+        ends = dict.fromkeys(f"{end(values):.4g}" for end in (min, max) if values)
+        what = f"{' to '.join(ends)} {unit}".strip()
+        shown = ", ".join(names[:_SHOWN])
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         lines.append(f"{kind:<10}  {what}  ({reason})  [{shown}{more}]")
     return lines

@@ -24,6 +24,7 @@ from mabe.io.file_matching import (
     UnusedLabels,
     describe_match,
     match_files,
+    recordings_entry,
 )
 from mabe.io.folder_files import (
     FileProblem,
@@ -141,7 +142,7 @@ def make_plan(contents: FolderContents, project: Project, folder: Path) -> Impor
         if isinstance(settled, CoderConflict):
             conflicts.append(settled)
         else:
-            recordings += [_with_guesses(each, claimed) for each in settled]
+            recordings += [_with_guesses(each, claimed, folder) for each in settled]
     used = [labels for files in recordings for labels in files.labels]
     return ImportPlan(
         folder=folder,
@@ -179,12 +180,12 @@ def _settle_labels(
     annotations, assumed = to_recording_clock(
         labels.annotations, track, claim.settings, project
     )
-    name = labels.path.name
-    guesses = [(f"{name}: {what}", reason) for what, reason in assumed]
-    return replace(labels, annotations=annotations, guesses=(*labels.guesses, *guesses))
+    return replace(labels, annotations=annotations, guesses=(*labels.guesses, *assumed))
 
 
-def _with_guesses(coded: CodedRecording, claimed: RecordingClaims) -> RecordingFiles:
+def _with_guesses(
+    coded: CodedRecording, claimed: RecordingClaims, folder: Path
+) -> RecordingFiles:
     """Return the files of a recording, with what was assumed about them."""
     name = coded.track.name
     used = {labels.path for labels in coded.labels}
@@ -205,7 +206,11 @@ def _with_guesses(coded: CodedRecording, claimed: RecordingClaims) -> RecordingF
     notes = list(coded.notes)
     if len(used) > 1 and not claimed.settings:
         files = ", ".join(sorted(path.name for path in used))
-        notes.append(f"labels of {len(used)} files are joined: {files}")
+        entry = recordings_entry(coded.track, sorted(used), folder)
+        notes.append(
+            f"labels of {len(used)} files are joined: {files}; if one is of another "
+            f"recording, correct in project.yaml `recordings: [{entry[2:]}]`"
+        )
     return RecordingFiles(
         coded.track,
         claimed.track.name,

@@ -3,6 +3,7 @@
 Each file is read once; of tracks nothing is kept but names, length, rate and scale.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -116,6 +117,7 @@ def _describe_recordings(plan: ImportPlan, notebook: _Notebook) -> Iterator[str]
     """Yield animals, subjects and actions of each recording, then all guesses."""
     shown: set[str] = set()
     guesses: list[Guess] = []
+    notes: dict[str, list[str]] = {}
     for files in plan.recordings:
         standard = notebook.standards[files.track.path, files.track.place]
         yield f"\n{files.track.name}"
@@ -132,6 +134,13 @@ def _describe_recordings(plan: ImportPlan, notebook: _Notebook) -> Iterator[str]
             yield f"  keypoints:\n{keypoints}"
             shown.add(keypoints)
         yield from _describe_labelled(imported)
+        for note in imported.notes:
+            # Notes that differ in numbers alone are one.
+            notes.setdefault(re.sub(r"\d+", "#", note), []).append(note)
+    yield ""
+    for those in notes.values():
+        more = f" (likewise in {len(those) - 1} more)" if len(those) > 1 else ""
+        yield f"! {those[0]}{more}"
     yield from describe_guesses(guesses)
 
 
@@ -177,4 +186,3 @@ def _describe_labelled(imported: ImportedRecording) -> Iterator[str]:
             counts[what] = counts.get(what, 0) + 1
         bouts = (f"{what} ({number})" for what, number in sorted(counts.items()))
         yield f"  bouts: {', '.join(bouts) or 'none'}"
-    yield from (f"  ! {note}" for note in imported.notes)

@@ -181,11 +181,11 @@ def label_recording(
     guesses = list(labels.guesses)
     own_fps = files.settings.fps if files.settings else None
     if scored_fps and not (own_fps or files.track.fps):
-        what = f"{standard.fps:g} fps"
-        guesses.append(Guess("frame rate", what, "that of the labels", name))
+        reason = "that of the labels"
+        guesses.append(Guess("frame rate", "fps", reason, name, standard.fps))
     if standard.is_scale_estimated:
-        what = f"{standard.pixels_per_cm:.4g} pixels per cm"
-        guesses.append(Guess("scale", what, "from the length of bodies", name))
+        scale, reason = standard.pixels_per_cm, "from the length of bodies"
+        guesses.append(Guess("scale", "pixels per cm", reason, name, scale))
     return ImportedRecording(
         files, standard, labels, (*notes, *labels.notes), tuple(guesses)
     )

@@ -5,6 +5,7 @@ words and the Unicode form (composed or decomposed) make no difference, and word
 the role of a file (*labels*, *tracks* …) are no part of a recording's name.
 """
 
+import functools
 import re
 import unicodedata
 from dataclasses import dataclass, field
@@ -45,12 +46,11 @@ class Likeness(IntEnum):
     """How alike two names are: the smaller, the more."""
 
     EQUAL = 0
-    SAME_WORDS = 1
-    SAME_WITHOUT_ROLES = 2
-    GOES_ON = 3
-    """The name of the labels begins with the recording's, and goes on."""
-    IS_BEGINNING = 4
-    """The recording's name begins with that of the labels, and goes on."""
+    SAME_IN_ANY_CASE = 1
+    SAME_WORDS = 2
+    SAME_WITHOUT_ROLES = 3
+    BEGINS_ALIKE = 4
+    """One name begins with the other, and goes on."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,12 +61,13 @@ class NameMatch:
     surplus: int
     """By how many words one name is longer."""
     rest: Words = field(default=(), compare=False)
-    """The words after the recording's name in the name of the labels."""
+    """The words after the recording's name in the name of the labels; none where the
+    recording's name is the longer one."""
 
     @property
     def is_certain(self) -> bool:
         """True where the names are the same."""
-        return self.likeness <= Likeness.SAME_WITHOUT_ROLES
+        return self.likeness < Likeness.BEGINS_ALIKE
 
 
 def normalize(name: str) -> str:
@@ -124,25 +125,48 @@ def same_name(first: str, second: str) -> bool:
     return bool(words) and words == squeeze(words_of(second))
 
 
+@dataclass(frozen=True, slots=True)
+class _Forms:
+    """A name in the forms that are compared."""
+
+    composed: str
+    normal: str
+    squeezed: str
+    bare: Words
+    squeezed_bare: str
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _forms_of(name: str) -> _Forms:
+    words = words_of(name)
+    bare = without_roles(words)
+    composed = unicodedata.normalize("NFC", name.strip())
+    return _Forms(composed, normalize(name), squeeze(words), bare, squeeze(bare))
+
+
 def compare_names(labels: str, recording: str) -> NameMatch | None:
     """Return how alike two names are; None where they are of different recordings."""
-    if normalize(labels) == normalize(recording) != "":
-        return NameMatch(Likeness.EQUAL, 0)
-    first, second = words_of(labels), words_of(recording)
-    if squeeze(first) == squeeze(second) != "":
-        return NameMatch(Likeness.SAME_WORDS, 0)
-    first, second = without_roles(first), without_roles(second)
-    return _compare_words(first, second) if first and second else None
+    first, second = _forms_of(labels), _forms_of(recording)
+    same = (
+        (Likeness.EQUAL, first.composed, second.composed),
+        (Likeness.SAME_IN_ANY_CASE, first.normal, second.normal),
+        (Likeness.SAME_WORDS, first.squeezed, second.squeezed),
+        (Likeness.SAME_WITHOUT_ROLES, first.squeezed_bare, second.squeezed_bare),
+    )
+    for likeness, one, other in same:
+        if one == other != "":
+            return NameMatch(likeness, 0)
+    return _compare_beginnings(first.bare, second.bare)
 
 
-def _compare_words(first: Words, second: Words) -> NameMatch | None:
-    """Compare the words of labels and of a recording, without those for roles."""
-    if squeeze(first) == squeeze(second):
-        return NameMatch(Likeness.SAME_WITHOUT_ROLES, 0)
-    if (rest := _continuation(second, first)) is not None:
-        return NameMatch(Likeness.GOES_ON, len(rest), rest)
-    if (rest := _continuation(first, second)) is not None:
-        return NameMatch(Likeness.IS_BEGINNING, len(rest))
+def _compare_beginnings(labels: Words, recording: Words) -> NameMatch | None:
+    """Return which of two names begins the other, without words for roles."""
+    if labels[:1] != recording[:1] or not labels:
+        return None
+    if (rest := _continuation(recording, labels)) is not None:
+        return NameMatch(Likeness.BEGINS_ALIKE, len(rest), rest)
+    if (rest := _continuation(labels, recording)) is not None:
+        return NameMatch(Likeness.BEGINS_ALIKE, len(rest))
     return None
 
 

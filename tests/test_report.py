@@ -159,13 +159,42 @@ def test_a_pair_that_does_nothing_is_counted_as_nothing():
 
 
 def test_the_interval_is_over_recordings_and_copies_stay_together():
-    good = scene([(10, 50, 2)], [(10, 50, 2)], video="good")
-    bad = scene([(10, 50, 2)], [(60, 90, 1)], video="bad")
-    confidence = study_of(good, bad).confidence()
+    confidence = study_of(*goods_and_bads(3, 3)).confidence()
 
     assert confidence.low < confidence.score < confidence.high
-    assert confidence.high == pytest.approx(1)
-    assert confidence.f1_interval[2].tolist() == [0, 1]
+    assert confidence.f1_interval[2][0] < 0.5 < confidence.f1_interval[2][1]
+    copies = [replace(view, track="t") for view in goods_and_bads(3, 3)]
+    assert np.isnan(study_of(*copies).confidence().low)  # one track, six names
+
+
+def goods_and_bads(goods, bads):
+    """Views of recordings with one bout, found in the good ones."""
+    marked = [(10, 50, 2)]
+    return [
+        *(scene(marked, marked, video=f"good{n}") for n in range(goods)),
+        *(scene(marked, [(60, 90, 1)], video=f"bad{n}") for n in range(bads)),
+    ]
+
+
+@pytest.mark.parametrize("recordings", [1, 2, 4])
+def test_few_recordings_have_no_interval_and_it_says_so(recordings):
+    study = study_of(*goods_and_bads(recordings, 0))
+    confidence = study.confidence()
+    assert np.isnan([confidence.low, confidence.high]).all()
+    assert f"there {'is' if recordings == 1 else 'are'} {recordings}" in str(confidence)
+    page = render(contents_of(study))
+    assert "too few for an interval" in page
+    assert f"an interval needs {5 - recordings} more" in page
+    assert "precise" not in page.split("F1 is known")[1].split("</table>")[0]
+
+
+def test_a_class_in_few_recordings_has_no_interval_of_its_own():
+    views = goods_and_bads(3, 3)
+    rare = scene([(10, 50, 1)], [(10, 50, 1)], video="rare")
+    confidence = study_of(*views, rare).confidence()
+    assert confidence.tracks_with.tolist()[1:] == [1, 6]
+    assert np.isnan(confidence.f1_interval[1]).all()
+    assert np.isfinite(confidence.f1_interval[2]).all()
 
 
 def test_labs_and_recordings_come_worst_first():

@@ -69,6 +69,8 @@ class OutOfFoldScore:
     def interval_text(self) -> str:
         """The interval for the terminal."""
         low, high = self.interval
+        if low is None or high is None:
+            return "none"
         return f"{format_score(low)} to {format_score(high)}"
 
     @property

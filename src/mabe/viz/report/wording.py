@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from mabe.metrics.confidence_interval import Confidence
+from mabe.metrics.confidence_interval import FEWEST_TRACKS, Confidence
 from mabe.runtime.console import format_score as score
 from mabe.viz.error_types import ClassErrors
 
@@ -56,8 +56,12 @@ def headline(confidence: Confidence, recordings: int) -> str:
     """Return the uncertainty of the score, in a sentence."""
     if not math.isfinite(confidence.score):
         return "No score: none of the classes is annotated in these recordings."
-    if recordings < 2:
-        return "From one recording; the spread over recordings is unknown."
+    if not math.isfinite(confidence.low):
+        return (
+            f"From {recordings} recording{'' if recordings == 1 else 's'}: too few for "
+            f"an interval, which needs {FEWEST_TRACKS}. The score of other recordings "
+            "may be quite different."
+        )
     return (
         f"95 % interval {confidence.low:.2f} to {confidence.high:.2f}, from "
         f"{recordings} recordings (bootstrap). 1 is perfect agreement with the "
@@ -109,10 +113,21 @@ def calibration_words(error: float) -> str:
     return "poorly calibrated; `mabe tune` calibrates them"
 
 
-def evidence_words(errors: ClassErrors, low: float, high: float) -> str:
-    """Return how precisely the F1 of a class is known, in words."""
+def evidence_words(
+    errors: ClassErrors, low: float, high: float, recordings_with: int
+) -> str:
+    """Return how precisely the F1 of a class is known, in words.
+
+    `low` and `high` are its interval, `recordings_with` those that contain the class.
+    """
     if not errors.annotated_bouts:
         return "not annotated"
+    if recordings_with < FEWEST_TRACKS:
+        more = FEWEST_TRACKS - recordings_with
+        return (
+            f"unknown: it occurs in {recordings_with} recording"
+            f"{'' if recordings_with == 1 else 's'}; an interval needs {more} more"
+        )
     width = high - low
     if not math.isfinite(width) or width > 0.3:
         return "uncertain: annotate more of it"

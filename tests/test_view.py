@@ -13,9 +13,10 @@ from sessions import PORT, TOKEN, open_session
 from starlette.testclient import TestClient
 from stories import write_fights
 
-from mabe.bouts import Bout, WatchedSpan
+from mabe.bouts import SCENE, Bout, View, WatchedSpan
 from mabe.data.poses_in_cm import MISSING
 from mabe.data.sources import find_sources
+from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError, OutputError
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
 from mabe.scene_task import TaskKind
@@ -24,6 +25,7 @@ from mabe.viz.review.access_control import MOST_BODY_BYTES
 from mabe.viz.review.compact_timeline import (
     UNKNOWN,
     ViewTimeline,
+    differs_from_annotation,
     error_probability,
     errors_per_minute,
     find_uncertain,
@@ -534,6 +536,46 @@ def test_the_stretch_that_would_teach_most_comes_first():
     assert first.wrong_s == pytest.approx(4.0, abs=0.3)
     assert second.wrong_s == pytest.approx(1.0, abs=0.3)
     assert abs(first.start - 500) < 10 > abs(first.stop - 600)
+
+
+def view_of(kind, labels, chosen, probability=0.9):
+    """A view at 10 fps; the chosen class has a probability, the others the rest."""
+    labels, chosen = np.array(labels, np.int8), np.array(chosen)
+    classes = labels.shape[1]
+    probabilities = np.full(labels.shape, (1 - probability) / classes, np.float32)
+    probabilities[np.arange(len(chosen)), np.maximum(chosen, 0)] = probability
+    return ViewPredictions(
+        kind=kind,
+        classes=tuple("abc"[:classes]),
+        lab="Lab",
+        video="1",
+        view=SCENE if kind is TaskKind.SCENE else View(1, 2),
+        track="t",
+        fps=10.0,
+        probabilities=probabilities,
+        labels=labels,
+        chosen=chosen,
+    )
+
+
+def test_a_decision_differs_where_it_misses_an_annotation_or_invents_one():
+    labels = [[1, 0], [0, 0], [0, -1], [1, -1], [-1, -1]]
+    chosen = [0, 1, 1, 1, 1]
+    view = view_of(TaskKind.PAIR, labels, chosen)
+    assert differs_from_annotation(view).tolist() == [False, True, False, True, False]
+
+
+def test_a_sure_error_in_an_annotated_recording_comes_before_a_doubt():
+    sure_and_right = view_of(TaskKind.SCENE, [[1, 0]] * 600, [0] * 600, 0.7)
+    sure_and_wrong = view_of(TaskKind.SCENE, [[0, 1]] * 600, [0] * 600, 0.99)
+    minutes = [
+        errors_per_minute([ViewTimeline.of(each)])
+        for each in (sure_and_right, sure_and_wrong)
+    ]
+    assert minutes == pytest.approx([0.0, 60.0])
+    not_annotated = view_of(TaskKind.SCENE, [[-1, -1]] * 600, [0] * 600, 0.7)
+    [span] = ViewTimeline.of(not_annotated).uncertain
+    assert span.wrong_s == pytest.approx(0.3 * 60, rel=0.01)
 
 
 def test_recordings_compare_by_the_minute():

@@ -94,8 +94,8 @@ def view(
         bool,
         typer.Option(
             "--suggest",
-            help="Predict all recordings first, and begin with those, and the bouts, "
-            "whose correction would improve the model most.",
+            help="Predict all recordings first, and list those first that differ most "
+            "from their annotations or, without annotations, are most uncertain.",
         ),
     ] = False,
     video: Annotated[

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from mabe.bouts import find_spans, label_runs
 from mabe.decoding.view_predictions import ViewPredictions
@@ -36,10 +36,11 @@ MEAN_OVER_S = 1.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class UncertainSpan:
-    """A span of frames whose annotation would teach the model much."""
+    """A span of frames that is worth a review: its decisions are, or may be, wrong."""
 
     wrong_s: float
-    """Expected seconds with a wrong decision."""
+    """Seconds in which the decision differs from the annotation; where there is none,
+    expected seconds with a wrong decision."""
     start: int
     stop: int
 
@@ -61,7 +62,8 @@ class ViewTimeline:
     def of(cls, view: ViewPredictions) -> "ViewTimeline":
         """Return the timeline of a view."""
         runs = label_runs(view.decisions)
-        error = error_probability(view.probabilities, view.kind)
+        expected = error_probability(view.probabilities, view.kind)
+        error = np.where(view.counted, differs_from_annotation(view), expected)
         return cls(
             agent=view.view.agent,
             target=view.view.target,
@@ -122,12 +124,26 @@ def error_probability(
     return np.minimum(known, 1 - known).max(axis=1, initial=0.0)
 
 
+def differs_from_annotation(view: ViewPredictions) -> Bool[np.ndarray, " frame"]:
+    """Return in which frames the decision contradicts an annotation.
+
+    A class is missed where it is annotated and not chosen, and false where it is chosen
+    and annotated not to happen. A class that was not watched contradicts nothing.
+    """
+    classes = np.arange(len(view.classes))
+    is_chosen = view.decisions[:, None] == classes
+    wrong = np.where(is_chosen, view.labels == 0, view.labels == 1)
+    result: Bool[np.ndarray, " frame"] = wrong.any(axis=1)
+    return result
+
+
 def find_uncertain(
     error: Float[np.ndarray, " frame"], fps: float
 ) -> list[UncertainSpan]:
     """Return the uncertain spans, those with the most expected errors first.
 
-    `error` is the probability of a wrong decision in each frame.
+    `error` is the probability of a wrong decision in each frame, 1 or 0 where the
+    frame is annotated.
     """
     if not len(error):
         return []

@@ -115,9 +115,10 @@ def put_first(name: str, sources: Sequence[Source], *, where: Path) -> list[Sour
 
 
 def rank(session: ReviewSession) -> None:
-    """Predict every recording, and put the most uncertain first.
+    """Predict every recording, and put those first that need a review most.
 
-    Uncertain are those with the most expected wrong seconds a minute.
+    Those are the ones with the most wrong seconds a minute: seconds that differ from
+    the annotations, or expected ones where there are none.
     """
     for index in tqdm(range(len(session.sources)), unit="video", disable=None):
         session.open(index).timelines.result()

@@ -184,6 +184,7 @@ class ReviewSession:
             "index": index,
             "name": recording.name,
             "isDirected": self.outputs.kind.is_directed,
+            "hasLabels": recording.has_labels,
             "fps": recording.fps,
             "frames": recording.native_length,
             "poseFps": opened.store.rate_fps,
@@ -443,6 +444,8 @@ def _key_of(recording: StoredRecording) -> str:
         recording.fps,
         recording.watched,
         recording.bouts,
+        recording.coverage,
+        "spans that differ from annotations come first",
     )
     return hashlib.sha256(repr(inputs).encode()).hexdigest()[:20]
 

@@ -36,7 +36,7 @@ async function begin() {
   try {
     const recordings = await server.listing();
     byId("recordings").replaceChildren(...recordings.map((each) => {
-      const uncertainty = each.uncertainty === null ? "" : ` · ${each.uncertainty.toFixed(1)} s/min uncertain`;
+      const uncertainty = each.uncertainty === null ? "" : ` · ${each.uncertainty.toFixed(1)} s/min ${each.hasLabels ? "differ" : "uncertain"}`;
       return new Option(`${each.name}${each.hasLabels ? "" : " · not annotated"}${uncertainty}`, each.index);
     }));
     const wanted = Number(sessionStorage.getItem("mabe-recording") ?? 0);
@@ -372,9 +372,11 @@ function uncertainSpans() {
 
 function listUncertain() {
   const all = uncertainSpans(), total = all.reduce((sum, each) => sum + each.wrong, 0);
-  byId("uncertain-note").textContent = all.length
-    ? `${all.length} uncertain span${all.length === 1 ? "" : "s"}, with about ${total.toFixed(0)} s of wrong decisions. Most expected errors first:`
-    : "No uncertain spans.";
+  const isAnnotated = page.recording.hasLabels;
+  byId("uncertain-title").textContent = isAnnotated ? "Differences from the annotations" : "Uncertain predictions";
+  const spans = `${all.length} span${all.length === 1 ? "" : "s"}`;
+  const wrong = isAnnotated ? `${total.toFixed(0)} s differ` : `about ${total.toFixed(0)} s of wrong decisions`;
+  byId("uncertain-note").textContent = all.length ? `${spans}, ${wrong}. The longest first:` : "No such span.";
   byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {
     const button = document.createElement("button"), item = document.createElement("li");
     button.type = "button";

@@ -170,9 +170,22 @@ def test_columns_of_a_table_may_be_named():
     assert "Experimenter" in note
 
 
-@pytest.mark.parametrize("name", ["elan_eaf", "ethovision_scoring", "observer_semi"])
-def test_label_files_that_are_not_read_never_end_in_a_tick(name, tmp_path, capsys):
-    command = ["import", str(case(name)), "--out", str(tmp_path / "out"), "--fps", "25"]
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("jaaba", "trial/labeled_chase.mat"),
+        ("coco_gt", "trial.json"),
+        ("anymaze", "Test 1.csv"),
+    ],
+)
+def test_label_files_that_are_not_read_never_end_in_a_tick(
+    name, file, tmp_path, capsys
+):
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    shutil.copy(next(case("seconds_tables").glob("trialDLC*.csv")), folder)
+    shutil.copy(case(name) / file, folder)
+    command = ["import", str(folder), "--out", str(tmp_path / "out"), "--fps", "25"]
 
     assert main(command) == 2
     told = capsys.readouterr()

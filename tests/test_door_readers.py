@@ -1,5 +1,8 @@
 """Files as labs have them: what other programs write, with the right values by hand."""
 
+import json
+import shutil
+
 import h5py
 import numpy as np
 import pytest
@@ -378,6 +381,78 @@ def test_bento_annotations_in_seconds(tmp_path):
     assert events_of(tmp_path, "x.annot") == [(25, 51, "dig", "")]
 
 
+# Annotators of other programs.
+
+TRACKS = "trialDLC_dlcrnetms5_socialMar1shuffle1_50000_el.csv"
+DIRECTED = [
+    (1, 2, "attack", 25, 50),
+    (1, 2, "attack", 150, 175),
+    (2, 1, "sniff", 100, 125),
+]
+LOGS = {
+    "elan_eaf": DIRECTED,
+    "ethovision_scoring": DIRECTED,
+    "via_csv": DIRECTED,
+    "observer_semi": [*DIRECTED, (1, 1, "rear", 200, 201)],
+    "observer_xlsx": [*DIRECTED, (1, 1, "rear", 200, 201)],
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_logs_with_subjects(name):
+    [recording] = imported(name).values()
+    assert sorted(bouts(recording)) == sorted(LOGS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "file"), [("jwatcher", "trial.dat"), ("label_studio", "project-1.json")]
+)
+def test_logs_without_subjects(name, file):
+    assert [event[:3] for event in events_of(name, file)] == WHOLE
+    [annotations] = content(name, file).annotations
+    assert set(annotations.behaviours) == {"attack", "sniff"}
+    [recording] = imported(name).values()
+    assert len(bouts(recording)) == 3
+
+
+def test_several_people_in_label_studio_are_not_joined(tmp_path):
+    [task] = json.loads((case("label_studio") / "project-1.json").read_text())
+    task["annotations"] *= 2
+    (tmp_path / "x.json").write_text(json.dumps([task]))
+
+    with pytest.raises(LeftOut, match="by several people"):
+        content(tmp_path, "x.json")
+
+
+def test_keys_of_jwatcher_are_names_where_the_master_file_is_absent(tmp_path):
+    shutil.copy(case("jwatcher") / "trial.dat", tmp_path)
+
+    [annotations] = content(tmp_path, "trial.dat").annotations
+    assert set(annotations.behaviours) == {"a", "n", "s"}
+    assert any("social.fmf" in note for note in annotations.notes)
+
+
+def test_a_tier_of_elan_may_be_a_behaviour(tmp_path):
+    text = (case("elan_eaf") / "trial.eaf").read_text()
+    text = text.replace('PARTICIPANT="resident"', "").replace("attack</A", "</A")
+    (tmp_path / "trial.eaf").write_text(text.replace('ID="resident"', 'ID="attack"'))
+
+    assert events_of(tmp_path, "trial.eaf") == [
+        (25, 50, "attack", ""),
+        (100, 125, "sniff", "intruder"),
+        (150, 175, "attack", ""),
+    ]
+
+
+def test_an_elan_document_with_entities_is_refused(tmp_path):
+    text = (case("elan_eaf") / "trial.eaf").read_text()
+    bomb = '<!DOCTYPE a [<!ENTITY b "bbbb">]>\n<ANNOTATION_DOCUMENT'
+    (tmp_path / "x.eaf").write_text(text.replace("<ANNOTATION_DOCUMENT", bomb, 1))
+
+    with pytest.raises(DataError, match="no document type or entities"):
+        content(tmp_path, "x.eaf")
+
+
 # Programs whose files are not read: refused by name, in one sentence.
 
 REFUSED = [
@@ -387,25 +462,18 @@ REFUSED = [
     ("anymaze", "Test 1.csv", "ANY-maze"),
     ("coco_gt", "trial.json", "COCO keypoints"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
-    ("elan_eaf", "trial.eaf", "ELAN"),
     (
         "ethovision_raw",
         "Raw data-Social-Trial     1-Arena 1-Subject 1.txt",
         "EthoVision",
     ),
-    ("ethovision_scoring", "Raw data-Social-Trial     1.xlsx", "EthoVision"),
     ("flytracker", "trial/trial-track.mat", "FlyTracker"),
     ("flytracker", "calibration.mat", "FlyTracker"),
     ("jaaba", "trial/registered_trx.mat", "JAABA"),
     ("jaaba", "trial/labeled_chase.mat", "JAABA"),
-    ("jwatcher", "trial.dat", "JWatcher"),
     ("jwatcher", "social.fmf", "JWatcher"),
-    ("label_studio", "project-1.json", "Label Studio"),
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
-    ("observer_semi", "trial.csv", "The Observer XT"),
-    ("observer_xlsx", "trial.xlsx", "The Observer XT"),
     ("trex_npz", "data/trial_id0.npz", "TRex"),
-    ("via_csv", "trial_via.csv", "VGG VIA"),
     ("yolo_txt", "labels/trial_1.txt", "YOLO"),
     *(
         (
@@ -437,11 +505,13 @@ def test_a_folder_of_like_files_is_one_line():
     assert "YOLO" in lines[0]
 
 
-def test_a_file_of_another_program_does_not_stop_the_others():
-    plan = plan_import(case("label_studio"), Project(fps=25))
+def test_a_file_of_another_program_does_not_stop_the_others(tmp_path):
+    for name, file in (("lmt", "trial.sqlite"), ("seconds_tables", TRACKS)):
+        shutil.copy(case(name) / file, tmp_path)
+    plan = plan_import(tmp_path, Project(fps=25))
 
     assert [each.track.name for each in plan.recordings] == ["trial"]
-    assert any("Label Studio" in line for line in describe_plan(plan))
+    assert any("Live Mouse Tracker" in line for line in describe_plan(plan))
 
 
 def test_where_nothing_is_read_the_error_names_the_program():

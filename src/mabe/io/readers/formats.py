@@ -19,10 +19,14 @@ from mabe.io.readers import (
     calms21,
     caltech,
     deeplabcut,
+    elan,
     frame_tables,
     jabs,
     jabs_annotations,
+    jwatcher,
+    label_studio,
     movement,
+    noldus,
     nwb,
     simba,
     simba_yolo,
@@ -30,6 +34,7 @@ from mabe.io.readers import (
     sleap_csv,
     sleap_project,
     tables,
+    via,
 )
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
@@ -71,12 +76,16 @@ def _is_workbook(peek: Peek) -> bool:
 
 def _read_workbook(peek: Peek) -> Content:
     """Return what the sheets of a workbook hold that are tables of a known format."""
-    read = []
+    read, refused = [], []
     for sheet in sheets_of(peek):
-        if found := _format_of(sheet):
+        if (found := _format_of(sheet)) is None:
+            continue
+        try:
             read.append(read_as(found, sheet))
+        except LeftOut as reason:
+            refused.append(reason)
     if not read:
-        raise LeftOut(peek.path, EXCEL)
+        raise refused[0] if refused else LeftOut(peek.path, EXCEL)
     return Content(
         f"Excel: {', '.join(dict.fromkeys(each.format for each in read))}",
         tuple(poses for each in read for poses in each.poses),
@@ -100,6 +109,16 @@ FORMATS = (
         jabs_annotations.read_jabs_annotations,
     ),
     Format("Bento annotations", bento.is_bento, bento.read_bento),
+    Format("The Observer's event log", noldus.is_observer, noldus.read_observer),
+    Format("EthoVision's manual scoring", noldus.is_scoring, noldus.read_scoring),
+    Format("ELAN annotations", elan.is_elan, elan.read_elan),
+    Format(
+        "Label Studio annotations",
+        label_studio.is_label_studio,
+        label_studio.read_label_studio,
+    ),
+    Format("VIA annotations", via.is_via, via.read_via),
+    Format("JWatcher focal data", jwatcher.is_jwatcher, jwatcher.read_jwatcher),
     *(Format(each.name, each.is_it, each.refuse, is_read=False) for each in PROGRAMS),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
     Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),

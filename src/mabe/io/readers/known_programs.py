@@ -194,7 +194,7 @@ PROGRAMS: Sequence[Program] = (
         _TRACKS,
     ),
     Program(
-        "annotations of Label Studio",
+        "annotations of Label Studio other than ranges of a timeline",
         _json_with(_key("annotations"), _key("from_name"), _key("to_name")),
         _LABELS,
     ),
@@ -228,14 +228,9 @@ PROGRAMS: Sequence[Program] = (
     ),
     Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
     Program(
-        "raw data or manual scoring of EthoVision XT",
+        "raw data of EthoVision XT",
         _is_ethovision,
         f"{_TRACKS}; {_LABELS}",
-    ),
-    Program(
-        "an event log of The Observer XT",
-        _has_columns("Behavior", "Event_Type", "Time_Relative_sf"),
-        _LABELS,
     ),
     Program(
         "ANY-maze's table of samples",
@@ -257,11 +252,6 @@ PROGRAMS: Sequence[Program] = (
         f"{_TRACKS}; {_LABELS}",
     ),
     Program(
-        "annotations of ELAN (.eaf)",
-        lambda peek: peek.kind == "text" and "<ANNOTATION_DOCUMENT" in peek.text,
-        _LABELS,
-    ),
-    Program(
         "annotations of ANVIL",
         lambda peek: peek.kind == "text" and "<anvil" in peek.text[:2000].lower(),
         _LABELS,
@@ -272,19 +262,9 @@ PROGRAMS: Sequence[Program] = (
         f"{_TRACKS}; {_LABELS}",
     ),
     Program(
-        "focal data of JWatcher",
-        lambda peek: peek.kind == "text" and "FocalMasterFile=" in peek.text,
-        _LABELS,
-    ),
-    Program(
         "a master file of JWatcher",
         lambda peek: peek.kind == "text" and "Focal Master File" in peek.text[:2000],
         "its names belong to the .dat files",
         is_empty=True,
-    ),
-    Program(
-        "annotations of VGG VIA (CSV)",
-        lambda peek: peek.kind == "text" and "VGG Image Annotator" in peek.text[:2000],
-        _LABELS,
     ),
 )

@@ -66,11 +66,13 @@ def read_analysis(peek: Peek) -> Content:
         raise DataError(
             f"{peek.path}: point_scores {scores.shape} do not fit tracks {xy.shape}."
         )
+    with np.errstate(over="ignore"):  # infinite, hence missing
+        xy = np.ascontiguousarray(xy, np.float32)
     poses = Poses(
         name=stem_of(peek.path.name),
         animals=names or tuple(f"track_{at}" for at in range(xy.shape[1])),
         keypoints=nodes,
-        xy_px=np.ascontiguousarray(xy, np.float32),
+        xy_px=xy,
         confidence=None if scores is None else scores.astype(np.float32),
         tracker="SLEAP",
         video=video,

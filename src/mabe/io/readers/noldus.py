@@ -1,0 +1,144 @@
+"""Event logs of Noldus: of The Observer XT, and of manual scoring in EthoVision XT.
+
+The Observer exports a table with ``Time_Relative_sf`` (seconds), ``Observation``,
+``Subject``, ``Behavior``, ``Event_Type`` (state start, state stop, point) and
+modifiers. EthoVision writes lines about the trial, among them the video, then
+``Recording time, (Subject,) Behavior, Event``. Both as text or as a sheet.
+"""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from mabe.errors import DataError
+from mabe.io.readers.annotations import Content, FileAnnotations, annotations_of
+from mabe.io.readers.boris_events import (
+    POINT,
+    START,
+    STOP,
+    Moment,
+    clean_modifiers,
+    clean_subject,
+    media_stems,
+    pair_moments,
+    parse_time,
+)
+from mabe.io.readers.file_head import Peek, read_text
+
+_LOG_TIMES = ("Time_Relative_sf", "Time_Relative_hmsf")
+
+_TRIAL = "Number of header lines:"
+
+_SCORED = {"Recording time", "Behavior", "Event"}
+
+
+def is_observer(peek: Peek) -> bool:
+    """Return whether a table is an event log of The Observer."""
+    header = set(peek.rows[0]) if peek.kind == "text" and peek.rows else set()
+    return {"Behavior", "Event_Type"} <= header and bool(header & set(_LOG_TIMES))
+
+
+def read_observer(peek: Peek) -> Content:
+    """Return the events of each observation."""
+    rows = _cells(peek)
+    header = rows[0]
+    column = next(name for name in _LOG_TIMES if name in header)
+    moments: dict[str, list[Moment]] = defaultdict(list)
+    for number, row in enumerate(rows[1:], start=2):
+        cells = _by_name(header, row)
+        if not cells["Behavior"]:
+            continue
+        modifiers = [
+            each for name, each in cells.items() if name.startswith("Modifier")
+        ]
+        observation = cells.get("Observation") or peek.stem
+        moments[observation].append(
+            _moment(
+                cells, column, "Event_Type", modifiers, f"{peek.path}: line {number}"
+            )
+        )
+    annotations = tuple(
+        _annotations(name, those, None, ()) for name, those in moments.items()
+    )
+    return Content("The Observer's event log", annotations=annotations)
+
+
+def is_scoring(peek: Peek) -> bool:
+    """Return whether a text is a sheet of manual scoring of EthoVision."""
+    return (
+        peek.kind == "text"
+        and _TRIAL in peek.text[:100]
+        and any(set(row) >= _SCORED for row in peek.rows)
+    )
+
+
+def read_scoring(peek: Peek) -> Content:
+    """Return the events of a trial, which is named by its video."""
+    rows = _cells(peek)
+    at = next(number for number, row in enumerate(rows) if set(row) >= _SCORED)
+    about = {row[0].rstrip(":"): row[1] for row in rows[:at] if len(row) > 1}
+    moments = []
+    for number, row in enumerate(rows[at + 2 :], start=at + 3):
+        cells = _by_name(rows[at], row)
+        if not cells["Behavior"]:
+            continue
+        cells["Subject"] = cells.get("Subject") or about.get("Subject name", "")
+        where = f"{peek.path}: line {number}"
+        moments.append(_moment(cells, "Recording time", "Event", [], where))
+    media = media_stems([about.get("Video file", "")])
+    duration = about.get("Recording duration", "").lstrip("+ ")
+    end_s = parse_time(duration, str(peek.path)) if duration else None
+    name = media[0].rsplit("/", 1)[-1] if media else peek.stem
+    annotations = _annotations(name, moments, end_s, media)
+    return Content("EthoVision's manual scoring", annotations=(annotations,))
+
+
+def _cells(peek: Peek) -> list[list[str]]:
+    """Return the cells of all rows, without the mark at the beginning of the file."""
+    text = read_text(peek).removeprefix("\ufeff")
+    reader = csv.reader(io.StringIO(text), delimiter=peek.delimiter)
+    return [[cell.strip() for cell in row] for row in reader]
+
+
+def _by_name(header: Sequence[str], row: Sequence[str]) -> dict[str, str]:
+    cells = [*row, *[""] * (len(header) - len(row))]
+    return dict(zip(header, cells, strict=False))
+
+
+def _moment(
+    cells: Mapping[str, str],
+    time: str,
+    kind: str,
+    modifiers: Sequence[str],
+    where: str,
+) -> Moment:
+    """Return one event of a log."""
+    word = cells[kind].lower()
+    status = next(
+        (
+            known
+            for end, known in (("start", START), ("stop", STOP), ("point", POINT))
+            if end in word
+        ),
+        None,
+    )
+    if status is None:
+        raise DataError(
+            f"{where}: expected state start, state stop or point, found "
+            f"{cells[kind]!r}."
+        )
+    return Moment(
+        parse_time(cells[time], where),
+        status,
+        cells["Behavior"],
+        clean_subject(cells.get("Subject", "")),
+        clean_modifiers(modifiers),
+    )
+
+
+def _annotations(
+    name: str, moments: Sequence[Moment], end_s: float | None, media: Sequence[str]
+) -> FileAnnotations:
+    events, notes = pair_moments(moments, end_s=end_s)
+    return annotations_of(name, "s", events, length=end_s, media=media, notes=notes)

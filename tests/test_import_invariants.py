@@ -582,6 +582,32 @@ def test_odd_files_do_not_stop_or_change_an_import(odd):
     assert named == set(odd)
 
 
+def test_an_unknown_file_named_for_a_recording_is_told_by_the_exit_code(tmp_path):
+    lab = tmp_path / "lab"
+    for day in ("day1", "day2"):
+        write_tracks(lab, day)
+    write_table(lab / "day1.csv", [("sniff", 1, 3, "a")])
+    command = ["import", str(lab), "--fps", "25", "--out", str(tmp_path / "out")]
+    write_table(lab / "cages.csv", [("7", "white", "m", "x")], ("c", "d", "e", "f"))
+    assert main(command) == 0
+
+    write_table(lab / "day2.csv", [("7", "white", "m", "x")], ("c", "d", "e", "f"))
+    assert main(command) == 1
+    assert main([*command, "--skip-bad"]) == 0
+
+
+def test_tracks_alone_can_be_imported(tmp_path, capsys):
+    lab, out = tmp_path / "lab", tmp_path / "out"
+    write_tracks(lab, "day1")
+    command = ["import", str(lab), "--fps", "25", "--out", str(out)]
+    assert main(command) == 0
+    assert "there is nothing to train on" in capsys.readouterr().out
+
+    write_table(lab / "cages.csv", [("7", "white", "m", "x")], ("c", "d", "e", "f"))
+    assert main(command) == 2
+    assert main([*command, "--skip-bad"]) == 0
+
+
 def test_many_files_alike_are_one_line(tmp_path, capsys):
     folder = tmp_path / "lab"
     write_tracks(folder, "day1")

@@ -89,6 +89,9 @@ def test_tracks_and_labels_find_each_other_and_become_the_standard_layout(
 
 
 def test_a_folder_gives_the_recordings_and_labels_of_its_imported_data_set(folder):
+    rows = "".join(f"{frame},0,{int(frame < 3)}\n" for frame in range(6))
+    unlabelled = rows.replace("5,0,0", "5,-1,-1")
+    (folder / "day10_labels.csv").write_text(f",background,sniff\n{unlabelled}")
     _, data = bring_in(folder, "--fps", "25", "--pixels-per-cm", "2")
     of_folder = find_sources(
         folder,
@@ -107,6 +110,7 @@ def test_a_folder_gives_the_recordings_and_labels_of_its_imported_data_set(folde
         )
         assert first.tracking_hash == second.tracking_hash
         assert (first.bouts, first.watched) == (second.bouts, second.watched)
+        assert first.coverage == second.coverage
 
 
 def test_what_was_taken_is_written_down_and_gives_the_same_again(folder):

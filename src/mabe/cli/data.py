@@ -85,10 +85,11 @@ def import_files(
     check_output(out)
     plan = plan_import(project_dir, settings, skip=out)
     print("\n".join(describe_plan(plan)))
-    if plan.is_without_its_labels:
+    if plan.is_without_its_labels and (plan.unused or not skip_bad):
         raise DataError(
             f"{project_dir}: none of its labels is used (see above); nothing is "
-            "written. `recordings` in project.yaml says which files belong together."
+            "written. `recordings` in project.yaml says which files belong together; "
+            "--skip-bad leaves out files that cannot be read."
         )
     place = None if dry_run else out
     totals, shown = Totals(), set[str]()

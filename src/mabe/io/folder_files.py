@@ -92,6 +92,13 @@ class FileProblem:
     """True where it is of a known program, and deliberately not read."""
     is_expected: bool = False
     """True where it holds nothing to import."""
+    is_recognised: bool = True
+    """False where it is of no known format."""
+
+    @property
+    def may_be_labels(self) -> bool:
+        """Whether it may hold labels, by its ending."""
+        return self.path.suffix.lower() in _LABEL_ENDINGS and not self.is_expected
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +112,7 @@ class FolderContents:
     @property
     def may_be_labels(self) -> bool:
         """Whether a file that is not used may hold labels."""
-        return any(
-            each.path.suffix.lower() in _LABEL_ENDINGS and not each.is_expected
-            for each in self.problems
-        )
+        return any(each.may_be_labels for each in self.problems)
 
 
 def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
@@ -199,7 +203,7 @@ def scan_files(
             problems.append(FileProblem(path, reason_text))
             continue
         if content is None:
-            problems.append(FileProblem(path, "not recognised"))
+            problems.append(FileProblem(path, "not recognised", is_recognised=False))
             continue
         if look:
             look(path, content)

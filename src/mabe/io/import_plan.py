@@ -39,6 +39,7 @@ from mabe.io.guesses import Guess, Kind
 from mabe.io.label_clocks import to_recording_clock
 from mabe.io.label_owners import with_owner
 from mabe.io.project import Project, RecordingSettings
+from mabe.io.recording_names import compare_names
 from mabe.runtime.console import count
 
 
@@ -97,12 +98,20 @@ class ImportPlan:
     @property
     def left_out(self) -> int:
         """Number of files whose tracks or labels are missing in the import."""
-        broken = [
-            each
-            for each in self.problems
-            if not each.is_expected and each.reason != "not recognised"
-        ]
-        return len({each.labels.path for each in self.unused}) + len(broken)
+        missed = [each for each in self.problems if self._is_missed(each)]
+        return len({each.labels.path for each in self.unused}) + len(missed)
+
+    def _is_missed(self, problem: FileProblem) -> bool:
+        """Return whether a file that is not used has tracks or labels of the folder.
+
+        One of no known format has where it is named for a recording.
+        """
+        if problem.is_recognised:
+            return not problem.is_expected
+        return problem.may_be_labels and any(
+            compare_names(problem.path.stem, files.track.given_name)
+            for files in self.recordings
+        )
 
 
 def plan_import(

@@ -2,7 +2,7 @@
 
 import csv
 
-from format_files import LENGTH, write_dlc_csv
+from format_files import write_dlc_csv
 
 from mabe.io.import_plan import plan_import
 from mabe.io.importer import FailedRecording, run_import
@@ -40,6 +40,3 @@ def imported(folder, **project):
 def bouts(recording):
     """Return the bouts of a recording: agent, target, action, start, stop."""
     return [(b.agent, b.target, b.action, b.start, b.stop) for b in recording.bouts]
-
-
-__all__ = ["LENGTH"]

@@ -366,6 +366,28 @@ def test_no_subject_makes_an_action_absent_that_nobody_could_see(per_recording):
             assert (f"act{number}" in watched) == is_used
 
 
+def test_a_role_is_the_same_animal_in_every_recording(tmp_path):
+    for day, subjects in {"v1": ("intruder", "resident"), "v2": ("resident",)}.items():
+        write_tracks(tmp_path, day)
+        write_table(tmp_path / f"{day}.csv", [("sniff", 1, 3, who) for who in subjects])
+    recordings = imported(tmp_path)
+
+    assert bouts(recordings["v2"]) == [(2, 1, "sniff", 1, 3)]
+    # The intruder was looked at too, and did not sniff.
+    assert recordings["v2"].watched == recordings["v1"].watched
+
+
+def test_animals_that_never_occur_together_are_not_watched_in_each_other(tmp_path):
+    for day, subject in {"v1": "M1x", "v2": "M2x"}.items():
+        write_tracks(tmp_path, day)
+        write_table(tmp_path / f"{day}.csv", [("sniff", 1, 3, subject)])
+    recordings = imported(tmp_path)
+
+    for recording in recordings.values():
+        assert bouts(recording) == [(1, 2, "sniff", 1, 3)]
+        assert recording.watched == (Watched(1, 2, "sniff"),)
+
+
 def test_subjects_may_be_given_for_one_recording(tmp_path):
     for day in ("day1", "day2"):
         write_tracks(tmp_path, day)

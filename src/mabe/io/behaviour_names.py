@@ -66,6 +66,15 @@ class LabelNames:
     named_targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """For each behaviour what its events name: ``self``, ``other``, or ``""``
     (nothing that is an animal)."""
+    together: tuple[frozenset[str], ...] = ()
+    """Subjects that occur with each other in labels of one recording, or with others
+    that do: roles such as resident and intruder, not names of single animals."""
+
+    def companions(self, own: Iterable[str]) -> tuple[str, ...]:
+        """Return the subjects that occur with some of a recording, and these."""
+        wanted = set(own)
+        found = wanted.union(*(each for each in self.together if each & wanted))
+        return tuple(name for name in self.subjects if name in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,7 @@ def map_labels(
     """
     lab = lab or LabelNames()
     own = list(dict.fromkeys(subjects))
-    animal_of, reasons = _map_subjects(animals, own, lab.subjects, project)
+    animal_of, reasons = _map_subjects(animals, own, lab, project)
     if lost := sorted({a for a in animal_of.values() if a and a not in animals}):
         raise ConfigError(
             f"project.yaml: subjects are mapped to {lost}, but the animals are "
@@ -131,18 +140,18 @@ def map_labels(
 def _map_subjects(
     animals: Sequence[str],
     own: Sequence[str],
-    of_lab: Sequence[str],
+    lab: LabelNames,
     project: Project,
 ) -> tuple[dict[str, str | None], dict[str, str]]:
     """Return the animal of each subject, and where the mapping comes from.
 
-    Names that are no animal's are dealt to the animals that are left: those of the
-    whole lab where they are no more than these, so that a name is the same animal in
-    every recording, else those of the recording.
+    Names that are no animal's are dealt to the animals that are left: those that occur
+    with the recording's in any labels, where they are no more than these, so that a
+    role is the same animal in every recording; else those of the recording.
     """
     animal_of: dict[str, str | None] = {}
     reasons: dict[str, str] = {}
-    everybody = list(dict.fromkeys(name for name in (*of_lab, *own) if name))
+    everybody = list(dict.fromkeys(name for name in (*lab.subjects, *own) if name))
     for name in ("", *everybody):
         told = project.subjects.get(name)
         if name in project.subjects and (name in own or told in (None, *animals)):
@@ -154,7 +163,8 @@ def _map_subjects(
         elif _STREAM.fullmatch(name):
             animal_of[name], reasons[name] = animals[0], "a stream, not an animal"
     free = [animal for animal in animals if animal not in animal_of.values()]
-    strangers = [name for name in everybody if name not in animal_of]
+    near = {*own, *lab.companions(own)}
+    strangers = [name for name in everybody if name not in animal_of and name in near]
     if len(strangers) > len(free):
         strangers = [name for name in strangers if name in own]
     only = "there is one animal" if len(animals) == 1 else ""

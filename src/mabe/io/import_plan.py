@@ -5,7 +5,7 @@ files that are not used, and why.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -213,7 +213,7 @@ def _with_guesses(
             kind: Kind = "subject" if " is of " in what else "frames"
             guesses.append(Guess(kind, what, reason, name))
     notes = list(coded.notes)
-    if len(used) > 1 and not claimed.settings:
+    if len(used) > 1 and not claimed.settings and not coded.is_agreement:
         files = ", ".join(sorted(path.name for path in used))
         entry = recordings_entry(coded.track, sorted(used), folder)
         notes.append(
@@ -248,10 +248,25 @@ def _label_names(
     return LabelNames(
         subjects=subjects,
         behaviours=tuple(dict.fromkeys(b for each in files for b in each.behaviours)),
+        together=_joined_groups(
+            frozenset(s for each in one.labels for s in subjects_of(each.annotations))
+            for one in recordings
+        ),
         named_targets=find_named_targets(
             files, list(dict.fromkeys((*project.animals, *animals))), subjects
         ),
     )
+
+
+def _joined_groups(groups: Iterable[frozenset[str]]) -> tuple[frozenset[str], ...]:
+    """Return groups of subjects, those that share a subject as one."""
+    joined: list[frozenset[str]] = []
+    for group in groups:
+        names = group - {""}
+        near = [each for each in joined if each & names]
+        joined = [each for each in joined if not each & names]
+        joined.append(names.union(*near))
+    return tuple(each for each in joined if each)
 
 
 def describe_plan(plan: ImportPlan) -> list[str]:

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from door_cases import bouts, content, events_of, imported, poses_of
-from format_files import write_xlsx
+from format_files import write_dlc_csv, write_xlsx
 
 from mabe.io.confidence import drop_unsure
 from mabe.io.readers.annotations import Event
@@ -192,6 +192,24 @@ def test_each_sheet_that_is_a_table_is_read(tmp_path):
     assert first.events == second.events
 
 
+def test_lines_of_title_above_a_table_are_passed(tmp_path):
+    title = [["Study of 2025", "", "", ""], ["", "scored by Anna", "", ""]]
+    table = [["Mouse", "Behaviour", "Start (s)", "Stop (s)"], ["m1", "dig", 1, 2.5]]
+    write_xlsx(tmp_path / "x.xlsx", {"day1": [*title, *table]})
+
+    assert events_of(tmp_path, "x.xlsx", fps=10) == [(10, 25, "dig", "m1")]
+
+
+def test_columns_of_a_sheet_may_be_named_in_the_project(tmp_path):
+    write_dlc_csv(tmp_path / "day1DLC_net_shuffle1.csv")
+    table = [["Who", "What", "On", "Off"], ["a", "dig", 0.04, 0.12]]
+    write_xlsx(tmp_path / "day1.xlsx", {"day1": table})
+    columns = {"subject": "Who", "action": "What", "start_s": "On", "stop_s": "Off"}
+
+    [recording] = imported(tmp_path, columns=columns, pixels_per_cm=10).values()
+    assert [bout[2:] for bout in bouts(recording)] == [("dig", 1, 3)]
+
+
 def test_a_workbook_without_a_table_says_which_columns_are_needed(tmp_path):
     write_xlsx(tmp_path / "x.xlsx", {"notes": [["These are notes"], ["nothing"]]})
 
@@ -320,3 +338,22 @@ def test_an_identity_names_the_track_that_it_belongs_to(tmp_path):
 
     [annotations] = content(tmp_path, "x.slp").annotations
     assert annotations.events == (Event(2, 5, "attack", "track_1", "track_0"),)
+
+
+@pytest.mark.parametrize("header", ["one", "all"])
+def test_a_table_that_pandas_saved_with_its_row_numbers(tmp_path, header):
+    """`read_csv(path).to_csv(path)`, with one row of names or with all of them."""
+    path = write_dlc_csv(tmp_path / "plain.csv")
+    rows = [line.split(",") for line in path.read_text().splitlines()]
+    rows[0][1:] = [
+        f"{name}.{at}" if at else name for at, name in enumerate(rows[0][1:])
+    ]
+    numbers = ["", *map(str, range(len(rows) - 1))]
+    if header == "all":
+        numbers = [*[""] * 4, *map(str, range(len(rows) - 4))]
+    text = "\n".join(",".join([n, *row]) for n, row in zip(numbers, rows, strict=True))
+    (tmp_path / "x.csv").write_text(text)
+
+    [saved], [plain] = (content(tmp_path, f).poses for f in ("x.csv", "plain.csv"))
+    assert saved.animals == plain.animals
+    np.testing.assert_array_equal(saved.xy_px, plain.xy_px)

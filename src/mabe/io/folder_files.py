@@ -14,6 +14,7 @@ from mabe.io.match_keypoints import split_animals
 from mabe.io.project import Project
 from mabe.io.project_folders import choose_files
 from mabe.io.readers.annotations import Content, FileAnnotations
+from mabe.io.readers.containers import WORKBOOKS, sheets_of
 from mabe.io.readers.formats import read_as, recognise
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.named_columns import has_columns, read_named_columns
@@ -152,12 +153,16 @@ def is_data_set(folder: Path) -> bool:
 def read_content(path: Path, project: Project) -> Content | None:
     """Return what a file holds; None where it is of no known format.
 
-    A table with the columns that the project names is read by these names. Raises
+    A table, or the first sheet of a workbook, with the columns that the project names
+    is read by these names. Raises
     `DataError` for a broken file.
     """
     found, peek = recognise(path)
-    if project.columns and has_columns(peek, project.columns.names):
-        return read_named_columns(peek, project.columns.names)
+    if project.columns:
+        names = project.columns.names
+        for table in sheets_of(peek) if peek.kind in WORKBOOKS else (peek,):
+            if has_columns(table, names):
+                return read_named_columns(table, names)
     return None if found is None else read_as(found, peek)
 
 

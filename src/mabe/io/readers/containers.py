@@ -96,6 +96,12 @@ def sheets_of(peek: Peek) -> list[Peek]:
     ]
 
 
+def below(sheet: Peek, lines: int) -> Peek:
+    """Return a sheet without so many of its first lines."""
+    rest = (sheet.content or b"").split(b"\n", lines)[-1]
+    return Peek(sheet.path, rest, sheet.sheet)
+
+
 def _rows(book: "CalamineWorkbook", name: str, path: Path) -> list[list[object]]:
     """Return the cells of a sheet, of bounded size."""
     sheet = book.get_sheet_by_name(name)

@@ -100,16 +100,29 @@ def is_csv(peek: Peek) -> bool:
     """Return whether a text has DeepLabCut's header rows."""
     if peek.kind != "text":
         return False
-    levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
+    levels = _header(peek)
     heads = list(levels)
     if heads[:3] != ["scorer", "bodyparts", "coords"] and heads != list(_LEVELS):
         return False
     return {coord.lower() for coord in levels["coords"]} >= {"x", "y"}
 
 
+def _columns_before(peek: Peek) -> int:
+    """Return 1 where pandas saved the table with numbers of rows before it."""
+    first = peek.rows[0] if peek.rows else []
+    return int(len(first) > 2 and [c.lower() for c in first[:2]] == ["", "scorer"])
+
+
+def _header(peek: Peek) -> dict[str, list[str]]:
+    """Return the names of the levels of columns, and the cells of each."""
+    before = _columns_before(peek)
+    rows = [row[before:] for row in peek.rows[:4]]
+    return {row[0].lower(): row[1:] for row in rows if row}
+
+
 def read_csv(peek: Peek) -> Content:
     """Return the tracks of a CSV."""
-    levels = {row[0].lower(): row[1:] for row in peek.rows[:4] if row}
+    levels, before = _header(peek), _columns_before(peek)
     count = 4 if "individuals" in levels else 3
     _refuse_pictures(
         peek.path, [c for row in peek.rows[count : count + 1] for c in row]
@@ -131,9 +144,10 @@ def read_csv(peek: Peek) -> Content:
             strict=True,
         )
     ]
-    table = read_numbers(peek, skip_rows=count, columns=width + 1)
+    whole = before + 1 + width
+    table = read_numbers(peek, skip_rows=count, columns=whole)[:, before:]
     notes: tuple[str, ...] = ()
-    if has_cut_row(peek, width + 1):
+    if has_cut_row(peek, whole):
         table, notes = table[:-1], ("the last row is cut off and was left out",)
     poses = poses_of_columns(peek.path, table[:, 0], table[:, 1:], columns)
     kind = "several animals" if count == 4 else "one animal"

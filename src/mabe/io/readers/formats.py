@@ -37,7 +37,12 @@ from mabe.io.readers import (
     via,
 )
 from mabe.io.readers.annotations import Content
-from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
+from mabe.io.readers.containers import (
+    WORKBOOKS,
+    below,
+    open_peek,
+    sheets_of,
+)
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.known_programs import PROGRAMS
 from mabe.io.readers.left_out import LeftOut
@@ -64,6 +69,9 @@ _IN_PIXELS = ("JABS", "CalMS21")
 """Formats whose coordinates are pixels by definition."""
 
 
+_TITLE_LINES = 4
+
+
 EXCEL = (
     "an Excel file, no sheet of which is known; save the sheet as CSV (UTF-8) with the "
     "columns subject, action, start_s, stop_s (or start_frame, stop_frame)."
@@ -78,10 +86,14 @@ def _read_workbook(peek: Peek) -> Content:
     """Return what the sheets of a workbook hold that are tables of a known format."""
     read, refused = [], []
     for sheet in sheets_of(peek):
-        if (found := _format_of(sheet)) is None:
+        # A person's own sheet may have lines of title above the table.
+        tables = (below(sheet, lines) for lines in range(_TITLE_LINES + 1))
+        known = ((_format_of(table), table) for table in tables)
+        found, table = next((each for each in known if each[0]), (None, sheet))
+        if found is None:
             continue
         try:
-            read.append(read_as(found, sheet))
+            read.append(read_as(found, table))
         except LeftOut as reason:
             refused.append(reason)
     if not read:

@@ -51,6 +51,9 @@ _FLAGS = frozenset(("0", "1", "-1", "0.0", "1.0", "-1.0", "", "true", "false", "
 
 _BACKGROUND = "background"
 
+_FRAME_S = 0.05
+"""Rows this close are the frames of a film."""
+
 _SAMPLES = 3
 """Fewer rows than these are no table of frames."""
 
@@ -233,7 +236,7 @@ def _join(
     ]
     notes = [*notes, *(note for part in parts for note in part.notes)]
     in_seconds = layout.time is not None
-    if in_seconds:
+    if in_seconds and parts[0].step > _FRAME_S:
         notes.append(
             f"sampled every {parts[0].step:.4g} s: shorter events may be missing"
         )

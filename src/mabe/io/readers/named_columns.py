@@ -58,14 +58,14 @@ def read_named_columns(peek: Peek, columns: Mapping[str, str]) -> Content:
         )
     events: dict[str, list[Event]] = {}
     for where, row in _rows(peek, columns):
-        video = row.get("video") or peek.path.stem
+        video = row.get("video") or peek.stem
         events.setdefault(video, []).append(_event(where, row))
     unused = [name for name in names if name and name not in columns.values()]
     notes = [f"columns not used: {', '.join(unused)}"] if unused else []
     in_seconds = "start_s" in columns
     annotations = tuple(
         _annotations(video, those, "s" if in_seconds else "frame", columns, notes)
-        for video, those in (events or {peek.path.stem: []}).items()
+        for video, those in (events or {peek.stem: []}).items()
     )
     return Content("table with the columns of project.yaml", annotations=annotations)
 

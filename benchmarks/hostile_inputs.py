@@ -5,6 +5,7 @@ refused; files that would be created by running a pickle or by leaving a folder 
 looked for by `benchmarks/fuzz_inputs.py`, which uses these.
 """
 
+import gzip
 import json
 import os
 import pickle
@@ -80,6 +81,9 @@ def texts() -> dict[str, str | bytes]:
         + json.dumps(np.zeros((3, 2, 2, 7)).tolist())
         + "}}}",
         "deep.boris": '{"behaviors_conf":' + '{"a":' * 100_000,
+        "deep.boris.gz": gzip.compress(b'{"behaviors_conf":' + b'{"a":' * 100_000),
+        "bomb.csv.gz": gzip.compress(LONG.encode() + b"0,a,nose,1,1\n" * (20 << 20)),
+        "zeros.gz": gzip.compress(bytes(600 << 20), 1),
         "null.boris": json.dumps({"behaviors_conf": None, "observations": None}),
         "list.boris": json.dumps({"behaviors_conf": [1], "observations": [2]}),
         "many.boris": boris(events=moments, file={}),

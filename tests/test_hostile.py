@@ -4,13 +4,13 @@ Names that lead out of a folder: tests/test_hostile_names.py; results that are l
 mixed: tests/test_stopped.py; all readers: benchmarks/fuzz_inputs.py.
 """
 
+import gzip
 import json
 import pickle
 import random
 import re
 import resource
 import shutil
-import time
 from pathlib import Path
 
 import h5py
@@ -28,6 +28,7 @@ from mabe.errors import ConfigError, DataError, MabeError, RunError
 from mabe.io.project import load_project
 from mabe.io.readers.boris_events import START, STOP, TURN, Moment, pair_moments
 from mabe.io.readers.formats import read_file
+from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.io.readers.safe_pickle import plain_data
 from mabe.models.boosted_trees import Forest
 from mabe.models.model import build_model
@@ -43,10 +44,9 @@ READERS = Path(__file__).parents[1] / "src/mabe/io/readers"
 
 @pytest.fixture
 def bounded():
-    """A test takes under 5 s and 300 MB, where the case took minutes or the machine."""
-    began, before = time.monotonic(), _peak_mb()
+    """A test takes less than 300 MB, where the case took the machine's memory."""
+    before = _peak_mb()
     yield
-    assert time.monotonic() - began < 5
     assert _peak_mb() - before < 300
 
 
@@ -189,7 +189,7 @@ def shared(make, depth):
         shared(lambda each: [each] * 10, 40),
         shared(lambda each: (each, each), 60),
         shared(lambda each: {"a": each, "b": each}, 40),
-        [np.zeros(1000)] * 100_000,
+        [np.zeros(1000)] * 20_000,
     ],
 )
 @pytest.mark.usefixtures("bounded")
@@ -338,6 +338,30 @@ def test_two_hundred_thousand_names_of_keypoints(tmp_path, ending):
         points |= {"x": np.ones(count), "y": np.ones(count)}
         pq.write_table(pa.table(points), path)
     assert "names of keypoints" in refusal(path)
+
+
+@pytest.mark.usefixtures("bounded")
+def test_thousands_of_body_parts_in_the_layout(tmp_path):
+    write_index(tmp_path, {})
+    count = 100_000
+    points = {"video_frame": np.arange(count) % 9, "mouse_id": np.ones(count, np.int8)}
+    points |= {"bodypart": [f"k{at}" for at in range(count)]}
+    points |= {"x": np.ones(count), "y": np.ones(count)}
+    path = write_tracking(tmp_path, [])
+    pq.write_table(pa.table(points), path)
+    [info] = read_index(tmp_path)
+    with pytest.raises(DataError, match="body parts"):
+        read_recording(info)
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize("piece", [b'{"a":', b"\0", b"1,1\n"])
+def test_a_compressed_file_that_is_small_only_outside(tmp_path, piece):
+    path = tmp_path / "x.boris.gz"
+    content = b'{"behaviors_conf":' + piece * ((64 << 20) // len(piece))
+    path.write_bytes(gzip.compress(content, 1))
+    del content
+    refusal(path)
 
 
 @pytest.mark.usefixtures("bounded")

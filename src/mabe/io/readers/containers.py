@@ -25,7 +25,14 @@ if TYPE_CHECKING:
 _MAX_BYTES = 1 << 29
 """What a compressed file may contain; a table of 512 MB is no label file."""
 
-_MAX_CELLS = 20_000_000
+_MAX_CELLS = 5_000_000
+
+
+_FREE_BYTES = 16 << 20
+
+
+_COMPRESSION = 100
+"""Texts become about ten times smaller."""
 
 _NOT_INSTALLED = (
     "an Excel file, which is read with python-calamine: "
@@ -54,18 +61,24 @@ def _decompress(path: Path) -> bytes:
     """Return the content of a gzip file, of bounded size."""
     unpack = zlib.decompressobj(wbits=31)
     try:
+        most = _most_bytes(path)
         with path.open("rb") as file:
-            content = unpack.decompress(file.read(_MAX_BYTES), _MAX_BYTES)
+            content = unpack.decompress(file.read(most), most)
     except (OSError, zlib.error) as error:
         raise DataError(
             f"{path}: cannot be decompressed ({error}); copy it again."
         ) from error
     if not unpack.eof:
-        reason = "is cut off" if len(content) < _MAX_BYTES else "is too large"
+        reason = "is cut off" if len(content) < most else "is too large"
         raise DataError(
             f"{path}: the compressed file {reason}; decompress it with gunzip first."
         )
     return content
+
+
+def _most_bytes(path: Path) -> int:
+    """Return how much a compressed file may contain, by its own size."""
+    return min(_MAX_BYTES, _FREE_BYTES + _COMPRESSION * path.stat().st_size)
 
 
 def sheets_of(peek: Peek) -> list[Peek]:
@@ -122,7 +135,7 @@ def _check_size(peek: Peek) -> None:
         raise DataError(
             f"{peek.path}: an Excel file that is cut off or broken ({error})."
         ) from error
-    if size > _MAX_BYTES:
+    if size > _most_bytes(peek.path):
         raise DataError(
             f"{peek.path}: an Excel file of {size:,} bytes; save the sheet as CSV."
         )

@@ -20,9 +20,13 @@ from jaxtyping import Complex, Float, Int, Integer, Shaped
 from mabe.errors import DataError
 from mabe.io.keypoint_names import PAWS, match_keypoint, nearest_keypoints
 from mabe.io.match_keypoints import match_parts, may_match
+from mabe.io.readers.table_batches import check_rows
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
 from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
+
+MAX_PARTS = 1_000
+
 
 _CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
 
@@ -103,6 +107,7 @@ def open_parquet(
     """
     try:
         metadata = pq.read_metadata(path)
+        check_rows(metadata, path)
         names = metadata.schema.names
         if missing := [name for name in columns if name not in names]:
             raise DataError(
@@ -319,7 +324,15 @@ class _TrackBuilder:
         return column
 
     def _set_parts(self, parts: tuple[str, ...]) -> None:
-        """Set the list that the numbers of body parts are indices of."""
+        """Set the list that the numbers of body parts are indices of.
+
+        Raises `DataError` for more parts than any tracker has.
+        """
+        if len(parts) > MAX_PARTS:
+            raise DataError(
+                f"{self.path}: has {len(parts):,} body parts, at most {MAX_PARTS:,} "
+                "are read. Does the column bodypart name them?"
+            )
         self.parts = parts
         keys = [(mouse, part) for mouse in range(ANIMALS + 1) for part in parts]
         self.column_of_cell = np.array(

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from cards import change_card, read_card
+from format_files import write_long
 from sessions import open_session
 from stories import write_fights
 from test_exports import provenance, recording, source
@@ -104,6 +105,39 @@ def test_bouts_beside_another_provenance_are_not_exported(tmp_path, capsys):
     words = ["export", tmp_path / "a", "--to", "csv", "--out", tmp_path / "o"]
     assert ends_well(words, capsys) == 2
     assert not (tmp_path / "o").exists()
+
+
+# ── imports ──
+
+
+OPTIONS = ("--fps", "30", "--pixels-per-cm", "10")
+
+
+def test_a_project_that_somebody_wrote_is_never_replaced(tmp_path, capsys):
+    raw, own = tmp_path / "raw", tmp_path / "own"
+    raw.mkdir()
+    own.mkdir()
+    write_long(raw / "a.csv")
+    (own / "project.yaml").write_text("# my notes: rig 3\nlab: Mine\n")
+    before = contents(own)
+    words = ["import", raw, "--out", own, *OPTIONS]
+    assert ends_well(words, capsys) == 2
+    shutil.move(raw, own / "raw")
+    assert ends_well(["import", own / "raw", "--out", own, *OPTIONS], capsys) == 2
+    assert before.items() <= contents(own).items()
+
+
+def test_an_import_replaces_an_earlier_one_also_if_that_was_stopped(tmp_path, capsys):
+    (tmp_path / "raw").mkdir()
+    write_long(tmp_path / "raw" / "a.csv")
+    words = ["import", tmp_path / "raw", "--out", tmp_path / "out", *OPTIONS]
+    assert ends_well(words, capsys) == 0
+    whole = contents(tmp_path / "out")
+    for lost in ("train.csv", "train_tracking"):
+        path = tmp_path / "out" / lost
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        assert ends_well(words, capsys) == 0
+        assert contents(tmp_path / "out") == whole
 
 
 # ── corrections ──

@@ -5,6 +5,7 @@ recording is then read, standardized and written, one in memory at a time. One t
 cannot be read is left out with its reason, and does not stop the others.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from mabe.io.guesses import Guess, format_guesses
 from mabe.io.import_plan import ImportPlan, RecordingFiles
 from mabe.io.project import (
     FILE_NAME,
+    HEADING,
     ActionSettings,
     Project,
     RecordingSettings,
@@ -76,13 +78,29 @@ class FailedRecording:
 
 
 def check_output(out: Path) -> None:
-    """Raise `OutputError` where `out` holds anything but an earlier import."""
-    if out.is_file() or (
-        out.is_dir() and any(out.iterdir()) and not (out / FILE_NAME).is_file()
-    ):
+    """Raise `OutputError` where `out` holds anything but an earlier import.
+
+    A project.yaml that somebody wrote is never replaced: that of an import has other
+    files of it beside it, or its first line.
+    """
+    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    own = {path for path in found if not _UNFINISHED.fullmatch(path)}
+    is_import = FILE_NAME in own and own <= _OWN_FILES
+    if is_import and own == {FILE_NAME}:
+        is_import = (out / FILE_NAME).read_bytes().startswith(HEADING.encode())
+    if out.is_file() or (found and not is_import):
         raise OutputError(
             f"{out}: is no earlier import, and is left alone; choose another --out."
         )
+
+
+_OWN_FILES = {FILE_NAME, "train.csv"} | {
+    f"train_{kind}" for kind in ("tracking", "annotation", "coverage")
+}
+
+
+_UNFINISHED = re.compile(r"\..+\.tmp")
+"""Names of files that an import was writing when it was stopped."""
 
 
 def run_import(

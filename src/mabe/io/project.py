@@ -312,7 +312,10 @@ def dump_project(project: Project) -> str:
     for key in ("columns", "coders"):
         values[key] = values[key] and _set(values[key])
     kept = {key: value for key, value in values.items() if value not in _NOTHING}
-    return yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+    return HEADING + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
+
+
+HEADING = "# Settings that `mabe import` used.\n"
 
 
 _NOTHING: tuple[Any, ...] = (None, [], {}, ())

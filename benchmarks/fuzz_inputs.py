@@ -193,8 +193,14 @@ def commands(case: Path, out: Path) -> list[list[str]]:
 def open_sources(folder: Path) -> None:
     """Do what `mabe predict` does before the model is used."""
     from mabe.data.sources import find_sources
+    from mabe.runtime.console import printing_safely
 
-    for source in find_sources(folder, rate_fps=30.0, usual_fps=30.0)[:3]:
+    with printing_safely():
+        _open(find_sources(folder, rate_fps=30.0, usual_fps=30.0)[:3])
+
+
+def _open(sources) -> None:
+    for source in sources:
         source.open()
 
 

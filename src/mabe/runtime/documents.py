@@ -6,6 +6,7 @@ billions of values, are not read. `shorten_value` prints a value in a message.
 """
 
 import json
+import re
 import reprlib
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,12 @@ _MOST_YAML_LETTERS = 1 << 20
 
 
 _MOST_DIGITS = 300
+
+
+_MOST_LEVELS = 100
+
+
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 _OF_YAML = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -46,6 +53,8 @@ def parse_yaml(text: str) -> Any:
     """Return the value of a YAML document; raises `ValueError` where it is none."""
     if len(text) > _MOST_YAML_LETTERS:
         raise ValueError(f"it has {len(text):,} characters; expected some settings")
+    if _deepest_brackets(text) > _MOST_LEVELS:
+        raise ValueError("it is nested too deeply")
     try:
         value = yaml.load(text, _Loader)
         _check_numbers(value)
@@ -54,6 +63,15 @@ def parse_yaml(text: str) -> Any:
     except (yaml.YAMLError, *_OF_YAML) as error:
         raise ValueError(" ".join(str(error).split())[:300]) from None
     return value
+
+
+def _deepest_brackets(text: str) -> int:
+    """Return how deeply brackets are nested; parsing takes the square of it."""
+    depth = deepest = 0
+    for sign in _BRACKETS.findall(text):
+        depth += 1 if sign in "[{" else -1 if depth else 0
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _check_numbers(value: Any) -> None:

@@ -44,7 +44,7 @@ def test_a_corrected_instance_replaces_the_predicted_one_it_was_made_from():
     np.testing.assert_allclose(poses.xy_px[10, 0, 0], [193.9, 269.7], atol=0.06)
     # The wrong prediction lies 40 px off: no jump is left.
     assert np.abs(np.diff(poses.xy_px[:, 0, 0], axis=0)).max() < 10
-    assert "3 predicted instances replaced by the person's own" in poses.notes
+    assert "predicted instances replaced by a person's own: 3" in poses.notes
 
 
 def test_broken_tracks_are_as_many_animals_as_there_are_at_a_time():
@@ -711,7 +711,7 @@ def test_events_by_people_are_labels_and_those_by_programs_are_not(tmp_path):
         Event(25, 26, "rear", "m2", SELF),
     )
     assert annotations.behaviours == ("attack", "rear")
-    assert any(note.startswith("1 events predicted") for note in annotations.notes)
+    assert any(note.endswith("no labels, left out: 1") for note in annotations.notes)
     [recording] = imported(tmp_path).values()
     assert bouts(recording) == [(1, 2, "attack", 10, 20), (2, 2, "rear", 25, 26)]
 

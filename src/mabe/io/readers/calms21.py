@@ -30,7 +30,7 @@ from mabe.io.readers.annotations import (
     events_of_columns,
     join_annotations,
 )
-from mabe.io.readers.deeplabcut import MABE22_FPS
+from mabe.io.readers.deeplabcut_hdf5 import MABE22_FPS
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.poses import Poses

@@ -1,19 +1,16 @@
-"""DeepLabCut's tracks: CSV and HDF5, of one animal or several.
+"""DeepLabCut's tracks: what its columns mean, and its CSV files.
 
 Columns have the levels scorer, (individuals,) bodyparts, coords; coords are x, y and
-likelihood, in any order; rows are frames. In CSV the levels are the first header rows;
-HDF5 files are pandas tables, "fixed" (arrays ``axis0_level*`` and ``block0_values``) or
-"table" (a PyTables table, its column names pickled in an attribute). Both are read with
-h5py alone.
+likelihood, in any order; rows are frames. In CSV the levels are the first header rows,
+which pandas may have saved again with numbers of rows before them. HDF5 files are read
+by `mabe.io.readers.deeplabcut_hdf5`.
 """
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Float
 
@@ -21,19 +18,10 @@ from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import (
-    attribute,
-    open_hdf5,
-    read_array,
-    read_names,
-    text,
-    texts,
-)
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
-from mabe.io.readers.safe_pickle import plain_data
 
-_LEVELS = ("scorer", "individuals", "bodyparts", "coords")
+LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 
 
 _LIKELIHOOD = ("likelihood", "confidence", "prob")
@@ -55,11 +43,8 @@ _NO_ANIMAL = "single"
 """The individual under which DeepLabCut has keypoints that no animal has."""
 
 
-MABE22_FPS = 30.0
-
-
 @dataclass(frozen=True, slots=True)
-class _Column:
+class Column:
     """The content of one column of numbers."""
 
     scorer: str
@@ -102,7 +87,7 @@ def is_csv(peek: Peek) -> bool:
         return False
     levels = _header(peek)
     heads = list(levels)
-    if heads[:3] != ["scorer", "bodyparts", "coords"] and heads != list(_LEVELS):
+    if heads[:3] != ["scorer", "bodyparts", "coords"] and heads != list(LEVELS):
         return False
     return {coord.lower() for coord in levels["coords"]} >= {"x", "y"}
 
@@ -124,18 +109,16 @@ def read_csv(peek: Peek) -> Content:
     """Return the tracks of a CSV."""
     levels, before = _header(peek), _columns_before(peek)
     count = 4 if "individuals" in levels else 3
-    _refuse_pictures(
-        peek.path, [c for row in peek.rows[count : count + 1] for c in row]
-    )
+    refuse_pictures(peek.path, [c for row in peek.rows[count : count + 1] for c in row])
     width = len(levels["coords"])
-    if any(len(levels[name]) != width for name in _LEVELS if name in levels):
+    if any(len(levels[name]) != width for name in LEVELS if name in levels):
         raise DataError(
             f"{peek.path}: the header rows have different lengths "
             f"({ {name: len(row) for name, row in levels.items()} }); expected one "
             "cell a column in each."
         )
     columns = [
-        _Column(scorer, animal, part, coord.lower())
+        Column(scorer, animal, part, coord.lower())
         for scorer, animal, part, coord in zip(
             levels.get("scorer", [""] * width),
             levels.get("individuals", [ONE_ANIMAL] * width),
@@ -154,7 +137,7 @@ def read_csv(peek: Peek) -> Content:
     return Content(f"DeepLabCut CSV ({kind})", poses=(poses.noting(*notes),))
 
 
-def _refuse_pictures(path: Path, cells: Iterable[str]) -> None:
+def refuse_pictures(path: Path, cells: Iterable[str]) -> None:
     """Raise `NothingToImport` for frames labelled to train DeepLabCut.
 
     Their rows are pictures, named by a path in one cell, or in three since version
@@ -178,124 +161,9 @@ def refuse_evaluation(peek: Peek) -> Content:
     raise NothingToImport(peek.path, TRAINING_DATA)
 
 
-def is_hdf5(peek: Peek) -> bool:
-    """Return whether an HDF5 file is a pandas table of DeepLabCut's."""
-    if peek.kind != "hdf5":
-        return False
-    with open_hdf5(peek.path) as file:
-        return any(_is_pandas(file[name], peek.path) for name in peek.names)
-
-
-def _is_pandas(group: Any, path: Path) -> bool:
-    return isinstance(group, h5py.Group) and text(
-        attribute(group, "pandas_type", path, b"")
-    ) in ("frame", "frame_table")
-
-
-def read_hdf5(peek: Peek) -> Content:
-    """Return the tracks of an HDF5 file."""
-    with open_hdf5(peek.path) as file:
-        groups = [file[name] for name in sorted(file)]
-        found = [group for group in groups if _is_pandas(group, peek.path)]
-        if len(found) > 1:
-            raise DataError(
-                f"{peek.path}: holds {len(found)} tables "
-                f"({[group.name for group in found]}); expected one, as DeepLabCut "
-                "writes it."
-            )
-        is_table = text(attribute(found[0], "pandas_type", peek.path)) == "frame_table"
-        read = _read_appendable if is_table else _read_fixed
-        frames, values, names, levels = read(found[0], peek.path)
-    columns = [_column(name, levels, peek.path) for name in names]
-    poses = poses_of_columns(peek.path, frames, values, columns)
-    # MABe22's clips are stored as DeepLabCut's tables; all have 30 fps.
-    if poses.tracker == "dlcscorer" and len(poses.keypoints) == 12:
-        return Content("MABe22 HDF5", (replace(poses, fps=MABE22_FPS),))
-    kind = "several animals" if len(poses.animals) > 1 else "one animal"
-    return Content(f"DeepLabCut HDF5 ({kind})", (poses,))
-
-
-def _read_fixed(
-    group: h5py.Group, path: Path
-) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
-    """Read a pandas "fixed" frame: index, values, column names, level names."""
-    if "axis1_level0" in group:  # the path of a picture in three parts
-        raise NothingToImport(path, TRAINING_DATA)
-    frames = read_array(group, "axis1", path, ndim=1)
-    _refuse_named_rows(frames, path)
-    values = read_array(group, "block0_values", path, ndim=2)
-    if int(attribute(group, "nblocks", path, 1)) != 1:
-        raise DataError(f"{path}: expected numbers of one type, found several blocks.")
-    levels, columns = [], []
-    for level in range(int(attribute(group, "axis0_nlevels", path, 0))):
-        known = read_names(group, f"block0_items_level{level}", path)
-        codes = read_array(group, f"block0_items_label{level}", path, ndim=1)
-        named = group[f"block0_items_level{level}"]
-        levels.append(text(attribute(named, "name", path, "")))
-        if len(codes) and not 0 <= codes.min() <= codes.max() < len(known):
-            raise DataError(f"{path}: column names of level {level} are broken.")
-        columns.append([known[code] for code in codes])
-    return frames, values, list(zip(*columns, strict=True)), levels
-
-
-def _read_appendable(
-    group: h5py.Group, path: Path
-) -> tuple[Any, Any, list[tuple[str, ...]], list[str]]:
-    """Read a pandas "table" frame, whose column names are pickled."""
-    table = group.get("table")
-    if not isinstance(table, h5py.Dataset) or table.dtype.names is None:
-        raise DataError(f"{path}: expected a table in {group.name}, found none.")
-    blocks = [name for name in table.dtype.names if name.startswith("values_block_")]
-    kinds = [
-        plain_data(bytes(attribute(table, f"{block}_kind", path)), str(path))
-        for block in blocks
-    ]
-    if "index" not in table.dtype.names:
-        raise NothingToImport(path, TRAINING_DATA)
-    rows = read_array(group, "table", path)
-    _refuse_named_rows(rows["index"], path)
-    values = np.concatenate([np.atleast_2d(rows[block]) for block in blocks], axis=1)
-    info = plain_data(bytes(attribute(group, "info", path)), str(path))
-    levels = [str(name) for name in info.get(1, {}).get("names", [])]
-    return (
-        rows["index"],
-        values,
-        [tuple(name) for kind in kinds for name in kind],
-        levels,
-    )
-
-
-def _refuse_named_rows(index: np.ndarray, path: Path) -> None:
-    """Raise an error where rows are named by texts instead of frame numbers."""
-    if index.dtype.kind not in "SOU":
-        return
-    _refuse_pictures(path, texts(index[:8]))
-    raise DataError(
-        f"{path}: expected frame numbers as rows, found {texts(index[:3])}."
-    )
-
-
-def _column(name: Sequence[str], levels: Sequence[str], path: Path) -> _Column:
-    """Return the content of a column of several levels."""
-    if not all(level in levels for level in ("bodyparts", "coords")):
-        levels = _LEVELS if len(name) == 4 else ("scorer", "bodyparts", "coords")
-    if len(name) != len(levels):
-        raise DataError(
-            f"{path}: expected columns named by {', '.join(_LEVELS)}, found {name!r}. "
-            "Is this a table of DeepLabCut?"
-        )
-    of = dict(zip(levels, name, strict=True))
-    return _Column(
-        of.get("scorer", ""),
-        of.get("individuals", ONE_ANIMAL),
-        of["bodyparts"],
-        of["coords"].lower(),
-    )
-
-
 def _without_unique_parts(
-    columns: Sequence[_Column], values: np.ndarray
-) -> tuple[Sequence[_Column], np.ndarray, list[str]]:
+    columns: Sequence[Column], values: np.ndarray
+) -> tuple[Sequence[Column], np.ndarray, list[str]]:
     """Return the columns without keypoints of no animal, such as a box's corners."""
     kept = [at for at, column in enumerate(columns) if column.animal != _NO_ANIMAL]
     if len(kept) in (0, len(columns)):
@@ -305,7 +173,7 @@ def _without_unique_parts(
     return [columns[at] for at in kept], values[:, kept], [note]
 
 
-def _scorers(columns: Sequence[_Column]) -> list[str]:
+def _scorers(columns: Sequence[Column]) -> list[str]:
     """Return the scorers; those that pandas numbered (``net.1``, ``net.2``) are one."""
     names = dict.fromkeys(column.scorer for column in columns)
     return [
@@ -319,7 +187,7 @@ def poses_of_columns(
     path: Path,
     frames: Float[np.ndarray, " row"] | np.ndarray,
     values: np.ndarray,
-    columns: Sequence[_Column],
+    columns: Sequence[Column],
 ) -> Poses:
     """Return columns of coordinates in the order animal, keypoint, xy."""
     if len(columns) != values.shape[1]:

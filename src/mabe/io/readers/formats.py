@@ -19,6 +19,7 @@ from mabe.io.readers import (
     calms21,
     caltech,
     deeplabcut,
+    deeplabcut_hdf5,
     elan,
     frame_tables,
     jabs,
@@ -113,7 +114,9 @@ FORMATS = (
     Format("SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis),
     Format("JABS pose HDF5", jabs.is_jabs, jabs.read),
     Format("movement NetCDF", movement.is_movement, movement.read),
-    Format("DeepLabCut or MABe22 HDF5", deeplabcut.is_hdf5, deeplabcut.read_hdf5),
+    Format(
+        "DeepLabCut or MABe22 HDF5", deeplabcut_hdf5.is_hdf5, deeplabcut_hdf5.read_hdf5
+    ),
     Format("BORIS project", boris_project.is_project, boris_project.read_project),
     Format(
         "JABS annotations",

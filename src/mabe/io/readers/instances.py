@@ -90,8 +90,8 @@ def _without_stray(found: list[Instance]) -> tuple[list[Instance], list[str]]:
     if not stray or len(tracked) <= stray:
         return found, []
     return tracked, [
-        f"{stray} instances that belong to no track left out (SLEAP's export does the "
-        "same); give them a track in SLEAP to use them"
+        f"instances of no track left out: {stray} (SLEAP's own export does the same; "
+        "give them a track in SLEAP to use them)"
     ]
 
 

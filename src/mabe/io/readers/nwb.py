@@ -31,7 +31,8 @@ from mabe.io.readers.hdf5 import (
     text,
     texts,
 )
-from mabe.io.readers.nwb_tracks import read_tracks, type_of
+from mabe.io.readers.nwb_series import type_of
+from mabe.io.readers.nwb_tracks import read_tracks
 
 
 def is_nwb(peek: Peek) -> bool:

@@ -149,7 +149,7 @@ def _poses_of_video(labels: Any, video: Any, peek: Peek) -> Poses | None:
         return None
     notes = []
     if replaced:
-        notes.append(f"{replaced} predicted instances replaced by the person's own")
+        notes.append(f"predicted instances replaced by a person's own: {replaced}")
     events = [each for each in getattr(labels, "events", ()) if each.video is video]
     if events and all(each.is_predicted for each in events):
         notes.append(_note_on_predicted(len(events)))
@@ -292,7 +292,7 @@ def _events_of_video(labels: Any, video: Any, peek: Peek) -> FileAnnotations | N
 
 
 def _note_on_predicted(count: int) -> str:
-    return f"{count} events predicted by a program are no labels and are left out"
+    return f"events predicted by a program are no labels, left out: {count}"
 
 
 def _tracks_of_identities(labels: Any, video: Any) -> dict[str, str]:

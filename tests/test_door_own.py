@@ -10,10 +10,15 @@ from datetime import UTC, datetime
 import h5py
 import numpy as np
 import pytest
-from door_cases import bouts, content, events_of, imported, poses_of
+from door_cases import bouts, case, content, events_of, imported, poses_of
 from format_files import write_dlc_csv, write_xlsx
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from mabe.data.sources import read_pose_file
+from mabe.data.store import from_recording
 from mabe.io.confidence import drop_unsure
+from mabe.io.project import Project
 from mabe.io.readers.annotations import Event
 from mabe.io.readers.left_out import LeftOut, NothingToImport
 
@@ -359,3 +364,72 @@ def test_a_table_that_pandas_saved_with_its_row_numbers(tmp_path, header):
     [saved], [plain] = (content(tmp_path, f).poses for f in ("x.csv", "plain.csv"))
     assert saved.animals == plain.animals
     np.testing.assert_array_equal(saved.xy_px, plain.xy_px)
+
+
+# One truth in every table that people make.
+
+SPANS = st.lists(st.integers(0, 60), min_size=2, max_size=8, unique=True).map(
+    lambda ends: list(zip(sorted(ends)[::2], sorted(ends)[1::2], strict=False))
+)
+
+
+def write_frames(path, spans, separator):
+    """Write a row for every frame with 0 or 1, numbered from 0."""
+    marked = {frame for start, stop in spans for frame in range(start, stop)}
+    rows = [f"Frame number{separator}dig"]
+    rows += [f"{frame}{separator}{int(frame in marked)}" for frame in range(64)]
+    path.write_text("\n".join(rows))
+
+
+def write_words(path, spans, separator):
+    """Write a row for every frame with a word or none."""
+    marked = {frame for start, stop in spans for frame in range(start, stop)}
+    rows = [f"frame{separator}behaviour"]
+    rows += [
+        f"{frame}{separator}{'dig' if frame in marked else 'none'}"
+        for frame in range(64)
+    ]
+    path.write_text("\n".join(rows))
+
+
+def write_seconds(path, spans, separator):
+    """Write a row for every bout in seconds at 25 frames a second."""
+    rows = [separator.join(("Behaviour", "Start (s)", "Stop (s)"))]
+    for start, stop in spans:
+        cells = ("dig", f"{start / 25:.3f}", f"{stop / 25:.3f}")
+        rows.append(separator.join(cells))
+    text = "\n".join(rows)
+    path.write_text(text if separator == "," else text.replace(".", ","))
+
+
+def write_challenge(path, spans, separator):
+    """Write a row for every bout in frames, as the challenge does."""
+    rows = [
+        separator.join(("agent_id", "target_id", "action", "start_frame", "stop_frame"))
+    ]
+    rows += [separator.join(("1", "2", "dig", f"{a}", f"{b}")) for a, b in spans]
+    path.write_text("\n".join(rows))
+
+
+@pytest.mark.parametrize(
+    "write", [write_frames, write_words, write_seconds, write_challenge]
+)
+@given(spans=SPANS, separator=st.sampled_from([",", ";", "\t"]))
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_the_same_bouts_are_read_from_every_kind_of_table(
+    tmp_path, write, spans, separator
+):
+    write(tmp_path / "x.csv", spans, separator)
+    found = [event[:3] for event in events_of(tmp_path, "x.csv")]
+    assert found == [(start, stop, "dig") for start, stop in spans]
+
+
+def test_the_start_on_the_clock_of_a_session_reaches_the_predictions():
+    project = Project(fps=25)
+    file = case("nwb_session_clock") / "session1.nwb"
+    store = from_recording(read_pose_file(file, 0, project, usual_fps=25.0), 25.0)
+    assert store.recordings[0].start_s == 4

@@ -104,7 +104,7 @@ def test_an_unknown_setting_is_refused_with_the_advice_to_update(path):
 
 def test_a_setting_that_is_not_valid_is_named(path):
     change_card(path, lambda card: card["members"][0]["config"].update(fps=-1))
-    refuse(path, match="fps: Input should be greater than 0")
+    refuse(path, match="fps: Input should be greater than or equal to 0.1")
 
 
 @pytest.mark.parametrize("key", ["members", "rules", "tuned_on"])

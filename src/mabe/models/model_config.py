@@ -26,7 +26,7 @@ Size = Annotated[int, Field(ge=1, le=16_384)]
 Layers = Annotated[int, Field(ge=1, le=16)]
 
 
-Rate = Annotated[float, Field(ge=1, le=240)]
+Rate = Annotated[float, Field(ge=0.1, le=240)]
 """Frames per second."""
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -17,24 +17,32 @@ from mabe.io.readers.table_batches import text_batches
 
 
 def read_cells(
-    peek: Peek, header: Sequence[str], *, skip_rows: int = 1
+    peek: Peek,
+    header: Sequence[str],
+    *,
+    skip_rows: int = 1,
+    narrow: Callable[[pl.DataFrame, int], pl.DataFrame] | None = None,
 ) -> pl.DataFrame:
     """Return the cells below a header as texts, blanks and words such as NA as null.
 
     Columns are named as in `header`; of several with one name, later ones are numbered.
-    Raises `DataError` where rows have more cells than the header.
+    `narrow` makes rows smaller before they are kept, and is given the number of rows
+    before them. Raises `DataError` where rows have more cells than the header.
     """
     names = _unique(header)
-    schema = dict.fromkeys(names, pl.String)
-    batches = text_batches(peek, skip_lines=skip_rows, columns=len(names))
-    parts = [
-        table.rename(dict(zip(table.columns, names, strict=True))) for table in batches
-    ]
-    table = pl.concat([pl.DataFrame(schema=schema), *parts])
-    texts = table.with_columns(pl.all().str.strip_chars())
-    return texts.with_columns(
-        pl.when(pl.all().is_in(MISSING)).then(None).otherwise(pl.all()).name.keep()
-    )
+    parts: list[pl.DataFrame] = []
+    rows = 0
+    for batch in text_batches(peek, skip_lines=skip_rows, columns=len(names)):
+        texts = batch.rename(dict(zip(batch.columns, names, strict=True)))
+        texts = texts.with_columns(pl.all().str.strip_chars())
+        cells = texts.with_columns(
+            pl.when(pl.all().is_in(MISSING)).then(None).otherwise(pl.all()).name.keep()
+        )
+        parts.append(narrow(cells, rows) if narrow else cells)
+        rows += cells.height
+    if not parts:
+        return pl.DataFrame(schema=dict.fromkeys(names, pl.String))
+    return pl.concat(parts)
 
 
 def _unique(header: Sequence[str]) -> list[str]:

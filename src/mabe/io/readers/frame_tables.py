@@ -14,12 +14,13 @@ or as hh:mm:ss; without one, rows are frames from 0. A column ``animal`` (``subj
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
-from jaxtyping import Float
+from jaxtyping import Float, Int8
 
 from mabe.bouts import find_spans
 from mabe.errors import DataError
@@ -109,7 +110,7 @@ def is_one_hot(peek: Peek) -> bool:
 def read_one_hot(peek: Peek) -> Content:
     """Return the intervals of ones of each behaviour, for each video and subject."""
     layout = _layout(peek.rows[0])
-    table, notes = _read_rows(peek)
+    table, notes = _read_rows(peek, partial(_narrow, layout=layout, peek=peek))
     found = []
     for video, of_video in _groups(table, layout.video):
         parts = [
@@ -121,10 +122,12 @@ def read_one_hot(peek: Peek) -> Content:
     return Content(kind, annotations=tuple(found))
 
 
-def _read_rows(peek: Peek) -> tuple[pl.DataFrame, list[str]]:
-    """Return all whole rows of a table as texts, and a note where the last is not."""
+def _read_rows(
+    peek: Peek, narrow: Callable[[pl.DataFrame, int], pl.DataFrame] | None = None
+) -> tuple[pl.DataFrame, list[str]]:
+    """Return all whole rows of a table, and a note where the last is not whole."""
     header = peek.rows[0]
-    table = read_cells(peek, header)
+    table = read_cells(peek, header, narrow=narrow)
     if has_cut_row(peek, len(header)):
         return table[:-1], ["the last row is cut off and was left out"]
     return table, []
@@ -146,7 +149,7 @@ class _Part:
     start: float
     step: float
     length: int
-    flags: Mapping[str, Float[np.ndarray, " row"]]
+    flags: Mapping[str, Int8[np.ndarray, " row"]]
     """1 where a behaviour occurs, 0 where not, −1 where nobody watched."""
     notes: tuple[str, ...] = ()
 
@@ -159,7 +162,7 @@ def _flags_of(subject: str, rows: pl.DataFrame, layout: _Layout, peek: Peek) -> 
     for column, name in zip(rows.columns, peek.rows[0], strict=True):
         if name not in layout.others:
             continue
-        values = _flags(rows[column], name, peek, is_count=layout.time is not None)
+        values = rows[column].to_numpy()
         if name in flags:
             values = np.maximum(flags[name], values)
             notes.append(f"several columns {name!r}: 1 where any of them is")
@@ -170,7 +173,21 @@ def _flags_of(subject: str, rows: pl.DataFrame, layout: _Layout, peek: Peek) -> 
     return _Part(subject, start, step, len(rows), flags, tuple(dict.fromkeys(notes)))
 
 
-def _flags(cells: pl.Series, name: str, peek: Peek, *, is_count: bool) -> np.ndarray:
+def _narrow(
+    rows: pl.DataFrame, before: int, *, layout: _Layout, peek: Peek
+) -> pl.DataFrame:
+    """Return rows with a byte for each flag; `before` is the number of rows before."""
+    is_count = layout.time is not None
+    return rows.with_columns(
+        pl.Series(column, _flags(rows[column], name, peek, before, is_count=is_count))
+        for column, name in zip(rows.columns, peek.rows[0], strict=True)
+        if name in layout.others
+    )
+
+
+def _flags(
+    cells: pl.Series, name: str, peek: Peek, before: int, *, is_count: bool
+) -> Int8[np.ndarray, " row"]:
     """Return a column of 0, 1 and −1; a blank is 0."""
     texts = cells.fill_null("0").str.to_lowercase()
     texts = texts.replace({"true": "1", "false": "0"})
@@ -183,25 +200,31 @@ def _flags(cells: pl.Series, name: str, peek: Peek, *, is_count: bool) -> np.nda
     if bad.any():
         row = int(np.argmax(bad))
         raise DataError(
-            f"{peek.path}: expected 0 or 1 for {name!r}, row {row + 1}, found "
+            f"{peek.path}: expected 0 or 1 for {name!r}, row {before + row + 1}, found "
             f"{cells[row]!r}."
         )
-    return values
+    return values.astype(np.int8)
+
+
+def _counted(cells: pl.Series, where: str) -> Float[np.ndarray, " row"]:
+    """Return a column of numbers of frames, or of times in any form, as numbers."""
+    plain = cells.cast(pl.Float64, strict=False)
+    if not plain.null_count():
+        return plain.to_numpy()
+    return np.array([parse_time(cell, where) for cell in cells.fill_null("").to_list()])
 
 
 def _steps(rows: pl.DataFrame, layout: _Layout, peek: Peek) -> tuple[float, float]:
     """Return the first time or frame, and the step between rows, which is constant."""
     if layout.counter is None:
         return 0.0, 1.0
-    where = f"{peek.path}: column {layout.counter!r}"
-    cells = rows[layout.counter].fill_null("").to_list()
-    counted = np.array([parse_time(cell, where) for cell in cells])
+    counted = _counted(rows[layout.counter], f"{peek.path}: column {layout.counter!r}")
     if len(counted) < 2:
         return float(counted[0]), 1.0
     steps = np.diff(counted)
     step = float(np.median(steps))
     # Times of 29.97 Hz may be written with two decimals.
-    slack = max(1e-6, 2e-3 * abs(step)) if layout.time is None else 0.011
+    slack = max(1e-6, min(0.011, 0.4 * abs(step)) if layout.time else 2e-3 * abs(step))
     if not step > 0 or not np.allclose(steps, step, rtol=0, atol=slack):
         at = int(np.argmax(~np.isclose(steps, step, rtol=0, atol=slack)))
         raise DataError(
@@ -328,5 +351,5 @@ def _words_of(
     words = [
         each for each in dict.fromkeys(cells.tolist()) if squeeze(each) not in FILLERS
     ]
-    flags = {word: (cells == word).astype(float) for word in words}
+    flags = {word: (cells == word).astype(np.int8) for word in words}
     return _Part(subject, start, step, len(rows), flags)

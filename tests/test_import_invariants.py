@@ -19,7 +19,7 @@ from mabe.bouts import Watched, spans_of
 from mabe.cli.main import main
 from mabe.errors import DataError, MabeError
 from mabe.io.import_plan import plan_import
-from mabe.io.project import Project
+from mabe.io.project import Project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.io.recording_names import compare_names, squeeze, without_roles, words_of
 
@@ -640,6 +640,16 @@ def test_many_files_alike_are_one_line(tmp_path, capsys):
     told = capsys.readouterr().out
     assert sum("part_" in line for line in told.splitlines()) == 1
     assert "50 files (part_0.dat, part_1.dat" in told
+
+
+@pytest.mark.parametrize("sign", ["\n", "\r", "\x85", "\u2028"])
+def test_a_name_with_a_line_break_does_not_become_a_setting(tmp_path, sign):
+    lab, out = tmp_path / "lab", tmp_path / "out"
+    write_tracks(lab, "day1")
+    write_table(lab / "day1.csv", [("sniff", 1, 3, f"M1{sign}fps: 7{sign}")])
+    main(["import", str(lab), "--out", str(out), "--fps", "25"])
+
+    assert load_project(out).fps == 25
 
 
 def test_all_guesses_stand_in_one_table_in_the_project_and_in_inspect(tmp_path, capsys):

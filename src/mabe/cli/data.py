@@ -65,10 +65,11 @@ def import_files(
     """Convert tracks and annotations to one data set.
 
     A file that cannot be read is listed with its reason and does not stop the others.
-    The exit code is 0 if all tracks and labels were used, 1 if some were left out, and
-    2 if nothing can be imported: no tracks, labels of which none is used, or several
-    people's labels of one recording between which project.yaml does not choose. Every
-    guess is listed at the end, and in project.yaml of the data set.
+    The exit code is 0 if all tracks and labels were used (or with --skip-bad), 1 if
+    some were left out, and 2 if nothing can be imported: no tracks, labels of which
+    none is used, or several people's labels of one recording between which
+    project.yaml does not choose. Every guess is listed at the end, and in project.yaml
+    of the data set.
     """
     from mabe.errors import DataError
     from mabe.io.import_plan import describe_plan, plan_import

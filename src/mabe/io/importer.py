@@ -34,6 +34,7 @@ from mabe.io.writers.kaggle import (
     write_metadata,
     write_tracking,
 )
+from mabe.runtime.console import one_line
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
 
@@ -287,9 +288,13 @@ def _without_poses(recording: ImportedRecording) -> ImportedRecording:
 def describe_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> str:
     """Return project.yaml with all settings, and all guesses as comments."""
     guesses = format_guesses(each for one in done for each in one.guesses)
-    comments = ["# Guessed, so check these:", *(f"#   {line}" for line in guesses)]
     text = dump_project(resolve_project(plan, done))
-    return "\n".join([*comments, text]) if guesses else text
+    if not guesses:
+        return text
+    # Names come from data: one with a line break must not become a setting.
+    lines = (f"#   {one_line(line)}\n" for line in guesses)
+    comments = "".join(["# Guessed, so check these:\n", *lines])
+    return HEADING + comments + text.removeprefix(HEADING)
 
 
 def resolve_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> Project:

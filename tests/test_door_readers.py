@@ -475,17 +475,6 @@ REFUSED = [
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
     ("trex_npz", "data/trial_id0.npz", "TRex"),
     ("yolo_txt", "labels/trial_1.txt", "YOLO"),
-    *(
-        (
-            "idtracker_csv",
-            f"session_trial/trajectories/trajectories_csv/{file}",
-            "idtracker",
-        )
-        for file in (
-            *("trajectories.csv", "areas.csv", "id_probabilities.csv"),
-            "attributes.json",
-        )
-    ),
 ]
 
 

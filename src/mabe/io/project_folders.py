@@ -6,12 +6,15 @@
 - SimBA: ``csv/<stage>/VIDEO.csv`` and ``logs``. A video has a file in every stage that
   it has passed; one is read, the one with a person's labels first. What the classifiers
   predicted (``machine_results``) is read only where there is no other, for its poses.
+- idtracker.ai: ``trajectories`` of a session holds several results (as tracked, with
+  gaps closed, corrected by a person), each as CSV and npy; one is read.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mabe.io.readers.deeplabcut import TRAINING_DATA
+from mabe.io.readers.idtracker import session_folder
 from mabe.io.readers.left_out import LeftOut, NothingToImport
 from mabe.io.readers.simba import MACHINE_STAGE
 
@@ -45,6 +48,11 @@ _SIMBA_STAGE = (
 
 _SIMBA_OTHER = "settings of a SimBA project, read together with its videos."
 
+_IDTRACKER_RESULTS = ("validated", "without_gaps", "trajectories", "with_gaps")
+"""Results of one session of idtracker.ai, the preferred one first."""
+
+_IDTRACKER_OTHER = "another form of trajectories of idtracker.ai that are read."
+
 
 def choose_files(
     paths: Sequence[Path], folder: Path
@@ -52,11 +60,17 @@ def choose_files(
     """Return the files of a folder that may hold recordings, and why others do not."""
     training = _training_files(paths, folder)
     simba = _simba_files([path for path in paths if path not in training])
+    sessions = _idtracker_files([path for path in paths if path not in training])
     left: list[LeftOut] = [
         *(NothingToImport(path, TRAINING_DATA) for path in paths if path in training),
         *(NothingToImport(path, reason) for path, reason in simba.items()),
+        *(
+            NothingToImport(path, _IDTRACKER_OTHER)
+            for path in paths
+            if path in sessions
+        ),
     ]
-    gone = training | simba.keys()
+    gone = training | simba.keys() | sessions
     return [path for path in paths if path not in gone], left
 
 
@@ -88,4 +102,29 @@ def _simba_files(paths: Sequence[Path]) -> dict[Path, str]:
         for project in projects & set(path.parents):
             if path.relative_to(project).parts[0] in _SIMBA_SETTINGS:
                 found[path] = _SIMBA_OTHER
+    return found
+
+
+def _idtracker_files(paths: Iterable[Path]) -> set[Path]:
+    """Return the files of sessions of idtracker.ai that hold what others hold too."""
+    results: dict[Path, dict[str, list[Path]]] = {}
+    for path in paths:
+        if session := session_folder(path):
+            is_table = path.parent.name.endswith("_csv")
+            result = path.parent.name if is_table else path.stem
+            of_session = results.setdefault(session, {})
+            of_session.setdefault(result, []).append(path)
+    found: set[Path] = set()
+    for of_session in results.values():
+        names = [
+            name
+            for result in _IDTRACKER_RESULTS
+            for name in (f"{result}_csv", result)
+            if any(path.suffix in (".csv", ".npy") for path in of_session.get(name, []))
+        ]
+        for name in names[1:]:
+            found.update(of_session[name])
+        if names:
+            others = (path for those in of_session.values() for path in those)
+            found.update(path for path in others if path.suffix in (".h5", ".parquet"))
     return found

@@ -30,6 +30,11 @@ from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
 
+ONE_POINT = (
+    "one point an animal: direction and posture are unknown, so there is little to "
+    "learn from"
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StandardPoses:
@@ -81,6 +86,8 @@ def standardize(
             "map them under `keypoints` in project.yaml to some of "
             f"{', '.join(KEYPOINTS)}."
         )
+    if len(matches) == 1:
+        poses = poses.noting(ONE_POINT)
     rate = fps or poses.fps or project.fps
     if poses.fps and project.fps and not fps and _differ(poses.fps, project.fps):
         poses = poses.noting(

@@ -12,7 +12,6 @@ the dictionaries around them, ``{"keypoints", "scores", "bbox"}``, and no frame 
 
 import re
 import reprlib
-import tokenize
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -33,16 +32,9 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.deeplabcut_hdf5 import MABE22_FPS
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.hdf5 import MAX_VALUES
+from mabe.io.readers.npy import read_object
 from mabe.io.readers.poses import Poses
-from mabe.io.readers.safe_pickle import plain_data
 from mabe.runtime.documents import parse_json
-
-_OF_NPY_HEADERS = (
-    *(MemoryError, OSError, RecursionError, SyntaxError, ValueError),
-    tokenize.TokenError,
-)
-"""What NumPy raises for a broken header; its parser calls deep nesting no memory."""
-
 
 FPS = 30.0
 
@@ -104,7 +96,7 @@ def is_sequences(peek: Peek) -> bool:
 
 def read(peek: Peek) -> Content:
     """Return all recordings of a file, with their labels where they have any."""
-    data = _load_npy(peek) if peek.kind == "npy" else _load_json(peek)
+    data = read_object(peek) if peek.kind == "npy" else _load_json(peek)
     if not isinstance(data, dict):
         raise DataError(
             f"{peek.path}: expected a dictionary of sequences, found "
@@ -168,29 +160,6 @@ def _load_json(peek: Peek) -> Any:
         raise DataError(
             f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
         ) from error
-
-
-def _load_npy(peek: Peek) -> Any:
-    """Return the dictionary of an npy file whose array holds one object."""
-    try:
-        with peek.path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            header = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = header(file)
-            pickled = file.read()
-    except _OF_NPY_HEADERS as error:
-        reason = " ".join(str(error).split())[:100] or type(error).__name__
-        raise DataError(f"{peek.path}: cannot be read as npy: {reason}.") from error
-    if not dtype.hasobject or shape != ():
-        raise DataError(
-            f"{peek.path}: expected a dictionary in an npy file, found an array of "
-            f"{dtype} with the shape {shape}."
-        )
-    return plain_data(pickled, str(peek.path))
 
 
 def _calms21_entries(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

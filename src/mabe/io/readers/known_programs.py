@@ -72,23 +72,6 @@ def _key(name: str) -> str:
     return rf'"{name}"\s*:'
 
 
-def _is_idtracker_csv(peek: Peek) -> bool:
-    header = [name.strip() for name in _header(peek)]
-    pairs = header[1:]
-    is_tracks = len(pairs) >= 2 and all(
-        re.fullmatch(r"[xy]\d+", name) for name in pairs
-    )
-    is_sure = bool(pairs) and all(n.startswith("id_probabilities") for n in pairs)
-    is_timed = bool(header) and header[0] in ("time", "seconds")
-    return (is_timed and (is_tracks or is_sure)) or (
-        header == ["mean", "median", "standard_deviation"]
-    )
-
-
-def _is_idtracker_arrays(peek: Peek) -> bool:
-    return peek.kind == "npy" and b"identities_labels" in peek.head
-
-
 def _is_animalta(peek: Peek) -> bool:
     header = _header(peek)
     has_arenas = any(re.fullmatch(r"[XY]_Arena\d+_Ind\d+", name) for name in header)
@@ -203,13 +186,6 @@ PROGRAMS: Sequence[Program] = (
         _json_with(r'"(_via_settings|vid)"|"attribute"\s*:\s*\{', _key("metadata")),
         f"export CSV from VIA, or {_LABELS}",
     ),
-    Program(
-        "idtracker.ai's trajectories",
-        _json_with(_key("frames_per_second"), _key("body_length")),
-        _TRACKS,
-    ),
-    Program("idtracker.ai's trajectories", _is_idtracker_csv, _TRACKS),
-    Program("idtracker.ai's trajectories", _is_idtracker_arrays, _TRACKS),
     Program(
         "TRex or other arrays of numpy (npz)",
         lambda peek: peek.kind == "npz",

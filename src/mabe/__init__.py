@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mabe.errors import MabeError
     from mabe.metrics import mabe_f_score
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 __all__ = [
     "Bout",

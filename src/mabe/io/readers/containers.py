@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 
 from mabe.errors import DataError
 from mabe.io.readers.file_head import Peek, read_text
-from mabe.io.readers.left_out import LeftOut
 
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
@@ -33,11 +32,6 @@ _FREE_BYTES = 16 << 20
 
 _COMPRESSION = 100
 """Texts become about ten times smaller."""
-
-_NOT_INSTALLED = (
-    "an Excel file, which is read with python-calamine: "
-    '`pip install "mabe[excel]"`, or save the sheet as CSV (UTF-8).'
-)
 
 _SEPARATOR = re.compile(rb"(\xef\xbb\xbf)?sep=[,;\t]\r?\n")
 """The line by which Excel is told how the cells of a CSV are separated."""
@@ -87,10 +81,8 @@ def sheets_of(peek: Peek) -> list[Peek]:
     Where several have cells, each is named by its sheet instead of the file. Raises
     `DataError` where the workbook is broken or too large.
     """
-    try:
-        from python_calamine import CalamineError, CalamineWorkbook
-    except ImportError as error:
-        raise LeftOut(peek.path, _NOT_INSTALLED) from error
+    from python_calamine import CalamineError, CalamineWorkbook
+
     if peek.kind != "xls":
         _check_size(peek)
     try:

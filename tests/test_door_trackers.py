@@ -41,9 +41,10 @@ def test_idtracker_csv_has_rate_video_and_animals_in_its_attributes():
 
 
 def test_idtracker_gives_no_scale_so_it_is_asked_for():
-    [failed] = run_import(plan_import(case("idtracker_csv"), Project()), None)
+    plan = plan_import(case("idtracker_csv"), Project())
 
-    assert "give --pixels-per-cm" in failed.reason
+    with pytest.raises(DataError, match="give --pixels-per-cm"):
+        list(run_import(plan, None))
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,20 @@ def test_frames_that_nobody_labelled_are_neither_yes_nor_no(cells):
             assert {f for a, b in spans_ for f in range(a, b)} == looked
 
 
+def test_a_column_of_another_recordings_table_was_not_watched_here(tmp_path):
+    for day, columns in {"day1": ("sniff", "groom"), "day2": ("sniff",)}.items():
+        write_tracks(tmp_path, day)
+        rows = [(frame, *(int(frame < 3) for _ in columns)) for frame in range(LENGTH)]
+        write_table(tmp_path / f"{day}.csv", rows, ("frame", *columns))
+    recordings = imported(tmp_path)
+
+    watched = {
+        day: {each.action for each in recording.watched}
+        for day, recording in recordings.items()
+    }
+    assert watched == {"day1": {"sniff", "groom"}, "day2": {"sniff"}}
+
+
 # A label file belongs to one recording.
 
 WORDS = ("cage", "trial", "Tag", "мышь", "マウス", "Mäuse", "हिंदी", "pre", "x")

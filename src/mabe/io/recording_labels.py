@@ -98,6 +98,9 @@ def read_labels(
         bouts=[bout for _, bouts in read for bout in bouts],
         lost=lost,
     )
+    if project.watched is None:
+        listed = _listed_actions([each for each, _ in read], mapping)
+        watched = tuple(w for w in watched if listed is None or w.action in listed)
     gone = {mapping.actions[behaviour].name for behaviour in lost}
     read = [
         (annotations, {bout for bout in bouts if bout.action not in gone})
@@ -116,6 +119,18 @@ def read_labels(
         tuple(_guesses(files, mapping, [each for each, _ in read])),
         tuple(sorted(lost)),
     )
+
+
+def _listed_actions(
+    files: Sequence[FileAnnotations], mapping: LabelMapping
+) -> set[str | None] | None:
+    """Return the actions that a recording's files list; None where one lists none.
+
+    What another recording's files list was not watched for in this one.
+    """
+    if not all(each.lists_behaviours for each in files):
+        return None
+    return {mapping.actions[name].name for each in files for name in each.behaviours}
 
 
 def project_of(files: RecordingFiles, project: Project) -> Project:

@@ -66,6 +66,9 @@ class FileAnnotations:
     behaviours: tuple[str, ...]
     """The ethogram: all behaviours watched, including those that did not occur, where
     the file lists them."""
+    lists_behaviours: bool = False
+    """True where the file lists all that was watched, as a table with a column for
+    each behaviour does; False where it has only what occurred."""
     subjects: tuple[str, ...] = ()
     fps: float | None = None
     length: float | None = None
@@ -106,6 +109,7 @@ def annotations_of(
     events: Iterable[Event],
     *,
     behaviours: Iterable[str] = (),
+    lists_behaviours: bool = False,
     subjects: Iterable[str] = (),
     fps: float | None = None,
     length: float | None = None,
@@ -126,6 +130,7 @@ def annotations_of(
         unit=unit,
         events=events,
         behaviours=tuple(dict.fromkeys((*behaviours, *sorted(occurring)))),
+        lists_behaviours=lists_behaviours,
         subjects=tuple(dict.fromkeys((*subjects, *sorted(acting)))),
         fps=fps,
         length=length,
@@ -148,6 +153,7 @@ def join_annotations(
         first.unit,
         {*first.events, *second.events},
         behaviours=(*first.behaviours, *second.behaviours),
+        lists_behaviours=first.lists_behaviours and second.lists_behaviours,
         subjects=(*first.subjects, *second.subjects),
         fps=first.fps or second.fps,
         length=first.length if second.length is None else second.length,

@@ -149,6 +149,7 @@ def annotations_by_video(
     *,
     where: str,
     behaviours: Iterable[str] = (),
+    lists_behaviours: bool = False,
     subjects: Iterable[str] = (),
     watched: WatchedInterval | None = None,
     notes: Sequence[str] = (),
@@ -169,6 +170,7 @@ def annotations_by_video(
             annotations_of(
                 *(name, "s", events),
                 behaviours=behaviours,
+                lists_behaviours=lists_behaviours,
                 subjects=subjects,
                 fps=rate,
                 length=whole,
@@ -187,6 +189,7 @@ def annotations_by_video(
                 "s",
                 _between(events, start_s, stop_s),
                 behaviours=(*behaviours, *(event.behaviour for event in events)),
+                lists_behaviours=lists_behaviours,
                 subjects=(*subjects, *(e.subject for e in events if e.subject)),
                 fps=each.fps,
                 length=each.length_s,

@@ -152,6 +152,8 @@ class _Part:
     flags: Mapping[str, Int8[np.ndarray, " row"]]
     """1 where a behaviour occurs, 0 where not, −1 where nobody watched."""
     notes: tuple[str, ...] = ()
+    lists_behaviours: bool = True
+    """False where only those that occurred are known."""
 
 
 def _flags_of(subject: str, rows: pl.DataFrame, layout: _Layout, peek: Peek) -> _Part:
@@ -270,6 +272,7 @@ def _join(
         "s" if in_seconds else "frame",
         events,
         behaviours=dict.fromkeys(name for part in parts for name in part.flags),
+        lists_behaviours=all(part.lists_behaviours for part in parts),
         subjects=[part.subject for part in parts if part.subject],
         length=max(part.start + part.step * part.length for part in parts),
         media=[stem] if stem else [],
@@ -352,4 +355,4 @@ def _words_of(
         each for each in dict.fromkeys(cells.tolist()) if squeeze(each) not in FILLERS
     ]
     flags = {word: (cells == word).astype(np.int8) for word in words}
-    return _Part(subject, start, step, len(rows), flags)
+    return _Part(subject, start, step, len(rows), flags, lists_behaviours=False)

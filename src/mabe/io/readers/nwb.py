@@ -99,6 +99,7 @@ def _read_bouts(table: h5py.Group, peek: Peek) -> FileAnnotations:
         "s",
         events,
         behaviours=behaviours,
+        lists_behaviours=bool(behaviours),
         by="program" if method == "automated" else "person",
         clock="session",
     )

@@ -219,6 +219,7 @@ def _annotations(
         "frame",
         events_of_columns(active, start=poses.first_frame),
         behaviours=active,
+        lists_behaviours=True,
         fps=poses.fps,
         length=poses.length,
     )

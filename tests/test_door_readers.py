@@ -462,11 +462,6 @@ REFUSED = [
     ("anymaze", "Test 1.csv", "ANY-maze"),
     ("coco_gt", "trial.json", "COCO keypoints"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
-    (
-        "ethovision_raw",
-        "Raw data-Social-Trial     1-Arena 1-Subject 1.txt",
-        "EthoVision",
-    ),
     ("flytracker", "trial/trial-track.mat", "FlyTracker"),
     ("flytracker", "calibration.mat", "FlyTracker"),
     ("jaaba", "trial/registered_trx.mat", "JAABA"),

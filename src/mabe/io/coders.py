@@ -13,7 +13,7 @@ from itertools import combinations
 from mabe.errors import ConfigError
 from mabe.io.folder_files import Labels, Track
 from mabe.io.project import CoderSettings
-from mabe.io.readers.annotations import FileAnnotations
+from mabe.io.readers.annotations import Event, FileAnnotations
 from mabe.io.recording_names import normalize
 from mabe.io.track_files import clean_name
 from mabe.runtime.console import count
@@ -100,20 +100,26 @@ def _without_copies(labels: Sequence[Labels]) -> tuple[list[Labels], list[str]]:
 
 
 def _is_copy(first: Labels, second: Labels) -> bool:
+    """Return whether the events are the same, to the frame where the rate is known."""
     one, other = first.annotations, second.annotations
+    per_s = (one.fps or other.fps or 1000) if one.unit == "s" else 1
     return (
         bool(one.events)
         and one.unit == other.unit
         and one.watched == other.watched
-        and _rounded(one) == _rounded(other)
+        and _rounded(one, per_s) == _rounded(other, per_s)
     )
 
 
-def _rounded(annotations: FileAnnotations) -> list[tuple[object, ...]]:
-    return [
-        (round(e.start, 3), round(e.stop, 3), e.behaviour, e.subject, e.target)
+def _rounded(annotations: FileAnnotations, per_s: float) -> list[tuple[object, ...]]:
+    return sorted(
+        (round(e.start * per_s), round(e.stop * per_s), *_names(e))
         for e in annotations.events
-    ]
+    )
+
+
+def _names(event: Event) -> tuple[str, str, str]:
+    return event.behaviour, event.subject, event.target
 
 
 def _rivals(labels: Sequence[Labels]) -> list[Labels]:

@@ -6,7 +6,7 @@ first.
 
 import csv
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from mabe.io.readers import (
     deeplabcut,
     deeplabcut_hdf5,
     elan,
+    ethovision,
     frame_tables,
     idtracker,
     jabs,
@@ -59,6 +60,8 @@ class Format:
     read: Callable[[Peek], Content]
     is_read: bool = True
     """False for files that are known and refused by their name."""
+    read_sheets: Callable[[Sequence[Peek]], Content] | None = None
+    """How several sheets of a workbook are read that hold one recording together."""
 
 
 RELATIVE = (
@@ -87,6 +90,7 @@ def _is_workbook(peek: Peek) -> bool:
 def _read_workbook(peek: Peek) -> Content:
     """Return what the sheets of a workbook hold that are tables of a known format."""
     read, refused = [], []
+    joined: dict[str, list[Peek]] = {}
     for sheet in sheets_of(peek):
         # A person's own sheet may have lines of title above the table.
         tables = (below(sheet, lines) for lines in range(_TITLE_LINES + 1))
@@ -94,10 +98,16 @@ def _read_workbook(peek: Peek) -> Content:
         found, table = next((each for each in known if each[0]), (None, sheet))
         if found is None:
             continue
+        if found.read_sheets is not None:
+            joined.setdefault(found.name, []).append(table)
+            continue
         try:
             read.append(read_as(found, table))
         except LeftOut as reason:
             refused.append(reason)
+    for each in FORMATS:
+        if each.read_sheets is not None and (tables_ := joined.get(each.name)):
+            read.append(each.read_sheets(tables_))
     if not read:
         raise refused[0] if refused else LeftOut(peek.path, EXCEL)
     return Content(
@@ -127,6 +137,12 @@ FORMATS = (
     Format("Bento annotations", bento.is_bento, bento.read_bento),
     Format("The Observer's event log", noldus.is_observer, noldus.read_observer),
     Format("EthoVision's manual scoring", noldus.is_scoring, noldus.read_scoring),
+    Format(
+        ethovision.FORMAT,
+        ethovision.is_raw,
+        ethovision.read_raw,
+        read_sheets=ethovision.read_sheets,
+    ),
     Format("ELAN annotations", elan.is_elan, elan.read_elan),
     Format(
         "Label Studio annotations",

@@ -204,7 +204,7 @@ PROGRAMS: Sequence[Program] = (
     ),
     Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
     Program(
-        "raw data of EthoVision XT",
+        "an export of EthoVision XT without coordinates",
         _is_ethovision,
         f"{_TRACKS}; {_LABELS}",
     ),

@@ -3,7 +3,9 @@
 The Observer exports a table with ``Time_Relative_sf`` (seconds), ``Observation``,
 ``Subject``, ``Behavior``, ``Event_Type`` (state start, state stop, point) and
 modifiers. EthoVision writes lines about the trial, among them the video, then
-``Recording time, (Subject,) Behavior, Event``. Both as text or as a sheet.
+``Recording time, (Subject,) Behavior, Event``, a file or a sheet for each arena. Both
+as text or as a sheet. Times are seconds from the beginning of the observation or of the
+recording; all of it was watched.
 """
 
 import csv
@@ -24,11 +26,10 @@ from mabe.io.readers.boris_events import (
     pair_moments,
     parse_time,
 )
+from mabe.io.readers.ethovision import HEADER, about_trial, recording_name
 from mabe.io.readers.file_head import Peek, read_text
 
 _LOG_TIMES = ("Time_Relative_sf", "Time_Relative_hmsf")
-
-_TRIAL = "Number of header lines:"
 
 _SCORED = {"Recording time", "Behavior", "Event"}
 
@@ -68,7 +69,7 @@ def is_scoring(peek: Peek) -> bool:
     """Return whether a text is a sheet of manual scoring of EthoVision."""
     return (
         peek.kind == "text"
-        and _TRIAL in peek.text[:100]
+        and HEADER in peek.text[:100]
         and any(set(row) >= _SCORED for row in peek.rows)
     )
 
@@ -77,9 +78,9 @@ def read_scoring(peek: Peek) -> Content:
     """Return the events of a trial, which is named by its video."""
     rows = _cells(peek)
     at = next(number for number, row in enumerate(rows) if set(row) >= _SCORED)
-    about = {row[0].rstrip(":"): row[1] for row in rows[:at] if len(row) > 1}
+    about = about_trial(rows[:at])
     moments = []
-    for number, row in enumerate(rows[at + 2 :], start=at + 3):
+    for number, row in enumerate(rows[at + 1 :], start=at + 2):
         cells = _by_name(rows[at], row)
         if not cells["Behavior"]:
             continue
@@ -89,7 +90,8 @@ def read_scoring(peek: Peek) -> Content:
     media = media_stems([about.get("Video file", "")])
     duration = about.get("Recording duration", "").lstrip("+ ")
     end_s = parse_time(duration, str(peek.path)) if duration else None
-    name = media[0].rsplit("/", 1)[-1] if media else peek.stem
+    arena = about.get("Arena name", "")
+    name = f"{recording_name(about, peek.stem)} {arena}".strip()
     annotations = _annotations(name, moments, end_s, media)
     return Content("EthoVision's manual scoring", annotations=(annotations,))
 

@@ -129,7 +129,12 @@ class Poses:
 
     @property
     def is_relative(self) -> bool:
-        """Whether all points lie between 0 and 1, relative to the picture's size."""
+        """Whether all points lie between 0 and 1, relative to the picture's size.
+
+        Not where the scale is known.
+        """
+        if self.pixels_per_cm is not None:
+            return False
         given = self.xy_px[np.isfinite(self.xy_px)]
         return given.size >= _FEW_NUMBERS and bool(((given >= 0) & (given <= 1)).all())
 

@@ -1,0 +1,365 @@
+"""Raw data of Noldus EthoVision XT: the track of one subject, as text or as a sheet.
+
+As text (UTF-16 or ANSI, often ``;``) each track is a file, of which those of one arena
+in one trial belong together; in Excel all tracks of a trial are sheets of a workbook.
+Lines about the trial (``Number of header lines``, ``Trial name``, ``Arena name``,
+``Subject name``, ``Video file`` …) are followed by the names of columns, their units,
+and a row for each sample.
+
+- Clock: ``Recording time`` in seconds from the first sample; ``Trial time`` may begin
+  earlier. The frame rate is that of its steps.
+- ``X center, Y center, X nose …`` are centimetres from the calibration's origin, y
+  upwards. Here a pixel is a centimetre, and y points downwards. A missing value is
+  ``-``, unless another sign was chosen for the export.
+- Behaviours scored by a person are columns of 0 and 1 called ``NAME(Mutually
+  exclusive)`` or ``NAME(Start-stop)``. Zones, states of mobility, trial control
+  (``Result 1``) and all measures are none.
+
+Source: Noldus's help, "Export the raw data (track and dependent variables)" and "Export
+manually-scored behaviors"; column names as in files of published studies.
+"""
+
+import csv
+import functools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from mabe.bouts import find_spans
+from mabe.errors import DataError
+from mabe.io.readers.annotations import (
+    Content,
+    Event,
+    FileAnnotations,
+    WatchedInterval,
+    annotations_of,
+    events_of_columns,
+)
+from mabe.io.readers.boris_events import media_stems, parse_time
+from mabe.io.readers.containers import open_peek
+from mabe.io.readers.csv_table import column_of_numbers, read_cells
+from mabe.io.readers.file_head import Peek
+from mabe.io.readers.joined_animals import join_animals
+from mabe.io.readers.left_out import NothingToImport
+from mabe.io.readers.poses import Poses, place_frames
+
+FORMAT = "EthoVision XT raw data"
+
+HEADER = "Number of header lines"
+
+_TIMES = ("Recording time", "Trial time")
+"""The first of these that a file has counts."""
+
+_CM = {"cm": 1.0, "mm": 0.1, "m": 100.0, "in": 2.54, "inch": 2.54, "ft": 30.48}
+
+_SCORED = re.compile(
+    r"(.+?)\s*\((?:mutually[- ]exclusive|start[- ]stop|(?:state|point) events?)\)",
+    re.IGNORECASE,
+)
+
+_OF_ONE_TRIAL = ("Experiment", "Trial name", "Trial ID", "Start time", "Video file")
+
+_CLOCK_TIME = re.compile(r"(.*?)(\d+:\d+:\d+(?:[.,]\d+)?)$")
+
+_GAP = 1.4
+"""Times of two digits make steps of 0.03 and 0.04 s at 30 frames per second; longer
+ones leave out samples."""
+
+_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What a file or a sheet is: whose track, in which arena of which trial."""
+
+    trial: tuple[str, ...]
+    arena: str
+    name: str
+
+
+def is_raw(peek: Peek) -> bool:
+    """Return whether a text or a sheet is the track of one subject."""
+    if peek.kind != "text" or not peek.lines or HEADER not in peek.lines[0]:
+        return False
+    at = _names_line(peek)
+    return at is not None and bool(_points(_cells(peek, at)))
+
+
+def read_raw(peek: Peek) -> Content:
+    """Return the tracks of all subjects of an arena.
+
+    Raises `NothingToImport` for all files of an arena but the first one.
+    """
+    own = _subject(peek)
+    together, arenas = [peek.path], {own.arena}
+    for path in sorted(peek.path.parent.iterdir()):
+        is_like = path.suffix == peek.path.suffix and path != peek.path
+        other = _subject_of_file(path) if is_like else None
+        if other is None or other.trial != own.trial:
+            continue
+        arenas.add(other.arena)
+        if other.arena == own.arena and other.name != own.name:
+            together.append(path)
+    first, *others = sorted(together)
+    if first != peek.path:
+        reason = f"EthoVision's track of one subject, which is read with {first.name}"
+        raise NothingToImport(peek.path, reason)
+    peeks = [peek, *(open_peek(path) for path in others)]
+    return _read_arena(peeks, is_named=len(arenas) > 1)
+
+
+def read_sheets(sheets: Sequence[Peek]) -> Content:
+    """Return the recordings of a workbook that has a sheet for each subject."""
+    groups: dict[tuple[tuple[str, ...], str], list[Peek]] = {}
+    for sheet in sheets:
+        subject = _subject(sheet)
+        groups.setdefault((subject.trial, subject.arena), []).append(sheet)
+    trials = [trial for trial, _ in groups]
+    read = [
+        _read_arena(those, is_named=trials.count(trial) > 1)
+        for (trial, _), those in groups.items()
+    ]
+    return Content(
+        FORMAT,
+        tuple(poses for each in read for poses in each.poses),
+        tuple(labels for each in read for labels in each.annotations),
+    )
+
+
+def about_trial(rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return what the lines above a table of EthoVision say."""
+    return {row[0].rstrip(":"): row[1] for row in rows if len(row) > 1}
+
+
+def recording_name(about: Mapping[str, str], stem: str) -> str:
+    """Return the name of a trial: that of its video, else its own."""
+    videos = media_stems([about.get("Video file", "")])
+    if videos:
+        return videos[0].rsplit("/", 1)[-1]
+    return " ".join(about.get("Trial name", "").split()) or stem
+
+
+def _cells(peek: Peek, line: int) -> list[str]:
+    """Return the cells of one line."""
+    row = next(csv.reader([peek.lines[line]], delimiter=peek.delimiter), [])
+    return [cell.strip().removeprefix("\ufeff") for cell in row]
+
+
+def _names_line(peek: Peek) -> int | None:
+    """Return the number of the line that names the columns."""
+    return next(
+        (
+            at
+            for at, line in enumerate(peek.lines)
+            if any(name in line for name in _TIMES)
+            and set(_TIMES).intersection(_cells(peek, at))
+        ),
+        None,
+    )
+
+
+def _points(names: Sequence[str]) -> list[str]:
+    """Return the points of the body that a table has columns of."""
+    points = [name.removeprefix("X ") for name in names if name.startswith("X ")]
+    return [point for point in points if f"Y {point}" in names]
+
+
+def _subject(peek: Peek) -> _Subject:
+    about = about_trial([_cells(peek, at) for at in range(_names_line(peek) or 0)])
+    return _Subject(
+        tuple(about.get(key, "") for key in _OF_ONE_TRIAL),
+        about.get("Arena name", ""),
+        about.get("Subject name", "") or peek.stem,
+    )
+
+
+def _subject_of_file(path: Path) -> _Subject | None:
+    """Return whose track a file is; None where it is none or cannot be opened."""
+    try:
+        status = path.stat()
+        if not path.is_file():
+            return None
+        return _known_subject(path, status.st_size, status.st_mtime_ns)
+    except (DataError, OSError, csv.Error):
+        return None  # named where it is read itself
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _known_subject(path: Path, size: int, changed_ns: int) -> _Subject | None:
+    peek = open_peek(path)
+    return _subject(peek) if is_raw(peek) else None
+
+
+def _read_arena(peeks: Sequence[Peek], *, is_named: bool) -> Content:
+    """Return the tracks and labels of all subjects of an arena."""
+    read = [_read_subject(peek, is_named=is_named) for peek in peeks]
+    poses = join_animals([each for each, _ in read], str(peeks[0].path))
+    labels = [each for _, each in read if each is not None]
+    return Content(FORMAT, (poses,), (_join_labels(labels, poses),) if labels else ())
+
+
+def _join_labels(labels: Sequence[FileAnnotations], poses: Poses) -> FileAnnotations:
+    """Return the labels of all subjects of an arena, on the frames of one recording."""
+    watched = [each for one in labels for each in one.watched or ()]
+    fps = poses.fps or 1.0
+    whole = (poses.first_frame / fps, poses.length / fps)
+    is_whole = len(watched) == sum(len(each.behaviours) for each in labels) and all(
+        (each.start, each.stop) == whole for each in watched
+    )
+    return annotations_of(
+        poses.name,
+        "s",
+        [event for each in labels for event in each.events],
+        behaviours=[name for each in labels for name in each.behaviours],
+        subjects=[name for each in labels for name in each.subjects],
+        fps=fps,
+        length=poses.length / fps,
+        media=labels[0].media,
+        watched=None if is_whole else watched,
+    )
+
+
+def _read_subject(
+    peek: Peek, *, is_named: bool
+) -> tuple[Poses, FileAnnotations | None]:
+    """Return the track of one subject, and what a person scored of it."""
+    at = _names_line(peek)
+    if at is None:
+        raise DataError(f"{peek.path}: expected a line that names the columns.")
+    names = _cells(peek, at)
+    about = about_trial([_cells(peek, line) for line in range(at)])
+    time = next(name for name in _TIMES if name in names)
+    units = _cells(peek, at + 1) if at + 1 < len(peek.lines) else []
+    has_units = units[names.index(time) : names.index(time) + 1] == ["s"]
+    table = read_cells(peek, names, skip_rows=at + 1 + has_units)
+    times_s = column_of_numbers(table, time, peek)
+    fps = _frame_rate(times_s, peek.path)
+    points = _points(names)
+    scored = {name: match[1] for name in names if (match := _SCORED.fullmatch(name))}
+    columns = [f"{axis} {point}" for point in points for axis in "XY"]
+    values = np.stack(
+        [column_of_numbers(table, name, peek) for name in (*columns, *scored)], axis=1
+    )
+    first, placed, notes = place_frames(
+        np.round(times_s * fps), values.astype(np.float32), str(peek.path)
+    )
+    if set(_TIMES) - set(names):
+        notes.append(f"has no {_TIMES[0]}: {time} is used")
+    xy, unit = placed[:, : len(columns)], units[names.index(columns[0])]
+    xy = xy.reshape(len(placed), 1, len(points), 2) * np.array([1, -1], np.float32)
+    if (scale := _CM.get(unit.lower())) is None:
+        notes.append(f"the unit of x and y is {unit!r}: read as pixels")
+    name = recording_name(about, peek.stem)
+    name = f"{name} {about.get('Arena name', '')}" if is_named else name
+    subject = _subject(peek).name
+    notes += [*_describe_others(table, names, scored), *_describe_delay(about, fps)]
+    poses = Poses(
+        xy * np.float32(scale or 1),
+        keypoints=points,
+        animals=[subject],
+        name=name,
+        first_frame=first,
+        fps=fps,
+        pixels_per_cm=None if scale is None else 1.0,
+        tracker="EthoVision XT",
+        video=about.get("Video file", ""),
+        notes=tuple(notes),
+    )
+    if not scored:
+        return poses, None
+    flags = dict(zip(scored.values(), placed[:, len(columns) :].T, strict=True))
+    return poses, _labels_of(flags, poses, subject, about)
+
+
+def _labels_of(
+    flags: Mapping[str, Float[np.ndarray, " frame"]],
+    poses: Poses,
+    subject: str,
+    about: Mapping[str, str],
+) -> FileAnnotations:
+    """Return the intervals of ones; where a value is missing nothing was scored."""
+    fps = poses.fps or 1.0
+    events: list[Event] = events_of_columns(
+        {name: values == 1 for name, values in flags.items()},
+        start=poses.first_frame / fps,
+        step=1 / fps,
+        subject=subject,
+    )
+    watched = [
+        WatchedInterval(
+            (poses.first_frame + first) / fps,
+            (poses.first_frame + stop) / fps,
+            name,
+            subject,
+        )
+        for name, values in flags.items()
+        for first, stop in find_spans(np.isfinite(values)).tolist()
+    ]
+    return annotations_of(
+        poses.name,
+        "s",
+        events,
+        behaviours=list(flags),
+        subjects=[subject],
+        media=media_stems([about.get("Video file", "")]),
+        watched=watched,
+    )
+
+
+def _frame_rate(times_s: Float[np.ndarray, " row"], path: Path) -> float:
+    """Return the samples per second; samples may have been left out."""
+    steps = np.diff(times_s)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    if not np.isfinite(times_s).all() or not usual > 0:
+        raise DataError(
+            f"{path}: expected a time in every row, increasing, and two rows or more."
+        )
+    step_s = steps[steps < _GAP * usual].mean()
+    rate = float(np.round(steps / step_s).sum() / (times_s[-1] - times_s[0]))
+    whole = round(rate)
+    return float(whole) if whole and abs(rate / whole - 1) < 2e-4 else round(rate, 4)
+
+
+def _describe_others(
+    table: pl.DataFrame, names: Sequence[str], scored: Mapping[str, str]
+) -> list[str]:
+    """Return a note on columns of 0 and 1 that are not read as behaviours."""
+    found = [
+        name
+        for name in dict.fromkeys(names)
+        if name and name not in scored and _is_flags(table[name])
+    ]
+    if not found:
+        return []
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    return [f"no behaviours by a person: {', '.join(found[:_SHOWN])}{more}"]
+
+
+def _is_flags(cells: pl.Series) -> bool:
+    return set(cells.drop_nulls().unique().head(3).to_list()) in (
+        *({"0", "1"}, {"0"}, {"1"}),
+    )
+
+
+def _describe_delay(about: Mapping[str, str], fps: float) -> list[str]:
+    """Return a note where the video began before the first sample."""
+    clocks = [
+        _CLOCK_TIME.fullmatch(about.get(key, "").strip())
+        for key in ("Start time", "Video start time", "Recording after")
+    ]
+    start, video, after = clocks
+    if start is None or video is None or start[1] != video[1]:
+        return []
+    delay_s = parse_time(start[2], "Start time") - parse_time(video[2], "Video start")
+    delay_s += parse_time(after[2], "Recording after") if after else 0.0
+    if delay_s < 1 / fps:
+        return []
+    return [
+        f"the first sample is {delay_s:.6g} s after the beginning of the video; for "
+        f"labels on the clock of the video set `offset_s: {delay_s:.6g}`"
+    ]

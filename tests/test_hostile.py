@@ -14,11 +14,14 @@ import shutil
 from pathlib import Path
 
 import h5py
+import lightgbm
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from format_files import write_long, write_sleap
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from kaggle_files import write_index, write_tracking
 from test_trees import grow, part
 
@@ -33,7 +36,7 @@ from mabe.io.readers.safe_pickle import plain_data
 from mabe.models.boosted_trees import Forest
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
-from mabe.models.tree_text import check_text
+from mabe.models.tree_text import check_text, without_settings
 from mabe.runtime.console import one_line, printable
 from mabe.runtime.documents import parse_yaml
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
@@ -544,6 +547,43 @@ def test_sizes_of_trees_that_do_not_fit(text):
 def test_sound_trees_pass(text):
     check_text(text, features=FEATURES, classes=2)
     check_text(fitting(text), features=FEATURES, classes=2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.3, 0.9]),
+    st.sampled_from([1e-30, 1.0, 1e30]),
+    st.booleans(),
+)
+def test_whatever_lightgbm_has_grown_passes(seed, missing, scale, knows_by_missing):
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(400, FEATURES)) * scale
+    rows[:, 1] = rng.integers(0, 2, 400)
+    rows[:, 2] = 7  # constant
+    is_missing = rng.random(400) < missing
+    rows[is_missing, 0] = np.nan
+    labels = is_missing if knows_by_missing else rows[:, 3] > 0
+    noisy = np.where(rng.random(400) < 0.1, ~labels, labels)
+    settings = {"objective": "binary", "verbosity": -1, "min_data_in_leaf": 3}
+    data = lightgbm.Dataset(rows, noisy.astype(int))
+    booster = lightgbm.train(settings | {"num_threads": 1}, data, 5)
+    text = without_settings(booster.model_to_string())
+    check_text(text, features=FEATURES, classes=1)
+
+
+def test_a_threshold_between_known_and_missing_values_is_infinite_and_passes():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2000, FEATURES))
+    is_missing = rng.random(2000) < 0.4
+    labels = is_missing ^ (rows[:, 1] > 0)
+    rows[is_missing, 0] = np.nan
+    settings = {"objective": "binary", "verbosity": -1, "num_leaves": 15}
+    settings |= {"min_data_in_leaf": 5, "num_threads": 1}
+    data = lightgbm.Dataset(rows, labels.astype(int))
+    text = without_settings(lightgbm.train(settings, data, 20).model_to_string())
+    assert re.search(r"threshold=[^\n]*inf", text)
+    check_text(text, features=FEATURES, classes=1)
 
 
 # ── what is printed ──

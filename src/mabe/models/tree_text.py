@@ -128,7 +128,8 @@ def _check_tree(facts: Mapping[str, str], number: int, *, features: int) -> None
     if leaves == 1:
         return
     nodes = leaves - 1
-    _check_numbers(facts.get("threshold", ""), "threshold", nodes)
+    # An infinite one divides the known values from the missing ones.
+    _check_numbers(facts.get("threshold", ""), "threshold", nodes, may_be_infinite=True)
     decisions = facts.get("decision_type", "").split(" ")
     if len(decisions) != nodes or not _DECISIONS.issuperset(decisions):
         raise ValueError("its decision_type is none of numbers")
@@ -180,9 +181,12 @@ def _check_shape(children: np.ndarray, leaves: int) -> None:
         raise ValueError(f"{depth.max():,} levels")
 
 
-def _check_numbers(line: str, key: str, count: int) -> None:
-    """Raise unless a line has so many finite numbers."""
-    if line.count(" ") != count - 1 or not _NUMBERS.fullmatch(line):
+def _check_numbers(
+    line: str, key: str, count: int, *, may_be_infinite: bool = False
+) -> None:
+    """Raise unless a line has so many numbers, which are finite unless allowed."""
+    kind = _THRESHOLDS if may_be_infinite else _NUMBERS
+    if line.count(" ") != count - 1 or not kind.fullmatch(line):
         raise ValueError(f"{key} has not {count} numbers")
 
 
@@ -200,3 +204,6 @@ _ONE = r"-?\d{1,400}(\.\d{0,400})?(e[+-]?\d{1,3})?"
 
 
 _NUMBERS = re.compile(rf"{_ONE}( {_ONE})*")
+
+
+_THRESHOLDS = re.compile(rf"({_ONE}|-?inf)( ({_ONE}|-?inf))*")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.cli.main import main
 from mabe.errors import DataError
-from mabe.io.behaviour_names import map_labels, to_bouts
+from mabe.io.behaviour_names import map_labels
 from mabe.io.exporter import WRITERS, export
+from mabe.io.label_bouts import to_bouts
 from mabe.io.predictions import (
     PredictionProvenance,
     Predictions,

@@ -6,7 +6,8 @@ import pytest
 
 from mabe.bouts import Bout, Watched
 from mabe.errors import ConfigError, DataError
-from mabe.io.behaviour_names import map_labels, slug, to_bouts
+from mabe.io.behaviour_names import map_labels, slug
+from mabe.io.label_bouts import to_bouts
 from mabe.io.project import Project
 from mabe.io.readers.annotations import (
     Event,

@@ -8,14 +8,12 @@ import` prints every guess.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from mabe.bouts import Bout
-from mabe.errors import ConfigError, DataError
+from mabe.errors import ConfigError
 from mabe.io.project import ActionSettings, Project
-from mabe.io.readers.annotations import SELF, Event, FileAnnotations
+from mabe.io.readers.annotations import SELF, FileAnnotations
 from mabe.io.recording_names import same_name, squeeze, words_of
 
 _SELF_ACTIONS = re.compile(
@@ -26,7 +24,7 @@ _SELF_ACTIONS = re.compile(
 )
 """Actions that have no other animal as their target."""
 
-_STREAM = re.compile(r"S\d+")
+STREAM = re.compile(r"S\d+")
 """A stream of the Caltech annotator, which the files have in the place of a subject."""
 
 NAMED = "named"
@@ -160,7 +158,7 @@ def _map_subjects(
             is_same = same_name(animal, name)
             animal_of[name] = animal
             reasons[name] = "same name" if is_same else "guess: its number"
-        elif _STREAM.fullmatch(name):
+        elif STREAM.fullmatch(name):
             animal_of[name], reasons[name] = animals[0], "a stream, not an animal"
     free = [animal for animal in animals if animal not in animal_of.values()]
     near = {*own, *lab.companions(own)}
@@ -256,146 +254,3 @@ def _map_action(
         target, reason = "other", "each event must have a target"
     name = slug(settings.name or behaviour)
     return ActionMapping(behaviour, name, target, settings.agent, reason, named)
-
-
-def to_bouts(
-    annotations: FileAnnotations, mapping: LabelMapping
-) -> tuple[tuple[Bout, ...], list[str]]:
-    """Return annotations in frames as bouts, and notes on the events left out.
-
-    Raises `DataError` for an event whose target is not known.
-    """
-    bouts: set[Bout] = set()
-    dropped: Counter[str] = Counter()
-    for event in _without_fillers(annotations):
-        action = mapping.actions[event.behaviour]
-        agent = _agent(event, action, mapping)
-        lost = _lost_animal(event, action, mapping) if agent else event.subject
-        if action.name is None or agent is None or lost is not None:
-            whom = f" of {lost!r}" if lost is not None else ""
-            dropped[f"{event.behaviour!r}{whom} left out"] += 1
-            continue
-        target = _target(event, action, agent, mapping)
-        if target is None:
-            raise DataError(
-                f"{annotations.name}: {event.behaviour!r} of {agent!r} has no target, "
-                f"and there are {len(mapping.animals)} animals; set `actions: "
-                f"{{{event.behaviour}: {{target: self}}}}` in project.yaml, or an "
-                "animal's name as the target"
-            )
-        start, stop = round(event.start), round(event.stop)
-        bouts.add(
-            Bout(
-                start,
-                max(stop, start + 1),
-                action.name,
-                mapping.number_of(agent),
-                mapping.number_of(target),
-            )
-        )
-    notes = [f"{what}: {count} events" for what, count in dropped.items()]
-    return join_overlaps(bouts), notes
-
-
-def _lost_animal(
-    event: Event, action: ActionMapping, mapping: LabelMapping
-) -> str | None:
-    """Return the target of an event that is no animal of the recording."""
-    parts = [part for part in event.target.split("|") if part]
-    for part in parts:
-        if mapping.subjects.get(part, "") is None:
-            return part
-    is_known = any(part == SELF or animal_of_modifier(part, mapping) for part in parts)
-    return event.target if action.target == NAMED and not is_known else None
-
-
-def lost_behaviours(annotations: FileAnnotations, mapping: LabelMapping) -> set[str]:
-    """Return the behaviours of events whose agent or target has no animal.
-
-    Not those of subjects that the project leaves out. Of such a behaviour a recording
-    does not tell when it did not occur.
-    """
-    lost = set()
-    for event in annotations.events:
-        action = mapping.actions[event.behaviour]
-        is_homeless = event.subject in mapping.homeless
-        if mapping.subjects.get(event.subject) is not None:
-            target = _lost_animal(event, action, mapping)
-            is_homeless = target is not None and mapping.reasons.get(
-                target, "guess"
-            ).startswith("guess")
-        if is_homeless and action.name is not None:
-            lost.add(event.behaviour)
-    return lost
-
-
-def _without_fillers(annotations: FileAnnotations) -> list[Event]:
-    """Return the events without those that only fill an additional stream.
-
-    Streams of the Caltech annotator have a type for every frame. Where a stream after
-    the first begins and ends with one behaviour, that behaviour fills the frames
-    without annotation.
-    """
-    streams = {event.subject for event in annotations.events}
-    if not streams or not all(_STREAM.fullmatch(name) for name in streams):
-        return list(annotations.events)
-    kept = []
-    for stream in sorted(streams):
-        events = [event for event in annotations.events if event.subject == stream]
-        filler = events[0].behaviour if stream != "S1" else None
-        is_filled = filler is not None and events[-1].behaviour == filler
-        kept += [e for e in events if not (is_filled and e.behaviour == filler)]
-    return sorted(kept)
-
-
-def _agent(event: Event, action: ActionMapping, mapping: LabelMapping) -> str | None:
-    if not event.subject and action.agent:
-        return action.agent
-    return mapping.subjects.get(event.subject)
-
-
-def _target(
-    event: Event, action: ActionMapping, agent: str, mapping: LabelMapping
-) -> str | None:
-    """Return the animal an event is directed at; None where it is not known."""
-    for part in event.target.split("|"):
-        if part == SELF:
-            return agent
-        if part and (named := animal_of_modifier(part, mapping)):
-            return named
-    if action.target == "self":
-        return agent
-    if action.target not in ("other", NAMED):
-        return action.target
-    others = [animal for animal in mapping.animals if animal != agent]
-    return others[0] if len(others) == 1 else None
-
-
-def animal_of_modifier(modifier: str, mapping: LabelMapping) -> str | None:
-    """Return the animal that an event's modifier names; None where it is none."""
-    if not named_animal(modifier, mapping.animals, mapping.subjects):
-        return None
-    same = next((s for s in mapping.subjects if s and same_name(s, modifier)), None)
-    if same is not None and mapping.subjects[same]:
-        return mapping.subjects[same]
-    return find_animal(modifier, mapping.animals)
-
-
-def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
-    """Join overlapping bouts of one action and pair, as several files may give them."""
-    joined: list[Bout] = []
-    for bout in sorted(bouts, key=lambda each: (_action_and_pair(each), each.start)):
-        last = joined[-1] if joined else None
-        if (
-            last
-            and _action_and_pair(last) == _action_and_pair(bout)
-            and bout.start < last.stop
-        ):
-            joined[-1] = replace(last, stop=max(last.stop, bout.stop))
-        else:
-            joined.append(bout)
-    return tuple(sorted(joined))
-
-
-def _action_and_pair(bout: Bout) -> tuple[str, int, int]:
-    return bout.action, bout.agent, bout.target

@@ -16,18 +16,16 @@ from mabe.bouts import (
     covered_bouts,
     spans_of,
 )
-from mabe.io.behaviour_names import (
-    NAMED,
-    LabelMapping,
-    animal_of_modifier,
-    join_overlaps,
-    lost_behaviours,
-    map_labels,
-    to_bouts,
-)
+from mabe.io.behaviour_names import NAMED, LabelMapping, map_labels
 from mabe.io.coders import subjects_of
 from mabe.io.guesses import Guess
 from mabe.io.import_plan import ImportPlan, RecordingFiles
+from mabe.io.label_bouts import (
+    animal_of_modifier,
+    join_overlaps,
+    lost_behaviours,
+    to_bouts,
+)
 from mabe.io.project import Project
 from mabe.io.readers.annotations import (
     SELF,

@@ -202,10 +202,3 @@ def test_inspect_shows_which_labels_go_to_which_tracks():
     assert "subjects: M31 → ind1, M32 → ind2" in told
     assert "bouts: ind1,ind2,attack (1), ind2,ind1,attack (1)" in told
     assert "Guessed, so check these:" in told
-
-
-def test_a_file_for_each_frame_is_one_line():
-    lines = list(inspect(case("yolo_txt"), Project()))
-    assert len(lines) == 1
-    assert "100 files" in lines[0]
-    assert "YOLO" in lines[0]

@@ -469,7 +469,6 @@ REFUSED = [
     ("jwatcher", "social.fmf", "JWatcher"),
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
     ("trex_npz", "data/trial_id0.npz", "TRex"),
-    ("yolo_txt", "labels/trial_1.txt", "YOLO"),
 ]
 
 
@@ -481,12 +480,16 @@ def test_what_is_not_read_is_refused_by_its_name(name, file, program):
     assert "\n" not in refusal.value.reason
 
 
-def test_a_folder_of_like_files_is_one_line():
-    lines = list(inspect(case("yolo_txt"), Project()))
+def test_a_folder_of_like_files_is_one_line(tmp_path):
+    for number in range(20):
+        source = case("coco_results") / "trial_coco_instances_results.json"
+        shutil.copy(source, tmp_path / f"day{number}.json")
+
+    lines = list(inspect(tmp_path, Project()))
 
     assert len(lines) == 1
-    assert "100 files" in lines[0]
-    assert "YOLO" in lines[0]
+    assert "20 files" in lines[0]
+    assert "no identities" in lines[0]
 
 
 def test_a_file_of_another_program_does_not_stop_the_others(tmp_path):
@@ -521,8 +524,19 @@ def test_three_dimensions_are_said():
 
 
 def test_coordinates_relative_to_the_picture_ask_for_its_size():
-    with pytest.raises(LeftOut, match="multiply x by its width and y by its height"):
-        content("long_normalised", "trial.csv")
+    with pytest.raises(DataError, match=r"set `size: \[width, height\]` in pixels"):
+        plan_import(case("long_normalised"), Project(fps=25))
+
+
+def test_coordinates_relative_to_the_picture_become_pixels_of_its_size():
+    raw = poses_of("long_normalised", "trial.csv")
+    [recording] = imported("long_normalised", size=(640, 480)).values()
+
+    assert raw.unit == "picture"
+    assert recording.standard.poses.unit == "pixel"
+    np.testing.assert_allclose(
+        recording.standard.poses.xy_px[0], raw.xy_px[0] * [640, 480], rtol=1e-5
+    )
 
 
 def test_a_long_table_of_several_videos_is_several_recordings(tmp_path):

@@ -18,6 +18,7 @@ from mabe.io.readers.containers import WORKBOOKS, sheets_of
 from mabe.io.readers.formats import read_as, recognise
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.named_columns import has_columns, read_named_columns
+from mabe.io.readers.poses import RELATIVE
 
 _SKIPPED_ENDINGS = frozenset(
     f".{ending}"
@@ -154,8 +155,8 @@ def read_content(path: Path, project: Project) -> Content | None:
     """Return what a file holds; None where it is of no known format.
 
     A table, or the first sheet of a workbook, with the columns that the project names
-    is read by these names. Raises
-    `DataError` for a broken file.
+    is read by these names. Raises `DataError` for a broken file, and `LeftOut` for
+    coordinates relative to a picture whose size the project does not give.
     """
     found, peek = recognise(path)
     if project.columns:
@@ -163,7 +164,11 @@ def read_content(path: Path, project: Project) -> Content | None:
         for table in sheets_of(peek) if peek.kind in WORKBOOKS else (peek,):
             if has_columns(table, names):
                 return read_named_columns(table, names)
-    return None if found is None else read_as(found, peek)
+    content = None if found is None else read_as(found, peek)
+    poses = content.poses if content else ()
+    if not project.size and any(each.unit == "picture" for each in poses):
+        raise LeftOut(path, RELATIVE)
+    return content
 
 
 def scan_folder(

@@ -16,7 +16,7 @@ from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.formats import read_file
 from mabe.io.readers.kaggle import read_index
-from mabe.io.readers.poses import Poses
+from mabe.io.readers.poses import RELATIVE, Poses
 from mabe.io.standardize import separate_animals
 from mabe.recording import VideoInfo
 from mabe.runtime.console import count
@@ -55,6 +55,7 @@ def _describe_content(content: Content, project: Project) -> Iterator[str]:
 
 
 def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:
+    poses = poses.in_pixels(project.size) if project.size else poses
     poses = drop_unsure(separate_animals(poses), project.min_confidence)
     seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
     span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
@@ -81,7 +82,8 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     else:
         known = sum(match.keypoint is not None for match in matches)
         yield f"    {len(poses.keypoints)} keypoints, {known} known"
-    yield from (f"    ! {note}" for note in poses.notes)
+    notes = poses.notes if poses.unit == "pixel" else (*poses.notes, RELATIVE)
+    yield from (f"    ! {note}" for note in notes)
 
 
 def _describe_annotations(annotations: FileAnnotations) -> Iterator[str]:

@@ -5,6 +5,7 @@
     lab: Ethology
     fps: 30                      # where no file gives it
     pixels_per_cm: 12.3          # else that of the file, else from body length
+    size: [640, 480]             # of the picture, for coordinates from 0 to 1
     min_confidence: 0.6          # below: missing; else the tracker's usual limit
     animals: [adult, juvenile]   # mouse1, mouse2 …
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
@@ -58,6 +59,10 @@ Scale = Annotated[float, Field(ge=SCALES_PX_PER_CM[0], le=SCALES_PX_PER_CM[1])]
 
 Length = Annotated[float, Field(ge=0.1, le=1_000)]
 """Centimetres."""
+
+
+Side = Annotated[int, Field(ge=16, le=100_000)]
+"""Pixels."""
 
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -191,6 +196,8 @@ class Project(BaseModel):
     pixels_per_cm: Scale | None = None
     body_cm: Length = 9.0
     """Nose to tail base of an adult mouse, from which an unknown scale is estimated."""
+    size: tuple[Side, Side] | None = None
+    """Width and height of the picture in pixels, for coordinates relative to it."""
     min_confidence: Annotated[float, Field(ge=0)] | None = None
     animals: tuple[str, ...] = ()
     subjects: Mapping[str, str | None] = Field(default_factory=dict)

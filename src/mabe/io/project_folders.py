@@ -8,15 +8,19 @@
   predicted (``machine_results``) is read only where there is no other, for its poses.
 - idtracker.ai: ``trajectories`` of a session holds several results (as tracked, with
   gaps closed, corrected by a person), each as CSV and npy; one is read.
+- Ultralytics (YOLO): a text for each frame, ``VIDEO_1.txt`` …; the first one stands
+  for all.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mabe.io.readers.deeplabcut import TRAINING_DATA
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.idtracker import session_folder
 from mabe.io.readers.left_out import LeftOut, NothingToImport
 from mabe.io.readers.simba import MACHINE_STAGE
+from mabe.io.readers.yolo import is_yolo, split_name
 
 _DLC_CONFIG = "config.yaml"
 
@@ -53,25 +57,28 @@ _IDTRACKER_RESULTS = ("validated", "without_gaps", "trajectories", "with_gaps")
 
 _IDTRACKER_OTHER = "another form of trajectories of idtracker.ai that are read."
 
+_YOLO_FRAME = (
+    "one frame each of Ultralytics' (YOLO) results, for which the first file of a "
+    "video stands."
+)
+
 
 def choose_files(
     paths: Sequence[Path], folder: Path
 ) -> tuple[list[Path], list[LeftOut]]:
     """Return the files of a folder that may hold recordings, and why others do not."""
-    training = _training_files(paths, folder)
-    simba = _simba_files([path for path in paths if path not in training])
-    sessions = _idtracker_files([path for path in paths if path not in training])
+    training = dict.fromkeys(_training_files(paths, folder), TRAINING_DATA)
+    others = [path for path in paths if path not in training]
+    reasons = (
+        training
+        | _simba_files(others)
+        | dict.fromkeys(_idtracker_files(others), _IDTRACKER_OTHER)
+        | dict.fromkeys(_yolo_files(others), _YOLO_FRAME)
+    )
     left: list[LeftOut] = [
-        *(NothingToImport(path, TRAINING_DATA) for path in paths if path in training),
-        *(NothingToImport(path, reason) for path, reason in simba.items()),
-        *(
-            NothingToImport(path, _IDTRACKER_OTHER)
-            for path in paths
-            if path in sessions
-        ),
+        NothingToImport(path, reasons[path]) for path in paths if path in reasons
     ]
-    gone = training | simba.keys() | sessions
-    return [path for path in paths if path not in gone], left
+    return [path for path in paths if path not in reasons], left
 
 
 def _training_files(paths: Iterable[Path], folder: Path) -> set[Path]:
@@ -127,4 +134,18 @@ def _idtracker_files(paths: Iterable[Path]) -> set[Path]:
         if names:
             others = (path for those in of_session.values() for path in those)
             found.update(path for path in others if path.suffix in (".h5", ".parquet"))
+    return found
+
+
+def _yolo_files(paths: Iterable[Path]) -> set[Path]:
+    """Return the texts of frames of Ultralytics but for the first of each video."""
+    videos: dict[tuple[Path, str], dict[int, Path]] = {}
+    for path in paths:
+        if named := split_name(path):
+            videos.setdefault((path.parent, named[0]), {})[named[1]] = path
+    found: set[Path] = set()
+    for frames in videos.values():
+        first = next((n for n in sorted(frames) if frames[n].stat().st_size), None)
+        if first is not None and is_yolo(Peek(frames[first])):
+            found.update(path for number, path in frames.items() if number != first)
     return found

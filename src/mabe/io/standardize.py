@@ -74,10 +74,12 @@ def standardize(
     `fps` and `pixels_per_cm` are this recording's own and take precedence. Else the
     file's rate is used, and the project's where the file gives none; the project's
     scale, and the file's where the project gives none.
-    Raises `DataError` where there is no rate, where the scale cannot be estimated, and
-    where no keypoint is known.
+    Raises `DataError` where there is no rate, where coordinates are relative to a
+    picture whose size the project does not give, where the scale cannot be estimated,
+    and where no keypoint is known.
     """
-    poses = drop_unsure(separate_animals(poses), project.min_confidence)
+    poses = separate_animals(poses.in_pixels(project.size))
+    poses = drop_unsure(poses, project.min_confidence)
     poses = pick_animals(poses, ANIMALS, project.animals)
     matches = match_names(poses.keypoints, project.keypoints)
     if not any(match.keypoint for match in matches):

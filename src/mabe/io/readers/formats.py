@@ -7,7 +7,7 @@ first.
 import csv
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mabe.errors import DataError
@@ -38,6 +38,7 @@ from mabe.io.readers import (
     sleap_project,
     tables,
     via,
+    yolo,
 )
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.containers import (
@@ -62,12 +63,6 @@ class Format:
     """False for files that are known and refused by their name."""
     read_sheets: Callable[[Sequence[Peek]], Content] | None = None
     """How several sheets of a workbook are read that hold one recording together."""
-
-
-RELATIVE = (
-    "all coordinates lie between 0 and 1, relative to the size of the picture, which "
-    "the file does not give; multiply x by its width and y by its height in pixels."
-)
 
 
 _IN_PIXELS = ("JABS", "CalMS21")
@@ -159,6 +154,7 @@ FORMATS = (
         idtracker.refuse_companion,
         is_read=False,
     ),
+    Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo),
     *(Format(each.name, each.is_it, each.refuse, is_read=False) for each in PROGRAMS),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
     Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),
@@ -248,15 +244,22 @@ def read_as(found: Format, peek: Peek) -> Content:
     try:
         content = found.read(peek)
         may_be_relative = not found.name.startswith(_IN_PIXELS)
-        if may_be_relative and any(poses.is_relative for poses in content.poses):
-            raise LeftOut(peek.path, RELATIVE)
-        return content
+        return _with_units(content) if may_be_relative else content
     except _READ_ERRORS as error:
         reason = " ".join(str(error).split())[:160]
         raise DataError(
             f"{peek.path}: looks like {found.name}, but cannot be read "
             f"({type(error).__name__}: {reason}). Is it broken, or of another version?"
         ) from error
+
+
+def _with_units(content: Content) -> Content:
+    """Return content whose coordinates are marked as relative where they all are."""
+    poses = tuple(
+        replace(each, unit="picture") if each.is_relative else each
+        for each in content.poses
+    )
+    return replace(content, poses=poses)
 
 
 _UNKNOWN = {

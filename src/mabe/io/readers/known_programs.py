@@ -83,21 +83,6 @@ def _is_anipose(peek: Peek) -> bool:
     return "fnum" in header and any(name.endswith("_ncams") for name in header)
 
 
-def _is_yolo(peek: Peek) -> bool:
-    """Return whether rows are a class, a box, and points relative to the picture."""
-    rows = [line.split() for line in peek.lines if line.strip()]
-    if peek.kind != "text" or not rows or len(rows[0]) < 5 or len(rows) > 100:
-        return False
-    try:
-        numbers = [[float(cell) for cell in row] for row in rows]
-    except ValueError:
-        return False
-    return all(
-        len(row) >= 5 and row[0] % 1 == 0 and all(0 <= each <= 1 for each in row[1:5])
-        for row in numbers
-    )
-
-
 def _is_ethovision(peek: Peek) -> bool:
     first = peek.lines[0] if peek.kind == "text" and peek.lines else ""
     return "Number of header lines:" in first
@@ -196,11 +181,6 @@ PROGRAMS: Sequence[Program] = (
         "Anipose's three-dimensional points",
         _is_anipose,
         "give the tracks of one camera (pose-2d), or " + _TRACKS,
-    ),
-    Program(
-        "Ultralytics' (YOLO) text results",
-        _is_yolo,
-        _TRACKS + ", in pixels of the video",
     ),
     Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
     Program(

@@ -1,12 +1,14 @@
 """Tracked poses as a lab's files give them, before they are standardized.
 
-Axes are ``[time, animal, keypoint, xy]``, in pixels of the recording; a missing point
-is NaN. Names are the lab's own. Points of low confidence are still in `Poses`;
+Axes are ``[time, animal, keypoint, xy]``, in pixels of the recording, or relative to
+its picture where a file gives nothing else (`Poses.unit`); a missing point is NaN.
+Names are the lab's own. Points of low confidence are still in `Poses`;
 `mabe.io.confidence` alone decides which are removed.
 """
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -35,6 +37,15 @@ _FEW_NUMBERS = 40
 """Coordinates from which on it is no accident that all lie between 0 and 1."""
 
 
+Unit = Literal["pixel", "picture"]
+
+RELATIVE = (
+    "all coordinates lie between 0 and 1, relative to the size of the picture, which "
+    "the file does not give; set `size: [width, height]` in pixels in project.yaml, or "
+    "multiply x by the width and y by the height."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Poses:
     """The tracks of one recording: ``Poses(xy, keypoints=…, animals=…, fps=…)``.
@@ -61,6 +72,9 @@ class Poses:
     """The recording's frame in row 0."""
     fps: float | None = None
     pixels_per_cm: float | None = None
+    unit: Unit = "pixel"
+    """``picture``: coordinates are relative to the picture, from 0 to 1, and become
+    pixels where its size is known."""
     tracker: str = ""
     video: str = ""
     """The video that was tracked: a name or path, where the file gives it."""
@@ -137,6 +151,18 @@ class Poses:
             return False
         given = self.xy_px[np.isfinite(self.xy_px)]
         return given.size >= _FEW_NUMBERS and bool(((given >= 0) & (given <= 1)).all())
+
+    def in_pixels(self, size_px: tuple[int, int] | None) -> "Poses":
+        """Return the poses in pixels of a picture of this width and height.
+
+        Raises `DataError` where they are relative to a picture of unknown size.
+        """
+        if self.unit == "pixel":
+            return self
+        if size_px is None:
+            raise DataError(f"{self.name}: {RELATIVE}")
+        xy = self.xy_px * np.asarray(size_px, np.float32)
+        return replace(self, xy_px=xy, unit="pixel")
 
     def noting(self, *notes: str) -> "Poses":
         """Return the same poses with more notes."""

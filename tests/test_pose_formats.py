@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
 
 import h5py
@@ -336,3 +337,25 @@ def test_a_rate_that_is_nowhere_is_asked_for():
 
 def test_length_is_what_was_written():
     assert story().shape == (LENGTH, 2, 3, 2)
+
+
+@pytest.mark.parametrize("mark", ["", "NaN", "NA", "-"])
+def test_the_usual_marks_are_missing_points_of_a_long_table(tmp_path, mark):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        f"frame,individual,keypoint,x,y\n0,a,nose,1,2\n1,a,nose,{mark},{mark}\n",
+        encoding="utf-8",
+    )
+    [poses] = read_file(path).poses
+    assert poses.present[:, 0, 0].tolist() == [True, False]
+
+
+@pytest.mark.parametrize("word", ["lost", "1.2.3", "12 px"])
+def test_a_word_where_a_long_table_needs_a_number_is_no_missing_point(tmp_path, word):
+    path = tmp_path / "t.csv"
+    path.write_text(
+        f"frame,individual,keypoint,x,y\n0,a,nose,1,2\n1,a,nose,{word},2\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(DataError, match=f"column 'x', found '{re.escape(word)}'"):
+        read_file(path)

@@ -18,6 +18,7 @@ from mabe.errors import DataError
 from mabe.io.readers.annotations import (
     Content,
 )
+from mabe.io.readers.csv_numbers import MISSING
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, check_names, check_span
@@ -27,6 +28,7 @@ from mabe.io.readers.table_batches import (
     text_batches,
 )
 from mabe.io.readers.track_pieces import lay_out_pieces
+from mabe.runtime.file_names import shorten
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),
@@ -125,10 +127,7 @@ def _point_batches(peek: Peek) -> Iterator[pl.DataFrame]:
     for table in _column_batches(peek, names, list(part_of), numbers):
         rows = table.rename(part_of)
         if not is_parquet:
-            comma = peek.delimiter == ";"
-            rows = rows.with_columns(
-                _as_number(part_of[name], decimal_comma=comma) for name in numbers
-            )
+            rows = _with_numbers(rows, [part_of[name] for name in numbers], peek)
         if "animal" not in rows.columns:
             rows = rows.with_columns(animal=pl.lit(ONE_ANIMAL))
         yield rows
@@ -146,6 +145,29 @@ def _column_batches(
     own = {str(place): name for place, name in zip(places, names, strict=True)}
     for table in batches:
         yield table.rename(own)
+
+
+def _with_numbers(
+    rows: pl.DataFrame, columns: Sequence[str], peek: Peek
+) -> pl.DataFrame:
+    """Return rows whose texts in some columns are numbers, null where one is missing.
+
+    Raises `DataError` for a text that is neither a number nor a usual mark for none.
+    """
+    comma = peek.delimiter == ";"
+    numbers = rows.with_columns(
+        _as_number(name, decimal_comma=comma) for name in columns
+    )
+    for name in columns:
+        texts = rows[name].str.strip_chars()
+        wrong = texts.is_not_null() & numbers[name].is_null() & ~texts.is_in(MISSING)
+        if wrong.any():
+            raise DataError(
+                f"{peek.path}: expected a number in the column {shorten(name)}, found "
+                f"{shorten(texts.filter(wrong)[0])}; leave the cell of a missing point "
+                "empty."
+            )
+    return numbers
 
 
 def _as_number(name: str, *, decimal_comma: bool) -> pl.Expr:

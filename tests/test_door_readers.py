@@ -453,6 +453,162 @@ def test_an_elan_document_with_entities_is_refused(tmp_path):
         content(tmp_path, "x.eaf")
 
 
+# ELAN's tab-delimited text.
+
+ELAN_RIGHT = [
+    (25, 50, "attack", "resident"),
+    (100, 125, "sniff", "intruder"),
+    (150, 175, "attack", "resident"),
+]
+
+ELAN_MS = [("resident", 1000, "attack"), ("intruder", 4000, "sniff")]
+ELAN_MS += [("resident", 6000, "attack")]
+"""Tier, begin and text; all last a second."""
+
+
+def elan_time(ms, form):
+    if form == "msec":
+        return f"{ms}"
+    clock = f"00:{ms // 60_000:02d}:{ms % 60_000 / 1000:06.3f}"
+    return clock if form == "hh:mm:ss.ms" else f"{ms / 1000:.3f}"
+
+
+@pytest.mark.parametrize("has_participant", [True, False])
+@pytest.mark.parametrize("has_duration", [True, False])
+@pytest.mark.parametrize(
+    "forms", [("hh:mm:ss.ms", "ss.msec"), ("hh:mm:ss.ms",), ("hh:mm:ss.ms", "msec")]
+)
+def test_an_export_of_elan_without_names_of_columns(
+    tmp_path, forms, has_duration, has_participant
+):
+    rows = []
+    for tier, begin, text in ELAN_MS:
+        times = [begin, begin + 1000, *([1000] if has_duration else [])]
+        cells = [elan_time(ms, form) for ms in times for form in forms]
+        rows.append([tier, *([""] if has_participant else []), *cells, text])
+    (tmp_path / "x.txt").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+
+    assert events_of(tmp_path, "x.txt") == ELAN_RIGHT
+
+
+@pytest.mark.parametrize("form", ["ss.msec", "msec"])
+def test_an_export_of_elan_in_one_format_needs_durations(tmp_path, form):
+    rows = [
+        [tier, "", *(elan_time(ms, form) for ms in (at, at + 1000, 1000)), text]
+        for tier, at, text in ELAN_MS
+    ]
+    (tmp_path / "x.txt").write_text("\n".join("\t".join(row) for row in rows) + "\n")
+
+    assert events_of(tmp_path, "x.txt") == ELAN_RIGHT
+
+
+@pytest.mark.parametrize("above", ["", '"#file:///C:/films/trial.mp4"\n'])
+@pytest.mark.parametrize("form", ["ss.msec", "msec", "hh:mm:ss.ms"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Begin Time", "End Time", "Duration"),
+        ("Begin Time", "Duration"),
+        ("Anfangszeit", "Endzeit", "Dauer"),
+        ("Temps de départ", "temps de fin"),
+    ],
+)
+def test_an_export_of_elan_with_a_column_for_each_tier(tmp_path, names, form, above):
+    rows = [[*(f"{name} - {form}" for name in names), "resident", "intruder"]]
+    for tier, at, text in ELAN_MS:
+        ends = {"Du": 1000, "Da": 1000}
+        times = [at, *(ends.get(name[:2], at + 1000) for name in names[1:])]
+        texts = [text if tier == each else "" for each in ("resident", "intruder")]
+        rows.append([*(elan_time(ms, form) for ms in times), *texts])
+    text = above + "\n".join("\t".join(row) for row in rows) + "\n"
+    (tmp_path / "x.txt").write_text(text, encoding="utf-8")
+
+    assert events_of(tmp_path, "x.txt") == ELAN_RIGHT
+
+
+def test_times_of_elan_are_those_of_a_film_that_was_synchronized(tmp_path):
+    text = (case("elan_eaf") / "trial.eaf").read_text()
+    media = 'MIME_TYPE="video/mp4"'
+    later = text.replace(media, f'{media} TIME_ORIGIN="2000"')
+    (tmp_path / "trial.eaf").write_text(later)
+
+    assert [event[:2] for event in events_of(tmp_path, "trial.eaf")] == [
+        (75, 100),
+        (150, 175),
+        (200, 225),
+    ]
+
+
+def test_other_tables_with_tabs_are_no_export_of_elan(tmp_path):
+    (tmp_path / "x.txt").write_text("resident\t1.0\t2.0\tattack\nb\t3.0\t4.5\tsniff\n")
+
+    with pytest.raises(DataError, match="of no known format"):
+        content(tmp_path, "x.txt")
+
+
+# CowLog, JWatcher, The Observer.
+
+
+def test_codes_of_cowlog_end_at_the_next_of_their_class(tmp_path):
+    """Classes are apart, and pairs of start and stop count as they are."""
+    (tmp_path / "trial.csv").write_text(
+        "time,code,class\n0,none,1\n1,attack,1\n1.5,left,2\n2,none,1\n"
+        "4,sniff start,3\n5,sniff stop,3\n6,attack,1\n7,none,1\n10,END,0\n"
+    )
+
+    assert events_of(tmp_path, "trial.csv") == [
+        (25, 50, "attack", ""),
+        (38, 250, "left", ""),
+        (100, 125, "sniff", ""),
+        (150, 175, "attack", ""),
+    ]
+    [annotations] = content(tmp_path, "trial.csv").annotations
+    assert annotations.length == 10
+    assert annotations.notes == ()
+
+
+def test_codes_of_cowlog_without_an_end_are_said(tmp_path):
+    (tmp_path / "x.csv").write_text("time,code,class\n1,attack,1\n2,rear,1\n")
+    [annotations] = content(tmp_path, "x.csv").annotations
+
+    assert [event[:3] for event in events_of(tmp_path, "x.csv")] == [(25, 50, "attack")]
+    assert set(annotations.behaviours) == {"attack", "rear"}
+    assert any("has no END" in note for note in annotations.notes)
+
+
+def test_codes_of_cowlog_with_modifiers_are_refused_by_name(tmp_path):
+    (tmp_path / "x.csv").write_text("time,class1,class2\n1,attack,left\n")
+
+    with pytest.raises(LeftOut, match="CowLog with modifiers"):
+        content(tmp_path, "x.csv")
+
+
+def test_that_keys_of_jwatcher_end_each_other_is_an_assumption():
+    [annotations] = content("jwatcher", "trial.dat").annotations
+
+    assert any("taken to end the one before" in note for note in annotations.notes)
+
+
+def test_events_of_the_observer_before_the_beginning_are_cut(tmp_path):
+    header = "Time_Relative_sf;Observation;Subject;Behavior;Event_Type"
+    rows = [
+        "-2,00;trial;m1;dig;State start",
+        "-1,00;trial;m1;dig;State stop",
+        "-0,40;trial;m1;rear;State start",
+        "1,00;trial;m1;rear;State stop",
+        "-0,10;trial;m1;dig;State point",
+        "2,00;trial;m1;dig;State point",
+    ]
+    (tmp_path / "trial.csv").write_text("\n".join([header, *rows]))
+    [annotations] = content(tmp_path, "trial.csv").annotations
+
+    assert events_of(tmp_path, "trial.csv") == [
+        (0, 25, "rear", "m1"),
+        (50, 50, "dig", "m1"),
+    ]
+    assert any("3 events cut" in note for note in annotations.notes)
+
+
 # Programs whose files are not read: refused by name, in one sentence.
 
 REFUSED = [

@@ -1,8 +1,12 @@
 """Focal data of JWatcher (`.dat`), with the names of its master file (`.fmf`).
 
-After lines about the observation come ``milliseconds, key``. A key begins its behaviour
-and ends the one before; ``EOF`` ends the observation. The master file beside it names
-the keys: ``Behaviour.a=attack``.
+After lines about the observation come ``milliseconds, key``, from its beginning; the
+key ``EOF`` ends it. The master file beside it names the keys: ``Behaviour.a=attack``.
+Which keys end others is in neither of the two, but in the settings of an analysis
+(``.faf``): a key is taken to begin its behaviour and to end the one before, with a
+note. There is no subject; all of the observation was watched.
+
+Source: files of a published study (MiguelAngelCollado/fuocornuta).
 """
 
 import itertools
@@ -40,6 +44,7 @@ def read_jwatcher(peek: Peek) -> Content:
     if not rows:
         raise DataError(f"{peek.path}: focal data of JWatcher without any event.")
     names, notes = _names(lines, peek.path)
+    notes.append("each key is taken to end the one before, whatever its behaviour")
     moments = [(int(row[1]) / 1000, row[2]) for row in rows]
     end_s = moments[-1][0]
     if moments[-1][1] != _END:

@@ -208,6 +208,11 @@ PROGRAMS: Sequence[Program] = (
         f"{_TRACKS}; {_LABELS}",
     ),
     Program(
+        "codes of CowLog with modifiers",
+        _has_columns("time", "class1"),
+        _LABELS,
+    ),
+    Program(
         "annotations of ANVIL",
         lambda peek: peek.kind == "text" and "<anvil" in peek.text[:2000].lower(),
         _LABELS,

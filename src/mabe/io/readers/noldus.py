@@ -12,6 +12,7 @@ import csv
 import io
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content, FileAnnotations, annotations_of
@@ -143,4 +144,9 @@ def _annotations(
     name: str, moments: Sequence[Moment], end_s: float | None, media: Sequence[str]
 ) -> FileAnnotations:
     events, notes = pair_moments(moments, end_s=end_s)
+    kept = [replace(each, start=max(0, each.start)) for each in events if each.stop > 0]
+    kept += [each for each in events if each.start == each.stop == 0]
+    if early := sum(each.start < 0 for each in events):
+        notes.append(f"before the beginning of the recording: {early} events cut there")
+    events = kept
     return annotations_of(name, "s", events, length=end_s, media=media, notes=notes)

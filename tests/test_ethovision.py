@@ -280,3 +280,40 @@ def test_a_file_that_ends_early_is_one_line(tmp_path, keep):
     with pytest.raises(DataError) as error:
         content(tmp_path, "a.txt")
     assert "\n" not in str(error.value)
+
+
+def test_a_workbook_for_each_subject_is_the_same_recording(tmp_path):
+    for n in (1, 2):
+        path = tmp_path / f"Raw data-Social-Trial     1-Arena 1-Subject {n}.xlsx"
+        write_xlsx(path, {f"Track-Arena 1-Subject {n}": as_numbers(rows_of(n))})
+    plan = plan_import(tmp_path, Project())
+
+    assert (len(plan.recordings), plan.left_out) == (1, 0)
+    [recording] = imported(tmp_path, fps=None).values()
+    assert sorted(bouts(recording)) == RIGHT
+
+
+def test_a_log_in_a_text_beside_the_tracks_is_read(tmp_path):
+    for n in (1, 2):
+        kept = [*range(15), 17]
+        rows = [[row[at] for at in kept if at < len(row)] for row in rows_of(n)]
+        write_text(tmp_path / file_of(n), rows)
+    log = [
+        [f"{second}", f"{second}", f"Subject {subject}", name, event]
+        for start_s, subject, name in RIGHT_S
+        for second, event in ((start_s, "state start"), (start_s + 1, "state stop"))
+    ]
+    names = ["Trial time", "Recording time", "Subject", "Behavior", "Event"]
+    rows = [*rows_of(1)[:NAMES_AT], names, ["s", "s", "", "", ""], *log]
+    write_text(tmp_path / "Manual scoring-Social-Trial     1-Arena 1.txt", rows)
+
+    [recording] = imported(tmp_path, fps=None).values()
+    assert sorted(bouts(recording)) == RIGHT
+
+
+def test_a_damaged_file_beside_it_does_not_stop_a_track(tmp_path):
+    write_text(tmp_path / "a-1.txt", rows_of(1))
+    (tmp_path / "a-2.txt").write_bytes(b"\xff\xfe" + b"Number of header lines:\0" * 9)
+    (tmp_path / "a-3.txt").write_text("Number of header lines:;36\nRecording time")
+
+    assert content(tmp_path, "a-1.txt").poses[0].animals == ("Subject 1",)

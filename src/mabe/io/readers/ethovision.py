@@ -1,7 +1,8 @@
 """Raw data of Noldus EthoVision XT: the track of one subject, as text or as a sheet.
 
 As text (UTF-16 or ANSI, often ``;``) each track is a file, of which those of one arena
-in one trial belong together; in Excel all tracks of a trial are sheets of a workbook.
+in one trial belong together; in Excel all tracks of a trial are sheets of a workbook,
+or a workbook each.
 Lines about the trial (``Number of header lines``, ``Trial name``, ``Arena name``,
 ``Subject name``, ``Video file`` …) are followed by the names of columns, their units,
 and a row for each sample.
@@ -41,7 +42,7 @@ from mabe.io.readers.annotations import (
     events_of_columns,
 )
 from mabe.io.readers.boris_events import media_stems, parse_time
-from mabe.io.readers.containers import open_peek
+from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
 from mabe.io.readers.csv_table import column_of_numbers, read_cells
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.joined_animals import join_animals
@@ -70,6 +71,8 @@ _GAP = 1.4
 """Times of two digits make steps of 0.03 and 0.04 s at 30 frames per second; longer
 ones leave out samples."""
 
+_NAME_END = re.compile(r"[-_ ]*[^-_ ]*$")
+
 _SHOWN = 8
 
 
@@ -96,29 +99,26 @@ def read_raw(peek: Peek) -> Content:
     Raises `NothingToImport` for all files of an arena but the first one.
     """
     own = _subject(peek)
-    together, arenas = [peek.path], {own.arena}
-    for path in sorted(peek.path.parent.iterdir()):
-        is_like = path.suffix == peek.path.suffix and path != peek.path
-        other = _subject_of_file(path) if is_like else None
-        if other is None or other.trial != own.trial:
-            continue
-        arenas.add(other.arena)
-        if other.arena == own.arena and other.name != own.name:
-            together.append(path)
-    first, *others = sorted(together)
-    if first != peek.path:
-        reason = f"EthoVision's track of one subject, which is read with {first.name}"
-        raise NothingToImport(peek.path, reason)
-    peeks = [peek, *(open_peek(path) for path in others)]
-    return _read_arena(peeks, is_named=len(arenas) > 1)
+    others = _tracks_beside(peek.path)
+    arenas = {own.arena, *(each.arena for _, each in others if each.trial == own.trial)}
+    together = _with_partners(peek, own, others)
+    return _read_arena(together, is_named=len(arenas) > 1)
 
 
 def read_sheets(sheets: Sequence[Peek]) -> Content:
-    """Return the recordings of a workbook that has a sheet for each subject."""
+    """Return the recordings of a workbook that has a sheet for each subject.
+
+    Where it has one subject of an arena, others may be in other workbooks; raises
+    `NothingToImport` for all of these but the first one.
+    """
     groups: dict[tuple[tuple[str, ...], str], list[Peek]] = {}
     for sheet in sheets:
         subject = _subject(sheet)
         groups.setdefault((subject.trial, subject.arena), []).append(sheet)
+    if len(groups) == 1 and len(sheets) == 1:
+        others = _tracks_beside(sheets[0].path)
+        together = _with_partners(sheets[0], _subject(sheets[0]), others)
+        return _read_arena(together, is_named=False)
     trials = [trial for trial, _ in groups]
     read = [
         _read_arena(those, is_named=trials.count(trial) > 1)
@@ -129,6 +129,48 @@ def read_sheets(sheets: Sequence[Peek]) -> Content:
         tuple(poses for each in read for poses in each.poses),
         tuple(labels for each in read for labels in each.annotations),
     )
+
+
+def _tracks_beside(path: Path) -> list[tuple[Path, _Subject]]:
+    """Return whose tracks the other files of a folder are, of the same ending."""
+    return [
+        (other, subject)
+        for other in sorted(path.parent.iterdir())
+        if other != path and other.suffix == path.suffix and other.is_file()
+        for subject in _subjects_of_file(other, path)
+    ]
+
+
+def _with_partners(
+    peek: Peek, own: _Subject, others: Sequence[tuple[Path, _Subject]]
+) -> list[Peek]:
+    """Return a track with those of the same arena in other files, which it is first of.
+
+    Raises `NothingToImport` where it is not the first.
+    """
+    partners = {
+        path: each.name
+        for path, each in others
+        if (each.trial, each.arena) == (own.trial, own.arena) and each.name != own.name
+    }
+    if partners and min(partners) < peek.path:
+        reason = f"EthoVision's track of one subject, read with {min(partners).name}"
+        raise NothingToImport(peek.path, reason)
+    return [
+        peek,
+        *(
+            track
+            for path, name in partners.items()
+            for track in _tracks_of(open_peek(path))
+            if _subject(track).name == name
+        ),
+    ]
+
+
+def _tracks_of(peek: Peek) -> list[Peek]:
+    """Return the tracks in a file: itself, or sheets of a workbook."""
+    tables = sheets_of(peek) if peek.kind in WORKBOOKS else [peek]
+    return [table for table in tables if is_raw(table)]
 
 
 def about_trial(rows: Sequence[Sequence[str]]) -> dict[str, str]:
@@ -178,21 +220,24 @@ def _subject(peek: Peek) -> _Subject:
     )
 
 
-def _subject_of_file(path: Path) -> _Subject | None:
-    """Return whose track a file is; None where it is none or cannot be opened."""
+def _subjects_of_file(path: Path, beside: Path) -> tuple[_Subject, ...]:
+    """Return whose tracks a file has; none where it cannot be opened.
+
+    Workbooks are opened only where the names differ at the end alone.
+    """
+    names = {_NAME_END.sub("", each.stem) for each in (path, beside)}
+    if path.suffix.lower().removeprefix(".") in WORKBOOKS and len(names) > 1:
+        return ()
     try:
         status = path.stat()
-        if not path.is_file():
-            return None
-        return _known_subject(path, status.st_size, status.st_mtime_ns)
+        return _known_subjects(path, status.st_size, status.st_mtime_ns)
     except (DataError, OSError, csv.Error):
-        return None  # named where it is read itself
+        return ()  # named where it is read itself
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _known_subject(path: Path, size: int, changed_ns: int) -> _Subject | None:
-    peek = open_peek(path)
-    return _subject(peek) if is_raw(peek) else None
+def _known_subjects(path: Path, size: int, changed_ns: int) -> tuple[_Subject, ...]:
+    return tuple(_subject(track) for track in _tracks_of(open_peek(path)))
 
 
 def _read_arena(peeks: Sequence[Peek], *, is_named: bool) -> Content:

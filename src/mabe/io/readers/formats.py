@@ -103,8 +103,11 @@ def _read_workbook(peek: Peek) -> Content:
         except LeftOut as reason:
             refused.append(reason)
     for each in FORMATS:
-        if each.read_sheets is not None and (tables_ := joined.get(each.name)):
-            read.append(each.read_sheets(tables_))
+        if each.read_sheets is not None and (those := joined.get(each.name)):
+            try:
+                read.append(each.read_sheets(those))
+            except LeftOut as reason:
+                refused.append(reason)
     if not read:
         raise refused[0] if refused else LeftOut(peek.path, EXCEL)
     return Content(

@@ -624,7 +624,6 @@ REFUSED = [
     ("jaaba", "trial/labeled_chase.mat", "JAABA"),
     ("jwatcher", "social.fmf", "JWatcher"),
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
-    ("trex_npz", "data/trial_id0.npz", "TRex"),
 ]
 
 

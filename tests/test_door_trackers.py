@@ -1,7 +1,9 @@
 """Tracks as other trackers write them, with the right values by hand."""
 
+import io
 import json
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -254,3 +256,149 @@ def test_a_broken_frame_of_yolo_is_named(tmp_path, text):
 
     with pytest.raises(DataError, match=r"a_2\.txt"):
         read_file(tmp_path / "a_1.txt")
+
+
+# TRex: an npz file for each individual.
+
+
+def test_trex_individuals_are_one_recording():
+    [(name, recording)] = imported(
+        "trex_npz", fps=None, keypoints={"pose0": "nose"}
+    ).items()
+
+    standard = recording.standard
+    poses = standard.poses
+    assert (name, standard.fps, standard.pixels_per_cm) == ("trial", 25, 8)
+    assert not standard.is_scale_estimated
+    assert (poses.animals, poses.first_frame) == (("id0", "id1"), 0)
+    assert poses.keypoints == ("pose0", "pose1", "pose2", "pose3", "centroid")
+    assert poses.xy_px.shape == (250, 2, 5, 2)
+    np.testing.assert_allclose(poses.xy_px[0, 0, 0], [260, 236])
+    np.testing.assert_allclose(poses.xy_px[0, 0, 4], [260.075, 212.075])
+    lost = ~poses.present[:, :, 4]
+    assert [np.flatnonzero(of).tolist() for of in lost.T] == [[*range(100, 105)]] * 2
+    assert bouts(recording) == BOTH
+
+
+def write_trex(path, frames, *, scale=0.1, **arrays):
+    """Write an individual whose centroid is its frame number in pixels."""
+    at = np.asarray(frames, float)
+    given = {"cm_per_pixel": np.array([scale])} if scale is not None else {}
+    centroid = {"X#wcentroid": at * (scale or 1), "Y#wcentroid": at * (scale or 1)}
+    np.savez(path, frame=at, frame_rate=30.0, **given, **(centroid | arrays))
+
+
+def test_individuals_of_trex_may_begin_and_end_at_other_frames(tmp_path):
+    write_trex(tmp_path / "a_fish10.npz", [4, 5])
+    write_trex(tmp_path / "a_fish9.npz", [7, 9])
+    write_trex(tmp_path / "b_fish9.npz", [0])
+
+    plan = plan_import(tmp_path, Project(pixels_per_cm=10))
+    [poses] = read_file(tmp_path / "a_fish10.npz").poses
+
+    assert [files.track.name for files in plan.recordings] == ["a", "b"]
+    assert (poses.animals, poses.first_frame) == (("fish9", "fish10"), 4)
+    right = np.full((6, 2), np.nan)
+    right[[0, 1], 1], right[[3, 5], 0] = [4, 5], [7, 9]
+    np.testing.assert_allclose(poses.xy_px[:, :, 0, 0], right, rtol=1e-6)
+    assert poses.fps == 30
+
+
+@pytest.mark.parametrize("scale", [None, 0, 1])
+def test_a_trex_that_was_not_calibrated_gives_no_scale(tmp_path, scale):
+    write_trex(tmp_path / "a_id0.npz", [0, 1], scale=scale)
+
+    [poses] = read_file(tmp_path / "a_id0.npz").poses
+
+    assert poses.pixels_per_cm is None
+    assert any("not calibrated" in note for note in poses.notes)
+
+
+def test_outlines_of_trex_are_no_tracks(tmp_path):
+    np.savez(tmp_path / "a_posture_id0.npz", outline_points=[1], midline_points=[1])
+
+    with pytest.raises(NothingToImport, match="outlines of TRex"):
+        read_file(tmp_path / "a_posture_id0.npz")
+
+
+def test_arrays_of_trex_must_be_of_one_length(tmp_path):
+    write_trex(tmp_path / "a_id0.npz", [0, 1], **{"X#wcentroid": np.zeros(3)})
+
+    with pytest.raises(DataError, match="arrays of one length"):
+        read_file(tmp_path / "a_id0.npz")
+
+
+def npy(array, shape=None):
+    """Return an npy file, whose header may declare another shape."""
+    file = io.BytesIO()
+    if shape is None:
+        np.save(file, array, allow_pickle=True)
+    else:
+        header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(array.tobytes())
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (npy(np.zeros(2), (10**8,)), "declares the shape"),
+        (npy(np.zeros(2), (10**15,)), "no array of numbers"),
+        (npy(np.array([{}, {}], object)), "no array of numbers"),
+        (npy(np.array(["a", "b"])), "no array of numbers"),
+        (npy(np.zeros(2))[:60], "cannot be read as npz"),
+        (npy(np.zeros(1 << 24)), "far more bytes than the file holds"),
+    ],
+)
+def test_hostile_arrays_of_npz_files_are_refused(tmp_path, content, reason):
+    path = tmp_path / "a_id0.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("frame.npy", npy(np.arange(2.0)))
+        archive.writestr("X#wcentroid.npy", content)
+
+    with pytest.raises(DataError, match=reason):
+        read_file(path)
+
+
+# Damaged files of all of these.
+
+FILES = [
+    ("idtracker_csv", f"{CSV_FOLDER}/trajectories.csv"),
+    ("idtracker_csv", f"{CSV_FOLDER}/attributes.json"),
+    ("yolo_txt", "labels/trial_1.txt"),
+    ("trex_npz", "data/trial_id0.npz"),
+]
+
+
+def damaged(content, rng):
+    """Return a file cut off, or with some bytes changed, or a part left out."""
+    kind = rng.integers(3)
+    if kind == 0:
+        return content[: rng.integers(len(content))]
+    if kind == 1:
+        start, stop = sorted(rng.integers(len(content), size=2))
+        return content[:start] + content[stop:]
+    changed = bytearray(content)
+    for at in rng.integers(min(len(content), 4000), size=8):
+        changed[at] = rng.integers(256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(("name", "file"), FILES)
+@pytest.mark.parametrize("seed", range(5))
+def test_damaged_files_are_read_or_refused_in_one_line(tmp_path, name, file, seed):
+    rng = np.random.default_rng(seed)
+    folder = tmp_path / "case"
+    shutil.copytree(case(name), folder)
+    content = (folder / file).read_bytes()
+    told = []
+    for _ in range(10):
+        (folder / file).write_bytes(damaged(content, rng))
+        try:
+            plan_import(folder, Project(fps=25, size=(640, 480)))
+            for path in sorted((folder / file).parent.iterdir())[:3]:
+                read_file(path)
+        except DataError as error:
+            told.append(str(error))
+    assert not any("\n" in line for line in told)

@@ -10,6 +10,7 @@
   gaps closed, corrected by a person), each as CSV and npy; one is read.
 - Ultralytics (YOLO): a text for each frame, ``VIDEO_1.txt`` …; the first one stands
   for all.
+- TRex: a file for each individual, ``VIDEO_id0.npz`` …; the first one stands for all.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +21,10 @@ from mabe.io.readers.file_head import Peek
 from mabe.io.readers.idtracker import session_folder
 from mabe.io.readers.left_out import LeftOut, NothingToImport
 from mabe.io.readers.simba import MACHINE_STAGE
-from mabe.io.readers.yolo import is_yolo, split_name
+from mabe.io.readers.trex import is_trex
+from mabe.io.readers.trex import split_name as individual_of
+from mabe.io.readers.yolo import is_yolo
+from mabe.io.readers.yolo import split_name as frame_of
 
 _DLC_CONFIG = "config.yaml"
 
@@ -62,6 +66,10 @@ _YOLO_FRAME = (
     "video stands."
 )
 
+_TREX_INDIVIDUAL = (
+    "an individual of TRex, for which the first file of its video stands."
+)
+
 
 def choose_files(
     paths: Sequence[Path], folder: Path
@@ -74,6 +82,7 @@ def choose_files(
         | _simba_files(others)
         | dict.fromkeys(_idtracker_files(others), _IDTRACKER_OTHER)
         | dict.fromkeys(_yolo_files(others), _YOLO_FRAME)
+        | dict.fromkeys(_trex_files(others), _TREX_INDIVIDUAL)
     )
     left: list[LeftOut] = [
         NothingToImport(path, reasons[path]) for path in paths if path in reasons
@@ -141,7 +150,7 @@ def _yolo_files(paths: Iterable[Path]) -> set[Path]:
     """Return the texts of frames of Ultralytics but for the first of each video."""
     videos: dict[tuple[Path, str], dict[int, Path]] = {}
     for path in paths:
-        if named := split_name(path):
+        if named := frame_of(path):
             videos.setdefault((path.parent, named[0]), {})[named[1]] = path
     found: set[Path] = set()
     for frames in videos.values():
@@ -149,3 +158,12 @@ def _yolo_files(paths: Iterable[Path]) -> set[Path]:
         if first is not None and is_yolo(Peek(frames[first])):
             found.update(path for number, path in frames.items() if number != first)
     return found
+
+
+def _trex_files(paths: Iterable[Path]) -> set[Path]:
+    """Return the files of individuals of TRex but for the first of each video."""
+    videos: dict[tuple[Path, str], list[Path]] = {}
+    for path in paths:
+        if (named := individual_of(path)) and is_trex(Peek(path)):
+            videos.setdefault((path.parent, named[0]), []).append(path)
+    return {path for files in videos.values() for path in files[1:]}

@@ -39,6 +39,7 @@ from mabe.io.readers import (
     sleap_csv,
     sleap_project,
     tables,
+    trex,
     via,
     yolo,
 )
@@ -162,6 +163,8 @@ FORMATS = (
         is_read=False,
     ),
     Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo),
+    Format("TRex npz", trex.is_trex, trex.read_trex),
+    Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines, is_read=False),
     *(Format(each.name, each.is_it, each.refuse, is_read=False) for each in PROGRAMS),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
     Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),

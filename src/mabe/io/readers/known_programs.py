@@ -172,7 +172,7 @@ PROGRAMS: Sequence[Program] = (
         f"export CSV from VIA, or {_LABELS}",
     ),
     Program(
-        "TRex or other arrays of numpy (npz)",
+        "arrays of numpy (npz) of an unknown program",
         lambda peek: peek.kind == "npz",
         _TRACKS,
     ),

@@ -9,7 +9,7 @@ from mabe.errors import DataError
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.safe_pickle import plain_data
 
-_OF_NPY_HEADERS = (
+OF_NPY_HEADERS = (
     *(MemoryError, OSError, RecursionError, SyntaxError, ValueError),
     tokenize.TokenError,
 )
@@ -31,7 +31,7 @@ def read_object(peek: Peek) -> Any:
             )
             shape, _, dtype = header(file)
             pickled = file.read()
-    except _OF_NPY_HEADERS as error:
+    except OF_NPY_HEADERS as error:
         reason = " ".join(str(error).split())[:100] or type(error).__name__
         raise DataError(f"{peek.path}: cannot be read as npy: {reason}.") from error
     if not dtype.hasobject or shape != ():

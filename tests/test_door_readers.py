@@ -424,6 +424,44 @@ def test_several_people_in_label_studio_are_not_joined(tmp_path):
         content(tmp_path, "x.json")
 
 
+def test_label_studio_has_a_short_form_with_a_task_for_each_person(tmp_path):
+    spans = [(26, 50, "attack"), (101, 125, "sniff"), (151, 175, "attack")]
+    values = [
+        {"ranges": [{"start": start, "end": end}], "timelinelabels": [label]}
+        for start, end, label in spans
+    ]
+    task = {
+        "video": "/data/upload/1/ab12cd-trial.mp4",
+        "id": 1,
+        "l": values,
+        "annotator": 1,
+        "created_at": "2025-03-01T10:00:00.123Z",
+    }
+    (tmp_path / "x.json").write_text(json.dumps([task]))
+    [annotations] = content(tmp_path, "x.json").annotations
+
+    assert annotations.name == "trial"
+    assert [event[:3] for event in events_of(tmp_path, "x.json")] == WHOLE
+    (tmp_path / "y.json").write_text(json.dumps([task, task | {"annotator": 2}]))
+    with pytest.raises(LeftOut, match="by several people"):
+        content(tmp_path, "y.json")
+
+
+def test_links_between_results_of_label_studio_are_passed(tmp_path):
+    [task] = json.loads((case("label_studio") / "project-1.json").read_text())
+    link = {"type": "relation", "from_id": "0", "to_id": "1", "direction": "right"}
+    task["annotations"][0]["result"].append(link)
+    (tmp_path / "x.json").write_text(json.dumps([task]))
+
+    assert [event[:3] for event in events_of(tmp_path, "x.json")] == WHOLE
+
+
+def test_the_rate_at_which_label_studio_counts_is_asked_to_be_checked():
+    [annotations] = content("label_studio", "project-1.json").annotations
+
+    assert any("24 per second by default" in note for note in annotations.notes)
+
+
 def test_keys_of_jwatcher_are_names_where_the_master_file_is_absent(tmp_path):
     shutil.copy(case("jwatcher") / "trial.dat", tmp_path)
 

@@ -1,11 +1,17 @@
 """Annotations of Label Studio: ranges of a video's timeline, one JSON list of tasks.
 
-A result of the type ``timelinelabels`` has ranges of frames that count from 1, both
-ends included. The video is named behind the mark of its upload (``ab12cd-trial.mp4``).
+A value with ``timelinelabels`` has ranges of frames that count from 1, both ends
+included, at the rate that the labelling project is set to, which the export lacks. The
+video is named behind the mark of its upload (``ab12cd-trial.mp4``). In JSON the values
+are those of results of annotations, of which there is one for each person; in JSON-MIN
+they are in the task, and each person has a task. There is no subject; all of the video
+was watched, for the labels that occur.
+
+Source: Label Studio's documentation of ``TimelineLabels`` and ``Video`` (frame rate).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mabe.errors import DataError
@@ -23,6 +29,13 @@ _SEVERAL = (
     "person."
 )
 
+_RATE = (
+    "Label Studio counts frames at the rate that its project is set to (24 per second "
+    "by default): check that it is the film's"
+)
+
+_VIDEO = re.compile(r"\.(avi|m4v|mkv|mov|mp4|mpe?g|ogv|webm|wmv)$", re.IGNORECASE)
+
 _UPLOAD = re.compile(r"^[0-9a-f]{2,12}-")
 
 
@@ -33,46 +46,55 @@ def is_label_studio(peek: Peek) -> bool:
 
 def read_label_studio(peek: Peek) -> Content:
     """Return the ranges of each task."""
+    found: list[tuple[str, list[Event]]] = []
     try:
-        tasks = parse_json(read_text(peek))
-        annotations = tuple(
-            annotations_of(
-                name, "frame", list(_events(marked, str(peek.path))), media=[name]
-            )
-            for task in tasks
-            for name in (_video(task, peek),)
-            for marked in _of_one_person(task, peek)
-        )
+        for task in parse_json(read_text(peek)):
+            for results in _of_one_person(task, peek):
+                name = _video(task.get("data", task), peek)
+                if "annotations" not in task and name in dict(found):
+                    raise LeftOut(peek.path, _SEVERAL)
+                found.append((name, list(_events(results, str(peek.path)))))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{peek.path}: looks like Label Studio's annotations but lacks {error}; "
             "export JSON from Label Studio."
         ) from error
+    annotations = tuple(
+        annotations_of(name, "frame", events, media=[name], notes=[_RATE])
+        for name, events in found
+    )
     return Content("Label Studio annotations", annotations=annotations)
 
 
-def _video(task: Mapping[str, Any], peek: Peek) -> str:
+def _video(data: Mapping[str, Any], peek: Peek) -> str:
     """Return the name of a task's video."""
-    places = [str(each) for each in task["data"].values() if isinstance(each, str)]
-    stems = media_stems(place.split("?")[0] for place in places if "." in place)
+    places = [str(each).split("?")[0] for each in data.values() if _is_text(each)]
+    videos = [place for place in places if _VIDEO.search(place)]
+    stems = media_stems(videos or [place for place in places if "." in place])
     name = stems[0].rsplit("/", 1)[-1] if stems else peek.stem
     return _UPLOAD.sub("", name)
 
 
-def _of_one_person(task: Mapping[str, Any], peek: Peek) -> list[Any]:
-    """Return a task's annotations that were not cancelled, of which one is expected."""
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _of_one_person(task: Mapping[str, Any], peek: Peek) -> list[list[Any]]:
+    """Return the values that one person marked in a task; of JSON-MIN, one a task."""
+    if "annotations" not in task:
+        lists = [each for each in task.values() if isinstance(each, list)]
+        return [[value for values in lists for value in values]]
     marked = [each for each in task["annotations"] if not each.get("was_cancelled")]
     if len(marked) > 1:
         raise LeftOut(peek.path, _SEVERAL)
-    return marked
+    return [[result.get("value") for result in each["result"]] for each in marked]
 
 
-def _events(marked: Mapping[str, Any], where: str) -> Iterator[Event]:
-    """Yield the ranges that one person marked."""
-    for result in marked["result"]:
-        if result.get("type") != _TIMELINE:
+def _events(values: Sequence[Any], where: str) -> Iterator[Event]:
+    """Yield the ranges among what one person marked."""
+    for value in values:
+        if not isinstance(value, dict) or _TIMELINE not in value:
             continue
-        value = result["value"]
         for span in value["ranges"]:
             start, last = int(span["start"]), int(span["end"])
             if not 1 <= start <= last <= MAX_FRAMES:

@@ -149,6 +149,13 @@ def test_settings_beside_the_files_count(folder):
     assert parts == {"nose", "tail_tip"}
 
 
+def test_a_dry_run_needs_no_place_to_write(folder, capsys):
+    assert main(["import", str(folder), "--fps", "25", "--dry-run"]) == 0
+    assert "nothing written" in capsys.readouterr().out
+    assert main(["import", str(folder), "--fps", "25"]) == 2
+    assert "--out" in capsys.readouterr().err
+
+
 def test_a_dry_run_writes_nothing(folder, capsys):
     code, data = bring_in(folder, "--fps", "25", "--dry-run")
     assert code == 0

@@ -44,7 +44,12 @@ def import_files(
     project_dir: Annotated[
         Path, typer.Argument(help="Folder with tracks and annotations of any format.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write, for `mabe train`.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to write, for `mabe train`; not needed with --dry-run."
+        ),
+    ] = None,
     fps: Fps = None,
     pixels_per_cm: PixelsPerCm = None,
     min_confidence: MinConfidence = None,
@@ -71,7 +76,7 @@ def import_files(
     project.yaml does not choose. Every guess is listed at the end, and in project.yaml
     of the data set.
     """
-    from mabe.errors import DataError
+    from mabe.errors import ConfigError, DataError
     from mabe.io.import_plan import describe_plan, plan_import
     from mabe.io.import_report import Totals, describe_end, describe_recording
     from mabe.io.importer import check_output, run_import
@@ -83,7 +88,12 @@ def import_files(
         pixels_per_cm=pixels_per_cm,
         min_confidence=min_confidence,
     )
-    check_output(out)
+    if out is not None:
+        check_output(out)
+    elif not dry_run:
+        raise ConfigError(
+            "--out: say where the data set is to be written (or --dry-run)"
+        )
     plan = plan_import(project_dir, settings, skip=out)
     print("\n".join(describe_plan(plan)))
     if plan.is_without_its_labels and (plan.unused or not skip_bad):

@@ -126,9 +126,8 @@ def plan_import(
     if not plan.recordings and not plan.conflicts:
         lines = "; ".join(list_problems(plan.problems, folder)[:8])
         raise DataError(
-            f"{folder}: no file with tracks; {len(plan.unused)} recordings with "
-            f"labels; not read: {lines or 'nothing'}. `mabe inspect` prints what each "
-            "file is."
+            f"{folder}: no file with tracks; {count(len(plan.unused), 'label file')}; "
+            f"not read: {lines or 'nothing'}. `mabe inspect` prints what each file is."
         )
     if plan.conflicts:
         raise DataError(f"{folder}: {describe_conflicts(plan.conflicts)}")

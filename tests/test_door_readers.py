@@ -447,6 +447,36 @@ def test_label_studio_has_a_short_form_with_a_task_for_each_person(tmp_path):
         content(tmp_path, "y.json")
 
 
+VIA_TITLE = "# Exported using VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/)\n"
+
+
+@pytest.mark.parametrize("attribute", ["TEMPORAL-SEGMENTS", "1", "Behaviour"])
+def test_stretches_alone_of_via_have_two_columns_of_times(tmp_path, attribute):
+    rows = [
+        f'"{n}","[""trial.mp4""]",{start},{start + 1},"{{""{attribute}"":""{name}""}}"'
+        for n, (start, name) in enumerate([(1, "attack"), (4, "sniff"), (6, "attack")])
+    ]
+    names = "metadata_id, file_list, temporal_segment_start, temporal_segment_end"
+    (tmp_path / "x.csv").write_text(
+        "\n".join([f"{VIA_TITLE}# CSV_HEADER = {names}, metadata", *rows])
+    )
+
+    assert [event[:3] for event in events_of(tmp_path, "x.csv")] == WHOLE
+
+
+def test_marks_on_pictures_in_via_are_passed(tmp_path):
+    text = (case("via_csv") / "trial_via.csv").read_text()
+    marks = '"1_8","[""trial.mp4""]","0","[5.0]","[2,1,2,3,4]","{}"\n'
+    marks += '"1_9","[""trial.mp4""]","0","[]","[2,1,2,3,4]","{}"\n'
+    (tmp_path / "x.csv").write_text(text + marks)
+
+    assert [event[:3] for event in events_of(tmp_path, "x.csv")] == WHOLE
+    head = "".join(text.splitlines(keepends=True)[:3])
+    (tmp_path / "y.csv").write_text(head + marks)
+    with pytest.raises(LeftOut, match="without stretches of time"):
+        content(tmp_path, "y.csv")
+
+
 def test_links_between_results_of_label_studio_are_passed(tmp_path):
     [task] = json.loads((case("label_studio") / "project-1.json").read_text())
     link = {"type": "relation", "from_id": "0", "to_id": "1", "direction": "right"}

@@ -1,19 +1,26 @@
 """Annotations of VGG VIA 3 (video) as CSV: one row for each stretch of time.
 
-Lines that begin with ``#`` name the program and the columns. ``temporal_coordinates``
-are start and stop in seconds, ``file_list`` the video, ``metadata`` the attributes of
-the stretch: ``TEMPORAL-SEGMENTS`` is the behaviour. One further attribute is taken for
-the subject, with a note.
+Lines that begin with ``#`` name the program and the columns. ``temporal_coordinates``,
+or ``temporal_segment_start`` and ``temporal_segment_end`` where only stretches were
+exported, are start and stop in seconds of the video; ``file_list`` is the video,
+``metadata`` the attributes of the stretch: ``TEMPORAL-SEGMENTS``, or else the first, is
+the behaviour. One further attribute is taken for the subject, with a note. Rows with
+one time, or none, are marks on pictures and are passed. All of the video was watched,
+for the behaviours that occur.
+
+Source: files and scripts of published studies (microsoft/computervision-recipes).
 """
 
 import csv
 import io
 from collections import defaultdict
+from collections.abc import Mapping
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.left_out import LeftOut
 from mabe.runtime.documents import parse_json
 
 _TITLE = "VGG Image Annotator"
@@ -22,11 +29,26 @@ _COLUMNS = "# CSV_HEADER ="
 
 _BEHAVIOUR = "TEMPORAL-SEGMENTS"
 
+_TIMES = "temporal_coordinates"
+
+_ENDS = ("temporal_segment_start", "temporal_segment_end")
+
+_EMPTY = (
+    "VGG VIA's annotations without stretches of time; regions of pictures are not read."
+)
+
+
+def _times(cells: Mapping[str, str]) -> list[float]:
+    """Return start and stop of a row; less where it has none."""
+    if _TIMES in cells:
+        return [float(time) for time in parse_json(cells[_TIMES])]
+    return [float(cells[name]) for name in _ENDS]
+
 
 def is_via(peek: Peek) -> bool:
     """Return whether a text is an export of VIA with stretches of time."""
     head = peek.text[:2000] if peek.kind == "text" else ""
-    return _TITLE in head and "temporal_coordinates" in head
+    return _TITLE in head and any(name in head for name in (_TIMES, _ENDS[0]))
 
 
 def read_via(peek: Peek) -> Content:
@@ -40,21 +62,23 @@ def read_via(peek: Peek) -> Content:
     try:
         for row in csv.reader(io.StringIO(body)):
             cells = dict(zip(header, row, strict=False))
-            times = parse_json(cells["temporal_coordinates"])
-            if not times:
-                continue  # a mark on a picture
-            start, stop = float(times[0]), float(times[-1])
+            times = _times(cells)
             about = parse_json(cells["metadata"])
+            if len(times) != 2 or not about:
+                continue  # a mark on a picture, or a stretch without a name
             behaviour = about.pop(_BEHAVIOUR, None) or about.pop(next(iter(about)))
             others |= dict.fromkeys(about)
             subject = str(next(iter(about.values()))) if len(about) == 1 else ""
             [video, *_] = media_stems(map(str, parse_json(cells["file_list"])))
-            found[video].append(Event(start, max(start, stop), str(behaviour), subject))
-    except (ValueError, KeyError, TypeError, StopIteration, AttributeError) as error:
+            start, stop = min(times), max(times)
+            found[video].append(Event(start, stop, str(behaviour), subject))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{peek.path}: looks like VIA's annotations, but a row has no stretch of "
             f"time with a name ({error}); export CSV from VIA again."
         ) from error
+    if not found:
+        raise LeftOut(peek.path, _EMPTY)
     notes = []
     if others:
         use = "used as the subject" if len(others) == 1 else "not used"

@@ -173,8 +173,7 @@ def test_columns_of_a_table_may_be_named():
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        ("jaaba", "trial/labeled_chase.mat"),
-        ("coco_gt", "trial.json"),
+        ("coco_results", "trial_coco_instances_results.json"),
         ("anymaze", "Test 1.csv"),
     ],
 )

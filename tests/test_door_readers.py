@@ -686,10 +686,6 @@ REFUSED = [
     ("anymaze", "Test 1.csv", "ANY-maze"),
     ("coco_gt", "trial.json", "COCO keypoints"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
-    ("flytracker", "trial/trial-track.mat", "FlyTracker"),
-    ("flytracker", "calibration.mat", "FlyTracker"),
-    ("jaaba", "trial/registered_trx.mat", "JAABA"),
-    ("jaaba", "trial/labeled_chase.mat", "JAABA"),
     ("jwatcher", "social.fmf", "JWatcher"),
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
 ]

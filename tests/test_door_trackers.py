@@ -8,14 +8,17 @@ import zipfile
 import numpy as np
 import pytest
 from door_cases import bouts, case, imported
+from scipy.io import loadmat, savemat
 
 from mabe.errors import DataError
 from mabe.io.import_plan import describe_plan, plan_import
 from mabe.io.importer import run_import
 from mabe.io.inspector import inspect
 from mabe.io.project import Project
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.formats import read_file
 from mabe.io.readers.left_out import LeftOut, NothingToImport
+from mabe.io.readers.matlab import variables_of
 
 BOTH = [(1, 2, "attack", 25, 50), (2, 1, "sniff", 100, 125)]
 
@@ -361,6 +364,136 @@ def test_hostile_arrays_of_npz_files_are_refused(tmp_path, content, reason):
         read_file(path)
 
 
+# MATLAB: JAABA and FlyTracker.
+
+
+def test_flytracker_gives_ellipses_of_which_the_ends_are_head_and_tail():
+    [(name, recording)] = imported("flytracker", fps=None).items()
+
+    standard = recording.standard
+    poses = standard.poses
+    assert (name, poses.animals, poses.length) == ("trial", ("1", "2"), 250)
+    assert (standard.fps, standard.pixels_per_cm) == (25, 8)
+    assert standard.parts == ("head", "body_center", "tail_base")
+    np.testing.assert_allclose(poses.xy_px[0, 0, :, 0], [296.075, 260.075, 224.075])
+    np.testing.assert_allclose(poses.xy_px[0, 0, :, 1], [212.075] * 3)
+
+
+def test_the_direction_of_flytracker_is_measured_upwards(tmp_path):
+    fields = np.array(["pos x", "pos y", "ori", "major axis len"], object)
+    data = np.array([[[100.0, 50.0, np.pi / 2, 20.0]]])
+    savemat(tmp_path / "a-track.mat", {"trk": {"names": fields, "data": data}})
+
+    [poses] = read_file(tmp_path / "a-track.mat").poses
+
+    np.testing.assert_allclose(
+        poses.xy_px[0, 0], [[100, 40], [100, 50], [100, 60]], atol=1e-4
+    )
+
+
+def test_jaaba_tracks_begin_at_their_first_frame():
+    poses = next(iter(imported("jaaba", fps=None).values())).standard.poses
+
+    assert (poses.name, poses.animals) == ("trial", ("1", "2"))
+    assert (poses.fps, poses.pixels_per_cm) == (25, 8)
+    assert (poses.first_frame, poses.length) == (0, 250)
+    assert poses.present[:, 0].all()
+    absent = ~poses.present[:, 1].any(axis=-1)
+    assert np.flatnonzero(absent).tolist() == [*range(10)]
+    # MATLAB counts pixels from 1.
+    np.testing.assert_allclose(poses.xy_px[0, 0, 1], [259.075, 211.075])
+    np.testing.assert_allclose(poses.xy_px[0, 0, 0], [259.075 + 36, 211.075])
+    np.testing.assert_allclose(poses.xy_px[10, 1, 1], [464.575, 258.3])
+
+
+def test_jaaba_labels_say_what_was_looked_at():
+    [recording] = imported("jaaba", fps=None).values()
+
+    assert bouts(recording) == [(1, 2, "chase", 25, 50), (2, 1, "chase", 50, 75)]
+    spans = [(s.agent, s.start, s.stop) for s in recording.labels.coverage]
+    assert sorted(spans) == [(1, 25, 50), (1, 100, 125), (2, 50, 75)]
+
+
+def test_no_chase_is_a_negative_of_chase(tmp_path):
+    cells = np.empty((3, 1), object)
+    names = np.array(["chase", "No_chase", "wing"], object)
+    cells[:, 0] = [np.array([1, 11, 21]), np.array([11, 21, 31]), names]
+    variables = {k: cells[at : at + 1] for at, k in enumerate(("t0s", "t1s", "names"))}
+    savemat(tmp_path / "labeled_x.mat", {**variables, "flies": [[3]]})
+
+    [annotations] = read_file(tmp_path / "labeled_x.mat").annotations
+
+    assert [(e.start, e.behaviour) for e in annotations.events] == [
+        (0, "chase"),
+        (20, "wing"),
+    ]
+    assert [(w.start, w.behaviour, w.subject) for w in annotations.watched] == [
+        (0, "chase", "3"),
+        (10, "chase", "3"),
+        (20, "wing", "3"),
+    ]
+
+
+def test_scores_of_jaaba_are_no_labels(tmp_path):
+    savemat(tmp_path / "scores_chase.mat", {"allScores": {"scores": [1.0]}})
+
+    with pytest.raises(NothingToImport, match="a classifier of JAABA computed"):
+        read_file(tmp_path / "scores_chase.mat")
+
+
+def test_a_matlab_file_of_version_73_says_how_to_save_it(tmp_path):
+    path = tmp_path / "trx.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512))
+
+    with pytest.raises(LeftOut, match="-v7"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_variables_of_matlab_are_those_that_scipy_reads(tmp_path, is_compressed):
+    cells = np.empty((2, 3), object)
+    for at in np.ndindex(2, 3):
+        cells[at] = np.arange(sum(at) + 1.0)
+    variables = {
+        "numbers": np.arange(24.0).reshape(2, 3, 4),
+        "small": np.array([[1, 2, 3]], np.uint8),
+        "truth": np.array([[True, False]]),
+        "nothing": np.empty((0, 0)),
+        "text": "Mäuse",
+        "cells": cells,
+        "inner": {"a": {"b": "c", "d": -1.5}, "e": np.int16(-7)},
+    }
+    path = tmp_path / "a.mat"
+    savemat(path, variables, do_compression=is_compressed)
+
+    found = variables_of(Peek(path))
+    right = loadmat(path, simplify_cells=False)
+
+    assert found.keys() == variables.keys()
+    for name in ("numbers", "small", "truth", "nothing"):
+        np.testing.assert_array_equal(found[name], right[name])
+    assert found["text"] == "Mäuse"
+    for ours, theirs in zip(found["cells"], cells.ravel(order="F"), strict=True):
+        np.testing.assert_array_equal(ours.ravel(), theirs)
+    [inner] = found["inner"]
+    [a] = inner["a"]
+    assert (a["b"], float(a["d"].item()), int(inner["e"].item())) == ("c", -1.5, -7)
+
+
+def test_a_cell_array_that_declares_more_than_the_file_holds_is_refused(tmp_path):
+    path = tmp_path / "a.mat"
+    cells = np.empty((1, 77), object)
+    cells[0, :] = 0.0
+    savemat(path, {"c": cells})
+    content = path.read_bytes()
+    shape = np.array([1, 77], "<i4").tobytes()
+    assert content.count(shape) == 1
+    path.write_bytes(content.replace(shape, np.array([1 << 15] * 2, "<i4").tobytes()))
+
+    with pytest.raises(DataError, match="1,073,741,824 cells are declared"):
+        read_file(path)
+
+
 # Damaged files of all of these.
 
 FILES = [
@@ -368,6 +501,10 @@ FILES = [
     ("idtracker_csv", f"{CSV_FOLDER}/attributes.json"),
     ("yolo_txt", "labels/trial_1.txt"),
     ("trex_npz", "data/trial_id0.npz"),
+    ("jaaba", "trial/registered_trx.mat"),
+    ("jaaba", "trial/labeled_chase.mat"),
+    ("flytracker", "trial/trial-track.mat"),
+    ("flytracker", "calibration.mat"),
 ]
 
 

@@ -88,17 +88,6 @@ def _is_ethovision(peek: Peek) -> bool:
     return "Number of header lines:" in first
 
 
-def _is_flytracker(peek: Peek) -> bool:
-    names = ("-track.mat", "-feat.mat", "calibration.mat", "-bg.mat", "-seg.mat")
-    return peek.kind == "matlab" and peek.path.name.endswith(names)
-
-
-def _is_jaaba(peek: Peek) -> bool:
-    name = peek.path.name
-    is_named = "trx" in name or name.startswith(("labeled", "labels", "scores_"))
-    return peek.kind == "matlab" and is_named
-
-
 def _is_ultralytics_table(peek: Peek) -> bool:
     return {"x1", "y1", "x2", "y2", "class", "confidence"} <= set(_header(peek))
 
@@ -195,8 +184,11 @@ PROGRAMS: Sequence[Program] = (
         ),
         f"{_TRACKS}; {_LABELS}",
     ),
-    Program("tracks of FlyTracker (MATLAB)", _is_flytracker, _TRACKS),
-    Program("tracks or labels of JAABA (MATLAB)", _is_jaaba, f"{_TRACKS}; {_LABELS}"),
+    Program(
+        "a MATLAB file of version 7.3",
+        lambda peek: peek.kind == "matlab" and peek.head.startswith(b"MATLAB 7.3"),
+        "save it in MATLAB with `save(FILE, '-v7')`",
+    ),
     Program(
         "a MATLAB file of an unknown program",
         lambda peek: peek.kind == "matlab",

@@ -657,6 +657,27 @@ def test_that_keys_of_jwatcher_end_each_other_is_an_assumption():
     assert any("taken to end the one before" in note for note in annotations.notes)
 
 
+@pytest.mark.parametrize("modifier", ["left", ""])
+def test_states_of_the_observer_end_after_their_duration(tmp_path, modifier):
+    """Also where a log was filtered to starts, or stops lack the modifiers."""
+    rows = [
+        "Time_Relative_sf;Duration_sf;Observation;Subject;Behavior;Modifier_1;Event_Type",
+        f"1,00;1,00;trial;m1;dig;{modifier};State start",
+        f"3,00;1,01;trial;m1;rear;{modifier};State start",
+        f"4,00;0,00;trial;m1;rear;{modifier};State stop",
+        "6,00;0,00;trial;m1;rear;;State point",
+    ]
+    (tmp_path / "trial.csv").write_text("\n".join(rows))
+
+    assert events_of(tmp_path, "trial.csv") == [
+        (25, 50, "dig", "m1"),
+        (75, 100, "rear", "m1"),
+        (150, 150, "rear", "m1"),
+    ]
+    [annotations] = content(tmp_path, "trial.csv").annotations
+    assert annotations.notes == ()
+
+
 def test_events_of_the_observer_before_the_beginning_are_cut(tmp_path):
     header = "Time_Relative_sf;Observation;Subject;Behavior;Event_Type"
     rows = [

@@ -1,8 +1,8 @@
 """Event logs of Noldus: of The Observer XT, and of manual scoring in EthoVision XT.
 
 The Observer exports a table with ``Time_Relative_sf`` (seconds), ``Observation``,
-``Subject``, ``Behavior``, ``Event_Type`` (state start, state stop, point) and
-modifiers. EthoVision writes lines about the trial, among them the video, then
+``Subject``, ``Behavior``, ``Event_Type`` (state start, state stop, point), modifiers
+and ``Duration_sf``. EthoVision writes lines about the trial, among them the video, then
 ``Recording time, (Subject,) Behavior, Event``, a file or a sheet for each arena. Both
 as text or as a sheet. Times are seconds from the beginning of the observation or of the
 recording; all of it was watched.
@@ -25,12 +25,18 @@ from mabe.io.readers.boris_events import (
     clean_subject,
     media_stems,
     pair_moments,
+    parse_number,
     parse_time,
 )
 from mabe.io.readers.ethovision import HEADER, about_trial, recording_name
 from mabe.io.readers.file_head import Peek, read_text
 
 _LOG_TIMES = ("Time_Relative_sf", "Time_Relative_hmsf")
+
+_DURATION = "Duration_sf"
+
+_SAME_S = 0.02
+"""Stops and durations are rounded each for themselves."""
 
 _SCORED = {"Recording time", "Behavior", "Event"}
 
@@ -47,6 +53,7 @@ def read_observer(peek: Peek) -> Content:
     header = rows[0]
     column = next(name for name in _LOG_TIMES if name in header)
     moments: dict[str, list[Moment]] = defaultdict(list)
+    ends: dict[str, list[Moment]] = defaultdict(list)
     for number, row in enumerate(rows[1:], start=2):
         cells = _by_name(header, row)
         if not cells["Behavior"]:
@@ -55,15 +62,41 @@ def read_observer(peek: Peek) -> Content:
             each for name, each in cells.items() if name.startswith("Modifier")
         ]
         observation = cells.get("Observation") or peek.stem
-        moments[observation].append(
-            _moment(
-                cells, column, "Event_Type", modifiers, f"{peek.path}: line {number}"
-            )
-        )
+        where = f"{peek.path}: line {number}"
+        moment = _moment(cells, column, "Event_Type", modifiers, where)
+        moments[observation].append(moment)
+        duration_s = parse_number(cells.get(_DURATION, ""))
+        if moment.status == START and duration_s:
+            stop = replace(moment, time_s=moment.time_s + duration_s, status=STOP)
+            ends[observation].append(stop)
     annotations = tuple(
-        _annotations(name, those, None, ()) for name, those in moments.items()
+        _annotations(name, _with_stops(those, ends[name]), None, ())
+        for name, those in moments.items()
     )
     return Content("The Observer's event log", annotations=annotations)
+
+
+def _with_stops(moments: Sequence[Moment], ends: Sequence[Moment]) -> list[Moment]:
+    """Return moments with the ends that durations give, where no stop is near.
+
+    Logs may have been filtered to starts, and a stop may lack its modifiers.
+    """
+    stops = {
+        (*_thread(each), round(each.time_s / _SAME_S) + near)
+        for each in moments
+        if each.status == STOP
+        for near in (-1, 0, 1)
+    }
+    missing = (
+        each
+        for each in ends
+        if (*_thread(each), round(each.time_s / _SAME_S)) not in stops
+    )
+    return [*moments, *missing]
+
+
+def _thread(moment: Moment) -> tuple[str, str, tuple[str, ...]]:
+    return moment.subject, moment.behaviour, moment.modifiers
 
 
 def is_scoring(peek: Peek) -> bool:

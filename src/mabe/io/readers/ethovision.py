@@ -20,11 +20,8 @@ Source: Noldus's help, "Export the raw data (track and dependent variables)" and
 manually-scored behaviors"; column names as in files of published studies.
 """
 
-import csv
-import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +38,25 @@ from mabe.io.readers.annotations import (
     annotations_of,
     events_of_columns,
 )
-from mabe.io.readers.boris_events import media_stems, parse_time
-from mabe.io.readers.containers import WORKBOOKS, open_peek, sheets_of
+from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.csv_table import column_of_numbers, read_cells
+from mabe.io.readers.ethovision_trials import (
+    TIMES,
+    about_trial,
+    cells_of_line,
+    describe_delay,
+    names_line,
+    points_of,
+    recording_name,
+    subject_of,
+    tracks_beside,
+    with_partners,
+)
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.joined_animals import join_animals
-from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import Poses, place_frames
 
 FORMAT = "EthoVision XT raw data"
-
-HEADER = "Number of header lines"
-
-_TIMES = ("Recording time", "Trial time")
-"""The first of these that a file has counts."""
 
 _CM = {"cm": 1.0, "mm": 0.1, "m": 100.0, "in": 2.54, "inch": 2.54, "ft": 30.48}
 
@@ -63,34 +65,11 @@ _SCORED = re.compile(
     re.IGNORECASE,
 )
 
-_OF_ONE_TRIAL = ("Experiment", "Trial name", "Trial ID", "Start time", "Video file")
-
-_CLOCK_TIME = re.compile(r"(.*?)(\d+:\d+:\d+(?:[.,]\d+)?)$")
-
 _GAP = 1.4
 """Times of two digits make steps of 0.03 and 0.04 s at 30 frames per second; longer
 ones leave out samples."""
 
-_NAME_END = re.compile(r"[-_ ]*[^-_ ]*$")
-
 _SHOWN = 8
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """What a file or a sheet is: whose track, in which arena of which trial."""
-
-    trial: tuple[str, ...]
-    arena: str
-    name: str
-
-
-def is_raw(peek: Peek) -> bool:
-    """Return whether a text or a sheet is the track of one subject."""
-    if peek.kind != "text" or not peek.lines or HEADER not in peek.lines[0]:
-        return False
-    at = _names_line(peek)
-    return at is not None and bool(_points(_cells(peek, at)))
 
 
 def read_raw(peek: Peek) -> Content:
@@ -98,10 +77,10 @@ def read_raw(peek: Peek) -> Content:
 
     Raises `NothingToImport` for all files of an arena but the first one.
     """
-    own = _subject(peek)
-    others = _tracks_beside(peek.path)
+    own = subject_of(peek)
+    others = tracks_beside(peek.path)
     arenas = {own.arena, *(each.arena for _, each in others if each.trial == own.trial)}
-    together = _with_partners(peek, own, others)
+    together = with_partners(peek, own, others)
     return _read_arena(together, is_named=len(arenas) > 1)
 
 
@@ -113,11 +92,11 @@ def read_sheets(sheets: Sequence[Peek]) -> Content:
     """
     groups: dict[tuple[tuple[str, ...], str], list[Peek]] = {}
     for sheet in sheets:
-        subject = _subject(sheet)
+        subject = subject_of(sheet)
         groups.setdefault((subject.trial, subject.arena), []).append(sheet)
     if len(groups) == 1 and len(sheets) == 1:
-        others = _tracks_beside(sheets[0].path)
-        together = _with_partners(sheets[0], _subject(sheets[0]), others)
+        others = tracks_beside(sheets[0].path)
+        together = with_partners(sheets[0], subject_of(sheets[0]), others)
         return _read_arena(together, is_named=False)
     trials = [trial for trial, _ in groups]
     read = [
@@ -129,115 +108,6 @@ def read_sheets(sheets: Sequence[Peek]) -> Content:
         tuple(poses for each in read for poses in each.poses),
         tuple(labels for each in read for labels in each.annotations),
     )
-
-
-def _tracks_beside(path: Path) -> list[tuple[Path, _Subject]]:
-    """Return whose tracks the other files of a folder are, of the same ending."""
-    return [
-        (other, subject)
-        for other in sorted(path.parent.iterdir())
-        if other != path and other.suffix == path.suffix and other.is_file()
-        for subject in _subjects_of_file(other, path)
-    ]
-
-
-def _with_partners(
-    peek: Peek, own: _Subject, others: Sequence[tuple[Path, _Subject]]
-) -> list[Peek]:
-    """Return a track with those of the same arena in other files, which it is first of.
-
-    Raises `NothingToImport` where it is not the first.
-    """
-    partners = {
-        path: each.name
-        for path, each in others
-        if (each.trial, each.arena) == (own.trial, own.arena) and each.name != own.name
-    }
-    if partners and min(partners) < peek.path:
-        reason = f"EthoVision's track of one subject, read with {min(partners).name}"
-        raise NothingToImport(peek.path, reason)
-    return [
-        peek,
-        *(
-            track
-            for path, name in partners.items()
-            for track in _tracks_of(open_peek(path))
-            if _subject(track).name == name
-        ),
-    ]
-
-
-def _tracks_of(peek: Peek) -> list[Peek]:
-    """Return the tracks in a file: itself, or sheets of a workbook."""
-    tables = sheets_of(peek) if peek.kind in WORKBOOKS else [peek]
-    return [table for table in tables if is_raw(table)]
-
-
-def about_trial(rows: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Return what the lines above a table of EthoVision say."""
-    return {row[0].rstrip(":"): row[1] for row in rows if len(row) > 1}
-
-
-def recording_name(about: Mapping[str, str], stem: str) -> str:
-    """Return the name of a trial: that of its video, else its own."""
-    videos = media_stems([about.get("Video file", "")])
-    if videos:
-        return videos[0].rsplit("/", 1)[-1]
-    return " ".join(about.get("Trial name", "").split()) or stem
-
-
-def _cells(peek: Peek, line: int) -> list[str]:
-    """Return the cells of one line."""
-    row = next(csv.reader([peek.lines[line]], delimiter=peek.delimiter), [])
-    return [cell.strip().removeprefix("\ufeff") for cell in row]
-
-
-def _names_line(peek: Peek) -> int | None:
-    """Return the number of the line that names the columns."""
-    return next(
-        (
-            at
-            for at, line in enumerate(peek.lines)
-            if any(name in line for name in _TIMES)
-            and set(_TIMES).intersection(_cells(peek, at))
-        ),
-        None,
-    )
-
-
-def _points(names: Sequence[str]) -> list[str]:
-    """Return the points of the body that a table has columns of."""
-    points = [name.removeprefix("X ") for name in names if name.startswith("X ")]
-    return [point for point in points if f"Y {point}" in names]
-
-
-def _subject(peek: Peek) -> _Subject:
-    about = about_trial([_cells(peek, at) for at in range(_names_line(peek) or 0)])
-    return _Subject(
-        tuple(about.get(key, "") for key in _OF_ONE_TRIAL),
-        about.get("Arena name", ""),
-        about.get("Subject name", "") or peek.stem,
-    )
-
-
-def _subjects_of_file(path: Path, beside: Path) -> tuple[_Subject, ...]:
-    """Return whose tracks a file has; none where it cannot be opened.
-
-    Workbooks are opened only where the names differ at the end alone.
-    """
-    names = {_NAME_END.sub("", each.stem) for each in (path, beside)}
-    if path.suffix.lower().removeprefix(".") in WORKBOOKS and len(names) > 1:
-        return ()
-    try:
-        status = path.stat()
-        return _known_subjects(path, status.st_size, status.st_mtime_ns)
-    except (DataError, OSError, csv.Error):
-        return ()  # named where it is read itself
-
-
-@functools.lru_cache(maxsize=1 << 12)
-def _known_subjects(path: Path, size: int, changed_ns: int) -> tuple[_Subject, ...]:
-    return tuple(_subject(track) for track in _tracks_of(open_peek(path)))
 
 
 def _read_arena(peeks: Sequence[Peek], *, is_named: bool) -> Content:
@@ -273,18 +143,18 @@ def _read_subject(
     peek: Peek, *, is_named: bool
 ) -> tuple[Poses, FileAnnotations | None]:
     """Return the track of one subject, and what a person scored of it."""
-    at = _names_line(peek)
+    at = names_line(peek)
     if at is None:
         raise DataError(f"{peek.path}: expected a line that names the columns.")
-    names = _cells(peek, at)
-    about = about_trial([_cells(peek, line) for line in range(at)])
-    time = next(name for name in _TIMES if name in names)
-    units = _cells(peek, at + 1) if at + 1 < len(peek.lines) else []
+    names = cells_of_line(peek, at)
+    about = about_trial([cells_of_line(peek, line) for line in range(at)])
+    time = next(name for name in TIMES if name in names)
+    units = cells_of_line(peek, at + 1) if at + 1 < len(peek.lines) else []
     has_units = units[names.index(time) : names.index(time) + 1] == ["s"]
     table = read_cells(peek, names, skip_rows=at + 1 + has_units)
     times_s = column_of_numbers(table, time, peek)
     fps = _frame_rate(times_s, peek.path)
-    points = _points(names)
+    points = points_of(names)
     scored = {name: match[1] for name in names if (match := _SCORED.fullmatch(name))}
     columns = [f"{axis} {point}" for point in points for axis in "XY"]
     values = np.stack(
@@ -293,16 +163,16 @@ def _read_subject(
     first, placed, notes = place_frames(
         np.round(times_s * fps), values.astype(np.float32), str(peek.path)
     )
-    if set(_TIMES) - set(names):
-        notes.append(f"has no {_TIMES[0]}: {time} is used")
+    if set(TIMES) - set(names):
+        notes.append(f"has no {TIMES[0]}: {time} is used")
     xy, unit = placed[:, : len(columns)], units[names.index(columns[0])]
     xy = xy.reshape(len(placed), 1, len(points), 2) * np.array([1, -1], np.float32)
     if (scale := _CM.get(unit.lower())) is None:
         notes.append(f"the unit of x and y is {unit!r}: read as pixels")
     name = recording_name(about, peek.stem)
     name = f"{name} {about.get('Arena name', '')}" if is_named else name
-    subject = _subject(peek).name
-    notes += [*_describe_others(table, names, scored), *_describe_delay(about, fps)]
+    subject = subject_of(peek).name
+    notes += [*_describe_others(table, names, scored), *describe_delay(about, fps)]
     poses = Poses(
         xy * np.float32(scale or 1),
         keypoints=points,
@@ -389,22 +259,3 @@ def _is_flags(cells: pl.Series) -> bool:
     return set(cells.drop_nulls().unique().head(3).to_list()) in (
         *({"0", "1"}, {"0"}, {"1"}),
     )
-
-
-def _describe_delay(about: Mapping[str, str], fps: float) -> list[str]:
-    """Return a note where the video began before the first sample."""
-    clocks = [
-        _CLOCK_TIME.fullmatch(about.get(key, "").strip())
-        for key in ("Start time", "Video start time", "Recording after")
-    ]
-    start, video, after = clocks
-    if start is None or video is None or start[1] != video[1]:
-        return []
-    delay_s = parse_time(start[2], "Start time") - parse_time(video[2], "Video start")
-    delay_s += parse_time(after[2], "Recording after") if after else 0.0
-    if delay_s < 1 / fps:
-        return []
-    return [
-        f"the first sample is {delay_s:.6g} s after the beginning of the video; for "
-        f"labels on the clock of the video set `offset_s: {delay_s:.6g}`"
-    ]

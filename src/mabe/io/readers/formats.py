@@ -24,6 +24,7 @@ from mabe.io.readers import (
     elan,
     elan_tab,
     ethovision,
+    ethovision_trials,
     flytracker,
     frame_tables,
     idtracker,
@@ -142,7 +143,7 @@ FORMATS = (
     Format("EthoVision's manual scoring", noldus.is_scoring, noldus.read_scoring),
     Format(
         ethovision.FORMAT,
-        ethovision.is_raw,
+        ethovision_trials.is_raw,
         ethovision.read_raw,
         read_sheets=ethovision.read_sheets,
     ),

@@ -28,7 +28,7 @@ from mabe.io.readers.boris_events import (
     parse_number,
     parse_time,
 )
-from mabe.io.readers.ethovision import HEADER, about_trial, recording_name
+from mabe.io.readers.ethovision_trials import HEADER, about_trial, recording_name
 from mabe.io.readers.file_head import Peek, read_text
 
 _LOG_TIMES = ("Time_Relative_sf", "Time_Relative_hmsf")

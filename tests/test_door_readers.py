@@ -705,7 +705,6 @@ REFUSED = [
     ("animalta_real", "individuals.csv", "AnimalTA"),
     ("anipose", "pose-3d/trial.csv", "Anipose"),
     ("anymaze", "Test 1.csv", "ANY-maze"),
-    ("coco_gt", "trial.json", "COCO keypoints"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
     ("jwatcher", "social.fmf", "JWatcher"),
     ("lmt", "trial.sqlite", "Live Mouse Tracker"),
@@ -742,8 +741,8 @@ def test_a_file_of_another_program_does_not_stop_the_others(tmp_path):
 
 
 def test_where_nothing_is_read_the_error_names_the_program():
-    with pytest.raises(DataError, match="COCO keypoints"):
-        plan_import(case("coco_gt"), Project(fps=25))
+    with pytest.raises(DataError, match="no identities"):
+        plan_import(case("coco_results"), Project(fps=25))
 
 
 # Long tables of points.

@@ -494,6 +494,97 @@ def test_a_cell_array_that_declares_more_than_the_file_holds_is_refused(tmp_path
         read_file(path)
 
 
+# COCO keypoints.
+
+
+def test_coco_keypoints_with_tracks_are_a_recording():
+    [(name, recording)] = imported("coco_gt", fps=None).items()
+
+    poses = recording.standard.poses
+    assert (name, recording.standard.fps) == ("trial", 25)
+    assert (poses.animals, poses.first_frame) == (("1", "2"), 0)
+    assert poses.keypoints == ("nose", "left_ear", "right_ear", "tail_base")
+    assert poses.xy_px.shape == (250, 2, 4, 2)
+    assert poses.present.all()
+    np.testing.assert_allclose(poses.xy_px[0, 0, 0], [260, 236])
+    assert bouts(recording) == BOTH
+
+
+def coco(*marks, names=("nose", "tail")):
+    """Return a document: each mark is a picture, an animal's keys, and its points."""
+    files = list(dict.fromkeys(file for file, _, _ in marks))
+    return {
+        "annotations": [
+            {"image_id": files.index(file), "category_id": 1, "keypoints": xyv, **keys}
+            for file, keys, xyv in marks
+        ],
+        "images": [{"id": at, "file_name": file} for at, file in enumerate(files)],
+        "categories": [
+            {"id": 1, "name": "mouse", "keypoints": names},
+            {"id": 2, "name": "rat", "keypoints": names},
+        ],
+    }
+
+
+POINTS = [1, 2, 2, 3, 4, 1]
+
+
+def read_coco(tmp_path, *marks):
+    (tmp_path / "day.json").write_text(json.dumps(coco(*marks)))
+    return read_file(tmp_path / "day.json").poses
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "frame"),
+    [
+        ("trial/frame_000012.png", "trial", 12),
+        ("trial_12.jpg", "trial", 12),
+        ("data/images/img00012.png", "day", 12),
+        ("C:/films/a-b/12.png".replace("/", "\\"), "a-b", 12),
+        ("cage1 7.png", "cage1", 7),
+    ],
+)
+def test_names_of_pictures_give_recording_and_frame(tmp_path, file, name, frame):
+    [poses] = read_coco(tmp_path, (file, {}, POINTS))
+
+    assert (poses.name, poses.first_frame) == (name, frame)
+    assert poses.animals == ("mouse",)
+
+
+@pytest.mark.parametrize("keys", [{"track_id": 7}, {"attributes": {"track_id": 7}}])
+def test_points_that_were_not_marked_are_missing(tmp_path, keys):
+    [poses] = read_coco(
+        tmp_path, ("a_3.png", keys, POINTS), ("a_5.png", keys, [0, 0, 0, 5, 6, 2])
+    )
+
+    assert (poses.animals, poses.first_frame) == (("7",), 3)
+    assert poses.present[:, 0].tolist() == [[True, True], [False] * 2, [False, True]]
+
+
+def test_categories_are_the_animals_where_nothing_else_is(tmp_path):
+    [poses] = read_coco(
+        tmp_path, ("a_0.png", {"category_id": 2}, POINTS), ("a_0.png", {}, POINTS)
+    )
+
+    assert poses.animals == ("mouse", "rat")
+
+
+@pytest.mark.parametrize(
+    ("marks", "reason"),
+    [
+        ([("a_0.png", {}, POINTS)] * 2, "without `track_id`"),
+        ([("a.png", {}, POINTS)], "without a number in their names"),
+        ([("a_0.png", {}, [])], "without keypoints"),
+        ([("a_0.png", {"category_id": 9}, POINTS)] * 2, "keypoints"),
+        ([("a_0.png", {}, POINTS[:-1])], "5 numbers for 2 keypoints"),
+        ([("a_99999999999.png", {}, POINTS)], "no frame below"),
+    ],
+)
+def test_coco_that_is_no_track_says_why(tmp_path, marks, reason):
+    with pytest.raises(DataError, match=reason):
+        read_coco(tmp_path, *marks)
+
+
 # Damaged files of all of these.
 
 FILES = [
@@ -505,6 +596,7 @@ FILES = [
     ("jaaba", "trial/labeled_chase.mat"),
     ("flytracker", "trial/trial-track.mat"),
     ("flytracker", "calibration.mat"),
+    ("coco_gt", "trial.json"),
 ]
 
 

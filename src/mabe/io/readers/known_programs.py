@@ -130,16 +130,6 @@ PROGRAMS: Sequence[Program] = (
         is_empty=True,
     ),
     Program(
-        "COCO keypoints (CVAT, Roboflow, Detectron2 …)",
-        _json_with(_key("images"), _key("categories"), is_list=False),
-        _TRACKS,
-    ),
-    Program(
-        "COCO keypoints (CVAT, Roboflow, Detectron2 …)",
-        _json_with(_key("images"), _key("file_name"), is_list=False),
-        _TRACKS,
-    ),
-    Program(
         "results of a pose detector in COCO's form (Detectron2, MMPose, AlphaPose), "
         "which have no identities",
         _json_with(_key("image_id"), _key("keypoints"), is_list=True),

@@ -3,7 +3,9 @@
 import io
 import json
 import shutil
+import sqlite3
 import zipfile
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from mabe.io.import_plan import describe_plan, plan_import
 from mabe.io.importer import run_import
 from mabe.io.inspector import inspect
 from mabe.io.project import Project
+from mabe.io.readers.annotations import SELF, Event
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.formats import read_file
 from mabe.io.readers.left_out import LeftOut, NothingToImport
@@ -585,6 +588,83 @@ def test_coco_that_is_no_track_says_why(tmp_path, marks, reason):
         read_coco(tmp_path, *marks)
 
 
+# Live Mouse Tracker.
+
+
+def test_live_mouse_tracker_is_a_recording_without_labels():
+    [(name, recording)] = imported("lmt", fps=None).items()
+
+    standard = recording.standard
+    poses = standard.poses
+    assert (name, standard.fps, standard.pixels_per_cm) == ("trial", 30, 5.7)
+    assert (poses.animals, poses.first_frame) == (("Lou", "Max"), 0)
+    assert standard.parts == ("nose", "body_center", "tail_base")
+    assert poses.xy_px.shape == (250, 2, 3, 2)
+    np.testing.assert_allclose(
+        poses.xy_px[0, 0], [[260, 236], [260.075, 212.075], [260.3, 164.2]]
+    )
+    absent = ~poses.present[:, 1].any(axis=-1)
+    assert np.flatnonzero(absent).tolist() == [*range(60, 70)]
+    assert poses.present[:, 0].all()
+    # The program's own events are shown, and never taken as labels.
+    assert not recording.has_labels
+    plan = plan_import(case("lmt"), Project())
+    assert any("predicted by a program" in line for line in describe_plan(plan))
+
+
+def test_events_of_live_mouse_tracker_are_a_programs():
+    [annotations] = read_file(case("lmt") / "trial.sqlite").annotations
+
+    assert (annotations.by, annotations.fps) == ("program", 30)
+    assert list(annotations.events) == [
+        Event(30, 60, "Oral-genital Contact", "Lou", "Max"),
+        Event(75, 90, "Rear isolated", "Lou", SELF),
+        Event(120, 150, "Oral-genital Contact", "Max", "Lou"),
+    ]
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+
+ANIMAL = "CREATE TABLE ANIMAL (ID, NAME, RFID)"
+
+DETECTION = """
+CREATE TABLE DETECTION (FRAMENUMBER, ANIMALID, MASS_X, MASS_Y, FRONT_X, FRONT_Y,
+BACK_X, BACK_Y)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("CREATE TABLE other (x)", "an SQLite database of an unknown program"),
+        (
+            f"{ANIMAL}; CREATE VIEW DETECTION AS {ENDLESS} SELECT * FROM n",
+            "an SQLite database of an unknown program",
+        ),
+        (f"{ANIMAL}; {DETECTION}", "of no animal"),
+        (f"CREATE TABLE ANIMAL (ID); {DETECTION}", "no such column"),
+        (
+            f"{ANIMAL}; INSERT INTO ANIMAL VALUES (1, 'a', ''); {DETECTION};"
+            " INSERT INTO DETECTION VALUES (1.5, 1, 1, 2, 3, 4, 5, 6)",
+            "whole frame numbers",
+        ),
+        (
+            f"{ANIMAL}; INSERT INTO ANIMAL VALUES (1, 'a', ''); {DETECTION};"
+            " INSERT INTO DETECTION VALUES (1, 1, 1, 2, 3, 4, 5, 6);"
+            "INSERT INTO DETECTION VALUES (99999999999, 1, 1, 2, 3, 4, 5, 6)",
+            "expected frame numbers",
+        ),
+    ],
+)
+def test_databases_that_hold_no_tracks_are_refused(tmp_path, script, reason):
+    path = tmp_path / "a b#?.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(script)
+
+    with pytest.raises(DataError, match=reason):
+        read_file(path)
+
+
 # Damaged files of all of these.
 
 FILES = [
@@ -597,6 +677,7 @@ FILES = [
     ("flytracker", "trial/trial-track.mat"),
     ("flytracker", "calibration.mat"),
     ("coco_gt", "trial.json"),
+    ("lmt", "trial.sqlite"),
 ]
 
 

@@ -185,7 +185,7 @@ PROGRAMS: Sequence[Program] = (
         f"{_TRACKS}; {_LABELS}",
     ),
     Program(
-        "an SQLite database, such as Live Mouse Tracker's",
+        "an SQLite database of an unknown program",
         lambda peek: peek.kind == "sqlite",
         f"{_TRACKS}; {_LABELS}",
     ),

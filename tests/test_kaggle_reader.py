@@ -374,7 +374,7 @@ def test_no_videos_says_where_it_looked_and_how_to_get_some(tmp_path, has_table)
         read_index(tmp_path)
 
     message = str(caught.value)
-    hints = ["train.csv", "kaggle competitions download", "kagglehub", "mabe simulate"]
+    hints = ["train.csv", "mabe import", "mabe simulate", "docs/kaggle.md"]
     assert all(hint in message for hint in [str(tmp_path), *hints])
     assert "\n" not in message
 

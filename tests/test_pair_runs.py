@@ -184,8 +184,23 @@ def test_finding_nothing_is_a_score_of_zero_and_no_submission(
     capsys.readouterr()
     assert main(["evaluate", str(blind), str(data)]) == 0
     assert "score" in capsys.readouterr().out
-    assert main(["submit", str(blind), str(data)]) == 2
+    assert main(["submit", str(blind), str(with_test_videos(data, tmp_path))]) == 2
     assert "predicts no bout" in capsys.readouterr().err
+
+
+def test_a_submission_is_of_test_videos_not_of_those_to_learn_from(run, data, capsys):
+    assert main(["submit", str(run), str(data)]) == 2
+    assert "has no test.csv" in capsys.readouterr().err
+
+
+def with_test_videos(data, folder):
+    """A copy of a data set whose training videos are test videos."""
+    kaggle = folder / "test-videos"
+    shutil.copytree(data, kaggle)
+    (kaggle / "train_tracking").rename(kaggle / "test_tracking")
+    (kaggle / "train.csv").rename(kaggle / "test.csv")
+    shutil.rmtree(kaggle / "train_annotation")
+    return kaggle
 
 
 def test_labels_without_direction_count_for_both_and_are_asked_once(tmp_path):

@@ -114,6 +114,16 @@ def test_recordings_without_labels_are_marked_too(checkpoint, tmp_path):
     assert (tmp_path / "out" / "probabilities" / "Lab" / "1.parquet").exists()
 
 
+def test_predicting_what_was_learned_from_is_said(
+    checkpoint, data, unseen, tmp_path, capsys
+):
+    predict(Predictor(checkpoint), data, tmp_path / "known")
+    assert "the model was trained on 4 of 6 recordings" in capsys.readouterr().out
+    new = unseen / "train_tracking/Lab/8.parquet"
+    predict(Predictor(checkpoint), new, tmp_path / "new")
+    assert "the model was trained on" not in capsys.readouterr().out
+
+
 def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
     scores = evaluate_scenes(Unseen(Predictor(checkpoint), unseen))
     known = set(checkpoint.trained_on)

@@ -270,6 +270,18 @@ def test_a_figure_is_not_saved_under_a_name_that_says_nothing(tmp_path):
 # ── view ──
 
 
+@pytest.mark.parametrize(
+    ("data", "out"),
+    [
+        ("rats", "rats-corrected"),
+        ("rats-corrected", "rats-corrected-2"),
+        ("rats-corrected-2", "rats-corrected-3"),
+    ],
+)
+def test_each_round_of_corrections_has_a_folder_beside_the_last(data, out, tmp_path):
+    assert default_out(tmp_path / data, tmp_path / "run/best").name == out
+
+
 def test_a_recording_is_a_file_a_folder_or_a_name(run, data):
     predictor = Predictor(load_checkpoint(run))
     path = data / "train_tracking/Lab/3.parquet"

@@ -48,7 +48,7 @@ from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import write_json
-from mabe.runtime.object_storage import display_path
+from mabe.runtime.object_storage import full_path
 from mabe.runtime.threads import usable_cores
 from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
@@ -207,7 +207,7 @@ def _begin(
     recordings = data.store.recordings
     used = sorted(recordings[i].name for i in (*data.learned, *data.held_out))
     facts = {
-        "data": display_path(config.data_dir),
+        "data": full_path(config.data_dir),
         "recordings": used,
         "content": content,
     }

@@ -41,6 +41,7 @@ from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
+from mabe.runtime.console import count
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import HERE, Executor, usual_executor
 from mabe.runtime.files import hash_file, make_folder
@@ -188,6 +189,13 @@ def predict(
     job = PredictionJob(predictor, place, device, executor.threads)
     predictions = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
     predicted = [each.bouts for each in predictions]
+    trained_on = predictor.checkpoint.trained_on
+    if known := sum(each.about.tracking_hash in trained_on for each in predictions):
+        all_of_them = count(len(predictions), "recording")
+        tqdm.write(
+            f"! the model was trained on {known} of {all_of_them}: how good these "
+            "predictions are says nothing about new recordings"
+        )
     provenance = prediction_provenance(predictor, [each.source for each in predictions])
     write_predictions(out, Predictions(provenance, tuple(predicted)))
     written = {probabilities_path(place, each.lab, each.video) for each in predicted}

@@ -23,13 +23,19 @@ from mabe.runtime.files import write_text
 def submit(
     predictor: Predictor, data: Path, out: Path, *, skip_bad: bool = False
 ) -> Review:
-    """Write and check the submission of a folder's test videos; else of all videos.
+    """Write and check the submission of a folder's test videos, or of a store.
 
-    Raises `RunError` for a model of scenes and `DataError` where the host would refuse
-    the submission; the file is written in that case too.
+    Raises `RunError` for a model of scenes and `DataError` where there are no test
+    videos, and where the host would refuse the submission; the file is written in that
+    case too.
     """
     require_pairs(predictor)
     has_test = (data / "test.csv").is_file()
+    if not (has_test or is_store(data)):
+        raise DataError(
+            f"{data}: has no test.csv, whose videos a submission is of; for labelled "
+            "recordings that the model did not learn from, and a score: --held-out"
+        )
     sources = find_sources(
         data,
         rate_fps=predictor.rate_fps,

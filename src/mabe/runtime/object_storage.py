@@ -53,6 +53,11 @@ def display_path(path: Path) -> str:
     return as_url(path) or str(path)
 
 
+def full_path(path: Path) -> str:
+    """Return a path that means the same in every folder, or the URL, as text."""
+    return as_url(path) or str(path.absolute())
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
     """A file in object storage, as listed in its folder."""

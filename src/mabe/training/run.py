@@ -21,7 +21,7 @@ from mabe.runtime.distributed import (
     make_fabric,
 )
 from mabe.runtime.launch_environment import ProcessGroup
-from mabe.runtime.object_storage import display_path
+from mabe.runtime.object_storage import full_path
 from mabe.runtime.precision import choose_precision
 from mabe.training.batch_size import settle_batch_size
 from mabe.training.best_epoch import best_epoch, epoch_scores
@@ -266,7 +266,7 @@ def _begin(
     recordings = data.store.recordings
     facts = {
         "device": about_device,
-        "data": display_path(config.data_dir),
+        "data": full_path(config.data_dir),
         "class_frames": [asdict(count) for count in counts],
         "learned": [recordings[i].name for i in data.learned],
         "held_out": [recordings[i].name for i in data.held_out],

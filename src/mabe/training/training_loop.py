@@ -25,7 +25,7 @@ from mabe.runtime.distributed import (
     in_first_process,
     wait_for_all,
 )
-from mabe.runtime.object_storage import display_path
+from mabe.runtime.object_storage import full_path
 from mabe.training.best_epoch import best_epoch, epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch
@@ -231,7 +231,7 @@ def save_epoch(
         contract=InputContract.of(
             [objective.data.store.recordings[i] for i in objective.data.learned]
         ),
-        data_dir=display_path(config.data_dir),
+        data_dir=full_path(config.data_dir),
     )
     save_models(
         config.checkpoint_dir,

@@ -81,11 +81,9 @@ def read_index(data_dir: Path, *, splits: tuple[str, ...] = SPLITS) -> list[Vide
         if not data_dir.is_dir():
             found = "there is no such folder"
         raise DataError(
-            f"{data_dir.absolute()}: no videos; expected {expected}, {found}. Get "
-            "the data with `kaggle competitions download -c "
-            "MABe-mouse-behavior-detection` or "
-            '`kagglehub.competition_download("MABe-mouse-behavior-detection")`, '
-            f"or make some with `mabe simulate {data_dir}`."
+            f"{data_dir.absolute()}: no videos; expected {expected}, {found}. Your own "
+            "tracks and labels become such a folder with `mabe import`, simulated ones "
+            "with `mabe simulate`; docs/kaggle.md says how to get the challenge's."
         )
     return videos
 

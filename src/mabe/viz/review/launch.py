@@ -1,6 +1,7 @@
 """`mabe view`: set up a review session and serve its page."""
 
 import os
+import re
 import secrets
 import socket
 import threading
@@ -191,7 +192,10 @@ def default_out(source: Path | None, checkpoint: Path) -> Path:
     if source is None:
         return checkpoint.parent / "corrected"
     place = source.resolve()
-    return place.with_name(f"{place.name}-corrected")
+    earlier = re.fullmatch(r"(.+-corrected)(?:-(\d+))?", place.name)
+    if earlier is None:
+        return place.with_name(f"{place.name}-corrected")
+    return place.with_name(f"{earlier[1]}-{int(earlier[2] or 1) + 1}")
 
 
 def check_writable(root: Path) -> None:

@@ -102,6 +102,10 @@ function openFilm() {
   film.hidden = !page.recording.video;
   if (!page.recording.video) { film.removeAttribute("src"); return; }
   film.src = server.videoAddress();
+  film.onloadedmetadata = () => {
+    const tracks = page.recording.frames / page.recording.fps, short = tracks - film.duration;
+    if (short > 1) showState(`the video ends ${short.toFixed(0)} s before the tracks: ${clock(film.duration)} of ${clock(tracks)}`, true);
+  };
   film.onerror = () => showState("this browser cannot play the video; convert it to H.264 in .mp4, or to WebM", true);
 }
 

@@ -202,7 +202,7 @@ def test_pictures_labelled_to_train_a_tracker_are_no_tracks(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"hello\nworld\n", "no known format; known: NWB"),
+        (b"hello\nworld\n", "columns frame, individual"),
         (b"\x80\x04K\x01.", "a pickle: a program, which is not run"),
         (b"PK\x03\x04....", "unpack it"),
         (b"CDF\x01....", "old NetCDF"),

@@ -6,7 +6,7 @@ first.
 
 import csv
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -67,8 +67,6 @@ class Format:
     name: str
     is_it: Callable[[Peek], bool]
     read: Callable[[Peek], Content]
-    is_read: bool = True
-    """False for files that are known and refused by their name."""
     read_sheets: Callable[[Sequence[Peek]], Content] | None = None
     """How several sheets of a workbook are read that hold one recording together."""
 
@@ -165,20 +163,18 @@ FORMATS = (
         "idtracker.ai's attributes",
         idtracker.is_companion,
         idtracker.refuse_companion,
-        is_read=False,
     ),
     Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo),
     Format("TRex npz", trex.is_trex, trex.read_trex),
-    Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines, is_read=False),
+    Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines),
     Format("JAABA tracks", jaaba.is_tracks, jaaba.read_tracks),
     Format("JAABA labels", jaaba.is_labels, jaaba.read_labels),
-    Format("scores of JAABA", jaaba.is_scores, jaaba.refuse_scores, is_read=False),
+    Format("scores of JAABA", jaaba.is_scores, jaaba.refuse_scores),
     Format("FlyTracker", flytracker.is_tracks, flytracker.read_tracks),
     Format(
         "FlyTracker's other files",
         flytracker.is_other,
         flytracker.refuse_other,
-        is_read=False,
     ),
     Format("COCO keypoints", coco.is_coco, coco.read_coco),
     Format(
@@ -186,14 +182,13 @@ FORMATS = (
         live_mouse_tracker.is_database,
         live_mouse_tracker.read_database,
     ),
-    *(Format(each.name, each.is_it, each.refuse, is_read=False) for each in PROGRAMS),
+    *(Format(each.name, each.is_it, each.refuse) for each in PROGRAMS),
     Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
     Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),
     Format(
         "DeepLabCut evaluation",
         deeplabcut.is_evaluation,
         deeplabcut.refuse_evaluation,
-        is_read=False,
     ),
     Format("DeepLabCut CSV", deeplabcut.is_csv, deeplabcut.read_csv),
     Format("BORIS events", boris.is_table, boris.read_table),
@@ -303,7 +298,7 @@ _UNKNOWN = {
 
 
 def _describe_unknown(peek: Peek) -> str:
-    """Return what a file of no known format is, and the known formats."""
+    """Return what a file of no known format is, and what can be read instead."""
     if peek.kind in _UNKNOWN:
         return _UNKNOWN[peek.kind]
     what = f"a {peek.kind} file"
@@ -312,5 +307,9 @@ def _describe_unknown(peek: Peek) -> str:
     elif peek.kind == "text":
         first = next((line for line in peek.lines if line.strip()), "")
         what = f"a text that begins with {first[:60]!r}"
-    known = ", ".join(each.name for each in FORMATS if each.is_read)
-    return f"{what}, of no known format; known: {known}."
+    return (
+        f"{what}, of no known format (docs/formats.md lists those that are read). "
+        "Points are read from a CSV with the columns frame, individual, keypoint, x, y, "
+        "bouts from one with subject, target, action, start_s, stop_s; `columns` in "
+        "project.yaml names the columns of another table."
+    )

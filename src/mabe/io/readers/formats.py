@@ -6,7 +6,7 @@ first.
 
 import csv
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -309,7 +309,7 @@ def _describe_unknown(peek: Peek) -> str:
         what = f"a text that begins with {first[:60]!r}"
     return (
         f"{what}, of no known format (docs/formats.md lists those that are read). "
-        "Points are read from a CSV with the columns frame, individual, keypoint, x, y, "
-        "bouts from one with subject, target, action, start_s, stop_s; `columns` in "
+        "Points are read from a CSV with the columns frame, individual, keypoint, x, "
+        "y, bouts from one with subject, target, action, start_s, stop_s; `columns` in "
         "project.yaml names the columns of another table."
     )

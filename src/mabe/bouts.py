@@ -115,9 +115,9 @@ Coverage = tuple[WatchedSpan, ...]
 """When annotators watched for what in a recording, sorted."""
 
 
-def spans_of(coverage: Coverage, watched: Watched) -> Spans:
-    """Return the frames in which one action was watched for, joined and sorted."""
-    rows = [(each.start, each.stop) for each in coverage if each.watched == watched]
+def spans_of(coverage: Coverage, *watched: Watched) -> Spans:
+    """Return the frames in which any of some was watched for, joined and sorted."""
+    rows = [(each.start, each.stop) for each in coverage if each.watched in watched]
     joined: list[list[int]] = []
     for start, stop in sorted(rows):
         if joined and start <= joined[-1][1]:
@@ -141,8 +141,7 @@ def join_coverage(coverage: Iterable[WatchedSpan]) -> Coverage:
 
 def watched_frames(coverage: Coverage) -> int:
     """Return the number of frames in which something was watched for."""
-    everything = tuple(replace(each, action="", agent=0, target=0) for each in coverage)
-    spans = spans_of(everything, Watched(0, 0, ""))
+    spans = spans_of(coverage, *{each.watched for each in coverage})
     return int((spans[:, 1] - spans[:, 0]).sum())
 
 

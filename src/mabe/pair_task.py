@@ -354,12 +354,8 @@ class PairTask:
         for place, action in enumerate(self.actions):
             directions = {view, view.reverse} if action in self.undirected else {view}
             spans = spans_of(
-                tuple(
-                    replace(span, agent=view.agent, target=view.target)
-                    for span in recording.coverage
-                    if View(span.agent, span.target) in directions
-                ),
-                Watched(view.agent, view.target, action),
+                recording.coverage,
+                *(Watched(each.agent, each.target, action) for each in directions),
             )
             gaps = gaps_between(spans, recording.native_length)
             at_rate = np.searchsorted(nearest, gaps)

@@ -5,7 +5,6 @@ trained with. Settings that the user gave take precedence over those of the reci
 measurements behind these choices are in docs/results.md.
 """
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 from mabe.bouts import Bout, watched_frames
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError
+from mabe.io.readers.column_names import squeeze
 from mabe.recording import StoredRecording
 
 SHARED: Mapping[str, Any] = {
@@ -233,17 +233,13 @@ def _background_of(actions: Sequence[str], named: Collection[str] | None) -> lis
     Raises `ConfigError` where one that is named is in no label.
     """
     if named is None:
-        called = [each for each in actions if _plain(each) in BACKGROUND_NAMES]
-        return called or [each for each in actions if _plain(each) in SURROUNDINGS][:1]
+        called = [each for each in actions if squeeze(each) in BACKGROUND_NAMES]
+        return called or [each for each in actions if squeeze(each) in SURROUNDINGS][:1]
     if lost := sorted(set(named) - set(actions)):
         raise ConfigError(
             f"background: {lost} occur nowhere in the labels; these do: {actions}"
         )
     return [each for each in actions if each in named]
-
-
-def _plain(action: str) -> str:
-    return re.sub(r"[\W_]", "", action.lower())
 
 
 def _describe_background(quiet: Sequence[str], *, is_given: bool) -> str:
@@ -263,7 +259,7 @@ def _describe_background(quiet: Sequence[str], *, is_given: bool) -> str:
 def _ask_about_surroundings(others: Iterable[str]) -> Iterator[str]:
     """Yield a question about each class that may be the time around a test."""
     for action in others:
-        if _plain(action) in SURROUNDINGS:
+        if squeeze(action) in SURROUNDINGS:
             yield (
                 f"Is {action} the time before or after a test? It is learned as a "
                 f"class; to leave its frames out: --set 'ignore=[{action}]'"

@@ -34,8 +34,7 @@ from mabe.io.readers.boris_events import (
     parse_number,
     parse_time,
 )
-from mabe.io.readers.file_head import Peek, read_text
-from mabe.runtime.documents import parse_json
+from mabe.io.readers.file_head import Peek, read_json
 
 _KEYS = (
     "behaviors_conf",
@@ -58,12 +57,7 @@ def is_project(peek: Peek) -> bool:
 
 def read_project(peek: Peek) -> Content:
     """Return all observations of a project."""
-    try:
-        project = parse_json(read_text(peek))
-    except ValueError as error:
-        raise DataError(
-            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
-        ) from error
+    project = read_json(peek)
     try:
         ethogram = _Ethogram(project)
         annotations = tuple(

@@ -30,7 +30,7 @@ from mabe.io.readers.annotations import (
     join_annotations,
 )
 from mabe.io.readers.deeplabcut_hdf5 import MABE22_FPS
-from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.npy import read_object
 from mabe.io.readers.poses import Poses
@@ -96,7 +96,7 @@ def is_sequences(peek: Peek) -> bool:
 
 def read(peek: Peek) -> Content:
     """Return all recordings of a file, with their labels where they have any."""
-    data = read_object(peek) if peek.kind == "npy" else _load_json(peek)
+    data = read_object(peek) if peek.kind == "npy" else read_json(peek)
     if not isinstance(data, dict):
         raise DataError(
             f"{peek.path}: expected a dictionary of sequences, found "
@@ -151,15 +151,6 @@ def _join_pairs(annotations: list[FileAnnotations]) -> tuple[FileAnnotations, ..
         first = by_name.get(each.name)
         by_name[each.name] = each if first is None else join_annotations(first, each)
     return tuple(by_name.values())
-
-
-def _load_json(peek: Peek) -> Any:
-    try:
-        return parse_json(read_text(peek))
-    except ValueError as error:
-        raise DataError(
-            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
-        ) from error
 
 
 def _calms21_entries(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

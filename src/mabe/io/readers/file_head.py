@@ -15,6 +15,7 @@ from typing import Any
 
 from mabe.errors import DataError
 from mabe.io.readers.hdf5 import attributes, open_hdf5, text
+from mabe.runtime.documents import parse_json
 
 _HEAD_BYTES = 1 << 18
 
@@ -180,6 +181,16 @@ class Peek:
             return {}
         with open_hdf5(self.path) as file:
             return attributes(file, self.path)
+
+
+def read_json(peek: Peek) -> Any:
+    """Return the values of a JSON file; raises `DataError` where it is broken."""
+    try:
+        return parse_json(read_text(peek))
+    except ValueError as error:
+        raise DataError(
+            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
+        ) from error
 
 
 def read_text(peek: Peek) -> str:

@@ -14,7 +14,7 @@ or as hh:mm:ss; without one, rows are frames from 0. A column ``animal`` (``subj
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -155,6 +155,13 @@ class _Part:
     lists_behaviours: bool = True
     """False where only those that occurred are known."""
 
+    def intervals(self, *, from_flag: int) -> Iterator[tuple[float, float, str, str]]:
+        """Yield (start, stop, behaviour, subject) where flags are at least so much."""
+        for name, flags in self.flags.items():
+            for first, stop in find_spans(flags >= from_flag).tolist():
+                start = self.start + self.step * first
+                yield start, self.start + self.step * stop, name, self.subject
+
 
 def _flags_of(subject: str, rows: pl.DataFrame, layout: _Layout, peek: Peek) -> _Part:
     """Return the flags of one subject's rows."""
@@ -248,17 +255,7 @@ def _join(
     peek: Peek,
 ) -> FileAnnotations:
     """Return the events of all subjects of one video."""
-    events = [
-        Event(
-            part.start + part.step * first,
-            part.start + part.step * stop,
-            name,
-            part.subject,
-        )
-        for part in parts
-        for name, flags in part.flags.items()
-        for first, stop in find_spans(flags == 1).tolist()
-    ]
+    events = [Event(*each) for part in parts for each in part.intervals(from_flag=1)]
     notes = [*notes, *(note for part in parts for note in part.notes)]
     in_seconds = layout.time is not None
     if in_seconds and parts[0].step > _FRAME_S:
@@ -288,15 +285,7 @@ def _watched(parts: Sequence[_Part]) -> list[WatchedInterval] | None:
     if not any((flags < 0).any() for part in parts for flags in part.flags.values()):
         return None
     return [
-        WatchedInterval(
-            part.start + part.step * first,
-            part.start + part.step * stop,
-            name,
-            part.subject,
-        )
-        for part in parts
-        for name, flags in part.flags.items()
-        for first, stop in find_spans(flags >= 0).tolist()
+        WatchedInterval(*each) for part in parts for each in part.intervals(from_flag=0)
     ]
 
 

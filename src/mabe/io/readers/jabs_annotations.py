@@ -17,10 +17,9 @@ from mabe.io.readers.annotations import (
     WatchedInterval,
     annotations_of,
 )
-from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.jabs import FPS
 from mabe.recording import MAX_FRAMES
-from mabe.runtime.documents import parse_json
 
 
 def is_jabs_annotations(peek: Peek) -> bool:
@@ -32,12 +31,7 @@ def is_jabs_annotations(peek: Peek) -> bool:
 
 def read_jabs_annotations(peek: Peek) -> Content:
     """Return what was present, and when it was labelled at all."""
-    try:
-        data = parse_json(read_text(peek))
-    except ValueError as error:
-        raise DataError(
-            f"{peek.path}: cannot be read as JSON ({error}); is it cut off?"
-        ) from error
+    data = read_json(peek)
     blocks = list(_blocks(data, str(peek.path)))
     name = PurePosixPath(str(data.get("file") or peek.stem).replace("\\", "/")).stem
     notes = []

@@ -208,6 +208,17 @@ def test_parts_that_are_shared_a_few_times_are_read(protocol):
     assert plain_data(pickle.dumps(value, protocol), "x.npy") == value
 
 
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_keep_their_order_whatever_it_was_in_memory(order, protocol):
+    names = np.array([["a", "b", "c"], ["d", "e", "f"]], object, order=order)
+    numbers = np.arange(6.0).reshape(2, 3).copy(order)
+
+    for array in (names, numbers):
+        read = plain_data(pickle.dumps(array, protocol), "x.h5")
+        assert read.tolist() == array.tolist()
+
+
 @pytest.mark.usefixtures("bounded")
 def test_a_pickle_that_contains_itself_or_copies_for_ever():
     own = []

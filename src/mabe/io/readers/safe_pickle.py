@@ -284,12 +284,11 @@ class _Machine:
             return
         _, shape, dtype, is_fortran, data = state
         plain = _dtype_of(dtype)
-        order = "F" if is_fortran else "C"
-        if plain.hasobject:
-            values = _objects(self._copied(data))
+        if plain.hasobject:  # listed in C order, whatever the order in memory was
+            target.value = _shaped(_objects(self._copied(data)), shape, "C")
         else:
             values = np.frombuffer(self._as_bytes(data), plain)
-        target.value = _shaped(values, shape, order)
+            target.value = _shaped(values, shape, "F" if is_fortran else "C")
 
     def _as_bytes(self, data: Any) -> bytes:
         """Return raw data, which pickles of Python 2 hold as text."""

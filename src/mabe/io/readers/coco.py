@@ -25,12 +25,11 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
-from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import Poses, check_names
 from mabe.recording import MAX_FRAMES
-from mabe.runtime.documents import parse_json
 
 _OF_A_PICTURE = ("", "frame", "frames", "image", "images", "img", "im", "pic")
 """What names of pictures begin with that do not name their video."""
@@ -79,8 +78,8 @@ def is_coco(peek: Peek) -> bool:
 
 def read_coco(peek: Peek) -> Content:
     """Return the tracks of each video."""
+    data = read_json(peek)
     try:
-        data = parse_json(read_text(peek))
         pictures = _pictures(data["images"], peek)
         names = {each["id"]: each for each in data["categories"]}
         marked = [each for each in data["annotations"] if each.get("keypoints")]

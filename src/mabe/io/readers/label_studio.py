@@ -17,10 +17,9 @@ from typing import Any
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
-from mabe.io.readers.file_head import Peek, read_text
+from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.left_out import LeftOut
 from mabe.recording import MAX_FRAMES
-from mabe.runtime.documents import parse_json
 
 _TIMELINE = "timelinelabels"
 
@@ -47,8 +46,9 @@ def is_label_studio(peek: Peek) -> bool:
 def read_label_studio(peek: Peek) -> Content:
     """Return the ranges of each task."""
     found: list[tuple[str, list[Event]]] = []
+    tasks = read_json(peek)
     try:
-        for task in parse_json(read_text(peek)):
+        for task in tasks:
             for results in _of_one_person(task, peek):
                 name = _video(task.get("data", task), peek)
                 if "annotations" not in task and name in dict(found):

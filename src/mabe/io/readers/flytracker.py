@@ -20,7 +20,13 @@ from mabe.io.readers.annotations import Content
 from mabe.io.readers.ellipses import KEYPOINTS, points_of_ellipse
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
-from mabe.io.readers.matlab import Struct, is_mat, number_of, variables_of
+from mabe.io.readers.matlab import (
+    Struct,
+    Variables,
+    is_mat,
+    number_of,
+    variables_of,
+)
 from mabe.io.readers.poses import Poses
 
 _TRACK = "-track.mat"
@@ -47,7 +53,7 @@ def refuse_other(peek: Peek) -> Content:
     raise NothingToImport(peek.path, _TOGETHER)
 
 
-def _structure(variables: Struct, name: str, field: str) -> Struct | None:
+def _structure(variables: Variables, name: str, field: str) -> Struct | None:
     value: Any = variables.get(name)
     first = value[0] if isinstance(value, list) and value else None
     return first if isinstance(first, dict) and field in first else None

@@ -8,7 +8,8 @@ a structure array a list of dictionaries (both in MATLAB's order, down the colum
 Sparse matrices, functions and objects of classes are None.
 
 SciPy reads these files too, and allocates what they declare; here every size is checked
-against the bytes that are there. Files of version 7.3 are HDF5.
+against the bytes that are there. Files of version 7.3 are HDF5
+(`mabe.io.readers.matlab_hdf5`) and give the same values.
 
 Source: The MathWorks, "MAT-File Format".
 """
@@ -17,7 +18,7 @@ import functools
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.left_out import LeftOut
+from mabe.io.readers.matlab_hdf5 import Hdf5Variables
 
 _HEADER_BYTES = 128
 
@@ -53,30 +54,30 @@ _FREE_BYTES = 16 << 20
 
 _COMPRESSION = 200
 
-_VERSION_73 = "a MATLAB file of version 7.3; save it in MATLAB with `save(…, '-v7')`."
+_VERSION_73 = b"MATLAB 7.3"
 
 Struct = dict[str, Any]
 
+Variables = Mapping[str, Any]
 
-def variables_of(peek: Peek) -> Struct:
-    """Return the variables of a file by their names.
 
-    Raises `DataError` for a broken file, and `LeftOut` for version 7.3.
-    """
-    if peek.head.startswith(b"MATLAB 7.3"):
-        raise LeftOut(peek.path, _VERSION_73)
+def variables_of(peek: Peek) -> Variables:
+    """Return the variables of a file by their names; raises `DataError`."""
     status = peek.path.stat()
     return _variables(peek.path, status.st_size, status.st_mtime_ns)
 
 
 def is_mat(peek: Peek) -> bool:
-    """Return whether a file is a MAT-file of level 5."""
-    return peek.kind == "matlab" and not peek.head.startswith(b"MATLAB 7.3")
+    """Return whether a file is a MAT-file."""
+    return peek.kind == "matlab"
 
 
 @functools.lru_cache(maxsize=1)
-def _variables(path: Path, size: int, changed_ns: int) -> Struct:
+def _variables(path: Path, size: int, changed_ns: int) -> Variables:
     try:
+        with path.open("rb") as file:
+            if file.read(len(_VERSION_73)) == _VERSION_73:
+                return Hdf5Variables(path)
         content = path.read_bytes()
         order = ">" if content[126:128] == b"MI" else "<"
         reader = _Elements(order, min(_MAX_BYTES, _FREE_BYTES + _COMPRESSION * size))

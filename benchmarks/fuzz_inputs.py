@@ -60,7 +60,7 @@ TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".json", ".yaml", ".boris", ".annot")
 def seed_files() -> list[Path]:
     """Return the small files that are mutated."""
     data = Path(os.environ.get("MABE_DATA", HERE.parent / "shared" / "data"))
-    folders = [HERE / "tests" / name for name in ("door", "hostile")]
+    folders = [HERE / "tests" / name for name in ("door", "door_own", "hostile")]
     folders += [data / name for name in ("door", "formats", "hostile")]
     found = [
         path

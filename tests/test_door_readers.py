@@ -701,8 +701,6 @@ def test_events_of_the_observer_before_the_beginning_are_cut(tmp_path):
 # Programs whose files are not read: refused by name, in one sentence.
 
 REFUSED = [
-    ("animalta_real", "arenas.csv", "AnimalTA"),
-    ("animalta_real", "individuals.csv", "AnimalTA"),
     ("anipose", "pose-3d/trial.csv", "Anipose"),
     ("anymaze", "Test 1.csv", "ANY-maze"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
@@ -731,12 +729,12 @@ def test_a_folder_of_like_files_is_one_line(tmp_path):
 
 
 def test_a_file_of_another_program_does_not_stop_the_others(tmp_path):
-    for name, file in (("animalta_real", "arenas.csv"), ("seconds_tables", TRACKS)):
+    for name, file in (("anymaze", "Test 1.csv"), ("seconds_tables", TRACKS)):
         shutil.copy(case(name) / file, tmp_path)
     plan = plan_import(tmp_path, Project(fps=25))
 
     assert [each.track.name for each in plan.recordings] == ["trial"]
-    assert any("AnimalTA" in line for line in describe_plan(plan))
+    assert any("ANY-maze" in line for line in describe_plan(plan))
 
 
 def test_where_nothing_is_read_the_error_names_the_program():

@@ -444,11 +444,11 @@ def test_scores_of_jaaba_are_no_labels(tmp_path):
         read_file(tmp_path / "scores_chase.mat")
 
 
-def test_a_matlab_file_of_version_73_says_how_to_save_it(tmp_path):
+def test_a_matlab_file_of_version_73_that_is_cut_off_is_refused(tmp_path):
     path = tmp_path / "trx.mat"
     path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(512))
 
-    with pytest.raises(LeftOut, match="-v7"):
+    with pytest.raises(DataError, match="is it cut off"):
         read_file(path)
 
 

@@ -35,8 +35,8 @@ _LABEL_ENDINGS = frozenset(
     f".{ending}"
     for endings in (
         ("annot", "annotation", "boris", "csv", "dat", "eaf", "fmf", "gz", "json"),
-        ("mat", "ods", "odx", "parquet", "textgrid", "tsv", "xls", "xlsm", "xlsx"),
-        ("xml",),
+        ("mat", "ods", "odx", "opf", "parquet", "textgrid", "tsv"),
+        ("xls", "xlsm", "xlsx", "xml"),
     )
     for ending in endings
 )

@@ -7,15 +7,20 @@
   it has passed; one is read, the one with a person's labels first. What the classifiers
   predicted (``machine_results``) is read only where there is no other, for its poses.
 - idtracker.ai: ``trajectories`` of a session holds several results (as tracked, with
-  gaps closed, corrected by a person), each as CSV and npy; one is read.
+  gaps closed, corrected by a person), each in several forms (CSV, npy, HDF5, tidy CSV,
+  parquet); one is read.
 - Ultralytics (YOLO): a text for each frame, ``VIDEO_1.txt`` …; the first one stands
   for all.
 - TRex: a file for each individual, ``VIDEO_id0.npz`` …; the first one stands for all.
+  The same as CSV is read where there is no npz, which has the scale.
+- AnimalTA: ``corrected_coordinates/VIDEO_Corrected.csv`` is read instead of
+  ``coordinates/VIDEO_Coordinates.csv``.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mabe.io.readers.animalta import is_animalta
 from mabe.io.readers.deeplabcut import TRAINING_DATA
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.idtracker import session_folder
@@ -23,6 +28,7 @@ from mabe.io.readers.left_out import LeftOut, NothingToImport
 from mabe.io.readers.simba import MACHINE_STAGE
 from mabe.io.readers.trex import is_trex
 from mabe.io.readers.trex import split_name as individual_of
+from mabe.io.readers.trex_csv import is_trex_csv
 from mabe.io.readers.yolo import is_yolo
 from mabe.io.readers.yolo import split_name as frame_of
 
@@ -59,6 +65,9 @@ _SIMBA_OTHER = "settings of a SimBA project, read together with its videos."
 _IDTRACKER_RESULTS = ("validated", "without_gaps", "trajectories", "with_gaps")
 """Results of one session of idtracker.ai, the preferred one first."""
 
+_IDTRACKER_FORMS = ("_csv", ".npy", ".h5", ".hdf5", "_tidy.csv", ".parquet")
+"""What follows a result's name in the forms of it, the preferred one first."""
+
 _IDTRACKER_OTHER = "another form of trajectories of idtracker.ai that are read."
 
 _YOLO_FRAME = (
@@ -69,6 +78,11 @@ _YOLO_FRAME = (
 _TREX_INDIVIDUAL = (
     "an individual of TRex, for which the first file of its video stands."
 )
+
+
+_TREX_CSV = "another form of tracks of TRex, which are read from npz."
+
+_ANIMALTA_RAW = "coordinates of AnimalTA, of which the corrected ones are read."
 
 
 def choose_files(
@@ -82,7 +96,8 @@ def choose_files(
         | _simba_files(others)
         | dict.fromkeys(_idtracker_files(others), _IDTRACKER_OTHER)
         | dict.fromkeys(_yolo_files(others), _YOLO_FRAME)
-        | dict.fromkeys(_trex_files(others), _TREX_INDIVIDUAL)
+        | _trex_files(others)
+        | dict.fromkeys(_animalta_files(others), _ANIMALTA_RAW)
     )
     left: list[LeftOut] = [
         NothingToImport(path, reasons[path]) for path in paths if path in reasons
@@ -123,26 +138,22 @@ def _simba_files(paths: Sequence[Path]) -> dict[Path, str]:
 
 def _idtracker_files(paths: Iterable[Path]) -> set[Path]:
     """Return the files of sessions of idtracker.ai that hold what others hold too."""
-    results: dict[Path, dict[str, list[Path]]] = {}
+    sessions: dict[Path, dict[str, list[Path]]] = {}
     for path in paths:
         if session := session_folder(path):
             is_table = path.parent.name.endswith("_csv")
-            result = path.parent.name if is_table else path.stem
-            of_session = results.setdefault(session, {})
-            of_session.setdefault(result, []).append(path)
+            form = path.parent.name if is_table else path.name
+            sessions.setdefault(session, {}).setdefault(form, []).append(path)
     found: set[Path] = set()
-    for of_session in results.values():
+    for forms in sessions.values():
         names = [
             name
             for result in _IDTRACKER_RESULTS
-            for name in (f"{result}_csv", result)
-            if any(path.suffix in (".csv", ".npy") for path in of_session.get(name, []))
+            for ending in _IDTRACKER_FORMS
+            if (name := f"{result}{ending}") in forms
         ]
         for name in names[1:]:
-            found.update(of_session[name])
-        if names:
-            others = (path for those in of_session.values() for path in those)
-            found.update(path for path in others if path.suffix in (".h5", ".parquet"))
+            found.update(forms[name])
     return found
 
 
@@ -160,10 +171,39 @@ def _yolo_files(paths: Iterable[Path]) -> set[Path]:
     return found
 
 
-def _trex_files(paths: Iterable[Path]) -> set[Path]:
+def _trex_files(paths: Iterable[Path]) -> dict[Path, str]:
     """Return the files of individuals of TRex but for the first of each video."""
-    videos: dict[tuple[Path, str], list[Path]] = {}
+    videos: dict[tuple[Path, str], dict[str, list[Path]]] = {}
     for path in paths:
-        if (named := individual_of(path)) and is_trex(Peek(path)):
-            videos.setdefault((path.parent, named[0]), []).append(path)
-    return {path for files in videos.values() for path in files[1:]}
+        is_it = is_trex if path.suffix == ".npz" else is_trex_csv
+        if (named := individual_of(path)) and is_it(Peek(path)):
+            of_video = videos.setdefault((path.parent, named[0]), {})
+            of_video.setdefault(path.suffix, []).append(path)
+    found: dict[Path, str] = {}
+    for forms in videos.values():
+        first, *others = sorted(forms, reverse=True)  # npz before csv
+        found |= dict.fromkeys(forms[first][1:], _TREX_INDIVIDUAL)
+        for form in others:
+            found |= dict.fromkeys(forms[form], _TREX_CSV)
+    return found
+
+
+def _animalta_files(paths: Iterable[Path]) -> set[Path]:
+    """Return the tables of AnimalTA of which there is a corrected one."""
+    tables = {path for path in paths if path.suffix == ".csv"}
+    corrected = {
+        (folder, path.stem.removesuffix("_Corrected"))
+        for path in tables
+        for folder in (path.parent, path.parent.parent)
+        if path.stem.endswith("_Corrected") and is_animalta(Peek(path))
+    }
+    return {
+        path
+        for path in tables
+        if path.stem.endswith("_Coordinates")
+        and any(
+            (folder, path.stem.removesuffix("_Coordinates")) in corrected
+            for folder in (path.parent, path.parent.parent)
+        )
+        and is_animalta(Peek(path))
+    }

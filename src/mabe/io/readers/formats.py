@@ -12,6 +12,8 @@ from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.readers import (
+    animalta,
+    apt,
     bento,
     boris,
     boris_project,
@@ -20,6 +22,7 @@ from mabe.io.readers import (
     caltech,
     coco,
     cowlog,
+    ctrax,
     deeplabcut,
     deeplabcut_hdf5,
     elan,
@@ -29,12 +32,14 @@ from mabe.io.readers import (
     flytracker,
     frame_tables,
     idtracker,
+    idtracker_tidy,
     jaaba,
     jabs,
     jabs_annotations,
     jwatcher,
     label_studio,
     live_mouse_tracker,
+    mmpose,
     movement,
     noldus,
     nwb,
@@ -45,6 +50,7 @@ from mabe.io.readers import (
     sleap_project,
     tables,
     trex,
+    trex_csv,
     via,
     yolo,
 )
@@ -128,6 +134,7 @@ FORMATS = (
     ),
     Format("SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis),
     Format("JABS pose HDF5", jabs.is_jabs, jabs.read),
+    Format("idtracker.ai HDF5", idtracker.is_hdf5, idtracker.read_hdf5),
     Format("movement NetCDF", movement.is_movement, movement.read),
     Format(
         "DeepLabCut or MABe22 HDF5", deeplabcut_hdf5.is_hdf5, deeplabcut_hdf5.read_hdf5
@@ -159,6 +166,7 @@ FORMATS = (
     Format("JWatcher focal data", jwatcher.is_jwatcher, jwatcher.read_jwatcher),
     Format("idtracker.ai CSV", idtracker.is_csv, idtracker.read_csv),
     Format("idtracker.ai npy", idtracker.is_npy, idtracker.read_npy),
+    Format("idtracker.ai, tidy", idtracker_tidy.is_tidy, idtracker_tidy.read_tidy),
     Format(
         "idtracker.ai's attributes",
         idtracker.is_companion,
@@ -166,6 +174,7 @@ FORMATS = (
     ),
     Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo),
     Format("TRex npz", trex.is_trex, trex.read_trex),
+    Format("TRex CSV", trex_csv.is_trex_csv, trex_csv.read_trex_csv),
     Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines),
     Format("JAABA tracks", jaaba.is_tracks, jaaba.read_tracks),
     Format("JAABA labels", jaaba.is_labels, jaaba.read_labels),
@@ -176,6 +185,11 @@ FORMATS = (
         flytracker.is_other,
         flytracker.refuse_other,
     ),
+    Format("Ctrax", ctrax.is_ctrax, ctrax.read_ctrax),
+    Format("APT", apt.is_apt, apt.read_apt),
+    Format("AnimalTA", animalta.is_animalta, animalta.read_animalta),
+    Format("results of AnimalTA", animalta.is_results, animalta.refuse_results),
+    Format("MMPose predictions", mmpose.is_mmpose, mmpose.read_mmpose),
     Format("COCO keypoints", coco.is_coco, coco.read_coco),
     Format(
         "Live Mouse Tracker",

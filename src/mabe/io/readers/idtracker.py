@@ -12,9 +12,11 @@
 - ``areas.csv``, ``id_probabilities.csv``: no tracks.
 
 The npy file is a pickled dictionary of the same, ``trajectories`` with the axes [frame,
-animal, xy]. Version 5 names results ``with_gaps``, ``without_gaps`` (gaps at crossings
-are interpolated) and ``validated`` (corrected by a person). The program cannot tell
-front from back: there is no other point.
+animal, xy]; the HDF5 file has this array, and the attributes as those of the file. The
+tidy forms (CSV, parquet) are read by `mabe.io.readers.idtracker_tidy`. Version 5 names
+results ``with_gaps``, ``without_gaps`` (gaps at crossings are interpolated) and
+``validated`` (corrected by a person). The program cannot tell front from back: there is
+no other point.
 
 Source: idtracker.ai's documentation ("Trajectory files") and its command
 ``idtrackerai_csv``.
@@ -26,12 +28,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from mabe.errors import DataError
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import read_numbers
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.hdf5 import MAX_VALUES
+from mabe.io.readers.hdf5 import MAX_VALUES, open_hdf5, read_array, text, texts
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.npy import read_object
 from mabe.io.readers.poses import Poses
@@ -43,6 +46,8 @@ FOLDER = "trajectories"
 _ATTRIBUTES = "attributes.json"
 
 _MAX_ATTRIBUTES_BYTES = 16 << 20
+
+_AREAS = ["mean", "median", "standard_deviation"]
 
 _COMPANION = "a file of idtracker.ai that is read together with trajectories.csv."
 
@@ -61,7 +66,7 @@ def is_companion(peek: Peek) -> bool:
     is_sure = len(header) > 1 and all(
         re.fullmatch(r"id_probabilities\d+", name) for name in header[1:]
     )
-    return is_sure or header == ["mean", "median", "standard_deviation"]
+    return is_sure or [name.strip() for name in header] == _AREAS
 
 
 def refuse_companion(peek: Peek) -> Content:
@@ -81,14 +86,37 @@ def is_npy(peek: Peek) -> bool:
     return peek.kind == "npy" and all(key in peek.head + _tail(peek) for key in keys)
 
 
+def is_hdf5(peek: Peek) -> bool:
+    """Return whether an HDF5 file has trajectories and the attributes of a session."""
+    is_session = {"frames_per_second", "identities_labels"} & peek.attributes.keys()
+    return "trajectories" in peek.names and bool(is_session)
+
+
 def read_csv(peek: Peek) -> Content:
     """Return the tracks of a table, with the attributes beside it."""
     header = _header(peek)
     first = len(header) - len(_points(header))
     columns = list(range(first, len(header)))
     numbers = read_numbers(peek, skip_rows=1, columns=len(header), only=columns)
-    poses = _poses(numbers.reshape(len(numbers), -1, 2), _attributes(peek), peek)
+    attributes = read_attributes(peek.path.parent / _ATTRIBUTES)
+    poses = poses_of(numbers.reshape(len(numbers), -1, 2), attributes, peek)
     return Content("idtracker.ai CSV", poses=(poses,))
+
+
+def read_hdf5(peek: Peek) -> Content:
+    """Return the tracks of an HDF5 file."""
+    with open_hdf5(peek.path) as file:
+        xy = read_array(file, "trajectories", peek.path, ndim=3)
+    attributes = {name: _plain(value) for name, value in peek.attributes.items()}
+    _check_trajectories(xy, peek)
+    return Content("idtracker.ai HDF5", poses=(poses_of(xy, attributes, peek),))
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute of HDF5 as JSON gives it: a list of texts, or a number."""
+    if isinstance(value, np.ndarray) and value.ndim:
+        return list(texts(value))
+    return text(value) if isinstance(value, bytes) else np.asarray(value).item()
 
 
 def read_npy(peek: Peek) -> Content:
@@ -97,13 +125,18 @@ def read_npy(peek: Peek) -> Content:
     if not isinstance(data, dict):
         raise DataError(f"{peek.path}: expected a dictionary with trajectories.")
     xy = np.asarray(data.get("trajectories"))
+    _check_trajectories(xy, peek)
+    return Content("idtracker.ai npy", poses=(poses_of(xy, data, peek),))
+
+
+def _check_trajectories(xy: np.ndarray, peek: Peek) -> None:
+    """Raise `DataError` where an array has other axes than trajectories have."""
     is_numbers = np.issubdtype(xy.dtype, np.number)
     if not is_numbers or xy.ndim != 3 or xy.shape[2] != 2 or xy.size > MAX_VALUES:
         raise DataError(
             f"{peek.path}: trajectories should have the axes [frame, animal, xy], "
             f"found {xy.dtype} of the shape {xy.shape}."
         )
-    return Content("idtracker.ai npy", poses=(_poses(xy, data, peek),))
 
 
 def _header(peek: Peek) -> list[str]:
@@ -126,23 +159,24 @@ def _tail(peek: Peek) -> bytes:
         return file.read()
 
 
-def _attributes(peek: Peek) -> Mapping[str, Any]:
+def read_attributes(path: Path) -> Mapping[str, Any]:
     """Return the attributes beside a table; none where the file is absent."""
-    path = peek.path.parent / _ATTRIBUTES
     if not path.is_file() or path.stat().st_size > _MAX_ATTRIBUTES_BYTES:
         return {}
     try:
         values = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read as JSON ({error}); it holds the frame rate of "
-            f"{peek.path.name}."
+            f"{path}: cannot be read as JSON ({error}); it holds the frame rate of the "
+            "trajectories beside it."
         ) from error
     return values if isinstance(values, dict) else {}
 
 
-def _poses(xy: np.ndarray, attributes: Mapping[str, Any], peek: Peek) -> Poses:
-    """Return one point for each animal, with rate, video and names."""
+def poses_of(
+    xy: Float[np.ndarray, "time animal 2"], attributes: Mapping[str, Any], peek: Peek
+) -> Poses:
+    """Return one point for each animal, with the session's rate, video and names."""
     labels = attributes.get("identities_labels")
     names = [str(label) for label in labels] if isinstance(labels, list) else []
     if len(names) != xy.shape[1] or len(set(names)) < len(names):

@@ -8,9 +8,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import h5py
+
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
+from mabe.io.readers.hdf5 import open_hdf5
 from mabe.io.readers.left_out import LeftOut, NothingToImport
+from mabe.io.readers.matlab import variables_of
 
 _TRACKS = (
     "write the points as a CSV with the columns frame, individual, keypoint, x, y, "
@@ -72,12 +76,6 @@ def _key(name: str) -> str:
     return rf'"{name}"\s*:'
 
 
-def _is_animalta(peek: Peek) -> bool:
-    header = _header(peek)
-    has_arenas = any(re.fullmatch(r"[XY]_Arena\d+_Ind\d+", name) for name in header)
-    return has_arenas or {"Frame", "Arena", "Ind", "X", "Y"} <= set(header)
-
-
 def _is_anipose(peek: Peek) -> bool:
     header = set(_header(peek))
     return "fnum" in header and any(name.endswith("_ncams") for name in header)
@@ -90,6 +88,71 @@ def _is_ethovision(peek: Peek) -> bool:
 
 def _is_ultralytics_table(peek: Peek) -> bool:
     return {"x1", "y1", "x2", "y2", "class", "confidence"} <= set(_header(peek))
+
+
+def _is_freemocap(peek: Peek) -> bool:
+    """Return whether a table has points in space, as FreeMoCap writes them."""
+    header = _header(peek)
+    is_wide = header[:3] == ["body_nose_x", "body_nose_y", "body_nose_z"]
+    return is_wide or {"frame", "model", "keypoint", "x", "y", "z"} <= set(header)
+
+
+def _is_dannce(peek: Peek) -> bool:
+    if peek.kind != "matlab":
+        return False
+    names = variables_of(peek).keys()
+    return "sampleID" in names and bool({"pred", "com"} & names)
+
+
+def _is_bonsai(peek: Peek) -> bool:
+    header = _header(peek)
+    items = [re.match(r"Item\d+\.", name) for name in header]
+    is_item = len(header) > 1 and all(items)
+    return is_item or any(name.endswith("Centroid.X") for name in header)
+
+
+def _is_fictrac(peek: Peek) -> bool:
+    """Return whether a file is FicTrac's table, which has no header."""
+    if not re.fullmatch(r".*\.dat|fictrac.*", peek.path.name, re.IGNORECASE):
+        return False
+    first = _header(peek)
+    is_number = [re.fullmatch(r"[-+\d.e]+|nan", cell.lower()) for cell in first]
+    return 23 <= len(first) <= 25 and all(is_number)
+
+
+def _is_moseq(peek: Peek) -> bool:
+    """Return whether a file has the syllables of (keypoint-)MoSeq."""
+    if peek.kind != "hdf5" or not peek.names:
+        return {"syllable", "frame_index"} <= set(_header(peek))
+    with open_hdf5(peek.path) as file:
+        group = file.get(min(peek.names))
+        is_group = isinstance(group, h5py.Group)
+        return is_group and {"syllable", "latent_state"} <= set(group)
+
+
+def _is_labgym(peek: Peek) -> bool:
+    name = r"(.*_)?(all_events|all_?event_probability)\.(xlsx|csv)"
+    return re.fullmatch(name, peek.path.name) is not None
+
+
+def _is_octron(peek: Peek) -> bool:
+    return any(
+        re.match(r"\s*frame_count_analyzed\s*:", line) for line in peek.lines[:8]
+    )
+
+
+def _is_datavyu(peek: Peek) -> bool:
+    return peek.path.suffix == ".opf" and {"db", "project"} <= peek.members
+
+
+def _is_xml_of(*parts: str) -> Callable[[Peek], bool]:
+    """Return a test for XML in whose beginning all parts occur."""
+
+    def is_it(peek: Peek) -> bool:
+        begins = peek.text[:4000]
+        return peek.kind == "text" and all(part in begins for part in parts)
+
+    return is_it
 
 
 def _is_jabs_output(peek: Peek) -> bool:
@@ -136,6 +199,11 @@ PROGRAMS: Sequence[Program] = (
         f"track the animals, and {_TRACKS}",
     ),
     Program(
+        "tracks of AlphaPose or AlphaTracker",
+        _json_with(_key("keypoints"), _key("idx"), is_list=False),
+        _TRACKS,
+    ),
+    Program(
         "keypoints of OpenPose",
         _json_with(_key("people"), _key("pose_keypoints_2d")),
         _TRACKS,
@@ -155,7 +223,6 @@ PROGRAMS: Sequence[Program] = (
         lambda peek: peek.kind == "npz",
         _TRACKS,
     ),
-    Program("AnimalTA's coordinates", _is_animalta, _TRACKS),
     Program(
         "Anipose's three-dimensional points",
         _is_anipose,
@@ -175,10 +242,49 @@ PROGRAMS: Sequence[Program] = (
         f"{_TRACKS}; {_LABELS}",
     ),
     Program(
-        "a MATLAB file of version 7.3",
-        lambda peek: peek.kind == "matlab" and peek.head.startswith(b"MATLAB 7.3"),
-        "save it in MATLAB with `save(FILE, '-v7')`",
+        "FreeMoCap's three-dimensional points",
+        _is_freemocap,
+        f"track the film of one camera, and {_TRACKS}",
     ),
+    Program(
+        "DANNCE's three-dimensional points",
+        _is_dannce,
+        f"project them into one camera, and {_TRACKS}",
+    ),
+    Program(
+        "ToxTrac's table",
+        _has_columns("Time (sec)", "Arena", "Track"),
+        _TRACKS,
+    ),
+    Program("FastTrack's table", _has_columns("xHead", "yHead", "tHead"), _TRACKS),
+    Program("OCTRON's table", _is_octron, _TRACKS),
+    Program("Bonsai's table", _is_bonsai, _TRACKS),
+    Program(
+        "TrackMate's spots",
+        lambda peek: (
+            _has_columns("TRACK_ID", "POSITION_X", "POSITION_Y")(peek)
+            or _is_xml_of("<TrackMate")(peek)
+        ),
+        _TRACKS,
+    ),
+    Program(
+        "FicTrac's table, the path of a walk on a ball",
+        _is_fictrac,
+        f"it has no pose; {_TRACKS}",
+    ),
+    Program(
+        "syllables of MoSeq",
+        _is_moseq,
+        "they are a program's; the poses that they were computed from are read",
+        is_empty=True,
+    ),
+    Program(
+        "behaviours that LabGym predicted",
+        _is_labgym,
+        "they are a program's, no labels of a person",
+        is_empty=True,
+    ),
+    Program("a spreadsheet of Datavyu (.opf)", _is_datavyu, _LABELS),
     Program(
         "a MATLAB file of an unknown program",
         lambda peek: peek.kind == "matlab",
@@ -193,6 +299,11 @@ PROGRAMS: Sequence[Program] = (
         "codes of CowLog with modifiers",
         _has_columns("time", "class1"),
         _LABELS,
+    ),
+    Program(
+        "annotations of CVAT (XML)",
+        _is_xml_of("<annotations", "<meta"),
+        "export COCO Keypoints with track_id from CVAT, or " + _TRACKS,
     ),
     Program(
         "annotations of ANVIL",

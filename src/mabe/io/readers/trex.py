@@ -28,7 +28,7 @@ from mabe.io.readers.poses import Poses, check_names, check_span, place_frames
 _NAME = re.compile(r"(.+)_([A-Za-z]+\d+)")
 """The video and the individual."""
 
-_CENTROID = ("X#wcentroid", "Y#wcentroid")
+CENTROID = ("X#wcentroid", "Y#wcentroid")
 
 _SINGLE = ("frame_rate", "cm_per_pixel")
 
@@ -41,7 +41,7 @@ _NOT_CALIBRATED = (
     "`pixels_per_cm` in project.yaml"
 )
 
-_NO_NAMES = (
+NO_NAMES = (
     "pose points have no names in TRex's files: name them in project.yaml, "
     "`keypoints: {pose0: nose, …}`"
 )
@@ -49,7 +49,7 @@ _NO_NAMES = (
 
 def is_trex(peek: Peek) -> bool:
     """Return whether a file has an individual's frames and points."""
-    has_points = f"{_CENTROID[0]}.npy" in peek.members or "poseX0.npy" in peek.members
+    has_points = f"{CENTROID[0]}.npy" in peek.members or "poseX0.npy" in peek.members
     return peek.kind == "npz" and "frame.npy" in peek.members and has_points
 
 
@@ -65,7 +65,8 @@ def refuse_outlines(peek: Peek) -> Content:
 
 def split_name(path: Path) -> tuple[str, str] | None:
     """Return the video and the individual in the name of a file."""
-    match = _NAME.fullmatch(path.stem) if path.suffix == ".npz" else None
+    is_of_trex = path.suffix in (".npz", ".csv")
+    match = _NAME.fullmatch(path.stem) if is_of_trex else None
     return (match[1], match[2]) if match else None
 
 
@@ -103,7 +104,7 @@ def _pose_numbers(path: Path) -> list[int]:
 def _arrays(path: Path, points: Sequence[int]) -> dict[str, np.ndarray]:
     """Return the flat arrays of one individual, checked to be of one length."""
     coords = [f"pose{axis}{number}" for number in points for axis in "XY"]
-    arrays = read_arrays(path, ("frame", *_CENTROID, *_SINGLE, *coords))
+    arrays = read_arrays(path, ("frame", *CENTROID, *_SINGLE, *coords))
     flat = {name: np.ravel(values) for name, values in arrays.items()}
     lengths = {name: len(each) for name, each in flat.items() if name not in _SINGLE}
     if len(set(lengths.values())) != 1 or not all(lengths.values()):
@@ -119,7 +120,7 @@ def _join(
 ) -> Poses:
     """Return the individuals of a video as one recording."""
     scale = _single("cm_per_pixel", arrays)
-    has_centroid = any(set(_CENTROID) <= set(each) for each in arrays.values())
+    has_centroid = any(set(CENTROID) <= set(each) for each in arrays.values())
     keypoints = [f"pose{n}" for n in points] + ["centroid"] * has_centroid
     placed, notes = {}, []
     for animal, each in arrays.items():
@@ -138,7 +139,7 @@ def _join(
         whole[begin - first : begin - first + len(xy), at] = xy
     is_calibrated = scale is not None and scale != 1
     notes += [] if is_calibrated else [_NOT_CALIBRATED]
-    notes += [_NO_NAMES] if points else []
+    notes += [NO_NAMES] if points else []
     return Poses(
         whole,
         keypoints=keypoints,
@@ -170,10 +171,10 @@ def _points(
 ) -> np.ndarray:
     """Return pixels with the axes [row, keypoint, xy]; NaN where nothing was found."""
     names = [(f"poseX{n}", f"poseY{n}") for n in points]
-    names += [_CENTROID] * has_centroid
+    names += [CENTROID] * has_centroid
     xy = np.full((len(arrays["frame"]), len(names), 2), np.nan, np.float32)
     for at, pair in enumerate(names):
-        unit = cm_per_pixel if pair == _CENTROID else 1.0
+        unit = cm_per_pixel if pair == CENTROID else 1.0
         for axis, name in enumerate(pair):
             if name in arrays:
                 with np.errstate(over="ignore", invalid="ignore"):

@@ -217,6 +217,19 @@ def test_minus_one_is_not_watched():
     assert {(span.start, span.stop) for span in recording.coverage} == {(0, 125)}
 
 
+@pytest.mark.parametrize("filler", ["background", "other", "none", "No behavior"])
+def test_a_column_for_the_rest_is_no_behaviour(tmp_path, filler):
+    attack = [0, 1, 1, 0]
+    rows = [f"{n / 30:.3f},{a},{1 - a}" for n, a in enumerate(attack)]
+    text = "\n".join([f"time,attack,{filler}", *rows])
+    (tmp_path / "asoid.csv").write_text(text)
+
+    [annotations] = content(tmp_path, "asoid.csv").annotations
+
+    assert annotations.behaviours == ("attack",)
+    assert f"column {filler!r}: no behaviour" in annotations.notes
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 @pytest.mark.parametrize("counter", ["Frame", "frame_idx", "Frame number", "FrameNo"])
 def test_numbers_of_frames_have_many_names(tmp_path, counter, delimiter):

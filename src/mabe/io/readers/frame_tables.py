@@ -1,7 +1,7 @@
 """Tables with a row for every frame or time: 0 and 1 for each behaviour, or one word.
 
 *One-hot*: a column of 0 and 1 for each behaviour; −1 stands for frames that nobody has
-annotated (DeepEthogram). A column ``background`` that is 1 where all others are 0 is no
+annotated (DeepEthogram). A column ``background``, ``other`` (A-SOiD) or ``none`` is no
 behaviour. Of several columns with one name (BORIS writes one for each modifier) any may
 be 1; BORIS counts point events, so numbers above 1 are read as 1 in tables of times.
 
@@ -24,6 +24,7 @@ from jaxtyping import Float, Int8
 
 from mabe.bouts import find_spans
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -48,9 +49,19 @@ from mabe.io.readers.csv_table import read_cells
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import LeftOut
 
-_FLAGS = frozenset(("0", "1", "-1", "0.0", "1.0", "-1.0", "", "true", "false", "nan"))
+FACTS = facts.labels(
+    "tables of frames: one-hot (DeepEthogram, A-SOiD) or a word a row (Solomon Coder)",
+    clock="frame or time of each row; without either, row 0 is frame 0",
+    stop="rows",
+    watched="all rows (−1: not watched), all columns",
+    animals="a column animal, subject, mouse …",
+    assumed="rows from 1: frame 1 is the first frame, unless the last row fits the "
+    "tracks better",
+    notes="`background`, `none`, `other` are no behaviours where they fill the rest",
+)
 
-_BACKGROUND = "background"
+
+_FLAGS = frozenset(("0", "1", "-1", "0.0", "1.0", "-1.0", "", "true", "false", "nan"))
 
 _FRAME_S = 0.05
 """Rows this close are the frames of a film."""
@@ -176,9 +187,11 @@ def _flags_of(subject: str, rows: pl.DataFrame, layout: _Layout, peek: Peek) -> 
             values = np.maximum(flags[name], values)
             notes.append(f"several columns {name!r}: 1 where any of them is")
         flags[name] = values
-    background = next((name for name in flags if squeeze(name) == _BACKGROUND), None)
-    if background is not None and len(flags) > 1:
-        del flags[background]
+    fillers = [name for name in flags if squeeze(name) in FILLERS]
+    if len(fillers) < len(flags):
+        for name in fillers:
+            del flags[name]
+        notes += [f"column {name!r}: no behaviour" for name in fillers]
     return _Part(subject, start, step, len(rows), flags, tuple(dict.fromkeys(notes)))
 
 

@@ -25,16 +25,31 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect_files(
-    path: Annotated[Path, typer.Argument(help="A file, or a folder of files.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="A file, or a folder of files.")
+    ] = None,
     min_confidence: MinConfidence = None,
     project: ProjectFile = None,
+    formats: Annotated[
+        bool,
+        typer.Option("--formats", help="List the formats that are read and written."),
+    ] = False,
 ) -> None:
     """Describe pose and annotation files.
 
-    Prints animals, keypoints, frame rate, labels and problems.
+    Prints animals, keypoints, frame rate, labels and problems. Of a file that is not
+    read: its columns, groups or variables, and for a table of bouts the lines for
+    project.yaml that make it readable.
     """
+    from mabe.errors import ConfigError
+    from mabe.io.format_table import list_formats
     from mabe.io.inspector import inspect
 
+    if formats:
+        print("\n".join(list_formats()))
+        return
+    if path is None:
+        raise ConfigError("inspect: give a file or a folder (or --formats)")
     settings = load_project(path, project, min_confidence=min_confidence)
     for line in inspect(path, settings):
         print(line)

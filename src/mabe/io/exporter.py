@@ -13,12 +13,9 @@ from mabe.io.predictions import (
     read_predictions,
     write_provenance,
 )
+from mabe.io.readers import facts
 from mabe.io.submission.write import write_submission
-from mabe.io.writers.boris import write_boris
-from mabe.io.writers.bouts_csv import write_bout_table
-from mabe.io.writers.calms21 import write_calms21
-from mabe.io.writers.nwb import write_nwb
-from mabe.io.writers.sleap import write_slp
+from mabe.io.writers import boris, bouts_csv, calms21, nwb, sleap
 
 Writer = Callable[[Path, Sequence[RecordingBouts], PredictionProvenance], list[Path]]
 
@@ -66,11 +63,30 @@ def _write_submission(
     return [path]
 
 
+_SUBMISSION_FACTS = facts.written(
+    "`submission`",
+    clock="frames from 0",
+    stop="the frame after",
+    watched="–",
+    animals="`mouse1` … `mouse4`, `self`",
+    notes="the challenge's `submission.csv`",
+)
+
 WRITERS: dict[str, Writer] = {
-    "boris": write_boris,
-    "csv": write_bout_table,
-    "nwb": write_nwb,
-    "calms21": write_calms21,
-    "slp": write_slp,
+    "boris": boris.write_boris,
+    "csv": bouts_csv.write_bout_table,
+    "nwb": nwb.write_nwb,
+    "calms21": calms21.write_calms21,
+    "slp": sleap.write_slp,
     "submission": _write_submission,
 }
+
+WRITTEN_FACTS = (
+    boris.FACTS,
+    bouts_csv.FACTS,
+    nwb.FACTS,
+    sleap.FACTS,
+    calms21.FACTS,
+    _SUBMISSION_FACTS,
+)
+"""What docs/formats.md says of each of them."""

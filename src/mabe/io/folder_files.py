@@ -15,6 +15,7 @@ from mabe.io.project import Project
 from mabe.io.project_folders import choose_files
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.containers import WORKBOOKS, sheets_of
+from mabe.io.readers.file_head import Peek
 from mabe.io.readers.formats import read_as, recognise
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.named_columns import has_columns, read_named_columns
@@ -41,6 +42,9 @@ _LABEL_ENDINGS = frozenset(
     for ending in endings
 )
 """Endings of files that may hold labels, also where their format is not known."""
+
+_OF_THE_SYSTEM = frozenset(("thumbs.db", "ehthumbs.db", "desktop.ini"))
+"""Files that Windows makes in folders of pictures and films."""
 
 _PREDICTIONS, _PROVENANCE = "bouts.csv", "provenance.json"
 """The files of a folder of predictions, see `mabe.io.predictions`."""
@@ -136,6 +140,7 @@ def find_files(folder: Path, *, skip: Path | None = None) -> list[Path]:
             and not is_hidden
             and path.suffix.lower() not in _SKIPPED_ENDINGS
             and path.name != _PROVENANCE
+            and path.name.lower() not in _OF_THE_SYSTEM
             and not (skipped and path.resolve().is_relative_to(skipped))
             and data_sets.isdisjoint(path.parents)
         ):
@@ -159,16 +164,27 @@ def read_content(path: Path, project: Project) -> Content | None:
     coordinates relative to a picture whose size the project does not give.
     """
     found, peek = recognise(path)
-    if project.columns:
-        names = project.columns.names
-        for table in sheets_of(peek) if peek.kind in WORKBOOKS else (peek,):
-            if has_columns(table, names):
-                return read_named_columns(table, names)
+    if named := read_named_table(peek, project):
+        return named
     content = None if found is None else read_as(found, peek)
     poses = content.poses if content else ()
     if not project.size and any(each.unit == "picture" for each in poses):
         raise LeftOut(path, RELATIVE)
     return content
+
+
+def read_named_table(peek: Peek, project: Project) -> Content | None:
+    """Return the bouts of a table with the columns that the project names.
+
+    None where it names none, or the table lacks them.
+    """
+    if not project.columns:
+        return None
+    names = project.columns.names
+    for table in sheets_of(peek) if peek.kind in WORKBOOKS else (peek,):
+        if has_columns(table, names):
+            return read_named_columns(table, names)
+    return None
 
 
 def scan_folder(

@@ -4,7 +4,8 @@ Each file is read once; of tracks nothing is kept but names, length, rate and sc
 """
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +13,12 @@ import numpy as np
 
 from mabe.errors import DataError, MabeError
 from mabe.io.coders import describe_conflicts
-from mabe.io.folder_files import list_problems, scan_folder
+from mabe.io.folder_files import (
+    FileProblem,
+    list_problems,
+    relative_name,
+    scan_folder,
+)
 from mabe.io.guesses import Guess
 from mabe.io.import_plan import (
     ImportPlan,
@@ -27,6 +33,7 @@ from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import StandardPoses, standardize
+from mabe.io.unknown_files import describe_unread, may_be_bouts
 from mabe.runtime.console import count
 
 _ANY_FPS = 30.0
@@ -101,6 +108,7 @@ def describe_folder(folder: Path, project: Project) -> Iterator[str]:
     for path, lines in notebook.files.items():
         yield f"{path.relative_to(folder)}"
         yield from (f"  {line}" for line in lines)
+    yield from _describe_unread(contents.problems, folder)
     if not contents.tracks:
         problems = list_problems(contents.problems, folder)
         yield from (f"! {line}" for line in problems)
@@ -111,6 +119,21 @@ def describe_folder(folder: Path, project: Project) -> Iterator[str]:
     if plan.conflicts:
         yield f"! {describe_conflicts(plan.conflicts)}"
     yield from _describe_recordings(plan, notebook)
+
+
+def _describe_unread(problems: Iterable[FileProblem], folder: Path) -> Iterator[str]:
+    """Yield what files hold that are not read and may be tables; of like files one."""
+    shown: Counter[tuple[Path, str]] = Counter()
+    for each in problems:
+        if each.is_expected or (each.is_known and not may_be_bouts(each.path)):
+            continue
+        kind = each.path.parent, re.sub(r"\d+", "#", each.path.name)
+        shown[kind] += 1
+        lines = list(describe_unread(each.path)) if shown[kind] == 1 else []
+        if lines:
+            yield f"{relative_name(each.path, folder)}"
+            yield "  not read (see below)"
+            yield from (f"  {line}" for line in lines)
 
 
 def _describe_recordings(plan: ImportPlan, notebook: _Notebook) -> Iterator[str]:

@@ -5,19 +5,21 @@ A file is described in full. Of a folder every file is a line, and then follows 
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
+from mabe.io.folder_files import read_named_table
 from mabe.io.import_preview import describe_folder
 from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
-from mabe.io.readers.formats import read_file
+from mabe.io.readers.formats import read_file, recognise
 from mabe.io.readers.kaggle import read_index
 from mabe.io.readers.poses import RELATIVE, Poses
 from mabe.io.standardize import separate_animals
+from mabe.io.unknown_files import describe_unread
 from mabe.recording import VideoInfo
 from mabe.runtime.console import count
 
@@ -28,12 +30,12 @@ _SHOWN = 4
 def inspect(path: Path, project: Project) -> Iterator[str]:
     """Yield the lines that describe a file or a folder.
 
-    Broken and unknown files of a folder are listed; where a single file is given it
-    raises `DataError`.
+    Broken and unknown files of a folder are listed; where a single file is given that
+    is not read, what it holds is described, and then `DataError` raised.
     """
     if path.is_file():
         yield f"{path}"
-        yield from _describe_content(read_file(path), project)
+        yield from _describe_file(path, project)
         return
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder.")
@@ -41,6 +43,40 @@ def inspect(path: Path, project: Project) -> Iterator[str]:
         yield from _describe_layout(path)
         return
     yield from describe_folder(path, project)
+
+
+def _describe_file(path: Path, project: Project) -> Iterator[str]:
+    try:
+        _, peek = recognise(path)
+        content = read_named_table(peek, project) or read_file(path)
+    except DataError:
+        yield "  not read (see below)"
+        yield from (f"  {line}" for line in describe_unread(path))
+        raise
+    yield from _describe_content(content, project)
+    yield f"  {_describe_use(content)}"
+
+
+def _describe_use(content: Content) -> str:
+    """Return what `mabe import` makes of the file."""
+    tracks = [poses.name for poses in content.poses]
+    labels = [each.name for each in content.annotations if each.by == "person"]
+    parts = []
+    if tracks:
+        parts.append(f"tracks of {_named(tracks)}")
+    if labels:
+        own = bool(tracks)
+        parts.append("labels of the same" if own else f"labels of {_named(labels)}")
+    if not parts:
+        return (
+            "`mabe import` uses nothing of it: predictions of a program are no labels"
+        )
+    return f"`mabe import` reads {' and '.join(parts)}"
+
+
+def _named(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"the recording {shown}" if len(names) == 1 else f"{len(names)} recordings"
 
 
 def _describe_content(content: Content, project: Project) -> Iterator[str]:

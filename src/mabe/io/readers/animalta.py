@@ -16,11 +16,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import Poses, check_names, check_span, place_frames
+
+FACTS = facts.tracks(
+    "AnimalTA coordinates",
+    clock="`Frame`, from 0",
+    missing="empty, NA",
+    animals="`Ind` of an arena",
+    notes="each arena is a recording; corrected coordinates are read instead of raw "
+    "ones",
+)
+
+RESULTS = facts.not_read("AnimalTA's results (`Detailed_data`)", "give the coordinates")
+
 
 _WIDE = re.compile(r"([XY])_Arena(\d{1,6})_Ind(\d{1,6})(?:_(\w+))?")
 

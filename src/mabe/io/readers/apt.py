@@ -15,12 +15,23 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.joined_animals import join_animals
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.matlab import Variables, flat_numbers, is_mat, variables_of
 from mabe.io.readers.poses import Poses, check_names, place_frames
+
+FACTS = facts.tracks(
+    "APT `.trk`",
+    clock="`startframes`, `pTrkFrm`, from 1",
+    points="px from 1, y down",
+    missing="NaN, outside of a target's frames",
+    animals="`pTrkiTgt`",
+    notes="landmarks have no names (`keypoints: {point1: nose, …}`)",
+)
+
 
 _SPARSE = (
     "tracks of APT in its sparse form, not read; save them in APT as full matrices, or "

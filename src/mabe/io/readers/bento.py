@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -19,6 +20,17 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.boris_events import media_stems, parse_number
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.labels(
+    "Bento, MARS `.annot`",
+    clock="frames from 1, or s",
+    stop="included",
+    fps="`Annotation framerate`",
+    watched="from the start to the stop frame, the listed behaviours",
+    animals="channels are no animals",
+    notes="all channels together",
+)
+
 
 _TITLE = "Bento annotation file"
 

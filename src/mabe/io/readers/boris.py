@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -43,6 +44,27 @@ from mabe.io.readers.boris_events import (
     parse_time,
 )
 from mabe.io.readers.file_head import Peek, read_text
+
+FACTS = facts.labels(
+    "BORIS tables of events, old and new; aggregated",
+    clock="s from the film's beginning: the time offset is subtracted; pictures from 1",
+    stop="times",
+    fps="`FPS`, for times only",
+    watched="all of the film, behaviours that occur",
+    animals="`Subject`; a modifier that is an animal's name is the target",
+    assumed="an open state lasts until the end",
+    notes="comma, tab or semicolon; decimal commas; `;`-joined cells of several videos",
+)
+
+BINARY = facts.labels(
+    "BORIS binary tables",
+    clock="`time` of each row, s",
+    stop="rows of 1",
+    watched="all rows, all columns",
+    animals="in the file's name",
+    assumed="events shorter than a step may be missing",
+)
+
 
 _STATUS = ("Behavior type", "Status")
 

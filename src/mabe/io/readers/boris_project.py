@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -35,6 +36,18 @@ from mabe.io.readers.boris_events import (
     parse_time,
 )
 from mabe.io.readers.file_head import Peek, read_json
+
+FACTS = facts.labels(
+    "BORIS projects (`.boris`, `.boris.gz`)",
+    clock="s from the film's beginning: time offset and media creation date are "
+    "subtracted",
+    stop="times",
+    fps="`media_info`",
+    watched="the observation's interval, the whole ethogram",
+    animals="subjects of the project",
+    assumed="an open state lasts until the end",
+)
+
 
 _KEYS = (
     "behaviors_conf",

@@ -18,6 +18,7 @@ from typing import Any
 import polars as pl
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     SELF,
     Content,
@@ -47,6 +48,19 @@ from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.table_batches import parquet_batches, parquet_names
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.csv_cells import text_of
+
+FACTS = facts.labels(
+    "tables of bouts: CSV, parquet, sheets",
+    clock="s, ms, min, hh:mm:ss or frames, by the names of the columns",
+    stop="times; `stop_frame`: the frame after; other frames: asked",
+    watched="all frames, actions that occur",
+    animals="subject, agent, animal, mouse … and target",
+    assumed="frames other than `start_frame, stop_frame` count from 0, the stop is the "
+    "frame after",
+    notes="subject, target, action, start, stop or duration, video under many names; "
+    "`columns` in project.yaml names others",
+)
+
 
 _NO_UNIT = (
     "a table of bouts whose columns of start and stop have no unit: name them start_s "

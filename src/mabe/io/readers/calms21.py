@@ -20,6 +20,7 @@ import numpy as np
 
 from mabe.bouts import label_runs
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     SELF,
     Content,
@@ -35,6 +36,34 @@ from mabe.io.readers.hdf5 import MAX_VALUES
 from mabe.io.readers.npy import read_object
 from mabe.io.readers.poses import Poses
 from mabe.runtime.documents import parse_json
+
+CALMS21 = facts.Facts(
+    name="CalMS21 JSON, npy; MARS JSON",
+    use="tracks, labels",
+    clock="row 0 is frame 0",
+    stop="a class for each frame",
+    fps="30, or `fps` in the metadata; MARS: not in the file",
+    points="px, y down",
+    scale="`pixels_per_cm` in the metadata",
+    missing="NaN",
+    watched="all frames, the vocabulary without *other*",
+    animals="resident (acts), intruder",
+    notes="each sequence is a recording; npy is interpreted, not run",
+)
+
+MABE22 = facts.Facts(
+    name="MABe22 HDF5, npy",
+    use="tracks, labels",
+    clock="row 0 is frame 0",
+    stop="a value for each frame",
+    fps="30, fixed",
+    points="px, y down",
+    scale="not in the file",
+    missing="(0, 0)",
+    watched="all frames",
+    animals="`mouse1` … `mouse3`",
+)
+
 
 FPS = 30.0
 

@@ -9,9 +9,20 @@ import re
 from dataclasses import replace
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.labels(
+    "Caltech Behavior Annotator",
+    clock="frames from 1",
+    stop="included",
+    watched="all frames, the listed behaviours",
+    animals="streams are no animals",
+    notes="all streams",
+)
+
 
 _TITLE = "Caltech Behavior Annotator"
 

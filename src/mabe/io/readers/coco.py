@@ -24,12 +24,22 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import Poses, check_names
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.tracks(
+    "COCO keypoints of a video's pictures",
+    clock="the number in the picture's name, or `frame_id`",
+    missing="visibility 0",
+    animals="`track_id` (also in `attributes`, CVAT), else the category",
+    notes="results without identities are not read",
+)
+
 
 _OF_A_PICTURE = ("", "frame", "frames", "image", "images", "img", "im", "pic")
 """What names of pictures begin with that do not name their video."""

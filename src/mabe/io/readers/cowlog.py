@@ -15,10 +15,20 @@ import io
 import re
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, annotations_of
 from mabe.io.readers.boris_events import START, STOP, Moment, pair_moments, parse_time
 from mabe.io.readers.column_names import FILLERS, squeeze
 from mabe.io.readers.file_head import Peek, read_text
+
+FACTS = facts.labels(
+    "CowLog `time, code, class`",
+    clock="s of the film",
+    stop="times: a code ends at the next of its class",
+    watched="until `END`, codes that occur",
+    animals="none",
+)
+
 
 _HEADER = ["time", "code", "class"]
 

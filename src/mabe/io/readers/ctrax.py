@@ -17,12 +17,25 @@ from dataclasses import replace
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.ellipses import KEYPOINTS, points_of_ellipse
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.matlab import Variables, flat_numbers, is_mat, variables_of
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.tracks(
+    "Ctrax, raw `.mat`",
+    clock="`startframe`, from 0, then `ntargets`",
+    fps="steps of `timestamps`",
+    points="px from 0; y up for AVI films, else down",
+    missing="no row",
+    animals="`identity`: pieces of track",
+    assumed="pieces are joined by place",
+    notes="centre and the ends of the ellipse: head, tail base",
+)
+
 
 _ROWS = ("x_pos", "y_pos", "angle", "maj_ax", "identity")
 

@@ -15,11 +15,23 @@ import numpy as np
 from jaxtyping import Float
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
+
+FACTS = facts.tracks(
+    "DeepLabCut CSV, HDF5; Lightning Pose",
+    clock="frames: first column, index, from 0",
+    missing="empty, NaN; likelihood below 0.6 (its `pcutoff`)",
+    animals="`individuals`, else one animal",
+    notes="both ways in which pandas stores a table, without PyTables; other coords "
+    "(EKS) are left out; raw and filtered, CSV and HDF5 of a video are one recording; "
+    "a project's training data are no recordings",
+)
+
 
 LEVELS = ("scorer", "individuals", "bodyparts", "coords")
 

@@ -14,9 +14,19 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.file_head import Peek, read_text
+
+FACTS = facts.labels(
+    "ELAN `.eaf`, tab-delimited text",
+    clock="ms of the time line; `TIME_ORIGIN` of a film",
+    stop="times",
+    watched="all of the film, all tiers",
+    animals="participant, else the tier; texts are behaviours",
+    notes="a tier without texts is a behaviour",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from jaxtyping import Float
 
 from mabe.bouts import find_spans
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -55,6 +56,22 @@ from mabe.io.readers.ethovision_trials import (
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.joined_animals import join_animals
 from mabe.io.readers.poses import Poses, place_frames
+
+FACTS = facts.Facts(
+    name="EthoVision XT raw data, text or Excel",
+    use="tracks, labels",
+    clock="`Recording time` in s, from the first sample",
+    stop="rows of 1",
+    fps="steps of `Recording time`",
+    points="cm, y up: turned over",
+    scale="1 pixel is 1 cm",
+    missing="`-`",
+    watched="samples with a value, columns `NAME(Mutually exclusive)`, "
+    "`NAME(Start-stop)`",
+    animals="`Subject name`: a file, sheet or workbook each",
+    notes="zones and other states are no behaviours",
+)
+
 
 FORMAT = "EthoVision XT raw data"
 

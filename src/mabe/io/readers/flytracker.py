@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.ellipses import KEYPOINTS, points_of_ellipse
 from mabe.io.readers.file_head import Peek
@@ -28,6 +29,18 @@ from mabe.io.readers.matlab import (
     variables_of,
 )
 from mabe.io.readers.poses import Poses
+
+FACTS = facts.tracks(
+    "FlyTracker `-track.mat`",
+    clock="row 0 is frame 0",
+    fps="`FPS` in `calibration.mat`",
+    points="px, y down, angles upwards",
+    scale="`PPM` in it",
+    missing="NaN",
+    animals="numbers",
+    notes="centre and the ends of the ellipse: head, tail base",
+)
+
 
 _TRACK = "-track.mat"
 

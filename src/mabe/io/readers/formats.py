@@ -61,6 +61,7 @@ from mabe.io.readers.containers import (
     open_peek,
     sheets_of,
 )
+from mabe.io.readers.facts import Facts
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.known_programs import PROGRAMS
 from mabe.io.readers.left_out import LeftOut
@@ -73,6 +74,8 @@ class Format:
     name: str
     is_it: Callable[[Peek], bool]
     read: Callable[[Peek], Content]
+    facts: tuple[Facts, ...]
+    """What docs/formats.md says of it."""
     read_sheets: Callable[[Sequence[Peek]], Content] | None = None
     """How several sheets of a workbook are read that hold one recording together."""
 
@@ -82,6 +85,14 @@ _IN_PIXELS = ("JABS", "CalMS21")
 
 
 _TITLE_LINES = 4
+
+_EXCEL_FACTS = Facts(
+    name="Excel workbooks (xlsx, xls, ods); files compressed with gzip",
+    use="tracks, labels",
+    clock="dates and times of cells become s",
+    notes="each sheet is read as a table in a text file, up to four lines of title "
+    "above it; a compressed file as what it contains",
+)
 
 
 EXCEL = (
@@ -128,96 +139,186 @@ def _read_workbook(peek: Peek) -> Content:
 
 
 FORMATS = (
-    Format("NWB (ndx-pose, ndx-ethogram)", nwb.is_nwb, nwb.read),
+    Format("NWB (ndx-pose, ndx-ethogram)", nwb.is_nwb, nwb.read, (nwb.FACTS,)),
     Format(
-        "SLEAP project (.slp)", sleap_project.is_project, sleap_project.read_project
+        "SLEAP project (.slp)",
+        sleap_project.is_project,
+        sleap_project.read_project,
+        (sleap_project.FACTS,),
     ),
-    Format("SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis),
-    Format("JABS pose HDF5", jabs.is_jabs, jabs.read),
-    Format("idtracker.ai HDF5", idtracker.is_hdf5, idtracker.read_hdf5),
-    Format("movement NetCDF", movement.is_movement, movement.read),
     Format(
-        "DeepLabCut or MABe22 HDF5", deeplabcut_hdf5.is_hdf5, deeplabcut_hdf5.read_hdf5
+        "SLEAP analysis HDF5", sleap.is_analysis, sleap.read_analysis, (sleap.FACTS,)
     ),
-    Format("BORIS project", boris_project.is_project, boris_project.read_project),
+    Format("JABS pose HDF5", jabs.is_jabs, jabs.read, (jabs.FACTS,)),
+    Format(
+        "idtracker.ai HDF5", idtracker.is_hdf5, idtracker.read_hdf5, (idtracker.FACTS,)
+    ),
+    Format("movement NetCDF", movement.is_movement, movement.read, (movement.FACTS,)),
+    Format(
+        "DeepLabCut or MABe22 HDF5",
+        deeplabcut_hdf5.is_hdf5,
+        deeplabcut_hdf5.read_hdf5,
+        (deeplabcut.FACTS, calms21.MABE22),
+    ),
+    Format(
+        "BORIS project",
+        boris_project.is_project,
+        boris_project.read_project,
+        (boris_project.FACTS,),
+    ),
     Format(
         "JABS annotations",
         jabs_annotations.is_jabs_annotations,
         jabs_annotations.read_jabs_annotations,
+        (jabs_annotations.FACTS,),
     ),
-    Format("Bento annotations", bento.is_bento, bento.read_bento),
-    Format("The Observer's event log", noldus.is_observer, noldus.read_observer),
-    Format("EthoVision's manual scoring", noldus.is_scoring, noldus.read_scoring),
+    Format("Bento annotations", bento.is_bento, bento.read_bento, (bento.FACTS,)),
+    Format(
+        "The Observer's event log",
+        noldus.is_observer,
+        noldus.read_observer,
+        (noldus.OBSERVER,),
+    ),
+    Format(
+        "EthoVision's manual scoring",
+        noldus.is_scoring,
+        noldus.read_scoring,
+        (noldus.SCORING,),
+    ),
     Format(
         ethovision.FORMAT,
         ethovision_trials.is_raw,
         ethovision.read_raw,
+        (ethovision.FACTS,),
         read_sheets=ethovision.read_sheets,
     ),
-    Format("ELAN annotations", elan.is_elan, elan.read_elan),
-    Format("ELAN annotations (text)", elan_tab.is_elan_tab, elan_tab.read_elan_tab),
+    Format("ELAN annotations", elan.is_elan, elan.read_elan, (elan.FACTS,)),
+    Format(
+        "ELAN annotations (text)",
+        elan_tab.is_elan_tab,
+        elan_tab.read_elan_tab,
+        (elan.FACTS,),
+    ),
     Format(
         "Label Studio annotations",
         label_studio.is_label_studio,
         label_studio.read_label_studio,
+        (label_studio.FACTS,),
     ),
-    Format("CowLog codes", cowlog.is_cowlog, cowlog.read_cowlog),
-    Format("VIA annotations", via.is_via, via.read_via),
-    Format("JWatcher focal data", jwatcher.is_jwatcher, jwatcher.read_jwatcher),
-    Format("idtracker.ai CSV", idtracker.is_csv, idtracker.read_csv),
-    Format("idtracker.ai npy", idtracker.is_npy, idtracker.read_npy),
-    Format("idtracker.ai, tidy", idtracker_tidy.is_tidy, idtracker_tidy.read_tidy),
+    Format("CowLog codes", cowlog.is_cowlog, cowlog.read_cowlog, (cowlog.FACTS,)),
+    Format("VIA annotations", via.is_via, via.read_via, (via.FACTS,)),
+    Format(
+        "JWatcher focal data",
+        jwatcher.is_jwatcher,
+        jwatcher.read_jwatcher,
+        (jwatcher.FACTS,),
+    ),
+    Format(
+        "idtracker.ai CSV", idtracker.is_csv, idtracker.read_csv, (idtracker.FACTS,)
+    ),
+    Format(
+        "idtracker.ai npy", idtracker.is_npy, idtracker.read_npy, (idtracker.FACTS,)
+    ),
+    Format(
+        "idtracker.ai, tidy",
+        idtracker_tidy.is_tidy,
+        idtracker_tidy.read_tidy,
+        (idtracker.FACTS,),
+    ),
     Format(
         "idtracker.ai's attributes",
         idtracker.is_companion,
         idtracker.refuse_companion,
+        (idtracker.FACTS,),
     ),
-    Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo),
-    Format("TRex npz", trex.is_trex, trex.read_trex),
-    Format("TRex CSV", trex_csv.is_trex_csv, trex_csv.read_trex_csv),
-    Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines),
-    Format("JAABA tracks", jaaba.is_tracks, jaaba.read_tracks),
-    Format("JAABA labels", jaaba.is_labels, jaaba.read_labels),
-    Format("scores of JAABA", jaaba.is_scores, jaaba.refuse_scores),
-    Format("FlyTracker", flytracker.is_tracks, flytracker.read_tracks),
+    Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo, (yolo.FACTS,)),
+    Format("TRex npz", trex.is_trex, trex.read_trex, (trex.FACTS,)),
+    Format("TRex CSV", trex_csv.is_trex_csv, trex_csv.read_trex_csv, (trex_csv.FACTS,)),
+    Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines, (trex.FACTS,)),
+    Format("JAABA tracks", jaaba.is_tracks, jaaba.read_tracks, (jaaba.TRACKS,)),
+    Format("JAABA labels", jaaba.is_labels, jaaba.read_labels, (jaaba.LABELS,)),
+    Format("scores of JAABA", jaaba.is_scores, jaaba.refuse_scores, (jaaba.LABELS,)),
+    Format(
+        "FlyTracker", flytracker.is_tracks, flytracker.read_tracks, (flytracker.FACTS,)
+    ),
     Format(
         "FlyTracker's other files",
         flytracker.is_other,
         flytracker.refuse_other,
+        (flytracker.FACTS,),
     ),
-    Format("Ctrax", ctrax.is_ctrax, ctrax.read_ctrax),
-    Format("APT", apt.is_apt, apt.read_apt),
-    Format("AnimalTA", animalta.is_animalta, animalta.read_animalta),
-    Format("results of AnimalTA", animalta.is_results, animalta.refuse_results),
-    Format("MMPose predictions", mmpose.is_mmpose, mmpose.read_mmpose),
-    Format("COCO keypoints", coco.is_coco, coco.read_coco),
+    Format("Ctrax", ctrax.is_ctrax, ctrax.read_ctrax, (ctrax.FACTS,)),
+    Format("APT", apt.is_apt, apt.read_apt, (apt.FACTS,)),
+    Format("AnimalTA", animalta.is_animalta, animalta.read_animalta, (animalta.FACTS,)),
+    Format(
+        "results of AnimalTA",
+        animalta.is_results,
+        animalta.refuse_results,
+        (animalta.RESULTS,),
+    ),
+    Format("MMPose predictions", mmpose.is_mmpose, mmpose.read_mmpose, (mmpose.FACTS,)),
+    Format("COCO keypoints", coco.is_coco, coco.read_coco, (coco.FACTS,)),
     Format(
         "Live Mouse Tracker",
         live_mouse_tracker.is_database,
         live_mouse_tracker.read_database,
+        (live_mouse_tracker.FACTS,),
     ),
-    *(Format(each.name, each.is_it, each.refuse) for each in PROGRAMS),
-    Format("CalMS21 or MABe22", calms21.is_sequences, calms21.read),
-    Format("SLEAP CSV", sleap_csv.is_sleap_csv, sleap_csv.read_sleap_csv),
+    *(Format(each.name, each.is_it, each.refuse, (each.facts,)) for each in PROGRAMS),
+    Format(
+        "CalMS21 or MABe22",
+        calms21.is_sequences,
+        calms21.read,
+        (calms21.CALMS21, calms21.MABE22),
+    ),
+    Format(
+        "SLEAP CSV",
+        sleap_csv.is_sleap_csv,
+        sleap_csv.read_sleap_csv,
+        (sleap_csv.FACTS,),
+    ),
     Format(
         "DeepLabCut evaluation",
         deeplabcut.is_evaluation,
         deeplabcut.refuse_evaluation,
+        (deeplabcut.FACTS,),
     ),
-    Format("DeepLabCut CSV", deeplabcut.is_csv, deeplabcut.read_csv),
-    Format("BORIS events", boris.is_table, boris.read_table),
-    Format("Caltech Behavior Annotator", caltech.is_caltech, caltech.read),
-    Format("SimBA YOLO CSV", simba_yolo.is_simba_yolo, simba_yolo.read_simba_yolo),
-    Format("SimBA CSV", simba.is_simba, simba.read),
-    Format("long table of points", tables.is_long, tables.read_long),
-    Format("table of bouts", bout_tables.is_bout_table, bout_tables.read_bout_table),
-    Format("one-hot table", frame_tables.is_one_hot, frame_tables.read_one_hot),
+    Format(
+        "DeepLabCut CSV", deeplabcut.is_csv, deeplabcut.read_csv, (deeplabcut.FACTS,)
+    ),
+    Format(
+        "BORIS events", boris.is_table, boris.read_table, (boris.FACTS, boris.BINARY)
+    ),
+    Format(
+        "Caltech Behavior Annotator", caltech.is_caltech, caltech.read, (caltech.FACTS,)
+    ),
+    Format(
+        "SimBA YOLO CSV",
+        simba_yolo.is_simba_yolo,
+        simba_yolo.read_simba_yolo,
+        (simba_yolo.FACTS,),
+    ),
+    Format("SimBA CSV", simba.is_simba, simba.read, (simba.FACTS,)),
+    Format("long table of points", tables.is_long, tables.read_long, (tables.FACTS,)),
+    Format(
+        "table of bouts",
+        bout_tables.is_bout_table,
+        bout_tables.read_bout_table,
+        (bout_tables.FACTS,),
+    ),
+    Format(
+        "one-hot table",
+        frame_tables.is_one_hot,
+        frame_tables.read_one_hot,
+        (frame_tables.FACTS,),
+    ),
     Format(
         "table of frames with a word each",
         frame_tables.is_words,
         frame_tables.read_words,
+        (frame_tables.FACTS,),
     ),
-    Format("Excel workbook", _is_workbook, _read_workbook),
+    Format("Excel workbook", _is_workbook, _read_workbook, (_EXCEL_FACTS,)),
 )
 
 

@@ -31,6 +31,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import read_numbers
 from mabe.io.readers.file_head import Peek
@@ -39,6 +40,17 @@ from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.npy import read_object
 from mabe.io.readers.poses import Poses
 from mabe.runtime.documents import parse_json
+
+FACTS = facts.tracks(
+    "idtracker.ai CSV, tidy CSV, parquet, HDF5, npy; versions 5, 6",
+    clock="row 0 is frame 0; tidy: `frame`, from 0",
+    fps="`frames_per_second`",
+    missing="NaN, empty",
+    animals="`identities_labels`, else numbers",
+    notes="one point an animal; of a session one result in one form is read: corrected "
+    "by a person, with gaps closed, as tracked; `body_length` is in pixels",
+)
+
 
 FOLDER = "trajectories"
 """The folder of a session in which all forms of its trajectories are."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -38,6 +39,29 @@ from mabe.io.readers.matlab import (
 )
 from mabe.io.readers.poses import Poses, check_names, check_span
 from mabe.recording import MAX_FRAMES
+
+TRACKS = facts.tracks(
+    "JAABA `trx.mat`",
+    clock="`firstframe`, from 1",
+    fps="`fps`",
+    points="px from 1, y down",
+    scale="`pxpermm`",
+    missing="NaN, outside of an animal's frames",
+    animals="numbers",
+    notes="centre and the ends of the ellipse: head, tail base; MATLAB files of all "
+    "versions",
+)
+
+LABELS = facts.labels(
+    "JAABA `labeled_X.mat`",
+    clock="frames from 1",
+    stop="the frame after",
+    watched="labels only: *None* and *No_X* are negatives, frames without a label are "
+    "not watched",
+    animals="`flies`",
+    notes="scores of classifiers are not read",
+)
+
 
 _LABELS = {"t0s", "t1s", "names", "flies"}
 

@@ -13,10 +13,22 @@ import h5py
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import attribute, open_hdf5, read_array
 from mabe.io.readers.poses import Poses
+
+FACTS = facts.tracks(
+    "JABS HDF5, versions 2 and up",
+    clock="row 0 is frame 0",
+    fps="30, fixed",
+    points="px, stored as (y, x), y down",
+    scale="`cm_per_pixel`",
+    missing="confidence 0",
+    animals="identities: `mouse1` …",
+)
+
 
 KEYPOINTS = (
     "nose",

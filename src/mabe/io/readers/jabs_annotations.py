@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     Event,
@@ -20,6 +21,16 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.jabs import FPS
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.labels(
+    "JABS annotations",
+    clock="frames from 0",
+    stop="included",
+    fps="30, fixed",
+    watched="blocks marked present or not present, no other frames",
+    animals="identities, as in the pose file",
+    notes="`jabs/annotations/*.json`",
+)
 
 
 def is_jabs_annotations(peek: Peek) -> bool:

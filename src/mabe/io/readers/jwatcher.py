@@ -15,9 +15,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.column_names import FILLERS, squeeze
 from mabe.io.readers.file_head import Peek, read_text
+
+FACTS = facts.labels(
+    "JWatcher `.dat`",
+    clock="ms from the beginning of the observation",
+    stop="times",
+    watched="all of the observation, behaviours of the master file",
+    animals="none",
+    assumed="each key ends the one before; the observation begins with the film",
+    notes="with the `.fmf` beside it",
+)
+
 
 _MASTER = re.compile(r"FocalMasterFile\s*=\s*(.+)")
 

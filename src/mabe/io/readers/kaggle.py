@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, covered_bouts
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
 from mabe.recording import Recording, VideoInfo, problem_with_rate, problem_with_scale
 from mabe.runtime.csv_cells import text_of
@@ -45,6 +46,21 @@ from mabe.runtime.object_storage import (
     naming_urls,
 )
 from mabe.skeleton import ANIMALS
+
+FACTS = facts.Facts(
+    name="the standard (Kaggle) layout",
+    use="tracks, labels",
+    clock="`video_frame`, from 0",
+    stop="the frame after",
+    fps="`frames_per_second` in train.csv",
+    points="px, y down",
+    scale="`pix_per_cm_approx` in train.csv",
+    missing="no row",
+    watched="`behaviors_labeled` in train.csv; when: `train_coverage`",
+    animals="`mouse1` … `mouse4`",
+    notes="the [data set](training.md#the-data-set) itself: needs no import",
+)
+
 
 SPLITS = ("train", "test")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import h5py
 
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import open_hdf5
@@ -36,6 +37,11 @@ class Program:
     advice: str
     is_empty: bool = False
     """True where nothing in it could be imported."""
+
+    @property
+    def facts(self) -> facts.Facts:
+        """What docs/formats.md says of its files."""
+        return facts.not_read(self.name, self.advice)
 
     def refuse(self, peek: Peek) -> Content:
         """Raise `LeftOut` with the program's name and what to give instead."""

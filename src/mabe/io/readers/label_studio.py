@@ -15,11 +15,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.left_out import LeftOut
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.labels(
+    "Label Studio JSON, ranges of a timeline",
+    clock="frames from 1",
+    stop="included",
+    watched="all frames, labels that occur",
+    animals="none",
+    assumed="its project counts frames at the film's rate",
+)
+
 
 _TIMELINE = "timelinelabels"
 

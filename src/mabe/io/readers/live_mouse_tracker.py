@@ -23,10 +23,22 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import SELF, Content, Event, annotations_of
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import Poses, check_names, check_span
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.tracks(
+    "Live Mouse Tracker (SQLite)",
+    clock="`FRAMENUMBER`, from 1",
+    fps="30, fixed",
+    scale="5.7 pixels per cm, fixed",
+    missing="−1, no row",
+    animals="`NAME`, else `RFID`",
+    notes="nose, centre and tail base; its events are a program's, no labels",
+)
+
 
 FPS = 30.0
 

@@ -18,12 +18,22 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.poses import check_names
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.tracks(
+    "MMPose predictions, JSON",
+    clock="`frame_id`: from 0 (inferencer), from 1 (demo scripts)",
+    missing="score below 0.3 (its `kpt_thr`), no instance",
+    animals="one; several have no identities and are not read",
+    notes="names in `meta_info`, else `keypoints: {point0: nose, …}`",
+)
+
 
 _KEYS = ("frame_id", "instances")
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import (
@@ -23,6 +24,15 @@ from mabe.io.readers.hdf5 import (
     text,
 )
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
+
+FACTS = facts.tracks(
+    "movement NetCDF-4",
+    clock="`time` × `fps`, else `time` is the frame",
+    fps="attribute `fps`",
+    missing="NaN",
+    animals="`individuals`, `individual`",
+)
+
 
 _SINGULAR = {"keypoints": "keypoint", "individuals": "individual"}
 

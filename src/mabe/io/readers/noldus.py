@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, FileAnnotations, annotations_of
 from mabe.io.readers.boris_events import (
     POINT,
@@ -30,6 +31,27 @@ from mabe.io.readers.boris_events import (
 )
 from mabe.io.readers.ethovision_trials import HEADER, about_trial, recording_name
 from mabe.io.readers.file_head import Peek, read_text
+
+OBSERVER = facts.labels(
+    "The Observer XT, event logs, text or Excel",
+    clock="s from the beginning of the observation",
+    stop="times",
+    watched="all of the observation, behaviours that occur",
+    animals="`Subject`",
+    assumed="the observation begins with the film",
+    notes="state start, state stop, point; modifiers; a state without a stop ends "
+    "after its duration",
+)
+
+SCORING = facts.labels(
+    "EthoVision XT, manual scoring",
+    clock="s from the beginning of the recording",
+    stop="times",
+    watched="all of the film, behaviours that occur",
+    animals="`Subject`",
+    notes="the video is named in the header",
+)
+
 
 _LOG_TIMES = ("Time_Relative_sf", "Time_Relative_hmsf")
 

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     SELF,
     Content,
@@ -33,6 +34,23 @@ from mabe.io.readers.hdf5 import (
 )
 from mabe.io.readers.nwb_series import type_of
 from mabe.io.readers.nwb_tracks import read_tracks
+
+FACTS = facts.Facts(
+    name="NWB with ndx-pose, ndx-ethogram",
+    use="tracks, labels",
+    clock="the session's: `timestamps`, or `starting_time` and `rate`",
+    stop="times",
+    fps="steps of the timestamps",
+    points="px, y down",
+    scale="`scratch/jabs_metadata`",
+    missing="NaN",
+    watched="all frames, the ethogram",
+    animals="subject, or the group's name",
+    assumed="steps of exactly 1 s count frames; lost timestamps are replaced by "
+    "counting",
+    notes="each camera is a recording; corners and objects are left out; bouts with "
+    "`labeling_method` *automated* are a program's",
+)
 
 
 def is_nwb(peek: Peek) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
     FileAnnotations,
@@ -28,6 +29,23 @@ from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
+
+FACTS = facts.Facts(
+    name="SimBA CSV, SimBA project",
+    use="tracks, labels",
+    clock="`frames` or the first column, from 0",
+    stop="rows of 1",
+    fps="`logs/video_info.csv` of the project",
+    points="px, y down",
+    scale="`pixels/mm` in it",
+    missing="probability 0 with x and y 0",
+    watched="all frames, the target columns",
+    animals="numbers at the end or the beginning of names",
+    assumed="a target has no subject: the first animal",
+    notes="of a project one stage a video is read, with a person's labels first; "
+    "targets beside a `Probability_` are a classifier's",
+)
+
 
 _POINT = re.compile(r"(.+)_(x|y|p|likelihood)", re.IGNORECASE)
 

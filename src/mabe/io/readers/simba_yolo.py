@@ -10,10 +10,19 @@ import re
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_table import column_of_numbers, read_cells
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.instances import Instance, poses_of_instances
+
+FACTS = facts.tracks(
+    "SimBA YOLO CSV",
+    clock="`FRAME`, from 0",
+    missing="−1, 0, no row",
+    animals="`CLASS_NAME`",
+)
+
 
 _POINT = re.compile(r"(.+)_(X|Y|P)")
 

@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.hdf5 import (
@@ -26,6 +27,17 @@ from mabe.io.readers.hdf5 import (
 from mabe.io.readers.poses import Poses
 from mabe.io.readers.track_pieces import lay_out_pieces
 from mabe.runtime.documents import parse_json
+
+FACTS = facts.tracks(
+    "SLEAP analysis HDF5",
+    clock="row 0 is frame 0",
+    missing="NaN",
+    animals="`track_names`",
+    assumed="broken tracks are joined by place",
+    notes="all orders of axes: given by `dims` in new files, else MATLAB's or "
+    "untransposed",
+)
+
 
 _WANTED = ("frame", "track", "node", "xy")
 

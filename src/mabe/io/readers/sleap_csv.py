@@ -18,10 +18,21 @@ import numpy as np
 import polars as pl
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_table import column_of_numbers, read_cells
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.instances import Instance, poses_of_instances
+
+FACTS = facts.tracks(
+    "SLEAP CSV",
+    clock="`frame_idx`, from 0",
+    missing="empty, no row",
+    animals="`track`; the order in the frame without tracks",
+    assumed="broken tracks are joined by place",
+    notes="Analysis CSV, and the layouts *instances* and *frames* of sleap-io",
+)
+
 
 _FRAME = "frame_idx"
 

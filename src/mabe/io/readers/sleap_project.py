@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     SELF,
     Content,
@@ -37,6 +38,23 @@ from mabe.io.readers.poses import Poses
 from mabe.io.readers.sleap import stem_of
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.documents import parse_json
+
+FACTS = facts.Facts(
+    name="SLEAP `.slp` (extra)",
+    use="tracks, labels",
+    clock="`frame_idx`, from 0",
+    stop="included",
+    fps="the video's metadata, else `fps` in the provenance",
+    points="px, y down",
+    scale="`pixels_per_cm`, `pix_per_cm_approx` or `cm_per_pixel` in the provenance",
+    missing="NaN, not visible",
+    watched="`behaviors_labeled` in the provenance, else what occurs in `UserEvent`s",
+    animals="tracks",
+    assumed="a person placed as many instances as were predicted: the same animals",
+    notes="each video is a recording; corrected instances replace predicted ones; "
+    "`PredictedEvent`s are no labels",
+)
+
 
 _ONLY_PREDICTED = (
     "a SLEAP project of events that a program predicted, without poses; events that a "

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import (
     Content,
 )
@@ -29,6 +30,16 @@ from mabe.io.readers.table_batches import (
 )
 from mabe.io.readers.track_pieces import lay_out_pieces
 from mabe.runtime.file_names import shorten
+
+FACTS = facts.tracks(
+    "long CSV, parquet of points",
+    clock="`frame`, from 0",
+    missing="empty, no row; a `likelihood` below 0.6",
+    animals="`individual`, `mouse_id`, `track` …",
+    notes="`frame, individual, keypoint, x, y[, confidence]`; a column `video` "
+    "separates recordings",
+)
+
 
 _LONG = {
     "frame": ("video_frame", "frame", "frame_idx", "frame_index", "frames"),

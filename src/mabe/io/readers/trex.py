@@ -19,11 +19,24 @@ from pathlib import Path
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.npz import read_arrays
 from mabe.io.readers.poses import Poses, check_names, check_span, place_frames
+
+FACTS = facts.tracks(
+    "TRex npz",
+    clock="`frame`, from 0",
+    fps="`frame_rate`",
+    points="px (pose), cm (centroid), y down",
+    scale="`cm_per_pixel`, unless it is 1",
+    missing="infinite, no row",
+    animals="a file each: the files' names",
+    notes="pose points have no names (`keypoints: {pose0: nose, …}`)",
+)
+
 
 _NAME = re.compile(r"(.+)_([A-Za-z]+\d+)")
 """The video and the individual."""

@@ -16,12 +16,26 @@ from pathlib import Path
 
 import numpy as np
 
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.joined_animals import join_animals
 from mabe.io.readers.poses import Poses, place_frames
 from mabe.io.readers.trex import CENTROID, NO_NAMES, split_name
+
+FACTS = facts.tracks(
+    "TRex CSV",
+    clock="`frame`, from 0",
+    fps="steps of `time`",
+    points="px (pose) or cm (centroid), y down",
+    scale="none with pose points; a centroid is in cm",
+    missing="infinite, no row",
+    animals="a file each: the files' names",
+    assumed="TRex was calibrated (the centroid)",
+    notes="npz is read instead, where it is there",
+)
+
 
 _UNIT = re.compile(r"\s*\([^)]*\)$")
 

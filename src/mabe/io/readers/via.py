@@ -17,11 +17,22 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.io.readers.left_out import LeftOut
 from mabe.runtime.documents import parse_json
+
+FACTS = facts.labels(
+    "VGG VIA 3, CSV",
+    clock="s of the video",
+    stop="times",
+    watched="all of the video, behaviours that occur",
+    animals="one further attribute",
+    notes="marks on pictures are passed",
+)
+
 
 _TITLE = "VGG Image Annotator"
 

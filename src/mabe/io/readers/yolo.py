@@ -24,11 +24,23 @@ from pathlib import Path
 import numpy as np
 
 from mabe.errors import DataError
+from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.left_out import LeftOut
 from mabe.recording import MAX_FRAMES
+
+FACTS = facts.tracks(
+    "Ultralytics (YOLO) texts of `save_txt`",
+    clock="a file for each frame: file 1 is frame 0",
+    points="0 to 1, y down: needs `size`",
+    missing="(0, 0), no file",
+    animals="tracks, else classes",
+    assumed="the layout of columns that places points into boxes",
+    notes="points have no names: needs `keypoints`",
+)
+
 
 _NAME = re.compile(r"(.+)_(0|[1-9]\d{0,8})")
 """The video and the number of the frame, which has no leading zeros."""

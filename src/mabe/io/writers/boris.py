@@ -13,9 +13,21 @@ from typing import Any
 
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.io.predictions import PredictionProvenance
+from mabe.io.readers import facts
 from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_json, write_text
+
+FACTS = facts.written(
+    "`boris`",
+    clock="s from the film's beginning, exact to the frame",
+    stop="times",
+    watched="the whole ethogram",
+    animals="the agent is the subject, the target a modifier",
+    notes="`predictions.boris`, one observation for each recording, and "
+    "`VIDEO.paste.tsv`, which can be pasted into the events of an open observation",
+)
+
 
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -12,8 +12,19 @@ import polars as pl
 
 from mabe.bouts import RecordingBouts
 from mabe.io.predictions import PredictionProvenance
+from mabe.io.readers import facts
 from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.files import write_text
+
+FACTS = facts.written(
+    "`csv`",
+    clock="frames from 0, and s",
+    stop="the frame after",
+    watched="–",
+    animals="the lab's own names",
+    notes="a table of bouts",
+)
+
 
 _COLUMNS = {
     **dict.fromkeys(("lab", "video", "agent", "target", "action"), pl.String),

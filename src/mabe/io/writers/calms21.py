@@ -15,7 +15,18 @@ import numpy as np
 
 from mabe.bouts import Bout, RecordingBouts
 from mabe.io.predictions import PredictionProvenance
+from mabe.io.readers import facts
 from mabe.runtime.files import write_json
+
+FACTS = facts.written(
+    "`calms21`",
+    clock="row 0 is frame 0",
+    stop="a class for each frame",
+    watched="the vocabulary",
+    animals="one sequence for each pair with a bout",
+    notes="JSON",
+)
+
 
 _NOTHING = "other"
 

@@ -17,8 +17,19 @@ from typing import Any
 from mabe.bouts import RecordingBouts
 from mabe.errors import OutputError
 from mabe.io.predictions import PredictionProvenance
+from mabe.io.readers import facts
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_atomically
+
+FACTS = facts.written(
+    "`nwb` (extra)",
+    clock="the session's where poses came from NWB, else s from frame 0",
+    stop="times",
+    watched="the ethogram of all actions",
+    animals="subjects in the table of bouts",
+    notes="`VIDEO.nwb` with `EthogramBouts`",
+)
+
 
 _DECIMALS = 6
 

@@ -14,7 +14,17 @@ from typing import Any
 from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import OutputError
 from mabe.io.predictions import PredictionProvenance
+from mabe.io.readers import facts
 from mabe.runtime.files import write_atomically
+
+FACTS = facts.written(
+    "`slp` (extra)",
+    clock="frames from 0",
+    stop="included",
+    watched="–",
+    animals="tracks: subject and target",
+    notes="`predictions.slp` with a `PredictedEvent` for each bout; without poses",
+)
 
 
 def write_slp(

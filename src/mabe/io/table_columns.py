@@ -28,6 +28,8 @@ _CLOCK = re.compile(r"(?:\d+:)?\d{1,2}:\d{1,2}(?:[.,]\d*)?")
 
 _FEWEST_ROWS = 2
 
+_MOST_COLUMNS = 60
+
 _MOST_WORDS = 60
 """More different words in two hundred rows are no behaviours."""
 
@@ -61,7 +63,8 @@ def suggest_columns(rows: Sequence[Sequence[str]]) -> SuggestedColumns | None:
     The first row has the names of the columns.
     """
     names, cells = list(rows[0]) if rows else [], rows[1:]
-    if len(cells) < _FEWEST_ROWS or len(set(names)) < len(names):
+    is_wide = len(names) > _MOST_COLUMNS or len(set(names)) < len(names)
+    if is_wide or len(cells) < _FEWEST_ROWS:
         return None
     columns = {
         name: [row[at] for row in cells if at < len(row) and row[at]]

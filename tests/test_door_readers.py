@@ -325,8 +325,11 @@ def test_whether_an_end_frame_is_included_is_not_known():
     assert not ours.is_counting_assumed
 
 
-@pytest.mark.parametrize("action", ["action", "Behaviour", "behavior", "type", "Label"])
-@pytest.mark.parametrize("subject", ["subject", "agent", "Mouse", "animal_id"])
+@pytest.mark.parametrize(
+    "action",
+    ["action", "Behaviour", "behavior", "type", "Label", "behavior_name", "Category"],
+)
+@pytest.mark.parametrize("subject", ["subject", "Mouse", "animal_id", "Initiator"])
 @pytest.mark.parametrize(
     ("start", "stop", "factor"),
     [
@@ -334,6 +337,8 @@ def test_whether_an_end_frame_is_included_is_not_known():
         ("from (sec)", "to (sec)", 1),
         ("Onset [ms]", "Offset [ms]", 1000),
         ("start", "end", 1),
+        ("t_start", "t_end", 1),
+        ("StartSec", "endsec", 1),
         ("Start (s)", "Duration (s)", 1),
     ],
 )
@@ -345,6 +350,19 @@ def test_the_columns_of_bouts_have_many_names(
         f"{subject},{action},{start},{stop}\nm2,dig,{1.0 * factor},{second * factor}\n"
     )
     assert events_of(tmp_path, "x.csv", fps=10) == [(10, 25, "dig", "m2")]
+
+
+@pytest.mark.parametrize("names", ["startframe,endframe", "Frame start,Frame end"])
+def test_frames_of_bouts_have_many_names(tmp_path, names):
+    text = f"initiator,receiver,behavior,{names}\nm2,m1,bite,10,20\n"
+    (tmp_path / "x.csv").write_text(text)
+
+    [annotations] = content(tmp_path, "x.csv").annotations
+
+    assert annotations.is_counting_assumed
+    [event] = annotations.events
+    assert (event.start, event.stop) == (10, 20)
+    assert (event.subject, event.target) == ("m2", "m1")
 
 
 def test_whole_numbers_without_a_unit_are_asked_about(tmp_path):

@@ -18,21 +18,39 @@ _UNITS: dict[str, ColumnUnit] = {
     **dict.fromkeys(("frame", "frames", "fr", "frameno", "framenumber"), "frame"),
 }
 
+_JOINED = re.compile(
+    r"(start|stop|begin|end|onset|offset)(frame|frames|sec|seconds|ms)"
+)
+"""Names in which nothing separates the unit."""
+
 SUBJECTS = (
     *("agent", "agentid", "subject", "subjectid", "subjectname", "animal", "animalid"),
     *("mouse", "mouseid", "rat", "ratid", "individual", "individualid", "actor"),
+    *("actorid", "initiator", "initiatorid", "focal", "focalanimal", "animalname"),
 )
 
-TARGETS = ("target", "targetid", "recipient", "receiver", "partner", "directedat")
+TARGETS = (
+    *("target", "targetid", "recipient", "receiver", "partner", "directedat"),
+    *("recipientid", "receiverid", "partnerid", "targetanimal", "victim"),
+)
 
 ACTIONS = (
     *("action", "behaviour", "behavior", "class", "label", "behaviorlabel", "event"),
     *("type", "behaviourtype", "behaviortype", "annotation", "activity"),
+    *("behaviourname", "behaviorname", "actionname", "eventname", "labelname"),
+    *("behav", "beh", "code", "state", "category", "ethogram"),
 )
 
-STARTS = ("start", "starttime", "from", "begin", "begintime", "onset", "starts", "t0")
+STARTS = (
+    *("start", "starttime", "from", "begin", "begintime", "onset", "starts", "t0"),
+    *("tstart", "timestart", "boutstart", "eventstart", "on"),
+)
 
-STOPS = ("stop", "stoptime", "end", "endtime", "to", "offset", "ends", "finish", "t1")
+STOPS = (
+    *("stop", "stoptime", "end", "endtime", "to", "offset", "ends", "finish", "t1"),
+    *("tstop", "tend", "timestop", "timeend", "boutstop", "boutend", "eventend"),
+    *("till", "until", "off"),
+)
 
 DURATIONS = ("duration", "length", "dur")
 
@@ -78,6 +96,8 @@ def read_name(name: str) -> ColumnName:
             if unit in _UNITS and len(words) > 1:
                 rest = words[:at] if at else words[1:]
                 return ColumnName("".join(rest), _UNITS[unit])
+    if joined := _JOINED.fullmatch(whole):
+        return ColumnName(joined[1], _UNITS[joined[2]])
     return ColumnName("".join(words) or whole, "")
 
 

@@ -13,7 +13,7 @@ from mat73 import write_mat73
 from scipy.io import savemat
 
 from mabe.errors import DataError
-from mabe.io.import_plan import plan_import
+from mabe.io.import_plan import describe_plan, plan_import
 from mabe.io.importer import run_import
 from mabe.io.project import Project
 from mabe.io.readers.file_head import Peek
@@ -114,6 +114,55 @@ def test_an_animal_without_a_row_in_a_tidy_table_is_missing(tmp_path):
 
     assert poses.xy_px.shape == (3, 2, 1, 2)
     assert np.argwhere(poses.present).tolist() == [[0, 0, 0]]
+
+
+# Other programs' forms of one recording.
+
+
+def test_a_sleap_project_is_read_instead_of_the_tables_exported_from_it(tmp_path):
+    shutil.copy(case("slp_hand_corrected") / "trial.slp", tmp_path)
+    for name in ("trial.analysis.csv", "trial.csv"):
+        shutil.copy(case("sleap_csv") / "trial_sleap.csv", tmp_path / name)
+
+    plan = plan_import(tmp_path, Project(fps=25))
+
+    [files] = plan.recordings
+    assert files.track.path.name == "trial.slp"
+    said = [line for line in describe_plan(plan) if "is of the same video" in line]
+    assert len(said) == 2
+
+
+def write_jabs(path):
+    """Write one mouse in three frames, as version 2 has it."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("poseest")
+        group["points"] = np.ones((3, 12, 2), np.uint16)
+        group["confidence"] = np.ones((3, 12), np.float32)
+
+
+def test_of_several_versions_of_jabs_poses_the_last_is_read(tmp_path):
+    for version in (2, 10, 9):
+        write_jabs(tmp_path / f"cage_pose_est_v{version}.h5")
+
+    plan = plan_import(tmp_path, Project())
+
+    [files] = plan.recordings
+    assert files.track.path.name == "cage_pose_est_v10.h5"
+
+
+@pytest.mark.parametrize("form", ["same file twice", "other folder"])
+def test_trex_and_deeplabcut_of_one_film_are_one_recording_in_one_folder(
+    tmp_path, form
+):
+    place = tmp_path if form == "same file twice" else tmp_path / "dlc"
+    place.mkdir(exist_ok=True)
+    csv(tmp_path / "trial_id0.csv", TREX, "0,1,2,0,0", "1,1,2,0.04,0")
+    tracks = "trialDLC_dlcrnetms5_socialMar1shuffle1_50000_el.csv"
+    shutil.copy(case("sheet_semi") / tracks, place)
+
+    plan = plan_import(tmp_path, Project(fps=25))
+
+    assert len(plan.recordings) == (1 if form == "same file twice" else 2)
 
 
 # TRex: CSV.

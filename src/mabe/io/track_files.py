@@ -4,6 +4,7 @@ Trackers write the tracks of one video several times: DeepLabCut as CSV beside H
 filtered beside raw. Recordings of one name in different folders are different ones.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,13 +13,19 @@ from pathlib import Path
 from mabe.io.folder_files import Track, relative_name
 from mabe.io.recording_names import normalize
 
+_JABS_VERSION = re.compile(r"_pose_est_v(\d{1,3})$")
+
+_TEXTS = (".csv", ".tsv", ".txt")
+"""Forms that trackers export beside their own; digits and attributes may be lost."""
+
 
 def drop_duplicates(
     tracks: Sequence[Track], folder: Path, *, preferred: frozenset[Path] = frozenset()
 ) -> tuple[list[Track], list[str], dict[Path, Track]]:
     """Return one track of each video, notes on the others, and whose copies they are.
 
-    The preferred files win, then filtered tracks, then HDF5 over text.
+    The preferred files win, then filtered tracks, then other files over text, then
+    HDF5, then the later version of JABS's poses.
     """
     best: dict[tuple[Path, str], Track] = {}
     for track in tracks:
@@ -44,9 +51,19 @@ def _video_key(track: Track) -> tuple[Path, str]:
     return track.path.parent, track.name
 
 
-def _rank(track: Track, preferred: frozenset[Path]) -> tuple[bool, bool, bool]:
+def _rank(
+    track: Track, preferred: frozenset[Path]
+) -> tuple[bool, bool, bool, bool, int]:
     is_filtered = "filtered" in track.path.stem.lower()
-    return track.path in preferred, is_filtered, "HDF5" in track.format
+    is_text = track.path.suffix.lower() in _TEXTS
+    version = _JABS_VERSION.search(track.path.stem)
+    return (
+        track.path in preferred,
+        is_filtered,
+        not is_text,
+        "HDF5" in track.format,
+        int(version[1]) if version else 0,
+    )
 
 
 def with_unique_names(tracks: Sequence[Track], folder: Path) -> list[Track]:

@@ -111,11 +111,16 @@ def import_files(
         )
     plan = plan_import(project_dir, settings, skip=out)
     print("\n".join(describe_plan(plan)))
-    if plan.is_without_its_labels and (plan.unused or not skip_bad):
+    if plan.is_without_its_labels and plan.unused:
         raise DataError(
             f"{project_dir}: none of its labels is used (see above); nothing is "
-            "written. `recordings` in project.yaml says which files belong together; "
-            "--skip-bad leaves out files that cannot be read."
+            "written. `recordings` in project.yaml says which files belong together."
+        )
+    if plan.is_without_its_labels and not skip_bad:
+        raise DataError(
+            f"{project_dir}: none of its labels is used: the files that may hold them "
+            "are not read (see above); nothing is written. `mabe inspect` says what "
+            "they hold; --skip-bad imports the tracks without them."
         )
     place = None if dry_run else out
     totals, shown = Totals(), set[str]()

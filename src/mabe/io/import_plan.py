@@ -124,7 +124,8 @@ def plan_import(
     """
     plan = make_plan(scan_folder(folder, project, skip=skip), project, folder)
     if not plan.recordings and not plan.conflicts:
-        lines = "; ".join(list_problems(plan.problems, folder)[:8])
+        problems = list_problems(plan.problems, folder)[:8]
+        lines = "; ".join(line.removesuffix(".") for line in problems)
         raise DataError(
             f"{folder}: no file with tracks; {count(len(plan.unused), 'label file')}; "
             f"not read: {lines or 'nothing'}. `mabe inspect` prints what each file is."

@@ -28,6 +28,7 @@ from mabe.inference.predict import (
 from mabe.io.exporter import WRITERS, write_export
 from mabe.io.predictions import (
     BOUTS,
+    PROBABILITIES,
     PROVENANCE,
     PredictionProvenance,
     Predictions,
@@ -205,7 +206,7 @@ class Prediction:
         if format == "mabe":
             write_predictions(folder, predictions)
             table = probabilities_path(
-                folder / "probabilities", self.recording.lab, self.recording.video
+                folder / PROBABILITIES, self.recording.lab, self.recording.video
             )
             write_probabilities(table, self.columns, frames=self.recording.length)
             return [folder / BOUTS, folder / PROVENANCE, table]

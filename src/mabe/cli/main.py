@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from mabe import __version__
-from mabe.cli import data, prediction, scoring, show, training
+from mabe.cli import data, measures, prediction, scoring, show, training
 from mabe.cli.executor_options import complete_words
 from mabe.errors import ConfigError, MabeError, StopRequested
 from mabe.runtime.console import one_line, printing_safely
@@ -23,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for group in (data, training, prediction, scoring, show):
+for group in (data, training, prediction, scoring, measures, show):
     group.register(app)
 
 

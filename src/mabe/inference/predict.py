@@ -30,6 +30,7 @@ from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.inference.frame_probabilities import Tracks, predict_view
 from mabe.io.predictions import (
+    PROBABILITIES,
     PredictionProvenance,
     Predictions,
     RecordingProvenance,
@@ -184,7 +185,7 @@ def predict(
         project=project,
         usual_fps=predictor.usual_fps,
     )
-    place = out / "probabilities"
+    place = out / PROBABILITIES
     executor = executor or executor_for(predictor, len(sources))
     job = PredictionJob(predictor, place, device, executor.threads)
     predictions = predict_all(job, sources, skip_bad=skip_bad, executor=executor)

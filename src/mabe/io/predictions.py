@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
 from pydantic import TypeAdapter, ValidationError
 
-from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
+from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts, Watched
 from mabe.errors import DataError
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.csv_cells import cell_of, text_of
@@ -43,6 +43,8 @@ from mabe.skeleton import ANIMALS
 
 BOUTS = "bouts.csv"
 PROVENANCE = "provenance.json"
+
+PROBABILITIES = "probabilities"
 
 _SPAN_COLUMNS = {
     "start_frame": pl.Int64,
@@ -326,6 +328,32 @@ def _check_source(source: RecordingProvenance) -> None:
 def probabilities_path(folder: Path, lab: str, video: str) -> Path:
     """Return the file of a recording's probabilities in the folder of all."""
     return path_under(folder, lab, video, ending=".parquet")
+
+
+def read_predicted_entries(
+    folder: Path, provenance: PredictionProvenance, lab: str, video: str
+) -> tuple[Watched, ...]:
+    """Return which actions of whom to whom could have been predicted in a recording.
+
+    Raises `DataError` where the file of its probabilities is absent or broken.
+    """
+    if provenance.task != "pair":
+        return tuple(Watched(NO_ANIMAL, NO_ANIMAL, name) for name in provenance.actions)
+    path = probabilities_path(folder / PROBABILITIES, lab, video)
+    try:
+        columns = pq.read_schema(path).names
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(
+            f"{path}: cannot be read ({error}); its columns are the actions that could "
+            "be predicted: predict again."
+        ) from None
+    entries = []
+    for column in columns[1:]:
+        agent, target, action = column.split(",", 2)
+        number = int(agent.removeprefix("mouse"))
+        to = number if target == "self" else int(target.removeprefix("mouse"))
+        entries.append(Watched(number, to, action))
+    return tuple(sorted(entries))
 
 
 def write_probabilities(

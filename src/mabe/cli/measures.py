@@ -1,0 +1,162 @@
+"""The command that reports measures: `mabe summary`."""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mabe.cli.options import SkipBad
+
+
+class Unit(StrEnum):
+    """What a group consists of."""
+
+    animal = "animal"
+    recording = "recording"
+
+
+class Identity(StrEnum):
+    """What an id of an animal means that several recordings have."""
+
+    same = "same"
+    different = "different"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(summary)
+
+
+def summary(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            help="Predictions (a folder of `mabe predict`), a run (its out-of-fold "
+            "predictions), or recordings with labels: a data set, a store, or a folder "
+            "of tracks and labels of any known format."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="The recordings that were predicted: gives labels, poses and facts."
+        ),
+    ] = None,
+    held_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--held-out",
+            help="A run whose out-of-fold predictions tell how far measures of "
+            "predicted bouts are from those of labels.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Compare groups by these facts: condition,sex."),
+    ] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of facts, with columns video, animal (or none: of the whole "
+            "recording), and one for each fact."
+        ),
+    ] = None,
+    bins: Annotated[
+        str | None, typer.Option(help="Also measure in bins of time: 60s, 5min.")
+    ] = None,
+    lag: Annotated[
+        str,
+        typer.Option(
+            help="Within which time an action follows another; as long a pause "
+            "separates encounters."
+        ),
+    ] = "5s",
+    within_cm: Annotated[
+        float, typer.Option("--within", min=0, help="Near is so many cm or less.")
+    ] = 10.0,
+    tolerance: Annotated[
+        str, typer.Option(help="Tolerance at the edges of bouts, for the second F1.")
+    ] = "0.25s",
+    undirected: Annotated[
+        str | None,
+        typer.Option(
+            help="Actions whose labels name two animals, but not which one is the "
+            "agent: social,fight."
+        ),
+    ] = None,
+    unit: Annotated[
+        Unit, typer.Option(help="What the groups of --by consist of.")
+    ] = Unit.animal,
+    animals: Annotated[
+        Identity | None,
+        typer.Option(
+            help="Whether animals with one id in several recordings are one animal."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of permutations and bootstraps.")] = 0,
+    figures: Annotated[
+        bool, typer.Option(help="Draw pictures: .svg, .pdf and .png.")
+    ] = True,
+    skip_bad: SkipBad = False,
+) -> None:
+    """Measure bouts as papers report them: tables, groups, agreement, pictures.
+
+    docs/measures.md describes every measure.
+    """
+    from mabe.measures.gather import Options, gather
+    from mabe.measures.summary import SummarySettings, describe, summarize
+    from mabe.measures.tables import write_tables
+    from mabe.runtime.files import write_text
+
+    gathered = gather(
+        path,
+        Options(
+            data=data,
+            held_out=held_out,
+            metadata=metadata,
+            undirected=frozenset(_names(undirected)),
+            within_cm=within_cm,
+            skip_bad=skip_bad,
+        ),
+    )
+    result = summarize(
+        gathered,
+        SummarySettings(
+            by=_names(by),
+            bin_s=None if bins is None else parse_seconds(bins, "--bins"),
+            lag_s=parse_seconds(lag, "--lag"),
+            tolerance_s=parse_seconds(tolerance, "--tolerance"),
+            unit=unit.value,
+            identity=animals.value if animals else None,
+            seed=seed,
+        ),
+    )
+    write_tables(out, result.tables)
+    lines = describe(result)
+    write_text(out / "summary.txt", "\n".join(lines) + "\n")
+    print("\n".join(lines))
+    print(f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet")
+
+
+def _names(text: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+def parse_seconds(text: str, option: str) -> float:
+    """Return a duration such as ``60s``, ``5min`` or ``0.5``.
+
+    Raises `ConfigError` where it is none, or not above zero.
+    """
+    from mabe.errors import ConfigError
+
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*(s|min|h|)\s*", text)
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if seconds <= 0:
+        raise ConfigError(f"{option} {text}: expected a duration such as 60s or 5min")
+    return seconds

@@ -165,6 +165,20 @@ def test_trex_and_deeplabcut_of_one_film_are_one_recording_in_one_folder(
     assert len(plan.recordings) == (1 if form == "same file twice" else 2)
 
 
+def test_tracks_that_flytracker_writes_for_jaaba_are_no_second_recording(tmp_path):
+    shutil.copytree(case("flytracker"), tmp_path, dirs_exist_ok=True)
+    copied = tmp_path / "trial" / "trial_JAABA"
+    shutil.copytree(case("jaaba") / "trial", copied)
+    (copied / "registered_trx.mat").rename(copied / "trx.mat")
+
+    plan = plan_import(tmp_path, Project())
+
+    [files] = plan.recordings
+    assert files.track.format == "FlyTracker"
+    assert [each.path.name for each in files.labels] == ["labeled_chase.mat"]
+    assert plan.left_out == 0
+
+
 # TRex: CSV.
 
 TREX = "frame,X#wcentroid (cm),Y#wcentroid (cm),time (s),missing"
@@ -525,3 +539,29 @@ def test_what_programs_computed_is_nothing_to_import(tmp_path):
     for name in ("moseq_df.csv", "results.h5", "all_event_probability.csv"):
         with pytest.raises(NothingToImport, match="a program's"):
             read_file(tmp_path / name)
+
+
+# The small files of these forms that lie in tests/door_own.
+
+
+@pytest.mark.parametrize(
+    ("name", "recording", "first", "frames", "fps", "animals"),
+    [
+        ("idtracker_forms", "trial", 0, 4, 25, ("Lou", "Max")),
+        ("trex_csv", "a", 3, 3, 25, ("id0", "id1")),
+        ("matlab_73", "trial", 0, 250, 25, ("1", "2")),
+        ("ctrax", "flies", 5, 4, 25, ("animal1", "animal2")),
+        ("apt", "fly", 3, 3, None, ("3", "7")),
+        ("mmpose", "film", 0, 10, None, ("animal1",)),
+    ],
+)
+def test_a_folder_of_each_form_is_one_recording(
+    name, recording, first, frames, fps, animals
+):
+    plan = plan_import(case(name), Project())
+
+    [files] = plan.recordings
+    track = files.track
+    [poses] = read_file(track.path).poses
+    assert (track.name, track.first_frame, track.fps) == (recording, first, fps)
+    assert (len(poses.xy_px), poses.animals, plan.left_out) == (frames, animals, 0)

@@ -13,10 +13,13 @@
   for all.
 - TRex: a file for each individual, ``VIDEO_id0.npz`` …; the first one stands for all.
   The same as CSV is read where there is no npz, which has the scale.
+- FlyTracker: ``VIDEO/VIDEO-track.mat`` is read instead of the same tracks for JAABA in
+  ``VIDEO/VIDEO_JAABA/trx.mat``.
 - AnimalTA: ``corrected_coordinates/VIDEO_Corrected.csv`` is read instead of
   ``coordinates/VIDEO_Coordinates.csv``.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -82,6 +85,8 @@ _TREX_INDIVIDUAL = (
 
 _TREX_CSV = "another form of tracks of TRex, which are read from npz."
 
+_FLYTRACKER_COPY = "tracks of FlyTracker for JAABA, which are read from -track.mat."
+
 _ANIMALTA_RAW = "coordinates of AnimalTA, of which the corrected ones are read."
 
 
@@ -97,6 +102,7 @@ def choose_files(
         | dict.fromkeys(_idtracker_files(others), _IDTRACKER_OTHER)
         | dict.fromkeys(_yolo_files(others), _YOLO_FRAME)
         | _trex_files(others)
+        | dict.fromkeys(_flytracker_files(others), _FLYTRACKER_COPY)
         | dict.fromkeys(_animalta_files(others), _ANIMALTA_RAW)
     )
     left: list[LeftOut] = [
@@ -186,6 +192,18 @@ def _trex_files(paths: Iterable[Path]) -> dict[Path, str]:
         for form in others:
             found |= dict.fromkeys(forms[form], _TREX_CSV)
     return found
+
+
+def _flytracker_files(paths: Sequence[Path]) -> set[Path]:
+    """Return FlyTracker's copies for JAABA of tracks that are there themselves."""
+    folders = {path.parent for path in paths if path.name.endswith("-track.mat")}
+    return {
+        path
+        for path in paths
+        if path.name.endswith("trx.mat")
+        and re.search(r"[-_]JAABA$", path.parent.name)
+        and path.parent.parent in folders
+    }
 
 
 def _animalta_files(paths: Iterable[Path]) -> set[Path]:

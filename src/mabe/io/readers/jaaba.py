@@ -67,6 +67,8 @@ _LABELS = {"t0s", "t1s", "names", "flies"}
 
 _SCORES = "scores that a classifier of JAABA computed, no labels."
 
+_MADE_FOR_JAABA = re.compile(r"[-_]JAABA$")
+
 _NEGATIVE = re.compile(r"none|no[ _](.+)", re.IGNORECASE)
 
 
@@ -142,8 +144,12 @@ def _track(animal: Struct, peek: Peek) -> tuple[int, np.ndarray]:
 
 
 def _name(peek: Peek) -> str:
-    """Return the name of the experiment: that of its folder."""
-    return peek.path.absolute().parent.name or peek.stem
+    """Return the name of the experiment: that of its folder.
+
+    FlyTracker calls the folder that it makes for JAABA ``VIDEO_JAABA``.
+    """
+    folder = peek.path.absolute().parent.name
+    return _MADE_FOR_JAABA.sub("", folder) or peek.stem
 
 
 def read_labels(peek: Peek) -> Content:

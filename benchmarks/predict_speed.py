@@ -24,10 +24,14 @@ from mabe.config import load_config
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.model import SceneModel
 from mabe.runtime.tensors import has_quick_bf16
-from mabe.skeleton import KEYPOINTS, SLOTS, slot_of
+from mabe.skeleton import KEYPOINTS, SLOTS, PoseLayout
 
 CONFIG = Path(__file__).parent.parent / "configs" / "config_5090.yaml"
-SEEN = tuple(slot_of(animal, keypoint) for animal in range(2) for keypoint in range(10))
+SEEN = tuple(
+    PoseLayout().slot_of(animal, keypoint)
+    for animal in range(2)
+    for keypoint in range(10)
+)
 
 
 def main() -> None:

@@ -20,8 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mabe.skeleton import animal_of
-
 for threads in ("OMP_NUM_THREADS", "POLARS_MAX_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"
 
@@ -64,9 +62,7 @@ def core_seconds(work: Callable[[], object]) -> float:
 def measure_work(data: Path, store: PoseStore) -> Work:
     """Return the size of a data set."""
     hours = [each.length / store.rate_fps / 3600 for each in store.recordings]
-    animals = [
-        len({animal_of(slot) for slot in each.slots}) for each in store.recordings
-    ]
+    animals = [len(each.tracked_animals) for each in store.recordings]
     slots = [len(each.slots) for each in store.recordings]
     return Work(
         rows=sum(

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.data.clips import NOBODY, Clips, as_numbered, read_clips
+from mabe.data.clips import NOBODY, Clips, read_clips
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
@@ -96,7 +96,7 @@ def test_a_point_lies_where_the_store_has_it_and_nobody_sits_in_an_empty_seat():
 
 
 def test_beyond_the_end_of_a_recording_nothing_is_seen():
-    clip = Clips(np.array([1]), np.array([0]), 20, as_numbered(1))
+    clip = Clips(np.array([1]), np.array([0]), 20, np.tile(np.arange(4), (1, 1)))
 
     for read in (ResidentPoses(STORE, torch.device("cpu")).read(clip, 20).numpy(),):
         assert np.isfinite(read[0, :9]).any()
@@ -109,7 +109,9 @@ def test_a_processor_has_no_memory_of_its_own():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_gpu_reads_the_clips_that_the_store_reads():
-    clip = Clips(np.array([0, 1, 2]), np.array([2, 0, 5]), 15, as_numbered(3))
+    clip = Clips(
+        np.array([0, 1, 2]), np.array([2, 0, 5]), 15, np.tile(np.arange(4), (3, 1))
+    )
     resident = ResidentPoses(STORE, torch.device("cuda"))
 
     np.testing.assert_allclose(

@@ -18,7 +18,7 @@ from mabe.io.import_plan import plan_import
 from mabe.io.project import Project, dump_project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.models.checkpoint import load_checkpoint
-from mabe.skeleton import KEYPOINTS, keypoint_of
+from mabe.skeleton import KEYPOINTS
 from mabe.training.run import train
 
 HEAD = "Time,Media file path,Total length,FPS,Subject,Behavior,Comment,Status\n"
@@ -145,7 +145,7 @@ def test_settings_beside_the_files_count(folder):
     recording = read_recording(first)
     assert first.animals == ("b", "a")
     assert recording.bouts == (Bout(1, 3, "smell", 2, 1),)
-    parts = {KEYPOINTS[keypoint_of(slot)] for slot in recording.slots}
+    parts = {point.keypoint for point in recording.points}
     assert parts == {"nose", "tail_tip"}
 
 

@@ -177,12 +177,10 @@ def test_names_of_labs_are_matched_as_import_matches_them(tmp_path, names):
 
     recording = read(tmp_path)
 
-    keypoints = [KEYPOINTS[slot] for slot in recording.slots]
+    keypoints = [point.keypoint for point in recording.points]
     found = dict(zip(recording.xy_px[0, :, 0].tolist(), keypoints, strict=True))
     expected = {
-        at: match.keypoint
-        for at, match in enumerate(match_names(names))
-        if match.keypoint
+        at: match.keypoint or match.name for at, match in enumerate(match_names(names))
     }
     assert found == expected
 
@@ -199,14 +197,17 @@ def test_names_of_animals_and_known_spellings_are_matched_for_each_animal(tmp_pa
     assert recording.xy_px[0, :, 0].tolist() == [2.5, 0, 1]
 
 
-def test_paws_go_silently_and_an_unknown_part_goes_with_a_hint(tmp_path):
+def test_unknown_parts_are_keypoints_of_their_own_and_a_misspelling_has_a_hint(
+    tmp_path,
+):
     write_index(tmp_path, {})
-    parts = ["forepaw_left", "nose", "tail_bse", "tail_bse"]
+    parts = ["forepaw_left", "nose", "tail_bse"]
     write_tracking(tmp_path, [(0, 1, part, 1, 1) for part in parts])
 
     recording = read(tmp_path)
 
-    assert recording.slots.tolist() == [NOSE]
+    assert recording.keypoints == ("nose", "forepaw_left", "tail_bse")
+    assert recording.slots.tolist() == [0, 1, 2]
     note, _no_annotation = recording.notes
     assert "'tail_bse'" in note
     assert "tail_base" in note
@@ -234,9 +235,8 @@ def test_a_point_with_half_a_place_is_missing_as_a_whole(tmp_path, bad):
     ("point", "message"),
     [
         ((-1, 1, "nose", 1, 1), "video_frame -1 is below 0"),
-        ((0, 5, "nose", 1, 1), "mouse_id must be 1 to 4, found 5 to 5"),
-        ((0, 0, "nose", 1, 1), "mouse_id must be 1 to 4"),
-        ((0, 1, "wing", 1, 1), "no row with a known body part.*wing"),
+        ((0, 1001, "nose", 1, 1), "mouse_id must be 1 to 1,000, found 1001 to 1001"),
+        ((0, 0, "nose", 1, 1), "mouse_id must be 1 to 1,000"),
         ((None, 1, "nose", 1, 1), "must be given in every row"),
         ((1_000_000_000, 1, "nose", 1, 1), "expected at most 20,000,000 frames"),
     ],
@@ -254,7 +254,7 @@ def test_an_impossible_point_names_the_file_and_the_reason(tmp_path, point, mess
     [
         ((1, 2, "sniff", 5, 4), "row 1: expected 0 <= start_frame <= stop_frame"),
         ((1, 2, "sniff", -1, 4), "row 1"),
-        ((1, 7, "sniff", 1, 4), "row 1: agent_id and target_id must be 1 to 4"),
+        ((1, 1001, "sniff", 1, 4), "row 1: agent_id and target_id must be 1 to 1,000"),
         ((1, 2, None, 1, 4), "must be given in every row"),
     ],
 )
@@ -340,7 +340,7 @@ def test_quoted_duplicates_in_what_was_watched_count_once(tmp_path):
         ({"pix_per_cm_approx": "NaN"}, "Lab/1: pix_per_cm_approx"),
         ({"frames_per_second": "fast"}, "Lab/1: frames_per_second"),
         ({"behaviors_labeled": "[mouse1"}, "Lab/1: behaviors_labeled is no JSON"),
-        ({"behaviors_labeled": '["mouse9,self,dig"]'}, "mouse9,self,dig"),
+        ({"behaviors_labeled": '["mouse0,self,dig"]'}, "mouse0,self,dig"),
         ({"video_id": ""}, "lab_id and video_id must both be given"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.metrics import mabe_f_score
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import TrackedPoint
 
 h5py = pytest.importorskip("h5py", reason="DeepLabCut's HDF5 files need h5py")
 
@@ -103,27 +103,24 @@ def test_a_point_is_where_the_file_has_it_under_the_name_of_the_right_mouse(
     """Before frame 117 and from 595 on the resident is individual2."""
     recording = recordings[part]
     raw = raw_points()[BORDERS[part][0] + frame]
-    of_slot = {int(slot): place for place, slot in enumerate(recording.slots)}
+    of_point = {point: place for place, point in enumerate(recording.points)}
     for name, place in (("nose", 0), ("ear_left", 1), ("tail_base", 16)):
         for mouse, individual in ((0, of_resident), (1, 1 - of_resident)):
             x, y, likelihood = raw[individual, place]
-            slot = mouse * len(KEYPOINTS) + KEYPOINTS.index(name)
             seen = likelihood >= 0.6 and np.isfinite(x) and np.isfinite(y)
             expected = (x, y) if seen else (np.nan, np.nan)
-            found = recording.xy_px[frame, of_slot[slot]]
+            found = recording.xy_px[frame, of_point[TrackedPoint(mouse, name)]]
             np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @needs_data
 def test_as_many_points_are_seen_as_the_tracker_was_sure_of(recordings):
-    # The parts that stand for a keypoint; of the numbered tail points three do.
-    known = [0, 1, 2, 3, 6, 8, 9, 10, 11, 12, 14, 16, 17, 19, 20, 21]
-    x, y, likelihood = np.moveaxis(raw_points()[:, :, known], -1, 0)
-    sure = (likelihood >= 0.6) & np.isfinite(x) & np.isfinite(y)
+    x, y, likelihood = np.moveaxis(raw_points(), -1, 0)
+    in_corner = (x == 0) & (y == 0)
+    sure = (likelihood >= 0.6) & np.isfinite(x) & np.isfinite(y) & ~in_corner
     for recording, (start, stop) in zip(recordings, BORDERS, strict=True):
         assert np.isfinite(recording.xy_px[..., 0]).sum() == sure[start:stop].sum()
-        unknown = [note for note in recording.notes if "unknown" in note]
-        assert len(unknown) == 22 - len(known)
+        assert len(recording.keypoints) == 22
 
 
 @needs_data

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mabe.features.egocentric import body_axis, into_frame, turning_rate, without_gaps
 from mabe.features.pair_view import BODY_MOTION, OTHERS, PairFeatures, PairLayout
-from mabe.skeleton import KEYPOINTS, mirror_order
+from mabe.skeleton import KEYPOINTS, RODENT
 
 RATE = 10.0
 NAN = math.nan
@@ -280,7 +280,7 @@ def test_turning_and_shifting_the_arena_changes_nothing(seed, angle, shift):
 @given(st.integers(0, 1000))
 def test_in_a_mirror_left_and_right_change_sign_and_nothing_else(seed):
     poses = wandering(seed)
-    mirrored = poses[:, :, :, mirror_order()] * torch.tensor([1.0, -1.0])
+    mirrored = poses[:, :, :, RODENT.mirror_order()] * torch.tensor([1.0, -1.0])
     across = [NAMES.index(f"agent.{name}.across") for name in KEYPOINTS]
     assert SIDED[across].all()
     sign = torch.where(SIDED, -1.0, 1.0)
@@ -294,7 +294,7 @@ def exchange_sides(values):
     def other_side(name):
         words = name.split(".")
         if words[1] in KEYPOINTS:
-            words[1] = KEYPOINTS[mirror_order()[KEYPOINTS.index(words[1])]]
+            words[1] = KEYPOINTS[RODENT.mirror_order()[KEYPOINTS.index(words[1])]]
         return ".".join(words)
 
     return values[..., [NAMES.index(other_side(name)) for name in NAMES]]

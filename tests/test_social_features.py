@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from mabe.features.identity_swaps import undo_swaps
 from mabe.features.kinematics import change_over, seconds_since
-from mabe.features.landmarks import LANDMARKS, find_landmarks
+from mabe.features.landmarks import find_landmarks
 from mabe.features.social import LONGEST_WAIT_S, SocialFeatures
 from mabe.features.vectors import least
-from mabe.skeleton import KEYPOINTS, mirror_order
+from mabe.skeleton import KEYPOINTS, LANDMARKS, RODENT
 
 RATE = 20.0
 NAN = math.nan
@@ -282,7 +282,7 @@ def test_turning_moving_and_mirroring_the_arena_change_nothing(
         dtype=torch.float64,
     )
     moved = (
-        poses[..., list(mirror_order()), :] * torch.tensor([1, -1])
+        poses[..., list(RODENT.mirror_order()), :] * torch.tensor([1, -1])
         if mirrored
         else poses
     )

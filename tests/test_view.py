@@ -188,7 +188,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(client, session):
                 [0, 10, "a" * 81, 1, 2],
                 [0, 10, 3, 1, 2],
                 [0, 10, "attack", 0, 2],
-                [0, 10, "attack", 1, 5],
+                [0, 10, "attack", 1, 1001],
                 [0, 10, "attack", True, 2],
             )
         ),

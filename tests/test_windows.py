@@ -1,5 +1,5 @@
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,13 +19,35 @@ TASK = SceneTask.from_groups(
 )
 
 
+ONE = StoredRecording(
+    lab="lab",
+    video="video",
+    fps=RATE,
+    native_length=1,
+    length=1,
+    slots=(0,),
+    origin_cm=(0.0, 0.0),
+    offset=0,
+    bouts=(),
+    watched=(),
+    has_labels=True,
+    tracking_hash="",
+    content_hash="",
+    missing_share=0.0,
+    notes=(),
+)
+
+
 class Clock(PoseStore):
     """A store whose only keypoint shows the frame (x) and the recording (y)."""
 
-    rate_fps = RATE
-
     def __init__(self, *lengths: int) -> None:
-        self.recordings = [SimpleNamespace(slots=(0,), length=n) for n in lengths]
+        super().__init__(
+            root=Path(),
+            rate_fps=RATE,
+            recordings=tuple(replace(ONE, length=length) for length in lengths),
+            poses=Path(),
+        )
 
     def points_cm(self, index: int, start: int, stop: int) -> np.ndarray:
         shown = [np.arange(start, stop), np.full(stop - start, index)]

@@ -31,7 +31,6 @@ from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
 from mabe.scene_task import FrameLabels, TaskKind
-from mabe.skeleton import animal_of
 
 UNWATCHED = -1
 
@@ -422,7 +421,7 @@ def watched_in_labels(
 
 def all_views(recording: StoredRecording) -> list[View]:
     """Return every pair of tracked animals, and each animal by itself."""
-    animals = sorted({animal_of(slot) + 1 for slot in recording.slots})
+    animals = recording.tracked_animals
     return [View(agent, target) for agent in animals for target in animals]
 
 

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from mabe.bouts import Bout, Coverage, Watched
 from mabe.runtime.disk_arrays import row_blocks
 from mabe.runtime.object_storage import RemoteFile
-from mabe.skeleton import animal_of
+from mabe.skeleton import KEYPOINTS, TrackedPoint, points_of_slots
 
 _FRAMES_AT_ONCE = 1 << 12
 
@@ -93,7 +93,9 @@ class Recording:
 
     info: VideoInfo
     slots: Int[np.ndarray, " slot"]
-    """The canonical slots (see `mabe.skeleton`) of the columns of `xy_px`."""
+    """The slots (see `mabe.skeleton`) of the columns of `xy_px`, ascending."""
+    keypoints: tuple[str, ...] = KEYPOINTS
+    """The keypoints that slots number."""
     xy_px: Float[np.ndarray, "time slot 2"]
     bouts: tuple[Bout, ...]
     coverage: Coverage | None = None
@@ -106,6 +108,11 @@ class Recording:
         """Number of frames."""
         return len(self.xy_px)
 
+    @property
+    def points(self) -> tuple[TrackedPoint, ...]:
+        """The animals' keypoints that are tracked, in the order of the slots."""
+        return points_of_slots(self.slots.tolist(), self.keypoints)
+
     def tracking_hash(self) -> str:
         """Return a hash of the tracks, independent of the file and the name.
 
@@ -113,6 +120,8 @@ class Recording:
         hash, also where labels end after the last tracked frame.
         """
         digest = hashlib.sha256(np.ascontiguousarray(self.slots, "<i4").data)
+        if self.keypoints != KEYPOINTS:
+            digest.update("\n".join(self.keypoints).encode())
         tracked = self.xy_px[: self._tracked_frames()]
         for rows in row_blocks(tracked):
             # NaN has many bit patterns; adding 0 makes -0 and 0 equal.
@@ -144,7 +153,9 @@ class StoredRecording:
     length: int
     """Frames at the store's rate."""
     slots: tuple[int, ...]
-    """The slots of the skeleton that are stored, ascending."""
+    """The slots that are stored, ascending."""
+    keypoints: tuple[str, ...] = KEYPOINTS
+    """The keypoints that slots number."""
     origin_cm: tuple[float, float]
     """The point (0, 0) of the stored poses, in the recording's own coordinates."""
     offset: int
@@ -174,13 +185,23 @@ class StoredRecording:
         return f"{self.lab}/{self.video}"
 
     @property
+    def points(self) -> tuple[TrackedPoint, ...]:
+        """The animals' keypoints that are stored, in the order of the slots."""
+        return points_of_slots(self.slots, self.keypoints)
+
+    @property
+    def tracked_animals(self) -> tuple[int, ...]:
+        """The numbers of the animals that are tracked, from 1."""
+        return tuple(sorted({slot // len(self.keypoints) + 1 for slot in self.slots}))
+
+    @property
     def animal_names(self) -> tuple[str, ...]:
         """The lab's names of the animals 1, 2 …, where it names every tracked animal.
 
         An id such as ``10.0``, as the challenge's tables have, is not a name.
         """
         is_id = any(re.fullmatch(r"\d+\.0", name) for name in self.animals)
-        tracked = max((animal_of(slot) + 1 for slot in self.slots), default=0)
+        tracked = max(self.tracked_animals, default=0)
         return () if is_id or len(self.animals) < tracked else self.animals
 
     @property

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Int8, Shaped
 
-from mabe.data.store import PoseStore
-from mabe.skeleton import ANIMALS, KEYPOINTS, animal_of, keypoint_of, slot_of
+from mabe.data.store import PoseStore, SlotsRead
+from mabe.skeleton import PoseLayout
 
 NOBODY = -1
 """The animal of a seat that stays empty."""
@@ -34,11 +34,6 @@ ReadClips = Callable[[Clips, int], Any]
 array or a tensor on a device, resampled to `length` frames; missing points are NaN."""
 
 
-def as_numbered(clips: int) -> Int[np.ndarray, "b seat"]:
-    """Return seats with the animals in the order of their numbers."""
-    return np.tile(np.arange(ANIMALS), (clips, 1))
-
-
 def gather(
     read: ReadClips,
     *,
@@ -46,34 +41,34 @@ def gather(
     starts: Sequence[int],
     recording_lengths: Sequence[int],
     frames: int,
-    seats: Int[np.ndarray, "b seat"],
+    seats: Callable[[int, int, int], Sequence[int]],
     labels: Callable[[int, int, int], Int8[np.ndarray, "_ *action"]],
     not_counted: int,
     length: int,
 ) -> tuple[Any, Int8[np.ndarray, "b t *action"]]:
     """Return poses and labels of clips of so many `frames`, resampled to `length`.
 
-    Clips are moved to lie within their recordings where they fit. ``labels(clip, start,
-    stop)`` returns the labels of a clip's frames; after the end of a recording they are
-    `not_counted`.
+    Clips are moved to lie within their recordings where they fit. Of a clip's frames,
+    ``seats(clip, start, stop)`` returns the animal in each seat, and ``labels(clip,
+    start, stop)`` the labels; after the end of a recording they are `not_counted`.
     """
     firsts = [
         max(0, min(int(start), total - frames))
         for start, total in zip(starts, recording_lengths, strict=True)
     ]
+    spans = [
+        (clip, first, min(first + frames, total))
+        for clip, (first, total) in enumerate(
+            zip(firsts, recording_lengths, strict=True)
+        )
+    ]
     in_clips = np.stack(
-        [
-            _pad_end(
-                labels(clip, first, min(first + frames, total)), frames, not_counted
-            )
-            for clip, (first, total) in enumerate(
-                zip(firsts, recording_lengths, strict=True)
-            )
-        ]
+        [_pad_end(labels(*span), frames, not_counted) for span in spans]
     )
+    seated = np.array([seats(*span) for span in spans])
     if frames != length:
         in_clips = in_clips[:, even_places(frames, length).round().astype(int)]
-    clips = Clips(recordings, np.array(firsts, int), frames, seats)
+    clips = Clips(recordings, np.array(firsts, int), frames, seated)
     return read(clips, length), in_clips
 
 
@@ -85,7 +80,8 @@ def read_clips(
     Only the points that are tracked are resampled.
     """
     windows, seats = clips.seats.shape
-    poses = np.full((windows, length, seats * len(KEYPOINTS), 2), np.nan, np.float32)
+    keypoints = len(store.layout.keypoints)
+    poses = np.full((windows, length, seats * keypoints, 2), np.nan, np.float32)
     places = neighbours(clips.frames, length) if clips.frames != length else None
     for into, recording, start, animals in zip(
         poses,
@@ -101,18 +97,18 @@ def read_clips(
         points = _pad_end(points, clips.frames, np.nan)
         if places:
             points = stretch_time(points, *places)
-        columns, slots = _seated(about.slots, animals)
+        columns, slots = _seated(store.slots_read(recording), animals, store.layout)
         into[:, slots] = points[:, columns]
-    return poses.reshape(windows, length, seats, len(KEYPOINTS), 2)
+    return poses.reshape(windows, length, seats, keypoints, 2)
 
 
 def _seated(
-    slots: Sequence[int], animals: Int[np.ndarray, " seat"]
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
+    read: SlotsRead, animals: Int[np.ndarray, " seat"], layout: PoseLayout
+) -> SlotsRead:
     """Return which of a recording's points are read, and their slots in the clip."""
-    points = np.asarray(slots)
-    seat, column = np.nonzero(animals[:, None] == animal_of(points))
-    return column, slot_of(seat, keypoint_of(points)[column])
+    columns, slots = read
+    seat, place = np.nonzero(animals[:, None] == layout.animal_of(slots))
+    return columns[place], layout.slot_of(seat, layout.keypoint_of(slots)[place])
 
 
 def _pad_end(

@@ -21,10 +21,16 @@ from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.pair_task import UNWATCHED, PairTask, ViewLabels
-from mabe.skeleton import ANIMALS
 
-SEATS = ANIMALS + 1
-"""Agent, target and three others: for an action on oneself, all other animals."""
+OTHERS = 3
+"""Animals beside agent and target in a view: where there are more, the nearest."""
+
+
+SEATS = 2 + OTHERS
+
+
+_SAMPLES = 64
+"""Frames of a clip in which the distances to other animals are measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,22 +91,43 @@ def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
     return LabelledViews(store, task, tuple(views))
 
 
-def order_animals(view: View) -> list[int]:
+def order_animals(view: View, animals: Sequence[int]) -> list[int]:
     """Return the order of animals in the input of a view's network, from 0.
 
-    Agent, target (`NOBODY` for an action on oneself), then the others: `SEATS` places.
+    Agent, target (`NOBODY` for an action on oneself), then the first others among
+    `animals`: `SEATS` places.
     """
-    others = [a for a in range(ANIMALS) if a + 1 not in (view.agent, view.target)]
+    others = [a for a in animals if a + 1 not in (view.agent, view.target)][:OTHERS]
     target = NOBODY if view.is_self else view.target - 1
     seats = [view.agent - 1, target, *others]
     return seats + [NOBODY] * (SEATS - len(seats))
+
+
+def order_by_distance(poses: Float[np.ndarray, "t a k 2"], agent: int) -> Sequence[int]:
+    """Return the animals from 0 in the order of their median distance to the agent.
+
+    With no more animals than a view has seats for, the order is that of their numbers.
+    """
+    animals = poses.shape[1]
+    if animals <= OTHERS + 1:
+        return range(animals)
+    some = poses[:: max(1, len(poses) // _SAMPLES)]
+    known = np.isfinite(some[..., :1]).sum(axis=2)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where an animal is not tracked
+        centres = np.nansum(some, axis=2) / known
+    away = np.linalg.norm(centres - centres[:, agent - 1 : agent], axis=2)
+    is_known = np.isfinite(away)
+    median = np.full(animals, np.inf)
+    for animal in np.flatnonzero(is_known.any(axis=0)):
+        median[animal] = np.median(away[is_known[:, animal], animal])
+    return np.argsort(median, kind="stable").tolist()
 
 
 def from_view(
     poses: Float[np.ndarray, "t a k 2"], view: View
 ) -> Float[np.ndarray, "t p k 2"]:
     """Return the poses in a view's order of animals; those of `NOBODY` are missing."""
-    order = order_animals(view)
+    order = order_animals(view, order_by_distance(poses, view.agent))
     ordered = poses[:, order]
     ordered[:, [at for at, animal in enumerate(order) if animal == NOBODY]] = np.nan
     return ordered
@@ -186,7 +213,7 @@ class PairSampler:
             ],
             recording_lengths=[of_view.length for of_view in views],
             frames=shown,
-            seats=np.array([order_animals(of_view.view) for of_view in views]),
+            seats=lambda clip, start, stop: self._seats(views[clip], start, stop),
             labels=lambda clip, start, stop: views[clip].frames(start, stop),
             not_counted=UNWATCHED,
             length=self.length,
@@ -197,6 +224,15 @@ class PairSampler:
             np.array([self._lab_number(of_view) for of_view in views]),
             np.array([of_view.view.is_self for of_view in views]),
         )
+
+    def _seats(self, labels: ViewLabels, start: int, stop: int) -> list[int]:
+        """Return the animal in each seat of a clip."""
+        store = self.data.store
+        if store.layout.animals <= OTHERS + 1:
+            return order_animals(labels.view, range(store.layout.animals))
+        every = max(1, (stop - start) // _SAMPLES)
+        poses = store.poses_cm(labels.recording, start, stop, every=every)
+        return order_animals(labels.view, order_by_distance(poses, labels.view.agent))
 
     def _lab_number(self, labels: ViewLabels) -> int:
         lab = self.data.store.recordings[labels.recording].lab

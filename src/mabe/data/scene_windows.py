@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from mabe.bouts import find_spans
-from mabe.data.clips import ReadClips, as_numbered, gather, read_clips
+from mabe.data.clips import ReadClips, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
@@ -123,7 +123,7 @@ class WindowSampler:
             starts=starts.tolist(),
             recording_lengths=[len(each) for each in labels_of],
             frames=shown,
-            seats=as_numbered(len(recordings)),
+            seats=lambda clip, start, stop: range(self.data.store.layout.animals),
             labels=lambda clip, start, stop: labels_of[clip][start:stop],
             not_counted=NOT_COUNTED,
             length=self.length,

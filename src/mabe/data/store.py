@@ -10,13 +10,13 @@ labels are in the recording's own frames.
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int, Int16
 
 from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
 from mabe.data.poses_in_cm import (
@@ -39,13 +39,23 @@ from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
-from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
+from mabe.skeleton import (
+    ANIMALS,
+    KEYPOINTS,
+    MOST_ANIMALS,
+    PoseLayout,
+    in_layout,
+    joined_keypoints,
+)
 
 FORMAT_VERSION = 4
 """Of a store without coverage, which versions of mabe before 0.3 can read too."""
 
 
 _WITH_COVERAGE = 5
+
+
+_WITH_OTHER_SKELETONS = 6
 
 
 INDEX_NAME = "index.json"
@@ -59,6 +69,10 @@ _PAGES_AROUND_BYTES = 1 << 16
 
 
 _MOST_TOUCHED_BYTES = 64 << 20
+
+
+SlotsRead = tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]
+"""Places of points in a recording's slots, and the slots they are read into."""
 
 
 class PoseStore:
@@ -75,12 +89,16 @@ class PoseStore:
         rate_fps: float,
         recordings: tuple[StoredRecording, ...],
         poses: Path | Int16[np.ndarray, " value"],
+        layout: PoseLayout | None = None,
     ) -> None:
         self.root = root
         """The store's folder; for poses in memory, the file they were read from."""
         self.rate_fps = rate_fps
         self.recordings = recordings
+        self.layout = layout or layout_of(recordings)
+        """The animals and keypoints of the poses that are read."""
         self._poses = poses
+        self._slots_read: dict[int, SlotsRead] = {}
         self._mapped: Int16[np.ndarray, " value"] | None = None
         self._touched_bytes = 0
         self._in_memory = Touched(poses) if isinstance(poses, np.ndarray) else None
@@ -97,7 +115,35 @@ class PoseStore:
             rate_fps=self.rate_fps,
             recordings=(self.recordings[index],),
             poses=self._poses,
+            layout=self.layout,
         )
+
+    def in_layout(self, layout: PoseLayout) -> "PoseStore":
+        """Return the store with the animals and keypoints that a model needs.
+
+        Keypoints of other names are missing in its poses, and so are the animals it has
+        no room for.
+        """
+        if layout == self.layout:
+            return self
+        return PoseStore(
+            root=self.root,
+            rate_fps=self.rate_fps,
+            recordings=self.recordings,
+            poses=self._poses,
+            layout=layout,
+        )
+
+    def slots_read(self, index: int) -> SlotsRead:
+        """Return which points of a recording are read, and their slots in the layout.
+
+        Points are places in the recording's own slots.
+        """
+        if index not in self._slots_read:
+            found = in_layout(self.recordings[index].points, self.layout)
+            both = np.array([*found.items()], int).reshape(-1, 2)
+            self._slots_read[index] = (both[:, 0], both[:, 1])
+        return self._slots_read[index]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_mapped": None}
@@ -106,19 +152,22 @@ class PoseStore:
         return f"PoseStore({str(self.root)!r}, {len(self.recordings)} recordings)"
 
     def poses_cm(
-        self, index: int, start: int, stop: int
-    ) -> Float[np.ndarray, "time 4 18 2"]:
+        self, index: int, start: int, stop: int, *, every: int = 1
+    ) -> Float[np.ndarray, "time a k 2"]:
         """Return frames [start, stop) of a recording, NaN where a point is missing.
 
-        Frames are at the store's rate, centimetres relative to the recording's origin.
+        With `every` only each so many frames are. Frames are at the store's rate,
+        centimetres relative to the recording's origin.
         """
-        poses = np.full((stop - start, SLOTS, 2), np.nan, np.float32)
-        slots = list(self.recordings[index].slots)
-        poses[:, slots] = self.points_cm(index, start, stop)
-        return poses.reshape(-1, ANIMALS, len(KEYPOINTS), 2)
+        layout = self.layout
+        columns, slots = self.slots_read(index)
+        points = self.points_cm(index, start, stop, every=every)
+        poses = np.full((len(points), layout.slots, 2), np.nan, np.float32)
+        poses[:, slots] = points[:, columns]
+        return poses.reshape(-1, layout.animals, len(layout.keypoints), 2)
 
     def points_cm(
-        self, index: int, start: int, stop: int
+        self, index: int, start: int, stop: int, *, every: int = 1
     ) -> Float[np.ndarray, "time slot 2"]:
         """Return the same for the stored slots only."""
         recording = self.recordings[index]
@@ -127,7 +176,7 @@ class PoseStore:
                 f"{recording.name}: frames {start} to {stop} requested, "
                 f"it has {recording.length}"
             )
-        poses = self.quantized(index)[start:stop]
+        poses = self.quantized(index)[start:stop:every]
         points = to_cm(poses)
         self._count_touched(poses.nbytes)
         return points
@@ -184,7 +233,8 @@ def open_store(root: Path) -> PoseStore:
     if url := as_url(root):
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
-    if index.get("version") not in (FORMAT_VERSION, _WITH_COVERAGE):
+    known = (FORMAT_VERSION, _WITH_COVERAGE, _WITH_OTHER_SKELETONS)
+    if index.get("version") not in known:
         raise DataError(
             f"{root}: a pose store of version {shorten_value(index.get('version'))}, "
             f"this is version {FORMAT_VERSION}; run `mabe prepare` again."
@@ -242,7 +292,8 @@ def _recordings_of(
             and recording.offset == offset
             and 0 <= recording.length <= MAX_FRAMES
             and 0 <= recording.native_length <= MAX_FRAMES
-            and slots <= set(range(SLOTS))
+            and all(isinstance(name, str) for name in recording.keypoints)
+            and slots <= set(range(MOST_ANIMALS * len(recording.keypoints)))
             and len(slots) == len(recording.slots)
         )
         if not is_sound:
@@ -297,9 +348,7 @@ def write_index(
     ]
     index = {
         "format": _FORMAT,
-        "version": _WITH_COVERAGE
-        if any(recording.coverage is not None for recording in recordings)
-        else FORMAT_VERSION,
+        "version": _version_of(recordings),
         "rate_fps": rate_fps,
         "poses": poses,
         "watched": [_watched_rows(each) for each in watched],
@@ -311,9 +360,35 @@ def write_index(
     )
 
 
+def _version_of(recordings: Sequence[StoredRecording]) -> int:
+    """Return the oldest version of the format that can hold recordings."""
+    if any(
+        each.keypoints != KEYPOINTS or max(each.tracked_animals, default=0) > ANIMALS
+        for each in recordings
+    ):
+        return _WITH_OTHER_SKELETONS
+    is_covered = any(recording.coverage is not None for recording in recordings)
+    return _WITH_COVERAGE if is_covered else FORMAT_VERSION
+
+
+def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
+    """Return the animals and keypoints of some recordings.
+
+    There is room for those of the challenge at least, so that models of rodents have
+    the same inputs whatever a lab tracks of them.
+    """
+    animals, names = ANIMALS, set()
+    for recording in recordings:
+        animals = max(animals, *recording.tracked_animals, 0)
+        names |= {point.keypoint for point in recording.points}
+    return PoseLayout(animals, joined_keypoints([names]))
+
+
 def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
     """Return a recording as plain values; bouts as rows, which are read faster."""
     plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
+    if recording.keypoints == KEYPOINTS:
+        del plain["keypoints"]
     if recording.coverage is None:
         del plain["coverage"]
     else:
@@ -338,6 +413,7 @@ def recording_from_json(
         **{
             **entry,
             "slots": tuple(entry["slots"]),
+            "keypoints": tuple(entry.get("keypoints", KEYPOINTS)),
             "origin_cm": tuple(entry["origin_cm"]),
             "bouts": tuple(
                 Bout(start, stop, sys.intern(action), agent, target)
@@ -397,6 +473,7 @@ def quantize_recording(
         native_length=recording.length,
         length=len(poses.values),
         slots=tuple(int(slot) for slot in recording.slots),
+        keypoints=recording.keypoints,
         origin_cm=poses.origin_cm,
         offset=0,
         bouts=recording.bouts,

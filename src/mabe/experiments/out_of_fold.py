@@ -19,7 +19,7 @@ import numpy as np
 from mabe.bouts import View
 from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.errors import RunError
-from mabe.inference.frame_probabilities import Tracks, predict_view
+from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
 from mabe.models.ensemble import Ensemble
 from mabe.models.model import Model
 from mabe.runtime.files import write_bytes
@@ -33,7 +33,8 @@ def predict_held_out(
     model: Model | Ensemble, objective: Objective, *, variants: int = 1
 ) -> OutOfFold:
     """Return a model's predictions of the recordings that its objective holds out."""
-    store, task = objective.data.store, objective.task
+    task = objective.task
+    store = in_layout_of(model, objective.data.store)
     views = []
     for each in objective.held_out_views():
         recording = store.recordings[each.recording]

@@ -28,6 +28,8 @@ class Features(nn.Module):
     """Equal for two modules that compute the same features."""
     changed_by: frozenset[Symmetry] = frozenset()
     """The symmetries under which the features do change."""
+    most_animals: int | None = None
+    """Animals that poses have room for; None: any number."""
     reach_s: float = 5.0
     """How far to each side of a frame poses influence its features, or statistics of
     them; in seconds."""

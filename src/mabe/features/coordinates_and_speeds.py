@@ -21,20 +21,23 @@ from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
 from mabe.features.scene_axes import in_scene_frame
 from mabe.features.tracked_slots import Rows
-from mabe.skeleton import ANIMALS, KEYPOINTS, SLOTS
-
-ALL_SLOTS = tuple(range(SLOTS))
-
-
-COORDINATES = 2 * SLOTS
+from mabe.skeleton import PoseLayout
 
 
 def feature_names(
-    *, use_motion_features: bool, slots: Sequence[int] = ALL_SLOTS
+    *,
+    use_motion_features: bool,
+    layout: PoseLayout | None = None,
+    slots: Sequence[int] | None = None,
 ) -> list[str]:
     """Return the features' names in order, such as ``mouse1.nose.x``."""
-    every = [f"mouse{a + 1}.{name}" for a in range(ANIMALS) for name in KEYPOINTS]
-    those = [every[slot] for slot in slots]
+    layout = layout or PoseLayout()
+    every = [
+        f"mouse{animal + 1}.{name}"
+        for animal in range(layout.animals)
+        for name in layout.keypoints
+    ]
+    those = every if slots is None else [every[slot] for slot in slots]
     names = [f"{slot}.{axis}" for slot in those for axis in "xy"]
     if use_motion_features:
         names += [f"{slot}.speed" for slot in those]
@@ -80,9 +83,14 @@ class MotionFeatures(Features):
         use_motion_features: bool,
         max_gap_s: float,
         scene_frame: bool,
-        slots: Sequence[int] = ALL_SLOTS,
+        layout: PoseLayout | None = None,
+        slots: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
+        layout = layout or PoseLayout()
+        slots = range(layout.slots) if slots is None else slots
+        self.layout = layout
+        self.most_animals = layout.animals
         self.rate_fps = rate_fps
         self.use_motion_features = use_motion_features
         self.max_gap_frames = round(max_gap_s * rate_fps)
@@ -95,18 +103,23 @@ class MotionFeatures(Features):
             use_motion_features,
             max_gap_s,
             scene_frame,
+            layout,
             self.slots,
         )
         self.changed_by = frozenset({"mirror", "order"})
         if not scene_frame:
             self.changed_by |= {"turn"}
-        slot_Q, place_S = torch.tensor(self.slots), torch.full((SLOTS,), -1)
+        slot_Q, place_S = torch.tensor(self.slots), torch.full((layout.slots,), -1)
         place_S[slot_Q] = torch.arange(len(self.slots))
         self.register_buffer("slot_Q", slot_Q, persistent=False)
         self.register_buffer("place_S", place_S, persistent=False)
         self.title = motion_title(use_motion_features)
         self.names = tuple(
-            feature_names(use_motion_features=use_motion_features, slots=self.slots)
+            feature_names(
+                use_motion_features=use_motion_features,
+                layout=layout,
+                slots=self.slots,
+            )
         )
         self.groups = group_by(self.names, _kind)
 
@@ -115,7 +128,7 @@ class MotionFeatures(Features):
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
         poses_BTS2 = poses_BTAK2.flatten(2, 3)
-        rows = Rows.of(poses_BTS2, self.slot_Q)
+        rows = Rows.of(poses_BTS2, self.slot_Q, self.layout)
         tracked_NT2 = bridge_gaps(rows.take(poses_BTS2), longest=self.max_gap_frames)
         place_NT2 = (
             in_scene_frame(tracked_NT2, rows) if self.scene_frame else tracked_NT2
@@ -139,6 +152,7 @@ class MotionFeatures(Features):
             use_motion_features=self.use_motion_features,
             max_gap_s=self.max_gap_s,
             scene_frame=self.scene_frame,
+            layout=self.layout,
             slots=slots,
         )
 

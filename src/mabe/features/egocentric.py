@@ -12,26 +12,22 @@ from torch import Tensor
 
 from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_axes import hold_ends
-from mabe.skeleton import KEYPOINTS
-
-FRONT = ("nose", "head", "ear_left", "ear_right", "neck", "headpiece")
-
-
-REAR = ("body_center", "hip_left", "hip_right", "spine_2", "tail_base")
-"""A body's heading is from the mean of its rear keypoints to that of its front ones;
-tails bend too much to be used."""
+from mabe.skeleton import RODENT, Skeleton
 
 
 def body_axis(
-    points_BTS2: Float[Tensor, "b t s 2"], keypoint_S: Int[Tensor, " s"]
+    points_BTS2: Float[Tensor, "b t s 2"],
+    keypoint_S: Int[Tensor, " s"],
+    skeleton: Skeleton = RODENT,
 ) -> Float[Tensor, "b t 2"]:
     """Return the unit vector of one animal's heading, without gaps.
 
-    While front or rear is missing, the heading is interpolated. An animal whose front
-    and rear are never tracked in the same frame has none (NaN).
+    It is from the mean of the rear keypoints to that of the front ones. While front or
+    rear is missing, it is interpolated. An animal whose front and rear are never
+    tracked in the same frame has none (NaN).
     """
-    front_BT2 = _mean_of(points_BTS2, keypoint_S, FRONT)
-    rear_BT2 = _mean_of(points_BTS2, keypoint_S, REAR)
+    front_BT2 = _mean_of(points_BTS2, keypoint_S, skeleton, skeleton.front)
+    rear_BT2 = _mean_of(points_BTS2, keypoint_S, skeleton, skeleton.rear)
     heading_BT2 = front_BT2 - rear_BT2
     # Where the two coincide there is no heading: 0 / 0 is NaN, as if missing.
     axis_BT2 = heading_BT2 / heading_BT2.norm(dim=-1, keepdim=True)
@@ -87,10 +83,15 @@ def turning_rate(
 
 
 def _mean_of(
-    points_BTS2: Tensor, keypoint_S: Tensor, names: tuple[str, ...]
+    points_BTS2: Tensor,
+    keypoint_S: Tensor,
+    skeleton: Skeleton,
+    names: tuple[str, ...],
 ) -> Float[Tensor, "b t 2"]:
     """Return the mean of the tracked ones of some keypoints, NaN where none is."""
-    # One bit for each keypoint: a list would have to be sent to a GPU.
-    wanted = sum(1 << KEYPOINTS.index(name) for name in names)
-    hidden_S1 = ((wanted >> keypoint_S) & 1 == 0)[:, None]
+    # Numbers of the program: a list would have to be sent to a GPU.
+    hidden_S1 = torch.ones_like(keypoint_S, dtype=torch.bool)[:, None]
+    for place, name in enumerate(skeleton.keypoints):
+        if name in names:
+            hidden_S1 = hidden_S1 & (keypoint_S != place)[:, None]
     return points_BTS2.masked_fill(hidden_S1, torch.nan).nanmean(dim=2)

@@ -2,9 +2,9 @@
 
 Dimension key: B batch, T time, A animal (two), K keypoint, L landmark, P place.
 Labs track different keypoints, and trackers lose them. A landmark is the first of
-several sources that is tracked in a frame: the snout is the nose, or else the head. The
-middle of a body is also derived from its snout and its rump. A missing landmark is NaN
-in both coordinates.
+several sources that is tracked in a frame (see `mabe.skeleton.Skeleton`): a rodent's
+snout is the nose, or else the head. The middle of a body is also derived from its snout
+and its rump. A missing landmark is NaN in both coordinates.
 """
 
 import torch
@@ -14,26 +14,7 @@ from torch.nn import functional as F
 
 from mabe.features.gaps import bridge_gaps
 from mabe.features.scene_axes import hold_ends
-from mabe.skeleton import KEYPOINTS
-
-_SOURCES = {
-    "snout": ("nose", "head", "ear_left+ear_right", "headpiece"),
-    "neck": ("neck", "ear_left+ear_right", "spine_1"),
-    "body": (
-        "body_center",
-        "lateral_left+lateral_right",
-        "hip_left+hip_right",
-        "spine_1+spine_2",
-    ),
-    "rump": ("tail_base", "hip_left+hip_right"),
-    "tail": ("tail_midpoint", "tail_middle_1+tail_middle_2"),
-    "tip": ("tail_tip",),
-}
-"""The sources of each landmark, the best first; a + b is half way between the two."""
-
-
-LANDMARKS = tuple(_SOURCES)
-
+from mabe.skeleton import RODENT, Skeleton
 
 SNOUT, NECK, BODY, RUMP = range(4)
 
@@ -43,11 +24,15 @@ TRUNK = slice(SNOUT, RUMP + 1)
 
 
 def find_landmarks(
-    poses_BTAK2: Float[Tensor, "b t a k 2"],
+    poses_BTAK2: Float[Tensor, "b t a k 2"], skeleton: Skeleton = RODENT
 ) -> Float[Tensor, "b t a l 2"]:
     """Return the landmarks of each animal, NaN where all their sources are missing."""
     points_BTAL2 = torch.stack(
-        [_best_of(poses_BTAK2, sources) for sources in _SOURCES.values()], dim=3
+        [
+            _best_of(poses_BTAK2, sources, skeleton)
+            for sources in skeleton.landmarks.values()
+        ],
+        dim=3,
     )
     between_BTA2 = (points_BTAL2[..., SNOUT, :] + points_BTAL2[..., RUMP, :]) / 2
     points_BTAL2[..., BODY, :] = first_known(points_BTAL2[..., BODY, :], between_BTA2)
@@ -102,10 +87,14 @@ def first_known(*places_BTP2: Float[Tensor, "b t *p 2"]) -> Float[Tensor, "b t *
 
 
 def _best_of(
-    poses_BTAK2: Float[Tensor, "b t a k 2"], sources: tuple[str, ...]
+    poses_BTAK2: Float[Tensor, "b t a k 2"],
+    sources: tuple[str, ...],
+    skeleton: Skeleton,
 ) -> Float[Tensor, "b t a 2"]:
     def middle_of(source: str) -> Tensor:
-        numbers = (KEYPOINTS.index(name) for name in source.split("+"))
+        numbers = (skeleton.keypoints.index(name) for name in source.split("+"))
         return torch.stack([poses_BTAK2[..., k, :] for k in numbers]).mean(dim=0)
 
+    if not sources:
+        return torch.full_like(poses_BTAK2[..., 0, :], torch.nan)
     return first_known(*(middle_of(source) for source in sources))

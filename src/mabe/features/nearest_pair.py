@@ -13,7 +13,12 @@ from torch import Tensor
 
 from mabe.features.base import Features
 from mabe.features.social import SocialFeatures
+from mabe.features.vectors import length
 from mabe.runtime import tensors
+from mabe.skeleton import RODENT, Skeleton
+
+_FEW = 6
+"""Pairs of four animals: with no more, it is not worth finding out which are near."""
 
 
 class NearestPairFeatures(Features):
@@ -25,10 +30,12 @@ class NearestPairFeatures(Features):
     title = SocialFeatures.title
     reach_s = SocialFeatures.reach_s
 
-    def __init__(self, *, rate_fps: float, max_gap_s: float) -> None:
+    def __init__(
+        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
+    ) -> None:
         super().__init__()
         self.social = SocialFeatures(
-            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=False
+            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=False, skeleton=skeleton
         )
         self.names = self.social.names
         self.groups = self.social.groups
@@ -39,7 +46,7 @@ class NearestPairFeatures(Features):
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
-        pairs = list(combinations(range(_count_animals(poses_BTAK2)), 2))
+        pairs = self._near_pairs(poses_BTAK2)
         x_BTPF = torch.stack(
             [self.social(poses_BTAK2[:, :, a :: b - a][:, :, :2]) for a, b in pairs],
             dim=2,
@@ -47,6 +54,24 @@ class NearestPairFeatures(Features):
         gap_BTP = x_BTPF[..., self.gap].nan_to_num(nan=torch.inf)
         nearest_BT11 = gap_BTP.argmin(dim=2)[:, :, None, None]
         return x_BTPF.take_along_dim(nearest_BT11, dim=2).squeeze(2)
+
+    def _near_pairs(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+    ) -> list[tuple[int, int]]:
+        """Return the pairs that are the nearest in any frame, or a few more.
+
+        So the cost grows with the pairs that are near each other. On a GPU all are
+        returned, since the host would have to wait for their list.
+        """
+        animals = _count_animals(poses_BTAK2)
+        pairs = list(combinations(range(animals), 2))
+        if len(pairs) <= _FEW or not tensors.is_on_cpu(poses_BTAK2):
+            return pairs
+        middle_BTA2 = self.social.middles(poses_BTAK2[:, :, :animals])
+        first, second = (list(ends) for ends in zip(*pairs, strict=True))
+        gap_BTP = length(middle_BTA2[:, :, first] - middle_BTA2[:, :, second])
+        nearest_BT = gap_BTP.nan_to_num(nan=torch.inf).argmin(dim=2)
+        return [pairs[place] for place in nearest_BT.unique().tolist()]
 
 
 def _count_animals(poses_BTAK2: Tensor) -> int:

@@ -31,15 +31,12 @@ from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import KEYPOINTS, RODENT, Skeleton
 
 OTHERS = 3
 
 
 SEATS = 2 + OTHERS
-
-
-POINTS = len(KEYPOINTS)
 
 
 BODY_MOTION = (
@@ -60,22 +57,28 @@ class PairLayout:
     """The numbers of features of each kind, in their order."""
 
     use_motion_features: bool
+    keypoints: tuple[str, ...] = KEYPOINTS
+
+    @property
+    def points(self) -> int:
+        """Keypoints of one animal."""
+        return len(self.keypoints)
 
     @property
     def places(self) -> int:
         """Coordinates of agent and target."""
-        return 2 * 2 * POINTS
+        return 2 * 2 * self.points
 
     @property
     def motion(self) -> int:
         """Speeds and accelerations of their keypoints, and the bodies' motion."""
-        keypoints = 2 * 2 * POINTS if self.use_motion_features else 0
+        keypoints = 2 * 2 * self.points if self.use_motion_features else 0
         return keypoints + len(BODY_MOTION)
 
     @property
     def other(self) -> int:
         """Coordinates and speeds of one other animal."""
-        return 3 * POINTS
+        return 3 * self.points
 
     @property
     def size(self) -> int:
@@ -84,14 +87,15 @@ class PairLayout:
 
     def names(self) -> list[str]:
         """Return the features' names in order, such as ``target.nose.along``."""
-        pair = [f"{seat}.{name}" for seat in ("agent", "target") for name in KEYPOINTS]
+        seats = ("agent", "target")
+        pair = [f"{seat}.{name}" for seat in seats for name in self.keypoints]
         names = [f"{slot}.{axis}" for slot in pair for axis in ("along", "across")]
         if self.use_motion_features:
             names += [f"{slot}.speed" for slot in pair]
             names += [f"{slot}.acceleration" for slot in pair]
         names += BODY_MOTION
         for number in range(1, OTHERS + 1):
-            slots = [f"other{number}.{name}" for name in KEYPOINTS]
+            slots = [f"other{number}.{name}" for name in self.keypoints]
             names += [
                 f"{slot}.{axis}" for slot in slots for axis in ("along", "across")
             ]
@@ -111,13 +115,19 @@ class _Body:
 
     @classmethod
     def of(
-        cls, seat: int, slots: Tensor, bridged_BTS2: Tensor, velocity_BTS2: Tensor
+        cls,
+        seat: int,
+        skeleton: Skeleton,
+        slots: Tensor,
+        bridged_BTS2: Tensor,
+        velocity_BTS2: Tensor,
     ) -> "_Body":
-        own = _of_seat(seat, slots)
+        points = len(skeleton.keypoints)
+        own = _of_seat(seat, points, slots)
         points_BTS2 = bridged_BTS2[:, :, own]
         return cls(
             without_gaps(points_BTS2.nanmean(dim=2)),
-            body_axis(points_BTS2, slots[own] % POINTS),
+            body_axis(points_BTS2, slots[own] % points, skeleton),
             velocity_BTS2[:, :, own].nanmean(dim=2),
         )
 
@@ -132,16 +142,22 @@ class PairFeatures(Features):
     changed_by = frozenset({"mirror"})
 
     def __init__(
-        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+        self,
+        *,
+        rate_fps: float,
+        use_motion_features: bool,
+        max_gap_s: float,
+        skeleton: Skeleton = RODENT,
     ) -> None:
         super().__init__()
+        self.skeleton = skeleton
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
-        self.layout = PairLayout(use_motion_features)
+        self.layout = PairLayout(use_motion_features, skeleton.keypoints)
         self.title = motion_title(use_motion_features)
         self.names = tuple(self.layout.names())
         self.groups = group_by(self.names, _kind)
-        self.key = ("pair", rate_fps, use_motion_features, max_gap_s)
+        self.key = ("pair", rate_fps, use_motion_features, max_gap_s, skeleton)
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
@@ -152,19 +168,21 @@ class PairFeatures(Features):
         bridged_BTS2 = bridge_gaps(poses_BTS2[:, :, slots], longest=self.max_gap_frames)
         velocity_BTS2 = change_per_second(bridged_BTS2, self.rate_fps)
         speed_BTS = velocity_BTS2.norm(dim=-1)
-        agent = _Body.of(0, slots, bridged_BTS2, velocity_BTS2)
-        target = _Body.of(1, slots, bridged_BTS2, velocity_BTS2)
+        agent, target = (
+            _Body.of(seat, self.skeleton, slots, bridged_BTS2, velocity_BTS2)
+            for seat in (0, 1)
+        )
 
         has_no_heading_BT1 = agent.heading_BT2[..., :1].isnan()
         axis_BT2 = along_x_where(has_no_heading_BT1, agent.heading_BT2)
         place_BTS2 = into_frame(bridged_BTS2 - agent.center_BT2[:, :, None], axis_BT2)
 
-        place_BTPK2 = _spread(place_BTS2, slots)
-        speed_BTPK = _spread(speed_BTS, slots)
+        place_BTPK2 = self._spread(place_BTS2, slots)
+        speed_BTPK = self._spread(speed_BTS, slots)
         features = [place_BTPK2[:, :, :2].flatten(2)]
         if self.layout.use_motion_features:
             change_BTS = change_per_second(speed_BTS, self.rate_fps)
-            change_BTPK = _spread(change_BTS, slots)
+            change_BTPK = self._spread(change_BTS, slots)
             features += [speed_BTPK[:, :, :2].flatten(2)]
             features += [change_BTPK[:, :, :2].flatten(2)]
         features += [
@@ -177,6 +195,15 @@ class PairFeatures(Features):
         for seat in range(2, SEATS):
             features += [place_BTPK2[:, :, seat].flatten(2), speed_BTPK[:, :, seat]]
         return torch.cat(features, dim=2)
+
+    def _spread(
+        self, values_BTS: Float[Tensor, "b t s *rest"], slots: Tensor
+    ) -> Float[Tensor, "b t p k *rest"]:
+        """Return the values of all slots from those of some; NaN for the others."""
+        batch, time = values_BTS.shape[:2]
+        shape = (batch, time, SEATS * self.layout.points, *values_BTS.shape[3:])
+        full = values_BTS.new_full(shape, torch.nan).index_copy(2, slots, values_BTS)
+        return full.unflatten(2, (SEATS, self.layout.points))
 
 
 def _kind(name: str) -> str:
@@ -196,22 +223,12 @@ def _occurring(poses_BTS2: Tensor) -> Tensor:
     return slots[poses_BTS2[..., 0].isfinite().flatten(0, 1).any(dim=0)]
 
 
-def _of_seat(seat: int, slots: Tensor) -> slice:
+def _of_seat(seat: int, points: int, slots: Tensor) -> slice:
     """Return the places of a seat's slots among those that occur, in order."""
-    ends = [seat * POINTS, (seat + 1) * POINTS]
+    ends = [seat * points, (seat + 1) * points]
     if tensors.is_on_cpu(slots):
         ends = torch.searchsorted(slots, torch.tensor(ends)).tolist()
     return slice(*ends)
-
-
-def _spread(
-    values_BTS: Float[Tensor, "b t s *rest"], slots: Tensor
-) -> Float[Tensor, "b t p k *rest"]:
-    """Return the values of all slots from those of some; NaN for the others."""
-    batch, time = values_BTS.shape[:2]
-    shape = (batch, time, SEATS * POINTS, *values_BTS.shape[3:])
-    full = values_BTS.new_full(shape, torch.nan).index_copy(2, slots, values_BTS)
-    return full.unflatten(2, (SEATS, POINTS))
 
 
 class PairSocialFeatures(Features):
@@ -222,16 +239,22 @@ class PairSocialFeatures(Features):
     reach_s = SocialFeatures.reach_s
 
     def __init__(
-        self, *, rate_fps: float, use_motion_features: bool, max_gap_s: float
+        self,
+        *,
+        rate_fps: float,
+        use_motion_features: bool,
+        max_gap_s: float,
+        skeleton: Skeleton = RODENT,
     ) -> None:
         super().__init__()
         self.view = PairFeatures(
             rate_fps=rate_fps,
             use_motion_features=use_motion_features,
             max_gap_s=max_gap_s,
+            skeleton=skeleton,
         )
         self.social = SocialFeatures(
-            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True
+            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True, skeleton=skeleton
         )
         self.names = (*self.view.names, *self.social.names)
         self.key = (*self.view.key, *self.social.key)

@@ -24,12 +24,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mabe.features.base import Features
+from mabe.features.further_points import (
+    further_groups,
+    further_signals,
+    in_own_frame,
+    nearest_points,
+)
 from mabe.features.gaps import bridge_gaps
-from mabe.features.identity_swaps import undo_swaps
+from mabe.features.identity_swaps import exchange_in, exchanged_frames
 from mabe.features.kinematics import change_over, seconds_since, shifted, span_frames
 from mabe.features.landmarks import (
     BODY,
-    LANDMARKS,
     RUMP,
     SNOUT,
     TRUNK,
@@ -40,7 +45,7 @@ from mabe.features.landmarks import (
     without_gaps,
 )
 from mabe.features.vectors import cross, dot, least, length
-from mabe.skeleton import KEYPOINTS
+from mabe.skeleton import LANDMARKS, RODENT, Skeleton
 
 MOTION_SPAN_S = 0.2
 """Speeds are differences over this time; over a single frame they are mostly noise."""
@@ -48,6 +53,14 @@ MOTION_SPAN_S = 0.2
 
 TREND_SPAN_S = 2.0
 """Changes of the gap over this time are an approach rather than fidgeting."""
+
+
+TRAVEL_SPAN_S = 0.4
+"""The heading of a single point is the direction of its travel over this time."""
+
+
+RESTS_BELOW = 0.1
+"""Share of an animal's usual speed below which its direction is noise."""
 
 
 CONTACT_SHARE = 0.25
@@ -78,6 +91,9 @@ class Dyad:
     """Unit vectors from each animal's centre to the other's."""
     distance_BTLM: Float[Tensor, "b t l l"]
     """From each landmark of the first animal to each of the second, in cm."""
+    poses_BTAK2: Float[Tensor, "b t 2 k 2"]
+    """All keypoints, short gaps bridged where there are more than landmarks."""
+    skeleton: Skeleton
     rate_fps: float
 
 
@@ -130,13 +146,21 @@ class SocialFeatures(Features):
     title = "Social features: what two animals are to each other"
     reach_s = 30.0
 
-    def __init__(self, *, rate_fps: float, max_gap_s: float, directed: bool) -> None:
+    def __init__(
+        self,
+        *,
+        rate_fps: float,
+        max_gap_s: float,
+        directed: bool,
+        skeleton: Skeleton = RODENT,
+    ) -> None:
         super().__init__()
+        self.skeleton = skeleton
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.directed = directed
-        self.key = ("social", rate_fps, max_gap_s, directed)
-        nobody = torch.full((1, 1, 2, len(KEYPOINTS), 2), torch.nan)
+        self.key = ("social", rate_fps, max_gap_s, directed, skeleton)
+        nobody = torch.full((1, 1, 2, len(skeleton.keypoints), 2), torch.nan)
         named = dict(self._groups(nobody))
         self.names = tuple(name for group in named.values() for name in group.names)
         owners = [group for group, each in named.items() for _ in each.names]
@@ -152,6 +176,14 @@ class SocialFeatures(Features):
         groups = self._groups(poses_BTAK2[:, :, :2])
         return torch.cat([group.values_BTF for _, group in groups], dim=2)
 
+    def middles(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+    ) -> Float[Tensor, "b t a 2"]:
+        """Return the centre of each of any number of animals, without gaps."""
+        points_BTAL2 = find_landmarks(poses_BTAK2, self.skeleton)
+        points_BTAL2 = bridge_gaps(points_BTAL2, longest=self.max_gap_frames)
+        return without_gaps(rough_middle(points_BTAL2))
+
     def _groups(
         self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]
     ) -> Iterator[tuple[str, PairSignals]]:
@@ -163,23 +195,71 @@ class SocialFeatures(Features):
         for of_each in (motion, facing, posture, visibility):
             each = of_each(dyad)
             yield of_each.__name__, each.by_role() if self.directed else each.by_size()
+        if further_groups(self.skeleton):
+            yield nearest.__name__, nearest(dyad)
+            each = further_points(dyad)
+            yield (
+                further_points.__name__,
+                each.by_role() if self.directed else each.by_size(),
+            )
 
     def _dyad(self, poses_BTAK2: Float[Tensor, "b t 2 k 2"]) -> Dyad:
-        points_BTAL2 = find_landmarks(poses_BTAK2)
+        points_BTAL2 = find_landmarks(poses_BTAK2, self.skeleton)
+        has_further = bool(further_groups(self.skeleton))
         if not self.directed:  # where roles matter, undoing a swap would be a guess
-            points_BTAL2 = undo_swaps(points_BTAL2)
+            odd_BT = exchanged_frames(points_BTAL2)
+            points_BTAL2 = exchange_in(odd_BT, points_BTAL2)
+            poses_BTAK2 = (
+                exchange_in(odd_BT, poses_BTAK2) if has_further else poses_BTAK2
+            )
         points_BTAL2 = bridge_gaps(points_BTAL2, longest=self.max_gap_frames)
+        if has_further:
+            poses_BTAK2 = bridge_gaps(poses_BTAK2, longest=self.max_gap_frames)
         first_BTL2, second_BTL2 = points_BTAL2.unbind(dim=2)
         middle_BTA2 = without_gaps(rough_middle(points_BTAL2))
+        heading_BTA2 = (
+            headings(points_BTAL2)
+            if self.skeleton.has_heading
+            else travel_directions(middle_BTA2, self.rate_fps)
+        )
         return Dyad(
             points_BTAL2=points_BTAL2,
             middle_BTA2=middle_BTA2,
             velocity_BTA2=change_over(middle_BTA2, MOTION_SPAN_S, self.rate_fps),
-            heading_BTA2=headings(points_BTAL2),
+            heading_BTA2=heading_BTA2,
             line_BTA2=F.normalize(middle_BTA2.flip(2) - middle_BTA2, dim=-1),
             distance_BTLM=length(first_BTL2[:, :, :, None] - second_BTL2[:, :, None]),
+            poses_BTAK2=poses_BTAK2,
+            skeleton=self.skeleton,
             rate_fps=self.rate_fps,
         )
+
+
+def travel_directions(
+    middle_BTA2: Float[Tensor, "b t a 2"], rate_fps: float
+) -> Float[Tensor, "b t a 2"]:
+    """Return the unit vector of each animal's travel: the heading of a single point.
+
+    An animal that rests keeps the direction in which it came.
+    """
+    moved_BTA2 = change_over(middle_BTA2, TRAVEL_SPAN_S, rate_fps)
+    speed_BTA = length(moved_BTA2)
+    usual_B1A = speed_BTA.nanmedian(dim=1, keepdim=True).values
+    rests_BTA = speed_BTA <= RESTS_BELOW * usual_B1A
+    moved_BTA2 = moved_BTA2.masked_fill(rests_BTA[..., None], torch.nan)
+    return F.normalize(without_gaps(F.normalize(moved_BTA2, dim=-1)), dim=-1)
+
+
+def nearest(dyad: Dyad) -> PairSignals:
+    """Distance between the nearest of all points of the two animals."""
+    return PairSignals.of(nearest_point_cm=nearest_points(dyad.poses_BTAK2))
+
+
+def further_points(dyad: Dyad) -> AnimalSignals:
+    """Where the points beyond the landmarks are on their own body, and their motion."""
+    own_BTAK2 = in_own_frame(dyad.poses_BTAK2, dyad.middle_BTA2, dyad.heading_BTA2)
+    signals = further_signals(own_BTAK2, dyad.skeleton, dyad.rate_fps)
+    return AnimalSignals.of(**dict(signals))
 
 
 def distances(dyad: Dyad) -> PairSignals:

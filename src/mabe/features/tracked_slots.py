@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mabe.features.gaps import count_tracked
 from mabe.runtime import tensors
-from mabe.skeleton import ANIMALS, animal_of
+from mabe.skeleton import PoseLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,23 @@ class Rows:
     window_N: Int[Tensor, " n"]
     slot_N: Int[Tensor, " n"]
     windows: int
+    layout: PoseLayout = PoseLayout()  # noqa: RUF009 - frozen
 
     @classmethod
     def of(
-        cls, poses_BTS2: Float[Tensor, "b t s 2"], slot_Q: Int[Tensor, " q"]
+        cls,
+        poses_BTS2: Float[Tensor, "b t s 2"],
+        slot_Q: Int[Tensor, " q"],
+        layout: PoseLayout = PoseLayout(),  # noqa: B008 - frozen
     ) -> "Rows":
         """Return the rows of these slots; the others must not occur."""
         windows = len(poses_BTS2)
         if tensors.is_on_cpu(poses_BTS2):
             place_N2 = count_tracked(poses_BTS2).nonzero()
-            return cls(place_N2[:, 0], place_N2[:, 1], windows)
+            return cls(place_N2[:, 0], place_N2[:, 1], windows, layout)
         window_BQ = torch.arange(windows, device=slot_Q.device)[:, None]
         window_BQ = window_BQ.expand(-1, len(slot_Q))
-        return cls(window_BQ.flatten(), slot_Q.repeat(windows), windows)
+        return cls(window_BQ.flatten(), slot_Q.repeat(windows), windows, layout)
 
     def take(self, poses_BTS2: Float[Tensor, "b t s 2"]) -> Float[Tensor, "n t 2"]:
         """Return the rows' points."""
@@ -49,14 +53,15 @@ class Rows:
         self, values_NTV: Float[Tensor, "n t v"]
     ) -> Float[Tensor, "b a t v"]:
         """Return sums over each animal's rows, always added in the same order."""
-        shape = (self.windows, ANIMALS, *values_NTV.shape[1:])
-        seat_N = self.window_N * ANIMALS + animal_of(self.slot_N)
+        animals, animal_of = self.layout.animals, self.layout.animal_of
+        shape = (self.windows, animals, *values_NTV.shape[1:])
+        seat_N = self.window_N * animals + animal_of(self.slot_N)
         if tensors.is_on_cpu(values_NTV):
             sums = values_NTV.new_zeros(shape).flatten(0, 1)
             return sums.index_add_(0, seat_N, values_NTV).view(shape)
         # There every window has the same slots.
         animal_S = animal_of(self.slot_N.view(self.windows, -1)[:1])
-        animal_A1 = torch.arange(ANIMALS, device=animal_S.device)[:, None]
+        animal_A1 = torch.arange(animals, device=animal_S.device)[:, None]
         belongs_AS = (animal_S == animal_A1).to(values_NTV.dtype)
         values_BSV = values_NTV.flatten(1).unflatten(0, (self.windows, -1))
         return (belongs_AS @ values_BSV).view(shape)

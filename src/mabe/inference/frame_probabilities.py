@@ -18,15 +18,26 @@ from torch import Tensor
 from mabe.bouts import SCENE, View
 from mabe.data.pair_windows import from_view
 from mabe.data.store import PoseStore
-from mabe.features.coordinates_and_speeds import ALL_SLOTS
 from mabe.inference.stitching import Stitching
 from mabe.inference.tta import mean_over_variants, pose_variants, slots_in_variants
 from mabe.models.ensemble import Ensemble, WeightedModel, weighted_probabilities
 from mabe.models.model import Context, Model
 from mabe.models.prediction_windows import Stretch, batched
+from mabe.skeleton import PoseLayout
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
+
+
+def in_layout_of(model: Model | Ensemble, store: PoseStore) -> PoseStore:
+    """Return the store with the animals and keypoints that a model needs."""
+    room = [
+        member.features.most_animals
+        for member, _ in model.members_with_weights
+        if member.features.most_animals is not None
+    ]
+    animals = min(room) if room else max(store.layout.animals, model.config.animals)
+    return store.in_layout(PoseLayout(animals, model.config.body.keypoints))
 
 
 FeatureExtractor = Callable[[Model, Tensor], Tensor]
@@ -43,17 +54,17 @@ class Tracks:
     length: int
     read: ReadPoses
     """``read(start, stop)`` returns poses in cm, NaN where missing."""
-    slots: tuple[int, ...] = ALL_SLOTS
-    """The slots that may occur; the others never do."""
+    slots: tuple[int, ...] = ()
+    """The slots that may occur, the others never do; none: all may."""
 
     @classmethod
     def of_stored(cls, store: PoseStore, index: int) -> "Tracks":
-        """Return one recording of a store."""
-        recording = store.recordings[index]
+        """Return one recording of a store, in its layout."""
+        _, slots = store.slots_read(index)
         return cls(
-            recording.length,
+            store.recordings[index].length,
             lambda start, stop: store.poses_cm(index, start, stop),
-            recording.slots,
+            tuple(slots.tolist()),
         )
 
     def in_view(self, view: View) -> "Tracks":
@@ -84,7 +95,8 @@ def frame_probabilities(
     features. The model is used as it is: put it into `eval` mode and onto its device
     before.
     """
-    slots = slots_in_variants(tracks.slots) or ALL_SLOTS
+    config = model.config
+    slots = slots_in_variants(tracks.slots, config.body) or range(config.layout.slots)
     prediction = _Prediction(
         tracks=tracks,
         context=Context(possible_N=torch.from_numpy(possible).to(model.device)),
@@ -190,7 +202,7 @@ class _Prediction:
         poses = self.tracks.read(stretch.read_from, stretch.read_to)
         poses_1TAK2 = torch.from_numpy(poses[None]).to(model.feature_device)
         return [
-            self.extract(model, variant.of(poses_1TAK2))[0]
+            self.extract(model, variant.of(poses_1TAK2, model.config.body))[0]
             for variant in pose_variants(model.features.changed_by, self.variants)
         ]
 

@@ -28,7 +28,7 @@ from mabe.data.store import PoseStore
 from mabe.decoding.rules import decide
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
-from mabe.inference.frame_probabilities import Tracks, predict_view
+from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
 from mabe.io.predictions import (
     PROBABILITIES,
     PredictionProvenance,
@@ -83,7 +83,7 @@ class Predictor:
         """
         recording = store.recordings[index]
         annotations = dict(self.task.annotations(recording))
-        tracks = Tracks.of_stored(store, index)
+        tracks = Tracks.of_stored(in_layout_of(self.checkpoint.model, store), index)
         own = nearest_frames(
             recording.native_length,
             from_fps=self.rate_fps,

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mabe.features.base import Symmetry
-from mabe.skeleton import animal_of, keypoint_of, mirror_order, slot_of
+from mabe.skeleton import RODENT, PoseLayout, Skeleton
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,14 @@ class Variant:
     turn: float = 0.0
     """Radians."""
 
-    def of(self, poses_BTAK2: Float[Tensor, "b t a k 2"]) -> Float[Tensor, "b t a k 2"]:
+    def of(
+        self, poses_BTAK2: Float[Tensor, "b t a k 2"], skeleton: Skeleton = RODENT
+    ) -> Float[Tensor, "b t a k 2"]:
         """Return changed poses."""
         if self.reverse:
             poses_BTAK2 = poses_BTAK2.flip(2)
         if self.mirror:
-            order_K = torch.tensor(mirror_order(), device=poses_BTAK2.device)
+            order_K = torch.tensor(skeleton.mirror_order(), device=poses_BTAK2.device)
             sides_2 = poses_BTAK2.new_tensor([-1.0, 1.0])
             poses_BTAK2 = poses_BTAK2.index_select(3, order_K) * sides_2
         if self.turn:
@@ -76,18 +78,21 @@ def mean_over_variants(terms: Sequence[Tensor], variants: int) -> Tensor:
     return torch.stack(list(terms)).sum(dim=0) / variants
 
 
-def slots_in_variants(slots: Iterable[int]) -> tuple[int, ...]:
+def slots_in_variants(
+    slots: Iterable[int], skeleton: Skeleton = RODENT
+) -> tuple[int, ...]:
     """Return the slots that occur in some variant of a scene in which these occur.
 
     The animals that are present come first, in any order, and a mirror image exchanges
     left and right keypoints.
     """
-    animals = {animal_of(slot) for slot in slots}
-    keypoints = {keypoint_of(slot) for slot in slots}
-    mirror = mirror_order()
+    layout, slots = PoseLayout(keypoints=skeleton.keypoints), tuple(slots)
+    animals = {layout.animal_of(slot) for slot in slots}
+    keypoints = {layout.keypoint_of(slot) for slot in slots}
+    mirror = skeleton.mirror_order()
     either = sorted(keypoints | {mirror[keypoint] for keypoint in keypoints})
     return tuple(
-        slot_of(animal, keypoint)
+        layout.slot_of(animal, keypoint)
         for animal in range(len(animals))
         for keypoint in either
     )

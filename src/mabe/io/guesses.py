@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal[
-    "labels", "frames", "subject", "modifier", "action", "frame rate", "scale"
+    "labels",
+    "frames",
+    "subject",
+    "modifier",
+    "action",
+    "frame rate",
+    "scale",
+    "skeleton",
 ]
 
 

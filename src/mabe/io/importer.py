@@ -5,6 +5,7 @@ recording is then read, standardized and written, one in memory at a time. One t
 cannot be read is left out with its reason, and does not stop the others.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,7 @@ from mabe.io.project import (
 )
 from mabe.io.readers.formats import read_again
 from mabe.io.recording_labels import RecordingLabels, clip_bouts, read_labels
+from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
     MetadataRow,
@@ -37,6 +39,7 @@ from mabe.io.writers.kaggle import (
 from mabe.runtime.console import one_line
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
+from mabe.skeleton import Skeleton
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +208,11 @@ def label_recording(
     if standard.is_scale_estimated:
         scale, reason = standard.pixels_per_cm, "from the length of bodies"
         guesses.append(Guess("scale", "pixels per cm", reason, name, scale))
+    if standard.body is not None:
+        guesses += [
+            Guess("skeleton", each.what, each.reason, name)
+            for each in standard.body.guesses
+        ]
     return ImportedRecording(
         files, standard, labels, (*notes, *labels.notes), tuple(guesses)
     )
@@ -315,10 +323,19 @@ def resolve_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> Proj
         lab=plan.lab,
         animals=animals.pop() if len(animals) == 1 else None,
         keypoints=keypoints,
+        skeleton=plan.project.skeleton or _join_skeletons(done),
         subjects=subjects,
         actions=actions,
         recordings=recordings,
     )
+
+
+def _join_skeletons(done: Sequence[ImportedRecording]) -> SkeletonSettings | None:
+    """Return the roles of the keypoints of all recordings; None for rodents."""
+    bodies = [r.standard.body.skeleton for r in done if r.standard.body is not None]
+    if not bodies:
+        return None
+    return SkeletonSettings.of(functools.reduce(Skeleton.joined, bodies))
 
 
 def _resolve_subjects(

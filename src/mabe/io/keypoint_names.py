@@ -11,11 +11,6 @@ from dataclasses import dataclass
 
 from mabe.skeleton import KEYPOINTS
 
-PAWS = frozenset(
-    f"{side}_{end}" for side in ("forepaw", "hindpaw") for end in ("left", "right")
-)
-"""Tracked in the unlabelled MABe22 clips only, and dropped on purpose."""
-
 
 @dataclass(frozen=True, slots=True)
 class Alias:
@@ -52,9 +47,9 @@ def match_keypoint(name: str) -> str | None:
     return alias.keypoint if alias else None
 
 
-def nearest_keypoints(name: str) -> list[str]:
+def nearest_keypoints(name: str, *, cutoff: float = 0.3) -> list[str]:
     """Return up to three canonical names that are similar to an unknown one."""
-    return difflib.get_close_matches(name.lower(), KEYPOINTS, n=3, cutoff=0.3)
+    return difflib.get_close_matches(name.lower(), KEYPOINTS, n=3, cutoff=cutoff)
 
 
 def split_words(name: str) -> tuple[frozenset[str], str]:

@@ -20,6 +20,18 @@ from mabe.io.keypoint_names import (
 )
 from mabe.skeleton import KEYPOINTS
 
+EXTRA = "extra_"
+"""Begins the name of an extra keypoint in the standard layout, where its own would be
+matched."""
+
+
+LIKE = 0.85
+"""How alike a name and a keypoint are where one may be a misspelling."""
+
+
+OWN = "no keypoint of rodents, kept"
+
+
 _TAIL_PLACES = {
     1: ("tail_midpoint",),
     2: ("tail_middle_1", "tail_middle_2"),
@@ -73,13 +85,8 @@ def match_names(
             matches.append(Match(name, alias.keypoint, alias.reason))
         else:
             other = best.get(alias.keypoint) or "project.yaml"
-            matches.append(Match(name, None, f"extra: {alias.keypoint} is {other}"))
+            matches.append(Match(name, None, f"{OWN}: {alias.keypoint} is {other}"))
     return tuple(matches)
-
-
-def may_match(name: str) -> bool:
-    """Return whether a name can be matched, whatever the other names are."""
-    return find_alias(name) is not None or tail_number(name) is not None
 
 
 def match_parts(parts: Iterable[str]) -> dict[str, str]:
@@ -155,11 +162,8 @@ def _shared_words(names: Sequence[str]) -> frozenset[str]:
 
 
 def _describe_extra(name: str) -> str:
-    words, side = split_words(name)
-    if "paw" in words and side:
-        return "extra: a paw"
-    near = nearest_keypoints(name)[:2]
-    return "extra" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    near = nearest_keypoints(name, cutoff=LIKE)[:2]
+    return OWN + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def format_matches(matches: Iterable[Match]) -> str:
@@ -167,7 +171,9 @@ def format_matches(matches: Iterable[Match]) -> str:
     matches = tuple(matches)
     width = max((len(each.name) for each in matches), default=0)
     return "\n".join(
-        f"    {each.name:<{width}}  {each.keypoint or '-':<13}  {each.reason}"
+        f"    {each.name:<{width}}  "
+        f"{each.keypoint or ('-' if not each.is_kept else each.name):<13}  "
+        f"{each.reason}"
         for each in matches
     )
 

@@ -39,7 +39,7 @@ from mabe.runtime.files import (
     write_json,
     write_text,
 )
-from mabe.skeleton import ANIMALS
+from mabe.skeleton import MOST_ANIMALS
 
 BOUTS = "bouts.csv"
 PROVENANCE = "provenance.json"
@@ -286,7 +286,8 @@ def _animal(name: str | None, recording: RecordingBouts, has_lab_names: bool) ->
         for animal in range(1, len(recording.animals) + 1):
             if recording.name_of(animal) == name:
                 return animal
-    if number := re.fullmatch(rf"mouse([1-{ANIMALS}])", name or ""):
+    number = re.fullmatch(r"mouse([1-9]\d{0,3})", name or "")
+    if number and int(number[1]) <= MOST_ANIMALS:
         return int(number[1])
     raise ValueError(f"no animal of the recording is called {name!r}")
 

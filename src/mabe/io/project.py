@@ -10,6 +10,7 @@
     animals: [adult, juvenile]   # mouse1, mouse2 …
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
+    skeleton: {snout: head_tip, body: thorax, rump: abdomen_tip}   # of other bodies
     actions:                     # null: left out; a string: another name
       interact: {target: other}  # other, self, or an animal's name
       groom R: {name: groom, agent: resident, target: self}
@@ -44,6 +45,7 @@ from pydantic import (
 )
 
 from mabe.errors import ConfigError
+from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.file_names import problem_with_name
@@ -202,6 +204,7 @@ class Project(BaseModel):
     animals: tuple[str, ...] = ()
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
     keypoints: Mapping[str, str | None] = Field(default_factory=dict)
+    skeleton: SkeletonSettings | None = None
     actions: Mapping[str, ActionSettings | None] = Field(default_factory=dict)
     watched: tuple[str, ...] | None = None
     max_length_difference: Annotated[int, Field(ge=0)] | None = None
@@ -318,6 +321,8 @@ def dump_project(project: Project) -> str:
     values["recordings"] = [_dump_recording(each) for each in values["recordings"]]
     for key in ("columns", "coders"):
         values[key] = values[key] and _set(values[key])
+    if project.skeleton is not None:
+        values["skeleton"] = project.skeleton.plain()
     kept = {key: value for key, value in values.items() if value not in _NOTHING}
     return HEADING + yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
 

@@ -15,8 +15,9 @@ from jaxtyping import Float, Int
 from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
+from mabe.io.guess_skeleton import GuessedSkeleton, guess_skeleton
 from mabe.io.keypoint_names import match_keypoint
-from mabe.io.match_keypoints import Match, match_names, split_animals
+from mabe.io.match_keypoints import EXTRA, Match, match_names, split_animals
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
 from mabe.recording import (
@@ -25,7 +26,13 @@ from mabe.recording import (
     problem_with_rate,
     problem_with_scale,
 )
-from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
+from mabe.skeleton import (
+    MOST_ANIMALS,
+    RODENT,
+    PoseLayout,
+    Skeleton,
+    joined_keypoints,
+)
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
@@ -45,6 +52,8 @@ class StandardPoses:
     fps: float
     pixels_per_cm: float
     is_scale_estimated: bool = False
+    body: GuessedSkeleton | None = None
+    """The roles of keypoints, where they are not those of a rodent."""
 
     @property
     def name(self) -> str:
@@ -80,13 +89,12 @@ def standardize(
     """
     poses = separate_animals(poses.in_pixels(project.size))
     poses = drop_unsure(poses, project.min_confidence)
-    poses = pick_animals(poses, ANIMALS, project.animals)
+    poses = pick_animals(poses, MOST_ANIMALS, project.animals)
     matches = match_names(poses.keypoints, project.keypoints)
-    if not any(match.keypoint for match in matches):
+    if not any(match.is_kept for match in matches):
         raise DataError(
-            f"{poses.name}: none of its keypoints {list(poses.keypoints)} is known; "
-            "map them under `keypoints` in project.yaml to some of "
-            f"{', '.join(KEYPOINTS)}."
+            f"{poses.name}: `keypoints` in project.yaml leaves out all its keypoints: "
+            f"{list(poses.keypoints)}."
         )
     if len(matches) == 1:
         poses = poses.noting(ONE_POINT)
@@ -104,8 +112,9 @@ def standardize(
         )
     scale = pixels_per_cm or project.pixels_per_cm or poses.pixels_per_cm
     is_estimated = scale is None
+    body = _find_body(poses, matches, project, rate)
     if scale is None:
-        scale, note = _estimate_scale(poses, matches, project.body_cm)
+        scale, note = _estimate_scale(poses, matches, body, project.body_cm)
         poses = poses.noting(note)
     if problem := problem_with_rate(rate) or problem_with_scale(scale):
         raise DataError(
@@ -118,6 +127,7 @@ def standardize(
         fps=rate,
         pixels_per_cm=scale,
         is_scale_estimated=is_estimated,
+        body=body,
     )
 
 
@@ -147,17 +157,36 @@ def separate_animals(poses: Poses) -> Poses:
     ).noting(f"keypoint names of {len(groups)} animals: {', '.join(groups)}")
 
 
+def _find_body(
+    poses: Poses, matches: tuple[Match, ...], project: Project, rate_fps: float
+) -> GuessedSkeleton | None:
+    """Return the roles of keypoints; None where they are those of a rodent."""
+    kept = {at: m.keypoint or m.name for at, m in enumerate(matches) if m.is_kept}
+    names = tuple(kept.values())
+    if project.skeleton is not None:
+        return GuessedSkeleton(project.skeleton.skeleton(names))
+    known = tuple(match.keypoint for match in matches if match.keypoint)
+    if len(known) == len(kept) or RODENT.with_keypoints(known).has_heading:
+        return None
+    return guess_skeleton(names, [poses.xy_px[:, :, list(kept)]], rate_fps)
+
+
 def _estimate_scale(
-    poses: Poses, matches: tuple[Match, ...], body_cm: float
+    poses: Poses,
+    matches: tuple[Match, ...],
+    body: GuessedSkeleton | None,
+    body_cm: float,
 ) -> tuple[float, str]:
     """Return pixels per cm, estimated from body length, and a note on the estimate."""
+    if body is not None:
+        return _scale_of_body(poses, matches, body.skeleton, body_cm)
     place = {match.keypoint: at for at, match in enumerate(matches) if match.keypoint}
     tail = place.get("tail_base")
     for front, fraction in _BODY_FRACTIONS.items():
         if front not in place or tail is None:
             continue
-        body = poses.xy_px[:, :, place[front]] - poses.xy_px[:, :, tail]
-        lengths = np.hypot(body[..., 0], body[..., 1])
+        along = poses.xy_px[:, :, place[front]] - poses.xy_px[:, :, tail]
+        lengths = np.hypot(along[..., 0], along[..., 1])
         if np.isfinite(lengths).any() and (length := float(np.nanmedian(lengths))) > 0:
             scale = length / (body_cm * fraction)
             return scale, (
@@ -172,12 +201,45 @@ def _estimate_scale(
     )
 
 
+def _scale_of_body(
+    poses: Poses, matches: tuple[Match, ...], skeleton: Skeleton, body_cm: float
+) -> tuple[float, str]:
+    """Return the scale at which a body that is no rodent's has the usual length."""
+    place = {match.keypoint or match.name: at for at, match in enumerate(matches)}
+
+    def point(source: str) -> Float[np.ndarray, "time animal 2"]:
+        at = [place[name] for name in source.split("+")]
+        return poses.xy_px[:, :, at].mean(axis=2)
+
+    if not (skeleton.snout and skeleton.rump):
+        raise DataError(
+            f"{poses.name}: no file gives pixels per cm, and the length of a body is "
+            "not known from its points; map them under `keypoints` in project.yaml, or "
+            "name snout and rump under `skeleton`, or give --pixels-per-cm."
+        )
+    ends = skeleton.snout[0], skeleton.rump[0]
+    body = point(ends[0]) - point(ends[1])
+    lengths = np.hypot(body[..., 0], body[..., 1])
+    length = float(np.nanmedian(lengths)) if np.isfinite(lengths).any() else 0.0
+    if not length > 0:
+        raise DataError(
+            f"{poses.name}: no file gives pixels per cm, and {' and '.join(ends)} are "
+            "never tracked together; give --pixels-per-cm, or set `pixels_per_cm` in "
+            "project.yaml."
+        )
+    return length / body_cm, (
+        f"pixels per cm unknown: a body from {ends[0]} to {ends[1]} ({length:.3g} px, "
+        f"median) is taken for {body_cm:g} cm, so that lengths are in body lengths "
+        f"times {body_cm:g}; give --pixels-per-cm, or set body_cm in project.yaml"
+    )
+
+
 def _part(match: Match) -> str | None:
     """Return the name in the standard layout; None: left out."""
     if match.keypoint or not match.is_kept:
         return match.keypoint
     # The layout's reader must not map an extra body part to a canonical keypoint.
-    return f"extra_{match.name}" if match_keypoint(match.name) else match.name
+    return f"{EXTRA}{match.name}" if match_keypoint(match.name) else match.name
 
 
 def assume_fps(poses: Poses, usual_fps: float) -> Poses:
@@ -199,7 +261,8 @@ def to_recording(
     has_labels: bool = False,
 ) -> Recording:
     """Return a recording of the canonical keypoints, as the layout's reader does."""
-    slots, xy = _to_slots(standard)
+    names = joined_keypoints([_keypoints_of(standard).values()])
+    slots, xy = _to_slots(standard, names)
     info = VideoInfo(
         lab=lab,
         video=standard.name,
@@ -215,6 +278,7 @@ def to_recording(
     return Recording(
         info=info,
         slots=slots,
+        keypoints=names,
         xy_px=xy,
         bouts=bouts,
         coverage=coverage,
@@ -222,18 +286,28 @@ def to_recording(
     )
 
 
+def _keypoints_of(standard: StandardPoses) -> dict[int, str]:
+    """Return the keypoint at each place that is kept: canonical, or the lab's own."""
+    taken = {match.keypoint for match in standard.matches}
+    return {
+        at: match.keypoint
+        or (match.name if match.name not in taken else f"{EXTRA}{match.name}")
+        for at, match in enumerate(standard.matches)
+        if match.is_kept and standard.poses.present[:, :, at].any()
+    }
+
+
 def _to_slots(
-    standard: StandardPoses,
+    standard: StandardPoses, names: tuple[str, ...]
 ) -> tuple[Int[np.ndarray, " slot"], Float[np.ndarray, "time slot 2"]]:
     """Return the slots that are tracked in any frame, ascending, and their points."""
     poses = standard.poses
     columns: dict[int, list[tuple[int, int]]] = {}
-    for at, match in enumerate(standard.matches):
-        if match.keypoint is None:
-            continue
+    layout = PoseLayout(keypoints=names)
+    for at, keypoint in _keypoints_of(standard).items():
         for animal in range(len(poses.animals)):
             if poses.present[:, animal, at].any():
-                slot = slot_of(animal, KEYPOINTS.index(match.keypoint))
+                slot = layout.slot_of(animal, names.index(keypoint))
                 columns.setdefault(slot, []).append((animal, at))
     tracked = np.flatnonzero(poses.present.any(axis=(1, 2)))
     length = poses.first_frame + (int(tracked[-1]) + 1 if len(tracked) else 0)

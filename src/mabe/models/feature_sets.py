@@ -30,23 +30,30 @@ def build_inputs(kind: TaskKind, settings: ModelSettings) -> Inputs:
 
 def _scene_motion(settings: ModelSettings) -> Inputs:
     features = MotionFeatures(
-        scene_frame=settings.scene_frame, **_motion_settings(settings)
+        scene_frame=settings.scene_frame,
+        layout=settings.layout,
+        **_motion_settings(settings),
     )
-    return features, MotionScaling(features=len(features.names))
+    scaling = MotionScaling(features=len(features.names), slots=settings.layout.slots)
+    return features, scaling
 
 
 def _scene_social(settings: ModelSettings) -> Inputs:
-    features = NearestPairFeatures(rate_fps=settings.fps, max_gap_s=settings.max_gap_s)
+    features = NearestPairFeatures(
+        rate_fps=settings.fps,
+        max_gap_s=settings.max_gap_s,
+        skeleton=settings.body,
+    )
     return features, FittedScaling(features=len(features.names))
 
 
 def _pair_motion(settings: ModelSettings) -> Inputs:
-    features = PairFeatures(**_motion_settings(settings))
+    features = PairFeatures(**_motion_settings(settings), skeleton=settings.body)
     return features, PairScaling(features.layout)
 
 
 def _pair_social(settings: ModelSettings) -> Inputs:
-    features = PairSocialFeatures(**_motion_settings(settings))
+    features = PairSocialFeatures(**_motion_settings(settings), skeleton=settings.body)
     social = len(features.social.names)
     return features, PairSocialScaling(features.view.layout, social=social)
 

@@ -13,7 +13,7 @@ from typing import Any
 from mabe.errors import DataError
 from mabe.recording import StoredRecording
 from mabe.runtime.console import count
-from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
+from mabe.skeleton import joined_keypoints
 
 _SAME_RATE = 0.01
 
@@ -66,7 +66,7 @@ class InputContract:
     def keypoints(self) -> tuple[str, ...]:
         """All keypoints that were tracked in some recording."""
         known = {name for one in self.keypoint_sets for name in one}
-        return tuple(name for name in KEYPOINTS if name in known)
+        return tuple(name for name in joined_keypoints([known]) if name in known)
 
     def compare(self, recording: StoredRecording, *, working_fps: float) -> list[str]:
         """Return how a recording differs, and what is done about it.
@@ -116,12 +116,12 @@ class InputContract:
 
 def _tracked_keypoints(recording: StoredRecording) -> tuple[str, ...]:
     """Return the keypoints that some animal has, in the order of the skeleton."""
-    places = sorted({keypoint_of(slot) for slot in recording.slots})
-    return tuple(KEYPOINTS[place] for place in places)
+    tracked = {point.keypoint for point in recording.points}
+    return tuple(name for name in recording.keypoints if name in tracked)
 
 
 def _count_animals(recording: StoredRecording) -> int:
-    return len({animal_of(slot) for slot in recording.slots})
+    return len(recording.tracked_animals)
 
 
 def _list(names: Iterable[str]) -> str:

@@ -16,8 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mabe.features.coordinates_and_speeds import COORDINATES
-from mabe.features.pair_view import BODY_MOTION, OTHERS, POINTS, PairLayout
+from mabe.features.pair_view import BODY_MOTION, OTHERS, PairLayout
 from mabe.runtime import tensors
 from mabe.skeleton import SLOTS
 
@@ -80,10 +79,10 @@ class MotionScaling(InputScaling):
         return torch.cat([place_BTC, motion_BTC, tracked_BTS], dim=2)
 
 
-def channels_of_slots(slots: Sequence[int], *, features: int) -> list[int]:
-    """Return the channels of some slots among those of a `MotionScaling` of all."""
+def channels_of_slots(slots: Sequence[int], *, features: int, of: int) -> list[int]:
+    """Return the channels of some slots among those of a `MotionScaling` `of` all."""
     places = [2 * slot + axis for slot in slots for axis in (0, 1)]
-    per_slot = range(COORDINATES, features + SLOTS, SLOTS)
+    per_slot = range(2 * of, features + of, of)
     return places + [first + slot for first in per_slot for slot in slots]
 
 
@@ -101,11 +100,13 @@ class PairScaling(InputScaling):
         self.layout = layout
         scale = torch.ones(layout.motion)
         scale[: -len(BODY_MOTION)] = ACCELERATION_UNIT_CM_PER_S2
-        scale[: 2 * POINTS] = SPEED_UNIT_CM_PER_S
+        scale[: 2 * layout.points] = SPEED_UNIT_CM_PER_S
         scale[-len(BODY_MOTION) :] = torch.tensor([_unit(name) for name in BODY_MOTION])
         self.register_buffer("motion_scale_F", scale, persistent=False)
-        self.other = nn.Linear(layout.other + POINTS, OTHERS_CHANNELS)
-        self.channels = layout.places + layout.motion + 2 * POINTS + OTHERS_CHANNELS
+        self.other = nn.Linear(layout.other + layout.points, OTHERS_CHANNELS)
+        self.channels = (
+            layout.places + layout.motion + 2 * layout.points + OTHERS_CHANNELS
+        )
 
     def forward(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
         """Return scaled values, a channel for each keypoint, and the other animals."""
@@ -120,7 +121,8 @@ class PairScaling(InputScaling):
 
     def _pool(self, x_BTOF: Float[Tensor, "b t o f"]) -> Float[Tensor, "b t c"]:
         """Return zero where there is no other animal."""
-        place_BTOC, speed_BTOC = x_BTOF.split([2 * POINTS, POINTS], dim=3)
+        points = self.layout.points
+        place_BTOC, speed_BTOC = x_BTOF.split([2 * points, points], dim=3)
         tracked_BTOS = place_BTOC[..., ::2].isfinite()
         place_BTOC = (place_BTOC / COORDINATE_UNIT_CM).nan_to_num(nan=0.0)
         speed_BTOC = asinh((speed_BTOC / SPEED_UNIT_CM_PER_S).nan_to_num(nan=0.0))

@@ -225,7 +225,11 @@ class SceneModel(NetworkModel):
         quick = copy.deepcopy(self)
         quick.features = features.to(device)
         quick.network.keep_inputs(
-            channels_of_slots(slots, features=len(self.features.names))
+            channels_of_slots(
+                slots,
+                features=len(self.features.names),
+                of=self.config.layout.slots,
+            )
         )
         quick.scaling = MotionScaling(
             features=len(features.names), slots=len(slots)

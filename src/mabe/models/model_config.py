@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mabe.skeleton import ANIMALS, MOST_ANIMALS, RODENT, PoseLayout, Skeleton
+
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -54,6 +56,11 @@ class ModelSettings(Settings):
     """Coordinates relative to the line through the animals, not to the arena."""
     max_gap_s: Seconds = 0.5
     """Gaps in a track up to this long are bridged by a straight line."""
+    skeleton: Skeleton | None = None
+    """The keypoints and their roles; none: those of rodents. A run on other data sets
+    it from its data."""
+    animals: Annotated[int, Field(ge=1, le=MOST_ANIMALS)] = ANIMALS
+    """Animals that a scene has room for. A run on data with more of them raises it."""
 
     # The network
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
@@ -85,6 +92,16 @@ class ModelSettings(Settings):
     lab_dropout: Share = 0.2
     """Share of training windows whose lab is replaced by "unknown" (pair task), so that
     there is an embedding for labs outside the training data."""
+
+    @property
+    def body(self) -> Skeleton:
+        """The skeleton of the poses that the model needs."""
+        return self.skeleton or RODENT
+
+    @property
+    def layout(self) -> PoseLayout:
+        """The animals and keypoints of the poses that the model needs."""
+        return PoseLayout(self.animals, self.body.keypoints)
 
     @property
     def is_grown(self) -> bool:

@@ -18,7 +18,7 @@ from mabe.config import Augmentation
 from mabe.features.animal_order import Poses, absent_animals, in_order
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
-from mabe.skeleton import KEYPOINTS, mirror_order, slot_of
+from mabe.skeleton import RODENT, PoseLayout, Skeleton
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ def _draw_turns(
     return torch.stack(rows, dim=1).view(-1, 2, 2), flip_B
 
 
-def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
+def augment(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton = RODENT) -> Poses:
     """Return changed poses; time is stretched where windows are drawn."""
     shape, absent_BA = poses_BTAK2.shape, absent_animals(poses_BTAK2)
-    if (slot_BS := _new_order(absent_BA, changes)) is not None:
+    if (slot_BS := _new_order(absent_BA, changes, skeleton)) is not None:
         poses_BTAK2 = in_order(poses_BTAK2.flatten(2, 3), slot_BS).view(shape)
     if changes.matrix_B22 is not None:
         poses_BTAK2 = (poses_BTAK2.flatten(1, 3) @ changes.matrix_B22).view(shape)
@@ -115,7 +115,7 @@ def augment(poses_BTAK2: Poses, changes: Changes) -> Poses:
 
 
 def _new_order(
-    absent_BA: Bool[Tensor, "b a"], changes: Changes
+    absent_BA: Bool[Tensor, "b a"], changes: Changes, skeleton: Skeleton
 ) -> Int[Tensor, "b s"] | None:
     """Return which slot's point comes to each slot; None where all stay."""
     if changes.order_BA is None and changes.flip_B is None:
@@ -125,12 +125,13 @@ def _new_order(
     order_BA = order_A.expand(absent_BA.shape)
     if changes.order_BA is not None:
         order_BA = (changes.order_BA + absent_BA).argsort(dim=1)
-    order_K = torch.arange(len(KEYPOINTS), device=device)
+    order_K = torch.arange(len(skeleton.keypoints), device=device)
     order_B1K = order_K.expand(len(absent_BA), 1, -1)
     if changes.flip_B is not None:
-        mirrored_K = to_device(np.array(mirror_order()), device)
+        mirrored_K = to_device(np.array(skeleton.mirror_order()), device)
         order_B1K = torch.where(changes.flip_B[:, None, None], mirrored_K, order_B1K)
-    return slot_of(order_BA[..., None], order_B1K).flatten(1)
+    layout = PoseLayout(keypoints=skeleton.keypoints)
+    return layout.slot_of(order_BA[..., None], order_B1K).flatten(1)
 
 
 def _shift(

@@ -14,7 +14,6 @@ from mabe.data.clips import NOBODY, Clips, neighbours
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.runtime.tensors import to_device
-from mabe.skeleton import KEYPOINTS, SLOTS
 
 LARGEST_SHARE = 0.5
 """Of the free memory; the rest is for the network."""
@@ -32,9 +31,11 @@ class ResidentPoses:
         self.first_R = np.array([about.offset // 2 for about in recordings])
         self.width_R = np.array([len(about.slots) for about in recordings])
         self.length_R = np.array([about.length for about in recordings])
-        self.column_RS = np.full((len(recordings), SLOTS), _ABSENT)
-        for row, about in zip(self.column_RS, recordings, strict=True):
-            row[list(about.slots)] = np.arange(len(about.slots))
+        self.keypoints = len(store.layout.keypoints)
+        self.column_RS = np.full((len(recordings), store.layout.slots), _ABSENT)
+        for index, row in enumerate(self.column_RS):
+            columns, slots = store.slots_read(index)
+            row[slots] = columns
         self.points_V = torch.empty(
             sum(about.values for about in recordings) // 2,
             dtype=torch.int32,
@@ -84,7 +85,7 @@ class ResidentPoses:
     def _columns(self, clips: Clips) -> Int[np.ndarray, "b p k"]:
         """Return which column of its recording each keypoint of each seat is."""
         of_animals = self.column_RS[clips.recordings].reshape(
-            len(clips.recordings), -1, len(KEYPOINTS)
+            len(clips.recordings), -1, self.keypoints
         )
         seats = clips.seats[:, :, None]
         columns = np.take_along_axis(of_animals, np.maximum(seats, 0), axis=1)

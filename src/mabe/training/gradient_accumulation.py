@@ -98,7 +98,7 @@ def _backward_in_pieces(
     changes = draw_changes(
         shown.shape, config.augmentation, RandomNumbers(generator, group)
     )
-    changed = augment(center_scene(shown), changes)
+    changed = augment(center_scene(shown), changes, config.body)
     total = targets.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)

@@ -55,6 +55,17 @@ def with_settled_batch(
     return config.changed(batch_size=max(1, total // processes))
 
 
+def with_settled_skeleton(run_dir: Path, config: RunConfig) -> RunConfig:
+    """Return the config with the run's own skeleton where none is given."""
+    path = run_dir / "config.yaml"
+    if not path.is_file():
+        return config
+    begun = load_config(path)
+    if config.skeleton is None and begun.skeleton is not None:
+        config = config.changed(skeleton=begun.skeleton)
+    return config.changed(animals=max(config.animals, begun.animals))
+
+
 def check_same_settings(
     run_dir: Path, config: RunConfig, *, processes: int = 1
 ) -> None:
@@ -138,6 +149,7 @@ def config_as_begun(config: RunConfig, processes: int) -> RunConfig:
     """Return the config to resume with; raises where it is that of another run."""
     run_dir = config.checkpoint_dir
     config = with_settled_batch(run_dir, config, processes=processes)
+    config = with_settled_skeleton(run_dir, config)
     check_same_settings(run_dir, config, processes=processes)
     return config
 

@@ -55,7 +55,7 @@ _USUAL = {
 }
 
 
-_ANIMALS = (_BLUE, _ORANGE, _GREEN, _OTHERS[0])
+_ANIMALS = (_BLUE, _ORANGE, _GREEN, *_OTHERS)
 
 
 def colours_of(names: Sequence[str], *, has_background: bool) -> list[Colour]:
@@ -75,5 +75,5 @@ def colours_of(names: Sequence[str], *, has_background: bool) -> list[Colour]:
 
 
 def animal_colours() -> tuple[Colour, ...]:
-    """Return the colours of animals 1 to 4."""
+    """Return the colours of animals 1, 2 …; with more animals they are used again."""
     return _ANIMALS

@@ -17,7 +17,6 @@ from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
 from mabe.runtime.threads import usable_cores
 from mabe.scene_task import SceneTask
-from mabe.skeleton import KEYPOINTS, keypoint_of
 
 
 def gather_data(path: Path, model: Model | Ensemble) -> DataFacts:
@@ -74,7 +73,7 @@ def _describe_lab(
         recordings=len(recordings),
         missing_share=missing / max(1, sum(points)),
         keypoints=frozenset(
-            KEYPOINTS[keypoint_of(slot)] for each in recordings for slot in each.slots
+            point.keypoint for each in recordings for point in each.points
         ),
         bouts=count_bouts(recordings, task),
     )

@@ -45,7 +45,7 @@ from mabe.runtime.object_storage import (
     list_folder,
     naming_urls,
 )
-from mabe.skeleton import ANIMALS
+from mabe.skeleton import MOST_ANIMALS
 
 FACTS = facts.Facts(
     name="the standard (Kaggle) layout",
@@ -301,8 +301,9 @@ def _find_objects(
 
 def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
     """Return the lab's own ids of the animals in a video; many tables have none."""
-    cells = [(row.get(f"mouse{n}_id") or "").strip() for n in range(1, ANIMALS + 1)]
-    ids = [text_of(cell) for cell in cells]
+    columns = [key for key in row if re.fullmatch(r"mouse\d+_id", key or "")]
+    columns.sort(key=lambda key: int(key[len("mouse") : -len("_id")]))
+    ids = [text_of((row[column] or "").strip()) for column in columns]
     return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
 
 
@@ -341,10 +342,9 @@ def _parse_watched(text: str) -> tuple[Watched, ...]:
 def _parse_watched_entry(entry: object) -> Watched:
     """Return an entry such as ``mouse1,mouse2,attack`` or ``mouse1,self,rear``."""
     bare = re.sub(r"[\s'\"]", "", str(entry))
-    match = re.fullmatch(
-        rf"mouse([1-{ANIMALS}]),(?:mouse([1-{ANIMALS}])|self),(.+)", bare
-    )
-    if match is None:
+    number = r"([1-9]\d{0,3})"
+    match = re.fullmatch(rf"mouse{number},(?:mouse{number}|self),(.+)", bare)
+    if match is None or max(map(int, filter(None, match.groups()[:2]))) > MOST_ANIMALS:
         raise ValueError(
             f"should hold entries like 'mouse1,mouse2,attack' or 'mouse1,self,rear', "
             f"found {entry!r}"
@@ -369,6 +369,7 @@ def read_recording(info: VideoInfo) -> Recording:
     return Recording(
         info=info,
         slots=tracks.slots,
+        keypoints=tracks.keypoints,
         xy_px=tracks.xy_px,
         bouts=bouts,
         coverage=coverage,
@@ -434,10 +435,10 @@ def _read_spans(path: Path) -> list[tuple[int, int, str, int, int]]:
                 f"{path}: row {row}: expected 0 <= start_frame <= stop_frame, "
                 f"found {start} and {stop}."
             )
-        if not (1 <= agent <= ANIMALS and 1 <= target <= ANIMALS):
+        if not (1 <= agent <= MOST_ANIMALS and 1 <= target <= MOST_ANIMALS):
             raise DataError(
-                f"{path}: row {row}: agent_id and target_id must be 1 to {ANIMALS}, "
-                f"found {agent} and {target}."
+                f"{path}: row {row}: agent_id and target_id must be 1 to "
+                f"{MOST_ANIMALS:,}, found {agent} and {target}."
             )
     return rows
 

@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 from jaxtyping import Complex, Float, Int, Integer, Shaped
 
 from mabe.errors import DataError
-from mabe.io.keypoint_names import PAWS, match_keypoint, nearest_keypoints
-from mabe.io.match_keypoints import match_parts, may_match
+from mabe.io.keypoint_names import match_keypoint, nearest_keypoints
+from mabe.io.match_keypoints import EXTRA, LIKE, match_parts
 from mabe.io.readers.table_batches import check_rows
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.disk_arrays import Touched, make_array, row_blocks
-from mabe.skeleton import ANIMALS, KEYPOINTS, slot_of
+from mabe.skeleton import KEYPOINTS, MOST_ANIMALS, PoseLayout, joined_keypoints
 
 MAX_PARTS = 1_000
 
@@ -51,16 +51,22 @@ _BATCH_ROWS = 1 << 17
 _MISSING = np.complex64(complex(math.nan, math.nan))
 
 
-_UNKNOWN, _NOT_YET = -1, -2
-"""In place of a column: a body part that is kept out, or that had no row so far."""
+_NOT_YET = -1
+"""In place of a column: a body part that had no row so far."""
+
+
+_MOST_POINTS = 2_000_000_000
+"""Frames times columns; more is a mistake in a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracks:
-    """The points of one recording on the canonical skeleton."""
+    """The points of one recording."""
 
     slots: Int[np.ndarray, " slot"]
     """Which slots (see `mabe.skeleton`) occur, ascending."""
+    keypoints: tuple[str, ...]
+    """The keypoints that slots number."""
     xy_px: Float[np.ndarray, "time slot 2"]
     notes: tuple[str, ...]
     """Irregularities, for people to read."""
@@ -84,14 +90,15 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
         for batch in _batches(file, _COLUMNS):
             if batch.num_rows:
                 builder.add(batch)
-    parts = {part for _, part in builder.columns}
-    keypoints = match_parts(parts)
-    slots, merged = builder.merged(keypoints)
-    notes = _notes_on_parts(parts - keypoints.keys() - PAWS)
+    keypoints = _keypoints_of({part for _, part in builder.columns})
+    names = joined_keypoints([keypoints.values()])
+    slots, merged = builder.merged(keypoints, names)
+    notes = _notes_on_parts(keypoints)
     if repeated := builder.rows - builder.given_points():
         notes.append(f"points given twice: {repeated}, the last one was taken")
     return Tracks(
         slots=slots,
+        keypoints=names,
         xy_px=merged.view(np.float32).reshape(*merged.shape, 2),
         notes=tuple(notes),
     )
@@ -208,14 +215,14 @@ class _TrackBuilder:
     """The points of one recording, stored as rows are read.
 
     A point is x + iy, NaN where missing: a complex number is moved as one value, which
-    halves the work of the slowest step. Each (mouse_id, body part) that may be matched
-    has a column of its own, added when its first row is read.
+    halves the work of the slowest step. Each (mouse_id, body part) has a column of its
+    own, added when its first row is read.
     """
 
     def __init__(self, length: int, path: Path) -> None:
         self.path = path
         self.columns: dict[tuple[int, str], int] = {}
-        """The column of each (mouse_id, body part), or `_UNKNOWN`."""
+        """The column of each (mouse_id, body part)."""
         self.keys: list[tuple[int, str]] = []
         """The (mouse_id, body part) of each column."""
         self.points = np.empty((length, 0), np.complex64)
@@ -235,10 +242,6 @@ class _TrackBuilder:
         place = np.multiply(frame, len(self.keys), dtype=np.int64)
         place += column
         values, given = _as_complex(batch.column("x"), batch.column("y"))
-        if column.min() < 0:
-            known = column >= 0
-            place, values = place[known], values[known]
-            given = int(np.count_nonzero(values == values))
         self.rows += given
         self.points.reshape(-1)[place] = values
         self.touched.add(values.nbytes)
@@ -252,23 +255,23 @@ class _TrackBuilder:
         )
 
     def merged(
-        self, keypoints: Mapping[str, str]
+        self, keypoints: Mapping[str, str], names: tuple[str, ...]
     ) -> tuple[Int[np.ndarray, " slot"], Complex[np.ndarray, "time slot"]]:
         """Return one column per slot, ascending: the mean of its columns where present.
 
-        `keypoints` are those of the body parts. Raises `DataError` where no body part
-        has one.
+        `keypoints` are those of the body parts, and slots number the `names`. Raises
+        `DataError` where no body part has one.
         """
         of_slot: dict[int, list[int]] = {}
+        layout = PoseLayout(keypoints=names)
         for column, (mouse, part) in enumerate(self.keys):
             if part in keypoints:
-                slot = slot_of(mouse - 1, KEYPOINTS.index(keypoints[part]))
+                slot = layout.slot_of(mouse - 1, names.index(keypoints[part]))
                 of_slot.setdefault(slot, []).append(column)
         if not of_slot:
             raise DataError(
-                f"{self.path}: no row with a known body part; it has "
-                f"{sorted({part for _, part in self.columns})}, expected some of "
-                f"{', '.join(KEYPOINTS)}."
+                f"{self.path}: no row with a body part; it has "
+                f"{sorted({part for _, part in self.columns})}."
             )
         slots = np.array(sorted(of_slot))
         columns = [of_slot[slot] for slot in slots.tolist()]
@@ -300,9 +303,9 @@ class _TrackBuilder:
                 f"{path}: video_frame {frame.max()} is beyond {len(self.points) - 1}, "
                 "the largest that the file's statistics name; write it anew."
             )
-        if not 1 <= mouse.min() <= mouse.max() <= ANIMALS:
+        if not 1 <= mouse.min() <= mouse.max() <= MOST_ANIMALS:
             raise DataError(
-                f"{path}: mouse_id must be 1 to {ANIMALS}, found "
+                f"{path}: mouse_id must be 1 to {MOST_ANIMALS:,}, found "
                 f"{mouse.min()} to {mouse.max()}."
             )
         return frame, mouse
@@ -311,22 +314,24 @@ class _TrackBuilder:
         self, cell: Int[np.ndarray, " row"], parts: tuple[str, ...]
     ) -> Int[np.ndarray, " row"]:
         """Return each row's column, given its ``mouse_id * len(parts) + part``."""
-        if parts != self.parts:
-            self._set_parts(parts)
+        most = int(cell.max()) // len(parts)
+        if parts != self.parts or len(self.column_of_cell) <= most * len(parts):
+            self._set_parts(parts, most)
         column = self.column_of_cell[cell]
         if column.min() == _NOT_YET:
             count = np.bincount(cell, minlength=len(self.column_of_cell))
             fresh = np.flatnonzero((count > 0) & (self.column_of_cell == _NOT_YET))
             keys = [divmod(int(each), len(parts)) for each in fresh]
             self._make_columns([(mouse, parts[part]) for mouse, part in keys])
-            self._set_parts(parts)
+            self._set_parts(parts, most)
             column = self.column_of_cell[cell]
         return column
 
-    def _set_parts(self, parts: tuple[str, ...]) -> None:
+    def _set_parts(self, parts: tuple[str, ...], most: int) -> None:
         """Set the list that the numbers of body parts are indices of.
 
-        Raises `DataError` for more parts than any tracker has.
+        `most` is the largest mouse_id so far. Raises `DataError` for more parts than
+        any tracker has.
         """
         if len(parts) > MAX_PARTS:
             raise DataError(
@@ -334,18 +339,25 @@ class _TrackBuilder:
                 "are read. Does the column bodypart name them?"
             )
         self.parts = parts
-        keys = [(mouse, part) for mouse in range(ANIMALS + 1) for part in parts]
+        keys = [(mouse, part) for mouse in range(most + 1) for part in parts]
         self.column_of_cell = np.array(
             [self.columns.get(key, _NOT_YET) for key in keys], np.int64
         )
 
     def _make_columns(self, fresh: list[tuple[int, str]]) -> None:
-        """Add a column for each (mouse_id, body part), in the order of slots."""
+        """Add a column for each (mouse_id, body part), in the order of slots.
+
+        Raises `DataError` where a table has more points than a recording can have.
+        """
         for key in sorted(fresh, key=_slot_order):
-            is_candidate = may_match(key[1])
-            self.columns[key] = len(self.keys) if is_candidate else _UNKNOWN
-            if is_candidate:
-                self.keys.append(key)
+            self.columns[key] = len(self.keys)
+            self.keys.append(key)
+        if len(self.points) * len(self.keys) > _MOST_POINTS:
+            raise DataError(
+                f"{self.path}: {len(self.points):,} frames with {len(self.keys):,} "
+                f"points each; at most {_MOST_POINTS:,} in all are read. Are frames, "
+                "mouse_id and bodypart what their columns say?"
+            )
         before = self.points.shape[1]
         wider = make_array((len(self.points), len(self.keys)), self.points.dtype)
         for rows in row_blocks(self.points, wider):
@@ -364,11 +376,11 @@ def _mean_of_present(
 
 
 def _slot_order(key: tuple[int, str]) -> tuple[int, int, str]:
-    """Sort (mouse_id, body part) by slot, body parts without a keypoint first."""
+    """Sort (mouse_id, body part) by slot, canonical keypoints first."""
     mouse, part = key
     keypoint = match_keypoint(part)
-    slot = -1 if keypoint is None else slot_of(mouse - 1, KEYPOINTS.index(keypoint))
-    return slot, mouse, part
+    place = len(KEYPOINTS) if keypoint is None else KEYPOINTS.index(keypoint)
+    return mouse, place, part
 
 
 def _as_complex(x: pa.Array, y: pa.Array) -> tuple[Complex[np.ndarray, " row"], int]:
@@ -393,12 +405,27 @@ def _codes(parts: pa.Array) -> tuple[Integer[np.ndarray, " row"], tuple[str, ...
     return as_numpy(parts.indices), names
 
 
-def _notes_on_parts(parts: set[str]) -> list[str]:
-    """Return a note on each unknown body part, with similar names that are known."""
+def _keypoints_of(parts: set[str]) -> dict[str, str]:
+    """Return the keypoint of each body part: a canonical one, or one of its own name.
+
+    `mabe import` marks names that another one of the same lab stands for already.
+    """
+    matched = match_parts(part for part in parts if not part.startswith(EXTRA))
+    taken = set(matched.values()) | parts
+    for part in sorted(parts - matched.keys()):
+        name = part.removeprefix(EXTRA)
+        matched[part] = part if name in taken or name in KEYPOINTS else name
+    return matched
+
+
+def _notes_on_parts(keypoints: Mapping[str, str]) -> list[str]:
+    """Return a note on each body part that may be a misspelled keypoint of a rodent."""
     notes = []
-    for part in sorted(parts):
-        nearest = ", ".join(nearest_keypoints(part)) or "none"
-        notes.append(
-            f"body part {part!r} is unknown and kept out (nearest known: {nearest})"
-        )
+    for part, keypoint in sorted(keypoints.items()):
+        near = nearest_keypoints(part, cutoff=LIKE) if part == keypoint else []
+        if near and keypoint not in KEYPOINTS:
+            notes.append(
+                f"body part {part!r} is kept as a keypoint of its own; is it "
+                f"{' or '.join(near)}?"
+            )
     return notes

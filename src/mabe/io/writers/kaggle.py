@@ -22,12 +22,15 @@ from mabe.runtime.files import write_atomically, write_text
 from mabe.skeleton import ANIMALS
 
 _LABEL_TYPES = {
-    "agent_id": pa.int8(),
-    "target_id": pa.int8(),
+    "agent_id": None,
+    "target_id": None,
     "action": pa.string(),
     "start_frame": pa.int32(),
     "stop_frame": pa.int32(),
 }
+
+
+_MOST_IN_INT8 = 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +50,10 @@ class MetadataRow:
 
 def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
     """Write a metadata table."""
-    buffer = io.StringIO()
+    buffer, rows = io.StringIO(), list(rows)
     writer = csv.writer(buffer, lineterminator="\n")
-    ids = [f"mouse{number}_id" for number in range(1, ANIMALS + 1)]
+    most = max([ANIMALS, *(len(row.animals) for row in rows)])
+    ids = [f"mouse{number}_id" for number in range(1, most + 1)]
     writer.writerow(
         [
             *("lab_id", "video_id", *ids, "frames_per_second", "video_duration_sec"),
@@ -58,7 +62,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
         ]
     )
     for row in rows:
-        animals = [*map(cell_of, row.animals), *[""] * ANIMALS][:ANIMALS]
+        animals = [*map(cell_of, row.animals), *[""] * most][:most]
         writer.writerow(
             [
                 *(cell_of(row.lab), cell_of(row.video), *animals, repr(row.fps)),
@@ -92,7 +96,7 @@ def write_tracking(
     schema = pa.schema(
         [
             ("video_frame", pa.int32()),
-            ("mouse_id", pa.int8()),
+            ("mouse_id", _id_type(xy_px.shape[1])),
             ("bodypart", pa.dictionary(pa.int16(), pa.string())),
             ("x", pa.float32()),
             ("y", pa.float32()),
@@ -109,7 +113,7 @@ def write_tracking(
                 present = points[frame, part]
                 columns = [
                     pa.array((frame + first_frame).astype(np.int32)),
-                    pa.array(np.full(len(frame), animal + 1, np.int8)),
+                    pa.array(np.full(len(frame), animal + 1), schema.field(1).type),
                     pa.DictionaryArray.from_arrays(
                         pa.array(part.astype(np.int16)), names
                     ),
@@ -119,6 +123,11 @@ def write_tracking(
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
     write_atomically(path, write)
+
+
+def _id_type(animals: int) -> pa.DataType:
+    """Return the type of the numbers of so many animals: the challenge's, or wider."""
+    return pa.int8() if animals <= _MOST_IN_INT8 else pa.int16()
 
 
 def write_annotation(path: Path, bouts: Iterable[Bout]) -> None:
@@ -136,8 +145,9 @@ def _write_spans(path: Path, spans: Iterable[Bout | WatchedSpan]) -> None:
         (span.agent, span.target, span.action, span.start, span.stop) for span in spans
     ]
     columns = list(zip(*rows, strict=True)) or [()] * len(_LABEL_TYPES)
+    ids = _id_type(max((max(agent, target) for agent, target, *_ in rows), default=0))
     arrays = [
-        pa.array(column, kind)
+        pa.array(column, kind or ids)
         for column, kind in zip(columns, _LABEL_TYPES.values(), strict=True)
     ]
     table = pa.Table.from_arrays(arrays, names=list(_LABEL_TYPES))

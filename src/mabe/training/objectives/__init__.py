@@ -7,7 +7,9 @@ predictions use the interface in `base` only.
 
 from mabe.config import RunConfig
 from mabe.data.prepare import load_store
+from mabe.runtime.console import print_lines
 from mabe.scene_task import TaskKind
+from mabe.skeleton import PoseLayout
 from mabe.training.objectives.base import (
     ClassCount,
     HeldOutScore,
@@ -17,6 +19,7 @@ from mabe.training.objectives.base import (
 )
 from mabe.training.objectives.pair import PairData, PairObjective
 from mabe.training.objectives.scene import SceneData, SceneObjective
+from mabe.training.skeleton_of_data import settle_skeleton
 
 __all__ = [
     "ClassCount",
@@ -42,6 +45,8 @@ def load_training_data(
 ) -> TrainingData:
     """Prepare the data where needed, label them and hold recordings out.
 
+    Poses have the skeleton that is settled for the data.
+
     Raises `DataError` where no recording has a frame that counts.
     """
     store = load_store(
@@ -52,4 +57,9 @@ def load_training_data(
         skip_bad=skip_bad,
         notes=notes,
     )
+    settled, reasons = settle_skeleton(config, store)
+    if notes and reasons:
+        print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
+    animals = max(settled.animals, store.layout.animals)
+    store = store.in_layout(PoseLayout(animals, settled.body.keypoints))
     return DATA_OF_TASK[config.task].label(config, store)

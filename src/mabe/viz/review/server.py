@@ -31,7 +31,7 @@ from starlette.routing import Route
 
 from mabe.bouts import Bout
 from mabe.errors import MabeError
-from mabe.skeleton import ANIMALS
+from mabe.skeleton import MOST_ANIMALS
 from mabe.viz.review.access_control import Guard
 from mabe.viz.review.corrections import Conflict
 from mabe.viz.review.session import ReviewSession
@@ -65,7 +65,7 @@ _MOST_COLUMNS = 4000
 Frame = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
-Animal = Annotated[int, Field(ge=1, le=ANIMALS)]
+Animal = Annotated[int, Field(ge=1, le=MOST_ANIMALS)]
 
 
 Action = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]

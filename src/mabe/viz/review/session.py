@@ -33,7 +33,6 @@ from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
-from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of
 from mabe.viz.colours import OTHER_ACTION, Colour, animal_colours, colours_of
 from mabe.viz.review.compact_timeline import (
     ViewTimeline,
@@ -193,13 +192,10 @@ class ReviewSession:
             "missing": MISSING,
             "mostPoseFrames": MOST_POSE_FRAMES,
             "points": [
-                {
-                    "animal": animal_of(slot),
-                    "name": KEYPOINTS[keypoint_of(slot)],
-                }
-                for slot in recording.slots
+                {"animal": point.animal, "name": point.keypoint}
+                for point in recording.points
             ],
-            "bones": bone_places(recording.slots),
+            "bones": bone_places(recording.points),
             "bounds": bounds_cm(opened.store, opened.index),
             "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [self._row_json(row) for row in rows],

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
-from mabe.skeleton import KEYPOINTS, animal_of, keypoint_of, slot_of
+from mabe.skeleton import TrackedPoint
 
 _SAMPLES = 4000
 """Frames that are sampled for the extent of the tracks."""
@@ -58,7 +58,7 @@ def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
 
 def pairs_of(about: StoredRecording) -> list[tuple[int, int]]:
     """Return every agent and target that are tracked, those watched first."""
-    animals = sorted({animal_of(slot) + 1 for slot in about.slots})
+    animals = about.tracked_animals
     watched = sorted({(w.agent, w.target) for w in about.watched})
     labelled = sorted({(b.agent, b.target) for b in about.bouts})
     every = [(a, b) for a in animals for b in animals if a != b]
@@ -66,17 +66,14 @@ def pairs_of(about: StoredRecording) -> list[tuple[int, int]]:
     return list(dict.fromkeys([*watched, *labelled, *every]))
 
 
-def bone_places(slots: Sequence[int]) -> list[list[int]]:
-    """Return the bones of all animals as pairs of places in `slots`."""
-    place = {slot: number for number, slot in enumerate(slots)}
+def bone_places(points: Sequence[TrackedPoint]) -> list[list[int]]:
+    """Return the bones of all animals as pairs of places in `points`."""
+    place = {point: number for number, point in enumerate(points)}
     bones = []
-    for animal in sorted({animal_of(slot) for slot in slots}):
-        tracked = {
-            KEYPOINTS[keypoint_of(slot)] for slot in slots if animal_of(slot) == animal
-        }
-        for one, other in find_bones(tracked):
-            ends = (KEYPOINTS.index(one), KEYPOINTS.index(other))
-            bones.append([place[slot_of(animal, end)] for end in ends])
+    for animal in sorted({point.animal for point in points}):
+        tracked = {point.keypoint for point in points if point.animal == animal}
+        for ends in find_bones(tracked):
+            bones.append([place[TrackedPoint(animal, end)] for end in ends])
     return bones
 
 

@@ -1,6 +1,6 @@
 // The page: one recording, one current frame, one chosen bout; the rest follows from these.
 import { Labels } from "./labels.js";
-import { Poses, Stage } from "./poses.js";
+import { Poses, Stage, colourOfAnimal } from "./poses.js";
 import * as server from "./server.js";
 import { Timeline, clock } from "./timeline.js";
 
@@ -361,7 +361,7 @@ function fillPanels() {
   byId("animals").replaceChildren(...animals.map((animal) => {
     const item = document.createElement("li"), dot = document.createElement("span");
     dot.className = "dot";
-    const of = recording.animalColours[animal];
+    const of = colourOfAnimal(recording, animal);
     dot.style.background = page.isDark() ? of.dark : of.light;
     item.append(dot, `mouse${animal + 1}`);
     return item;

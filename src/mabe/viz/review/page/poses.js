@@ -4,6 +4,11 @@ import * as server from "./server.js";
 
 const KEPT = 24; // pieces; each is at most a few hundred kilobytes
 
+export function colourOfAnimal(recording, animal) {
+  const colours = recording.animalColours;
+  return colours[animal % colours.length];
+}
+
 export class Poses {
   constructor(recording, arrived) {
     this.recording = recording;
@@ -96,7 +101,7 @@ export class Stage {
     this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
     this.lastFrame = frame;
     const colour = (place) => {
-      const of = this.recording.animalColours[this.recording.points[place].animal];
+      const of = colourOfAnimal(this.recording, this.recording.points[place].animal);
       return isDark ? of.dark : of.light;
     };
     const at = (place) => [this.lastSeen[place][0] * zoom + x, this.lastSeen[place][1] * zoom + y];

@@ -44,7 +44,6 @@ from mabe.measures.space import (
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
 from mabe.scene_task import NOT_COUNTED
-from mabe.skeleton import animal_of
 
 
 @dataclass(slots=True, kw_only=True)
@@ -298,7 +297,7 @@ def _add_recording(
     gathered.animals[about.lab, about.video] = about.animals
     if about.has_labels:
         gathered.observations.append(_annotated(about))
-    animals = sorted({animal_of(slot) + 1 for slot in about.slots})
+    animals = about.tracked_animals
     names = _recording_bouts(about)
     where = about.lab, about.video
     xy_cm, fps = body_positions(store, index), store.rate_fps

@@ -9,7 +9,7 @@ Zones and objects are measured by further tables of this kind: a row for each an
 place, from the same positions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -18,7 +18,6 @@ from jaxtyping import Float
 
 from mabe.bouts import find_spans
 from mabe.data.store import PoseStore
-from mabe.skeleton import ANIMALS, KEYPOINTS
 
 SPACE_FPS = 10.0
 """Poses are resampled to this rate; the mean of neighbouring frames removes jitter that
@@ -38,7 +37,8 @@ _SOURCES = (
     ("nose", "tail_base"),
     ("head", "tail_base"),
 )
-"""What the middle of the body is computed from, the best first: the mean of points."""
+"""What the middle of the body is computed from, the best first: the mean of points.
+Bodies with none of these keypoints have the mean of all points that are tracked."""
 
 
 Positions = Float[np.ndarray, "time animal 2"]
@@ -88,13 +88,22 @@ class Nearness:
 def body_positions(store: PoseStore, index: int) -> Positions:
     """Return the middle of each animal's body in cm, NaN where it is not known."""
     length = store.recordings[index].length
-    poses = store.poses_cm(index, 0, length)
-    middle = np.full((length, ANIMALS, 2), np.nan, np.float32)
-    for names in _SOURCES:
-        points = poses[:, :, [KEYPOINTS.index(name) for name in names]]
+    poses, keypoints = store.poses_cm(index, 0, length), store.layout.keypoints
+    sources = [names for names in _SOURCES if set(names) <= set(keypoints)]
+    if not sources:
+        return _mean_of_tracked(poses)
+    middle = np.full((length, store.layout.animals, 2), np.nan, np.float32)
+    for names in sources:
+        points = poses[:, :, [keypoints.index(name) for name in names]]
         # The mean of several points is NaN where one of them is missing.
         middle = np.where(np.isfinite(middle), middle, points.mean(axis=2))
     return middle
+
+
+def _mean_of_tracked(poses: Float[np.ndarray, "time animal k 2"]) -> Positions:
+    tracked = np.isfinite(poses[..., :1]).sum(axis=2)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing is tracked: missing
+        return (np.nansum(poses, axis=2) / tracked).astype(np.float32)
 
 
 def measure_travel(
@@ -145,7 +154,7 @@ def measure_nearness(
 
 
 def distances(
-    xy_cm: Positions, animals: list[int]
+    xy_cm: Positions, animals: Sequence[int]
 ) -> Iterator[tuple[int, int, Float[np.ndarray, " time"]]]:
     """Yield each pair of animals (numbers from 1) and their distance at each frame."""
     for one, other in combinations(animals, 2):

@@ -35,7 +35,6 @@ from mabe.pair_task import PairTask
 from mabe.runtime.documents import parse_json, shorten_value
 from mabe.runtime.files import write_bytes, write_json
 from mabe.scene_task import SceneTask, TaskKind
-from mabe.skeleton import KEYPOINTS
 
 SUFFIX = ".safetensors"
 
@@ -199,7 +198,7 @@ def _write(
     card = {
         "format": CARD_FORMAT,
         "mabe": __version__,
-        "keypoints": list(KEYPOINTS),
+        "keypoints": list(members[0].model.config.body.keypoints),
         "units": "cm, s",
         "weights": list(weights),
         "rules": json.loads(rules.to_json()) if rules else None,

@@ -87,7 +87,8 @@ def check_missing_points(facts: Facts) -> Finding:
     data = facts.data
     worst = max(data.labs, key=lambda lab: lab.missing_share)
     present = frozenset[str]().union(*(lab.keypoints for lab in data.labs))
-    absent = [keypoint for keypoint in KEYPOINTS if keypoint not in present]
+    is_rodent = not present.isdisjoint(KEYPOINTS)
+    absent = [name for name in KEYPOINTS if is_rodent and name not in present]
     details = (
         *(
             f"{lab.lab}: {lab.missing_share:.1%} of {len(lab.keypoints)} keypoints"

@@ -190,3 +190,11 @@ def test_the_uncertainty_is_the_bias_of_predicted_time():
     assert rows["total_s"].limit_low == pytest.approx(1)
     assert rows["share"].bias == pytest.approx(1 / 60)
     assert rows["bouts"].bias == 0
+
+
+def test_a_pair_without_direction_is_one_unit():
+    one = observed([(0, 100, "fight", 1, 2)]).without_direction({"fight"})
+
+    (row, *_) = measure_uncertainty([compare(one, one)])
+
+    assert (row.level, row.agreement.n) == ("pair", 1)

@@ -51,22 +51,38 @@ def test_a_fixed_order_is_more_than_chance_and_a_random_one_is_not():
 
     assert fixed["a", "b"].p_holm < 0.05
     assert fixed["a", "b"].probability == 1
-    assert fixed["a", "b"].expected_probability == pytest.approx(1 / 3, abs=0.02)
+    assert fixed["a", "b"].expected_probability == pytest.approx(1 / 2, abs=0.02)
     assert all(row.p_holm > 0.05 for row in mixed)
 
 
 def test_chance_is_what_a_loop_over_shuffled_orders_gives():
-    (row,) = [
-        each
-        for each in measure_transitions("annotated", [chain("aabab")])
-        if (each.first, each.next) == ("a", "b")
-    ]
+    letters = "aabcabcaab"
+    row = table(measure_transitions("annotated", [chain(letters)]))["a", "b"]
     generator = np.random.default_rng(9)
-    counts = []
-    for _ in range(4000):
-        order = generator.permutation(list("aabab"))
-        counts.append(sum(x == "a" and y == "b" for x, y in pairwise(order)))
-    assert row.expected_count == pytest.approx(np.mean(counts), abs=0.08)
+    shares = []
+    for _ in range(3000):
+        pairs = list(pairwise(generator.permutation(list(letters))))
+        shares.append(
+            sum(x == "a" and y == "b" for x, y in pairs)
+            / sum(x == "a" for x, _ in pairs)
+        )
+
+    assert row.probability == pytest.approx(3 / 5)
+    assert row.expected_probability == pytest.approx(np.mean(shares), abs=0.02)
+
+
+def test_labels_that_exclude_each_other_are_compared_with_orders_without_repeats():
+    """In any order of a, b and c without repeats each follows in half of the cases."""
+    letters, generator = ["a"], np.random.default_rng(6)
+    while len(letters) < 200:
+        letters.append(generator.choice([x for x in "abc" if x != letters[-1]]))
+
+    rows = table(measure_transitions("annotated", [chain(letters, length=4000)]))
+
+    assert rows["a", "b"].expected_probability == pytest.approx(0.5, abs=0.05)
+    assert rows["a", "a"].expected_probability == 0
+    assert np.isnan(rows["a", "a"].p)
+    assert all(rows[x, y].p_holm > 0.05 for x in "abc" for y in "abc" if x != y)
 
 
 def test_a_sequence_ends_where_nobody_watched():

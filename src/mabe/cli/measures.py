@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -138,6 +139,14 @@ def summary(
     lines = describe(result)
     write_text(out / "summary.txt", "\n".join(lines) + "\n")
     print("\n".join(lines))
+    if figures and find_spec("matplotlib"):
+        from mabe.viz.measure_figures import draw_all, save_all
+
+        pictures = draw_all(result)
+        save_all(out / "figures", pictures)
+        print(f"✓ {len(pictures)} pictures: {out / 'figures'}, .svg, .pdf and .png")
+    elif figures:
+        print('! no pictures: matplotlib is not installed; pip install "mabe[plot]"')
     print(f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet")
 
 

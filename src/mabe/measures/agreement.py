@@ -13,9 +13,8 @@ import numpy as np
 from mabe.bouts import SCENE, Spans, Watched
 from mabe.measures.bout_measures import (
     BoutMeasures,
-    animal_series,
-    measure,
-    recording_series,
+    actor_series,
+    measure_bouts,
 )
 from mabe.measures.observation import Observation, count_frames
 from mabe.metrics.banos import Banos, edge_errors, score_banos
@@ -30,6 +29,10 @@ from mabe.metrics.method_agreement import MethodAgreement, compare_methods
 
 MEASURES = ("share", "total_s", "bouts", "per_min", "mean_s", "latency_s")
 """The measures whose uncertainty is given."""
+
+
+LEVELS = ("recording", "animal", "pair")
+"""What one value of a measure is of, by the number of animals of its actor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,7 @@ class MeasureAgreement:
     action: str
     measure: str
     level: str
-    """The units: each animal of each recording, or each recording."""
+    """The units: one of `LEVELS`."""
     agreement: MethodAgreement
 
 
@@ -271,21 +274,21 @@ def _median(values: np.ndarray) -> float:
 def measure_uncertainty(compared: Sequence[Compared]) -> list[MeasureAgreement]:
     """Return how far each measure of the predicted bouts is from the annotated one.
 
-    The units are the animals of each recording, or the recordings of scenes.
+    The units are the actors of each recording.
     """
     values: dict[tuple[str, str], list[tuple[BoutMeasures, BoutMeasures]]]
     values = defaultdict(list)
     for pair in compared:
-        series_of = animal_series if animal_series(pair.one) else recording_series
-        level = "animal" if series_of is animal_series else "recording"
         fps = pair.one.recording.fps
-        rows = zip(
-            measure(series_of(pair.one), fps),
-            measure(series_of(pair.other), fps),
-            strict=True,
-        )
-        for one, other in rows:
-            values[one.place.action, level].append((one.measures, other.measures))
+        rows = zip(actor_series(pair.one), actor_series(pair.other), strict=True)
+        for (actor, one), (_, other) in rows:
+            level = LEVELS[len(actor.animals)]
+            values[one.place.action, level].append(
+                (
+                    measure_bouts(one.spans, one.watched, fps),
+                    measure_bouts(other.spans, other.watched, fps),
+                )
+            )
     return [
         MeasureAgreement(
             action=action,

@@ -13,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from mabe.bouts import NO_ANIMAL, Spans, Watched
-from mabe.measures.observation import Observation, count_frames, frames_before
+from mabe.measures.observation import (
+    Actor,
+    Observation,
+    count_frames,
+    find_actors,
+    frames_before,
+)
 
 NAN = float("nan")
 
@@ -83,8 +89,6 @@ class Series:
     """The joined bouts of some entries."""
 
     place: Place
-    animal: int
-    """The animal of an animal's level, else `NO_ANIMAL`."""
     spans: Spans
     watched: Spans
 
@@ -160,11 +164,28 @@ def pair_series(observation: Observation) -> list[Series]:
             [entry],
             agent=observation.name_of(entry.agent),
             target=observation.target_name(entry),
-            animal=entry.agent,
         )
         for entry in observation.entries
         if entry.agent != NO_ANIMAL
     ]
+
+
+def actor_series(observation: Observation) -> list[tuple[Actor, Series]]:
+    """Return the bouts of each actor: an animal, a pair or a scene (see `Actor`).
+
+    Unlike `animal_series` no bout is counted twice, so these are the units of means.
+    """
+    found = []
+    for actor in find_actors(observation):
+        groups: dict[str, list[Watched]] = defaultdict(list)
+        for entry in actor.entries:
+            groups[entry.action].append(entry)
+        name = actor.name_in(observation)
+        found += [
+            (actor, _series(observation, group, agent=name))
+            for _, group in sorted(groups.items())
+        ]
+    return found
 
 
 def animal_series(observation: Observation) -> list[Series]:
@@ -177,7 +198,7 @@ def animal_series(observation: Observation) -> list[Series]:
         for animal in acting_animals(entry, observation.undirected):
             groups[animal, entry.action].append(entry)
     return [
-        _series(observation, group, agent=observation.name_of(animal), animal=animal)
+        _series(observation, group, agent=observation.name_of(animal))
         for (animal, _), group in sorted(groups.items())
     ]
 
@@ -189,7 +210,7 @@ def received_series(observation: Observation) -> list[Series]:
         if entry.agent != entry.target and entry.action not in observation.undirected:
             groups[entry.target, entry.action].append(entry)
     return [
-        _series(observation, group, target=observation.name_of(animal), animal=animal)
+        _series(observation, group, target=observation.name_of(animal))
         for (animal, _), group in sorted(groups.items())
     ]
 
@@ -216,7 +237,6 @@ def _series(
     *,
     agent: str = "",
     target: str = "",
-    animal: int = NO_ANIMAL,
 ) -> Series:
     spans, watched = observation.joined(entries)
     lab, video = observation.key
@@ -228,4 +248,4 @@ def _series(
         target=target,
         action=entries[0].action,
     )
-    return Series(place, animal, spans, watched)
+    return Series(place, spans, watched)

@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from mabe.errors import ConfigError
+from mabe.measures.agreement import LEVELS
 from mabe.measures.bout_measures import (
     BoutMeasures,
     Series,
-    animal_series,
+    actor_series,
     measure_bouts,
     recording_series,
 )
@@ -136,6 +137,19 @@ def group_by(
     return Grouped(tuple(groups), tuple(comparisons), tuple(words))
 
 
+def group_of(
+    gathered: Gathered, observation: Observation, animals: Sequence[int], by: str
+) -> str | None:
+    """Return the fact of some animals of a recording; of none: of the recording."""
+    lab, video = observation.key
+    facts = gathered.facts.of(lab, video)
+    if len(animals) == 1:
+        return facts.of_animal(animals[0], observation.name_of(animals[0]), by)
+    everyone = range(1, len(gathered.animals.get((lab, video), ())) + 1)
+    names = {at: observation.name_of(at) for at in animals or everyone}
+    return facts.of_recording(names, by)
+
+
 def _once(observations: Sequence[Observation]) -> tuple[list[Observation], int]:
     """Return the observations without further copies of a track, and their number."""
     kept = {each.track or each.key: each for each in reversed(observations)}
@@ -151,6 +165,7 @@ class _Collected:
         self.rows: dict[tuple[str, str], list[tuple[Series, float]]] = defaultdict(list)
         self.without: set[str] = set()
         self.varies_within = False
+        self.kinds: set[str] = set()
 
 
 def _collect(
@@ -162,24 +177,22 @@ def _collect(
     identity: Identity | None,
 ) -> None:
     lab, video = observation.key
-    facts, fps = gathered.facts.of(lab, video), observation.recording.fps
-    ids = gathered.animals.get((lab, video), ())
-    numbers = range(1, len(ids) + 1)
-    names = {at: observation.name_of(at) for at in numbers}
-    series = animal_series(observation)
-    if unit == "recording" or not series:
-        group = facts.of_recording(names, by)
+    fps = observation.recording.fps
+    if unit == "recording":
+        group = group_of(gathered, observation, (), by)
         for each in recording_series(observation):
             _add(collected, f"{lab}/{video}", group, each, fps)
         return
+    ids = gathered.animals.get((lab, video), ())
     found = set()
-    for each in series:
-        name = observation.name_of(each.animal)
-        group = facts.of_animal(each.animal, name, by)
+    for actor, each in actor_series(observation):
+        group = group_of(gathered, observation, actor.animals, by)
         found.add(group)
-        has_id = identity == "same" and each.animal <= len(ids)
-        own = f"{lab}/{ids[each.animal - 1]}" if has_id else f"{lab}/{video}/{name}"
-        _add(collected, own, group, each, fps)
+        name = f"{lab}/{video}/{actor.name_in(observation)}"
+        if identity == "same" and actor.animals and max(actor.animals) <= len(ids):
+            name = f"{lab}/{' – '.join(ids[at - 1] for at in actor.animals)}"
+        collected.kinds.add(LEVELS[len(actor.animals)])
+        _add(collected, name, group, each, fps)
     collected.varies_within |= len(found - {None}) > 1
 
 
@@ -237,10 +250,11 @@ def _means(source: str, by: str, units: Sequence[Unit], seed: int) -> list[Group
             group=group,
             action=key[0],
             measure=key[1],
-            mean=mean_of_group(_of_group(units, group, key), seed=seed),
+            mean=mean_of_group(values, seed=seed),
         )
         for key in _keys(units)
         for group in _groups(units)
+        if np.isfinite(values := _of_group(units, group, key)).any()
     ]
 
 
@@ -253,7 +267,10 @@ def _compare(
         for key in (key for key in _keys(units) if key[1] == measure):
             for first, second in combinations(_groups(units), 2):
                 values = (_of_group(units, name, key) for name in (first, second))
-                difference = compare_groups(*values, seed=seed)
+                one, other = values
+                if not (np.isfinite(one).any() and np.isfinite(other).any()):
+                    continue
+                difference = compare_groups(one, other, seed=seed)
                 if repeated:
                     difference = replace(difference, p=np.nan)
                 rows.append(
@@ -282,12 +299,12 @@ def _in_words(
     repeated: int,
 ) -> list[str]:
     """Return what was compared, as plain sentences."""
-    groups = _groups(units)
+    groups, kinds = _groups(units), " and ".join(sorted(collected.kinds)) or unit
     sizes = [f"{name} (n = {sum(u.group == name for u in units)})" for name in groups]
     actions = sorted({action for each in units for action, _ in each.values})
     pairs = len(groups) * (len(groups) - 1) // 2
     lines = [
-        f"{source} bouts by {by}: {', '.join(sizes)}; the unit is the {unit}. "
+        f"{source} bouts by {by}: {', '.join(sizes)}; the unit is the {kinds}. "
         f"Measures: {', '.join(MEASURES)}. Actions: {', '.join(actions)}."
     ]
     if pairs:

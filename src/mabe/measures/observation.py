@@ -116,6 +116,35 @@ class Observation:
         return replace(self, watched=both, spans=cut)
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Whose actions are one sequence, and one value of a measure.
+
+    An animal, with its directed actions and those on itself; a pair, with the actions
+    that have no direction; or a scene.
+    """
+
+    animals: tuple[int, ...]
+    """One for an animal, two for a pair, none for a scene."""
+    entries: tuple[Watched, ...]
+
+    def name_in(self, observation: Observation) -> str:
+        """Return the lab's names of the animals; empty for a scene."""
+        return " – ".join(map(observation.name_of, self.animals))
+
+
+def find_actors(observation: Observation) -> list[Actor]:
+    """Return the actors of an observation, sorted."""
+    found: dict[tuple[int, ...], list[Watched]] = defaultdict(list)
+    for entry in observation.entries:
+        is_pair = entry.action in observation.undirected
+        animals = {entry.agent, entry.target} if is_pair else {entry.agent}
+        found[tuple(sorted(animals - {NO_ANIMAL}))].append(entry)
+    return [
+        Actor(animals, tuple(entries)) for animals, entries in sorted(found.items())
+    ]
+
+
 def observe(
     source: str,
     recording: RecordingBouts,

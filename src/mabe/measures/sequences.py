@@ -5,7 +5,9 @@ direction, or a scene) in the order of their starts. It ends where a frame was n
 watched for one of the actor's actions. Both measures are compared with chance:
 
 - transitions: bouts are put into random order within their sequence (a permutation
-  test of sequential association; Bakeman & Gottman, Observing Interaction, 1997);
+  test of sequential association; Bakeman & Gottman, Observing Interaction, 1997).
+  Where no action ever follows itself, as in labels that exclude each other, transitions
+  to itself are left out by chance too;
 - what follows within a lag: the second action is shifted in time by a random amount,
   the end of the watched time continuing at its start, which keeps the durations and
   the order of its bouts.
@@ -16,11 +18,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from mabe.bouts import Spans, Watched, gaps_between
 from mabe.measures.groups import holm
-from mabe.measures.observation import Observation, frames_before, intersect_spans
+from mabe.measures.observation import (
+    Observation,
+    find_actors,
+    frames_before,
+    intersect_spans,
+)
 
 PERMUTATIONS = 1000
 
@@ -39,11 +46,11 @@ class Transition:
     count: int
     probability: float
     """Share of the transitions from `first`."""
-    expected_count: float
-    """Mean count by chance."""
     expected_probability: float
+    """Mean by chance."""
     p: float
-    """Two-sided, by permutation."""
+    """Two-sided, of the probability, by permutation; NaN without a transition from
+    `first`."""
     p_holm: float
     """Corrected for the number of transitions of the source."""
 
@@ -101,9 +108,9 @@ def find_sequences(observations: Sequence[Observation]) -> Sequences:
     sequence: list[int] = []
     number = 0
     for observation in observations:
-        for entries in _entries_of_actors(observation).values():
-            gaps = _unwatched(observation, entries)
-            among = set(entries)
+        for actor in find_actors(observation):
+            gaps = _unwatched(observation, actor.entries)
+            among = set(actor.entries)
             segments = set()
             for bout in observation.bouts(among.__contains__):
                 segment = int(np.searchsorted(gaps[:, 0], bout.start, side="right"))
@@ -112,16 +119,6 @@ def find_sequences(observations: Sequence[Observation]) -> Sequences:
                 sequence.append(number + segment)
             number += max(segments, default=0) + 1
     return Sequences(tuple(actions), np.array(action, int), np.array(sequence, int))
-
-
-def _entries_of_actors(observation: Observation) -> dict[object, list[Watched]]:
-    """Return the entries of each actor."""
-    actors: dict[object, list[Watched]] = defaultdict(list)
-    for entry in observation.entries:
-        is_pair = entry.action in observation.undirected
-        actor = (entry.agent, entry.target) if is_pair else entry.agent
-        actors[actor].append(entry)
-    return actors
 
 
 def _unwatched(observation: Observation, entries: Iterable[Watched]) -> Spans:
@@ -156,10 +153,19 @@ def measure_transitions(
             for _ in range(PERMUTATIONS)
         ]
     )
-    p = two_sided_p(counts, by_chance)
+    if not counts.trace():
+        by_chance[:, range(number), range(number)] = 0
+    probability, chance = _shares(counts), _shares(by_chance)
+    p = two_sided_p(probability, chance)
+    p[np.isnan(probability)] = np.nan
+    if not counts.trace():
+        p[range(number), range(number)] = np.nan
     corrected = holm(p.reshape(-1)).reshape(p.shape)
-    expected = by_chance.mean(axis=0)
-    probability, chance = _shares(counts), _shares(expected)
+    known = np.isfinite(chance)
+    total = np.where(known, chance, 0).sum(axis=0)
+    expected = np.divide(
+        total, known.sum(axis=0), out=np.full(total.shape, np.nan), where=known.any(0)
+    )
     return [
         Transition(
             source=source,
@@ -167,8 +173,7 @@ def measure_transitions(
             next=sequences.actions[column],
             count=int(counts[row, column]),
             probability=float(probability[row, column]),
-            expected_count=float(expected[row, column]),
-            expected_probability=float(chance[row, column]),
+            expected_probability=float(expected[row, column]),
             p=float(p[row, column]),
             p_holm=float(corrected[row, column]),
         )
@@ -207,18 +212,21 @@ def _shuffled(
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     """Return each count as a share of its row; NaN in an empty row."""
-    totals = counts.sum(axis=1, keepdims=True)
+    totals = counts.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(totals > 0, counts / totals, np.nan)
 
 
 def two_sided_p(
-    measured: Int[np.ndarray, "..."], by_chance: Int[np.ndarray, "..."]
+    measured: Real[np.ndarray, "..."], by_chance: Real[np.ndarray, "..."]
 ) -> Float[np.ndarray, "..."]:
-    """Return twice the smaller share of draws as far out, the measured one included."""
-    draws = len(by_chance) + 1
-    low = (1 + (by_chance <= measured).sum(axis=0)) / draws
-    high = (1 + (by_chance >= measured).sum(axis=0)) / draws
+    """Return twice the smaller share of draws as far out, the measured one included.
+
+    A draw without a value (NaN) counts as far out.
+    """
+    draws, near = len(by_chance) + 1, 1e-9
+    low = (1 + (~(by_chance > measured + near)).sum(axis=0)) / draws
+    high = (1 + (~(by_chance < measured - near)).sum(axis=0)) / draws
     return np.asarray(np.minimum(1, 2 * np.minimum(low, high)))
 
 

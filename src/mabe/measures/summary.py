@@ -22,6 +22,7 @@ from mabe.measures.bout_measures import (
     MeasuredBouts,
     Series,
     TimeBin,
+    actor_series,
     animal_series,
     measure,
     measure_bins,
@@ -128,7 +129,7 @@ def summarize(gathered: Gathered, settings: SummarySettings) -> Summary:
 def action_table(
     observations: Sequence[Observation], uncertainty: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return a row for each source and action: means over animals (or recordings).
+    """Return a row for each source and action: means over animals (pairs, scenes).
 
     Beside the share of time of predicted bouts stands how far it is from that of
     annotated ones.
@@ -137,7 +138,7 @@ def action_table(
         row
         for each in observations
         for row in measure(
-            animal_series(each) or recording_series(each), each.recording.fps
+            (series for _, series in actor_series(each)), each.recording.fps
         )
     ]
     table = table_of(rows, MeasuredBouts)

@@ -32,10 +32,10 @@ WIDTH_IN = 7.0
 """Two columns of a journal."""
 
 
-_NOT_COUNTED = "#00000018"
+NOT_COUNTED = "#00000018"
 
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.titlelocation": "left",
@@ -65,14 +65,14 @@ def save(figure: Figure, out: Path) -> None:
     buffer = io.BytesIO()
     # No date, so that the same figures give the same file.
     when = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(kind)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure.savefig(buffer, format=kind[1:], dpi=200, metadata=when)
     write_bytes(out, buffer.getbuffer())
 
 
 def draw_ethograms(study: ResultSummary, plots: Sequence[ViewPlot]) -> Figure:
     """Return annotated bouts above predicted ones, one strip for each view."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((WIDTH_IN, 0.75 * len(plots) + 0.75), layout="constrained")
         axes = figure.subplots(len(plots), 1, squeeze=False, sharex=True)[:, 0]
         for axis, plot in zip(axes, plots, strict=True):
@@ -86,13 +86,13 @@ def draw_traces(study: ResultSummary, plots: Sequence[ViewPlot]) -> Figure:
     """Return each class's probability over time, annotated bouts shaded behind it."""
     lines = [(plot, row) for plot in plots for row in plot.rows]
     colours = _colours(study)
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((WIDTH_IN, 0.72 * len(lines) + 0.75), layout="constrained")
         axes = figure.subplots(len(lines), 1, squeeze=False, sharex=True)[:, 0]
         for axis, (plot, row) in zip(axes, lines, strict=True):
             colour = colours[row.class_index]
-            _bars(axis, plot.not_counted, (0, 1), _NOT_COUNTED)
-            _bars(axis, row.not_watched, (0, 1), _NOT_COUNTED)
+            _bars(axis, plot.not_counted, (0, 1), NOT_COUNTED)
+            _bars(axis, row.not_watched, (0, 1), NOT_COUNTED)
             _bars(axis, row.annotated, (0, 1), colour + "44")
             if row.curve:
                 seconds, probabilities = np.array(row.curve).T
@@ -116,7 +116,7 @@ def draw_confusion(study: ResultSummary) -> Figure:
     counts = study.confusion[np.ix_(kept, kept)]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = 0.55 * len(kept) + 1.4
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((size, size), layout="constrained")
         axis = figure.subplots()
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -136,7 +136,7 @@ def draw_confusion(study: ResultSummary) -> Figure:
 
 def draw_learning_curves(curves: Sequence[TrainingCurve]) -> Figure:
     """Return loss and macro F1 over epochs, a line for each run."""
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(STYLE):
         figure = Figure((WIDTH_IN, 2.6), layout="constrained")
         loss, score = figure.subplots(1, 2)
         for number, curve in enumerate(curves):
@@ -166,7 +166,7 @@ def _strips(axis: Axes, study: ResultSummary, plot: ViewPlot) -> None:
     for row in plot.rows:
         _bars(axis, row.annotated, (1.08, 0.92), colours[row.class_index])
         _bars(axis, row.predicted, (0, 0.92), colours[row.class_index])
-    _bars(axis, plot.not_counted, (0, 2), _NOT_COUNTED)
+    _bars(axis, plot.not_counted, (0, 2), NOT_COUNTED)
     axis.set_yticks([1.54, 0.46], ["annotated", "predicted"])
     axis.set_ylim(0, 2)
     axis.set_xlim(0, plot.duration_s / 60)
@@ -191,7 +191,7 @@ def _legend(figure: Figure, study: ResultSummary) -> None:
         Patch(color=colours[place], label=study.classes[place])
         for place in study.bout_classes
     ]
-    patches.append(Patch(color=_NOT_COUNTED, label="not counted"))
+    patches.append(Patch(color=NOT_COUNTED, label="not counted"))
     figure.legend(
         handles=patches, loc="outside upper right", ncols=min(len(patches), 6)
     )

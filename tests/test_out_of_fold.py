@@ -58,6 +58,7 @@ def assert_same(one, other):
     for mine, theirs in zip(one.views, other.views, strict=True):
         assert mine.key == theirs.key
         assert (mine.track, mine.fps) == (theirs.track, theirs.fps)
+        assert mine.animals == theirs.animals
         for name in ("probabilities", "labels"):
             first, second = getattr(mine, name), getattr(theirs, name)
             assert first.dtype == second.dtype
@@ -71,6 +72,7 @@ FACTS = st.fixed_dictionaries(
         "track": st.text(max_size=5),
         "view": st.builds(View, st.integers(0, 4), st.integers(0, 4)),
         "fps": st.floats(1, 200),
+        "animals": st.lists(st.text(max_size=5), max_size=4).map(tuple),
     }
 )
 NAMES = st.lists(st.text(max_size=5), min_size=1, max_size=4).map(tuple)

@@ -345,8 +345,11 @@ def test_pairs_are_named_and_nothing_is_a_column():
     rules = DecisionRules.plain(TaskKind.PAIR, CLASSES)
     study = ResultSummary.of_rules(rules)
     study.add(replace(view, kind=TaskKind.PAIR, view=View(1, 1)))
+    named = replace(view, video="2", animals=("Anna", "Ben"))
+    study.add(replace(named, kind=TaskKind.PAIR, view=View(1, 2)))
     html = render(contents_of(study))
-    assert "mouse1 itself" in html
+    assert "mouse1 itself" in html  # the lab gives no name
+    assert "Anna → Ben" in html
     assert ">nothing</th>" in html
 
 
@@ -385,3 +388,21 @@ def test_every_colour_stands_out_from_its_ground():
         on_black = (luminance(colour.on_dark) + 0.05) / (luminance("#14171b") + 0.05)
         assert on_white >= 3
         assert on_black >= 3
+
+
+def test_predicted_time_stands_beside_annotated_time_with_its_bias():
+    """Every bout is 10 frames too long, in five recordings of 100 frames."""
+    study = study_of(
+        *(
+            scene([(10, 30 + 5 * n, 2)], [(10, 40 + 5 * n, 2)], video=str(n))
+            for n in range(5)
+        )
+    )
+
+    (_, (place, times)) = study.time_agreement()
+
+    assert (place, times.n) == (2, 5)
+    assert times.bias == pytest.approx(0.1)
+    html = render(contents_of(study))
+    assert "Predicted time against annotated time" in html
+    assert ">+10.0</td>" in html

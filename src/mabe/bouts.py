@@ -64,14 +64,14 @@ class View:
         """The same two animals in exchanged roles."""
         return View(self.target, self.agent)
 
-    @property
-    def label(self) -> str:
-        """Agent and target in words; empty for `SCENE`."""
+    def label(self, animals: Sequence[str] = ()) -> str:
+        """Return agent and target in words, by the lab's names; empty for `SCENE`."""
         if self == SCENE:
             return ""
+        agent = name_of_animal(self.agent, animals)
         if self.is_self:
-            return f"{name_animal(self.agent)} itself"
-        return f"{name_animal(self.agent)} → {name_animal(self.target)}"
+            return f"{agent} itself"
+        return f"{agent} → {name_of_animal(self.target, animals)}"
 
 
 SCENE = View(NO_ANIMAL, NO_ANIMAL)
@@ -184,16 +184,8 @@ class RecordingBouts:
     """When frame 0 was filmed, on the clock of the session of its pose file."""
 
     def name_of(self, animal: int) -> str:
-        """Return the lab's name of an animal; ``mouse1`` … where it gives none.
-
-        Names that two animals share are not used. `NO_ANIMAL` is an empty string.
-        """
-        if animal == NO_ANIMAL:
-            return ""
-        is_named = animal <= len(self.animals)
-        if is_named and len(set(self.animals)) == len(self.animals):
-            return self.animals[animal - 1]
-        return name_animal(animal)
+        """Return the lab's name of an animal; see `name_of_animal`."""
+        return name_of_animal(animal, self.animals)
 
     def target_name(self, bout: Bout) -> str:
         """Return the name of a bout's target; ``self`` for an action on oneself."""
@@ -243,6 +235,19 @@ def find_bouts(
         for start, stop, index in label_runs(chosen)
         if index != nothing
     ]
+
+
+def name_of_animal(animal: int, animals: Sequence[str]) -> str:
+    """Return the lab's name of an animal; ``mouse1`` … where it gives none.
+
+    `animals` are the lab's names of the animals 1, 2 …; names that two animals share
+    are not used. `NO_ANIMAL` is an empty string.
+    """
+    if animal == NO_ANIMAL:
+        return ""
+    if animal <= len(animals) and len(set(animals)) == len(animals):
+        return animals[animal - 1]
+    return name_animal(animal)
 
 
 def name_animal(animal: int) -> str:

@@ -47,6 +47,8 @@ class ViewPredictions:
     labels: Int[np.ndarray, "frame classes"]
     chosen: Int[np.ndarray, " frame"] | None = None
     """The class of each frame, or `NO_ACTION`; None before a decision."""
+    animals: tuple[str, ...] = ()
+    """The lab's names of the animals 1, 2 …, where they are known."""
 
     def __post_init__(self) -> None:
         where = f"predictions of {self.name}"
@@ -82,6 +84,11 @@ class ViewPredictions:
     def name(self) -> str:
         """The recording as messages and outputs name it."""
         return f"{self.lab}/{self.video}"
+
+    @property
+    def view_label(self) -> str:
+        """Agent and target in words, by the lab's names; empty for a scene."""
+        return self.view.label(self.animals)
 
     @property
     def key(self) -> tuple[str, str, View]:

@@ -58,6 +58,7 @@ def predict_held_out(
                 fps=store.rate_fps,
                 probabilities=known.astype(np.float16),
                 labels=each.labels,
+                animals=recording.animal_names,
             )
         )
     return OutOfFold(task.kind, task.classes, tuple(views))
@@ -124,6 +125,7 @@ def write_out_of_fold(path: Path, predictions: OutOfFold) -> None:
                 "target": view.view.target,
                 "track": view.track,
                 "fps": view.fps,
+                "animals": view.animals,
             }
             for view in predictions.views
         ],
@@ -157,6 +159,8 @@ def read_out_of_fold(path: Path) -> OutOfFold:
                     fps=each["fps"],
                     probabilities=file[f"p{place}"],
                     labels=file[f"l{place}"],
+                    # Files of earlier versions name no animals.
+                    animals=tuple(each.get("animals", ())),
                 )
                 for place, each in enumerate(header["views"])
             )

@@ -159,6 +159,7 @@ class Predictor:
             if labels
             else np.full(probabilities.shape, NOT_COUNTED, np.int8),
             chosen=chosen,
+            animals=recording.animal_names,
         )
 
 

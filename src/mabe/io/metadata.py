@@ -113,7 +113,7 @@ def read_layout_metadata(data_dir: Path) -> Metadata:
             key = row.pop("lab_id", ""), row.pop("video_id", "")
             of_row = facts.setdefault(key, RecordingFacts())
             for column, value in row.items():
-                animal = re.fullmatch(r"mouse(\d)_(.+)", column)
+                animal = re.fullmatch(r"mouse(\d+)_(.+)", column)
                 if animal:
                     of_row.animals[animal[1]][animal[2]] = value
                 else:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from mabe.bouts import (
@@ -159,8 +158,8 @@ def _add_run(gathered: Gathered, run: Path, options: Options) -> None:
     data = options.data or data
     if data is None:
         gathered.notes.append(
-            "the data the run was trained on are no longer where they were: no names "
-            "of animals, no space and no facts; give where with --data"
+            "the data the run was trained on are no longer where they were: no space "
+            "and no facts; give where with --data"
         )
     else:
         keys = {each.one.key for each in compared}
@@ -182,7 +181,7 @@ def _with_animals(
     compared: Compared, names: dict[tuple[str, str], tuple[str, ...]]
 ) -> Compared:
     def named(observation: Observation) -> Observation:
-        animals = names.get(observation.key, ())
+        animals = names.get(observation.key, observation.recording.animals)
         return replace(
             observation, recording=replace(observation.recording, animals=animals)
         )
@@ -220,6 +219,7 @@ def _of_views(views: Sequence[ViewPredictions], undirected: frozenset[str]) -> C
         video=first.video,
         fps=first.fps,
         length=len(first.labels),
+        animals=first.animals,
         bouts=(),
     )
     watched: dict[Watched, Spans] = {}
@@ -377,8 +377,3 @@ def ids_that_recur(gathered: Gathered) -> dict[str, int]:
         for name in set(animals)
     )
     return {name: number for name, number in counts.items() if number > 1}
-
-
-def tracked_share(rows: Sequence[Travel]) -> float:
-    """Return the mean share of frames in which animals have a position."""
-    return float(np.mean([row.tracked_share for row in rows])) if rows else np.nan

@@ -141,7 +141,7 @@ def find_wrong_bouts(view: ViewPredictions, index: int) -> list[WrongBout]:
     return [
         WrongBout(
             recording=view.name,
-            view=view.view.label,
+            view=view.view_label,
             class_index=index,
             is_missed=is_missed,
             start_s=start / view.fps,

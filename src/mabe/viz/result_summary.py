@@ -17,6 +17,7 @@ from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
 from mabe.metrics.frame_scores import Confusion, Counts, f1_scores, macro_f1
+from mabe.metrics.method_agreement import MethodAgreement, compare_methods
 from mabe.scene_task import NOT_COUNTED, TaskKind
 from mabe.viz.downsampling import average_columns, keep_corners
 from mabe.viz.error_types import (
@@ -101,6 +102,11 @@ class ResultSummary:
     """Frames by (lab, recording, track)."""
     counted_s: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds that count, by recording; those of its views add up."""
+    shares: dict[int, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """By class, of each view: the share of the frames that count for it that are
+    annotated, and that are predicted."""
     confusion: Confusion | None = None
     tally: Int[np.ndarray, "classes bins 2"] | None = None
 
@@ -129,6 +135,11 @@ class ResultSummary:
         self.errors = errors
         for index in self.bout_classes:
             self.wrong_bouts += find_wrong_bouts(view, index)
+            counted = view.labels[:, index] != NOT_COUNTED
+            if counted.any():
+                annotated = (view.labels[counted, index] == 1).mean()
+                predicted = (view.decisions[counted] == index).mean()
+                self.shares[index].append((float(annotated), float(predicted)))
         self.plots.append(plot_view(view, self.rules, self.bout_classes))
 
     def confidence(self, lab: str | None = None) -> Confidence:
@@ -171,6 +182,17 @@ class ResultSummary:
         """Return the reliability of each class's probabilities."""
         assert self.tally is not None
         return [measure_reliability(tally) for tally in self.tally]
+
+    def time_agreement(self) -> list[tuple[int, MethodAgreement]]:
+        """Return how far the predicted share of time is from the annotated one.
+
+        A row for each class that makes bouts, over all views.
+        """
+        return [
+            (index, compare_methods(*np.array(self.shares[index]).T))
+            for index in self.bout_classes
+            if self.shares[index]
+        ]
 
     def plots_with_rows(self) -> list[ViewPlot]:
         """Return the plots that are not empty."""
@@ -216,7 +238,7 @@ def plot_view(
         )
     return ViewPlot(
         recording=view.name,
-        view=view.view.label,
+        view=view.view_label,
         duration_s=view.duration_s,
         not_counted=_intervals(find_spans(~view.counted), view.fps),
         rows=tuple(rows),

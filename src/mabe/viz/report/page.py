@@ -47,6 +47,7 @@ def render(contents: Contents) -> str:
         recordings_left=max(0, len(recordings) - WORST_RECORDINGS),
         number_of_recordings=len(recordings),
         labs=study.of_labs(),
+        times=study.time_agreement(),
         bout_classes=study.bout_classes,
         columns=study.kind.choice_names(study.classes),
         wrong_bouts=study.longest_wrong_bouts(WRONG_BOUTS),

@@ -18,6 +18,7 @@ __all__ = [
     "interval",
     "median",
     "percent",
+    "points",
     "score",
 ]
 
@@ -47,9 +48,14 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
-def percent(share: float) -> str:
+def percent(share: float, *, digits: int = 0) -> str:
     """Return a share of 1 in percent."""
-    return "–" if not math.isfinite(share) else f"{share:.0%}"
+    return "–" if not math.isfinite(share) else f"{share:.{digits}%}"
+
+
+def points(difference: float) -> str:
+    """Return a difference of shares in percentage points, with its sign."""
+    return "–" if not math.isfinite(difference) else f"{100 * difference:+.1f}"
 
 
 def headline(confidence: Confidence, recordings: int) -> str:

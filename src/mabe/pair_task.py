@@ -420,9 +420,9 @@ def watched_in_labels(
 
 
 def all_views(recording: StoredRecording) -> list[View]:
-    """Return every pair of tracked animals, and each animal by itself."""
-    animals = recording.tracked_animals
-    return [View(agent, target) for agent in animals for target in animals]
+    """Return every animal with each animal and object, and each animal by itself."""
+    targets = recording.tracked_individuals
+    return [View(a, target) for a in recording.tracked_animals for target in targets]
 
 
 def _overlapping(

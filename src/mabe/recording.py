@@ -61,6 +61,8 @@ class VideoInfo:
     """What annotators watched for, or are to watch for."""
     animals: tuple[str, ...] = ()
     """The lab's names of the animals 1, 2 …, where it gives them."""
+    objects: tuple[int, ...] = ()
+    """Those of `animals`, by their numbers, that are objects: targets, never agents."""
     has_labels: bool
     """False: the video is not annotated, so nothing is known not to occur either."""
     tracking_path: Path
@@ -165,6 +167,8 @@ class StoredRecording:
     """What annotators watched for, or are to watch for."""
     animals: tuple[str, ...] = ()
     """The lab's own names of the animals, where it gives them."""
+    objects: tuple[int, ...] = ()
+    """Those of `animals`, by their numbers, that are objects: targets, never agents."""
     has_labels: bool
     """False: the recording is not annotated."""
     coverage: Coverage | None = None
@@ -191,7 +195,12 @@ class StoredRecording:
 
     @property
     def tracked_animals(self) -> tuple[int, ...]:
-        """The numbers of the animals that are tracked, from 1."""
+        """The numbers of the animals that are tracked, from 1; not of objects."""
+        return tuple(n for n in self.tracked_individuals if n not in self.objects)
+
+    @property
+    def tracked_individuals(self) -> tuple[int, ...]:
+        """The numbers of the animals and objects that are tracked, from 1."""
         return tuple(sorted({slot // len(self.keypoints) + 1 for slot in self.slots}))
 
     @property
@@ -201,7 +210,7 @@ class StoredRecording:
         An id such as ``10.0``, as the challenge's tables have, is not a name.
         """
         is_id = any(re.fullmatch(r"\d+\.0", name) for name in self.animals)
-        tracked = max(self.tracked_animals, default=0)
+        tracked = max(self.tracked_individuals, default=0)
         return () if is_id or len(self.animals) < tracked else self.animals
 
     @property

@@ -103,14 +103,17 @@ def order_animals(view: View, animals: Sequence[int]) -> list[int]:
     return seats + [NOBODY] * (SEATS - len(seats))
 
 
-def order_by_distance(poses: Float[np.ndarray, "t a k 2"], agent: int) -> Sequence[int]:
+def order_by_distance(
+    poses: Float[np.ndarray, "t a k 2"], agent: int, objects: Sequence[int] = ()
+) -> Sequence[int]:
     """Return the animals from 0 in the order of their median distance to the agent.
 
     With no more animals than a view has seats for, the order is that of their numbers.
+    `objects`, numbered from 1, are no animals.
     """
     animals = poses.shape[1]
     if animals <= OTHERS + 1:
-        return range(animals)
+        return _without(objects, range(animals))
     some = poses[:: max(1, len(poses) // _SAMPLES)]
     known = np.isfinite(some[..., :1]).sum(axis=2)
     with np.errstate(invalid="ignore"):  # 0 / 0 where an animal is not tracked
@@ -120,14 +123,21 @@ def order_by_distance(poses: Float[np.ndarray, "t a k 2"], agent: int) -> Sequen
     median = np.full(animals, np.inf)
     for animal in np.flatnonzero(is_known.any(axis=0)):
         median[animal] = np.median(away[is_known[:, animal], animal])
-    return np.argsort(median, kind="stable").tolist()
+    return _without(objects, np.argsort(median, kind="stable").tolist())
+
+
+def _without(objects: Sequence[int], order: Sequence[int]) -> list[int]:
+    return [individual for individual in order if individual + 1 not in objects]
 
 
 def from_view(
-    poses: Float[np.ndarray, "t a k 2"], view: View
+    poses: Float[np.ndarray, "t a k 2"], view: View, objects: Sequence[int] = ()
 ) -> Float[np.ndarray, "t p k 2"]:
-    """Return the poses in a view's order of animals; those of `NOBODY` are missing."""
-    order = order_animals(view, order_by_distance(poses, view.agent))
+    """Return the poses in a view's order of animals; those of `NOBODY` are missing.
+
+    Objects may be the target, and are no others.
+    """
+    order = order_animals(view, order_by_distance(poses, view.agent, objects))
     ordered = poses[:, order]
     ordered[:, [at for at, animal in enumerate(order) if animal == NOBODY]] = np.nan
     return ordered
@@ -228,11 +238,14 @@ class PairSampler:
     def _seats(self, labels: ViewLabels, start: int, stop: int) -> list[int]:
         """Return the animal in each seat of a clip."""
         store = self.data.store
+        objects = store.recordings[labels.recording].objects
         if store.layout.animals <= OTHERS + 1:
-            return order_animals(labels.view, range(store.layout.animals))
+            animals = _without(objects, range(store.layout.animals))
+            return order_animals(labels.view, animals)
         every = max(1, (stop - start) // _SAMPLES)
         poses = store.poses_cm(labels.recording, start, stop, every=every)
-        return order_animals(labels.view, order_by_distance(poses, labels.view.agent))
+        nearest = order_by_distance(poses, labels.view.agent, objects)
+        return order_animals(labels.view, nearest)
 
     def _lab_number(self, labels: ViewLabels) -> int:
         lab = self.data.store.recordings[labels.recording].lab

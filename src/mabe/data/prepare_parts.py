@@ -190,7 +190,12 @@ def _hash_source(path: Path) -> str:
 def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
     watched = [(each.agent, each.target, each.action) for each in info.watched]
     scale = (info.fps, info.pixels_per_cm, float(rate_fps))
-    who = (info.lab, info.video, info.animals)
+    who = (
+        info.lab,
+        info.video,
+        info.animals,
+        *([info.objects] if info.objects else []),
+    )
     return FORMAT_VERSION, *who, scale, watched, info.has_labels
 
 

@@ -298,5 +298,11 @@ def _watched(standard: StandardPoses, project: Project) -> tuple[Watched, ...]:
     if not project.actions and project.watched is None:
         return ()
     subjects = tuple(project.subjects) or ("",)
-    mapping = map_labels(standard.animals, subjects, project.actions, project)
+    mapping = map_labels(
+        standard.animals,
+        subjects,
+        project.actions,
+        project,
+        agents=standard.agents,
+    )
     return watched_of(mapping, subjects, project)

@@ -90,6 +90,7 @@ class PoseStore:
         recordings: tuple[StoredRecording, ...],
         poses: Path | Int16[np.ndarray, " value"],
         layout: PoseLayout | None = None,
+        has_objects: bool = True,
     ) -> None:
         self.root = root
         """The store's folder; for poses in memory, the file they were read from."""
@@ -97,6 +98,8 @@ class PoseStore:
         self.recordings = recordings
         self.layout = layout or layout_of(recordings)
         """The animals and keypoints of the poses that are read."""
+        self.has_objects = has_objects
+        """False: only animals are read."""
         self._poses = poses
         self._slots_read: dict[int, SlotsRead] = {}
         self._mapped: Int16[np.ndarray, " value"] | None = None
@@ -116,15 +119,16 @@ class PoseStore:
             recordings=(self.recordings[index],),
             poses=self._poses,
             layout=self.layout,
+            has_objects=self.has_objects,
         )
 
-    def in_layout(self, layout: PoseLayout) -> "PoseStore":
+    def in_layout(self, layout: PoseLayout, *, objects: bool = True) -> "PoseStore":
         """Return the store with the animals and keypoints that a model needs.
 
         Keypoints of other names are missing in its poses, and so are the animals it has
-        no room for.
+        no room for, and objects where they are not wanted.
         """
-        if layout == self.layout:
+        if (layout, objects) == (self.layout, self.has_objects):
             return self
         return PoseStore(
             root=self.root,
@@ -132,6 +136,7 @@ class PoseStore:
             recordings=self.recordings,
             poses=self._poses,
             layout=layout,
+            has_objects=objects,
         )
 
     def slots_read(self, index: int) -> SlotsRead:
@@ -140,8 +145,15 @@ class PoseStore:
         Points are places in the recording's own slots.
         """
         if index not in self._slots_read:
-            found = in_layout(self.recordings[index].points, self.layout)
-            both = np.array([*found.items()], int).reshape(-1, 2)
+            recording = self.recordings[index]
+            hidden = set() if self.has_objects else set(recording.objects)
+            found = in_layout(recording.points, self.layout)
+            rows = [
+                (place, slot)
+                for place, slot in found.items()
+                if recording.points[place].animal + 1 not in hidden
+            ]
+            both = np.array(rows, int).reshape(-1, 2)
             self._slots_read[index] = (both[:, 0], both[:, 1])
         return self._slots_read[index]
 
@@ -293,6 +305,7 @@ def _recordings_of(
             and 0 <= recording.length <= MAX_FRAMES
             and 0 <= recording.native_length <= MAX_FRAMES
             and all(isinstance(name, str) for name in recording.keypoints)
+            and all(isinstance(number, int) for number in recording.objects)
             and slots <= set(range(MOST_ANIMALS * len(recording.keypoints)))
             and len(slots) == len(recording.slots)
         )
@@ -363,7 +376,9 @@ def write_index(
 def _version_of(recordings: Sequence[StoredRecording]) -> int:
     """Return the oldest version of the format that can hold recordings."""
     if any(
-        each.keypoints != KEYPOINTS or max(each.tracked_animals, default=0) > ANIMALS
+        each.keypoints != KEYPOINTS
+        or max(each.tracked_individuals, default=0) > ANIMALS
+        or each.objects
         for each in recordings
     ):
         return _WITH_OTHER_SKELETONS
@@ -379,7 +394,7 @@ def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
     """
     animals, names = ANIMALS, set()
     for recording in recordings:
-        animals = max(animals, *recording.tracked_animals, 0)
+        animals = max(animals, *recording.tracked_individuals, 0)
         names |= {point.keypoint for point in recording.points}
     return PoseLayout(animals, joined_keypoints([names]))
 
@@ -389,6 +404,8 @@ def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
     plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
     if recording.keypoints == KEYPOINTS:
         del plain["keypoints"]
+    if not recording.objects:
+        del plain["objects"]
     if recording.coverage is None:
         del plain["coverage"]
     else:
@@ -414,6 +431,7 @@ def recording_from_json(
             **entry,
             "slots": tuple(entry["slots"]),
             "keypoints": tuple(entry.get("keypoints", KEYPOINTS)),
+            "objects": tuple(entry.get("objects", ())),
             "origin_cm": tuple(entry["origin_cm"]),
             "bouts": tuple(
                 Bout(start, stop, sys.intern(action), agent, target)
@@ -479,6 +497,7 @@ def quantize_recording(
         bouts=recording.bouts,
         watched=info.watched,
         animals=info.animals,
+        objects=info.objects,
         has_labels=info.has_labels,
         coverage=recording.coverage,
         start_s=info.start_s,

@@ -27,6 +27,7 @@ from mabe.experiments.auto_recipe import (
     at_working_rate,
     choose_recipe,
     guess_task,
+    rate_for_objects,
 )
 from mabe.experiments.cross_validation import (
     OutOfFoldScore,
@@ -161,9 +162,16 @@ def with_guessed_task(
     guess = guess_task(
         store.recordings, ignore=config.ignore, background=config.background
     )
-    print_lines(*(f"• {reason}" for reason in guess.reasons))
+    rate = {} if "fps" in given else rate_for_objects(store.recordings)
+    print_lines(
+        *(f"• {reason}" for reason in guess.reasons),
+        *(
+            f"• Working rate: {fps:g} fps, as actions at objects are brief"
+            for fps in rate.values()
+        ),
+    )
     rest = {key: value for key, value in given.items() if key != "background"}
-    return {**rest, **guess.settings}
+    return {**rest, **rate, **guess.settings}
 
 
 def with_task_of_run(given: Mapping[str, Any], run_dir: Path) -> Mapping[str, Any]:
@@ -190,6 +198,7 @@ def _choose(given: Mapping[str, Any], config: RunConfig, data: TrainingData) -> 
         given,
         groups=len(find_groups(used, by=config.split_by)),
         counted_frames=round(learned_frames * len(used) / len(data.learned)),
+        has_objects=any(each.objects for each in used),
     )
 
 

@@ -30,6 +30,7 @@ from mabe.features.egocentric import (
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
 from mabe.features.social import SocialFeatures
+from mabe.features.target_point import directed_features
 from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS, RODENT, Skeleton
 
@@ -232,7 +233,10 @@ def _of_seat(seat: int, points: int, slots: Tensor) -> slice:
 
 
 class PairSocialFeatures(Features):
-    """`PairFeatures`, then the social features of agent and target."""
+    """`PairFeatures`, then the social features of agent and target.
+
+    With `object_targets` the latter include those of `mabe.features.target_point`.
+    """
 
     title = SocialFeatures.title
     changed_by = PairFeatures.changed_by
@@ -245,6 +249,7 @@ class PairSocialFeatures(Features):
         use_motion_features: bool,
         max_gap_s: float,
         skeleton: Skeleton = RODENT,
+        object_targets: bool = False,
     ) -> None:
         super().__init__()
         self.view = PairFeatures(
@@ -253,8 +258,11 @@ class PairSocialFeatures(Features):
             max_gap_s=max_gap_s,
             skeleton=skeleton,
         )
-        self.social = SocialFeatures(
-            rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True, skeleton=skeleton
+        self.social = directed_features(
+            rate_fps=rate_fps,
+            max_gap_s=max_gap_s,
+            skeleton=skeleton,
+            object_targets=object_targets,
         )
         self.names = (*self.view.names, *self.social.names)
         self.key = (*self.view.key, *self.social.key)

@@ -23,6 +23,7 @@ from mabe.inference.tta import mean_over_variants, pose_variants, slots_in_varia
 from mabe.models.ensemble import Ensemble, WeightedModel, weighted_probabilities
 from mabe.models.model import Context, Model
 from mabe.models.prediction_windows import Stretch, batched
+from mabe.scene_task import TaskKind
 from mabe.skeleton import PoseLayout
 
 BATCH_FRAMES = 8_192
@@ -37,7 +38,10 @@ def in_layout_of(model: Model | Ensemble, store: PoseStore) -> PoseStore:
         if member.features.most_animals is not None
     ]
     animals = min(room) if room else max(store.layout.animals, model.config.animals)
-    return store.in_layout(PoseLayout(animals, model.config.body.keypoints))
+    return store.in_layout(
+        PoseLayout(animals, model.config.body.keypoints),
+        objects=model.task.kind is TaskKind.PAIR,
+    )
 
 
 FeatureExtractor = Callable[[Model, Tensor], Tensor]
@@ -56,6 +60,8 @@ class Tracks:
     """``read(start, stop)`` returns poses in cm, NaN where missing."""
     slots: tuple[int, ...] = ()
     """The slots that may occur, the others never do; none: all may."""
+    objects: tuple[int, ...] = ()
+    """The numbers of the individuals that are objects."""
 
     @classmethod
     def of_stored(cls, store: PoseStore, index: int) -> "Tracks":
@@ -65,12 +71,14 @@ class Tracks:
             store.recordings[index].length,
             lambda start, stop: store.poses_cm(index, start, stop),
             tuple(slots.tolist()),
+            store.recordings[index].objects,
         )
 
     def in_view(self, view: View) -> "Tracks":
         """Return the same with the agent first, then the target and the others."""
         return Tracks(
-            self.length, lambda start, stop: from_view(self.read(start, stop), view)
+            self.length,
+            lambda start, stop: from_view(self.read(start, stop), view, self.objects),
         )
 
 

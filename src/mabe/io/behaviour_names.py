@@ -85,6 +85,7 @@ class LabelMapping:
     reasons: Mapping[str, str]
     """Where the mapping of each subject comes from, for people to read."""
     actions: Mapping[str, ActionMapping]
+    """Animals include objects, which are targets alone."""
 
     def number_of(self, animal: str) -> int:
         """Return an animal's number in the standard layout, which counts from 1."""
@@ -112,23 +113,30 @@ def map_labels(
     project: Project,
     *,
     lab: LabelNames | None = None,
+    agents: Sequence[str] = (),
 ) -> LabelMapping:
     """Return the mapping of labels to the animals of one recording.
 
+    `agents` are those that are no objects; by default all are.
     `subjects` are those of the recording's own labels, `lab` the names in all labels.
     Raises `ConfigError` where the project names an animal that the recording lacks.
     """
     lab = lab or LabelNames()
     own = list(dict.fromkeys(subjects))
-    animal_of, reasons = _map_subjects(animals, own, lab, project)
-    if lost := sorted({a for a in animal_of.values() if a and a not in animals}):
+    agents = agents or animals
+    animal_of, reasons = _map_subjects(agents, own, lab, project)
+    if lost := sorted({a for a in animal_of.values() if a and a not in agents}):
         raise ConfigError(
             f"project.yaml: subjects are mapped to {lost}, but the animals are "
-            f"{list(animals)}"
+            f"{list(agents)}"
         )
     actions = {
         behaviour: _map_action(
-            behaviour, animals, project, lab.named_targets.get(behaviour, frozenset())
+            behaviour,
+            animals,
+            project,
+            lab.named_targets.get(behaviour, frozenset()),
+            agents=len(agents),
         )
         for behaviour in behaviours
     }
@@ -228,8 +236,14 @@ def find_named_targets(
 
 
 def _map_action(
-    behaviour: str, animals: Sequence[str], project: Project, kinds: frozenset[str]
+    behaviour: str,
+    animals: Sequence[str],
+    project: Project,
+    kinds: frozenset[str],
+    *,
+    agents: int,
 ) -> ActionMapping:
+    """Return what a behaviour becomes; so many of the animals are no objects."""
     settings = project.actions.get(behaviour, ActionSettings())
     if settings is None:
         return ActionMapping(behaviour, None, "self", None, "left out by project.yaml")
@@ -242,7 +256,7 @@ def _map_action(
     named = kinds - {""}
     if settings.target:
         target, reason = settings.target, "project.yaml"
-    elif len(animals) == 1:
+    elif len(animals) == 1 or (agents == 1 and not named):
         target, reason = "self", "there is one animal"
     elif named and "" not in kinds:
         target, reason = NAMED, "each event names its target"

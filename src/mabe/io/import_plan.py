@@ -176,7 +176,7 @@ def _known_names(contents: FolderContents, project: Project) -> frozenset[str]:
     """Return all names of animals and subjects, also of other recordings."""
     animals = {animal for track in contents.tracks for animal in track.animals}
     subjects = {s for each in contents.labels for s in each.annotations.subjects}
-    told = {*project.animals, *project.subjects}
+    told = {*project.animals, *project.subjects, *project.objects}
     of_recordings = {name for each in project.recordings for name in each.subjects}
     return frozenset((animals | subjects | told | of_recordings) - {""})
 
@@ -253,7 +253,9 @@ def _label_names(
             for one in recordings
         ),
         named_targets=find_named_targets(
-            files, list(dict.fromkeys((*project.animals, *animals))), subjects
+            files,
+            list(dict.fromkeys((*project.animals, *project.objects, *animals))),
+            subjects,
         ),
     )
 

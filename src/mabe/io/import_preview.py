@@ -190,7 +190,10 @@ def _label(
 
 def _describe_labelled(imported: ImportedRecording) -> Iterator[str]:
     animals = imported.standard.animals
-    yield f"  animals: {', '.join(animals)}"
+    agents = imported.standard.agents
+    yield f"  animals: {', '.join(agents)}"
+    if imported.standard.objects:
+        yield f"  objects: {', '.join(animals[len(agents) :])}"
     if imported.has_labels:
         mapping = imported.labels.mapping
         pairs = (

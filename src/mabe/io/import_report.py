@@ -52,7 +52,8 @@ def describe_recording(
         f"{count(len(imported.bouts), 'bout')}"
     )
     for number, name in enumerate(standard.animals, start=1):
-        yield f"  mouse{number} is {name}"
+        what = "an object, " if number in standard.objects else ""
+        yield f"  mouse{number} is {what}{name}"
     tables = {"keypoints": format_matches(standard.matches)}
     if imported.has_labels:
         tables["subjects of the labels"] = _format_subjects(labels.mapping)

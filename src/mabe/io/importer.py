@@ -181,6 +181,7 @@ def import_recording(
         plan.project,
         fps=own_fps,
         pixels_per_cm=settings.pixels_per_cm if settings else None,
+        objects=settings.objects if settings else None,
     )
     return label_recording(files, plan, standard)
 
@@ -280,6 +281,7 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         pixels_per_cm=standard.pixels_per_cm,
         length=standard.poses.length,
         animals=standard.animals,
+        objects=standard.objects,
         parts=tuple(part for part in standard.parts if part),
         watched=labels.watched,
         tracker=standard.poses.tracker,
@@ -309,7 +311,7 @@ def resolve_project(plan: ImportPlan, done: Sequence[ImportedRecording]) -> Proj
     """Return the project with all guesses filled in, where the recordings agree."""
     keypoints: dict[str, str | None] = {}
     actions: dict[str, ActionSettings | None] = {}
-    animals = {recording.standard.animals for recording in done}
+    animals = {recording.standard.agents for recording in done}
     labelled = [each for each in done if each.has_labels and len(animals) == 1]
     for recording in done:
         for match in recording.standard.matches:

@@ -10,6 +10,7 @@
     animals: [adult, juvenile]   # mouse1, mouse2 …
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
+    objects: {cup: obj_1, lever: [210, 126]}   # a track, or x and y in pixels
     skeleton: {snout: head_tip, body: thorax, rump: abdomen_tip}   # of other bodies
     actions:                     # null: left out; a string: another name
       interact: {target: other}  # other, self, or an animal's name
@@ -45,6 +46,7 @@ from pydantic import (
 )
 
 from mabe.errors import ConfigError
+from mabe.io.objects import ObjectSettings, named_objects
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
@@ -177,9 +179,13 @@ class RecordingSettings(BaseModel):
     labels: tuple[LabelSettings, ...] | None = None
     """None: found by their names."""
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
+    objects: Mapping[str, ObjectSettings] = Field(default_factory=dict)
+    """Objects at another place, or of another track, than in other recordings."""
     fps: Rate | None = None
     pixels_per_cm: Scale | None = None
     coders: CoderSettings | None = None
+
+    _objects = field_validator("objects", mode="before")(named_objects)
 
     @model_validator(mode="after")
     def _need_a_name(self) -> "RecordingSettings":
@@ -204,6 +210,8 @@ class Project(BaseModel):
     animals: tuple[str, ...] = ()
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
     keypoints: Mapping[str, str | None] = Field(default_factory=dict)
+    objects: Mapping[str, ObjectSettings] = Field(default_factory=dict)
+    """What animals may act on, see `mabe.io.objects`; a list names tracks."""
     skeleton: SkeletonSettings | None = None
     actions: Mapping[str, ActionSettings | None] = Field(default_factory=dict)
     watched: tuple[str, ...] | None = None
@@ -215,6 +223,8 @@ class Project(BaseModel):
     columns: TableColumns | None = None
     coders: CoderSettings | None = None
     recordings: tuple[RecordingSettings, ...] = ()
+
+    _objects = field_validator("objects", mode="before")(named_objects)
 
     @field_validator("recordings", mode="before")
     @classmethod
@@ -318,6 +328,7 @@ def dump_project(project: Project) -> str:
         behaviour: settings and _set(settings)
         for behaviour, settings in values["actions"].items()
     }
+    values["objects"] = _dump_objects(values["objects"])
     values["recordings"] = [_dump_recording(each) for each in values["recordings"]]
     for key in ("columns", "coders"):
         values[key] = values[key] and _set(values[key])
@@ -338,9 +349,19 @@ def _set(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def _dump_objects(objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Return where each object is, in the shortest form."""
+    given = {name: _set(settings) for name, settings in objects.items()}
+    return {
+        name: settings.get("track", settings.get("px", settings))
+        for name, settings in given.items()
+    }
+
+
 def _dump_recording(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recording's settings; an empty list of labels stays."""
-    kept = _set({**settings, "subjects": settings["subjects"] or None})
+    subjects, objects = settings["subjects"], _dump_objects(settings["objects"])
+    kept = _set({**settings, "subjects": subjects or None, "objects": objects or None})
     if "coders" in kept:
         kept["coders"] = _set(kept["coders"])
     if "labels" in kept:

@@ -73,7 +73,12 @@ def read_labels(
         name for each in files.labels for name in sorted(subjects_of(each.annotations))
     ]
     mapping = map_labels(
-        standard.animals, own, plan.names.behaviours, project, lab=plan.names
+        standard.animals,
+        own,
+        plan.names.behaviours,
+        project,
+        lab=plan.names,
+        agents=standard.agents,
     )
     if not files.labels:
         return RecordingLabels(mapping)

@@ -6,6 +6,7 @@ a note. Importing and predicting use the same code, so that new files are treate
 those of the training data were.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mabe.io.confidence import drop_unsure
 from mabe.io.guess_skeleton import GuessedSkeleton, guess_skeleton
 from mabe.io.keypoint_names import match_keypoint
 from mabe.io.match_keypoints import EXTRA, Match, match_names, split_animals
+from mabe.io.objects import ObjectSettings, add_objects, take_objects
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
 from mabe.recording import (
@@ -54,6 +56,8 @@ class StandardPoses:
     is_scale_estimated: bool = False
     body: GuessedSkeleton | None = None
     """The roles of keypoints, where they are not those of a rodent."""
+    objects: tuple[int, ...] = ()
+    """The numbers of those individuals that are objects."""
 
     @property
     def name(self) -> str:
@@ -62,8 +66,13 @@ class StandardPoses:
 
     @property
     def animals(self) -> tuple[str, ...]:
-        """The lab's names of the animals 1, 2 …."""
+        """The lab's names of the animals 1, 2 …, and of the objects after them."""
         return tuple(self.poses.animals)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The lab's names of the animals, without objects."""
+        return self.animals[: len(self.animals) - len(self.objects)]
 
     @property
     def parts(self) -> tuple[str | None, ...]:
@@ -77,19 +86,22 @@ def standardize(
     *,
     fps: float | None = None,
     pixels_per_cm: float | None = None,
+    objects: Mapping[str, ObjectSettings] | None = None,
 ) -> StandardPoses:
     """Return poses with their rate, scale, animals and keypoints.
 
-    `fps` and `pixels_per_cm` are this recording's own and take precedence. Else the
-    file's rate is used, and the project's where the file gives none; the project's
-    scale, and the file's where the project gives none.
+    `fps`, `pixels_per_cm` and `objects` are this recording's own and take precedence.
+    Else the file's rate is used, and the project's where the file gives none; the
+    project's scale, and the file's where the project gives none.
     Raises `DataError` where there is no rate, where coordinates are relative to a
     picture whose size the project does not give, where the scale cannot be estimated,
     and where no keypoint is known.
     """
     poses = separate_animals(poses.in_pixels(project.size))
     poses = drop_unsure(poses, project.min_confidence)
-    poses = pick_animals(poses, MOST_ANIMALS, project.animals)
+    poses, found = take_objects(poses, {**project.objects, **(objects or {})})
+    wanted = tuple(name for name in project.animals if name not in project.objects)
+    poses = pick_animals(poses, MOST_ANIMALS, wanted)
     matches = match_names(poses.keypoints, project.keypoints)
     if not any(match.is_kept for match in matches):
         raise DataError(
@@ -121,14 +133,26 @@ def standardize(
             f"{poses.name}: {problem}; give --fps or --pixels-per-cm, or set them in "
             "project.yaml."
         )
+    animals = len(poses.animals)
     return StandardPoses(
-        poses=poses,
+        poses=add_objects(
+            poses, found, pixels_per_cm=scale, keypoint=_kept_column(matches)
+        ),
         matches=matches,
         fps=rate,
         pixels_per_cm=scale,
         is_scale_estimated=is_estimated,
         body=body,
+        objects=tuple(range(animals + 1, animals + len(found) + 1)),
     )
+
+
+def _kept_column(matches: Sequence[Match]) -> int:
+    """Return the keypoint that an object's point has: the centre, or the first."""
+    names = [match.keypoint for match in matches]
+    if "body_center" in names:
+        return names.index("body_center")
+    return next(at for at, match in enumerate(matches) if match.is_kept)
 
 
 def _differ(rate: float, other: float) -> bool:
@@ -270,6 +294,7 @@ def to_recording(
         pixels_per_cm=standard.pixels_per_cm,
         watched=watched,
         animals=standard.animals,
+        objects=standard.objects,
         has_labels=has_labels,
         tracking_path=path,
         annotation_path=None,

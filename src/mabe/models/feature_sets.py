@@ -53,7 +53,11 @@ def _pair_motion(settings: ModelSettings) -> Inputs:
 
 
 def _pair_social(settings: ModelSettings) -> Inputs:
-    features = PairSocialFeatures(**_motion_settings(settings), skeleton=settings.body)
+    features = PairSocialFeatures(
+        **_motion_settings(settings),
+        skeleton=settings.body,
+        object_targets=settings.object_targets,
+    )
     social = len(features.social.names)
     return features, PairSocialScaling(features.view.layout, social=social)
 

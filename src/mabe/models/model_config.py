@@ -61,6 +61,8 @@ class ModelSettings(Settings):
     it from its data."""
     animals: Annotated[int, Field(ge=1, le=MOST_ANIMALS)] = ANIMALS
     """Animals that a scene has room for. A run on data with more of them raises it."""
+    object_targets: bool = False
+    """Features of targets that are one point. A run on data with objects sets it."""
 
     # The network
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (

@@ -5,6 +5,7 @@ frames, R statistic, N class (or action).
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from torch import Tensor
 from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
 from mabe.features.rolling import RollingConfig, rolling_statistics
-from mabe.features.social import SocialFeatures
+from mabe.features.target_point import directed_features
 from mabe.models.boosted_trees import Forest
 from mabe.models.feature_sets import build_inputs
 from mabe.models.model import Context, Model
@@ -26,6 +27,17 @@ from mabe.scene_task import SceneTask
 
 STATISTICS = RollingConfig()
 """The statistics of each feature that trees get."""
+
+
+def statistics_of(config: ModelConfig) -> RollingConfig:
+    """Return the statistics for a model's settings.
+
+    Where targets are objects, each frame is a row: the median bout of `mouse_objects`
+    is 0.36 s long, and rows of 0.08 s cost 0.012 of frame F1.
+    """
+    if not config.object_targets:
+        return STATISTICS
+    return replace(STATISTICS, block_s=1 / config.fps)
 
 
 _LEAST_SUM = 1e-9
@@ -69,11 +81,11 @@ class TreesModel(Model):
     @property
     def block_frames(self) -> int:
         """Frames in a block."""
-        return STATISTICS.block_frames(self.config.fps)
+        return statistics_of(self.config).block_frames(self.config.fps)
 
     def statistic_names(self) -> tuple[str, ...]:
         """Return the statistics' names in order, such as ``gap_cm.mean.6s``."""
-        return STATISTICS.names(self.features.names)
+        return statistics_of(self.config).names(self.features.names)
 
     def overlap(self, length: int) -> int:
         """Return 0: windows of trees do not overlap."""
@@ -87,7 +99,9 @@ class TreesModel(Model):
 
     def rows(self, x_TF: Float[Tensor, "t f"]) -> Float[np.ndarray, "u r"]:
         """Return the statistics of features, a row for each block of frames."""
-        return rolling_statistics(x_TF.cpu().numpy(), self.config.fps, STATISTICS)
+        return rolling_statistics(
+            x_TF.cpu().numpy(), self.config.fps, statistics_of(self.config)
+        )
 
     def inputs(
         self, x_TF: Float[Tensor, "t f"], stretch: Stretch, starts: Sequence[int]
@@ -149,8 +163,11 @@ class PairTreesModel(TreesModel):
     task: PairTask
 
     def __init__(self, config: ModelConfig, task: PairTask, forest: Forest) -> None:
-        features = SocialFeatures(
-            rate_fps=config.fps, max_gap_s=config.max_gap_s, directed=True
+        features = directed_features(
+            rate_fps=config.fps,
+            max_gap_s=config.max_gap_s,
+            skeleton=config.body,
+            object_targets=config.object_targets,
         )
         super().__init__(config, task, features, forest)
 

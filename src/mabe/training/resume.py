@@ -63,7 +63,10 @@ def with_settled_skeleton(run_dir: Path, config: RunConfig) -> RunConfig:
     begun = load_config(path)
     if config.skeleton is None and begun.skeleton is not None:
         config = config.changed(skeleton=begun.skeleton)
-    return config.changed(animals=max(config.animals, begun.animals))
+    return config.changed(
+        animals=max(config.animals, begun.animals),
+        object_targets=config.object_targets or begun.object_targets,
+    )
 
 
 def check_same_settings(

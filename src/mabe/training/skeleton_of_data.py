@@ -28,6 +28,8 @@ def settle_skeleton(
     layout = store.layout
     if config.task is TaskKind.SCENE and layout.animals > config.animals:
         changes["animals"] = layout.animals
+    if config.task is TaskKind.PAIR and any(each.objects for each in store.recordings):
+        changes["object_targets"] = True
     reasons: tuple[str, ...] = ()
     if config.skeleton is None and layout.keypoints != KEYPOINTS:
         found = find_skeleton(config, store)
@@ -60,6 +62,7 @@ def is_rodent_enough(config: RunConfig, found: Skeleton) -> bool:
 
 def _some_poses(store: PoseStore) -> list[Float[np.ndarray, "_ a k 2"]]:
     """Return poses of some recordings, in the layout of the store."""
+    store = store.in_layout(store.layout, objects=False)
     every = max(1, len(store.recordings) // _RECORDINGS)
     return [
         store.poses_cm(index, 0, min(store.recordings[index].length, MOST_FRAMES))

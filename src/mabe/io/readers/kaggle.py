@@ -11,7 +11,8 @@
 Coordinates are pixels, animals count from 1, and a missing point is an absent row.
 Integer widths differ from file to file. A coverage file says in which frames annotators
 watched for an action; without one, all of ``behaviors_labeled`` was watched for in all
-frames. The layout is that of the Kaggle competition
+frames. A table's column ``objects`` (our own addition, and optional) lists the animals
+that are objects, such as ``[2, 3]``. The layout is that of the Kaggle competition
 "MABe Challenge: Social Action Recognition in Mice" (2025).
 """
 
@@ -260,6 +261,7 @@ def _parse_row(
         pixels_per_cm=scale,
         watched=watched,
         animals=_parse_animals(row),
+        objects=_parse_objects(row, where),
         has_labels=has_labels and bool(watched or is_annotated),
         tracking_path=tracking,
         annotation_path=annotation if has_labels and is_annotated else None,
@@ -305,6 +307,25 @@ def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
     columns.sort(key=lambda key: int(key[len("mouse") : -len("_id")]))
     ids = [text_of((row[column] or "").strip()) for column in columns]
     return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
+
+
+def _parse_objects(row: dict[str, str | None], where: str) -> tuple[int, ...]:
+    """Return the numbers of the animals that are objects; most tables have none."""
+    text = (row.get("objects") or "").strip()
+    if not text:
+        return ()
+    try:
+        numbers = parse_json(text)
+    except ValueError:
+        numbers = None
+    if not isinstance(numbers, list) or not all(
+        isinstance(number, int) and 1 <= number <= MOST_ANIMALS for number in numbers
+    ):
+        raise DataError(
+            f"{where}: objects must be a list of numbers of animals such as [2, 3], "
+            f"found {shorten(text)}; correct the table."
+        )
+    return tuple(sorted(set(numbers)))
 
 
 def _positive(text: str | None, what: str) -> float:

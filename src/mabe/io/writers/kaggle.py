@@ -43,6 +43,8 @@ class MetadataRow:
     pixels_per_cm: float
     length: int
     animals: tuple[str, ...]
+    objects: tuple[int, ...] = ()
+    """The numbers of those animals that are objects."""
     parts: tuple[str, ...]
     watched: tuple[Watched, ...]
     tracker: str
@@ -53,12 +55,14 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
     buffer, rows = io.StringIO(), list(rows)
     writer = csv.writer(buffer, lineterminator="\n")
     most = max([ANIMALS, *(len(row.animals) for row in rows)])
+    has_objects = any(row.objects for row in rows)
     ids = [f"mouse{number}_id" for number in range(1, most + 1)]
     writer.writerow(
         [
             *("lab_id", "video_id", *ids, "frames_per_second", "video_duration_sec"),
             *("pix_per_cm_approx", "body_parts_tracked", "behaviors_labeled"),
             "tracking_method",
+            *(["objects"] if has_objects else []),
         ]
     )
     for row in rows:
@@ -71,6 +75,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
                 json.dumps(list(row.parts), ensure_ascii=False),
                 format_watched(row.watched),
                 cell_of(row.tracker),
+                *([json.dumps(row.objects)] if has_objects else []),
             ]
         )
     write_text(path, buffer.getvalue())

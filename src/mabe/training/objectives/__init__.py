@@ -61,5 +61,8 @@ def load_training_data(
     if notes and reasons:
         print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
     animals = max(settled.animals, store.layout.animals)
-    store = store.in_layout(PoseLayout(animals, settled.body.keypoints))
+    store = store.in_layout(
+        PoseLayout(animals, settled.body.keypoints),
+        objects=config.task is TaskKind.PAIR,
+    )
     return DATA_OF_TASK[config.task].label(config, store)

@@ -5,10 +5,13 @@ import pickle
 import h5py
 import numpy as np
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mabe.errors import DataError
+from mabe.cli.main import main
+from mabe.errors import ConfigError, DataError
+from mabe.io.project import load_project
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.simba_zones import is_simba_zones, read_simba_zones
 from mabe.io.readers.zone_tables import is_zone_table, read_zone_table
@@ -293,3 +296,71 @@ def test_zones_that_were_written_are_read_again(tmp_path, unit):
 
     assert found.zones == zones
     assert found.unit == unit
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """Two recordings of a mouse at 10 pixels per cm, and a project."""
+    folder = tmp_path / "lab"
+    folder.mkdir()
+    rows = "".join(f"{f},mouse,nose,{f},5\n{f},mouse,tail,{f},2\n" for f in range(50))
+    for name in ("day1", "day2"):
+        table = f"frame,individual,keypoint,x,y\n{rows}"
+        (folder / f"{name}.csv").write_text(table, encoding="utf-8")
+
+    def bring_in(**settings):
+        project = {"fps": 25, "pixels_per_cm": 10, **settings}
+        (folder / "project.yaml").write_text(yaml.safe_dump(project), encoding="utf-8")
+        assert main(["import", str(folder), "--out", str(tmp_path / "data")]) == 0
+        path = tmp_path / "data" / "zones.csv"
+        return read_zone_table(path) if path.exists() else None
+
+    return bring_in
+
+
+def test_zones_of_a_project_come_into_the_data_set_in_cm(lab, tmp_path):
+    found = lab(
+        zones={
+            "centre": {"circle": [20, 30, 10]},
+            "edge": {"rectangle": [0, 0, 2, 5], "unit": "cm"},
+        },
+        recordings=[{"name": "day2", "zones": {"centre": {"circle": [50, 50, 5]}}}],
+    )
+    edge = Zone("edge", Polygon.rectangle(left=0, top=0, right=2, bottom=5))
+
+    assert found.unit == "cm"
+    assert found.of("day1") == (Zone("centre", Circle(2, 3, 1)), edge)
+    assert found.of("day2") == (Zone("centre", Circle(5, 5, 0.5)), edge)
+    written = load_project(tmp_path / "data" / "project.yaml")
+    assert written.zones["centre"].circle == (20, 30, 10)
+
+
+def test_zones_of_simbas_file_come_into_the_data_set(lab, roi_file, capsys):
+    (roi_file.parent / "lab" / roi_file.name).write_bytes(roi_file.read_bytes())
+    found = lab(zones=roi_file.name)
+
+    assert [zone.name for zone in found.of("day1")] == ["arena", "centre", "corner"]
+    assert found.of("day1")[1].shape == Circle(6, 4.5, 1)
+    assert roi_file.name not in capsys.readouterr().err
+
+
+def test_without_zones_there_is_no_file_of_them(lab):
+    assert lab(zones={"centre": {"circle": [20, 30, 10]}}) is not None
+    assert lab() is None
+
+
+@pytest.mark.parametrize(
+    "zones",
+    [
+        {"centre": {"circle": [1, 2]}},
+        {"centre": {"circle": [1, 2, 3], "rectangle": [0, 0, 1, 1]}},
+        {"centre": {"polygon": [[0, 0], [1, 1], [2, 2]]}},
+        {"centre": {}},
+    ],
+)
+def test_zones_that_are_no_shape_are_refused(zones, tmp_path):
+    path = tmp_path / "project.yaml"
+    path.write_text(yaml.safe_dump({"zones": zones}), encoding="utf-8")
+
+    with pytest.raises(ConfigError, match="zones"):
+        load_project(path)

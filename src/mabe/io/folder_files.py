@@ -198,7 +198,9 @@ def scan_folder(
 
     `look` is called with the content of each file, which is not kept.
     """
-    files, left_out = choose_files(find_files(folder, skip=skip), folder)
+    own = folder / project.zones if isinstance(project.zones, str) else None
+    found = [path for path in find_files(folder, skip=skip) if path != own]
+    files, left_out = choose_files(found, folder)
     contents = scan_files(files, project, look)
     known = tuple(_left_out(each) for each in left_out)
     return replace(contents, problems=(*known, *contents.problems))

@@ -26,7 +26,10 @@ from mabe.io.project import (
     dump_project,
 )
 from mabe.io.readers.formats import read_again
+from mabe.io.readers.zone_tables import ZoneFile
 from mabe.io.recording_labels import RecordingLabels, clip_bouts, read_labels
+from mabe.io.recording_zones import FILE_NAME as ZONES
+from mabe.io.recording_zones import read_zone_file, zones_in_cm
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
@@ -36,10 +39,12 @@ from mabe.io.writers.kaggle import (
     write_metadata,
     write_tracking,
 )
+from mabe.io.writers.zones_csv import write_zones
 from mabe.runtime.console import one_line
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.skeleton import Skeleton
+from mabe.zones import Zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ def check_output(out: Path) -> None:
         )
 
 
-_OWN_FILES = {FILE_NAME, "train.csv"} | {
+_OWN_FILES = {FILE_NAME, ZONES, "train.csv"} | {
     f"train_{kind}" for kind in ("tracking", "annotation", "coverage")
 }
 
@@ -121,6 +126,8 @@ def run_import(
     if out:
         # From now on the folder is recognised as an import.
         write_text(out / FILE_NAME, dump_project(plan.project))
+    zone_file = read_zone_file(plan.project, plan.folder)
+    zones: dict[str, tuple[Zone, ...]] = {}
     rows: list[MetadataRow] = []
     done: list[ImportedRecording] = []
     failed: list[FailedRecording] = []
@@ -133,17 +140,24 @@ def run_import(
             continue
         except MabeError as error:
             raise type(error)(f"{files.track.path}: {error}") from error
+        found = _zones_of(recording, plan, zone_file)
+        if zone_file is not None and not found:
+            note = f"{zone_file.path.name}: no zones of this recording"
+            recording = replace(recording, notes=(*recording.notes, note))
         yield recording
         if out:
-            rows += [
-                _write_recording(piece, plan.lab, out)
-                for piece in split_recording(recording, pieces)
-            ]
+            for piece in split_recording(recording, pieces):
+                rows.append(_write_recording(piece, plan.lab, out))
+                zones[piece.standard.name] = found
         done.append(_without_poses(recording))
     if not done:
         more = f"; and {len(failed) - 1} more" if len(failed) > 1 else ""
         raise DataError(f"{failed[0].reason}{more}" if failed else "no recordings")
     if out:
+        if any(zones.values()):
+            write_zones(out / ZONES, zones, unit="cm")
+        else:
+            (out / ZONES).unlink(missing_ok=True)  # of an earlier import
         write_metadata(out / "train.csv", rows)
         write_text(out / FILE_NAME, describe_project(plan, done))
 
@@ -285,6 +299,20 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         parts=tuple(part for part in standard.parts if part),
         watched=labels.watched,
         tracker=standard.poses.tracker,
+    )
+
+
+def _zones_of(
+    recording: ImportedRecording, plan: ImportPlan, file: ZoneFile | None
+) -> tuple[Zone, ...]:
+    """Return the zones of a recording in cm."""
+    settings = recording.files.settings
+    return zones_in_cm(
+        recording.files.recording,
+        plan.project,
+        file,
+        settings.zones if settings else {},
+        pixels_per_cm=recording.standard.pixels_per_cm,
     )
 
 

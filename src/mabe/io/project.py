@@ -11,6 +11,7 @@
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
     objects: {cup: obj_1, lever: [210, 126]}   # a track, or x and y in pixels
+    zones: {centre: {circle: [320, 240, 100]}} # or a file such as ROI_definitions.h5
     skeleton: {snout: head_tip, body: thorax, rump: abdomen_tip}   # of other bodies
     actions:                     # null: left out; a string: another name
       interact: {target: other}  # other, self, or an animal's name
@@ -48,6 +49,7 @@ from pydantic import (
 from mabe.errors import ConfigError
 from mabe.io.objects import ObjectSettings, named_objects
 from mabe.io.skeleton_settings import SkeletonSettings
+from mabe.io.zone_settings import ZoneSettings
 from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.file_names import problem_with_name
@@ -181,6 +183,8 @@ class RecordingSettings(BaseModel):
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
     objects: Mapping[str, ObjectSettings] = Field(default_factory=dict)
     """Objects at another place, or of another track, than in other recordings."""
+    zones: Mapping[str, ZoneSettings] = Field(default_factory=dict)
+    """Zones of another shape than in other recordings."""
     fps: Rate | None = None
     pixels_per_cm: Scale | None = None
     coders: CoderSettings | None = None
@@ -212,6 +216,8 @@ class Project(BaseModel):
     keypoints: Mapping[str, str | None] = Field(default_factory=dict)
     objects: Mapping[str, ObjectSettings] = Field(default_factory=dict)
     """What animals may act on, see `mabe.io.objects`; a list names tracks."""
+    zones: str | Mapping[str, ZoneSettings] = Field(default_factory=dict)
+    """Parts of the arena, or the file that they are in."""
     skeleton: SkeletonSettings | None = None
     actions: Mapping[str, ActionSettings | None] = Field(default_factory=dict)
     watched: tuple[str, ...] | None = None
@@ -329,6 +335,7 @@ def dump_project(project: Project) -> str:
         for behaviour, settings in values["actions"].items()
     }
     values["objects"] = _dump_objects(values["objects"])
+    values["zones"] = _dump_zones(values["zones"])
     values["recordings"] = [_dump_recording(each) for each in values["recordings"]]
     for key in ("columns", "coders"):
         values[key] = values[key] and _set(values[key])
@@ -358,10 +365,19 @@ def _dump_objects(objects: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _dump_zones(zones: Any) -> Any:
+    """Return what is set of each zone, or the file that they are in."""
+    if isinstance(zones, str):
+        return zones
+    return {name: _set(settings) for name, settings in zones.items()}
+
+
 def _dump_recording(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recording's settings; an empty list of labels stays."""
     subjects, objects = settings["subjects"], _dump_objects(settings["objects"])
-    kept = _set({**settings, "subjects": subjects or None, "objects": objects or None})
+    zones = _dump_zones(settings["zones"])
+    own = {"subjects": subjects, "objects": objects, "zones": zones}
+    kept = _set({**settings, **{name: value or None for name, value in own.items()}})
     if "coders" in kept:
         kept["coders"] = _set(kept["coders"])
     if "labels" in kept:

@@ -63,23 +63,29 @@ class ZoneFile:
     zones: Mapping[str, tuple[Zone, ...]]
     """By the name of the recording; those of every one under `EVERY_RECORDING`."""
 
+    def own(self, recording: str) -> tuple[Zone, ...]:
+        """Return the zones that name a recording, without the ending of a file."""
+        return tuple(
+            zone
+            for name, zones in self.zones.items()
+            if recording and recording in _names_of(name)
+            for zone in zones
+        )
+
     def of(self, recording: str) -> tuple[Zone, ...]:
         """Return the zones of a recording: its own, then those of every recording.
 
-        Names are compared without the ending of a file. Its own zone takes the place of
-        one of every recording that has the same name.
+        Its own zone takes the place of one of every recording that has the same name.
         """
-        own: tuple[Zone, ...] = ()
-        for name, zones in self.zones.items():
-            own += zones if recording and recording in _names_of(name) else ()
+        own = self.own(recording)
         names = {zone.name for zone in own}
         shared = self.zones.get(EVERY_RECORDING, ())
         return own + tuple(zone for zone in shared if zone.name not in names)
 
 
-def _names_of(video: str) -> tuple[str, str]:
-    """Return the names of the recording of a video's file, with and without ending."""
-    return Path(video).name, Path(video).stem
+def _names_of(video: str) -> tuple[str, ...]:
+    """Return what the recording of a video may be called: with and without ending."""
+    return video, Path(video).name, Path(video).stem
 
 
 def is_zone_table(peek: Peek) -> bool:

@@ -324,3 +324,32 @@ def test_rat_dyad_is_measured_from_its_human_labels(tmp_path, capsys):
     shares = recordings.group_by("recording").agg(pl.sum("share"))["share"]
     np.testing.assert_allclose(shares, 1, atol=0.02)
     assert "in one direction" not in capsys.readouterr().out
+
+
+def test_a_table_too_large_for_a_sheet_is_left_out_of_the_workbook(
+    data, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("mabe.measures.tables.MOST_SHEET_ROWS", 100)
+
+    assert summarize(data, "--out", tmp_path) == 0
+
+    assert "too large for a sheet, in .csv and .parquet only: ['long']" in (
+        capsys.readouterr().out
+    )
+    book = CalamineWorkbook.from_path(str(tmp_path / "summary.xlsx"))
+    assert "long" not in book.sheet_names
+    assert len(table(tmp_path, "long")) > 100
+
+
+def test_a_predicted_class_without_a_label_of_its_name_is_named(tmp_path, capsys):
+    folder = write_data(tmp_path / "data", videos=1)
+    predicted = write_predicted(tmp_path / "predicted", videos=1)
+    place = probabilities_path(predicted / PROBABILITIES, "Lab", "v1")
+    columns = {
+        name: np.zeros(600, np.float32) for name in (*ENTRIES, "mouse1,self,dig")
+    }
+    write_probabilities(place, columns, frames=600)
+
+    assert summarize(predicted, "--data", folder, "--out", tmp_path / "out") == 0
+
+    assert "nothing to compare: dig." in capsys.readouterr().out

@@ -135,7 +135,7 @@ def summary(
             seed=seed,
         ),
     )
-    write_tables(out, result.tables)
+    too_large = write_tables(out, result.tables)
     lines = describe(result)
     write_text(out / "summary.txt", "\n".join(lines) + "\n")
     print("\n".join(lines))
@@ -147,6 +147,8 @@ def summary(
         print(f"✓ {len(pictures)} pictures: {out / 'figures'}, .svg, .pdf and .png")
     elif figures:
         print('! no pictures: matplotlib is not installed; pip install "mabe[plot]"')
+    if too_large:
+        print(f"! too large for a sheet, in .csv and .parquet only: {too_large}")
     print(f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet")
 
 

@@ -146,11 +146,24 @@ def _add_predictions(gathered: Gathered, folder: Path, options: Options) -> None
         if each.key in annotated
     ]
     if gathered.compared:
+        _note_unmatched(gathered, predicted)
         gathered.notes.append(
             "uncertainty: from these predictions and their labels; it holds for new "
             "recordings only if the model was not trained on these"
         )
     gathered.observations = predicted + gathered.observations
+
+
+def _note_unmatched(gathered: Gathered, predicted: Iterable[Observation]) -> None:
+    """Note predicted actions that no label has the name of, such as joined classes."""
+    labelled = {name for each in gathered.observations for name in each.actions}
+    unmatched = {name for each in predicted for name in each.actions} - labelled
+    if unmatched:
+        gathered.notes.append(
+            f"no labels of this name, so nothing to compare: "
+            f"{', '.join(sorted(unmatched))}. A class of several actions is compared "
+            "by the run: `mabe summary RUN`"
+        )
 
 
 def _add_run(gathered: Gathered, run: Path, options: Options) -> None:

@@ -1,7 +1,7 @@
 """Tables of measures: from rows to frames, long and wide, and to files.
 
 Each table is written as CSV and Parquet; all of them are also the sheets of one Excel
-workbook. Texts are never formulas there. NaN is an empty cell.
+workbook, where they fit a sheet. Texts are never formulas there. NaN is an empty cell.
 """
 
 import dataclasses
@@ -14,7 +14,6 @@ from typing import Any
 import polars as pl
 import xlsxwriter
 
-from mabe.errors import OutputError
 from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.files import write_atomically, write_bytes, write_text
 
@@ -23,6 +22,9 @@ WORKBOOK = "summary.xlsx"
 
 MOST_SHEET_ROWS = 1_048_575
 """What an Excel sheet holds below its header."""
+
+
+MOST_SHEET_COLUMNS = 16_384
 
 
 _TYPES: dict[Any, Any] = {str: pl.String, int: pl.Int64, float: pl.Float64}
@@ -81,18 +83,22 @@ def to_wide(
     )
 
 
-def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> list[Path]:
+def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> list[str]:
     """Write each table as CSV and Parquet, and all as one workbook.
 
-    Raises `OutputError` where a table has more rows than a sheet holds.
+    Returns the names of the tables that the workbook lacks: those that have more rows
+    or columns than a sheet holds.
     """
-    files = []
     for name, table in tables.items():
-        files += [folder / f"{name}.csv", folder / f"{name}.parquet"]
-        write_text(files[-2], _safe(table).write_csv())
-        write_atomically(files[-1], table.write_parquet)
-    write_bytes(folder / WORKBOOK, _workbook(tables))
-    return [*files, folder / WORKBOOK]
+        write_text(folder / f"{name}.csv", _safe(table).write_csv())
+        write_atomically(folder / f"{name}.parquet", table.write_parquet)
+    fitting = {name: table for name, table in tables.items() if _fits(table)}
+    write_bytes(folder / WORKBOOK, _workbook(fitting))
+    return [name for name in tables if name not in fitting]
+
+
+def _fits(table: pl.DataFrame) -> bool:
+    return table.height <= MOST_SHEET_ROWS and table.width <= MOST_SHEET_COLUMNS
 
 
 def _safe(table: pl.DataFrame) -> pl.DataFrame:
@@ -107,11 +113,6 @@ def _workbook(tables: Mapping[str, pl.DataFrame]) -> memoryview:
     with xlsxwriter.Workbook(buffer, {"in_memory": True, **options}) as book:
         head = book.add_format({"bold": True, "bottom": 1})
         for name, table in tables.items():
-            if len(table) > MOST_SHEET_ROWS:
-                raise OutputError(
-                    f"{WORKBOOK}: the table {name} has {len(table):,} rows, a sheet "
-                    f"holds {MOST_SHEET_ROWS:,}; use longer --bins"
-                )
             sheet = book.add_worksheet(name[:31])
             sheet.freeze_panes(1, 0)
             sheet.write_row(0, 0, table.columns, head)

@@ -77,7 +77,7 @@ def write_data(folder, *, videos=6, seconds=20, fps=30.0):
     return folder
 
 
-def write_predicted(folder, *, videos=6, late=15):
+def write_predicted(folder, *, videos=6, late=15, tracked=None):
     """Predictions of the same videos: every attack ends half a second too late."""
     recordings, sources = [], []
     for video in range(1, videos + 1):
@@ -94,7 +94,9 @@ def write_predicted(folder, *, videos=6, late=15):
             for at in range(number)
         )
         recordings.append(RecordingBouts(**about, bouts=bouts))
-        sources.append(RecordingProvenance(**about, tracks_hash=str(video)))
+        sources.append(
+            RecordingProvenance(**about, tracks_hash=str(video), tracked=tracked)
+        )
         write_probabilities(
             probabilities_path(folder / PROBABILITIES, "Lab", f"v{video}"),
             {name: np.zeros(600, np.float32) for name in ENTRIES},
@@ -266,6 +268,14 @@ def test_predictions_alone_need_nothing_else(tmp_path):
         ("M4", "=N4", 4),
         ("=N4", "M4", 0),
     ]
+
+
+def test_predictions_are_watched_where_animals_were_tracked(tmp_path):
+    predicted = write_predicted(tmp_path / "predicted", videos=1, tracked=(0, 300))
+
+    assert summarize(predicted, "--out", tmp_path / "out") == 0
+
+    assert set(table(tmp_path / "out", "pairs")["watched_s"]) == {10}
 
 
 def test_two_annotators_of_one_track_are_compared(tmp_path):

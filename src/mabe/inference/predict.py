@@ -348,6 +348,7 @@ def recording_provenance(
         animals=about.animal_names,
         start_s=about.start_s,
         tracks_hash=about.tracking_hash,
+        tracked=tracked_frames(store, index),
         file=file.name if file else None,
         file_hash=_hash_once(file, file.stat().st_mtime_ns) if file else None,
         notes=(*about.notes, *odd),
@@ -387,17 +388,30 @@ def within_tracks(bouts: Sequence[Bout], store: PoseStore, index: int) -> list[B
     Tracks of a stretch in the middle of a video keep the video's frame numbers; what a
     network predicts in the empty frames before them is discarded.
     """
+    span = tracked_frames(store, index)
+    if span is None:
+        return []
+    first, stop = span
+    return [
+        replace(bout, start=max(bout.start, first), stop=min(bout.stop, stop))
+        for bout in bouts
+        if bout.start < stop and bout.stop > first
+    ]
+
+
+def tracked_frames(store: PoseStore, index: int) -> tuple[int, int] | None:
+    """Return the first tracked one of the own frames, and the one after the last.
+
+    None where nothing is tracked.
+    """
     about = store.recordings[index]
     span = store.tracked_span(index)
     if span is None:
-        return []
+        return None
     own = about.fps / store.rate_fps
-    first, last = round(span[0] * own), math.ceil(round((span[1] - 1) * own, 3))
-    return [
-        replace(bout, start=max(bout.start, first), stop=min(bout.stop, last + 1))
-        for bout in bouts
-        if bout.start <= last and bout.stop > first
-    ]
+    first = round(span[0] * own)
+    stop = math.ceil(round((span[1] - 1) * own, 3)) + 1
+    return first, min(stop, about.native_length)
 
 
 def _name_columns(view: ViewPredictions) -> dict[str, Float[np.ndarray, " frame"]]:

@@ -74,6 +74,9 @@ class RecordingProvenance:
     """When frame 0 was filmed, on the clock of the session of its pose file."""
     tracks_hash: str
     """Hash of the tracks, independent of their file; see `Recording.tracking_hash`."""
+    tracked: tuple[int, int] | None = None
+    """First frame with a point and the one after the last, between which bouts are
+    predicted; None: nothing is tracked, or predicted by an earlier version."""
     file: str | None = None
     file_hash: str | None = None
     notes: tuple[str, ...] = ()
@@ -322,6 +325,8 @@ def _check_source(source: RecordingProvenance) -> None:
             raise ValueError(f"the name {shorten(name)} {problem}")
     if not (math.isfinite(source.fps) and source.fps > 0):
         raise ValueError(f"{source.lab}/{source.video}: fps is {source.fps}")
+    if source.tracked and not 0 <= source.tracked[0] < source.tracked[1]:
+        raise ValueError(f"{source.lab}/{source.video}: tracked is {source.tracked}")
     if not 0 <= source.length <= MAX_FRAMES:
         raise ValueError(f"{source.lab}/{source.video}: length is {source.length}")
 

@@ -19,6 +19,7 @@ from mabe.bouts import (
     RecordingBouts,
     Spans,
     Watched,
+    WatchedSpan,
     find_spans,
 )
 from mabe.data.sources import find_sources, leave_out
@@ -131,11 +132,16 @@ def _is_run(path: Path) -> bool:
 def _add_predictions(gathered: Gathered, folder: Path, options: Options) -> None:
     predictions = read_predictions(folder)
     predicted = []
-    for recording in predictions.recordings:
+    sources = predictions.provenance.sources
+    for source, recording in zip(sources, predictions.recordings, strict=True):
         entries = read_predicted_entries(
             folder, predictions.provenance, recording.lab, recording.video
         )
-        predicted.append(observe(PREDICTED, recording, entries))
+        coverage = source.tracked and tuple(
+            WatchedSpan(*source.tracked, entry.action, entry.agent, entry.target)
+            for entry in entries
+        )
+        predicted.append(observe(PREDICTED, recording, entries, coverage))
         gathered.animals[recording.lab, recording.video] = recording.animals
     if options.data:
         _add_data(gathered, options.data, options, only={o.key for o in predicted})

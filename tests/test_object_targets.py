@@ -20,10 +20,12 @@ from mabe.features.target_point import TargetPointFeatures
 from mabe.inference.frame_probabilities import in_layout_of
 from mabe.io.project import Project, dump_project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
+from mabe.io.writers.zones_csv import write_zones
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.input_contract import InputContract
 from mabe.pair_task import PairTask, all_views
 from mabe.training.run import train
+from mabe.zones import Polygon, Zone
 
 FPS = 25.0
 SCALE = 10.0
@@ -289,3 +291,24 @@ def test_a_store_says_which_individuals_are_objects(store):
 
     assert index["recordings"][0]["objects"] == [2, 3]
     assert open_store(store.root).recordings == store.recordings
+
+
+def test_a_summary_has_the_visits_to_objects_and_zones(data, tmp_path):
+    left = Zone("left", Polygon.rectangle(left=0, top=0, right=20, bottom=20))
+    write_zones(data / "zones.csv", {f"day{n}": [left] for n in range(1, 6)}, unit="cm")
+    out = tmp_path / "summary"
+
+    try:
+        assert main(["summary", str(data), "--out", str(out), "--within", "4"]) == 0
+    finally:
+        (data / "zones.csv").unlink()
+    [path] = out.rglob("places*.csv")
+    found = pl.read_csv(path).filter(pl.col("recording") == "day1")
+    by_place = {row["place"]: row for row in found.to_dicts()}
+    in_left = (walk(1)[:, 1, 0] < 200).mean()
+
+    assert set(by_place) == {"left", "cup", "lever"}
+    assert set(found["animal"]) == {"mouse"}
+    assert by_place["left"]["visits_share"] == pytest.approx(in_left, abs=0.02)
+    assert by_place["cup"]["kind"] == "object"
+    assert by_place["cup"]["visits_s"] > 1

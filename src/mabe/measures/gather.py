@@ -30,8 +30,11 @@ from mabe.experiments.checklist.read_score_facts import read_answers
 from mabe.experiments.out_of_fold import FILE_NAME
 from mabe.io.metadata import Metadata, read_layout_metadata, read_own_metadata
 from mabe.io.predictions import PROVENANCE, read_predicted_entries, read_predictions
+from mabe.io.readers.zone_tables import ZoneFile, read_zone_table
+from mabe.io.recording_zones import FILE_NAME as ZONES
 from mabe.measures.agreement import Compared, compare
 from mabe.measures.observation import ANNOTATED, PREDICTED, Observation, observe
+from mabe.measures.places import PlaceVisits, measure_places
 from mabe.measures.space import (
     SPACE_FPS,
     Nearness,
@@ -44,6 +47,7 @@ from mabe.measures.space import (
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
 from mabe.scene_task import NOT_COUNTED
+from mabe.zones import Zone
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Gathered:
     """Annotated and predicted bouts of the same recordings, or two annotators'."""
     travel: list[Travel] = field(default_factory=list)
     nearness: list[Nearness] = field(default_factory=list)
+    places: list[PlaceVisits] = field(default_factory=list)
     facts: Metadata = field(default_factory=lambda: Metadata({}))
     animals: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
     """The lab's ids of the animals of each recording, which may recur in others."""
@@ -276,6 +281,7 @@ def _add_data(
         gathered.facts = read_layout_metadata(path)
     rate_fps = open_store(path).rate_fps if is_store(path) else SPACE_FPS
     sources = find_sources(path, rate_fps=rate_fps, with_labels=True)
+    zones = _zones_of(path)
     found = 0
     for source in tqdm(sources, unit="video", disable=None, leave=False):
         if only is not None and tuple(source.name.split("/", 1)) not in only:
@@ -287,7 +293,9 @@ def _add_data(
             leave_out(str(error), skip_bad=options.skip_bad)
             continue
         found += 1
-        _add_recording(gathered, store, index, options)
+        about = store.recordings[index]
+        own = zones.of(about.video) if zones else ()
+        _add_recording(gathered, store, index, options, own)
     if only is not None and found < len(only):
         gathered.notes.append(
             f"{path}: has {found} of the {len(only)} recordings; the others have "
@@ -309,8 +317,18 @@ def _copies(observations: Iterable[Observation]) -> Iterator[Compared]:
                 yield compared
 
 
+def _zones_of(path: Path) -> ZoneFile | None:
+    """Return the zones of a data set, in cm; None where it has none."""
+    file = path / ZONES
+    return read_zone_table(file) if file.is_file() else None
+
+
 def _add_recording(
-    gathered: Gathered, store: PoseStore, index: int, options: Options
+    gathered: Gathered,
+    store: PoseStore,
+    index: int,
+    options: Options,
+    zones: Sequence[Zone],
 ) -> None:
     about = store.recordings[index]
     gathered.animals[about.lab, about.video] = about.animals
@@ -334,6 +352,15 @@ def _add_recording(
         )
         for one, other, apart_cm in distances(xy_cm, animals)
     ]
+    individuals = range(1, max(about.tracked_individuals, default=0) + 1)
+    gathered.places += measure_places(
+        about,
+        [names.name_of(individual) for individual in individuals],
+        xy_cm,
+        zones,
+        within_cm=options.within_cm,
+        fps=fps,
+    )
 
 
 def _annotated(about: StoredRecording) -> Observation:

@@ -41,6 +41,7 @@ from mabe.measures.group_tables import (
     group_by,
 )
 from mabe.measures.observation import ANNOTATED, PREDICTED, Observation
+from mabe.measures.places import PlaceVisits
 from mabe.measures.sequences import (
     Follow,
     RecordingTransition,
@@ -117,6 +118,7 @@ def summarize(gathered: Gathered, settings: SummarySettings) -> Summary:
     tables |= _agreement_tables(gathered, settings.tolerance_s)
     tables["travel"] = table_of(gathered.travel, Travel)
     tables["nearness"] = table_of(gathered.nearness, Nearness)
+    tables["places"] = table_of(gathered.places, PlaceVisits)
     return Summary(
         tables={name: table for name, table in tables.items() if len(table)},
         words=tuple(line for each in grouped for line in each.words),

@@ -27,6 +27,7 @@ from mabe.runtime.console import finite_or_none, format_score, print_lines
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
+from mabe.runtime.unfinished import finished_names
 from mabe.training.objectives import TrainingData, load_training_data
 from mabe.training.resume import FREE_TO_CHANGE
 
@@ -306,7 +307,7 @@ def _claim(root: Path, wanted: Identity) -> None:
     """
     path = root / CROSSVAL_REPORT
     if not path.is_file():
-        if root.is_dir() and any(root.iterdir()):
+        if finished_names(root):
             raise RunError(
                 f"{root}: holds something else than a cross-validation; choose another "
                 "--checkpoint-dir"

@@ -22,10 +22,12 @@ from mabe.models.checkpoint import (
     SUFFIX,
     Checkpoint,
     Member,
+    holds_ensemble,
     load_checkpoint,
     save_ensemble,
 )
 from mabe.models.ensemble import Ensemble
+from mabe.runtime.unfinished import finished_names
 from mabe.training.best_epoch import ranked_f1
 from mabe.training.history import read_history
 
@@ -35,6 +37,9 @@ LEAST_WEIGHT = 0.01
 """A run with a smaller weight, as a share of the greatest, is left out: it would take
 time and have no effect."""
 _LEAST_PROBABILITY = 1e-3
+
+_MODEL = f"best{SUFFIX}"
+_OWN_FILES = {_MODEL, "best.json", FILE_NAME}
 
 Weights = Float[np.ndarray, " runs"]
 
@@ -65,10 +70,10 @@ def join_runs(
     """Write one model made of several; return lines that describe it.
 
     `last` or `best` use so many saved epochs of each run. Raises `RunError` where the
-    runs have different tasks, or `out` holds something.
+    runs have different tasks, or `out` holds anything but the same model, which the
+    same command wrote before.
     """
-    if out.is_dir() and any(out.iterdir()):
-        raise RunError(f"{out}: holds something already; choose another --out")
+    _check_output(out)
     runs = _choose_models(runs, last=last, best=best)
     loaded = [load_checkpoint(run) for run in runs]
     # Raises where the tasks differ, before anything is predicted.
@@ -81,13 +86,7 @@ def join_runs(
     tuned_on = _tracks_of_earlier_weights(loaded)
     if not equal:
         tuned_on |= common.tracks
-    path = out / f"best{SUFFIX}"
-    save_ensemble(
-        path,
-        [member for member, _ in members],
-        [weight for _, weight in members],
-        tuned_on=sorted(tuned_on),
-    )
+    _save(out, members, sorted(tuned_on))
     lines = [
         f"{run}: weight {weight:.2f}" + ("" if weight else ", left out")
         for run, weight in zip(runs, weights, strict=True)
@@ -96,7 +95,24 @@ def join_runs(
         lines += _write_joined_predictions(common.of_runs, weights, out)
     else:
         lines.append(f"All weighted equally: {common.reason}")
-    return [*lines, f"✓ {len(members)} models as one: {path}"]
+    return [*lines, f"✓ {len(members)} models as one: {out / _MODEL}"]
+
+
+def _check_output(out: Path) -> None:
+    """Raise `RunError` where a folder holds something else than a joined model."""
+    if not finished_names(out) <= _OWN_FILES:
+        raise RunError(f"{out}: holds something already; choose another --out")
+
+
+def _save(
+    out: Path, members: Sequence[tuple[Member, float]], tuned_on: Sequence[str]
+) -> None:
+    """Write the joined model, unless another model is there."""
+    path = out / _MODEL
+    parts = [member for member, _ in members], [weight for _, weight in members]
+    if finished_names(out) and not holds_ensemble(path, *parts, tuned_on=tuned_on):
+        raise RunError(f"{out}: holds another model already; choose another --out")
+    save_ensemble(path, *parts, tuned_on=tuned_on)
 
 
 def _choose_models(

@@ -31,7 +31,7 @@ from mabe.runtime.console import print_lines
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.run import train
-from mabe.training.run_directory import is_documented, wait_for_run
+from mabe.training.run_directory import is_begun, wait_for_run
 
 CROSSVAL_REPORT = "crossval.json"
 """Identifies the directory of a cross-validation."""
@@ -123,7 +123,7 @@ def _by_numbers(path: Path) -> tuple[str, int, int]:
 
 def train_fold_run(fold_run: FoldRun, *, skip_bad: bool) -> None:
     """Train one run, or resume it, and write its out-of-fold predictions."""
-    resume = is_documented(fold_run.run_dir)
+    resume = is_begun(fold_run.run_dir)
     # A group of one, even where a launcher has started the process.
     trained = train(
         fold_run.config, resume=resume, skip_bad=skip_bad, group=ProcessGroup()

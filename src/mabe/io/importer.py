@@ -6,7 +6,6 @@ cannot be read is left out with its reason, and does not stop the others.
 """
 
 import functools
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +41,8 @@ from mabe.io.writers.kaggle import (
 from mabe.io.writers.zones_csv import write_zones
 from mabe.runtime.console import one_line
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
-from mabe.runtime.files import write_text
+from mabe.runtime.files import remove, write_text
+from mabe.runtime.unfinished import finished_names
 from mabe.skeleton import Skeleton
 from mabe.zones import Zone
 
@@ -92,12 +92,11 @@ def check_output(out: Path) -> None:
     A project.yaml that somebody wrote is never replaced: that of an import has other
     files of it beside it, or its first line.
     """
-    found = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    own = {path for path in found if not _UNFINISHED.fullmatch(path)}
+    own = finished_names(out)
     is_import = FILE_NAME in own and own <= _OWN_FILES
     if is_import and own == {FILE_NAME}:
         is_import = (out / FILE_NAME).read_bytes().startswith(HEADING.encode())
-    if out.is_file() or (found and not is_import):
+    if out.is_file() or (own and not is_import):
         raise OutputError(
             f"{out}: is no earlier import, and is left alone; choose another --out."
         )
@@ -106,10 +105,6 @@ def check_output(out: Path) -> None:
 _OWN_FILES = {FILE_NAME, ZONES, "train.csv"} | {
     f"train_{kind}" for kind in ("tracking", "annotation", "coverage")
 }
-
-
-_UNFINISHED = re.compile(r"\..+\.tmp")
-"""Names of files that an import was writing when it was stopped."""
 
 
 def run_import(
@@ -124,8 +119,10 @@ def run_import(
     """
     _check_names(plan)
     if out:
-        # From now on the folder is recognised as an import.
+        # From now on the folder is recognised as an import, but is no data set: the
+        # table of an earlier import would list recordings that are replaced.
         write_text(out / FILE_NAME, dump_project(plan.project))
+        remove(out / "train.csv")
     zone_file = read_zone_file(plan.project, plan.folder)
     zones: dict[str, tuple[Zone, ...]] = {}
     rows: list[MetadataRow] = []

@@ -130,6 +130,18 @@ def save_ensemble(
     _write(path, members, weights, None, tuned_on)
 
 
+def holds_ensemble(
+    path: Path,
+    members: Sequence[Member],
+    weights: Sequence[float],
+    *,
+    tuned_on: Sequence[str] = (),
+) -> bool:
+    """Return whether a file is exactly what `save_ensemble` would write."""
+    content, _ = _pack(members, weights, None, tuned_on)
+    return path.is_file() and path.read_bytes() == content
+
+
 def save_rules(
     checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
 ) -> None:
@@ -195,6 +207,18 @@ def _write(
     rules: DecisionRules | None,
     tuned_on: Sequence[str],
 ) -> None:
+    content, card = _pack(members, weights, rules, tuned_on)
+    write_bytes(path, content)
+    write_json(path.with_suffix(".json"), card)
+
+
+def _pack(
+    members: Sequence[Member],
+    weights: Sequence[float],
+    rules: DecisionRules | None,
+    tuned_on: Sequence[str],
+) -> tuple[bytes, Card]:
+    """Return the content of a checkpoint file, and its card."""
     card = {
         "format": CARD_FORMAT,
         "mabe": __version__,
@@ -219,8 +243,7 @@ def _write(
         for place, member in enumerate(members)
         for name, value in member.model.state_dict().items()
     }
-    write_bytes(path, save(tensors, metadata={"card": json.dumps(card)}))
-    write_json(path.with_suffix(".json"), card)
+    return save(tensors, metadata={"card": json.dumps(card)}), card
 
 
 def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

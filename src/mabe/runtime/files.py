@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 import platformdirs
 
 from mabe.errors import OutputError
+from mabe.runtime.unfinished import remove_left, unfinished
 
 _PIECE_BYTES = 1 << 20
 
@@ -27,19 +27,17 @@ _HASH_LETTERS = 20
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file, then put it in the place of `path`.
 
-    The temporary name is random, so two runs (also on two machines) never share one;
-    after an error (a full disk, Ctrl-C) it is removed and the old file stays. Raises
+    After an error (a full disk, Ctrl-C) the temporary file is removed and the old file
+    stays; what killed processes have left beside it is removed first. Raises
     `OutputError` where the operating system refuses.
     """
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        remove_left(path.parent)
+        with unfinished(path) as beside:
             write(beside)
             flush_to_disk(beside)
             _replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
         _flush_folder(path.parent)
     except OSError as error:
         raise OutputError(

@@ -17,7 +17,7 @@ from mabe.runtime.documents import read_json, shorten_value
 from mabe.training.best_epoch import epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch
-from mabe.training.run_directory import is_documented
+from mabe.training.run_directory import is_begun
 from mabe.training.state import TrainingState, unwrapped
 
 FREE_TO_CHANGE = frozenset(
@@ -128,7 +128,7 @@ def read_state(run_dir: Path) -> dict[str, Any] | None:
 
 def _read_facts(run_dir: Path) -> dict[str, Any]:
     """Return what `document` wrote; raises `RunError` where no run was begun."""
-    if not is_documented(run_dir):
+    if not is_begun(run_dir):
         raise RunError(
             f"{run_dir}: nothing to resume, no run was begun here; start it without "
             "--resume"

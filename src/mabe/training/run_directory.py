@@ -28,8 +28,12 @@ from mabe import __version__
 from mabe.errors import RunError
 from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
 from mabe.models.model import Model
-from mabe.runtime.files import write_bytes, write_json, write_text
+from mabe.runtime.files import remove, write_bytes, write_json, write_text
+from mabe.runtime.unfinished import finished_names
 from mabe.training.history import HISTORY_NAME, Epoch, write_history
+
+_FACTS = "run.json"
+_SETTINGS = "config.yaml"
 
 
 @contextmanager
@@ -39,9 +43,8 @@ def lock_run(run_dir: Path) -> Iterator[None]:
     Raises `RunError` where another run writes here, or where something else than a
     run is in the way.
     """
-    if run_dir.is_file() or (
-        run_dir.is_dir() and any(run_dir.iterdir()) and not is_documented(run_dir)
-    ):
+    is_taken = finished_names(run_dir) and not is_documented(run_dir)
+    if run_dir.is_file() or is_taken:
         raise RunError(
             f"{run_dir}: holds something else than a run, which is left alone; choose "
             "another --checkpoint-dir"
@@ -80,8 +83,15 @@ def wait_for_run(run_dir: Path, *, at_most_s: float) -> None:
 
 
 def set_aside(run_dir: Path) -> Path | None:
-    """Move an earlier run out of the way, under the first free name; return that."""
+    """Move an earlier run out of the way, under the first free name; return that.
+
+    One that was killed before it began, of which nothing but `run.json` is there, is
+    not kept.
+    """
     if not is_documented(run_dir):
+        return None
+    if finished_names(run_dir) == {_FACTS}:
+        remove(run_dir / _FACTS)
         return None
     place = run_dir.resolve()
     number = 1
@@ -94,8 +104,11 @@ def set_aside(run_dir: Path) -> Path | None:
 def document(
     run_dir: Path, settings: Mapping[str, Any], facts: Mapping[str, Any]
 ) -> None:
-    """Write what will be run, on which data, with which versions."""
-    write_config(run_dir, settings)
+    """Write what will be run, on which data, with which versions.
+
+    First the facts: no user has such a file, so a folder with these alone is one of a
+    run that was killed here, and may be written.
+    """
     versions = {
         "command": shlex.join(sys.argv),
         "mabe": __version__,
@@ -105,20 +118,26 @@ def document(
         "numpy": np.__version__,
         "platform": platform.platform(),
     }
-    write_json(run_dir / "run.json", {**versions, **facts})
+    write_json(run_dir / _FACTS, {**versions, **facts})
+    write_config(run_dir, settings)
 
 
 def write_config(run_dir: Path, settings: Mapping[str, Any]) -> None:
     """Write settings of the run, as plain values."""
     write_text(
-        run_dir / "config.yaml",
+        run_dir / _SETTINGS,
         yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True),
     )
 
 
 def is_documented(run_dir: Path) -> bool:
-    """Return whether a run was begun here."""
-    return (run_dir / "run.json").is_file()
+    """Return whether this is the directory of a run."""
+    return (run_dir / _FACTS).is_file()
+
+
+def is_begun(run_dir: Path) -> bool:
+    """Return whether a run can be resumed here: its facts and settings are there."""
+    return is_documented(run_dir) and (run_dir / _SETTINGS).is_file()
 
 
 def save_models(

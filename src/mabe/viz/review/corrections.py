@@ -16,7 +16,6 @@ has changed since they were read are not replaced unnoticed.
 import csv
 import io
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
@@ -46,12 +45,9 @@ from mabe.runtime.files import (
     write_json,
     write_text,
 )
+from mabe.runtime.unfinished import finished_names, is_unfinished
 
 LOG_NAME = "corrected.json"
-
-
-_UNFINISHED = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
-"""Names of files that a process was writing when it was stopped."""
 
 
 _LOCK_S = 30
@@ -227,16 +223,14 @@ class Corrections:
             "train_coverage",
             "train_tracking",
         }  # of a copy that was cut short
-        if self.root.exists():
-            found = {each.name for each in self.root.iterdir()} - own
-            if not all(_UNFINISHED.fullmatch(name) for name in found):
-                raise OutputError(
-                    f"{self.root}: holds something else than corrected labels; choose "
-                    "another --out"
-                )
+        if finished_names(self.root) - own:
+            raise OutputError(
+                f"{self.root}: holds something else than corrected labels; choose "
+                "another --out"
+            )
         try:
-            for left in self.root.rglob(".*.tmp"):
-                if _UNFINISHED.fullmatch(left.name):
+            for left in self.root.rglob(".*.tmp"):  # nobody else writes: see `_lock`
+                if is_unfinished(left.name):
                     left.unlink(missing_ok=True)
             for folder, put in (
                 ("train_annotation", _copy),

@@ -3,12 +3,14 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from kaggle_files import ROW, write_labels, write_tracking
+from observation_stories import observed
 from python_calamine import CalamineWorkbook
 
 from mabe.bouts import Bout, RecordingBouts
@@ -22,6 +24,8 @@ from mabe.io.predictions import (
     write_predictions,
     write_probabilities,
 )
+from mabe.measures.agreement import compare
+from mabe.measures.observation import PREDICTED
 
 DATA = Path(os.environ.get("MABE_DATA", "../shared/data"))
 WATCHED = ["mouse1,mouse2,attack", "mouse2,mouse1,attack", "mouse1,self,rear"]
@@ -258,6 +262,27 @@ def test_predictions_stand_beside_labels_with_their_uncertainty(data, tmp_path, 
     assert "not trained on these" in told
 
 
+def test_a_prediction_in_the_other_direction_counts_where_labels_have_none(tmp_path):
+    """Labels name the resident first; the model's bouts are of the intruder to it."""
+    data = write_data(tmp_path / "data", videos=3)
+    metadata = (data / "train.csv").read_text()
+    (data / "train.csv").write_text(metadata.replace('""mouse2,mouse1,attack"", ', ""))
+    predicted = write_predicted(tmp_path / "predicted", videos=3, late=0)
+    bouts = (predicted / "bouts.csv").read_text().splitlines()
+    provenance = json.loads((predicted / "provenance.json").read_text())
+    turned = [re.sub(r"^(Lab,v\d),(M\d),('=N\d)", r"\1,\3,\2", line) for line in bouts]
+    (predicted / "bouts.csv").write_text("\n".join(turned) + "\n")
+    del provenance["bouts_hash"]
+    (predicted / "provenance.json").write_text(json.dumps(provenance))
+
+    for words, f1 in ((), 0), (("--undirected", "attack"), 1):
+        assert summarize(predicted, "--data", data, "--out", tmp_path, *words) == 0
+        row = table(tmp_path, "agreement").row(
+            by_predicate=pl.col("one") == "annotated", named=True
+        )
+        assert row["f1"] == f1
+
+
 def test_predictions_alone_need_nothing_else(tmp_path):
     predicted = write_predicted(tmp_path / "predicted")
 
@@ -363,3 +388,37 @@ def test_a_predicted_class_without_a_label_of_its_name_is_named(tmp_path, capsys
     assert summarize(predicted, "--data", folder, "--out", tmp_path / "out") == 0
 
     assert "nothing to compare: dig." in capsys.readouterr().out
+
+
+def test_a_run_s_out_of_fold_predictions_give_the_uncertainty(
+    data, tmp_path, capsys, monkeypatch
+):
+    """The predictions given are perfect, those out of fold missed every attack."""
+    predicted = write_predicted(tmp_path / "predicted", late=0)
+    labels = [(at * 30, at * 30 + 15, "attack", 1, 2) for at in range(4)]
+    held_out = [
+        compare(
+            observed(labels, video=str(video)),
+            observed(
+                [], video=str(video), source=PREDICTED, watched=[(1, 2, "attack")]
+            ),
+        )
+        for video in range(5)
+    ]
+    monkeypatch.setattr(
+        "mabe.measures.gather.read_out_of_fold_run", lambda _: (None, held_out)
+    )
+    run = tmp_path / "run"
+
+    code = summarize(
+        predicted, "--data", data, "--held-out", run, "--out", tmp_path / "out"
+    )
+
+    assert code == 0
+    row = table(tmp_path / "out", "uncertainty").row(
+        by_predicate=pl.col("measure") == "total_s", named=True
+    )
+    assert (row["n"], row["bias"]) == (5, pytest.approx(-6))
+    told = capsys.readouterr().out
+    assert "from the out-of-fold predictions of" in told
+    assert "from these predictions" not in told

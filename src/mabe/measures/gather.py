@@ -101,7 +101,13 @@ def gather(path: Path, options: Options) -> Gathered:
             )
     if options.held_out:
         _, compared = read_out_of_fold_run(options.held_out)
-        gathered.compared = [_undirected(each, options) for each in compared]
+        # These take the place of predictions that may be of training recordings.
+        annotators = [
+            each for each in gathered.compared if each.one.source == each.other.source
+        ]
+        gathered.compared = annotators + [
+            _compare(each.one, each.other, options) for each in compared
+        ]
         gathered.notes.append(
             f"uncertainty: from the out-of-fold predictions of {options.held_out}, "
             f"{len(compared)} recordings"
@@ -117,10 +123,11 @@ def gather(path: Path, options: Options) -> Gathered:
     return gathered
 
 
-def _undirected(compared: Compared, options: Options) -> Compared:
-    return Compared(
-        compared.one.without_direction(options.undirected),
-        compared.other.without_direction(options.undirected),
+def _compare(one: Observation, other: Observation, options: Options) -> Compared:
+    """Compare without the directions that labels do not have."""
+    return compare(
+        one.without_direction(options.undirected),
+        other.without_direction(options.undirected),
     )
 
 
@@ -152,12 +159,13 @@ def _add_predictions(gathered: Gathered, folder: Path, options: Options) -> None
         _add_data(gathered, options.data, options, only={o.key for o in predicted})
     annotated = {each.key: each for each in gathered.observations}
     gathered.compared += [
-        _undirected(compare(annotated[each.key], each), options)
+        _compare(annotated[each.key], each, options)
         for each in predicted
         if each.key in annotated
     ]
     if gathered.compared:
         _note_unmatched(gathered, predicted)
+    if gathered.compared and not options.held_out:
         gathered.notes.append(
             "uncertainty: from these predictions and their labels; it holds for new "
             "recordings only if the model was not trained on these"
@@ -190,7 +198,7 @@ def _add_run(gathered: Gathered, run: Path, options: Options) -> None:
         _add_data(gathered, data, options, only=keys)
         names = {each.key: each.recording.animals for each in gathered.observations}
         compared = [_with_animals(each, names) for each in compared]
-    compared = [_undirected(each, options) for each in compared]
+    compared = [_compare(each.one, each.other, options) for each in compared]
     gathered.compared += compared
     gathered.observations = [each.other for each in compared]
     gathered.observations += [each.one for each in compared]
@@ -302,17 +310,19 @@ def _add_data(
             "neither labels nor poses here"
         )
     annotated = [each for each in gathered.observations if each.source == ANNOTATED]
-    gathered.compared += list(_copies(annotated))
+    gathered.compared += list(_copies(annotated, options))
 
 
-def _copies(observations: Iterable[Observation]) -> Iterator[Compared]:
+def _copies(
+    observations: Iterable[Observation], options: Options
+) -> Iterator[Compared]:
     """Yield the pairs of recordings of one track, annotated by different people."""
     by_track: dict[str, list[Observation]] = defaultdict(list)
     for each in observations:
         by_track[each.track].append(each)
     for copies in by_track.values():
         for one, other in combinations(copies, 2):
-            compared = compare(one, other)
+            compared = _compare(one, other, options)
             if compared.one.watched:
                 yield compared
 

@@ -31,6 +31,7 @@ from mabe.measures.groups import (
     mean_of_group,
 )
 from mabe.measures.observation import Observation
+from mabe.runtime.console import count
 
 UnitKind = Literal["animal", "recording"]
 
@@ -309,7 +310,8 @@ def _in_words(
     ]
     if pairs:
         lines.append(
-            f"  Each measure: {len(actions)} actions x {pairs} pairs of groups, "
+            f"  Each measure: {count(len(actions), 'action')} x "
+            f"{count(pairs, 'pair')} of groups, "
             "two-sided permutation tests of the difference of means, corrected "
             "together (Holm); the measures are not corrected for each other."
         )
@@ -323,7 +325,7 @@ def _in_words(
         )
     if repeated:
         lines.append(
-            f"  {repeated} {unit}s are in several groups: the groups are not "
+            f"  In several groups: {count(repeated, unit)}; the groups are not "
             "independent, so there are no p-values."
         )
     elif unit == "animal" and not collected.varies_within and pairs:

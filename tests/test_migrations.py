@@ -40,7 +40,13 @@ SETTINGS_OF_FORMAT = {
 """The settings in a card, for each format since they are `ModelConfig`'s."""
 
 
-SINCE_THEN = {"animals": 4, "object_targets": False, "skeleton": None}
+SINCE_THEN = {
+    "animals": 4,
+    "nearest_targets": 3,
+    "object_targets": False,
+    "skeleton": None,
+    "target_distance_cm": None,
+}
 """Settings that were added to `ModelConfig` later, without a new format, each with the
 value under which a model behaves as models did before there was the setting."""
 

@@ -40,6 +40,18 @@ UNKNOWN_LAB = 0
 
 
 @dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near a target has to be for its agent to act towards it."""
+
+    targets: int = 3
+    """So many nearest animals may be targets."""
+    within_cm: float | None = None
+    """Targets farther away may not; None: at any distance."""
+    margin_s: float = 2.0
+    """Time before and after, which belongs to it: a chase outlasts the nearness."""
+
+
+@dataclass(frozen=True, slots=True)
 class ViewLabels:
     """The labels of one view of one recording, at the working rate."""
 
@@ -64,6 +76,19 @@ class ViewLabels:
         return replace(
             self, watched=watched, bouts=self.bouts[watched[self.bouts[:, 2]]]
         )
+
+    def within(self, spans: Spans, margin: int) -> "ViewLabels":
+        """Return the labels with no other frames that count than some spans and bouts.
+
+        Bouts have a margin, so that what is around them counts too.
+        """
+        looked_at = np.zeros(self.length, bool)
+        for start, stop in spans:
+            looked_at[start:stop] = True
+        for start, stop, _ in self.bouts:
+            looked_at[max(0, start - margin) : stop + margin] = True
+        ignored = np.concatenate([self.ignored, find_spans(~looked_at)])
+        return replace(self, ignored=ignored)
 
     def counted_spans(self) -> Spans:
         """Return the spans of frames that count for some action."""

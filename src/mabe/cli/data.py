@@ -152,6 +152,10 @@ def simulate(
             "chase,flee,sniff."
         ),
     ] = None,
+    animals: Annotated[
+        int | None,
+        typer.Option(min=2, max=100, help="Animals in each video; not with --like."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same data.")] = 0,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
@@ -166,6 +170,7 @@ def simulate(
         videos=videos,
         minutes=minutes,
         actions=tuple(actions.split(",")) if actions else (),
+        animals=animals,
         seed=seed,
         workers=workers,
     )

@@ -18,15 +18,20 @@ from jaxtyping import Bool, Float, Int, Int8
 
 from mabe.bouts import Spans, View
 from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
+from mabe.data.near_pairs import NearPairs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.pair_task import UNWATCHED, PairTask, ViewLabels
+from mabe.pair_task import UNWATCHED, Nearness, PairTask, ViewLabels
 
 OTHERS = 3
 """Animals beside agent and target in a view: where there are more, the nearest."""
 
 
 SEATS = 2 + OTHERS
+
+
+BOUT_MARGIN_S = 2.0
+"""Time around bouts that counts in groups, whoever is near."""
 
 
 _SAMPLES = 64
@@ -81,13 +86,20 @@ class _Bucket:
         return int(view), int(stop - (self.ends[row] - place))
 
 
-def label_views(store: PoseStore, task: PairTask) -> LabelledViews:
-    """Return the labels of every watched view of a store."""
-    views = [
-        labels
-        for index, recording in enumerate(store.recordings)
-        for labels in task.view_labels(recording, index, store.rate_fps)
-    ]
+def label_views(
+    store: PoseStore, task: PairTask, nearness: Nearness | None = None
+) -> LabelledViews:
+    """Return the labels of every watched view of a store.
+
+    In groups only the frames count in which a view is looked at, and those of bouts.
+    """
+    near = NearPairs(store, nearness or Nearness())
+    margin = round(BOUT_MARGIN_S * store.rate_fps)
+    views: list[ViewLabels] = []
+    for index, recording in enumerate(store.recordings):
+        for labels in task.view_labels(recording, index, store.rate_fps):
+            spans = near.spans(index, labels.view)
+            views.append(labels if spans is None else labels.within(spans, margin))
     return LabelledViews(store, task, tuple(views))
 
 

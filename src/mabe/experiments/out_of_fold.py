@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mabe.bouts import View
+from mabe.data.near_pairs import NearPairs
 from mabe.decoding.view_predictions import OutOfFold, ViewPredictions
 from mabe.errors import RunError
 from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
@@ -35,6 +36,7 @@ def predict_held_out(
     """Return a model's predictions of the recordings that its objective holds out."""
     task = objective.task
     store = in_layout_of(model, objective.data.store)
+    near = NearPairs(store, model.config.nearness)
     views = []
     for each in objective.held_out_views():
         recording = store.recordings[each.recording]
@@ -44,6 +46,7 @@ def predict_held_out(
             each.view,
             lab=recording.lab,
             possible=each.possible,
+            spans=near.spans(each.recording, each.view),
             variants=variants,
         )
         known = np.where(each.possible, probabilities, np.nan)

@@ -8,14 +8,15 @@ probabilities are at the working rate.
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mabe.bouts import SCENE, View
+from mabe.bouts import SCENE, Spans, View
+from mabe.data.near_pairs import widened
 from mabe.data.pair_windows import from_view
 from mabe.data.store import PoseStore
 from mabe.inference.stitching import Stitching
@@ -23,8 +24,13 @@ from mabe.inference.tta import mean_over_variants, pose_variants, slots_in_varia
 from mabe.models.ensemble import Ensemble, WeightedModel, weighted_probabilities
 from mabe.models.model import Context, Model
 from mabe.models.prediction_windows import Stretch, batched
+from mabe.runtime.disk_arrays import make_array
 from mabe.scene_task import TaskKind
-from mabe.skeleton import PoseLayout
+from mabe.skeleton import ANIMALS, PoseLayout
+
+PIECE_MARGIN_S = 5.0
+"""Time around the frames that are looked at in a group, for their features."""
+
 
 BATCH_FRAMES = 8_192
 """Frames that go through the network at once; bounds the memory."""
@@ -62,6 +68,8 @@ class Tracks:
     """The slots that may occur, the others never do; none: all may."""
     objects: tuple[int, ...] = ()
     """The numbers of the individuals that are objects."""
+    animals: int = ANIMALS
+    """Animals that poses have room for."""
 
     @classmethod
     def of_stored(cls, store: PoseStore, index: int) -> "Tracks":
@@ -72,6 +80,15 @@ class Tracks:
             lambda start, stop: store.poses_cm(index, start, stop),
             tuple(slots.tolist()),
             store.recordings[index].objects,
+            store.layout.animals,
+        )
+
+    def piece(self, start: int, stop: int) -> "Tracks":
+        """Return some frames as tracks of their own."""
+        return replace(
+            self,
+            length=stop - start,
+            read=lambda first, last: self.read(start + first, start + last),
         )
 
     def in_view(self, view: View) -> "Tracks":
@@ -127,15 +144,32 @@ def view_probabilities(
     view: View,
     lab: str,
     *,
+    spans: Spans | None = None,
     variants: int = 1,
     extract: FeatureExtractor = extract_features,
 ) -> Float[np.ndarray, "time actions"]:
     """Return each action's probability in a view, at the working rate.
 
-    Actions without a direction get the mean over both directions. `variants` and
+    Actions without a direction get the mean over both directions. With `spans` only
+    these frames are looked at, with some time around; the others get 0. `variants` and
     `extract` are those of `frame_probabilities`.
     """
     task = model.task
+    if spans is not None:
+        shape = tracks.length, len(task.classes)
+        probabilities = make_array(shape, np.dtype(np.float32))
+        probabilities[:] = 0
+        margin = round(PIECE_MARGIN_S * model.config.fps)
+        for start, stop in widened(spans, margin, length=tracks.length):
+            probabilities[start:stop] = view_probabilities(
+                model,
+                tracks.piece(start, stop),
+                view,
+                lab,
+                variants=variants,
+                extract=extract,
+            )
+        return probabilities
 
     def in_direction(direction: View) -> Float[np.ndarray, "time actions"]:
         prediction = _Prediction(
@@ -166,12 +200,16 @@ def predict_view(
     *,
     lab: str,
     possible: Bool[np.ndarray, " classes"],
+    spans: Spans | None = None,
     variants: int = 1,
 ) -> Float[np.ndarray, "time classes"]:
-    """Return the probability of each class in a view, whatever the task."""
+    """Return the probability of each class in a view, whatever the task.
+
+    With `spans` only these frames are looked at (of a pair).
+    """
     if view == SCENE:
         return frame_probabilities(model, tracks, possible, variants=variants)
-    return view_probabilities(model, tracks, view, lab, variants=variants)
+    return view_probabilities(model, tracks, view, lab, spans=spans, variants=variants)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

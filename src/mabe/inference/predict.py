@@ -23,6 +23,7 @@ from mabe.bouts import (
     name_animal,
     name_target,
 )
+from mabe.data.near_pairs import NearPairs
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import decide
@@ -90,13 +91,18 @@ class Predictor:
             to_fps=recording.fps,
             from_length=recording.length,
         )
+        near = NearPairs(store, self.checkpoint.model.config.nearness)
         for view, possible in self.task.choices(recording).items():
+            spans = near.spans(index, view)
+            if spans is not None and not len(spans):
+                continue  # never near each other
             probabilities = predict_view(
                 self.checkpoint.model,
                 tracks,
                 view,
                 lab=recording.lab,
                 possible=possible,
+                spans=spans,
                 variants=self.variants,
             )
             chosen = decide(

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mabe.pair_task import Nearness
 from mabe.skeleton import ANIMALS, MOST_ANIMALS, RODENT, PoseLayout, Skeleton
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -95,10 +96,20 @@ class ModelSettings(Settings):
     """Share of training windows whose lab is replaced by "unknown" (pair task), so that
     there is an embedding for labs outside the training data."""
 
+    nearest_targets: Annotated[int, Field(ge=1, le=MOST_ANIMALS)] = 3
+    """In groups of more than four, an agent acts towards one of so many nearest."""
+    target_distance_cm: Annotated[float, Field(gt=0, le=10**5)] | None = None
+    """In groups of more than four, targets farther away are not looked at."""
+
     @property
     def body(self) -> Skeleton:
         """The skeleton of the poses that the model needs."""
         return self.skeleton or RODENT
+
+    @property
+    def nearness(self) -> Nearness:
+        """How near a target has to be in a group."""
+        return Nearness(self.nearest_targets, self.target_distance_cm)
 
     @property
     def layout(self) -> PoseLayout:

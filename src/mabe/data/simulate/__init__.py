@@ -62,12 +62,14 @@ def simulate(
     progress: bool = True,
     minutes: float = DEFAULT_MINUTES,
     actions: Sequence[str] = (),
+    animals: int | None = None,
 ) -> SimulationSummary:
     """Make a data set; the same settings give the same bytes, and complete a folder.
 
     `like` is a real data set with train.csv and train_annotation/, whose labels are
     simulated; otherwise `minutes` is the length of each of the `videos` of invented
-    labs, which watch for `actions` instead of their own if given. With `like`, `videos`
+    labs, which watch for `actions` instead of their own, and have groups of so many
+    `animals` with as much room for each, if given. With `like`, `videos`
     is how many are simulated, from all labs in turns. `workers` is the number of
     processes.
 
@@ -76,21 +78,24 @@ def simulate(
     DataError
         If `out_dir` holds other files, or `like` is not such a data set.
     ConfigError
-        If a number is not above zero, or `actions` are given together with `like`.
+        If a number is not above zero, or `actions` or `animals` are given together
+        with `like`.
 
     """
     _check_settings(videos=videos, minutes=minutes, workers=workers)
-    if like and actions:
-        raise ConfigError(
-            "simulate: --actions applies to the invented labs, --like has its own "
-            "actions. Leave one of them out."
-        )
+    for name, given in (("actions", actions), ("animals", animals)):
+        if like and given:
+            raise ConfigError(
+                f"simulate: --{name} applies to the invented labs, --like has its own "
+                f"{name}. Leave one of them out."
+            )
     if like is None:
         plan = plan_invented(
             videos=videos or DEFAULT_VIDEOS,
             minutes=minutes,
             seed=seed,
             actions=actions,
+            animals=animals,
         )
     else:
         plan = plan_like(like, videos=videos, seed=seed)

@@ -9,20 +9,27 @@ from mabe.bouts import Bout
 from mabe.data.simulate.arena import Arena
 from mabe.data.simulate.tracker_errors import Camera
 from mabe.runtime.file_names import path_under
+from mabe.skeleton import ANIMALS
 
-METADATA_COLUMNS = (
-    "lab_id",
-    "video_id",
-    *(
-        f"mouse{mouse}_{fact}"
-        for mouse in range(1, 5)
-        for fact in ("strain", "color", "sex", "id", "age", "condition")
-    ),
-    *("frames_per_second", "video_duration_sec", "pix_per_cm_approx"),
-    *("video_width_pix", "video_height_pix", "arena_width_cm", "arena_height_cm"),
-    *("arena_shape", "arena_type", "body_parts_tracked", "behaviors_labeled"),
-    "tracking_method",
-)
+
+def metadata_columns(animals: int = ANIMALS) -> tuple[str, ...]:
+    """Return the columns of train.csv for so many animals; the challenge's at least."""
+    return (
+        "lab_id",
+        "video_id",
+        *(
+            f"mouse{mouse}_{fact}"
+            for mouse in range(1, max(ANIMALS, animals) + 1)
+            for fact in ("strain", "color", "sex", "id", "age", "condition")
+        ),
+        *("frames_per_second", "video_duration_sec", "pix_per_cm_approx"),
+        *("video_width_pix", "video_height_pix", "arena_width_cm", "arena_height_cm"),
+        *("arena_shape", "arena_type", "body_parts_tracked", "behaviors_labeled"),
+        "tracking_method",
+    )
+
+
+METADATA_COLUMNS = metadata_columns()
 
 
 ANNOTATION_COLUMNS = ("agent_id", "target_id", "action", "start_frame", "stop_frame")

@@ -13,12 +13,13 @@ from mabe.data.simulate.bout_script import write_script
 from mabe.data.simulate.labs import LABS, Lab
 from mabe.data.simulate.plan import (
     ANNOTATION_COLUMNS,
-    METADATA_COLUMNS,
     DataSetPlan,
     VideoPlan,
+    metadata_columns,
 )
 from mabe.data.simulate.random_signals import random_stream
 from mabe.data.simulate.tracker_errors import Camera
+from mabe.skeleton import ANIMALS
 
 _PAST_END_FRAMES = 6
 
@@ -31,21 +32,43 @@ _BORDER_CM = 2.0
 
 
 def plan_invented(
-    *, videos: int, minutes: float, seed: int, actions: Sequence[str] = ()
+    *,
+    videos: int,
+    minutes: float,
+    seed: int,
+    actions: Sequence[str] = (),
+    animals: int | None = None,
 ) -> DataSetPlan:
     """Return the plan of so many videos, from all laboratories in turns.
 
-    With `actions` every laboratory watches for these instead of its own.
+    With `actions` every laboratory watches for these instead of its own, and with
+    `animals` it has so many, in an arena of as much room for each.
     """
-    labs = [_watching_for(lab, actions) for lab in LABS] if actions else LABS
+    labs = [_watching_for(lab, actions) for lab in LABS] if actions else list(LABS)
+    labs = [_with_animals(lab, animals) for lab in labs] if animals else labs
     rows, plans = [], []
     for number in range(videos):
         lab = labs[number % len(labs)]
         number_in_lab = number // len(LABS)
         plan = _plan_video(lab, number_in_lab, seconds=60 * minutes, seed=seed)
         plans.append(plan)
-        rows.append(_describe(lab, number_in_lab, plan, seconds=60 * minutes))
-    return DataSetPlan(columns=METADATA_COLUMNS, rows=tuple(rows), videos=tuple(plans))
+        rows.append(_describe(lab, number_in_lab, plan, animals, seconds=60 * minutes))
+    columns = metadata_columns(animals or ANIMALS)
+    return DataSetPlan(columns=columns, rows=tuple(rows), videos=tuple(plans))
+
+
+def _with_animals(lab: Lab, animals: int) -> Lab:
+    """Return a lab with groups of so many animals.
+
+    The arena's sides grow so that each animal has as much room as before.
+    """
+    larger = (animals / lab.animals) ** 0.5
+    arena = replace(
+        lab.arena,
+        width_cm=round(lab.arena.width_cm * larger, 1),
+        height_cm=round(lab.arena.height_cm * larger, 1),
+    )
+    return replace(lab, animals=animals, arena=arena)
 
 
 def _watching_for(lab: Lab, actions: Sequence[str]) -> Lab:
@@ -132,7 +155,12 @@ def _annotate(
 
 
 def _describe(
-    lab: Lab, number_in_lab: int, plan: VideoPlan, *, seconds: float
+    lab: Lab,
+    number_in_lab: int,
+    plan: VideoPlan,
+    animals: int | None,
+    *,
+    seconds: float,
 ) -> tuple[str, ...]:
     """Return the video's row of train.csv."""
     facts = {
@@ -159,7 +187,8 @@ def _describe(
         facts[f"mouse{mouse}_sex"] = "male" if mouse != 2 else "female"
         facts[f"mouse{mouse}_id"] = str(float(10 * number_in_lab + mouse))
         facts[f"mouse{mouse}_age"] = "8-12 weeks"
-    return tuple(facts.get(column, "") for column in METADATA_COLUMNS)
+    columns = metadata_columns(animals or ANIMALS)
+    return tuple(facts.get(column, "") for column in columns)
 
 
 def _watched_cell(lab: Lab) -> str:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mabe.config import RunConfig
+from mabe.data.near_pairs import EVERY_PAIR_UP_TO, NearPairs, widened
 from mabe.data.pair_windows import (
     LabelledViews,
     PairBatch,
@@ -25,6 +26,7 @@ from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.errors import ConfigError
 from mabe.inference.frame_probabilities import (
+    PIECE_MARGIN_S,
     FeatureExtractor,
     Tracks,
     extract_features,
@@ -140,7 +142,8 @@ class PairData(TrainingData):
             ignore=config.ignore,
             undirected=config.undirected,
         )
-        return cls(store, learned, held_out, label_views(store, task))
+        labelled = label_views(store, task, config.nearness)
+        return cls(store, learned, held_out, labelled)
 
     def objective(self, config: RunConfig) -> "PairObjective":
         """Return what a run with these settings learns from the data."""
@@ -205,12 +208,18 @@ class PairObjective(Objective):
             lambda: np.zeros((len(self.task.actions), 3), np.int64)
         )
         rules = DecisionRules.plain(self.task.kind, self.task.actions)
+        near = NearPairs(self.data.store, self.config.nearness)
         loss, total = 0.0, 0.0
         for labels in self.held_out:
             recording = self.data.store.recordings[labels.recording]
             tracks = Tracks.of_stored(self.data.store, labels.recording)
             probabilities = view_probabilities(
-                model, tracks, labels.view, recording.lab, extract=extract
+                model,
+                tracks,
+                labels.view,
+                recording.lab,
+                spans=near.spans(labels.recording, labels.view),
+                extract=extract,
             )
             states = labels.frames(0, labels.length)
             chosen = decide(
@@ -260,9 +269,16 @@ class PairObjective(Objective):
 
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield each view to learn from with a column of states for each action."""
+        margin = round(PIECE_MARGIN_S * self.data.store.rate_fps)
         for labels in self.sampler.views:
             whole = Tracks.of_stored(self.data.store, labels.recording)
-            yield whole.in_view(labels.view), labels.frames(0, labels.length)
+            in_view = whole.in_view(labels.view)
+            if whole.animals <= EVERY_PAIR_UP_TO:
+                yield in_view, labels.frames(0, labels.length)
+                continue
+            counted = labels.counted_spans()
+            for start, stop in widened(counted, margin, length=labels.length):
+                yield in_view.piece(start, stop), labels.frames(start, stop)
 
     def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
         """Return one booster for each action."""

@@ -47,7 +47,7 @@ class NearPairs:
 
     def _measure(self, index: int) -> dict[View, Spans] | None:
         recording = self.store.recordings[index]
-        animals = [a for a in recording.tracked_animals if a not in recording.objects]
+        animals = recording.tracked_animals
         if len(animals) <= EVERY_PAIR_UP_TO:
             return None
         every = max(1, round(_STEP_S * self.store.rate_fps))

@@ -1,6 +1,13 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
 from epochs import epoch
 
-from mabe.runtime.console import print_lines, quietly
+from mabe.runtime.console import print_lines, printing_safely, quietly
+from mabe.runtime.stop_signals import noting_stops
 from mabe.training.progress import epoch_bar, epoch_line, time_left
 
 
@@ -53,3 +60,73 @@ def test_outside_a_terminal_there_is_no_bar(capsys):
     with epoch_bar(epoch=1, epochs=2, done=0, steps=3) as bar:
         bar.update()
     assert capsys.readouterr().err == ""
+
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="pipes and signals of POSIX")
+
+COMMAND = "import sys; from mabe.cli.main import main; sys.exit(main(sys.argv[1:]))"
+
+
+def run_unread(*words, merged=False):
+    """Run a command whose output nobody reads; return its exit code and errors."""
+    read, write = os.pipe()
+    os.close(read)
+    process = subprocess.run(
+        [sys.executable, "-c", COMMAND, *map(str, words)],
+        stdout=write,
+        stderr=write if merged else subprocess.PIPE,
+        check=False,
+    )
+    os.close(write)
+    return process.returncode, process.stderr
+
+
+@POSIX
+def test_a_closed_pipe_ends_in_silence_with_the_usual_code(tmp_path):
+    assert run_unread("inspect", "--formats") == (0, b"")
+    assert run_unread("train", "--help") == (0, b"")
+    assert run_unread("inspect", tmp_path / "absent", merged=True) == (2, None)
+    code, errors = run_unread("inspect", tmp_path / "absent")
+    assert code == 2
+    assert errors.count(b"\n") == 1
+
+
+@POSIX
+def test_a_command_whose_pipe_is_closed_does_its_work(tmp_path):
+    words = ("simulate", tmp_path / "data", "--videos", 1, "--minutes", "0.05")
+    assert run_unread(*words, "--workers", 1) == (0, b"")
+    assert (tmp_path / "data" / "train.csv").is_file()
+
+
+@POSIX
+def test_what_is_printed_to_a_closed_terminal_is_dropped(monkeypatch):
+    terminal, stream = os.openpty()
+    with os.fdopen(stream, "w") as closed, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", closed)
+        with printing_safely():
+            print_lines("Epoch 1")
+            os.close(terminal)
+            print_lines("Epoch 2", "Epoch 3")
+
+
+@POSIX
+def test_another_error_of_writing_is_raised(monkeypatch):
+    with open("/dev/full", "w") as full, monkeypatch.context() as patch:  # noqa: PTH123
+        patch.setattr(sys, "stdout", full)
+        with pytest.raises(OSError, match="space"), printing_safely():
+            print_lines("Epoch 1")
+        patch.setattr(sys, "stdout", sys.__stdout__)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+@POSIX
+def test_a_program_that_ignores_hangups_goes_on_ignoring_them():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with noting_stops() as asked:
+            signal.raise_signal(signal.SIGHUP)
+            assert not asked()
+            signal.raise_signal(signal.SIGTERM)
+            assert asked()
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -90,3 +92,44 @@ def test_workers_have_the_environment_of_the_moment(monkeypatch):
         0: "set later",
         1: "set later",
     }
+
+
+TERMINATED = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from mabe.errors import StopRequested
+from mabe.runtime.executors import Processes
+from mabe.runtime.stop_signals import noting_stops
+
+def work(folder, number):
+    with noting_stops() as asked:
+        (folder / f"begun{number}").touch()
+        while not asked():
+            time.sleep(0.01)
+    (folder / f"saved{number}").touch()
+    raise StopRequested("saved")
+
+def terminate_when_begun(folder):
+    while len(list(folder.glob("begun*"))) < 2:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    threading.Thread(target=terminate_when_begun, args=(folder,), daemon=True).start()
+    try:
+        list(Processes(2).run(work, folder, [1, 2], hears_interrupts=True))
+    except StopRequested:
+        print("stopped")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_workers_save_when_their_parent_alone_is_asked_to_stop(tmp_path, name):
+    script = tmp_path / "script.py"
+    script.write_text(TERMINATED)
+    words = [sys.executable, script, tmp_path, name]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "stopped\n", done.stderr
+    assert {path.name for path in tmp_path.glob("saved*")} == {"saved1", "saved2"}

@@ -209,15 +209,29 @@ def test_two_runs_never_write_to_one_directory(data, tmp_path):
         train(settings(data, tmp_path / "run", epochs=1))
 
 
-def test_ctrl_c_while_scoring_loses_nothing(data, undisturbed, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("SIGINT",),
+        ("SIGTERM",),
+        pytest.param(
+            ("SIGHUP", "SIGHUP", "SIGTERM"),  # as when an ssh connection ends
+            marks=pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP"),
+        ),
+    ],
+)
+def test_a_request_to_stop_while_scoring_loses_nothing(
+    data, undisturbed, tmp_path, monkeypatch, names
+):
     config = settings(data, tmp_path / "run")
     score = SceneObjective.score
 
-    def press_ctrl_c(*args):
-        signal.raise_signal(signal.SIGINT)
+    def ask_to_stop(*args):
+        for name in names:
+            signal.raise_signal(signal.Signals[name])
         return score(*args)
 
-    monkeypatch.setattr(SceneObjective, "score", press_ctrl_c)
+    monkeypatch.setattr(SceneObjective, "score", ask_to_stop)
     with pytest.raises(StopRequested, match="--resume continues from there"):
         train(config)
     monkeypatch.undo()

@@ -1,6 +1,8 @@
 """What commands print: lines that leave progress bars whole, and numbers."""
 
+import errno
 import math
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -48,17 +50,47 @@ def one_line(text: str) -> str:
 
 
 class _PrintableStream:
-    """A stream to which only printable texts are written, and progress bars."""
+    """A stream to which only printable texts are written, and progress bars.
+
+    What is printed when nobody reads any more (a closed pipe, as of `| head`, or a
+    terminal that was closed) is dropped. So the work of a command goes on to its end,
+    and its exit code is that of its work.
+    """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._is_terminal = bool(stream.isatty())
 
     def write(self, text: str) -> int:
         """Write a text, its control characters written out."""
         bar = _BAR.match(text)
         start = bar.end() if bar else 0
-        self._stream.write(text[:start] + printable(text[start:]))
+        with self._dropping_unread():
+            self._stream.write(text[:start] + printable(text[start:]))
         return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with self._dropping_unread():
+            self._stream.flush()
+
+    @contextmanager
+    def _dropping_unread(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            is_closed = error.errno == errno.EPIPE or (
+                self._is_terminal and error.errno == errno.EIO
+            )
+            if not is_closed:
+                raise
+            self._write_nowhere()
+
+    def _write_nowhere(self) -> None:
+        """Lead the stream to nowhere, with all that is in its buffer."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -68,11 +100,17 @@ class _PrintableStream:
 def printing_safely() -> Iterator[None]:
     """Write out control characters of all that is printed within the context."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (cast(Any, _PrintableStream(stream)) for stream in before)
-    try:
-        yield
-    finally:
-        sys.stdout, sys.stderr = before
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        # A stream that was closed before the program began is None.
+        sys.stdout, sys.stderr = (
+            cast(Any, _PrintableStream(stream or nowhere)) for stream in before
+        )
+        try:
+            yield
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            sys.stdout, sys.stderr = before
 
 
 @contextmanager

@@ -22,9 +22,11 @@ from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from mabe.errors import RunError, StopRequested
+from mabe.runtime.stop_signals import handling_stops
 from mabe.runtime.threads import usable_cores
 
 Shared = TypeVar("Shared")
@@ -227,11 +229,12 @@ def _run_in_pool(
         initargs=(shared, hears_interrupts, dict(os.environ)),
     )
     try:
-        waiting = {
-            pool.submit(_do, work, task): index for index, task in enumerate(tasks)
-        }
-        for future in as_completed(waiting):
-            yield waiting.pop(future), future.result()
+        with handling_stops(_stop_workers):
+            waiting = {
+                pool.submit(_do, work, task): index for index, task in enumerate(tasks)
+            }
+            for future in as_completed(waiting):
+                yield waiting.pop(future), future.result()
     except BrokenProcessPool as error:
         raise RunError(
             "a worker process ended early, perhaps for lack of memory: close other "
@@ -244,6 +247,17 @@ def _run_in_pool(
     finally:
         # Tasks that run are finished, the others left for next time.
         pool.shutdown(cancel_futures=True)
+
+
+def _stop_workers(number: int, _frame: FrameType | None) -> None:
+    """Raise `KeyboardInterrupt`; pass on a signal that came to this process alone.
+
+    Ctrl-C goes to all processes of a terminal.
+    """
+    if number != signal.SIGINT:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+    raise KeyboardInterrupt
 
 
 _shared: list[Any] = []

@@ -4,13 +4,10 @@ The state is saved now and then within an epoch, before an epoch is scored, and 
 it. So a run that is stopped at any moment repeats little when it is resumed.
 """
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from lightning_fabric import Fabric
 
@@ -26,6 +23,7 @@ from mabe.runtime.distributed import (
     wait_for_all,
 )
 from mabe.runtime.object_storage import full_path
+from mabe.runtime.stop_signals import noting_stops
 from mabe.training.best_epoch import best_epoch, epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch
@@ -94,7 +92,7 @@ def train_epochs(
     steps = steps_in_epoch(
         objective.counted_frames, config, processes=fabric.world_size
     )
-    with _stop_asked() as stop_asked:
+    with noting_stops() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
             mean_loss = _train_one_epoch(
@@ -240,27 +238,3 @@ def save_epoch(
         is_best=is_best,
         save_freq=config.save_freq,
     )
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C and SIGTERM, so that the loop stops after a step, not within it."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt  # a second Ctrl-C does not wait
-        asked.append(number)
-
-    try:
-        before = {
-            number: signal.signal(number, note)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
-    except ValueError:  # not the main thread, which handles signals
-        before = {}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

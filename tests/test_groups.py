@@ -14,6 +14,7 @@ from mabe.data.near_pairs import NearPairs, widened
 from mabe.data.pair_windows import label_views
 from mabe.data.store import from_recording
 from mabe.inference.frame_probabilities import Tracks, view_probabilities
+from mabe.io.identity_exchanges import exchanges
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import Nearness, PairTask
@@ -173,3 +174,45 @@ def test_looking_at_all_frames_is_looking_without_limits(model):
         model, tracks, View(1, 2), "lab", spans=np.array([[0, 400]])
     )
     np.testing.assert_array_equal(same, whole)
+
+
+# Identities.
+
+
+def crossing(frames=100, *, at=()):
+    """Return two animals that pass each other 30 cm apart, exchanged from `at` on."""
+    x = np.linspace(0, 100, frames)
+    xy = np.stack(
+        [
+            np.stack([x, np.zeros(frames)], axis=-1),
+            np.stack([x[::-1], np.full(frames, 30.0)], axis=-1),
+        ],
+        axis=1,
+    )
+    for frame in at:
+        xy[frame:] = xy[frame:, ::-1]
+    return xy
+
+
+@pytest.mark.parametrize("at", [(), (40,), (20, 60, 80)])
+def test_exchanges_are_found_where_they_are(at):
+    found = exchanges(crossing(at=at), margin=4.0, longest_gap=15)
+    assert found[0, 1].tolist() == list(at)
+
+
+def test_an_exchange_behind_a_gap_is_found_at_its_end():
+    xy = crossing(at=(50,))
+    xy[45:55] = np.nan
+    assert exchanges(xy, margin=4.0, longest_gap=15)[0, 1].tolist() == [55]
+    assert not len(exchanges(xy, margin=4.0, longest_gap=5)[0, 1])
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=10)
+def test_exchanging_twice_in_a_row_is_two_exchanges_of_any_walk(seed):
+    rng = np.random.default_rng(seed)
+    walk = rng.normal(0, 0.1, (60, 2, 2)).cumsum(axis=0)
+    walk[:, 1, 0] += 50
+    walk[20:30] = walk[20:30, ::-1]
+    found = exchanges(walk, margin=4.0, longest_gap=15)
+    assert found[0, 1].tolist() == [20, 30]

@@ -17,6 +17,7 @@ from mabe.bouts import Bout, Coverage, Watched
 from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
 from mabe.io.guess_skeleton import GuessedSkeleton, guess_skeleton
+from mabe.io.identity_exchanges import note_on_exchanges
 from mabe.io.keypoint_names import match_keypoint
 from mabe.io.match_keypoints import EXTRA, Match, match_names, split_animals
 from mabe.io.objects import ObjectSettings, add_objects, take_objects
@@ -134,6 +135,8 @@ def standardize(
             "project.yaml."
         )
     animals = len(poses.animals)
+    exchanged = note_on_exchanges(poses, fps=rate, pixels_per_cm=scale)
+    poses = poses.noting(exchanged) if exchanged else poses
     return StandardPoses(
         poses=add_objects(
             poses, found, pixels_per_cm=scale, keypoint=_kept_column(matches)

@@ -1,5 +1,6 @@
 """The pose store: the same poses back, and the same bytes whatever interrupts."""
 
+import json
 import os
 import pickle
 import shutil
@@ -17,9 +18,9 @@ from hypothesis import strategies as st
 from kaggle_files import write_index, write_labels, write_tracking
 
 from mabe.bouts import Bout, Watched
+from mabe.data import poses_file, store
 from mabe.data import prepare as preparing
 from mabe.data import prepare_parts as parts
-from mabe.data import store
 from mabe.data.poses_in_cm import REACH_CM, STEP_CM, quantize_poses, to_cm
 from mabe.data.prepare import default_store_path, prepare
 from mabe.data.store import from_recording, open_store
@@ -135,7 +136,7 @@ def test_a_fresh_map_now_and_then_reads_the_same(data, tmp_path, monkeypatch):
     made = build(data, tmp_path / "store")
     before = made.poses_cm(2, 0, 40)
 
-    monkeypatch.setattr(store, "_MOST_TOUCHED_BYTES", 0)
+    monkeypatch.setattr(poses_file, "_MOST_TOUCHED_BYTES", 0)
 
     for _ in range(3):
         np.testing.assert_array_equal(made.poses_cm(2, 0, 40), before)
@@ -347,7 +348,10 @@ def test_a_file_that_was_mended_joins_the_store(data, tmp_path):
     shutil.move(tmp_path / "aside", path)
     build(data, tmp_path / "store")
 
-    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+    # Moving a file is a change, of which `sources.json` has the time.
+    found, whole = (contents(tmp_path / name) for name in ("store", "whole"))
+    assert found.keys() == whole.keys()
+    assert all(found[name] == whole[name] for name in found if name != "sources.json")
 
 
 def test_with_nothing_left_skipping_is_an_error_too(data, tmp_path):
@@ -390,6 +394,84 @@ def test_a_truncated_store_is_refused_and_built_anew(data, tmp_path):
         open_store(tmp_path / "store")
     build(data, tmp_path / "store")
     assert contents(tmp_path / "store") == before
+
+
+def change_unseen(path, at=-1):
+    """Change a byte of a file, which keeps its size and the time of its change."""
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1
+    times = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_poses_that_changed_unseen_are_refused_and_built_anew(data, tmp_path):
+    build(data, tmp_path / "store")
+    before = contents(tmp_path / "store")
+    [poses] = (tmp_path / "store").glob("poses-*")
+    change_unseen(poses)
+
+    opened = open_store(tmp_path / "store")
+    opened.poses_cm(0, 0, 5)  # of another recording
+    with pytest.raises(DataError, match="Other/3 are not those that were stored"):
+        opened.poses_cm(2, 0, 5)
+    with pytest.raises(DataError, match="damaged or was exchanged"):
+        opened.select(2).tracked_span(0)
+    build(data, tmp_path / "store")
+
+    assert contents(tmp_path / "store") == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps no such time")
+def test_files_that_changed_unseen_are_read_again(data, tmp_path):
+    build(data, tmp_path / "store")
+    path = data / "train_tracking" / "Lab" / "2.parquet"
+    times = path.stat()
+    write_tracking(data, [(0, 1, "nose", 3, 4)], video="2")
+    assert path.stat().st_size == times.st_size
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    build(data, tmp_path / "store")
+
+    build(data, tmp_path / "fresh")
+    assert contents(tmp_path / "store") == contents(tmp_path / "fresh") | {
+        "sources.json": contents(tmp_path / "store")["sources.json"]
+    }
+
+
+CUT_SHORT = """
+import os, sys
+from pathlib import Path
+from mabe.data.store import open_store
+from mabe.errors import DataError
+store = open_store(Path(sys.argv[1]))
+store.poses_cm(2, 0, 5)
+os.truncate(store.poses_path, 0)
+try:
+    store.poses_cm(2, 0, 5)
+except DataError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not cut a file in use")
+def test_a_store_that_is_cut_short_while_in_use_is_an_error(data, tmp_path):
+    build(data, tmp_path / "store")
+    words = [sys.executable, "-c", CUT_SHORT, tmp_path / "store"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "was cut short while it was in use" in done.stdout
+
+
+def test_a_store_of_a_version_without_hashes_is_read_as_it_is(data, tmp_path):
+    made = build(data, tmp_path / "store")
+    index = json.loads((tmp_path / "store" / "index.json").read_text())
+    assert len(index.pop("hashes")) == 3
+    (tmp_path / "store" / "index.json").write_text(json.dumps(index))
+
+    opened = open_store(tmp_path / "store")
+
+    np.testing.assert_array_equal(opened.poses_cm(2, 0, 5), made.poses_cm(2, 0, 5))
+    assert opened.is_sound()
 
 
 def test_a_folder_that_is_no_store_is_refused_and_left_alone(data, tmp_path):

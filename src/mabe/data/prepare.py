@@ -21,6 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from mabe.data.poses_file import hash_in_file
 from mabe.data.poses_in_cm import STEP_DTYPE
 from mabe.data.prepare_parts import (
     PartOutcome,
@@ -115,11 +116,11 @@ def default_store_path(data_dir: Path, rate_fps: float) -> Path:
 
 
 def _find_finished(out_dir: Path, stamps: dict[str, str]) -> PoseStore | None:
-    """Return the store if it was made from exactly these files."""
+    """Return the store if it was made from exactly these files, and is sound."""
     store = _open_if_whole(out_dir)
     unchanged = _unchanged(out_dir, store, stamps)
     is_finished = store and len(unchanged) == len(stamps) == len(store.recordings)
-    return store if is_finished else None
+    return store if store and is_finished and store.is_sound() else None
 
 
 def _unchanged(
@@ -163,7 +164,9 @@ class _Builder:
         self.rate_fps = rate_fps
         self.progress = progress
         self.parts_dir = out_dir / _PARTS_NAME
-        self.old = _open_if_whole(out_dir)
+        old = _open_if_whole(out_dir)
+        # Nothing of a damaged one is used.
+        self.old = old if old and old.is_sound() else None
 
     def build(
         self,
@@ -223,12 +226,16 @@ class _Builder:
         old = self.old.recordings if self.old else ()
         in_old = {each.content_hash: number for number, each in enumerate(old)}
         recordings: list[StoredRecording] = []
+        hashes: list[str] = []
         offset = 0
         for content in contents:
-            if content in in_old:
+            if self.old and content in in_old:
                 recording = old[in_old[content]]
+                hashes.append(self.old.poses_hash(in_old[content]))
             else:
-                recording = read_part_header(part_path(self.parts_dir, content))
+                part = part_path(self.parts_dir, content)
+                recording, poses_hash = read_part_header(part)
+                hashes.append(poses_hash)
             recordings.append(replace(recording, offset=offset))
             offset += recording.values
 
@@ -241,16 +248,27 @@ class _Builder:
                         copy_part_poses(part_path(self.parts_dir, content), file)
 
         # Named by its content, so that an index never refers to other poses.
-        itemsize = STEP_DTYPE.itemsize
         poses = self.out_dir / f"poses-{short_digest(*contents)}.i16"
-        if not (poses.exists() and poses.stat().st_size == offset * itemsize):
+        if not (poses.exists() and _holds(poses, recordings, hashes)):
             write_atomically(poses, write_poses)
         write_index(
             self.out_dir,
             rate_fps=self.rate_fps,
             poses=poses.name,
             recordings=tuple(recordings),
+            hashes=hashes,
         )
+
+
+def _holds(
+    poses: Path, recordings: Sequence[StoredRecording], hashes: Sequence[str]
+) -> bool:
+    """Return whether a file holds the poses of all recordings, and nothing else."""
+    size = sum(each.values for each in recordings) * STEP_DTYPE.itemsize
+    return poses.stat().st_size == size and all(
+        hash_in_file(poses, recording) == poses_hash
+        for recording, poses_hash in zip(recordings, hashes, strict=True)
+    )
 
 
 def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:

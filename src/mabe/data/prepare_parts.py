@@ -17,6 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import Int16
 
+from mabe.data.poses_file import hash_of
 from mabe.data.store import (
     FORMAT_VERSION,
     quantize_recording,
@@ -114,7 +115,7 @@ def _write_part(
     part that is broken after a power failure does not match its hash and is made again.
     """
     header = recording_to_json(stored)
-    header["poses_hash"] = hashlib.sha256(poses.data).hexdigest()
+    header["poses_hash"] = hash_of(poses)
     # A process id would not be unique: another machine may have the same.
     beside = path.with_suffix(f".{secrets.token_hex(4)}.tmp")
     try:
@@ -135,15 +136,15 @@ def _is_whole(path: Path) -> bool:
             header = json.loads(file.readline())
         except ValueError:
             return False
-        return hashlib.sha256(file.read()).hexdigest() == header["poses_hash"]
+        return hash_of(np.frombuffer(file.read(), np.uint8)) == header["poses_hash"]
 
 
-def read_part_header(path: Path) -> StoredRecording:
-    """Return the recording's entry in a part."""
+def read_part_header(path: Path) -> tuple[StoredRecording, str]:
+    """Return the recording's entry in a part, and the hash of its poses."""
     with path.open("rb") as file:
         header = json.loads(file.readline())
-    del header["poses_hash"]
-    return recording_from_json(header)
+    poses_hash = header.pop("poses_hash")
+    return recording_from_json(header), poses_hash
 
 
 def copy_part_poses(path: Path, out: BinaryIO) -> None:
@@ -159,12 +160,10 @@ def file_stamp(info: VideoInfo, rate_fps: float) -> str:
         versions = [(file.bytes, file.version) for file in info.remote]
         return short_digest(versions, *_settings(info, rate_fps))
     times = [
-        (stat.st_size, stat.st_mtime_ns) if (stat := _stat(path)) else None
-        for path in (info.tracking_path, info.annotation_path)
+        _size_and_times(path) for path in (info.tracking_path, info.annotation_path)
     ]
     if info.coverage_path:
-        stat = _stat(info.coverage_path)
-        times.append((stat.st_size, stat.st_mtime_ns) if stat else None)
+        times.append(_size_and_times(info.coverage_path))
     return short_digest(times, *_settings(info, rate_fps))
 
 
@@ -202,6 +201,19 @@ def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
 def short_digest(*values: object) -> str:
     """Return a short hash of anything JSON can hold."""
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:20]
+
+
+def _size_and_times(path: Path | None) -> tuple[int, int, int] | None:
+    """Return by what an unchanged file is recognised.
+
+    Anybody may set the time of a file's last change of content, but not that of its
+    last change of any kind, which Windows lacks.
+    """
+    stat = _stat(path)
+    if stat is None:
+        return None
+    any_change_ns = stat.st_ctime_ns if os.name != "nt" else 0
+    return stat.st_size, stat.st_mtime_ns, any_change_ns
 
 
 def _stat(path: Path | None) -> os.stat_result | None:

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float, Int, Int16
 
 from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
+from mabe.data.poses_file import PosesFile, hash_of
 from mabe.data.poses_in_cm import (
     MISSING,
     REACH_CM,
@@ -64,23 +65,12 @@ INDEX_NAME = "index.json"
 _FORMAT = "mabe pose store"
 
 
-_PAGES_AROUND_BYTES = 1 << 16
-"""Bytes that Linux maps around an accessed page, if they are cached."""
-
-
-_MOST_TOUCHED_BYTES = 64 << 20
-
-
 SlotsRead = tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]
 """Places of points in a recording's slots, and the slots they are read into."""
 
 
 class PoseStore:
-    """Poses and labels of many recordings.
-
-    The file is mapped into memory when the first pose is read, in each process by
-    itself: a store that is sent to a worker process is sent without its map.
-    """
+    """Poses and labels of many recordings."""
 
     def __init__(
         self,
@@ -88,7 +78,7 @@ class PoseStore:
         root: Path,
         rate_fps: float,
         recordings: tuple[StoredRecording, ...],
-        poses: Path | Int16[np.ndarray, " value"],
+        poses: PosesFile | Int16[np.ndarray, " value"],
         layout: PoseLayout | None = None,
         has_objects: bool = True,
     ) -> None:
@@ -102,14 +92,25 @@ class PoseStore:
         """False: only animals are read."""
         self._poses = poses
         self._slots_read: dict[int, SlotsRead] = {}
-        self._mapped: Int16[np.ndarray, " value"] | None = None
-        self._touched_bytes = 0
-        self._in_memory = Touched(poses) if isinstance(poses, np.ndarray) else None
+        self._touched = Touched(poses) if isinstance(poses, np.ndarray) else None
 
     @property
     def poses_path(self) -> Path | None:
         """The file of the poses; None for poses in memory."""
-        return None if isinstance(self._poses, np.ndarray) else self._poses
+        return self._poses.path if isinstance(self._poses, PosesFile) else None
+
+    def poses_hash(self, index: int) -> str:
+        """Return the hash of a recording's poses."""
+        if isinstance(self._poses, PosesFile):
+            name = self.recordings[index].name
+            return self._poses.hashes.get(name) or hash_of(self.quantized(index))
+        return hash_of(self.quantized(index))
+
+    def is_sound(self) -> bool:
+        """Return whether all poses are those that were stored."""
+        return isinstance(self._poses, np.ndarray) or all(
+            map(self._poses.is_sound, self.recordings)
+        )
 
     def select(self, index: int) -> "PoseStore":
         """Return a store of one recording, with the same file of poses."""
@@ -157,9 +158,6 @@ class PoseStore:
             self._slots_read[index] = (both[:, 0], both[:, 1])
         return self._slots_read[index]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_mapped": None}
-
     def __repr__(self) -> str:
         return f"PoseStore({str(self.root)!r}, {len(self.recordings)} recordings)"
 
@@ -190,16 +188,22 @@ class PoseStore:
             )
         poses = self.quantized(index)[start:stop:every]
         points = to_cm(poses)
-        self._count_touched(poses.nbytes)
+        if self._touched is not None:
+            self._touched.add(poses.nbytes)
+        elif isinstance(self._poses, PosesFile):
+            self._poses.count_touched(poses.nbytes)
         return points
 
     def quantized(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
-        """Return the stored values of a recording's poses, as a view of the file."""
+        """Return the stored values of a recording's poses, as a view of the file.
+
+        Raises `DataError` where they are not those that were stored.
+        """
         recording = self.recordings[index]
-        mapped = self._mapped
-        if mapped is None:
-            mapped = self._mapped = self._map()
-        flat = mapped[recording.offset : recording.offset + recording.values]
+        if isinstance(self._poses, PosesFile):
+            flat = self._poses.of_recording(recording)
+        else:
+            flat = self._poses[recording.offset : recording.offset + recording.values]
         return flat.reshape(recording.length, len(recording.slots), 2)
 
     def tracked_span(self, index: int) -> tuple[int, int] | None:
@@ -210,31 +214,6 @@ class PoseStore:
             is_tracked.append((poses[rows, :, 0] != MISSING).any(axis=1))
         frames = np.flatnonzero(np.concatenate(is_tracked))
         return (int(frames[0]), int(frames[-1]) + 1) if len(frames) else None
-
-    def _count_touched(self, read_bytes: int) -> None:
-        """Drop the map when many of its pages were read.
-
-        They count as the process's own memory, which would grow to the size of the
-        whole store; the operating system keeps them cached in any case.
-        """
-        if self._in_memory:
-            self._in_memory.add(read_bytes)
-            return
-        self._touched_bytes += read_bytes + _PAGES_AROUND_BYTES
-        if self._touched_bytes > _MOST_TOUCHED_BYTES:
-            self._mapped, self._touched_bytes = None, 0
-
-    def _map(self) -> Int16[np.ndarray, " value"]:
-        if isinstance(self._poses, np.ndarray):
-            return self._poses
-        try:
-            # A plain array, as views of a memmap take several times as long to create.
-            return np.asarray(np.memmap(self._poses, STEP_DTYPE, mode="r"))
-        except FileNotFoundError as error:
-            raise DataError(
-                f"{self._poses}: the store was prepared again after it was opened; "
-                "start again."
-            ) from error
 
 
 def open_store(root: Path) -> PoseStore:
@@ -254,6 +233,7 @@ def open_store(root: Path) -> PoseStore:
     try:
         rate_fps, recordings = _recordings_of(index)
         poses = root / index["poses"]
+        hashes = _hashes_of(index, recordings)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
         raise DataError(
             f"{root / INDEX_NAME}: is damaged ({type(e).__name__}: "
@@ -266,7 +246,27 @@ def open_store(root: Path) -> PoseStore:
             f"{poses}: has {found:,} bytes, expected {expected:,}; run `mabe prepare` "
             "again."
         )
-    return PoseStore(root=root, rate_fps=rate_fps, recordings=recordings, poses=poses)
+    return PoseStore(
+        root=root,
+        rate_fps=rate_fps,
+        recordings=recordings,
+        poses=PosesFile(poses, hashes),
+    )
+
+
+def _hashes_of(
+    index: Mapping[str, Any], recordings: Sequence[StoredRecording]
+) -> dict[str, str]:
+    """Return the hash of each recording's poses; none in stores of mabe 0.2.
+
+    Raises `ValueError` where they are not those of the recordings.
+    """
+    if "hashes" not in index:
+        return {}
+    hashes = dict(zip((r.name for r in recordings), index["hashes"], strict=True))
+    if not all(isinstance(each, str) for each in hashes.values()):
+        raise ValueError("its hashes")
+    return hashes
 
 
 def _recordings_of(
@@ -351,6 +351,7 @@ def write_index(
     rate_fps: float,
     poses: str,
     recordings: tuple[StoredRecording, ...],
+    hashes: Sequence[str] = (),
 ) -> None:
     """Write the index of a store whose file of poses is complete."""
     watched = sorted({recording.watched for recording in recordings})
@@ -365,7 +366,7 @@ def write_index(
         "rate_fps": rate_fps,
         "poses": poses,
         "watched": [_watched_rows(each) for each in watched],
-    }
+    } | ({"hashes": list(hashes)} if hashes else {})
     # One line for each recording: fast to read, and legible for people.
     lines = ",\n".join(_dense_json(entry) for entry in entries)
     write_text(

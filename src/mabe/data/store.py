@@ -388,15 +388,16 @@ def _version_of(recordings: Sequence[StoredRecording]) -> int:
 
 
 def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
-    """Return the animals and keypoints of some recordings.
+    """Return the animals of recordings, and the keypoints of those with labels.
 
-    There is room for those of the challenge at least, so that models of rodents have
-    the same inputs whatever a lab tracks of them.
+    Without any labels the keypoints are those of all. There is room for those of the
+    challenge at least, so that models of rodents have the same inputs whatever a lab
+    tracks of them.
     """
-    animals, names = ANIMALS, set()
-    for recording in recordings:
-        animals = max(animals, *recording.tracked_individuals, 0)
-        names |= {point.keypoint for point in recording.points}
+    every = tuple(recordings)
+    animals = max([ANIMALS, *(n for each in every for n in each.tracked_individuals)])
+    labelled = [each for each in every if each.has_labels] or every
+    names = {point.keypoint for each in labelled for point in each.points}
     return PoseLayout(animals, joined_keypoints([names]))
 
 

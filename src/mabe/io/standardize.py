@@ -41,8 +41,8 @@ _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
 
 ONE_POINT = (
-    "one point an animal: direction and posture are unknown, so there is little to "
-    "learn from"
+    "one point an animal: its heading is the direction in which it travels, its "
+    "posture is unknown"
 )
 
 
@@ -111,19 +111,8 @@ def standardize(
         )
     if len(matches) == 1:
         poses = poses.noting(ONE_POINT)
-    rate = fps or poses.fps or project.fps
-    if poses.fps and project.fps and not fps and _differ(poses.fps, project.fps):
-        poses = poses.noting(
-            f"its file gives {poses.fps:g} fps, which is used; {project.fps:g} fps are "
-            "for recordings whose files give none (`recordings` in project.yaml sets "
-            "another rate for one)"
-        )
-    if rate is None:
-        raise DataError(
-            f"{poses.name}: no file gives its frame rate; give --fps, or set `fps` in "
-            "project.yaml."
-        )
-    scale = pixels_per_cm or project.pixels_per_cm or poses.pixels_per_cm
+    poses, rate = _settle_rate(poses, project, fps)
+    poses, scale = _given_scale(poses, pixels_per_cm or project.pixels_per_cm)
     is_estimated = scale is None
     body = _find_body(poses, matches, project, rate)
     if scale is None:
@@ -156,6 +145,35 @@ def _kept_column(matches: Sequence[Match]) -> int:
     if "body_center" in names:
         return names.index("body_center")
     return next(at for at, match in enumerate(matches) if match.is_kept)
+
+
+def _settle_rate(
+    poses: Poses, project: Project, fps: float | None
+) -> tuple[Poses, float]:
+    """Return the frame rate, and poses with a note where another one is given too."""
+    rate = fps or poses.fps or project.fps
+    if rate is None:
+        raise DataError(
+            f"{poses.name}: no file gives its frame rate; give --fps, or set `fps` in "
+            "project.yaml."
+        )
+    if poses.fps and project.fps and not fps and _differ(poses.fps, project.fps):
+        poses = poses.noting(
+            f"its file gives {poses.fps:g} fps, which is used; {project.fps:g} fps are "
+            "for recordings whose files give none (`recordings` in project.yaml sets "
+            "another rate for one)"
+        )
+    return poses, rate
+
+
+def _given_scale(poses: Poses, given: float | None) -> tuple[Poses, float | None]:
+    """Return the scale, and poses with a note where their file has another one."""
+    own = poses.pixels_per_cm
+    if given and own and _differ(own, given):
+        poses = poses.noting(
+            f"its file gives {own:.4g} pixels per cm; {given:.4g} is set, and used"
+        )
+    return poses, given or own
 
 
 def _differ(rate: float, other: float) -> bool:

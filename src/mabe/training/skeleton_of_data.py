@@ -12,7 +12,7 @@ from jaxtyping import Float
 from mabe.config import RunConfig
 from mabe.data.store import PoseStore
 from mabe.io.guess_skeleton import MOST_FRAMES, GuessedSkeleton, guess_skeleton
-from mabe.io.project import load_project
+from mabe.io.project import FILE_NAME, load_project
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, RODENT, Skeleton
 
@@ -45,7 +45,8 @@ def settle_skeleton(
 def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     """Return the skeleton that project.yaml beside the data gives, or a guess."""
     keypoints = store.layout.keypoints
-    given = load_project(config.data_dir).skeleton
+    path = config.data_dir / FILE_NAME
+    given = load_project(path).skeleton if path.is_file() else None
     if given is not None:
         return GuessedSkeleton(given.skeleton(keypoints))
     return guess_skeleton(keypoints, _some_poses(store), store.rate_fps)

@@ -32,6 +32,7 @@ SUBJECTS = (
 TARGETS = (
     *("target", "targetid", "recipient", "receiver", "partner", "directedat"),
     *("recipientid", "receiverid", "partnerid", "targetanimal", "victim"),
+    *("towards", "toward", "directedto", "toanimal", "tomouse", "tosubject"),
 )
 
 ACTIONS = (

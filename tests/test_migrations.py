@@ -7,11 +7,13 @@ import pytest
 import torch
 from cards import change_card, read_card
 
+from mabe import __version__
 from mabe.errors import RunError
 from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.models.migrations import CARD_FORMAT, MIGRATIONS
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
+from mabe.runtime.versions import is_newer
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask
 
 SETTINGS_OF_FORMAT = {
@@ -94,7 +96,51 @@ def test_a_card_has_the_settings_of_its_format(path):
 
 def test_a_later_format_is_refused_with_the_advice_to_update(path):
     change_card(path, lambda card: card.update(format=CARD_FORMAT + 1, mabe="9.0"))
-    refuse(path, match=rf"format {CARD_FORMAT + 1}, of mabe 9\.0.*Update mabe")
+    refuse(
+        path,
+        match=rf"format {CARD_FORMAT + 1}, .*made by a newer mabe, 9\.0.*Update mabe",
+    )
+
+
+def add_task(card):
+    card["members"][0]["task"]["kind"] = "colony"
+
+
+def drop_rules(card):
+    del card["rules"]
+
+
+def add_setting(card):
+    card["members"][0]["config"]["magic"] = 1
+
+
+@pytest.mark.parametrize("change", [add_task, drop_rules, add_setting])
+def test_whatever_is_odd_in_a_card_of_a_later_version_is_put_down_to_that(path, change):
+    change_card(path, lambda card: (card.update(mabe="10.2.1rc1"), change(card)))
+    refuse(path, match=r"made by a newer mabe.*Update mabe: pip install")
+
+
+def test_a_card_of_a_later_version_that_is_not_odd_is_read(path):
+    change_card(path, lambda card: card.update(mabe="10.2"))
+    load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("0.0.9", False),
+        (__version__, False),
+        (f"{__version__}.1", True),
+        ("0.10", True),
+        ("1.0rc1", True),
+        ("", False),
+        ("new", False),
+        (None, False),
+        (9, False),
+    ],
+)
+def test_versions_are_compared_as_numbers(version, expected):
+    assert is_newer(version) == expected
 
 
 @pytest.mark.parametrize("found", [1, None, "x"])
@@ -105,7 +151,7 @@ def test_a_format_before_the_first_is_refused(path, found):
 
 def test_an_unknown_setting_is_refused_with_the_advice_to_update(path):
     change_card(path, lambda card: card["members"][0]["config"].update(magic=1))
-    refuse(path, match="magic.*Update mabe")
+    refuse(path, match="magic.*made by a newer mabe.*Update mabe")
 
 
 def test_a_setting_that_is_not_valid_is_named(path):

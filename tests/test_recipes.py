@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from chases import write_chases
 from kaggle_files import write_labels
 from stories import TINY, write_fights
@@ -14,7 +16,7 @@ from mabe.bouts import Bout, Watched
 from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
-from mabe.errors import ConfigError, RunError
+from mabe.errors import ConfigError, RunError, StopRequested
 from mabe.experiments import auto_recipe as recipes
 from mabe.experiments.auto_recipe import guess_task
 from mabe.experiments.checklist import gather_facts
@@ -366,6 +368,36 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     assert (root / FILE_NAME).read_bytes() == (run / FILE_NAME).read_bytes()
     one, other = (load_checkpoint(each) for each in (root, run))
     assert one.rules == other.rules
+
+
+RECIPE = Path(__file__).parent / "hostile" / "resume_same_command_auto" / "auto.yaml"
+
+
+@pytest.mark.parametrize("changes", [{}, {"background": ["attack"]}])
+def test_the_same_command_resumes_a_recipe_that_chose_its_task(
+    tmp_path, monkeypatch, capsys, changes
+):
+    monkeypatch.setattr(recipes, "NETWORKS", 1)
+    monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
+    data = write_fights(tmp_path / "data", videos=4)
+    (tmp_path / "auto.yaml").write_text(
+        json.dumps({**yaml.safe_load(RECIPE.read_text()), **QUICK, **changes})
+    )
+    words = ["train", "--config", tmp_path / "auto.yaml", "--data-dir", data]
+    words = [str(word) for word in (*words, "--out", tmp_path / "run")]
+    words += ["--workers", "1"]
+
+    def stop(*_, **__):
+        raise StopRequested("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mabe.experiments.train_auto._train_all", stop)
+        assert main(words) == 130
+        capsys.readouterr()
+        assert main([*words, "--resume"]) == 130  # it got as far
+    other = ["--set", "classes={a: [], b: [attack]}", "--set", "background=null"]
+    assert main([*words, *other, "--resume"]) == 2
+    assert "cannot be resumed with settings" in capsys.readouterr().err
 
 
 def test_a_recipe_that_runs_again_sets_the_earlier_one_aside(fights, tmp_path):

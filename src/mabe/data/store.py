@@ -40,6 +40,7 @@ from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.object_storage import as_url, exists, fetch_store
+from mabe.runtime.versions import made_by_newer
 from mabe.skeleton import (
     ANIMALS,
     KEYPOINTS,
@@ -225,10 +226,13 @@ def open_store(root: Path) -> PoseStore:
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = _read_index(root)
     known = (FORMAT_VERSION, _WITH_COVERAGE, _WITH_OTHER_SKELETONS)
-    if index.get("version") not in known:
+    if (found := index.get("version")) not in known:
+        is_newer = isinstance(found, int) and found > max(known)
         raise DataError(
-            f"{root}: a pose store of version {shorten_value(index.get('version'))}, "
-            f"this is version {FORMAT_VERSION}; run `mabe prepare` again."
+            f"{root}: a pose store of version {shorten_value(found)}, known are "
+            f"{min(known)} to {max(known)}"
+            + (f": {made_by_newer(None)}, or" if is_newer else ";")
+            + " run `mabe prepare` again."
         )
     try:
         rate_fps, recordings = _recordings_of(index)

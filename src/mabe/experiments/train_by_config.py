@@ -12,6 +12,7 @@ from mabe.experiments.train_auto import (
     with_task_of_run,
 )
 from mabe.runtime.executors import Executor
+from mabe.training.resume import settings_of_run
 from mabe.training.run import TrainedRun, train
 from mabe.training.training_loop import Watcher
 
@@ -36,7 +37,7 @@ def merge_settings(
     if data_dir and config is None and not resume:
         settings.setdefault("model_type", "auto")
     if resume and config is None and run_dir:
-        config = run_dir / "config.yaml"
+        config = settings_of_run(run_dir)
     options = {
         "data_dir": data_dir,
         "max_sequences": max_sequences,
@@ -61,7 +62,8 @@ def train_model(
     config = build_config(dict(given), where="settings")
     if config.model_type != "auto":
         return train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
-    if resume:
+    # With a background the task is guessed again, to be compared with that of the run.
+    if resume and config.background is None:
         given = with_task_of_run(given, config.checkpoint_dir)
     else:
         given = with_guessed_task(given, skip_bad=skip_bad)

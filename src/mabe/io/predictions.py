@@ -39,6 +39,7 @@ from mabe.runtime.files import (
     write_json,
     write_text,
 )
+from mabe.runtime.versions import is_newer, made_by_newer
 from mabe.skeleton import MOST_ANIMALS
 
 BOUTS = "bouts.csv"
@@ -297,8 +298,10 @@ def _animal(name: str | None, recording: RecordingBouts, has_lab_names: bool) ->
 
 def _read_provenance(folder: Path) -> PredictionProvenance:
     path = folder / PROVENANCE
+    values: Any = None
     try:
-        provenance = TypeAdapter(PredictionProvenance).validate_python(read_json(path))
+        values = read_json(path)
+        provenance = TypeAdapter(PredictionProvenance).validate_python(values)
         for source in provenance.sources:
             _check_source(source)
         provenance.to_json()  # every value can be written again
@@ -310,8 +313,10 @@ def _read_provenance(folder: Path) -> PredictionProvenance:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
+        version = values.get("mabe") if isinstance(values, dict) else None
+        advice = made_by_newer(version) if is_newer(version) else "predict again."
         raise DataError(
-            f"{path}: not readable ({place}: {first['msg']}); predict again."
+            f"{path}: not readable ({place}: {first['msg']}); {advice}"
         ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not readable ({error}); predict again.") from None

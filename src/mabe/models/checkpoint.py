@@ -34,6 +34,7 @@ from mabe.models.trees_model import build_trees
 from mabe.pair_task import PairTask
 from mabe.runtime.documents import parse_json, shorten_value
 from mabe.runtime.files import write_bytes, write_json
+from mabe.runtime.versions import UPDATE, is_newer, made_by_newer
 from mabe.scene_task import SceneTask, TaskKind
 
 SUFFIX = ".safetensors"
@@ -164,6 +165,16 @@ def load_checkpoint(run: Path) -> Checkpoint:
         raise RunError(f"{path}: not a readable checkpoint: {error}") from None
     if not isinstance(card, dict):
         raise RunError(f"{path}: expected a mabe model, found no card in its header")
+    try:
+        return _read_card(card, weights, path)
+    except RunError as error:
+        if not is_newer(card.get("mabe")) or "newer mabe" in str(error):
+            raise
+        raise RunError(f"{error}; it was {made_by_newer(card['mabe'])}") from None
+
+
+def _read_card(card: Card, weights: dict[str, Tensor], path: Path) -> Checkpoint:
+    """Return the checkpoint of a card; raise `RunError` where it is not readable."""
     try:
         current = migrate(card, where=str(path))
         return _from_card(current, migrate_weights(weights, card["format"]), path)
@@ -340,8 +351,8 @@ def find_checkpoint(run: Path) -> Path:
 def _config(values: Card, path: Path) -> ModelConfig:
     if unknown := sorted(values.keys() - ModelConfig.model_fields.keys()):
         raise RunError(
-            f"{path}: has settings that mabe {__version__} does not have: "
-            f"{', '.join(unknown)}. Update mabe: pip install --upgrade mabe"
+            f"{path}: has settings that mabe {__version__} does not have "
+            f"({', '.join(unknown)}): made by a newer mabe. {UPDATE}"
         )
     try:
         return ModelConfig.model_validate(values)

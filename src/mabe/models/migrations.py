@@ -19,8 +19,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from mabe import __version__
 from mabe.errors import RunError
+from mabe.runtime.versions import made_by_newer
 
 CARD_FORMAT = 4
 
@@ -40,9 +40,8 @@ def migrate(card: Card, *, where: str) -> Card:
     found = card.get("format")
     if isinstance(found, int) and found > CARD_FORMAT:
         raise RunError(
-            f"{where}: has model format {found}, of mabe {card.get('mabe')}; mabe "
-            f"{__version__} reads formats up to {CARD_FORMAT}. Update mabe: pip "
-            "install --upgrade mabe"
+            f"{where}: has model format {found}, known are those up to {CARD_FORMAT}: "
+            f"{made_by_newer(card.get('mabe'))}"
         )
     if found != CARD_FORMAT and found not in MIGRATIONS:
         raise RunError(

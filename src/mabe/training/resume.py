@@ -14,6 +14,7 @@ from mabe.runtime.distributed import (
     in_first_process,
 )
 from mabe.runtime.documents import read_json, shorten_value
+from mabe.runtime.versions import is_newer, made_by_newer
 from mabe.training.best_epoch import epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch
@@ -43,6 +44,16 @@ _OF_DAMAGED_STATES = (
     ValueError,
 )
 """Errors that values of an unexpected kind lead to."""
+
+
+def settings_of_run(run_dir: Path) -> Path:
+    """Return the file of the settings of a run that is to be resumed.
+
+    Raises `RunError` where there is no run, or one of a later version, whose settings
+    this one may not know.
+    """
+    _read_facts(run_dir)
+    return run_dir / "config.yaml"
 
 
 def with_settled_batch(
@@ -142,6 +153,10 @@ def _read_facts(run_dir: Path) -> dict[str, Any]:
         raise RunError(
             f"{path}: expected the facts of a run, found {shorten_value(facts)}; "
             "restore it"
+        )
+    if is_newer(facts.get("mabe")):
+        raise RunError(
+            f"{run_dir}: cannot be resumed, it was {made_by_newer(facts['mabe'])}"
         )
     if not isinstance(facts.get("windows_per_step"), int | None):
         raise RunError(f"{path}: windows_per_step is no number; restore it")

@@ -20,10 +20,10 @@ from mabe.errors import MabeError
 from mabe.io.exporter import export
 from mabe.io.predictions import (
     Predictions,
-    probabilities_path,
     read_predictions,
     write_predictions,
 )
+from mabe.io.probabilities import probabilities_path
 from mabe.io.readers.kaggle import read_index
 from mabe.io.writers.kaggle import MetadataRow, write_metadata
 from mabe.runtime.csv_cells import cell_of, text_of

@@ -16,14 +16,12 @@ from python_calamine import CalamineWorkbook
 from mabe.bouts import Bout, RecordingBouts
 from mabe.cli.main import main
 from mabe.io.predictions import (
-    PROBABILITIES,
     PredictionProvenance,
     Predictions,
     RecordingProvenance,
-    probabilities_path,
     write_predictions,
-    write_probabilities,
 )
+from mabe.io.probabilities import PROBABILITIES, probabilities_path, write_probabilities
 from mabe.measures.agreement import compare
 from mabe.measures.observation import PREDICTED
 

@@ -9,15 +9,21 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from format_files import write_long
 from kills import files_in, killed_at
 from stories import write_fights
 
+from mabe.bouts import Bout
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.prepare import load_store
 from mabe.experiments.cross_validation import make_plan
+from mabe.inference.predict import Predictor
+from mabe.io.probabilities import Origin, read_origin, write_probabilities
 from mabe.runtime import unfinished
 from mabe.runtime.files import write_text
 from mabe.runtime.unfinished import is_unfinished
@@ -289,3 +295,108 @@ def test_a_crossvalidation_killed_as_it_begins(tmp_path, fights):
     make_plan(config, data, folds=2, seeds=1)
     make_plan(config, data, folds=2, seeds=1)
     assert [each.name for each in (tmp_path / "cv").iterdir()] == ["crossval.json"]
+
+
+# ── predictions that are there ──
+
+
+TCN, V2 = (MODELS / f"scene_{name}.safetensors" for name in ("tcn", "v2"))
+
+
+@pytest.fixture
+def predicted_here(monkeypatch):
+    """The recordings that were predicted, not kept, in the order of the calls."""
+    names = []
+    predict_recording = Predictor.predict_recording
+
+    def note(self, store, index):
+        names.append(store.recordings[index].name)
+        return predict_recording(self, store, index)
+
+    monkeypatch.setattr(Predictor, "predict_recording", note)
+    return names
+
+
+def test_predict_goes_on_where_it_was_stopped(tmp_path, scenes, predicted_here):
+    words = ["predict", TCN, scenes, "--out"]
+    assert run(*words, tmp_path / "whole") == 0
+    everything = [*predicted_here]
+    assert len(everything) == 2
+    predicted_here.clear()
+    # Killed after the file of the first recording was renamed into place.
+    assert killed_at(2, lambda: run(*words, tmp_path / "out"))
+    assert predicted_here == everything[:1]
+
+    assert run(*words, tmp_path / "out") == 0
+
+    assert predicted_here == everything
+    assert files_in(tmp_path / "out") == files_in(tmp_path / "whole")
+
+
+def test_what_is_predicted_and_unchanged_is_kept(
+    tmp_path, scenes, predicted_here, capsys
+):
+    words = ["predict", TCN, scenes, "--out", tmp_path / "out"]
+    assert run(*words) == 0
+    whole = files_in(tmp_path / "out")
+    predicted_here.clear()
+
+    assert run(*words) == 0
+
+    assert predicted_here == []
+    assert "2 of 2 recordings predicted before, and unchanged: kept" in (
+        capsys.readouterr().out
+    )
+    assert files_in(tmp_path / "out") == whole
+
+
+def test_another_model_or_other_poses_are_predicted_anew(
+    tmp_path, scenes, predicted_here
+):
+    data = shutil.copytree(scenes, tmp_path / "data")
+    out = tmp_path / "out"
+
+    def newly_predicted(model, *options):
+        predicted_here.clear()
+        assert run("predict", model, data, "--out", out, *options) == 0
+        return len(predicted_here)
+
+    assert newly_predicted(TCN) == 2
+    assert newly_predicted(V2) == 2
+    assert newly_predicted(V2, "--tta", "2") == 2
+    assert newly_predicted(V2, "--tta", "2") == 0
+    path = next(data.glob("train_tracking/*/*.parquet"))
+    table = pl.read_parquet(path).with_columns(pl.col("x") + 1)
+    table.write_parquet(path)
+    assert newly_predicted(V2, "--tta", "2") == 1
+    for damaged in out.glob("probabilities/*/*.parquet"):
+        damaged.write_bytes(damaged.read_bytes()[:-9])
+    assert newly_predicted(V2, "--tta", "2") == 2
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'["k", "m", 1, [[1]]]', b"\xff"])
+def test_an_origin_that_is_damaged_is_none(tmp_path, text):
+    path = tmp_path / "p.parquet"
+    columns = {"a": np.zeros(3, np.float32)}
+    origin = Origin("key", "model", 1, (Bout(0, 2, "a", 1, 2, 0.25),))
+    write_probabilities(path, columns, frames=3, origin=origin)
+    assert read_origin(path) == origin
+    table = pq.read_table(path)
+    pq.write_table(table.replace_schema_metadata({b"mabe": text}), path)
+    assert read_origin(path) is None
+
+
+def test_probabilities_of_another_model_are_not_summarized(tmp_path, capsys):
+    """Killed as a second model had predicted one recording of two."""
+    out = tmp_path / "out"
+    first, second = (MODELS / f"pair_{name}.safetensors" for name in ("trees", "tuned"))
+    assert run("predict", first, MODELS / "pairs", "--out", out) == 0
+    words = ["summary", out, "--no-figures", "--out", tmp_path / "s"]
+    assert run(*words) == 0
+    assert killed_at(2, lambda: run("predict", second, MODELS / "pairs", "--out", out))
+    capsys.readouterr()
+
+    assert run(*words) == 2
+    assert "was not predicted by the model of bouts.csv" in capsys.readouterr().err
+    # The bouts of the first model are whole, beside its own provenance.
+    assert run("export", out, "--to", "csv", "--out", tmp_path / "e") == 0

@@ -28,13 +28,16 @@ from mabe.inference.predict import (
 from mabe.io.exporter import WRITERS, write_export
 from mabe.io.predictions import (
     BOUTS,
-    PROBABILITIES,
     PROVENANCE,
     PredictionProvenance,
     Predictions,
     bouts_table,
-    probabilities_path,
     write_predictions,
+)
+from mabe.io.probabilities import (
+    PROBABILITIES,
+    Origin,
+    probabilities_path,
     write_probabilities,
 )
 from mabe.io.project import Project, load_project
@@ -208,7 +211,10 @@ class Prediction:
             table = probabilities_path(
                 folder / PROBABILITIES, self.recording.lab, self.recording.video
             )
-            write_probabilities(table, self.columns, frames=self.recording.length)
+            about, bouts = self.provenance, self.recording.bouts
+            origin = Origin("", about.model_hash, about.variants, bouts)
+            length = self.recording.length
+            write_probabilities(table, self.columns, frames=length, origin=origin)
             return [folder / BOUTS, folder / PROVENANCE, table]
         if format not in WRITERS:
             known = ", ".join(["mabe", *WRITERS])

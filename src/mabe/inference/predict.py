@@ -25,18 +25,22 @@ from mabe.bouts import (
 )
 from mabe.data.near_pairs import NearPairs
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
-from mabe.data.store import PoseStore
+from mabe.data.store import PoseStore, recording_to_json
 from mabe.decoding.rules import decide
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
 from mabe.io.predictions import (
-    PROBABILITIES,
     PredictionProvenance,
     Predictions,
     RecordingProvenance,
-    probabilities_path,
     write_predictions,
+)
+from mabe.io.probabilities import (
+    PROBABILITIES,
+    Origin,
+    probabilities_path,
+    read_origin,
     write_probabilities,
 )
 from mabe.io.project import Project
@@ -46,7 +50,7 @@ from mabe.resampling import nearest_frames
 from mabe.runtime.console import count
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import HERE, Executor, usual_executor
-from mabe.runtime.files import hash_file, make_folder
+from mabe.runtime.files import hash_bytes, hash_file, make_folder
 from mabe.runtime.tensors import limited_threads
 from mabe.scene_task import NOT_COUNTED, FrameLabels, Task
 
@@ -121,17 +125,11 @@ class Predictor:
             chosen = np.full(recording.native_length, self.task.kind.nothing)
             yield self._of_view(recording, view, unknown, chosen, labels)
 
-    def predict_bouts(
-        self, store: PoseStore, index: int, probabilities_path: Path | None = None
-    ) -> RecordingBouts:
-        """Return the predicted bouts; write the probabilities if a path is given."""
-        if probabilities_path is None:
-            views = self.predict_views(store, index)
-            bouts = [bout for view in views for bout in view.bouts()]
-            return _recording_bouts(bouts, store, index)
-        predicted, columns = self.predict_recording(store, index)
-        write_probabilities(probabilities_path, columns, frames=predicted.length)
-        return predicted
+    def predict_bouts(self, store: PoseStore, index: int) -> RecordingBouts:
+        """Return the predicted bouts."""
+        views = self.predict_views(store, index)
+        bouts = [bout for view in views for bout in view.bouts()]
+        return _recording_bouts(bouts, store, index)
 
     def predict_recording(
         self, store: PoseStore, index: int
@@ -181,6 +179,8 @@ def predict(
 ) -> list[RecordingBouts]:
     """Predict recordings; write `bouts.csv` and a parquet of probabilities for each.
 
+    Recordings that are unchanged since an earlier call with the same model predicted
+    them into `out` are kept; so a call that was stopped is resumed by the next.
     `project` holds what pose files do not contain, such as the frame rate. The
     provenance of the bouts is written beside them (`mabe.io.predictions`). Returns the
     bouts in the order of the recordings. Workers of an `executor` compute on the
@@ -194,8 +194,12 @@ def predict(
     )
     place = out / PROBABILITIES
     executor = executor or executor_for(predictor, len(sources))
-    job = PredictionJob(predictor, place, device, executor.threads)
+    model_hash = hash_file(predictor.checkpoint.path)
+    job = PredictionJob(predictor, place, device, executor.threads, model_hash)
     predictions = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
+    if kept := sum(each.is_kept for each in predictions):
+        all_of_them = count(len(predictions), "recording")
+        tqdm.write(f"{kept} of {all_of_them} predicted before, and unchanged: kept")
     predicted = [each.bouts for each in predictions]
     trained_on = predictor.checkpoint.trained_on
     if known := sum(each.about.tracking_hash in trained_on for each in predictions):
@@ -231,6 +235,8 @@ class PredictionJob:
     device: str | None = None
     """Device to compute on; None: that of the predictor."""
     threads: int | None = None
+    model_hash: str = ""
+    """Of the model's file; needed where probabilities are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +246,8 @@ class PredictedRecording:
     bouts: RecordingBouts
     source: RecordingProvenance
     about: StoredRecording
+    is_kept: bool = False
+    """Whether an earlier call predicted it."""
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -314,10 +322,38 @@ def predict_source(job: PredictionJob, source: Source) -> PredictedRecording | s
     except DataError as error:
         return str(error)
     about = store.recordings[index]
-    path = job.place and probabilities_path(job.place, about.lab, about.video)
     with limited_threads(job.threads):
-        bouts = job.predictor.predict_bouts(store, index, path)
-    return PredictedRecording(bouts, provenance, about)
+        if job.place is None:
+            bouts = job.predictor.predict_bouts(store, index)
+            return PredictedRecording(bouts, provenance, about)
+        path = probabilities_path(job.place, about.lab, about.video)
+        bouts, is_kept = _predict_to_file(job, store, index, path)
+    return PredictedRecording(bouts, provenance, about, is_kept)
+
+
+def _predict_to_file(
+    job: PredictionJob, store: PoseStore, index: int, path: Path
+) -> tuple[RecordingBouts, bool]:
+    """Return the bouts of a recording, and whether its file was there already."""
+    key = _prediction_key(job, store, index)
+    if (origin := read_origin(path)) and origin.key == key:
+        return _recording_bouts(origin.bouts, store, index), True
+    predicted, columns = job.predictor.predict_recording(store, index)
+    made = Origin(key, job.model_hash, job.predictor.variants, predicted.bouts)
+    write_probabilities(path, columns, frames=predicted.length, origin=made)
+    return predicted, False
+
+
+def _prediction_key(job: PredictionJob, store: PoseStore, index: int) -> str:
+    """Return a hash of all that the predictions of a recording depend on.
+
+    Where the recording lies (its place in a store) is not part of it.
+    """
+    about = recording_to_json(store.recordings[index])
+    for name in ("offset", "content_hash", "notes"):
+        del about[name]
+    model = (__version__, job.model_hash, job.predictor.variants)
+    return hash_bytes(json.dumps([*model, about, store.poses_hash(index)]).encode())
 
 
 def _recording_bouts(

@@ -6,7 +6,8 @@
   target and action.
 - ``provenance.json``: the model by its hash, the rules by which it decided, and for
   each recording its file and the hash of its tracks. It is copied into every export.
-- ``probabilities/LAB/VIDEO.parquet``: the probabilities at every frame.
+- ``probabilities/LAB/VIDEO.parquet``: the probabilities at every frame
+  (`mabe.io.probabilities`).
 """
 
 import json
@@ -18,24 +19,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
-from jaxtyping import Float, Shaped
 from pydantic import TypeAdapter, ValidationError
 
-from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts, Watched
+from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
 from mabe.errors import DataError
 from mabe.recording import MAX_FRAMES
 from mabe.runtime.csv_cells import cell_of, text_of
 from mabe.runtime.documents import read_json
-from mabe.runtime.file_names import path_under, problem_with_name, shorten
+from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import (
     hash_bytes,
     hash_file,
     remove,
-    write_atomically,
     write_json,
     write_text,
 )
@@ -45,8 +41,6 @@ from mabe.skeleton import MOST_ANIMALS
 BOUTS = "bouts.csv"
 PROVENANCE = "provenance.json"
 
-PROBABILITIES = "probabilities"
-
 _SPAN_COLUMNS = {
     "start_frame": pl.Int64,
     "stop_frame": pl.Int64,
@@ -54,10 +48,6 @@ _SPAN_COLUMNS = {
     "stop_s": pl.Float64,
     "probability": pl.Float64,
 }
-
-_ROWS_AT_ONCE = 1 << 16
-
-_PARQUET_OPTIONS: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,65 +324,3 @@ def _check_source(source: RecordingProvenance) -> None:
         raise ValueError(f"{source.lab}/{source.video}: tracked is {source.tracked}")
     if not 0 <= source.length <= MAX_FRAMES:
         raise ValueError(f"{source.lab}/{source.video}: length is {source.length}")
-
-
-def probabilities_path(folder: Path, lab: str, video: str) -> Path:
-    """Return the file of a recording's probabilities in the folder of all."""
-    return path_under(folder, lab, video, ending=".parquet")
-
-
-def read_predicted_entries(
-    folder: Path, provenance: PredictionProvenance, lab: str, video: str
-) -> tuple[Watched, ...]:
-    """Return which actions of whom to whom could have been predicted in a recording.
-
-    Raises `DataError` where the file of its probabilities is absent or broken.
-    """
-    if provenance.task != "pair":
-        return tuple(Watched(NO_ANIMAL, NO_ANIMAL, name) for name in provenance.actions)
-    path = probabilities_path(folder / PROBABILITIES, lab, video)
-    try:
-        columns = pq.read_schema(path).names
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"{path}: cannot be read ({error}); its columns are the actions that could "
-            "be predicted: predict again."
-        ) from None
-    entries = []
-    for column in columns[1:]:
-        agent, target, action = column.split(",", 2)
-        number = int(agent.removeprefix("mouse"))
-        to = number if target == "self" else int(target.removeprefix("mouse"))
-        entries.append(Watched(number, to, action))
-    return tuple(sorted(entries))
-
-
-def write_probabilities(
-    path: Path,
-    columns: Mapping[str, Float[np.ndarray, " frame"]],
-    *,
-    frames: int,
-) -> None:
-    """Write one recording's probabilities at every frame, one column for each name."""
-
-    def piece(start: int) -> pa.RecordBatch:
-        stop = min(start + _ROWS_AT_ONCE, frames)
-        some = {"frame": np.arange(start, stop, dtype=np.int32)} | {
-            name: column[start:stop] for name, column in columns.items()
-        }
-        arrays = [_as_arrow(values) for values in some.values()]
-        return pa.RecordBatch.from_arrays(arrays, names=list(some))
-
-    def write(place: Path) -> None:
-        with pq.ParquetWriter(place, piece(0).schema, **_PARQUET_OPTIONS) as file:
-            for start in range(0, frames, _ROWS_AT_ONCE):
-                file.write_batch(piece(start))
-
-    write_atomically(path, write)
-
-
-def _as_arrow(values: Shaped[np.ndarray, " row"]) -> pa.Array:
-    """Return numbers as an Arrow array; `pa.array` would first load all of pandas."""
-    buffer = pa.py_buffer(np.ascontiguousarray(values))
-    kind = pa.from_numpy_dtype(values.dtype)
-    return pa.Array.from_buffers(kind, len(values), [None, buffer])

@@ -29,7 +29,8 @@ from mabe.errors import DataError, RunError
 from mabe.experiments.checklist.read_score_facts import read_answers
 from mabe.experiments.out_of_fold import FILE_NAME
 from mabe.io.metadata import Metadata, read_layout_metadata, read_own_metadata
-from mabe.io.predictions import PROVENANCE, read_predicted_entries, read_predictions
+from mabe.io.predictions import PROVENANCE, read_predictions
+from mabe.io.probabilities import read_predicted_entries
 from mabe.io.readers.zone_tables import ZoneFile, read_zone_table
 from mabe.io.recording_zones import FILE_NAME as ZONES
 from mabe.measures.agreement import Compared, compare

@@ -1,5 +1,6 @@
 """Importing a lab's folder, and predicting on its files without importing them."""
 
+import csv
 import json
 
 import pytest
@@ -423,3 +424,46 @@ def test_labels_go_to_the_tracks_in_their_own_folder(tmp_path):
 def test_a_folder_of_pose_files_is_marked_file_by_file(model, folder):
     marked = predict(model, folder, folder / "out", project=Project(fps=25))
     assert [each.video for each in marked] == ["day10", "day1"]
+
+
+def test_films_of_one_camera_have_one_estimated_scale(tmp_path, capsys):
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    for name, body_px in (("a", 90.0), ("b", 99.0), ("c", 93.0)):
+        rows = [
+            f"{frame},m1,{point},{x + frame},50"
+            for frame in range(60)
+            for point, x in (("nose", body_px), ("tail_base", 0.0))
+        ]
+        text = "\n".join(["frame,individual,keypoint,x,y", *rows])
+        (lab / f"{name}.csv").write_text(text, encoding="utf-8")
+
+    assert (
+        main(["import", str(lab), "--out", str(tmp_path / "data"), "--fps", "30"]) == 0
+    )
+
+    with (tmp_path / "data" / "train.csv").open(encoding="utf-8", newline="") as file:
+        scales = [float(row["pix_per_cm_approx"]) for row in csv.DictReader(file)]
+    assert scales == pytest.approx([93 / 9] * 3, rel=1e-4)
+    assert "from the length of bodies of all films" in capsys.readouterr().out
+
+
+def test_films_of_different_cameras_keep_their_own_estimates(tmp_path):
+    lab = tmp_path / "lab"
+    lab.mkdir()
+    for name, body_px in (("near", 180.0), ("far", 90.0)):
+        rows = [
+            f"{frame},m1,{point},{x + frame},50"
+            for frame in range(60)
+            for point, x in (("nose", body_px), ("tail_base", 0.0))
+        ]
+        text = "\n".join(["frame,individual,keypoint,x,y", *rows])
+        (lab / f"{name}.csv").write_text(text, encoding="utf-8")
+
+    assert (
+        main(["import", str(lab), "--out", str(tmp_path / "data"), "--fps", "30"]) == 0
+    )
+
+    with (tmp_path / "data" / "train.csv").open(encoding="utf-8", newline="") as file:
+        scales = {float(row["pix_per_cm_approx"]) for row in csv.DictReader(file)}
+    assert scales == {10.0, 20.0}

@@ -20,6 +20,7 @@ from mabe.io.readers.formats import read_as, recognise
 from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.named_columns import has_columns, read_named_columns
 from mabe.io.readers.poses import RELATIVE
+from mabe.io.standardize import estimate_scale
 
 _SKIPPED_ENDINGS = frozenset(
     f".{ending}"
@@ -72,6 +73,8 @@ class Track:
     fps: float | None = None
     """The frame rate that the file gives."""
     start_s: float = 0.0
+    estimated_scale: float | None = None
+    """Pixels per cm by the length of bodies, where neither file nor project give it."""
     """When frame 0 was filmed, on the clock of a session."""
 
 
@@ -235,7 +238,13 @@ def scan_files(
             continue
         if look:
             look(path, content)
-        tracks += [track_of(path, at, content) for at in range(len(content.poses))]
+        tracks += [
+            replace(
+                track_of(path, at, content),
+                estimated_scale=estimate_scale(poses, project),
+            )
+            for at, poses in enumerate(content.poses)
+        ]
         labels += [
             Labels(path, content.format, _mark_predictions(annotations, path))
             for annotations in content.annotations

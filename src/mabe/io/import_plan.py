@@ -40,6 +40,7 @@ from mabe.io.label_clocks import to_recording_clock
 from mabe.io.label_owners import with_owner
 from mabe.io.project import Project, RecordingSettings
 from mabe.io.recording_names import compare_names
+from mabe.io.standardize import shared_scale
 from mabe.runtime.console import count
 
 
@@ -84,6 +85,8 @@ class ImportPlan:
     """Recordings with several coders, between whom project.yaml does not choose."""
     may_hold_labels: bool
     """Whether a file that cannot be read may hold labels."""
+    usual_scale: float | None = None
+    """Pixels per cm of all films of which none is known, as estimated from all."""
 
     @property
     def has_labels(self) -> bool:
@@ -164,7 +167,19 @@ def make_plan(contents: FolderContents, project: Project, folder: Path) -> Impor
         problems=contents.problems,
         conflicts=tuple(conflicts),
         may_hold_labels=contents.may_be_labels,
+        usual_scale=shared_scale(
+            [
+                each.track.estimated_scale
+                for each in recordings
+                if each.track.estimated_scale and not _has_scale(each)
+            ]
+        ),
     )
+
+
+def _has_scale(files: RecordingFiles) -> bool:
+    """Return whether project.yaml gives the scale of one recording."""
+    return bool(files.settings and files.settings.pixels_per_cm)
 
 
 def folder_name(folder: Path) -> str:

@@ -176,14 +176,16 @@ def _label(
     rate = own or files.track.fps or files.scored_fps or plan.project.fps
     if rate is None and files.labels:
         raise DataError("no file gives its frame rate; give --fps")
-    scale = settings.pixels_per_cm if settings else None
+    scale = own_scale = settings.pixels_per_cm if settings else None
+    if not scale and standard.is_scale_estimated:
+        scale = plan.usual_scale
     renamed = replace(standard.poses, name=files.track.name)
     known = replace(
         standard,
         poses=renamed,
         fps=rate or _ANY_FPS,
         pixels_per_cm=scale or standard.pixels_per_cm,
-        is_scale_estimated=standard.is_scale_estimated and not scale,
+        is_scale_estimated=standard.is_scale_estimated and not own_scale,
     )
     return label_recording(files, plan, known)
 

@@ -192,6 +192,7 @@ def import_recording(
         plan.project,
         fps=own_fps,
         pixels_per_cm=settings.pixels_per_cm if settings else None,
+        usual_scale=plan.usual_scale,
         objects=settings.objects if settings else None,
     )
     return label_recording(files, plan, standard)
@@ -218,7 +219,9 @@ def label_recording(
         reason = "that of the labels"
         guesses.append(Guess("frame rate", "fps", reason, name, standard.fps))
     if standard.is_scale_estimated:
-        scale, reason = standard.pixels_per_cm, "from the length of bodies"
+        scale = standard.pixels_per_cm
+        where = "of all films" if plan.usual_scale else "in each film"
+        reason = f"from the length of bodies {where}"
         guesses.append(Guess("scale", "pixels per cm", reason, name, scale))
     if standard.body is not None:
         guesses += [

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.bouts import Bout, Coverage, Watched
-from mabe.errors import DataError
+from mabe.errors import DataError, MabeError
 from mabe.io.confidence import drop_unsure
 from mabe.io.guess_skeleton import GuessedSkeleton, guess_skeleton
 from mabe.io.identity_exchanges import note_on_exchanges
@@ -39,6 +39,14 @@ from mabe.skeleton import (
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
+
+ONE_CAMERA = 1.25
+"""Estimates of a camera's scale from different films differ by at most this factor."""
+
+
+_ANY_FPS = 30.0
+"""Where only the scale is wanted, which does not depend on the rate."""
+
 
 ONE_POINT = (
     "one point an animal: its heading is the direction in which it travels, its "
@@ -87,13 +95,15 @@ def standardize(
     *,
     fps: float | None = None,
     pixels_per_cm: float | None = None,
+    usual_scale: float | None = None,
     objects: Mapping[str, ObjectSettings] | None = None,
 ) -> StandardPoses:
     """Return poses with their rate, scale, animals and keypoints.
 
     `fps`, `pixels_per_cm` and `objects` are this recording's own and take precedence.
     Else the file's rate is used, and the project's where the file gives none; the
-    project's scale, and the file's where the project gives none.
+    project's scale, and the file's where the project gives none. `usual_scale`, that of
+    other films of the camera, is used before it is estimated from this one alone.
     Raises `DataError` where there is no rate, where coordinates are relative to a
     picture whose size the project does not give, where the scale cannot be estimated,
     and where no keypoint is known.
@@ -115,7 +125,13 @@ def standardize(
     poses, scale = _given_scale(poses, pixels_per_cm or project.pixels_per_cm)
     is_estimated = scale is None
     body = _find_body(poses, matches, project, rate)
-    if scale is None:
+    if scale is None and usual_scale:
+        scale = usual_scale
+        poses = poses.noting(
+            f"pixels per cm unknown: {scale:.4g} estimated from bodies of all films "
+            "together; give --pixels-per-cm if you know it"
+        )
+    elif scale is None:
         scale, note = _estimate_scale(poses, matches, body, project.body_cm)
         poses = poses.noting(note)
     if problem := problem_with_rate(rate) or problem_with_scale(scale):
@@ -145,6 +161,27 @@ def _kept_column(matches: Sequence[Match]) -> int:
     if "body_center" in names:
         return names.index("body_center")
     return next(at for at, match in enumerate(matches) if match.is_kept)
+
+
+def estimate_scale(poses: Poses, project: Project) -> float | None:
+    """Return pixels per cm by the length of bodies; None where given or unknown."""
+    if project.pixels_per_cm or poses.pixels_per_cm:
+        return None
+    try:
+        own = standardize(poses, project, fps=poses.fps or project.fps or _ANY_FPS)
+    except MabeError:
+        return None  # said when the recording itself is read
+    return own.pixels_per_cm if own.is_scale_estimated else None
+
+
+def shared_scale(scales: Sequence[float]) -> float | None:
+    """Return the scale of one camera from estimates of its films; None: not of one.
+
+    A camera has one scale, and lengths of bodies vary from film to film.
+    """
+    if len(scales) < 2 or max(scales) / min(scales) > ONE_CAMERA:
+        return None
+    return float(np.median(scales))
 
 
 def _settle_rate(

@@ -58,6 +58,7 @@ def predict(
     project: ProjectFile = None,
 ) -> None:
     """Predict bouts, and probabilities for each frame."""
+    from mabe.inference.filled_recordings import notes_on_filled
     from mabe.inference.predict import predict as run_prediction
 
     settings = load_project(
@@ -83,7 +84,11 @@ def predict(
         device=device if in_workers else None,
     )
     bouts = sum(len(recording.bouts) for recording in recordings)
-    print(f"✓ {len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}")
+    odd = notes_on_filled(recordings)
+    print("\n".join(f"! {note}" for note in odd), end="\n" if odd else "")
+    print(
+        f"{'!' if odd else '✓'} {len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
+    )
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
 
 

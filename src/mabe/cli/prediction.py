@@ -85,10 +85,10 @@ def predict(
     )
     bouts = sum(len(recording.bouts) for recording in recordings)
     odd = notes_on_filled(recordings)
-    print("\n".join(f"! {note}" for note in odd), end="\n" if odd else "")
-    print(
-        f"{'!' if odd else '✓'} {len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
-    )
+    for note in odd:
+        print(f"! {note}")
+    found = f"{len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
+    print(f"{'!' if odd else '✓'} {found}")
     print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
 
 

@@ -19,6 +19,7 @@ from mabe.io.guess_skeleton import guess_skeleton
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.recording import Recording, VideoInfo
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton, TrackedPoint
+from mabe.viz.review.skeleton_drawing import find_bones
 
 RATE = 20.0
 BODY = {
@@ -382,3 +383,11 @@ def test_a_store_of_rodents_has_room_for_the_challenge():
     assert isinstance(store, PoseStore)
     assert store.layout == PoseLayout()
     assert store.poses_cm(0, 0, 10).shape == (10, 4, 18, 2)
+
+
+def test_a_fly_is_drawn_along_its_body_with_its_wings_at_the_thorax():
+    bones = find_bones(FLY)
+    assert ("head_tip", "thorax") in bones
+    assert ("thorax", "abdomen_tip") in bones
+    assert ("thorax", "wing_L") in bones
+    assert find_bones(LETTERS) == []

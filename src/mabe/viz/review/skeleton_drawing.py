@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
+from mabe.io.guess_skeleton import guess_skeleton
 from mabe.recording import StoredRecording
 from mabe.skeleton import TrackedPoint
 
@@ -46,13 +47,34 @@ _SIDES = {
 
 
 def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
-    """Return the pairs of tracked points to join: along the spine, and to its sides."""
+    """Return the pairs of tracked points to join: along the spine, and to its sides.
+
+    The spine of other bodies is their landmarks, as names tell them; points beside it
+    hang on the centre.
+    """
+    if set(keypoints).isdisjoint((*_SPINE, *_SIDES)):
+        return _bones_of_other_bodies(keypoints)
     spine = [name for name in _SPINE if name in keypoints]
     bones = list(pairwise(spine))
     for side, candidates in _SIDES.items():
         held_by = next((name for name in candidates if name in keypoints), None)
         if side in keypoints and held_by:
             bones.append((held_by, side))
+    return bones
+
+
+def _bones_of_other_bodies(keypoints: Collection[str]) -> list[tuple[str, str]]:
+    skeleton = guess_skeleton(sorted(keypoints), [], rate_fps=1.0).skeleton
+    spine = [
+        source
+        for sources in skeleton.landmarks.values()
+        for source in sources[:1]
+        if "+" not in source
+    ]
+    bones = list(pairwise(spine))
+    centre = next(iter(skeleton.body or skeleton.rump or skeleton.snout), None)
+    if centre and "+" not in centre:
+        bones += [(centre, name) for name in sorted(keypoints) if name not in spine]
     return bones
 
 

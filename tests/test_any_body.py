@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mabe.bouts import View
 from mabe.data.pair_windows import NOBODY, from_view, order_animals, order_by_distance
-from mabe.data.store import PoseStore, from_recording, open_store, write_index
+from mabe.data.store import PoseStore, from_recording, open_store
+from mabe.data.store_index import write_index
 from mabe.features.nearest_pair import NearestPairFeatures
 from mabe.features.social import SocialFeatures
 from mabe.io.guess_skeleton import guess_skeleton

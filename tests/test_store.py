@@ -375,7 +375,7 @@ def test_a_store_of_another_version_is_refused_and_built_anew(
     data, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as older:
-        older.setattr(store, "FORMAT_VERSION", 0)
+        older.setattr(store_index, "FORMAT_VERSION", 0)
         build(data, tmp_path / "store")
 
     with pytest.raises(DataError, match="version 0, known are 4 to"):

@@ -34,7 +34,8 @@ from mabe.data.prepare_parts import (
     read_part_header,
     short_digest,
 )
-from mabe.data.store import INDEX_NAME, PoseStore, is_store, open_store, write_index
+from mabe.data.store import PoseStore, is_store, open_store
+from mabe.data.store_index import INDEX_NAME, write_index
 from mabe.errors import ConfigError, DataError
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo

@@ -18,12 +18,8 @@ import numpy as np
 from jaxtyping import Int16
 
 from mabe.data.poses_file import hash_of
-from mabe.data.store import (
-    FORMAT_VERSION,
-    quantize_recording,
-    recording_from_json,
-    recording_to_json,
-)
+from mabe.data.store import quantize_recording
+from mabe.data.store_index import FORMAT_VERSION, recording_from_json, recording_to_json
 from mabe.errors import DataError
 from mabe.io.readers.kaggle import fetched, read_recording
 from mabe.recording import StoredRecording, VideoInfo

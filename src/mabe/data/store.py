@@ -8,17 +8,12 @@ it, so that two animals need half the space of four. Poses are at the store's ra
 labels are in the recording's own frames.
 """
 
-import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Int16
 
-from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
 from mabe.data.poses_file import PosesFile, hash_of
 from mabe.data.poses_in_cm import (
     MISSING,
@@ -27,44 +22,32 @@ from mabe.data.poses_in_cm import (
     quantize_poses,
     to_cm,
 )
+from mabe.data.store_index import (
+    FORMAT_VERSION,
+    INDEX_NAME,
+    WITH_COVERAGE,
+    WITH_OTHER_SKELETONS,
+    hashes_of,
+    read_index,
+    recordings_of,
+)
 from mabe.errors import DataError
 from mabe.recording import (
     MAX_FRAMES,
     Recording,
     StoredRecording,
-    problem_with_rate,
 )
 from mabe.resampling import resampled_length
 from mabe.runtime.disk_arrays import Touched, row_blocks
-from mabe.runtime.documents import read_json, shorten_value
-from mabe.runtime.file_names import problem_with_name, shorten
-from mabe.runtime.files import write_text
+from mabe.runtime.documents import shorten_value
 from mabe.runtime.object_storage import as_url, exists, fetch_store
 from mabe.runtime.versions import made_by_newer
 from mabe.skeleton import (
     ANIMALS,
-    KEYPOINTS,
-    MOST_ANIMALS,
     PoseLayout,
     in_layout,
     joined_keypoints,
 )
-
-FORMAT_VERSION = 4
-"""Of a store without coverage, which versions of mabe before 0.3 can read too."""
-
-
-_WITH_COVERAGE = 5
-
-
-_WITH_OTHER_SKELETONS = 6
-
-
-INDEX_NAME = "index.json"
-
-
-_FORMAT = "mabe pose store"
-
 
 SlotsRead = tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]
 """Places of points in a recording's slots, and the slots they are read into."""
@@ -224,8 +207,8 @@ def open_store(root: Path) -> PoseStore:
     """
     if url := as_url(root):
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
-    index = _read_index(root)
-    known = (FORMAT_VERSION, _WITH_COVERAGE, _WITH_OTHER_SKELETONS)
+    index = read_index(root)
+    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS)
     if (found := index.get("version")) not in known:
         is_newer = isinstance(found, int) and found > max(known)
         raise DataError(
@@ -235,9 +218,9 @@ def open_store(root: Path) -> PoseStore:
             + " run `mabe prepare` again."
         )
     try:
-        rate_fps, recordings = _recordings_of(index)
+        rate_fps, recordings = recordings_of(index)
         poses = root / index["poses"]
-        hashes = _hashes_of(index, recordings)
+        hashes = hashes_of(index, recordings)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as e:
         raise DataError(
             f"{root / INDEX_NAME}: is damaged ({type(e).__name__}: "
@@ -258,67 +241,6 @@ def open_store(root: Path) -> PoseStore:
     )
 
 
-def _hashes_of(
-    index: Mapping[str, Any], recordings: Sequence[StoredRecording]
-) -> dict[str, str]:
-    """Return the hash of each recording's poses; none in stores of mabe 0.2.
-
-    Raises `ValueError` where they are not those of the recordings.
-    """
-    if "hashes" not in index:
-        return {}
-    hashes = dict(zip((r.name for r in recordings), index["hashes"], strict=True))
-    if not all(isinstance(each, str) for each in hashes.values()):
-        raise ValueError("its hashes")
-    return hashes
-
-
-def _recordings_of(
-    index: Mapping[str, Any],
-) -> tuple[float, tuple[StoredRecording, ...]]:
-    """Return the rate and the recordings of an index.
-
-    Raises an error of Python where it is none, or its parts do not fit together.
-    """
-    recordings = tuple(
-        recording_from_json(entry, index["watched"]) for entry in index["recordings"]
-    )
-    rate_fps = float(index["rate_fps"])
-    if problem := problem_with_rate(rate_fps):
-        raise ValueError(problem)
-    for name in (index["poses"], *(n for r in recordings for n in (r.lab, r.video))):
-        if problem := problem_with_name(name):
-            raise ValueError(f"the name {shorten(name)} {problem}")
-    offset = 0
-    for recording in recordings:
-        if problem := problem_with_rate(recording.fps):
-            raise ValueError(f"{recording.name}: {problem}")
-        slots = set(recording.slots)
-        texts = (*recording.animals, *recording.notes, recording.tracking_hash)
-        bouts = recording.bouts
-        is_sound = (
-            all(isinstance(each, str) for each in (*texts, recording.content_hash))
-            and all(
-                isinstance(b.agent, int) and isinstance(b.target, int) for b in bouts
-            )
-            and isinstance(recording.has_labels, bool)
-            and len(recording.origin_cm) == 2
-            and all(isinstance(each, float | int) for each in recording.origin_cm)
-            and isinstance(recording.missing_share, float | int)
-            and recording.offset == offset
-            and 0 <= recording.length <= MAX_FRAMES
-            and 0 <= recording.native_length <= MAX_FRAMES
-            and all(isinstance(name, str) for name in recording.keypoints)
-            and all(isinstance(number, int) for number in recording.objects)
-            and slots <= set(range(MOST_ANIMALS * len(recording.keypoints)))
-            and len(slots) == len(recording.slots)
-        )
-        if not is_sound:
-            raise ValueError(f"{recording.name}: its frames, points or place")
-        offset += recording.values
-    return rate_fps, recordings
-
-
 def is_store(root: Path) -> bool:
     """Return whether a folder holds a store, of any version.
 
@@ -326,69 +248,7 @@ def is_store(root: Path) -> bool:
     """
     if url := as_url(root):
         return exists(f"{url.rstrip('/')}/{INDEX_NAME}")
-    return (root / INDEX_NAME).exists() and bool(_read_index(root))
-
-
-def _read_index(root: Path) -> dict[str, Any]:
-    path = root / INDEX_NAME
-    try:
-        index = read_json(path)
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{root}: no pose store here ({INDEX_NAME} is absent); make one with "
-            f"`mabe prepare DATA --out {root}`."
-        ) from error
-    except ValueError as error:
-        raise DataError(
-            f"{path}: not a pose store's index ({error}); delete it and prepare again."
-        ) from error
-    if not isinstance(index, dict) or index.get("format") != _FORMAT:
-        raise DataError(
-            f"{path}: not a pose store's index; choose another folder for the store."
-        )
-    return index
-
-
-def write_index(
-    root: Path,
-    *,
-    rate_fps: float,
-    poses: str,
-    recordings: tuple[StoredRecording, ...],
-    hashes: Sequence[str] = (),
-) -> None:
-    """Write the index of a store whose file of poses is complete."""
-    watched = sorted({recording.watched for recording in recordings})
-    place = {each: number for number, each in enumerate(watched)}
-    entries = [
-        recording_to_json(recording) | {"watched": place[recording.watched]}
-        for recording in recordings
-    ]
-    index = {
-        "format": _FORMAT,
-        "version": _version_of(recordings),
-        "rate_fps": rate_fps,
-        "poses": poses,
-        "watched": [_watched_rows(each) for each in watched],
-    } | ({"hashes": list(hashes)} if hashes else {})
-    # One line for each recording: fast to read, and legible for people.
-    lines = ",\n".join(_dense_json(entry) for entry in entries)
-    write_text(
-        root / INDEX_NAME, _dense_json(index)[:-1] + f',"recordings":[\n{lines}\n]}}\n'
-    )
-
-
-def _version_of(recordings: Sequence[StoredRecording]) -> int:
-    """Return the oldest version of the format that can hold recordings."""
-    if any(
-        each.keypoints != KEYPOINTS
-        or max(each.tracked_individuals, default=0) > ANIMALS
-        or each.objects
-        for each in recordings
-    ):
-        return _WITH_OTHER_SKELETONS
-    is_covered = any(recording.coverage is not None for recording in recordings)
-    return _WITH_COVERAGE if is_covered else FORMAT_VERSION
+    return (root / INDEX_NAME).exists() and bool(read_index(root))
 
 
 def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
@@ -403,52 +263,6 @@ def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
     labelled = [each for each in every if each.has_labels] or every
     names = {point.keypoint for each in labelled for point in each.points}
     return PoseLayout(animals, joined_keypoints([names]))
-
-
-def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
-    """Return a recording as plain values; bouts as rows, which are read faster."""
-    plain = {each.name: getattr(recording, each.name) for each in fields(recording)}
-    if recording.keypoints == KEYPOINTS:
-        del plain["keypoints"]
-    if not recording.objects:
-        del plain["objects"]
-    if recording.coverage is None:
-        del plain["coverage"]
-    else:
-        plain["coverage"] = _bout_rows(recording.coverage)
-    return plain | {
-        "bouts": _bout_rows(recording.bouts),
-        "watched": _watched_rows(recording.watched),
-    }
-
-
-def recording_from_json(
-    entry: Mapping[str, Any], watched_lists: list[Any] | None = None
-) -> StoredRecording:
-    """Return the recording of `recording_to_json`.
-
-    In an index, `watched` is the number of one of the lists that recordings share.
-    """
-    watched = entry["watched"]
-    if watched_lists is not None:
-        watched = watched_lists[watched]
-    return StoredRecording(
-        **{
-            **entry,
-            "slots": tuple(entry["slots"]),
-            "keypoints": tuple(entry.get("keypoints", KEYPOINTS)),
-            "objects": tuple(entry.get("objects", ())),
-            "origin_cm": tuple(entry["origin_cm"]),
-            "bouts": tuple(
-                Bout(start, stop, sys.intern(action), agent, target)
-                for start, stop, action, agent, target in entry["bouts"]
-            ),
-            "watched": tuple(Watched(*row) for row in watched),
-            "coverage": _coverage_of_rows(entry.get("coverage")),
-            "animals": tuple(entry["animals"]),
-            "notes": tuple(entry["notes"]),
-        }
-    )
 
 
 def from_recording(recording: Recording, rate_fps: float) -> PoseStore:
@@ -513,27 +327,3 @@ def quantize_recording(
         notes=notes,
     )
     return stored, poses.values
-
-
-def _bout_rows(spans: Iterable[Bout | WatchedSpan]) -> list[list[Any]]:
-    return [
-        [span.start, span.stop, span.action, span.agent, span.target] for span in spans
-    ]
-
-
-def _coverage_of_rows(rows: list[list[Any]] | None) -> Coverage | None:
-    """Return the spans of `_bout_rows`; None where all was watched all the time."""
-    if rows is None:
-        return None
-    return tuple(
-        WatchedSpan(start, stop, sys.intern(action), agent, target)
-        for start, stop, action, agent, target in rows
-    )
-
-
-def _watched_rows(watched: tuple[Watched, ...]) -> list[list[Any]]:
-    return [[each.agent, each.target, each.action] for each in watched]
-
-
-def _dense_json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -25,7 +25,8 @@ from mabe.bouts import (
 )
 from mabe.data.near_pairs import NearPairs
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
-from mabe.data.store import PoseStore, recording_to_json
+from mabe.data.store import PoseStore
+from mabe.data.store_index import recording_to_json
 from mabe.decoding.rules import decide
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError

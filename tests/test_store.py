@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from kaggle_files import write_index, write_labels, write_tracking
 
 from mabe.bouts import Bout, Watched
-from mabe.data import poses_file, store
+from mabe.data import poses_file, store_index
 from mabe.data import prepare as preparing
 from mabe.data import prepare_parts as parts
 from mabe.data.poses_in_cm import REACH_CM, STEP_CM, quantize_poses, to_cm

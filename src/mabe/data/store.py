@@ -23,10 +23,8 @@ from mabe.data.poses_in_cm import (
     to_cm,
 )
 from mabe.data.store_index import (
-    FORMAT_VERSION,
     INDEX_NAME,
-    WITH_COVERAGE,
-    WITH_OTHER_SKELETONS,
+    check_version,
     hashes_of,
     read_index,
     recordings_of,
@@ -41,7 +39,6 @@ from mabe.resampling import resampled_length
 from mabe.runtime.disk_arrays import Touched, row_blocks
 from mabe.runtime.documents import shorten_value
 from mabe.runtime.object_storage import as_url, exists, fetch_store
-from mabe.runtime.versions import made_by_newer
 from mabe.skeleton import (
     ANIMALS,
     PoseLayout,
@@ -208,15 +205,7 @@ def open_store(root: Path) -> PoseStore:
     if url := as_url(root):
         root = fetch_store(url, INDEX_NAME, ["poses-*.i16"])
     index = read_index(root)
-    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS)
-    if (found := index.get("version")) not in known:
-        is_newer = isinstance(found, int) and found > max(known)
-        raise DataError(
-            f"{root}: a pose store of version {shorten_value(found)}, known are "
-            f"{min(known)} to {max(known)}"
-            + (f": {made_by_newer(None)}, or" if is_newer else ";")
-            + " run `mabe prepare` again."
-        )
+    check_version(index, root)
     try:
         rate_fps, recordings = recordings_of(index)
         poses = root / index["poses"]

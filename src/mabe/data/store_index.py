@@ -17,6 +17,7 @@ from mabe.recording import MAX_FRAMES, StoredRecording, problem_with_rate
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
+from mabe.runtime.versions import made_by_newer
 from mabe.skeleton import ANIMALS, KEYPOINTS, MOST_ANIMALS
 
 FORMAT_VERSION = 4
@@ -54,6 +55,19 @@ def read_index(root: Path) -> dict[str, Any]:
             f"{path}: not a pose store's index; choose another folder for the store."
         )
     return index
+
+
+def check_version(index: Mapping[str, Any], root: Path) -> None:
+    """Raise `DataError` where an index is of a version that cannot be read."""
+    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS)
+    if (found := index.get("version")) not in known:
+        is_newer = isinstance(found, int) and found > max(known)
+        raise DataError(
+            f"{root}: a pose store of version {shorten_value(found)}, known are "
+            f"{min(known)} to {max(known)}"
+            + (f": {made_by_newer(None)}, or" if is_newer else ";")
+            + " run `mabe prepare` again."
+        )
 
 
 def recordings_of(

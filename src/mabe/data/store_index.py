@@ -14,7 +14,7 @@ from typing import Any
 from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
 from mabe.errors import DataError
 from mabe.recording import MAX_FRAMES, StoredRecording, problem_with_rate
-from mabe.runtime.documents import read_json
+from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.versions import made_by_newer

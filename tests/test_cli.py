@@ -1,12 +1,16 @@
+import csv
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from stories import write_fights
 
+from mabe import __version__
 from mabe.cli.main import main
 
 ROOT = Path(__file__).parent.parent
+MODELS = Path(__file__).parent / "models_of_d8a304b"
 
 
 @pytest.mark.parametrize(
@@ -90,3 +94,41 @@ def test_the_local_script_is_the_same_code_path(tmp_path):
 def test_the_version_is_told(capsys):
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("mabe ")
+
+
+def listed(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return [(row["file"], row["reason"]) for row in csv.DictReader(file)]
+
+
+def test_what_is_left_out_is_listed_and_told_by_the_exit_code(tmp_path, capsys):
+    data = write_fights(tmp_path / "data", videos=3)
+    broken = data / "train_tracking" / "Lab" / "2.parquet"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[:100])
+    out = tmp_path / "out"
+    model = MODELS / "scene_tcn.safetensors"
+    for words in (
+        ["prepare", data, "--workers", "1"],
+        ["predict", model, data],
+        ["evaluate", model, data],
+        ["summary", data, "--no-figures"],
+    ):
+        command = [str(word) for word in (*words, "--out", out / words[0])]
+        assert main(command) == 2
+        assert main([*command, "--skip-bad"]) == 3
+        [(file, reason)] = listed(out / words[0] / "failures.csv")
+        assert file == "Lab/2"
+        assert "2.parquet" in reason
+        assert "1 left out; listed in" in capsys.readouterr().err
+    broken.write_bytes(whole)
+    for words in (["prepare", data, "--workers", "1"], ["predict", model, data]):
+        command = [str(word) for word in (*words, "--out", out / words[0])]
+        assert main(command) == 0
+        assert not (out / words[0] / "failures.csv").exists()
+
+
+def test_python_m_mabe_is_the_command_line():
+    words = [sys.executable, "-m", "mabe", "--version"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == f"mabe {__version__}\n"

@@ -205,12 +205,19 @@ def test_files_may_be_paired_by_hand(folder):
 def test_a_broken_file_is_named_and_may_be_left_out(folder, capsys):
     (folder / "day2.csv").write_text("Time,Subject,Behavior,Status\n1,a,sniff,WHAT\n")
     code, data = bring_in(folder, "--fps", "25")
-    assert code == 1
+    assert code == 3
     told = capsys.readouterr().out
     assert "day2.csv: line 2" in told
     assert "✓" not in told
     assert len(read_index(data)) == 2
-    assert bring_in(folder, "--fps", "25", "--skip-bad")[0] == 0
+    with (data / "failures.csv").open(newline="") as file:
+        [failure] = csv.DictReader(file)
+    assert failure["file"].endswith("day2.csv")
+    assert "line 2" in failure["reason"]
+    assert bring_in(folder, "--fps", "25", "--skip-bad")[0] == 3
+    (folder / "day2.csv").unlink()
+    assert bring_in(folder, "--fps", "25")[0] == 0
+    assert not (data / "failures.csv").exists()
 
 
 def test_pieces_are_recordings_of_their_own(folder):

@@ -1,7 +1,7 @@
 """Commands that make data sets: `mabe inspect | import | simulate | prepare`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,12 @@ from mabe.cli.options import (
     PixelsPerCm,
     ProjectFile,
     SkipBad,
+    listing_failures,
     load_project,
 )
+
+if TYPE_CHECKING:  # imported late, so that `--help` is quick
+    from mabe.data.store import PoseStore
 
 
 def register(app: typer.Typer) -> None:
@@ -85,9 +89,9 @@ def import_files(
     """Convert tracks and annotations to one data set.
 
     A file that cannot be read is listed with its reason and does not stop the others.
-    The exit code is 0 if all tracks and labels were used (or with --skip-bad), 1 if
-    some were left out, and 2 if nothing can be imported: no tracks, labels of which
-    none is used, or several people's labels of one recording between which
+    The exit code is 0 if all tracks and labels were used, 3 if some were left out
+    (failures.csv lists them), and 2 if nothing can be imported: no tracks, labels of
+    which none is used, or several people's labels of one recording between which
     project.yaml does not choose. Every guess is listed at the end, and in project.yaml
     of the data set.
     """
@@ -95,6 +99,7 @@ def import_files(
     from mabe.io.import_plan import describe_plan, plan_import
     from mabe.io.import_report import Totals, describe_end, describe_recording
     from mabe.io.importer import check_output, run_import
+    from mabe.runtime.failures import note_failure
 
     settings = load_project(
         project_dir,
@@ -124,14 +129,15 @@ def import_files(
         )
     place = None if dry_run else out
     totals, shown = Totals(), set[str]()
-    for imported in run_import(plan, place, pieces=pieces):
-        print("\n".join(describe_recording(imported, shown)))
-        totals.add(imported)
-    print("\n".join(describe_end(totals, plan, place)))
-    if plan.has_labels and not totals.labelled:
-        raise DataError(f"{project_dir}: no recording with labels was imported.")
-    if plan.left_out + totals.left_out and not skip_bad:
-        raise typer.Exit(1)
+    with listing_failures(place):
+        for file, reason in plan.left_out_files.items():
+            note_failure(str(file), reason)
+        for imported in run_import(plan, place, pieces=pieces):
+            print("\n".join(describe_recording(imported, shown)))
+            totals.add(imported)
+        print("\n".join(describe_end(totals, plan, place)))
+        if plan.has_labels and not totals.labelled:
+            raise DataError(f"{project_dir}: no recording with labels was imported.")
 
 
 def simulate(
@@ -206,13 +212,19 @@ def prepare(
     from mabe.data.prepare import default_store_path
     from mabe.data.prepare import prepare as write_store
 
-    store = write_store(
-        data_dir,
-        out or default_store_path(data_dir, fps),
-        rate_fps=fps,
-        skip_bad=skip_bad,
-        executor=choose_executor(workers, ray, cpus_per_task),
-    )
+    place = out or default_store_path(data_dir, fps)
+    with listing_failures(place):
+        store = write_store(
+            data_dir,
+            place,
+            rate_fps=fps,
+            skip_bad=skip_bad,
+            executor=choose_executor(workers, ray, cpus_per_task),
+        )
+        _describe_store(store, fps)
+
+
+def _describe_store(store: "PoseStore", fps: float) -> None:
     frames = sum(recording.length for recording in store.recordings)
     print(
         f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "

@@ -52,8 +52,9 @@ def main(args: list[str] | None = None) -> int:
     """Run the command line; user errors are one line, bugs keep their traceback.
 
     Returns 0 after success, 1 after a failed check, 2 after an error that the user can
-    correct, 130 after Ctrl-C. Where several processes train together, errors of the
-    others than the first name their process. What is printed has no control characters.
+    correct, 3 where files were left out, and 130 after Ctrl-C. Where several processes
+    train together, errors of the others than the first name their process. What is
+    printed has no control characters.
     """
     with printing_safely():
         return _run(args)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from mabe.cli.options import SkipBad
+from mabe.cli.options import SkipBad, listing_failures
 
 
 class Unit(StrEnum):
@@ -112,44 +112,49 @@ def summary(
     from mabe.measures.tables import write_tables
     from mabe.runtime.files import write_text
 
-    gathered = gather(
-        path,
-        Options(
-            data=data,
-            held_out=held_out,
-            metadata=metadata,
-            undirected=frozenset(_names(undirected)),
-            within_cm=within_cm,
-            skip_bad=skip_bad,
-        ),
-    )
-    result = summarize(
-        gathered,
-        SummarySettings(
-            by=_names(by),
-            bin_s=None if bins is None else parse_seconds(bins, "--bins"),
-            lag_s=parse_seconds(lag, "--lag"),
-            tolerance_s=parse_seconds(tolerance, "--tolerance"),
-            unit=unit.value,
-            identity=animals.value if animals else None,
-            seed=seed,
-        ),
-    )
-    too_large = write_tables(out, result.tables)
-    lines = describe(result)
-    write_text(out / "summary.txt", "\n".join(lines) + "\n")
-    print("\n".join(lines))
-    if figures and find_spec("matplotlib"):
-        from mabe.viz.measure_figures import draw_all, save_all
+    with listing_failures(out):
+        gathered = gather(
+            path,
+            Options(
+                data=data,
+                held_out=held_out,
+                metadata=metadata,
+                undirected=frozenset(_names(undirected)),
+                within_cm=within_cm,
+                skip_bad=skip_bad,
+            ),
+        )
+        result = summarize(
+            gathered,
+            SummarySettings(
+                by=_names(by),
+                bin_s=None if bins is None else parse_seconds(bins, "--bins"),
+                lag_s=parse_seconds(lag, "--lag"),
+                tolerance_s=parse_seconds(tolerance, "--tolerance"),
+                unit=unit.value,
+                identity=animals.value if animals else None,
+                seed=seed,
+            ),
+        )
+        too_large = write_tables(out, result.tables)
+        lines = describe(result)
+        write_text(out / "summary.txt", "\n".join(lines) + "\n")
+        print("\n".join(lines))
+        if figures and find_spec("matplotlib"):
+            from mabe.viz.measure_figures import draw_all, save_all
 
-        pictures = draw_all(result)
-        save_all(out / "figures", pictures)
-        print(f"✓ {len(pictures)} pictures: {out / 'figures'}, .svg, .pdf and .png")
-    elif figures:
-        print('! no pictures: matplotlib is not installed; pip install "mabe[plot]"')
-    if too_large:
-        print(f"! too large for a sheet, in .csv and .parquet only: {too_large}")
-    print(f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet")
+            pictures = draw_all(result)
+            save_all(out / "figures", pictures)
+            print(f"✓ {len(pictures)} pictures: {out / 'figures'}, .svg, .pdf and .png")
+        elif figures:
+            print(
+                '! no pictures: matplotlib is not installed; pip install "mabe[plot]"'
+            )
+        if too_large:
+            print(f"! too large for a sheet, in .csv and .parquet only: {too_large}")
+        print(
+            f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet"
+        )
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mabe.cli.options import (
     Run,
     SkipBad,
     Tta,
+    listing_failures,
     load_predictor,
     load_project,
 )
@@ -74,22 +75,23 @@ def predict(
         prepare_workers()
     # Workers move the model to the device of their own machine.
     predictor = load_predictor(run, "cpu" if in_workers else device, tta)
-    recordings = run_prediction(
-        predictor,
-        data,
-        out,
-        skip_bad=skip_bad,
-        project=settings,
-        executor=executor,
-        device=device if in_workers else None,
-    )
-    bouts = sum(len(recording.bouts) for recording in recordings)
-    odd = notes_on_filled(recordings)
-    for note in odd:
-        print(f"! {note}")
-    found = f"{len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
-    print(f"{'!' if odd else '✓'} {found}")
-    print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
+    with listing_failures(out):
+        recordings = run_prediction(
+            predictor,
+            data,
+            out,
+            skip_bad=skip_bad,
+            project=settings,
+            executor=executor,
+            device=device if in_workers else None,
+        )
+        bouts = sum(len(recording.bouts) for recording in recordings)
+        odd = notes_on_filled(recordings)
+        for note in odd:
+            print(f"! {note}")
+        found = f"{len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
+        print(f"{'!' if odd else '✓'} {found}")
+        print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
 
 
 def submit(
@@ -119,13 +121,14 @@ def submit(
     from mabe.inference.submit import submit_held_out
 
     predictor = load_predictor(run, device, tta)
-    if held_out:
+    with listing_failures(out.parent, of=out.stem):
+        if not held_out:
+            write_submission(predictor, data, out, skip_bad=skip_bad)
+            return
         unseen = Unseen(predictor, data, skip_bad=skip_bad)
         _, solution = submit_held_out(unseen, out)
         print("\n".join(unseen.notes()))
         print(f"✓ Its solution: {solution}; next: mabe score {solution} {out}")
-    else:
-        write_submission(predictor, data, out, skip_bad=skip_bad)
 
 
 def export_predictions(

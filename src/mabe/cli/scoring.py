@@ -11,6 +11,7 @@ from mabe.cli.options import (
     Run,
     SkipBad,
     Tta,
+    listing_failures,
     load_predictor,
 )
 from mabe.runtime.executors import prepare_workers
@@ -55,20 +56,21 @@ def evaluate(
     if data.is_dir():
         prepare_workers()
     predictor = load_predictor(run, device, tta)
-    scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
-    print(scores.to_text())
     run_dir = predictor.checkpoint.path.parent
-    importance = read_importance(run_dir)
-    if importance:
-        print(f"\n{format_importance(importance)}")
-    origin = {
-        "model": predictor.checkpoint.path.name,
-        "data": str(data),
-        "importance": importance_json(importance) if importance else None,
-    }
     path = (out or run_dir / "evaluation") / "metrics.json"
-    write_json(path, origin | scores.to_json())
-    print(f"✓ {path}")
+    with listing_failures(path.parent):
+        scores = run_evaluation(Unseen(predictor, data, include_training, skip_bad))
+        print(scores.to_text())
+        importance = read_importance(run_dir)
+        if importance:
+            print(f"\n{format_importance(importance)}")
+        origin = {
+            "model": predictor.checkpoint.path.name,
+            "data": str(data),
+            "importance": importance_json(importance) if importance else None,
+        }
+        write_json(path, origin | scores.to_json())
+        print(f"✓ {path}")
 
 
 def check(

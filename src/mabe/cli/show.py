@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mabe.cli.options import Device, IncludeTraining, Run, SkipBad, load_predictor
+from mabe.cli.options import (
+    Device,
+    IncludeTraining,
+    Run,
+    SkipBad,
+    listing_failures,
+    load_predictor,
+)
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.viz.result_summary import ResultSummary
@@ -55,17 +62,18 @@ def report(
     """Write a report of a run as one page."""
     from mabe.viz.report.write_report import write_report
 
-    contents = write_report(
-        run,
-        out,
-        predictor=load_predictor(run, device),
-        data=data,
-        include_training=include_training,
-        skip_bad=skip_bad,
-    )
-    score = contents.study.confidence()
-    print(f"macro F1 {score}, on {contents.recordings}")
-    print(f"✓ {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    with listing_failures(out.parent, of=out.stem):
+        contents = write_report(
+            run,
+            out,
+            predictor=load_predictor(run, device),
+            data=data,
+            include_training=include_training,
+            skip_bad=skip_bad,
+        )
+        score = contents.study.confidence()
+        print(f"macro F1 {score}, on {contents.recordings}")
+        print(f"✓ {out} ({out.stat().st_size / 1e6:.1f} MB)")
 
 
 def view(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
-from mabe.cli.options import Changes, Config, Run, SkipBad
+from mabe.cli.options import Changes, Config, Run, SkipBad, listing_failures
 from mabe.errors import ConfigError
 from mabe.runtime.executors import HERE
 from mabe.runtime.launch_environment import ProcessGroup
@@ -90,7 +90,7 @@ def train(
     )
     settings = build_config(given, where="settings")
     _check_place(settings.model_type, ray)
-    with quietly(quiet):
+    with listing_failures(settings.checkpoint_dir), quietly(quiet):
         train_model(
             given,
             resume=resume,
@@ -164,15 +164,13 @@ def crossval(
         read_settings(config, parse_changes(changes or []) | given, suffix="crossval"),
         where="settings",
     )
-    report = run_crossval(
-        settings,
-        folds=folds,
-        seeds=seeds,
-        skip_bad=skip_bad,
-        executor=choose_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE,
-    )
-    print(f"\n{report.to_text()}")
-    print(f"✓ All runs as one model: {settings.checkpoint_dir}; next: mabe tune")
+    executor = choose_executor(workers, ray, cpus_per_task, gpus_per_task) or HERE
+    with listing_failures(settings.checkpoint_dir):
+        report = run_crossval(
+            settings, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor
+        )
+        print(f"\n{report.to_text()}")
+        print(f"✓ All runs as one model: {settings.checkpoint_dir}; next: mabe tune")
 
 
 def tune(

@@ -41,6 +41,7 @@ from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Executor, Processes
+from mabe.runtime.failures import Failure, note_failure
 from mabe.runtime.files import cache_folder, write_atomically, write_text
 from mabe.runtime.object_storage import as_url
 from mabe.runtime.threads import usable_cores
@@ -179,10 +180,10 @@ class _Builder:
     ) -> PoseStore:
         """Bring the store up to date and return it."""
         contents = _unchanged(self.out_dir, self.old, stamps)
-        bad: list[str] = []
+        bad: list[Failure] = []
         for outcome in self._make_parts(videos, contents, executor):
             if outcome.error:
-                bad.append(outcome.error)
+                bad.append(Failure(outcome.name, outcome.error))
             else:
                 contents[outcome.name] = outcome.content_hash
         _report_bad(sorted(bad), len(videos), skip_bad=skip_bad)
@@ -272,17 +273,19 @@ def _holds(
     )
 
 
-def _report_bad(bad: list[str], videos: int, *, skip_bad: bool) -> None:
+def _report_bad(bad: list[Failure], videos: int, *, skip_bad: bool) -> None:
     """Print which recordings are left out; raise `DataError` unless `skip_bad`."""
     if not bad:
         return
     more = f" … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
-    listed = " | ".join(bad[:_SHOWN]) + more
+    listed = " | ".join(each.reason for each in bad[:_SHOWN]) + more
     count = f"{len(bad)} of {videos} recordings cannot be used"
     if not skip_bad:
         raise DataError(f"{count} (--skip-bad leaves them out): {listed}")
     if len(bad) == videos:
         raise DataError(f"{count}, none is left: {listed}")
+    for each in bad:
+        note_failure(each.file, each.reason)
     print(f"mabe: {count} and are left out: {listed}", file=sys.stderr)
 
 

@@ -47,6 +47,7 @@ from mabe.io.standardize import (
 from mabe.io.track_files import drop_duplicates, with_unique_names
 from mabe.io.watched_actions import watched_of
 from mabe.recording import Recording, StoredRecording, VideoInfo
+from mabe.runtime.failures import note_failure
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import as_url
 
@@ -125,10 +126,11 @@ def _check_names(track: Track, lab: str) -> None:
             )
 
 
-def leave_out(reason: str, *, skip_bad: bool) -> None:
+def leave_out(name: str, reason: str, *, skip_bad: bool) -> None:
     """Print why a recording is left out; raise `DataError` unless `skip_bad`."""
     if not skip_bad:
         raise DataError(f"{reason} (--skip-bad leaves such recordings out)")
+    note_failure(name, reason)
     tqdm.write(f"left out: {reason}")
 
 

@@ -143,10 +143,10 @@ class Unseen:
             closing(in_order(executor.run(_process, job, labelled))) as outcomes,
             tqdm(total=len(labelled), unit="video", disable=None, leave=False) as bar,
         ):
-            for outcome in outcomes:
+            for source, outcome in zip(labelled, outcomes, strict=True):
                 bar.update()
                 if isinstance(outcome, str):
-                    leave_out(outcome, skip_bad=self.skip_bad)
+                    leave_out(source.name, outcome, skip_bad=self.skip_bad)
                     continue
                 opened.append(outcome.recording)
                 if self._is_scored(outcome):

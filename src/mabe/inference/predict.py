@@ -288,7 +288,7 @@ def predict_all(
             bar.update()
             bar.set_postfix_str(name)
             if isinstance(outcome, str):
-                leave_out(outcome, skip_bad=skip_bad)
+                leave_out(name, outcome, skip_bad=skip_bad)
                 continue
             done[place] = outcome
     predictions = [done[place] for place in sorted(done)]

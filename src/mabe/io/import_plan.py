@@ -101,8 +101,13 @@ class ImportPlan:
     @property
     def left_out(self) -> int:
         """Number of files whose tracks or labels are missing in the import."""
-        missed = [each for each in self.problems if self._is_missed(each)]
-        return len({each.labels.path for each in self.unused}) + len(missed)
+        return len(self.left_out_files)
+
+    @property
+    def left_out_files(self) -> dict[Path, str]:
+        """Those files, and why."""
+        missed = {p.path: p.reason for p in self.problems if self._is_missed(p)}
+        return {each.labels.path: each.reason for each in self.unused} | missed
 
     def _is_missed(self, problem: FileProblem) -> bool:
         """Return whether a file that is not used has tracks or labels of the folder.

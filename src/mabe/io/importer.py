@@ -40,6 +40,8 @@ from mabe.io.writers.kaggle import (
 )
 from mabe.io.writers.zones_csv import write_zones
 from mabe.runtime.console import one_line
+from mabe.runtime.failures import FILE_NAME as FAILURES
+from mabe.runtime.failures import note_failure
 from mabe.runtime.file_names import path_under, problem_with_name, shorten
 from mabe.runtime.files import remove, write_text
 from mabe.runtime.unfinished import finished_names
@@ -102,7 +104,7 @@ def check_output(out: Path) -> None:
         )
 
 
-_OWN_FILES = {FILE_NAME, ZONES, "train.csv"} | {
+_OWN_FILES = {FILE_NAME, ZONES, FAILURES, "train.csv"} | {
     f"train_{kind}" for kind in ("tracking", "annotation", "coverage")
 }
 
@@ -133,6 +135,7 @@ def run_import(
             recording = import_recording(files, plan)
         except DataError as error:
             failed.append(FailedRecording(files, f"{files.track.path}: {error}"))
+            note_failure(str(files.track.path), str(error))
             yield failed[-1]
             continue
         except MabeError as error:

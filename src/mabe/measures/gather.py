@@ -299,7 +299,7 @@ def _add_data(
             with source.fetched() as local:
                 store, index = local.open()
         except DataError as error:
-            leave_out(str(error), skip_bad=options.skip_bad)
+            leave_out(source.name, str(error), skip_bad=options.skip_bad)
             continue
         found += 1
         about = store.recordings[index]

@@ -260,7 +260,7 @@ def try_case(case: Path) -> tuple[str, str, float, float]:
         return "hang", last, seconds, megabytes
     if megabytes > MOST_BYTES >> 20:
         return "memory", last, seconds, megabytes
-    if ended not in (0, 2):
+    if ended not in (0, 2, 3):
         return "traceback", f"{ended}: {text[-1500:]}", seconds, megabytes
     if is_printed:
         return "control", repr(text[max(0, is_printed.start() - 80) :][:160]), 0, 0

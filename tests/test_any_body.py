@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mabe.bouts import View
+from mabe.config import build_config
 from mabe.data.pair_windows import NOBODY, from_view, order_animals, order_by_distance
 from mabe.data.store import PoseStore, from_recording, open_store
 from mabe.data.store_index import write_index
@@ -20,6 +21,7 @@ from mabe.io.guess_skeleton import guess_skeleton
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.recording import Recording, VideoInfo
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton, TrackedPoint
+from mabe.training.skeleton_of_data import settle_skeleton
 from mabe.viz.review.skeleton_drawing import find_bones
 
 RATE = 20.0
@@ -392,3 +394,39 @@ def test_a_fly_is_drawn_along_its_body_with_its_wings_at_the_thorax():
     assert ("thorax", "abdomen_tip") in bones
     assert ("thorax", "wing_L") in bones
     assert find_bones(LETTERS) == []
+
+
+def test_mice_and_flies_in_one_data_set_meet_in_their_roles(tmp_path):
+    poses = walks(2, 300)
+    order = [list(BODY).index(name) for name in ORDER_OF_FLY]
+    mice = tuple(name for name in KEYPOINTS if name in BODY)
+    of_mice = poses[:, :, [list(BODY).index(name) for name in mice]]
+    stores = [
+        from_recording(recording(each, names), RATE)
+        for each, names in ((of_mice, mice), (poses[:, :, order], FLY))
+    ]
+    both = np.concatenate([store.quantized(0).ravel() for store in stores])
+    records = [store.recordings[0] for store in stores]
+    records[1] = replace(records[1], offset=records[0].values, video="flies")
+    store = PoseStore(
+        root=tmp_path, rate_fps=RATE, recordings=tuple(records), poses=both
+    )
+    config = build_config(
+        {"data_dir": tmp_path, "feature_set": "social", "task": "pair"}, where="here"
+    )
+
+    settled, told = settle_skeleton(config, store)
+
+    assert settled.body.snout[0] == "nose"
+    assert settled.body.snout[-1] == "head_tip"
+    assert settled.body.rump == ("tail_base", "hip_left+hip_right", "abdomen_tip")
+    assert any("thorax" in line for line in told)
+    seen = store.in_layout(PoseLayout(4, settled.body.keypoints))
+    module = SocialFeatures(
+        rate_fps=RATE, max_gap_s=0.5, directed=True, skeleton=settled.body
+    )
+    mouse, fly = (
+        module(torch.from_numpy(seen.poses_cm(index, 0, 300)[None])) for index in (0, 1)
+    )
+    facing = module.groups["facing"]
+    torch.testing.assert_close(mouse[..., facing], fly[..., facing], atol=0.02, rtol=0)

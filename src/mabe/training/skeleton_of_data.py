@@ -6,6 +6,9 @@ gives, or are guessed (`mabe.io.guess_skeleton`); they are printed, and written 
 run's config and the model's card.
 """
 
+import functools
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 
@@ -14,7 +17,10 @@ from mabe.data.store import PoseStore
 from mabe.io.guess_skeleton import MOST_FRAMES, GuessedSkeleton, guess_skeleton
 from mabe.io.project import FILE_NAME, load_project
 from mabe.scene_task import TaskKind
-from mabe.skeleton import KEYPOINTS, RODENT, Skeleton
+from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton
+
+Keypoints = tuple[str, ...]
+
 
 _RECORDINGS = 8
 """Recordings whose poses are looked at for a guess, evenly spaced."""
@@ -49,7 +55,21 @@ def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     given = load_project(path).skeleton if path.is_file() else None
     if given is not None:
         return GuessedSkeleton(given.skeleton(keypoints))
-    return guess_skeleton(keypoints, _some_poses(store), store.rate_fps)
+    return _join(
+        [
+            guess_skeleton(names, poses, store.rate_fps)
+            for names, poses in _bodies(store).items()
+        ],
+        keypoints,
+    )
+
+
+def _join(found: Sequence[GuessedSkeleton], keypoints: Keypoints) -> GuessedSkeleton:
+    """Return the roles of several bodies, which meet in their roles and names."""
+    skeletons = [each.skeleton for each in found]
+    joined = functools.reduce(Skeleton.joined, skeletons).with_keypoints(keypoints)
+    guesses = dict.fromkeys(guess for each in found for guess in each.guesses)
+    return GuessedSkeleton(joined, tuple(guesses))
 
 
 def is_rodent_enough(config: RunConfig, found: Skeleton) -> bool:
@@ -61,11 +81,33 @@ def is_rodent_enough(config: RunConfig, found: Skeleton) -> bool:
     return config.feature_set == "motion" and RODENT.with_keypoints(known).has_heading
 
 
-def _some_poses(store: PoseStore) -> list[Float[np.ndarray, "_ a k 2"]]:
-    """Return poses of some recordings, in the layout of the store."""
-    store = store.in_layout(store.layout, objects=False)
-    every = max(1, len(store.recordings) // _RECORDINGS)
+def _bodies(store: PoseStore) -> dict[Keypoints, list[Float[np.ndarray, "_ a k 2"]]]:
+    """Return the sets of keypoints that recordings have, with poses of some of each."""
+    recordings: dict[Keypoints, list[int]] = {}
+    for index, recording in enumerate(store.recordings):
+        tracked = {
+            point.keypoint
+            for point in recording.points
+            if point.animal + 1 not in recording.objects
+        }
+        names = tuple(name for name in store.layout.keypoints if name in tracked)
+        if names:
+            recordings.setdefault(names, []).append(index)
+    return {
+        names: _some_poses(store, names, indices)
+        for names, indices in recordings.items()
+    }
+
+
+def _some_poses(
+    store: PoseStore, keypoints: Keypoints, indices: Sequence[int]
+) -> list[Float[np.ndarray, "_ a k 2"]]:
+    """Return poses of some recordings, with these keypoints."""
+    layout = PoseLayout(store.layout.animals, keypoints)
+    seen = store.in_layout(layout, objects=False)
+    some = indices[:: max(1, len(indices) // _RECORDINGS)]
+    lengths = [min(store.recordings[index].length, MOST_FRAMES) for index in some]
     return [
-        store.poses_cm(index, 0, min(store.recordings[index].length, MOST_FRAMES))
-        for index in range(0, len(store.recordings), every)
+        seen.poses_cm(index, 0, length)
+        for index, length in zip(some, lengths, strict=True)
     ]

@@ -22,6 +22,7 @@ from mabe.io.inspector import inspect
 from mabe.io.project import Project
 from mabe.io.readers.formats import FORMATS
 from mabe.io.table_columns import suggest_columns
+from mabe.io.unknown_files import describe_unread
 
 TRACKS = "trialDLC_dlcrnetms5_socialMar1shuffle1_50000_el.csv"
 
@@ -196,3 +197,13 @@ def test_formats_are_listed_on_the_command_line():
     assert result.exit_code == 0
     assert "SLEAP analysis HDF5" in result.output
     assert "ANY-maze" in result.output
+
+
+def test_a_column_with_an_endless_name_is_shown_in_part(tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text(f"when,{'[' * 100_000},what\n1,2,3\n", encoding="utf-8")
+
+    lines = list(describe_unread(path))
+
+    assert lines
+    assert max(map(len, lines)) < 300

@@ -25,6 +25,8 @@ _MOST_JSON_BYTES = 16 << 20
 
 _MOST_OBJECTS = 200
 
+_LONGEST_NAME = 60
+
 
 def describe_unread(path: Path) -> Iterator[str]:
     """Yield what a file that is not read holds; nothing where that cannot be told.
@@ -108,6 +110,11 @@ def _objects(path: Path) -> list[str]:
 
 
 def _listed(what: str, names: Sequence[str]) -> str:
-    shown = ", ".join(name or "(no name)" for name in names[:_SHOWN])
+    shown = ", ".join(_short(name) or "(no name)" for name in names[:_SHOWN])
     more = f" … and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{what}: {shown or 'none'}{more}"
+
+
+def _short(name: str) -> str:
+    """Return a name that is not longer than a line."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"

@@ -17,10 +17,12 @@ from mabe.decoding.calibration import (
     tally_frames,
 )
 from mabe.decoding.fit_rules import SearchSpace
+from mabe.decoding.frequency_thresholds import fit_by_frequency
 from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.nested_tuning import tune
 from mabe.decoding.rules import ClassRule, DecisionRules, decide
 from mabe.decoding.smoothing import Smoothing, smooth
+from mabe.decoding.tuning_folds import TuningData
 from mabe.decoding.view_predictions import ViewPredictions, score_with_confidence
 from mabe.decoding.viterbi import steady_levels
 from mabe.errors import ConfigError, DataError
@@ -287,10 +289,10 @@ def test_a_lab_with_few_bouts_gets_nearly_the_shared_threshold():
     many = recordings(24, labs=("Big",))
     few = recordings(6, shrink=0.35, labs=("Small",), seed=5)
     rules = tune(many + few, search=SearchSpace(tidied=False)).rules
+    alone = tune(few, search=SearchSpace(tidied=False)).rules
     for rule in rules.classes:
         shared = log_odds(np.array([rule.threshold]))[0]
         small = log_odds(np.array([rule.lab_thresholds["Small"]]))[0]
-        alone = tune(few, search=SearchSpace(tidied=False)).rules
         own = next(each for each in alone.classes if each.name == rule.name)
         distance = abs(small - shared)
         assert distance <= abs(log_odds(np.array([own.threshold]))[0] - shared) + 0.1
@@ -321,6 +323,63 @@ def test_a_scene_is_tuned_for_the_mean_over_its_classes():
     tuned = tune(views)
     assert tuned.nested > tuned.plain + 0.05
     assert [line.name for line in tuned.lines] == ["background", "social", "aggressive"]
+
+
+def timid_scenes(count, *, frequencies=(0.9, 0.07, 0.03), lead=2.5, seed=4):
+    """Make scenes whose classes are seen less the rarer they are."""
+    rng = np.random.default_rng(seed)
+    views = []
+    for number in range(count):
+        labels = np.repeat(rng.choice(3, 60, p=frequencies), 5)
+        logits = rng.normal(0, 1, (300, 3)) + lead * np.eye(3)[labels]
+        logits += 1.5 * np.log(frequencies)
+        probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        views.append(
+            predictions(
+                probability.astype(np.float32),
+                SceneLabels(labels.astype(np.int8), 3).frames(0, len(labels)),
+                kind=TaskKind.SCENE,
+                classes=("background", "social", "aggressive"),
+                track=str(number),
+            )
+        )
+    return views
+
+
+def test_rarer_classes_get_lower_thresholds_where_models_see_them_too_seldom():
+    rules = fit_by_frequency(
+        TuningData(timid_scenes(12), folds=4, seed=0).part(range(4)),
+        ("background", "social", "aggressive"),
+        SearchSpace(),
+    )
+    thresholds = [rule.threshold for rule in rules.classes]
+    assert thresholds[0] == 0.5 > thresholds[1] > thresholds[2]
+    found = score_with_confidence(timid_scenes(12, seed=5), rules).score
+    plain = DecisionRules.plain(TaskKind.SCENE, ("background", "social", "aggressive"))
+    assert found > score_with_confidence(timid_scenes(12, seed=5), plain).score + 0.1
+
+
+def test_right_probabilities_are_left_as_they_are_by_frequency():
+    certain = [
+        predictions(
+            np.where(view.labels == 1, 0.9, 0.05).astype(np.float32),
+            view.labels,
+            kind=TaskKind.SCENE,
+            classes=view.classes,
+            track=view.track,
+        )
+        for view in timid_scenes(6)
+    ]
+    data = TuningData(certain, folds=3, seed=0).part(range(3))
+    rules = fit_by_frequency(data, certain[0].classes, SearchSpace(calibrated=False))
+    assert [rule.threshold for rule in rules.classes] == [0.5, 0.5, 0.5]
+
+
+def test_few_bouts_are_tuned_by_frequency_and_many_class_by_class():
+    few, many = timid_scenes(6, lead=1.5), recordings(20, shrink=0.3)
+    # Two settings that all classes share chance less upon the few bouts there are.
+    assert tune(few).nested >= tune(few, search=SearchSpace(by_frequency=False)).nested
+    assert tune(many).rules == tune(many, search=SearchSpace(by_frequency=False)).rules
 
 
 def test_scores_are_those_of_the_definition():

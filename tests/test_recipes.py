@@ -245,6 +245,33 @@ def test_any_other_labels_ask_who_does_what_to_whom(bouts):
     assert guess_task([recording(*bouts, watched=watched)]).settings == {"task": "pair"}
 
 
+def test_a_background_asks_for_a_scene_where_labels_leave_frames_out():
+    bouts = (Bout(0, 20, "bite", 1, 2), Bout(50, 60, "chase", 1, 2))
+    guess = guess_task([recording(*bouts)], background=[])
+    assert guess.settings == {
+        "task": "scene",
+        "classes": {"none": [], "bite": ["bite"], "chase": ["chase"]},
+    }
+    asked = " ".join(guess_task([recording(*bouts)]).reasons)
+    assert "All have agent 1 and target 2" in asked
+    assert "background=[]" in asked
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        Bout(50, 60, "chase", 2, 1),
+        Bout(50, 60, "rear", 1, 1),
+        Bout(10, 30, "chase", 1, 2),
+    ],
+)
+def test_a_background_is_refused_for_labels_that_are_no_scene(second):
+    bouts = Bout(0, 20, "bite", 1, 2), second
+    with pytest.raises(ConfigError, match="one pair"):
+        guess_task([recording(*bouts)], background=[])
+    assert "convention" not in " ".join(guess_task([recording(*bouts)]).reasons)
+
+
 @pytest.fixture(scope="module")
 def fights(tmp_path_factory):
     return write_fights(tmp_path_factory.mktemp("fights") / "data", videos=4)

@@ -1,5 +1,8 @@
 """Fits decision rules to predictions: smoothing, calibration, thresholds, bouts.
 
+Each class has rules of its own here; `mabe.decoding.frequency_thresholds` has fewer
+settings, and `mabe.decoding.choose_rules` chooses between the two.
+
 1. Smoothing of each class: the candidate with the best cross-validated score, with
    thresholds fitted on all folds but the one that is scored.
 2. Calibration of each class: Platt's scaling of the smoothed log-odds. It is used for
@@ -68,6 +71,8 @@ class SearchSpace:
     calibrated: bool = True
     thresholds: bool = True
     tidied: bool = True
+    by_frequency: bool = True
+    """Thresholds by the classes' frequencies are among the choices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,6 +125,16 @@ def count_lab(
     return counts
 
 
+def count_labs(
+    subset: FoldSubset, rules: DecisionRules
+) -> Int[np.ndarray, "labs classes 3"]:
+    """Count the frames labelled, predicted and hit under some rules."""
+    number = len(rules.classes)
+    return np.stack(
+        [count_lab(lab, decide_lab(lab, rules), number) for lab in subset.labs]
+    )
+
+
 def _fit_class(
     subset: FoldSubset, index: int, name: str, search: SearchSpace
 ) -> ClassRule:
@@ -170,21 +185,18 @@ def _fit_thresholds(subset: FoldSubset, rules: DecisionRules) -> DecisionRules:
     """Return the rules with thresholds."""
     bouts = subset.label_counts[..., BOUTS].sum(axis=1)
     start = _start_thresholds(subset, rules)
-    frames_of_labs = [
-        _frames_of_lab(lab, rules, occurs)
-        for lab, occurs in zip(subset.labs, bouts > 0, strict=True)
-    ]
-    shared = improve_thresholds(frames_of_labs, start.shared, subset.kind)
-    if len(frames_of_labs) == 1:
-        return _with_thresholds(subset, rules, Thresholds(shared, shared[None]))
+    frames = frames_of_labs(subset, rules)
+    shared = improve_thresholds(frames, start.shared, subset.kind)
+    if len(frames) == 1:
+        return with_thresholds(subset, rules, Thresholds(shared, shared[None]))
     own = np.stack(
         [
-            improve_thresholds([frames], thresholds, subset.kind)
-            for frames, thresholds in zip(frames_of_labs, start.own, strict=True)
+            improve_thresholds([of_lab], thresholds, subset.kind)
+            for of_lab, thresholds in zip(frames, start.own, strict=True)
         ]
     )
     shrunk = shrink_to_shared(own, shared, bouts, _choose_shrinkage(subset, rules))
-    return _with_thresholds(subset, rules, Thresholds(shared, shrunk))
+    return with_thresholds(subset, rules, Thresholds(shared, shrunk))
 
 
 def _start_thresholds(subset: FoldSubset, rules: DecisionRules) -> Thresholds:
@@ -203,6 +215,18 @@ def _start_thresholds(subset: FoldSubset, rules: DecisionRules) -> Thresholds:
             tally, labelled, subset.kind
         )
     return Thresholds(shared, own)
+
+
+def frames_of_labs(subset: FoldSubset, rules: DecisionRules) -> list[LabFrames]:
+    """Return the smoothed log-odds and labels of each lab.
+
+    Scored by lab, classes that do not occur in a lab are unknown there.
+    """
+    bouts = subset.label_counts[..., BOUTS].sum(axis=1)
+    return [
+        _frames_of_lab(lab, rules, occurs)
+        for lab, occurs in zip(subset.labs, bouts > 0, strict=True)
+    ]
 
 
 def _frames_of_lab(
@@ -228,7 +252,7 @@ def _choose_shrinkage(subset: FoldSubset, rules: DecisionRules) -> float:
     return max(SHRINKAGES, key=mean_score)
 
 
-def _with_thresholds(
+def with_thresholds(
     subset: FoldSubset, rules: DecisionRules, thresholds: Thresholds
 ) -> DecisionRules:
     """Return the rules with thresholds as probabilities.
@@ -251,7 +275,7 @@ def _with_thresholds(
 
 
 def _occurs(subset: FoldSubset, place: int, index: int) -> bool:
-    """Return whether a class may be chosen in a lab (see `_with_thresholds`)."""
+    """Return whether a class may be chosen in a lab (see `with_thresholds`)."""
     is_annotated = bool(subset.label_counts[place, :, index, FRAMES].any())
     return is_annotated or not subset.kind.is_scored_by_lab
 

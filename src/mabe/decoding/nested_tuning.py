@@ -1,9 +1,9 @@
 """Tunes decision rules, and estimates their score on new recordings.
 
 The score in sample is too high, because the same recordings choose the rules and are
-scored. So the whole fit, including the choice of smoothing, is repeated without each
-fold in turn, and the fold is scored by the rules of the others. This *nested* score is
-the one to report.
+scored. So the whole fit, including the choice of its kind and of smoothing, is repeated
+without each fold in turn, and the fold is scored by the rules of the others. This
+*nested* score is the one to report.
 """
 
 from collections.abc import Sequence
@@ -18,13 +18,8 @@ from mabe.decoding.calibration import (
     measure_reliability,
     tally_frames,
 )
-from mabe.decoding.fit_rules import (
-    SearchSpace,
-    count_lab,
-    decide_lab,
-    fit_rules,
-    smooth_lab,
-)
+from mabe.decoding.choose_rules import fit_best_rules
+from mabe.decoding.fit_rules import SearchSpace, count_labs, smooth_lab
 from mabe.decoding.rules import DecisionRules, calibrate
 from mabe.decoding.tuning_folds import BOUTS, FoldSubset, LabSubset, TuningData
 from mabe.decoding.view_predictions import ViewPredictions
@@ -78,18 +73,18 @@ def tune(
     names, kind = data.names, data.kind
     whole = data.part(data.folds)
     plain = DecisionRules.plain(kind, names)
-    rules = fit_rules(whole, names, search)
+    rules = fit_best_rules(whole, names, search)
     nested = np.zeros((len(data.labs), len(names), 3), int)
     tallies = np.zeros((2, len(names), BINS, 2), int)
     for fold in data.folds:
         others = [other for other in data.folds if other != fold]
-        learned = fit_rules(data.part(others), names, search)
+        learned = fit_best_rules(data.part(others), names, search)
         scored = data.part([fold])
-        nested += _count(scored, learned)
+        nested += count_labs(scored, learned)
         tallies += [_tally(scored, plain), _tally(scored, learned)]
     counts = {
-        "plain": _count(whole, plain),
-        "in_sample": _count(whole, rules),
+        "plain": count_labs(whole, plain),
+        "in_sample": count_labs(whole, rules),
         "nested": nested,
     }
     return Tuned(
@@ -100,16 +95,6 @@ def tune(
             name: (measure_reliability(before), measure_reliability(after))
             for name, before, after in zip(names, *tallies, strict=True)
         },
-    )
-
-
-def _count(
-    subset: FoldSubset, rules: DecisionRules
-) -> Int[np.ndarray, "labs classes 3"]:
-    """Count the frames labelled, predicted and hit under some rules."""
-    number = len(rules.classes)
-    return np.stack(
-        [count_lab(lab, decide_lab(lab, rules), number) for lab in subset.labs]
     )
 
 

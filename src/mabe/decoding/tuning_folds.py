@@ -150,6 +150,15 @@ class FoldSubset:
         return self._data.kind
 
     @property
+    def folds(self) -> tuple[int, ...]:
+        """The numbers of the folds."""
+        return tuple(self._folds)
+
+    def only(self, folds: Sequence[int]) -> "FoldSubset":
+        """Return some of these folds."""
+        return self._data.part(folds)
+
+    @property
     def label_counts(self) -> Float[np.ndarray, "labs folds classes 4"]:
         """Counts of the labels; see `FRAMES`."""
         return self._data.label_counts[:, self._folds]

@@ -218,16 +218,27 @@ def guess_task(
 
     Where in every recording one pair of animals has one label in nearly each frame,
     the labels describe the scene. All other labels describe actions of an agent
-    towards a target. `background` are the actions that are the background of a scene;
-    None: those that are called so, by names such as `other`.
+    towards a target, unless a background is given. `background` are the actions that
+    are the background of a scene, beside frames in no bout; None: those that are called
+    so, by names such as `other`. Raises `ConfigError` where one is given and the labels
+    are not of one pair, one at a time.
     """
     labelled = [each for each in recordings if each.has_labels and each.bouts]
-    if not labelled or not all(map(_has_one_class_a_frame, labelled)):
+    one_at_a_time = bool(labelled) and all(map(_has_one_bout_at_a_time, labelled))
+    if background is not None and not one_at_a_time:
+        raise ConfigError(
+            "background: is for labels of one pair of animals in each recording, one "
+            "at a time; here bouts overlap, or name other pairs or single animals. "
+            "Leave it out, and who does what to whom is learned"
+        )
+    is_filled = one_at_a_time and all(map(_is_filled, labelled))
+    if not is_filled and background is None:
         reason = (
             "Task: pair, who does what to whom, as labels name agents and targets; "
             "all actions that were watched"
         )
-        return TaskGuess({"task": "pair"}, (reason,))
+        hints = _ask_about_direction(labelled) if one_at_a_time else ()
+        return TaskGuess({"task": "pair"}, (reason, *hints))
     frames: Counter[str] = Counter()
     for bout in (bout for each in labelled for bout in each.bouts):
         frames[bout.action] += bout.stop - bout.start
@@ -287,15 +298,32 @@ def _ask_about_surroundings(others: Iterable[str]) -> Iterator[str]:
             )
 
 
-def _has_one_class_a_frame(recording: StoredRecording) -> bool:
+def _ask_about_direction(labelled: Iterable[StoredRecording]) -> Iterator[str]:
+    """Yield a question where all labels name the same agent and target."""
+    pairs = {(bout.agent, bout.target) for each in labelled for bout in each.bouts}
+    if len(pairs) == 1:
+        [(agent, target)] = pairs
+        yield (
+            f"Do labels name the agent? All have agent {agent} and target {target}. If "
+            "that is only a convention, one class a frame without a direction is more "
+            "accurate: --set 'background=[]'"
+        )
+
+
+def _has_one_bout_at_a_time(recording: StoredRecording) -> bool:
+    """Return whether the labels are of one pair of animals, and none overlap."""
     pairs = {(bout.agent, bout.target) for bout in recording.bouts}
     if len(pairs) > 1 or any(agent == target for agent, target in pairs):
         return False
-    bouts = sorted(recording.bouts, key=lambda bout: bout.start)
-    covered = sum(bout.stop - bout.start for bout in bouts)
+    return not _overlap(sorted(recording.bouts, key=lambda bout: bout.start))
+
+
+def _is_filled(recording: StoredRecording) -> bool:
+    """Return whether bouts cover nearly all frames that were watched."""
+    covered = sum(bout.stop - bout.start for bout in recording.bouts)
     coverage = recording.coverage
     frames = recording.native_length if coverage is None else watched_frames(coverage)
-    return not _overlap(bouts) and covered >= COVERED_SHARE * frames
+    return covered >= COVERED_SHARE * frames
 
 
 def _overlap(bouts: Sequence[Bout]) -> bool:

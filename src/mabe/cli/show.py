@@ -1,4 +1,4 @@
-"""Commands that show results: `mabe report | view | plot`."""
+"""Commands that show results: `mabe report | view | studio | plot`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,11 +7,15 @@ import typer
 
 from mabe.cli.options import (
     Device,
+    Fps,
     IncludeTraining,
+    PixelsPerCm,
+    ProjectFile,
     Run,
     SkipBad,
     listing_failures,
     load_predictor,
+    load_project,
 )
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
@@ -41,6 +45,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
     app.command()(report)
     app.command()(view)
+    app.command()(studio)
     plots = typer.Typer(
         help="Draw figures for papers: .svg, .pdf or .png.", no_args_is_help=True
     )
@@ -138,6 +143,36 @@ def view(
         for index, source in list(enumerate(session.sources))[:10]:
             print(f"  {session.uncertainty[index]:5.1f}  {source.name}")
     serve(session, port=port, open_browser=not no_browser)
+
+
+def studio(
+    project_dir: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PROJECT",
+            help="Folder with tracks of any known format, and films and labels if "
+            "there are any.",
+        ),
+    ],
+    fps: Fps = None,
+    pixels_per_cm: PixelsPerCm = None,
+    project: ProjectFile = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the page; 0: any free one.")
+    ] = 0,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address only.")
+    ] = False,
+) -> None:
+    """Label, train and correct on one local page, from no labels to a model.
+
+    The tracks are imported into PROJECT/mabe, a data set in the standard layout, and
+    labels are saved there as they are made. Nothing else in PROJECT is changed.
+    """
+    from mabe.viz.studio.launch import serve_project
+
+    settings = load_project(project_dir, project, fps=fps, pixels_per_cm=pixels_per_cm)
+    serve_project(project_dir, settings, port=port, open_browser=not no_browser)
 
 
 def ethogram(

@@ -9,6 +9,7 @@ labels are in the recording's own frames.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,24 @@ class PoseStore:
             root=self.root,
             rate_fps=self.rate_fps,
             recordings=(self.recordings[index],),
+            poses=self._poses,
+            layout=self.layout,
+            has_objects=self.has_objects,
+        )
+
+    def without_labels(self) -> "PoseStore":
+        """Return the store as if nobody had labelled its recordings."""
+        return self.with_recordings(
+            replace(each, bouts=(), watched=(), coverage=None, has_labels=False)
+            for each in self.recordings
+        )
+
+    def with_recordings(self, recordings: Iterable[StoredRecording]) -> "PoseStore":
+        """Return the store with other facts, such as labels, about its recordings."""
+        return PoseStore(
+            root=self.root,
+            rate_fps=self.rate_fps,
+            recordings=tuple(recordings),
             poses=self._poses,
             layout=self.layout,
             has_objects=self.has_objects,

@@ -34,7 +34,7 @@ def grow_trees(
 
     def parts() -> Iterator[LabelledRows]:
         for number, (tracks, labels) in enumerate(objective.labelled_tracks()):
-            yield from _labelled_rows(untrained, tracks, labels, every, number % every)
+            yield from labelled_rows(untrained, tracks, labels, every, number % every)
             after_part()
 
     with rows_on_disk(parts()) as rows:
@@ -56,10 +56,13 @@ def tree_settings(config: RunConfig) -> TreesConfig:
 
 
 @torch.inference_mode()
-def _labelled_rows(
+def labelled_rows(
     model: TreesModel, tracks: Tracks, labels: TrackLabels, every: int, offset: int
 ) -> Iterator[LabelledRows]:
-    """Yield the rows of the blocks to learn from, a stretch at a time."""
+    """Yield the rows of the blocks to learn from, a stretch at a time.
+
+    Those are the blocks that count, every so many from the one at `offset`.
+    """
     for stretch in model.stretches(tracks.length):
         of_blocks = _block_labels(labels, stretch, model.block_frames)
         kept = np.flatnonzero(_is_kept(of_blocks, every, offset))

@@ -269,16 +269,20 @@ class PairObjective(Objective):
 
     def labelled_tracks(self) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield each view to learn from with a column of states for each action."""
-        margin = round(PIECE_MARGIN_S * self.data.store.rate_fps)
         for labels in self.sampler.views:
-            whole = Tracks.of_stored(self.data.store, labels.recording)
-            in_view = whole.in_view(labels.view)
-            if whole.animals <= EVERY_PAIR_UP_TO:
-                yield in_view, labels.frames(0, labels.length)
-                continue
-            counted = labels.counted_spans()
-            for start, stop in widened(counted, margin, length=labels.length):
-                yield in_view.piece(start, stop), labels.frames(start, stop)
+            yield from self.tracks_of(labels)
+
+    def tracks_of(self, labels: ViewLabels) -> Iterator[tuple[Tracks, TrackLabels]]:
+        """Yield a view with its labels; in a group the pieces of it that count."""
+        margin = round(PIECE_MARGIN_S * self.data.store.rate_fps)
+        whole = Tracks.of_stored(self.data.store, labels.recording)
+        in_view = whole.in_view(labels.view)
+        if whole.animals <= EVERY_PAIR_UP_TO:
+            yield in_view, labels.frames(0, labels.length)
+            return
+        counted = labels.counted_spans()
+        for start, stop in widened(counted, margin, length=labels.length):
+            yield in_view.piece(start, stop), labels.frames(start, stop)
 
     def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
         """Return one booster for each action."""

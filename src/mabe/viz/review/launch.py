@@ -1,11 +1,6 @@
 """`mabe view`: set up a review session and serve its page."""
 
-import os
 import re
-import secrets
-import socket
-import threading
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +9,7 @@ from tqdm import tqdm
 
 from mabe.data.sources import Source, find_sources
 from mabe.data.store import is_store
-from mabe.errors import ConfigError, DataError, OutputError
+from mabe.errors import ConfigError, DataError
 from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
@@ -24,9 +19,8 @@ from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.session import ModelOutputs, ReviewSession
 
 try:
-    import uvicorn
-
     from mabe.viz.review.server import build_app
+    from mabe.viz.review.serving import check_writable, serve_app
 except ImportError as error:
     raise ConfigError(
         f'{error.name} is not installed, which the page needs; pip install "mabe[view]"'
@@ -133,35 +127,21 @@ def serve(session: ReviewSession, *, port: int = 0, open_browser: bool = True) -
     Raises `ConfigError` where the port is taken, and `DataError` where the first
     recording cannot be read.
     """
-    token = secrets.token_urlsafe(32)
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ConfigError(
-                f"--port {port}: cannot be used ({error.strerror}); leave it out, and "
-                "a free one is taken"
-            ) from None
-        port = listener.getsockname()[1]
+
+    def begin() -> None:
         print(f"Reading {session.sources[0].name}", flush=True)
         session.open(0)  # so that the page has something to show at once
-        # After the #, so that it is in no log and no Referer.
-        address = f"http://127.0.0.1:{port}/#token={token}"
         print(f"Corrections go to {session.corrections.root}")
-        print(f"✓ Open {address}   (Ctrl-C ends it)", flush=True)
-        if open_browser:
-            threading.Timer(0.8, webbrowser.open, [address]).start()
-        app = build_app(session, port=port, token=token)
-        config = uvicorn.Config(
-            app, log_level="warning", lifespan="off", server_header=False
+
+    try:
+        serve_app(
+            lambda port, token: build_app(session, port=port, token=token),
+            port=port,
+            open_browser=open_browser,
+            begin=begin,
         )
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        except KeyboardInterrupt:
-            pass  # that is how it is ended
-        finally:
-            session.close()
+    finally:
+        session.close()
 
 
 def outputs_of(predictor: Predictor) -> ModelOutputs:
@@ -196,17 +176,6 @@ def default_out(source: Path | None, checkpoint: Path) -> Path:
     if earlier is None:
         return place.with_name(f"{place.name}-corrected")
     return place.with_name(f"{earlier[1]}-{int(earlier[2] or 1) + 1}")
-
-
-def check_writable(root: Path) -> None:
-    """Raise `OutputError` where a folder cannot be made or written; make nothing."""
-    place = root.absolute()
-    while not place.exists():
-        place = place.parent
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise OutputError(
-            f"{root}: corrections could not be saved there; choose another --out"
-        )
 
 
 def _infos(source: Path | None) -> dict[str, VideoInfo]:

@@ -125,7 +125,7 @@ class Handlers:
     async def poses(self, request: Request) -> Response:
         """Return a window of poses."""
         index = self._index(request)
-        start, stop = _read_numbers(request, "start", "stop")
+        start, stop = read_numbers(request, "start", "stop")
         sent = await run_in_threadpool(self.session.poses, index, start, stop)
         return Response(sent, media_type=_BINARY)
 
@@ -133,7 +133,7 @@ class Handlers:
         """Return a window of the probabilities of one view."""
         index = self._index(request)
         names = ("view", "start", "stop", "columns")
-        view, start, stop, columns = _read_numbers(request, *names)
+        view, start, stop, columns = read_numbers(request, *names)
         columns = min(max(columns, 1), _MOST_COLUMNS)
         try:
             first, step, sent = await run_in_threadpool(
@@ -182,8 +182,8 @@ def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
     api = "/api/recordings"
     one = api + "/{index:int}"
     routes = [
-        Route("/", _page_file("index.html")),
-        *(Route(f"/{name}", _page_file(name)) for name in PAGE_FILES),
+        Route("/", page_file("mabe.viz.review", "index.html")),
+        *(Route(f"/{n}", page_file("mabe.viz.review", n)) for n in PAGE_FILES),
         Route(api, handlers.list_recordings),
         Route(one, handlers.describe),
         Route(one + "/predictions", handlers.predictions),
@@ -192,13 +192,13 @@ def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
         Route(one + "/labels", handlers.save, methods=["PUT"]),
         Route("/api/video", handlers.video),
     ]
-    of_errors: Any = {HTTPException: _error_response, MabeError: _error_response}
+    of_errors: Any = {HTTPException: error_response, MabeError: error_response}
     return Guard(Starlette(routes=routes, exception_handlers=of_errors), port, token)
 
 
-def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
-    """Return a handler that sends one file of the page; the file is read now."""
-    text = files("mabe.viz.review").joinpath("page", name).read_text(encoding="utf-8")
+def page_file(package: str, name: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return a handler that sends a file of a package's page; it is read now."""
+    text = files(package).joinpath("page", name).read_text(encoding="utf-8")
     kind = _KINDS[name.rpartition(".")[2]]
 
     async def send(_request: Request) -> Response:
@@ -207,7 +207,7 @@ def _page_file(name: str) -> Callable[[Request], Awaitable[Response]]:
     return send
 
 
-def _read_numbers(request: Request, *names: str) -> list[int]:
+def read_numbers(request: Request, *names: str) -> list[int]:
     """Return whole numbers of a request's query."""
     given = [request.query_params.get(name, "") for name in names]
     if not all(text.isascii() and text.isdigit() and len(text) < 11 for text in given):
@@ -232,7 +232,7 @@ def _read_labels(body: bytes) -> tuple[SentLabels, list[Bout]]:
         raise HTTPException(422, f"labels: {error}") from None
 
 
-async def _error_response(_request: Request, error: Exception) -> Response:
+async def error_response(_request: Request, error: Exception) -> Response:
     """Return an error as JSON that the page shows."""
     if isinstance(error, HTTPException):
         return JSONResponse({"error": error.detail}, error.status_code)

@@ -9,7 +9,7 @@ const POLL_MS = 500, FILM_DRIFT_S = 0.15;
 const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-const page = {
+export const page = {
   recording: null, labels: null, views: null, poses: null,
   frame: 0, chosen: null, begun: null, watching: null, pair: [1, 1], playing: false, speed: 1, until: null,
   isDark: () => dark.matches,
@@ -20,19 +20,30 @@ const page = {
   changed: () => paint(),
   edit: (old, bout) => edit(old, bout),
   addAt: (row, start, stop) => add(row, start, stop),
+  Labels, program: "mabe view", useRecording: () => {}, animalName: (animal) => `mouse${animal}`,
+  // The agent and target of an action in the pair that is shown; a row's kind says whether it
+  // is of the agent by itself, or of both without a direction.
+  pairFor: (action) => {
+    const kind = page.recording.rows.find((row) => row.actions.includes(action))?.kind, [agent, target] = page.pair;
+    if (kind === "self") return [agent, agent];
+    return kind === "mutual" && agent > target ? [target, agent] : [agent, target];
+  },
+  isOpen: () => true, // whether a predicted bout is still to be answered
+  ownPairs: () => [], // further pairs that bouts may have
+  rowOfKey: (key) => (/^[1-9]$/.test(key) ? Number(key) - 1 : -1),
 };
 const film = byId("film");
 const stage = new Stage(byId("poses"), film);
-const timeline = new Timeline(byId("detail"), byId("overview"), byId("row-names"), page);
+export const timeline = new Timeline(byId("detail"), byId("overview"), byId("row-names"), page);
 let isScheduled = false, opened = 0, last = 0;
 
-function showState(text, isBad = false) {
+export function showState(text, isBad = false) {
   byId("state").textContent = text;
   byId("state").title = text;
   byId("state").classList.toggle("bad", isBad);
 }
 
-async function begin() {
+export async function begin() {
   try {
     const recordings = await server.listing();
     byId("recordings").replaceChildren(...recordings.map((each) => {
@@ -46,7 +57,7 @@ async function begin() {
   }
 }
 
-async function open(index) {
+export async function open(index) {
   const number = ++opened;
   await page.labels?.save();
   showState("reading the tracks …");
@@ -54,11 +65,11 @@ async function open(index) {
   if (number !== opened) return;
   pause();
   Object.assign(page, { recording, views: null, chosen: null, begun: null, watching: null, frame: 0, pair: recording.pairs[0] });
-  page.labels = new Labels(recording, showState);
+  page.labels = new page.Labels(recording, showState, paint);
   page.poses = new Poses(recording, paint);
   sessionStorage.setItem("mabe-recording", index);
   byId("recordings").value = index;
-  document.title = `${recording.name} · mabe view`;
+  document.title = `${recording.name} · ${page.program}`;
   stage.open(recording);
   timeline.open();
   openFilm();
@@ -68,10 +79,12 @@ async function open(index) {
   showState(notes.filter(Boolean).join(" · "));
   showChosen();
   paint();
-  watch(index, number);
+  page.useRecording(recording);
+  watch(index);
 }
 
-async function watch(index, number) {
+export async function watch(index) {
+  const number = opened;
   byId("uncertain-note").textContent = "Predicting this recording …";
   byId("uncertain").replaceChildren();
   for (;;) {
@@ -101,7 +114,7 @@ async function watch(index, number) {
 function openFilm() {
   film.hidden = !page.recording.video;
   if (!page.recording.video) { film.removeAttribute("src"); return; }
-  film.src = server.videoAddress();
+  film.src = server.videoAddress(page.recording.index);
   film.onloadedmetadata = () => {
     const tracks = page.recording.frames / page.recording.fps, short = tracks - film.duration;
     if (short > 1) showState(`the video ends ${short.toFixed(0)} s before the tracks: ${clock(film.duration)} of ${clock(tracks)}`, true);
@@ -111,7 +124,7 @@ function openFilm() {
 
 // ── the current frame ──
 
-function seek(frame) {
+export function seek(frame) {
   page.frame = Math.min(Math.max(Math.floor(frame), 0), page.recording.frames - 1);
   page.until = null;
   syncFilm(true);
@@ -125,7 +138,7 @@ function syncFilm(exactly) {
   if (exactly || Math.abs(film.currentTime - time) > FILM_DRIFT_S) film.currentTime = time;
 }
 
-function play(until = null) {
+export function play(until = null) {
   if (page.frame >= page.recording.frames - 1) page.frame = 0;
   Object.assign(page, { playing: true, until, place: page.frame });
   byId("play").textContent = "Pause";
@@ -137,7 +150,7 @@ function play(until = null) {
   requestAnimationFrame(tick);
 }
 
-function pause() {
+export function pause() {
   page.playing = false;
   film.pause();
   byId("play").textContent = "Play";
@@ -165,7 +178,7 @@ function setSpeed(place) {
   film.playbackRate = page.speed;
 }
 
-function paint() {
+export function paint() {
   if (isScheduled || !page.recording) return;
   isScheduled = true;
   requestAnimationFrame(() => { isScheduled = false; draw(); });
@@ -188,7 +201,7 @@ function draw() {
 
 // ── bouts ──
 
-function choose(what, jump) {
+export function choose(what, jump) {
   page.chosen = what;
   if (what && jump) {
     const start = what.bout?.start ?? what.predicted[0], stop = what.bout?.stop ?? what.predicted[1];
@@ -209,14 +222,14 @@ function edit(old, bout) {
   choose({ bout: page.labels.replace(old, bout) }, false);
 }
 
-function add(row, start, stop) {
-  const action = actionOf(row);
+export function add(row, start, stop) {
+  const action = actionOf(row), [agent, target] = action ? page.pairFor(action) : [];
   if (!action) { showState(`${page.recording.rows[row].name} cannot be annotated`, true); return; }
-  choose({ bout: page.labels.add({ start, stop, action, agent: page.pair[0], target: page.pair[1] }) }, false);
+  choose({ bout: page.labels.add({ start, stop, action, agent, target }) }, false);
 }
 
 // The action that a row stands for: one that is annotated here already, else the first.
-function actionOf(row) {
+export function actionOf(row) {
   const { actions } = page.recording.rows[row];
   return actions.find((action) => page.labels.bouts.some((bout) => bout.action === action)) ?? actions[0];
 }
@@ -240,7 +253,7 @@ function travel(how) {
   choose(null, false);
 }
 
-function press(row) {
+export function press(row) {
   const { rows } = page.recording;
   if (!rows[row]) return;
   const action = actionOf(row), { chosen, begun } = page;
@@ -252,7 +265,10 @@ function press(row) {
     choose({ bout: page.labels.add({ ...begun, start, stop }) }, false);
     page.chosen = null; // so that the next key begins the next bout
     showChosen();
-  } else page.begun = { start: page.frame, action, agent: page.pair[0], target: page.pair[1] };
+  } else {
+    const [agent, target] = page.pairFor(action);
+    page.begun = { start: page.frame, action, agent, target };
+  }
   markBegun();
   paint();
 }
@@ -296,11 +312,11 @@ function markBegun() {
 // All bouts in time order, annotated and predicted ones.
 function inOrder() {
   const annotated = timeline.shown().map((bout) => ({ start: bout.start, what: { bout } }));
-  const predicted = timeline.predicted().map((each) => ({ start: each[0], what: { predicted: each } }));
+  const predicted = timeline.predicted().filter(page.isOpen).map((each) => ({ start: each[0], what: { predicted: each } }));
   return [...annotated, ...predicted].sort((a, b) => a.start - b.start);
 }
 
-function step(by) {
+export function step(by) {
   const bouts = inOrder(), { chosen } = page;
   const now = bouts.findIndex(({ what }) => chosen && what.bout === chosen.bout && what.predicted === chosen.predicted);
   let next;
@@ -336,14 +352,14 @@ function showChosen() {
 
 // ── panels ──
 
-const pairName = ([agent, target]) => (agent === target ? `mouse${agent} itself` : `mouse${agent} → mouse${target}`);
+const pairName = ([agent, target]) => (agent === target ? `${page.animalName(agent)} itself` : `${page.animalName(agent)} → ${page.animalName(target)}`);
 
 function fillPanels() {
   const { recording } = page;
   const pairs = recording.pairs.map((pair) => new Option(pairName(pair), pair.join(",")));
   byId("pair").replaceChildren(...pairs.map((each) => each.cloneNode(true)));
   byId("pair").value = page.pair.join(",");
-  byId("bout-pair").replaceChildren(...pairs);
+  byId("bout-pair").replaceChildren(...pairs, ...page.ownPairs(recording).map((pair) => new Option(pairName(pair), pair.join(","))));
   const actions = [...new Set(recording.rows.flatMap((row) => row.actions))];
   byId("bout-action").replaceChildren(...actions.map((action) => new Option(action, action)));
   byId("actions").replaceChildren(...recording.rows.map((row, place) => {
@@ -352,7 +368,8 @@ function fillPanels() {
     const dot = document.createElement("span");
     dot.className = "dot";
     dot.style.background = timeline.colour(row);
-    button.append(dot, place < 9 ? `${place + 1} ${row.name}` : row.name);
+    const key = row.key ?? (place < 9 ? place + 1 : "");
+    button.append(dot, `${key} ${row.name}`.trim());
     button.addEventListener("click", () => { page.chosen = null; press(place); showChosen(); });
     item.append(button);
     return item;
@@ -363,7 +380,7 @@ function fillPanels() {
     dot.className = "dot";
     const of = colourOfAnimal(recording, animal);
     dot.style.background = page.isDark() ? of.dark : of.light;
-    item.append(dot, `mouse${animal + 1}`);
+    item.append(dot, page.animalName(animal + 1));
     return item;
   }));
 }
@@ -415,7 +432,7 @@ function nextUncertain() {
   next.scrollIntoView({ block: "nearest" });
 }
 
-function setPair(pair) {
+export function setPair(pair) {
   page.pair = pair;
   byId("pair").value = pair.join(",");
   paint();
@@ -459,7 +476,7 @@ const playBout = () => {
   seek(chosen.bout?.start ?? chosen.predicted[0]);
   play(chosen.bout?.stop ?? chosen.predicted[1]);
 };
-const KEYS = {
+export const KEYS = {
   " ": () => (page.playing ? pause() : play()),
   ArrowLeft: () => seek(page.frame - 1), ArrowRight: () => seek(page.frame + 1),
   "/": () => seek(page.frame - 1), "*": () => seek(page.frame + 1),
@@ -475,14 +492,15 @@ const KEYS = {
 };
 
 addEventListener("keydown", (event) => {
-  if (!page.recording || byId("keys").open) return;
+  if (!page.recording || document.querySelector("dialog[open]") || byId("stage").closest("[hidden]")) return;
   const isTyping = event.target.matches("input, select, textarea");
   const isPressing = event.target.matches("button") && (event.key === " " || event.key === "Enter");
   if (event.altKey || isPressing || (isTyping && event.key !== "Escape")) return;
   const isControl = event.ctrlKey || event.metaKey;
   const isNamed = event.key.length > 1;
   const name = `${isControl ? "Ctrl+" : ""}${event.shiftKey && (isNamed || isControl) ? "Shift+" : ""}${event.key}`;
-  const act = KEYS[name] ?? (/^[1-9]$/.test(name) ? () => press(Number(name) - 1) : null);
+  const row = page.rowOfKey(name);
+  const act = row >= 0 ? () => event.repeat || press(row) : KEYS[name];
   if (!act) return;
   event.preventDefault();
   if (isTyping) event.target.blur();
@@ -514,4 +532,4 @@ addEventListener("beforeunload", (event) => {
   event.preventDefault(); // the browser asks whether to stay
 });
 window.mabe = { page, timeline }; // for tests and debugging
-begin();
+if (!document.body.dataset.studio) begin();

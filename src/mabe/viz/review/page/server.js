@@ -15,17 +15,17 @@ export class ServerError extends Error {
   }
 }
 
-async function request(path, options = {}) {
+export async function request(path, options = {}) {
   let response;
   try {
     response = await fetch(`/api/${path}`, { ...options, headers: { "x-mabe-token": token, ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServerError(0, "no connection to the server; start `mabe view` again");
+    throw new ServerError(0, "no connection to the server; start it again");
   }
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
-    const reason = response.status === 401 ? "open the address that `mabe view` printed" : error;
+    const reason = response.status === 401 ? `open the address that \`${document.body.dataset.studio ? "mabe studio" : "mabe view"}\` printed` : error;
     throw new ServerError(response.status, reason ?? `error ${response.status}`);
   }
   return response;
@@ -55,4 +55,4 @@ export async function save(index, version, bouts, watched) {
   return (await request(`recordings/${index}/labels`, { method: "PUT", body })).json();
 }
 
-export const videoAddress = () => `/api/video?token=${encodeURIComponent(token)}`;
+export const videoAddress = (index) => `/api/video?recording=${index}&token=${encodeURIComponent(token)}`;

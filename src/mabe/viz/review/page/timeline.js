@@ -89,9 +89,12 @@ export class Timeline {
   rowOf(bout) { return this.host.recording.rows.findIndex((row) => row.actions.includes(bout.action)); }
   // The annotated bouts that are shown: of a pair model those of the chosen pair.
   shown() {
-    const { labels, recording, pair } = this.host;
-    if (!recording.isDirected) return labels.bouts;
-    return labels.bouts.filter((bout) => bout.agent === pair[0] && bout.target === pair[1]);
+    const { labels, recording } = this.host;
+    return recording.isDirected ? labels.bouts.filter((bout) => this.isShown(bout)) : labels.bouts;
+  }
+  isShown({ action, agent, target }) {
+    const pair = this.host.pairFor(action);
+    return agent === pair[0] && target === pair[1];
   }
   viewIndex() {
     const { views, recording, pair } = this.host;
@@ -105,10 +108,10 @@ export class Timeline {
   }
   // Spans in which a row's actions were not watched for, for the pair that is shown.
   gaps(row) {
-    const { labels, recording, pair } = this.host;
+    const { labels, recording } = this.host;
     if (labels.watched === null) return [];
-    const isShown = ([, , action, agent, target]) => row.actions.includes(action) && (!recording.isDirected || (agent === pair[0] && target === pair[1]));
-    const known = [...labels.watched, ...recording.coverage.filter(isShown), ...this.shown().filter((bout) => row.actions.includes(bout.action)).map((bout) => [bout.start, bout.stop])];
+    const isShown = ([, , action, agent, target]) => row.actions.includes(action) && (!recording.isDirected || this.isShown({ action, agent, target }));
+    const known = [...labels.watched, ...(labels.coverage ?? recording.coverage).filter(isShown), ...this.shown().filter((bout) => row.actions.includes(bout.action)).map((bout) => [bout.start, bout.stop])];
     const gaps = [];
     let at = 0;
     for (const [start, stop] of known.sort((a, b) => a[0] - b[0])) {

@@ -1,0 +1,224 @@
+"""One round of labelling: trees on all labels so far, and an honest score of them.
+
+The features of what is labelled are computed once. Trees are grown on all of it for
+use, and once for each fold of the recordings to score what they predict in recordings
+they did not learn from.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mabe.bouts import NO_ACTION
+from mabe.config import RunConfig, build_config
+from mabe.data.pair_windows import label_views
+from mabe.data.prepare import load_store
+from mabe.data.splits import split_folds
+from mabe.data.store import PoseStore
+from mabe.errors import DataError
+from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
+from mabe.metrics.frame_scores import count_frames
+from mabe.models.boosted_trees import Forest, LabelledRows, RowsOnDisk, rows_on_disk
+from mabe.models.checkpoint import Provenance, save_checkpoint
+from mabe.models.input_contract import InputContract
+from mabe.models.trees_model import TreesModel, build_trees
+from mabe.pair_task import PairTask, watched_in_labels
+from mabe.scene_task import TaskKind
+from mabe.skeleton import PoseLayout
+from mabe.training.grow_trees import labelled_rows, tree_settings
+from mabe.training.objectives import PairData, PairObjective
+from mabe.training.skeleton_of_data import settle_skeleton
+
+QUICK: Mapping[str, Any] = {
+    "task": "pair",
+    "model_type": "trees",
+    "feature_set": "social",
+    "tree_rounds": 100,
+    "tree_learning_rate": 0.1,
+    "tree_min_rows": 20,
+    "tree_max_rows": 20_000,
+}
+"""Settings of trees that are grown while somebody waits."""
+
+
+FOLDS = 5
+
+
+Report = Callable[[str, int, int], None]
+"""Gets what is being done, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelRound:
+    """Trees grown on the labels so far."""
+
+    config: RunConfig
+    store: PoseStore
+    """All recordings, in the layout of the model."""
+    model: TreesModel
+    confidence: Confidence | None
+    """F1 on recordings not learned from; None with one labelled recording."""
+    labelled: tuple[int, ...]
+    """The recordings with labels, by their place in the store."""
+    bouts: tuple[int, ...]
+    """Number of labelled bouts of each action."""
+
+
+def load_recordings(data_dir: Path, store_dir: Path, *, fps: float) -> PoseStore:
+    """Return the poses of all recordings of a data set."""
+    return load_store(data_dir, rate_fps=fps, store_dir=store_dir, notes=False)
+
+
+def grow_round(
+    data_dir: Path,
+    store: PoseStore,
+    model_dir: Path,
+    *,
+    undirected: Sequence[str] = (),
+    report: Report = lambda *_: None,
+) -> LabelRound:
+    """Grow trees on all labels of a data set, score them, and save them.
+
+    Raises `DataError` where there is nothing to learn yet.
+    """
+    config, objective = _objective(data_dir, store, model_dir, undirected)
+    views, settings = objective.sampler.views, tree_settings(config)
+    untrained = build_trees(config.model, objective.task, Forest(("",)))
+    of_rows: list[Int[np.ndarray, "row 2"]] = []
+    with rows_on_disk(_rows(objective, untrained, of_rows, report)) as rows:
+        about = np.concatenate(of_rows) if of_rows else np.empty((0, 2), int)
+        report("growing trees", 0, 2)
+        forest = objective.grow_forest(rows, settings)
+        report("scoring on recordings not learned from", 1, 2)
+        confidence = _score(objective, rows, about)
+    model = build_trees(config.model, objective.task, forest).eval()
+    _save(model, objective, model_dir)
+    actions = range(len(objective.task.actions))
+    own = [labels.as_annotated() for labels in views]
+    return LabelRound(
+        config=config,
+        store=objective.data.store,
+        model=model,
+        confidence=confidence,
+        labelled=tuple(objective.data.learned),
+        bouts=tuple(
+            sum(int((each.bouts[:, 2] == action).sum()) for each in own)
+            for action in actions
+        ),
+    )
+
+
+def _objective(
+    data_dir: Path, store: PoseStore, model_dir: Path, undirected: Sequence[str]
+) -> tuple[RunConfig, PairObjective]:
+    occurs = {bout.action for each in store.recordings for bout in each.bouts}
+    if not occurs:
+        raise DataError("no action is labelled yet: label a few bouts first")
+    settings = {
+        **QUICK,
+        "fps": store.rate_fps,
+        "data_dir": str(data_dir),
+        "checkpoint_dir": str(model_dir),
+        "undirected": sorted(occurs & set(undirected)),
+    }
+    config, _ = settle_skeleton(build_config(settings, where="studio"), store)
+    animals = max(config.animals, store.layout.animals)
+    store = store.in_layout(PoseLayout(animals, config.body.keypoints), objects=True)
+    learned = [
+        index
+        for index, recording in enumerate(store.recordings)
+        if recording.length and watched_in_labels(recording, actions=None, ignore=())
+    ]
+    task = PairTask.from_recordings(
+        store.recordings, learned=learned, undirected=config.undirected
+    )
+    labelled = label_views(store, task, config.nearness)
+    return config, PairData(store, learned, [], labelled).objective(config)
+
+
+def _rows(
+    objective: PairObjective,
+    model: TreesModel,
+    of_rows: list[Int[np.ndarray, "row 2"]],
+    report: Report,
+) -> Iterator[LabelledRows]:
+    """Yield rows to learn from; append (recording, is self) of each to `of_rows`."""
+    frames = objective.config.tree_max_rows * model.block_frames
+    every = max(1, objective.counted_frames // frames)
+    views = objective.sampler.views
+    for number, view in enumerate(views):
+        report("reading what is labelled", number, len(views))
+        for tracks, labels in objective.tracks_of(view):
+            for part in labelled_rows(model, tracks, labels, every, number % every):
+                about = view.recording, view.view.is_self
+                of_rows.append(np.tile(np.array(about, int), (len(part.rows), 1)))
+                yield part
+
+
+def _score(
+    objective: PairObjective, rows: RowsOnDisk, about: Int[np.ndarray, "row 2"]
+) -> Confidence | None:
+    """Return the F1 of trees on the recordings of each fold, grown without them."""
+    learned, task = objective.data.learned, objective.task
+    recordings = [objective.data.store.recordings[index] for index in learned]
+    folds = split_folds(recordings, folds=FOLDS, seed=0)
+    if len(folds) < 2:
+        return None
+    settings = tree_settings(objective.config)
+    values = np.memmap(rows.path, np.float32, mode="r").reshape(len(about), -1)
+    tracks: dict[str, Int[np.ndarray, "labs classes 3"]] = {}
+    for fold in folds:
+        is_out = np.isin(about[:, 0], [learned[place] for place in fold])
+        kept = np.where(is_out[:, None], np.int8(-1), rows.labels)
+        try:
+            forest = objective.grow_forest(RowsOnDisk(rows.path, kept), settings)
+        except DataError:  # without these recordings no action is left to learn
+            forest = Forest(("",) * len(task.actions))
+        for place in fold:
+            of_recording = about[:, 0] == learned[place]
+            recording = recordings[place]
+            possible = _possible(task, recording.lab, about[of_recording, 1])
+            probabilities = forest.probabilities(
+                np.asarray(values[of_recording]), threads=settings.threads
+            )
+            chosen = _decide(np.where(possible, probabilities, 0))
+            counts = count_frames(chosen, rows.labels[of_recording])[None]
+            key = recording.tracking_hash
+            tracks[key] = tracks.get(key, 0) + counts
+    return confidence_of_counts(np.stack(list(tracks.values())), TaskKind.PAIR)
+
+
+def _possible(
+    task: PairTask, lab: str, is_self: Int[np.ndarray, " row"]
+) -> Bool[np.ndarray, "row actions"]:
+    known = task.vocabulary.get(lab, frozenset())
+    return np.array(
+        [[(action, bool(own)) in known for action in task.actions] for own in is_self]
+    ).reshape(len(is_self), len(task.actions))
+
+
+def _decide(
+    probabilities: Float[np.ndarray, "row actions"],
+) -> Int[np.ndarray, " row"]:
+    """Return the most probable action of each row, or none below 0.5."""
+    best = probabilities.argmax(axis=1)
+    return np.where(probabilities.max(axis=1) >= 0.5, best, NO_ACTION)
+
+
+def _save(model: TreesModel, objective: PairObjective, model_dir: Path) -> None:
+    data = objective.data
+    provenance = Provenance(
+        epoch=1,
+        step=objective.config.tree_rounds,
+        trained_on=data.tracks(data.learned),
+        validated_on=(),
+        validation={},
+        contract=InputContract.of([data.store.recordings[i] for i in data.learned]),
+        data_dir=str(objective.config.data_dir),
+    )
+    model_dir.mkdir(parents=True, exist_ok=True)
+    save_checkpoint(model_dir / "best.safetensors", model, provenance)

@@ -1,0 +1,91 @@
+"""Work in a process of its own: its progress, its end, and how it is cancelled."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+What = Literal["read", "train", "predict"]
+
+
+@dataclass(slots=True)
+class Job:
+    """One run of `mabe.viz.studio.worker`."""
+
+    what: What
+    process: "subprocess.Popen[str]"
+    after: Callable[[], None]
+    """Called once when it has finished."""
+    stage: str = "starting"
+    done: int = 0
+    total: int = 1
+    error: str | None = None
+    finished: bool = False
+    cancelled: bool = False
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is neither finished, failed nor cancelled."""
+        return not (self.finished or self.cancelled or self.error is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the page shows of it."""
+        return {
+            "what": self.what,
+            "stage": self.stage,
+            "done": self.done,
+            "total": self.total,
+            "error": self.error,
+            "running": self.is_running,
+            "cancelled": self.cancelled,
+        }
+
+    def cancel(self) -> None:
+        """End the process; what it has written so far is not used."""
+        with self._lock:
+            if not self.is_running:
+                return
+            self.cancelled = True
+            self.process.kill()
+
+    def follow(self) -> None:
+        """Read the process's lines until it ends."""
+        assert self.process.stdout is not None
+        last: dict[str, Any] = {}
+        for line in self.process.stdout:
+            if not line.startswith("{"):
+                continue
+            last = json.loads(line)
+            self.stage = last.get("stage", self.stage)
+            self.done = last.get("done", self.done)
+            self.total = last.get("total", self.total)
+        code = self.process.wait()
+        with self._lock:
+            if self.cancelled:
+                return
+            if code or not last.get("finished"):
+                reason = last.get("error")
+                self.error = (
+                    reason or f"the process ended with code {code}; see the terminal"
+                )
+                return
+        self.after()
+        self.finished = True
+
+
+def start_job(what: What, data: Path, after: Callable[[], None]) -> Job:
+    """Start work on a data set in a process, and follow it in a thread."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mabe.viz.studio.worker", what, str(data)],
+        stdout=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
+    job = Job(what, process, after)
+    threading.Thread(target=job.follow, daemon=True, name=f"mabe-{what}").start()
+    return job

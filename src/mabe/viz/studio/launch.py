@@ -1,0 +1,43 @@
+"""`mabe studio`: open a project and serve its page."""
+
+from pathlib import Path
+
+from mabe.errors import ConfigError
+from mabe.io.project import Project
+from mabe.viz.studio.label_files import only_server
+from mabe.viz.studio.project_folder import open_project
+from mabe.viz.studio.session import StudioSession
+
+try:
+    from mabe.viz.review.serving import check_writable, serve_app
+    from mabe.viz.studio.server import build_app
+except ImportError as error:
+    raise ConfigError(
+        f'{error.name} is not installed, which the page needs; pip install "mabe[view]"'
+    ) from None
+
+
+def serve_project(
+    root: Path, settings: Project, *, port: int = 0, open_browser: bool = True
+) -> None:
+    """Serve the page of a project until Ctrl-C.
+
+    Raises `MabeError` where there are no tracks, the folder cannot be written, or
+    another server has it open.
+    """
+    check_writable(root / "mabe")
+    with only_server(root / "mabe"):
+        print(f"Reading {root}", flush=True)
+        session = StudioSession.of_project(open_project(root, settings))
+        for line in session.project.problems:
+            print(f"  ! {line}")
+        session.start("read")
+        try:
+            serve_app(
+                lambda port, token: build_app(session, port=port, token=token),
+                port=port,
+                open_browser=open_browser,
+                begin=lambda: print(f"Labels go to {session.data}"),
+            )
+        finally:
+            session.close()

@@ -1,0 +1,166 @@
+// The first page: recordings, actions, training and scores.
+import * as server from "./server.js";
+
+const byId = (id) => document.getElementById(id);
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const KINDS = { directed: "an agent to a target", self: "an animal by itself", mutual: "two animals together" };
+
+export const project = { state: null, open: () => {}, changed: () => {} };
+
+export function element(tag, text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
+export function time(seconds) {
+  if (seconds === null) return "…";
+  const whole = Math.round(seconds), hours = Math.floor(whole / 3600);
+  const minutes = String(Math.floor(whole / 60) % 60).padStart(hours ? 2 : 1, "0");
+  return `${hours ? `${hours}:` : ""}${minutes}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+export async function load() {
+  take(await (await server.request("project")).json());
+}
+
+export async function follow() {
+  for (;;) {
+    const isBusy = project.state?.job?.running;
+    await new Promise((resolve) => setTimeout(resolve, isBusy ? 500 : 3000));
+    try {
+      if (!document.hidden || isBusy) await load();
+      note("");
+    } catch (error) {
+      note(error.message);
+    }
+  }
+}
+
+async function send(path, method, body) {
+  try {
+    take(await (await server.request(path, { method, body })).json());
+    note("");
+    return true;
+  } catch (error) {
+    note(error.message);
+    return false;
+  }
+}
+
+export const start = (what) => send(`job/${what}`, "POST");
+
+function note(text) {
+  byId("project-note").textContent = text;
+  byId("project-note").hidden = !text;
+}
+
+function take(state) {
+  const before = project.state;
+  project.state = state;
+  showRecordings();
+  showJob();
+  if (JSON.stringify(before?.ethogram) !== JSON.stringify(state.ethogram)) showActions();
+  if (JSON.stringify(before?.round) !== JSON.stringify(state.round)) showScores();
+  project.changed(before, state);
+}
+
+function showRecordings() {
+  const { recordings, problems, name, folder } = project.state;
+  byId("project-name").textContent = name;
+  byId("folder").textContent = folder;
+  byId("table-body").replaceChildren(...recordings.map((each) => {
+    const row = element("tr"), open = element("button", each.name, { type: "button" });
+    open.addEventListener("click", () => project.open(each.index));
+    const cell = element("th", "", { scope: "row" });
+    cell.append(open);
+    const film = each.film === null ? "none" : each.isPlayed ? each.film : `${each.film} (not played by browsers)`;
+    const labels = each.bouts === null ? "…" : each.watched ? `${time(each.watched)}, ${each.bouts} bout${each.bouts === 1 ? "" : "s"}` : "none";
+    row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), element("td", film), element("td", labels), element("td", each.problems.join("; ")));
+    return row;
+  }));
+  byId("problems").replaceChildren(...problems.map((each) => element("li", each)));
+  byId("problems-box").hidden = !problems.length;
+}
+
+function showActions() {
+  const { ethogram } = project.state;
+  byId("action-list").replaceChildren(...ethogram.map((each, place) => {
+    const item = element("li"), dot = element("span", "", { class: "dot" });
+    dot.style.background = dark.matches ? each.colour.dark : each.colour.light;
+    const remove = element("button", "Remove", { type: "button", "aria-label": `Remove ${each.name}` });
+    remove.addEventListener("click", () => saveActions(ethogram.filter((_, other) => other !== place)));
+    item.append(dot, element("kbd", each.key), ` ${each.name} `, element("span", KINDS[each.kind], { class: "soft push" }), remove);
+    return item;
+  }));
+  byId("no-actions").hidden = ethogram.length > 0;
+  byId("action-key").value = freeKey();
+}
+
+function freeKey() {
+  const taken = project.state.ethogram.map((each) => each.key.toLowerCase());
+  return [..."123456789efghijklmoqrtvyzbc"].find((key) => !taken.includes(key)) ?? "";
+}
+
+const saveActions = (ethogram) => send("ethogram", "PUT", JSON.stringify(ethogram.map(({ name, key, kind }) => ({ name, key, kind }))));
+
+async function addAction(event) {
+  event.preventDefault();
+  const name = byId("action-name").value.trim(), key = byId("action-key").value, kind = byId("action-kind").value;
+  if (await saveActions([...project.state.ethogram, { name, key, kind }])) byId("action-name").value = "";
+  byId("action-name").focus();
+}
+
+function showJob() {
+  const { job, ethogram, recordings, isRead, predictions, round } = project.state;
+  const isBusy = Boolean(job?.running), bouts = recordings.reduce((sum, each) => sum + (each.bouts ?? 0), 0);
+  for (const id of ["train", "train-here"]) byId(id).disabled = isBusy || !isRead || !bouts;
+  byId("predict").disabled = isBusy || !round;
+  byId("cancel").hidden = !isBusy;
+  byId("job").hidden = !isBusy;
+  byId("job").max = Math.max(job?.total ?? 1, 1);
+  byId("job").value = job?.done ?? 0;
+  let text = "";
+  if (isBusy) text = job.total > 1 ? `${job.stage}: ${job.done + 1} of ${job.total}` : job.stage;
+  else if (job?.error) text = `stopped: ${job.error}`;
+  else if (job?.cancelled) text = "cancelled; the labels are as they were";
+  else if (job?.what === "predict") text = `written to ${predictions}`;
+  else if (!ethogram.length) text = "Name the actions first.";
+  else if (!bouts) text = "Label some bouts first: open a recording.";
+  for (const id of ["job-text", "job-here"]) byId(id).textContent = text;
+  byId("job-text").classList.toggle("bad", Boolean(job?.error));
+}
+
+const share = (interval) => (interval ? ` (95 %: ${interval[0].toFixed(2)} to ${interval[1].toFixed(2)})` : "");
+
+function showScores() {
+  const { round, rounds } = project.state;
+  byId("scores").hidden = !round;
+  if (!round) return;
+  const interval = round.interval ? share(round.interval) : ` (no interval: it needs 5 recordings with labels, there ${round.recordings === 1 ? "is 1" : `are ${round.recordings}`})`;
+  byId("score-text").textContent = round.f1 === null
+    ? "No score yet: label parts of a second recording, so that one can be held out."
+    : `Mean F1 ${round.f1.toFixed(2)}${interval}, in recordings that were not learned from.`;
+  byId("score-note").textContent = `Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${round.recordings} recording${round.recordings === 1 ? "" : "s"}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
+  byId("score-body").replaceChildren(...round.actions.map((each) => {
+    const row = element("tr");
+    row.append(
+      element("th", each.name, { scope: "row" }), element("td", each.bouts),
+      element("td", each.f1 === null ? "–" : `${each.f1.toFixed(2)}${share(each.interval)}`),
+      element("td", each.notReady.length ? `not yet: ${each.notReady.join("; ")}` : "ready"),
+    );
+    return row;
+  }));
+  byId("history-body").replaceChildren(...rounds.map((each) => {
+    const row = element("tr");
+    row.append(element("th", each.number, { scope: "row" }), element("td", each.minutes.toFixed(1)), element("td", each.f1 === null ? "–" : each.f1.toFixed(2)));
+    return row;
+  }));
+}
+
+byId("add-action").addEventListener("submit", addAction);
+for (const id of ["train", "train-here"]) byId(id).addEventListener("click", () => start("train"));
+byId("predict").addEventListener("click", () => start("predict"));
+byId("cancel").addEventListener("click", () => start("cancel"));
+dark.addEventListener("change", () => project.state && showActions());

@@ -1,0 +1,107 @@
+"""Rounds of training, each a folder ``studio/rounds/N`` of the data set.
+
+A round holds a model (a run directory for `mabe predict`), its predictions of every
+recording, what it predicts of each stretch, and ``round.json``, which is written last:
+without it a round was cancelled or stopped, and is not used.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mabe.errors import DataError
+from mabe.metrics.confidence_interval import FEWEST_TRACKS
+from mabe.runtime.documents import read_json
+from mabe.runtime.file_names import path_under
+from mabe.runtime.files import write_json
+
+KEPT = 2
+"""Rounds of which the predictions are kept."""
+
+
+FEWEST_BOUTS = 5
+"""An action with fewer labelled bouts is not ready."""
+
+
+READY_FROM = 0.6
+"""F1 on recordings not learned from, from which an action counts as ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One finished round."""
+
+    folder: Path
+    about: dict[str, Any]
+    """What ``round.json`` holds, see `mabe.viz.studio.worker`."""
+
+    @property
+    def number(self) -> int:
+        """The number of the round, from 1."""
+        return int(self.folder.name)
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """The actions that its model predicts."""
+        return tuple(each["name"] for each in self.about["actions"])
+
+    def predictions(self, name: str) -> Path:
+        """Return the file with the predictions of a recording, ``LAB/VIDEO``."""
+        lab, _, video = name.partition("/")
+        return path_under(self.folder / "predictions", lab, video, ending=".npz")
+
+
+def rounds_folder(data: Path) -> Path:
+    """Return where the rounds of a data set are."""
+    return data / "studio" / "rounds"
+
+
+def finished_rounds(data: Path) -> list[Round]:
+    """Return the finished rounds of a data set in their order."""
+    rounds = []
+    for path in rounds_folder(data).glob("*/round.json"):
+        if path.parent.name.isdigit():
+            try:
+                rounds.append(Round(path.parent, dict(read_json(path))))
+            except (OSError, ValueError, TypeError) as error:
+                raise DataError(
+                    f"{path}: cannot be read: {error}; remove the folder"
+                ) from None
+    return sorted(rounds, key=lambda each: each.number)
+
+
+def begin_round(data: Path) -> Path:
+    """Return the folder of a new round; remove what a stopped one has left."""
+    finished = finished_rounds(data)
+    number = finished[-1].number + 1 if finished else 1
+    folder = rounds_folder(data) / str(number)
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def finish_round(data: Path, folder: Path, about: dict[str, Any]) -> None:
+    """Write what a round is about, and remove the predictions of early ones."""
+    write_json(folder / "round.json", about)
+    for each in finished_rounds(data)[:-KEPT]:
+        shutil.rmtree(each.folder / "predictions", ignore_errors=True)
+        (each.folder / "stretches.npz").unlink(missing_ok=True)
+
+
+def reasons_not_ready(action: dict[str, Any]) -> list[str]:
+    """Return why the predictions of an action are not to be trusted yet."""
+    reasons = []
+    if action["bouts"] < FEWEST_BOUTS:
+        reasons.append(f"{action['bouts']} labelled bouts, at least {FEWEST_BOUTS}")
+    if action["recordings"] < 2:
+        reasons.append("labelled in one recording only, so not scored")
+    elif action["f1"] is None:
+        reasons.append("no score: nothing of it in recordings held out")
+    elif action["f1"] < READY_FROM:
+        reasons.append(f"F1 {action['f1']:.2f}, below {READY_FROM}")
+    elif action["recordings"] < FEWEST_TRACKS:
+        number = action["recordings"]
+        reasons.append(f"{number} recordings, an interval needs {FEWEST_TRACKS}")
+    return reasons

@@ -1,0 +1,230 @@
+"""The server of the studio's page, for browsers on the same machine.
+
+::
+
+    GET  /  /NAME.js  /NAME.css           the page itself, without user data
+    GET  /api/project                     recordings, actions, training, scores
+    PUT  /api/ethogram                    [{"name": …, "key": …, "kind": …}, …]
+    POST /api/job/WHAT                    start: train, predict; or cancel
+    GET  /api/suggestions                 stretches to label next
+    GET  /api/recordings                  the list of recordings
+    GET  /api/recordings/N                one recording: frames, skeleton, labels
+    GET  /api/recordings/N/labels         its labels and their version
+    POST /api/recordings/N/labels         an edit: what is added and removed
+    GET  /api/recordings/N/predictions  …/poses  …/probabilities
+    GET  /api/video?recording=N           its film, by ranges
+
+Recordings are named by number, so that no request holds a path. Access is that of the
+review page (`mabe.viz.review.access_control`).
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from mabe.bouts import Bout, WatchedSpan
+from mabe.errors import MabeError
+from mabe.viz.review.access_control import Guard
+from mabe.viz.review.server import (
+    Action,
+    Animal,
+    Frame,
+    error_response,
+    page_file,
+    read_numbers,
+)
+from mabe.viz.studio.ethogram import Ethogram
+from mabe.viz.studio.label_edits import LabelEdit
+from mabe.viz.studio.session import StudioSession
+
+SHARED_FILES = (
+    "view.css",
+    "main.js",
+    "server.js",
+    "labels.js",
+    "poses.js",
+    "timeline.js",
+)
+
+
+OWN_FILES = ("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js")
+
+
+_MOST_SPANS = 50_000
+
+
+_MOST_COLUMNS = 4000
+
+
+Span = tuple[Frame, Frame, Action, Animal, Animal]
+
+
+Spans = Annotated[list[Span], Field(max_length=_MOST_SPANS)]
+
+
+class SentEdit(BaseModel):
+    """An edit of labels, as the page sends it; spans are [start, stop, action, …]."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: int
+    add: Spans = []
+    remove: Spans = []
+    watch: Spans = []
+    unwatch: Spans = []
+
+    def edit(self) -> LabelEdit:
+        """Return the edit; raises `ValueError` for an empty span."""
+        return LabelEdit(
+            add=tuple(Bout(*row) for row in self.add),
+            remove=tuple(Bout(*row) for row in self.remove),
+            watch=tuple(WatchedSpan(*row) for row in self.watch),
+            unwatch=tuple(WatchedSpan(*row) for row in self.unwatch),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Handlers:
+    """The answers to requests about a project; what may take long runs in a thread."""
+
+    session: StudioSession
+
+    async def project(self, _request: Request) -> Response:
+        """Return the state of the project."""
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def set_ethogram(self, request: Request) -> Response:
+        """Write the actions."""
+        ethogram = Ethogram.from_json(_read_json(await request.body()))
+        await run_in_threadpool(self.session.set_ethogram, ethogram)
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def job(self, request: Request) -> Response:
+        """Start or cancel work."""
+        what = request.path_params["what"]
+        if what == "cancel":
+            if self.session.job is not None:
+                self.session.job.cancel()
+        elif what in ("train", "predict"):
+            await run_in_threadpool(self.session.start, what)
+        else:
+            raise HTTPException(404, f"no job {what}")
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def suggestions(self, _request: Request) -> Response:
+        """Return the stretches to label next."""
+        return JSONResponse(await run_in_threadpool(self.session.suggestions))
+
+    async def list_recordings(self, _request: Request) -> Response:
+        """Return all recordings."""
+        return JSONResponse(self.session.listing())
+
+    async def describe(self, request: Request) -> Response:
+        """Return frames, skeleton and labels of a recording."""
+        index = self._index(request)
+        return JSONResponse(await run_in_threadpool(self.session.describe, index))
+
+    async def labels(self, request: Request) -> Response:
+        """Return the labels of a recording."""
+        index = self._index(request)
+        return JSONResponse(await run_in_threadpool(self.session.labels_json, index))
+
+    async def edit(self, request: Request) -> Response:
+        """Write an edit of the labels of a recording."""
+        index = self._index(request)
+        values = _read_json(await request.body())
+        try:
+            sent = SentEdit.model_validate(values)
+            edit = sent.edit()
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise HTTPException(422, f"labels: {place}: {first['msg']}") from None
+        except ValueError as error:
+            raise HTTPException(422, f"labels: {error}") from None
+        done = await run_in_threadpool(self.session.edit, index, edit, sent.version)
+        return JSONResponse(done)
+
+    async def predictions(self, request: Request) -> Response:
+        """Return the predicted bouts of a recording."""
+        index = self._index(request)
+        return JSONResponse(await run_in_threadpool(self.session.predictions, index))
+
+    async def poses(self, request: Request) -> Response:
+        """Return a window of poses."""
+        index = self._index(request)
+        start, stop = read_numbers(request, "start", "stop")
+        sent = await run_in_threadpool(self.session.poses, index, start, stop)
+        return Response(sent, media_type="application/octet-stream")
+
+    async def probabilities(self, request: Request) -> Response:
+        """Return a window of the probabilities of one pair."""
+        index = self._index(request)
+        names = ("view", "start", "stop", "columns")
+        view, start, stop, columns = read_numbers(request, *names)
+        columns = min(max(columns, 1), _MOST_COLUMNS)
+        try:
+            first, step, sent = await run_in_threadpool(
+                self.session.probabilities, index, view, start, stop, columns
+            )
+        except IndexError:
+            raise HTTPException(404, f"no view {view}") from None
+        headers = {"x-first": str(first), "x-step": str(step)}
+        return Response(sent, media_type="application/octet-stream", headers=headers)
+
+    async def video(self, request: Request) -> Response:
+        """Return a film, or the range that is asked for."""
+        (index,) = read_numbers(request, "recording")
+        videos = self.session.project.videos
+        film = self.session.films.get(videos[index].name if index < len(videos) else "")
+        if film is None:
+            raise HTTPException(404, "no film of this recording")
+        return FileResponse(film)
+
+    def _index(self, request: Request) -> int:
+        index: int = request.path_params["index"]
+        if not 0 <= index < len(self.session.project.videos):
+            raise HTTPException(404, f"no recording {index}")
+        return index
+
+
+def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
+    """Return the server as a guarded ASGI app."""
+    handlers = Handlers(session)
+    api = "/api/recordings"
+    one = api + "/{index:int}"
+    own, shared = "mabe.viz.studio", "mabe.viz.review"
+    routes = [
+        Route("/", page_file(own, "index.html")),
+        *(Route(f"/{name}", page_file(own, name)) for name in OWN_FILES),
+        *(Route(f"/{name}", page_file(shared, name)) for name in SHARED_FILES),
+        Route("/api/project", handlers.project),
+        Route("/api/ethogram", handlers.set_ethogram, methods=["PUT"]),
+        Route("/api/job/{what}", handlers.job, methods=["POST"]),
+        Route("/api/suggestions", handlers.suggestions),
+        Route(api, handlers.list_recordings),
+        Route(one, handlers.describe),
+        Route(one + "/labels", handlers.labels),
+        Route(one + "/labels", handlers.edit, methods=["POST"]),
+        Route(one + "/predictions", handlers.predictions),
+        Route(one + "/poses", handlers.poses),
+        Route(one + "/probabilities", handlers.probabilities),
+        Route("/api/video", handlers.video),
+    ]
+    of_errors: Any = {HTTPException: error_response, MabeError: error_response}
+    return Guard(Starlette(routes=routes, exception_handlers=of_errors), port, token)
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(422, f"no JSON: {error}") from None

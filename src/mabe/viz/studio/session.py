@@ -1,0 +1,399 @@
+"""A project on the page: its recordings, labels, rounds and suggestions."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mabe.bouts import Bout, WatchedSpan, watched_frames
+from mabe.data.poses_in_cm import MISSING, STEP_CM
+from mabe.data.store import PoseStore, from_recording, is_store, open_store
+from mabe.errors import DataError
+from mabe.io.readers.kaggle import read_recording
+from mabe.recording import StoredRecording, VideoInfo
+from mabe.viz.colours import Colour, animal_colours, colours_of
+from mabe.viz.review.compact_timeline import ViewTimeline
+from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
+from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm
+from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
+from mabe.viz.studio.jobs import Job, What, start_job
+from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
+from mabe.viz.studio.label_files import LabelFiles, span_row
+from mabe.viz.studio.project_folder import PLAYED, StudioProject
+from mabe.viz.studio.round_views import RoundViews, view_pairs
+from mabe.viz.studio.rounds import Round, finished_rounds, reasons_not_ready
+from mabe.viz.studio.stretches import Stretches, labelled_share
+from mabe.viz.studio.suggest import StretchScores, suggest
+
+MOST_SUGGESTIONS = 12
+
+
+@dataclass(slots=True)
+class StudioSession:
+    """A project on the page."""
+
+    project: StudioProject
+    labels: LabelFiles
+    films: dict[str, Path]
+    ethogram: Ethogram
+    job: Job | None = None
+    rounds: list[Round] = field(default_factory=list)
+    stretches: Stretches | None = None
+    scores: StretchScores | None = None
+    recordings: dict[str, StoredRecording] = field(default_factory=dict)
+    """What the prepared store holds of each recording, once all were read."""
+    _open: "OrderedDict[int, PoseStore]" = field(default_factory=OrderedDict)
+    _views: "OrderedDict[int, RoundViews]" = field(default_factory=OrderedDict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @classmethod
+    def of_project(cls, project: StudioProject) -> "StudioSession":
+        """Return the session of a project; edits that were cut short are completed."""
+        infos = {info.name: info for info in project.videos}
+        labels = LabelFiles(project.data, infos)
+        for name in labels.recover():
+            print(f"Labels of {name}: an edit that was cut short is completed")
+        films = {info.name: project.film(info) for info in project.videos}
+        session = cls(
+            project=project,
+            labels=labels,
+            films={name: film for name, film in films.items() if film},
+            ethogram=read_ethogram(project.data) or _ethogram_of(infos, labels),
+        )
+        session.load_rounds()
+        return session
+
+    @property
+    def data(self) -> Path:
+        """The data set of the project."""
+        return self.project.data
+
+    def start(self, what: What) -> None:
+        """Start reading, training or predicting, unless that is going on.
+
+        Raises `DataError` where another job runs.
+        """
+        with self._lock:
+            if self.job is not None and self.job.is_running:
+                raise DataError(f"please wait: {self.job.stage}, or cancel it")
+            self.job = start_job(what, self.data, self.load_rounds)
+
+    def load_rounds(self) -> None:
+        """Take over what a job has written."""
+        rounds = finished_rounds(self.data)
+        stretches = self.data / "studio" / "stretches.npz"
+        store = self.data / "studio" / "store"
+        with self._lock:
+            self._views.clear()
+            self.rounds = rounds
+            self.stretches, self.scores = None, None
+            if is_store(store):
+                stored = open_store(store).recordings
+                self.recordings = {each.name: each for each in stored}
+                for each in stored:
+                    self.labels.lengths[each.name] = each.native_length
+            if stretches.is_file():
+                self.stretches = Stretches.read(stretches)
+            if rounds and (rounds[-1].folder / "stretches.npz").is_file():
+                scores = StretchScores.read(rounds[-1].folder / "stretches.npz")
+                if self.stretches and len(scores.error) == len(self.stretches):
+                    self.scores = scores
+
+    def close(self) -> None:
+        """End the work that is going on."""
+        if self.job is not None:
+            self.job.cancel()
+
+    # ── the project ──
+
+    def overview(self) -> dict[str, Any]:
+        """Return the table of recordings, and the state of labels and training."""
+        last = self.rounds[-1] if self.rounds else None
+        return {
+            "name": self.project.root.resolve().name,
+            "folder": str(self.data),
+            "recordings": [
+                self._row(index, info) for index, info in enumerate(self.project.videos)
+            ],
+            "problems": list(self.project.problems),
+            "ethogram": self._ethogram_json(),
+            "job": self.job and self.job.to_json(),
+            "round": last and self._round_json(last),
+            "rounds": [
+                {
+                    "number": each.number,
+                    "minutes": each.about["minutes"],
+                    "f1": each.about["f1"],
+                }
+                for each in self.rounds
+            ],
+            "isRead": self.stretches is not None,
+            "predictions": str(self.data / "predictions"),
+        }
+
+    def _row(self, index: int, info: VideoInfo) -> dict[str, Any]:
+        film, known = self.films.get(info.name), self.recordings.get(info.name)
+        row: dict[str, Any] = {
+            "index": index,
+            "name": info.video,
+            "fps": info.fps,
+            "film": film and film.name,
+            "isPlayed": bool(film and film.suffix.lower() in PLAYED),
+            "seconds": None,
+            "animals": None,
+            "bouts": None,
+            "watched": None,
+            "problems": [],
+        }
+        if known is not None:
+            labels = self.labels.read(info.name, frames=known.native_length)
+            row |= {
+                "seconds": known.native_length / known.fps,
+                "animals": len(known.tracked_animals),
+                "bouts": len(labels.bouts),
+                "watched": watched_frames(labels.coverage) / known.fps,
+                "problems": list(known.notes),
+            }
+        return row
+
+    def _round_json(self, of: Round) -> dict[str, Any]:
+        actions = [
+            {**each, "notReady": reasons_not_ready(each)}
+            for each in of.about["actions"]
+        ]
+        return {**of.about, "number": of.number, "actions": actions}
+
+    def _ethogram_json(self) -> list[dict[str, Any]]:
+        colours = self._colours()
+        return [
+            {**each, "colour": _colour_json(colour)}
+            for each, colour in zip(self.ethogram.to_json(), colours, strict=True)
+        ]
+
+    def _colours(self) -> Sequence[Colour]:
+        return colours_of(self.ethogram.names, has_background=False)
+
+    def set_ethogram(self, ethogram: Ethogram) -> None:
+        """Write the actions; those with labels keep their name and kind.
+
+        Raises `DataError` where one with labels is changed or removed.
+        """
+        with self._lock:
+            now = {each.name: each for each in ethogram.actions}
+            for action in self.ethogram.actions:
+                new = now.get(action.name)
+                if (new and new.kind is action.kind) or not self._has_labels(
+                    action.name
+                ):
+                    continue
+                raise DataError(
+                    f"{action.name} has labels, so its name and kind stay; delete "
+                    "its labels first"
+                )
+            write_ethogram(self.data, ethogram)
+            self.ethogram = ethogram
+
+    def _has_labels(self, action: str) -> bool:
+        return any(
+            span.action == action
+            for name in self.labels.infos
+            for span in self.labels.read(name).coverage
+        )
+
+    def suggestions(self, most: int = MOST_SUGGESTIONS) -> list[dict[str, Any]]:
+        """Return the stretches to label next; none until recordings were read."""
+        if self.stretches is None or not self.ethogram.actions:
+            return []
+        coverage, watchable, seconds = [], [], dict.fromkeys(self.ethogram.names, 0.0)
+        for name in self.stretches.names:
+            recording = self.recordings[name]
+            labels = self.labels.read(name, frames=recording.native_length)
+            coverage.append(labels.coverage)
+            watchable.append(self.ethogram.watchable(recording))
+            for bout in labels.bouts:
+                if bout.action in seconds:
+                    seconds[bout.action] += (bout.stop - bout.start) / recording.fps
+        share = labelled_share(self.stretches, coverage, watchable)
+        actions = self.scores.actions if self.scores else ()
+        rarity = [1 / (1 + seconds.get(action, 0.0) / 10) for action in actions]
+        chosen = suggest(self.stretches, share, self.scores, rarity, most=most)
+        places = {info.name: i for i, info in enumerate(self.project.videos)}
+        rows = [each.to_json(self.stretches) for each in chosen]
+        for row in rows:
+            row["fps"] = self.recordings[row["name"]].fps
+            row["recording"] = places[row["name"]]
+        return rows
+
+    # ── a recording ──
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Return the recordings for the page to choose from."""
+        return [
+            {"index": i, "name": info.name, "hasLabels": True, "uncertainty": None}
+            for i, info in enumerate(self.project.videos)
+        ]
+
+    def describe(self, index: int) -> dict[str, Any]:
+        """Return what the page shows of a recording, without predictions."""
+        store, info = self.open(index), self.project.videos[index]
+        recording = store.recordings[0]
+        film = self.films.get(info.name)
+        return {
+            "index": index,
+            "name": recording.name,
+            "isDirected": True,
+            "hasLabels": False,
+            "fps": recording.fps,
+            "frames": recording.native_length,
+            "poseFps": store.rate_fps,
+            "poseFrames": recording.length,
+            "stepCm": STEP_CM,
+            "missing": MISSING,
+            "mostPoseFrames": MOST_POSE_FRAMES,
+            "points": [
+                {"animal": point.animal, "name": point.keypoint}
+                for point in recording.points
+            ],
+            "animals": list(recording.animal_names),
+            "bones": bone_places(recording.points),
+            "bounds": bounds_cm(store, 0),
+            "animalColours": [_colour_json(each) for each in animal_colours()],
+            "rows": [
+                {
+                    "name": each["name"],
+                    "key": each["key"],
+                    "kind": each["kind"],
+                    "colour": each["colour"],
+                    "classIndex": place,
+                    "hasBouts": True,
+                    "actions": [each["name"]],
+                    "threshold": 0.5,
+                }
+                for place, each in enumerate(self._ethogram_json())
+            ],
+            "pairs": [list(pair) for pair in view_pairs(recording)],
+            "corrected": False,
+            "trainedOn": False,
+            "video": bool(film and film.suffix.lower() in PLAYED),
+            "film": film and film.name,
+            "pixelsPerCm": info.pixels_per_cm,
+            "originCm": list(recording.origin_cm),
+            "watchable": [
+                [each.action, each.agent, each.target]
+                for each in self.ethogram.watchable(recording)
+            ],
+            **self.labels_json(index),
+        }
+
+    def open(self, index: int) -> PoseStore:
+        """Return a recording at its own rate; raises `DataError` for a broken one."""
+        with self._lock:
+            if index not in self._open:
+                info = self.project.videos[index]
+                self._open[index] = from_recording(read_recording(info), info.fps)
+                while len(self._open) > KEPT_OPEN:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(index)
+            return self._open[index]
+
+    def labels_json(self, index: int) -> dict[str, Any]:
+        """Return the labels of a recording, and their version."""
+        name = self.project.videos[index].name
+        frames = self.open(index).recordings[0].native_length
+        labels = self.labels.read(name, frames=frames)
+        return _labels_json(self.labels.version(name), labels)
+
+    def edit(self, index: int, edit: LabelEdit, version: int) -> dict[str, Any]:
+        """Write an edit of labels that were at some version; return the new version.
+
+        The labels come with it where others changed them since. Raises `DataError`
+        where the edit is not of this recording.
+        """
+        recording = self.open(index).recordings[0]
+        known = set(self.ethogram.names)
+        individuals, animals = recording.tracked_individuals, recording.tracked_animals
+        spans: list[Bout | WatchedSpan] = [*edit.add, *edit.watch]
+        for each in spans:
+            if each.stop > recording.native_length or each.action not in known:
+                raise DataError(
+                    f"{recording.name}: expected labels of {sorted(known)} in "
+                    f"{recording.native_length} frames, found {each}"
+                )
+            if each.agent not in animals or each.target not in individuals:
+                raise DataError(
+                    f"{recording.name}: expected animals {list(individuals)}, "
+                    f"found {each}"
+                )
+        name = recording.name
+        before = self.labels.version(name)
+        now, labels = self.labels.apply(name, edit, frames=recording.native_length)
+        is_alone = version == before and now <= before + 1
+        return {"version": now} if is_alone else _labels_json(now, labels)
+
+    def predictions(self, index: int) -> dict[str, Any]:
+        """Return the predicted bouts of the last round; none before the first."""
+        views = self.round_views(index)
+        return {
+            "state": "ready",
+            "round": self.rounds[-1].number if self.rounds else 0,
+            "classes": len(self.ethogram.actions),
+            "views": [] if views is None else views.to_json(),
+        }
+
+    def round_views(self, index: int) -> RoundViews | None:
+        """Return what the last round predicts of a recording, if there is one."""
+        with self._lock:
+            if not self.rounds:
+                return None
+            if index not in self._views:
+                last, recording = self.rounds[-1], self.open(index).recordings[0]
+                found = RoundViews.read(last, recording, self.ethogram)
+                if found is None:
+                    return None
+                self._views[index] = found
+                while len(self._views) > KEPT_OPEN:
+                    self._views.popitem(last=False)
+            return self._views[index]
+
+    def poses(self, index: int, start: int, stop: int) -> bytes:
+        """Return poses in quantization steps, little-endian, [frame, slot, xy]."""
+        store = self.open(index)
+        length = store.recordings[0].length
+        start = min(max(start, 0), length)
+        stop = min(max(stop, start), length, start + MOST_POSE_FRAMES)
+        return np.ascontiguousarray(store.quantized(0)[start:stop], "<i2").tobytes()
+
+    def probabilities(
+        self, index: int, view: int, start: int, stop: int, columns: int
+    ) -> tuple[int, int, bytes]:
+        """Return a window of probabilities: first frame, frames a column, and bytes."""
+        views = self.round_views(index)
+        if views is None:
+            raise IndexError(view)
+        timeline: ViewTimeline = views.timeline(view)
+        first, step, values = timeline.window(start, stop, columns)
+        return first, step, values.tobytes()
+
+
+def _ethogram_of(infos: dict[str, VideoInfo], labels: LabelFiles) -> Ethogram:
+    """Return the actions of labels that lay in the folder."""
+    labelled = [name for name, info in infos.items() if info.has_labels]
+    bouts = [bout for name in labelled for bout in labels.read(name).bouts]
+    watched = [each for name in labelled for each in infos[name].watched]
+    return Ethogram.of_labels([*bouts, *watched])
+
+
+def _labels_json(version: int, labels: StudioLabels) -> dict[str, Any]:
+    return {
+        "version": version,
+        "bouts": [span_row(bout) for bout in labels.bouts],
+        "coverage": [span_row(span) for span in labels.coverage],
+    }
+
+
+def _colour_json(colour: Colour) -> dict[str, str]:
+    return {"light": colour.on_light, "dark": colour.on_dark}

@@ -1,0 +1,236 @@
+"""The process that reads recordings and trains, apart from the server.
+
+::
+
+    python -m mabe.viz.studio.worker read DATA
+    python -m mabe.viz.studio.worker train DATA
+    python -m mabe.viz.studio.worker predict DATA
+
+It prints a line of JSON for each step: ``{"stage": …, "done": n, "total": m}``, at the
+end ``{"finished": true}``, or ``{"error": …}`` for what the user can correct. A killed
+one leaves nothing that is used.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mabe.bouts import watched_frames
+from mabe.data.store import PoseStore
+from mabe.decoding.view_predictions import ViewPredictions
+from mabe.errors import DataError, MabeError
+from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
+from mabe.experiments.label_round import LabelRound, grow_round, load_recordings
+from mabe.inference.predict import (
+    Predictor,
+    prediction_provenance,
+    recording_provenance,
+)
+from mabe.io.exporter import write_export
+from mabe.io.predictions import (
+    PROBABILITIES,
+    Predictions,
+    probabilities_path,
+    write_predictions,
+    write_probabilities,
+)
+from mabe.io.readers.kaggle import read_index
+from mabe.metrics.confidence_interval import Confidence
+from mabe.models.checkpoint import load_checkpoint
+from mabe.recording import StoredRecording
+from mabe.viz.review.compact_timeline import (
+    ViewTimeline,
+    error_probability,
+    write_timelines,
+)
+from mabe.viz.studio.ethogram import Ethogram, read_ethogram
+from mabe.viz.studio.rounds import Round, begin_round, finish_round, finished_rounds
+from mabe.viz.studio.stretches import Stretches, cut_stretches
+from mabe.viz.studio.suggest import StretchScores
+
+
+def report(stage: str, done: int, total: int) -> None:
+    """Print what is being done, and how much of it is done."""
+    _print({"stage": stage, "done": done, "total": total})
+
+
+def read(data: Path) -> PoseStore:
+    """Read all recordings of a data set, and cut them into stretches."""
+    report("reading recordings", 0, 1)
+    infos = read_index(data, splits=("train",))
+    has_objects = any(info.objects for info in infos)
+    rate_fps = OBJECT_FPS if has_objects else PAIR_FPS
+    store = load_recordings(data, data / "studio" / "store", fps=rate_fps)
+    path = data / "studio" / "stretches.npz"
+    names = tuple(each.name for each in store.recordings)
+    if not path.is_file() or Stretches.read(path).names != names:
+        cut_stretches(store).write(path)
+    return store
+
+
+def train(data: Path) -> None:
+    """Train a round, predict every recording, and write both."""
+    began = time.perf_counter()
+    store = read(data)
+    ethogram = read_ethogram(data) or Ethogram()
+    folder = begin_round(data)
+    grown = grow_round(
+        data,
+        store,
+        folder / "model",
+        undirected=ethogram.undirected,
+        report=report,
+    )
+    trained_s = time.perf_counter() - began
+    scores = _predict_all(data, Round(folder, {}), store)
+    scores.write(folder / "stretches.npz")
+    about = _describe(grown)
+    about["seconds"] = round(trained_s, 1)
+    about["seconds_with_predictions"] = round(time.perf_counter() - began, 1)
+    finish_round(data, folder, about)
+
+
+def predict(data: Path) -> None:
+    """Write the bouts and probabilities of all recordings by the last round.
+
+    Beside them are the same bouts as a table, and as a BORIS project.
+    """
+    rounds = finished_rounds(data)
+    if not rounds:
+        raise DataError("nothing is trained yet: train first")
+    store = read(data)
+    predictor = Predictor(load_checkpoint(rounds[-1].folder / "model"))
+    bare, out = store.without_labels(), data / "predictions"
+    bouts, sources = [], []
+    for index, recording in enumerate(bare.recordings):
+        report("predicting", index, len(bare.recordings))
+        predicted, columns = predictor.predict_recording(bare, index)
+        path = probabilities_path(out / PROBABILITIES, recording.lab, recording.video)
+        write_probabilities(path, columns, frames=predicted.length)
+        bouts.append(predicted)
+        sources.append(recording_provenance(predictor, bare, index))
+    done = Predictions(prediction_provenance(predictor, sources), tuple(bouts))
+    write_predictions(out, done)
+    for to in ("csv", "boris"):
+        write_export(done, to, out / to)
+
+
+def _predict_all(data: Path, into: Round, store: PoseStore) -> StretchScores:
+    """Write the predictions of all recordings; return those of stretches."""
+    predictor = Predictor(load_checkpoint(into.folder / "model"))
+    stretches = Stretches.read(data / "studio" / "stretches.npz")
+    bare = store.without_labels()
+    classes = predictor.task.classes
+    error = np.zeros(len(stretches))
+    probability = np.zeros((len(stretches), len(classes)))
+    for index, recording in enumerate(bare.recordings):
+        report("predicting", index, len(bare.recordings))
+        timelines = []
+        for view in predictor.predict_views(bare, index):
+            timelines.append(ViewTimeline.of(view))
+            _score_stretches(view, stretches, index, error, probability)
+        write_timelines(into.predictions(recording.name), timelines)
+    return StretchScores(tuple(classes), error, probability)
+
+
+def _score_stretches(
+    view: ViewPredictions,
+    stretches: Stretches,
+    index: int,
+    error: np.ndarray,
+    probability: np.ndarray,
+) -> None:
+    """Raise what is predicted of stretches to what a view predicts of them."""
+    animals = [view.view.agent, view.view.target]
+    mine = stretches.recording == index
+    mine &= np.isin(stretches.pair, animals).any(axis=1)
+    if animals[0] != animals[1]:
+        mine &= (np.sort(stretches.pair, axis=1) == np.sort(animals)).all(axis=1)
+    wrong = error_probability(view.probabilities, view.kind)
+    second = max(1, round(view.fps))
+    for place in np.flatnonzero(mine):
+        start, stop = stretches.frames[place]
+        if stop <= start:
+            continue
+        error[place] = max(error[place], float(wrong[start:stop].mean()))
+        columns = np.nan_to_num(view.probabilities[start:stop], nan=0.0)
+        total = np.cumsum(np.vstack([np.zeros_like(columns[:1]), columns]), axis=0)
+        width = min(second, len(columns))
+        highest = ((total[width:] - total[:-width]) / width).max(axis=0)
+        probability[place] = np.maximum(probability[place], highest)
+
+
+def _describe(grown: LabelRound) -> dict[str, Any]:
+    """Return what is shown of a round."""
+    task, confidence = grown.model.task, grown.confidence
+    labelled = [grown.store.recordings[index] for index in grown.labelled]
+    actions = [
+        {
+            "name": name,
+            "bouts": grown.bouts[place],
+            "recordings": sum(
+                any(bout.action == name for bout in each.bouts) for each in labelled
+            ),
+            "f1": _number(confidence.f1[place]) if confidence else None,
+            "interval": _interval(confidence, place),
+        }
+        for place, name in enumerate(task.classes)
+    ]
+    return {
+        "actions": actions,
+        "f1": _number(confidence.score) if confidence else None,
+        "interval": None
+        if confidence is None or not np.isfinite(confidence.low)
+        else [_number(confidence.low), _number(confidence.high)],
+        "recordings": len(grown.labelled),
+        "minutes": round(sum(map(_labelled_min, labelled)), 3),
+        "undirected": sorted(grown.config.undirected),
+    }
+
+
+def _labelled_min(recording: StoredRecording) -> float:
+    """Return the minutes in which something was watched for."""
+    if recording.coverage is None:
+        return recording.native_length / recording.fps / 60
+    return watched_frames(recording.coverage) / recording.fps / 60
+
+
+def _interval(confidence: Confidence | None, place: int) -> list[float | None] | None:
+    if confidence is None or not np.isfinite(confidence.f1_interval[place]).all():
+        return None
+    return [_number(end) for end in confidence.f1_interval[place]]
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None
+
+
+def _print(values: dict[str, Any]) -> None:
+    print(json.dumps(values), flush=True)
+
+
+def main() -> int:
+    """Do what the command line says."""
+    what, folder = sys.argv[1], Path(sys.argv[2])
+    try:
+        if what == "read":
+            read(folder)
+        elif what == "predict":
+            predict(folder)
+        else:
+            train(folder)
+        _print({"finished": True})
+    except MabeError as error:
+        _print({"error": str(error)})
+        return 2
+    except BrokenPipeError:  # the server is gone
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,513 @@
+"""The studio: from tracks without labels to a trained model, on a page."""
+
+import json
+import time
+from itertools import pairwise
+
+import httpx
+import numpy as np
+import pytest
+from browser import Browser, needs_browser, served
+from hypothesis import given
+from hypothesis import strategies as st
+from kills import killed_at
+from stories import FPS, write_fights
+
+from mabe.bouts import Bout, Watched, WatchedSpan, spans_of
+from mabe.errors import DataError, OutputError
+from mabe.io.project import Project
+from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
+from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
+from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
+from mabe.viz.studio.label_files import LabelFiles, only_server
+from mabe.viz.studio.project_folder import open_project
+from mabe.viz.studio.rounds import finished_rounds, reasons_not_ready
+from mabe.viz.studio.server import build_app
+from mabe.viz.studio.session import StudioSession
+from mabe.viz.studio.stretches import Stretches
+from mabe.viz.studio.suggest import StretchScores, suggest
+
+TOKEN = "secret"
+ATTACK = StudioAction("attack", "1", Kind.DIRECTED)
+REAR = StudioAction("rear", "2", Kind.SELF)
+
+
+def bout(start, stop, action="attack", agent=1, target=2):
+    return Bout(start, stop, action, agent, target)
+
+
+def span(start, stop, action="attack", agent=1, target=2):
+    return WatchedSpan(start, stop, action, agent, target)
+
+
+def project_of(root, *, videos=2, labelled=False, seconds=24):
+    write_fights(root, videos=videos, seconds=seconds, labelled=labelled)
+    return open_project(root, Project())
+
+
+def label_files(project):
+    return LabelFiles(project.data, {info.name: info for info in project.videos})
+
+
+# ── edits ──
+
+spans = st.tuples(st.integers(0, 40), st.integers(1, 12)).map(
+    lambda each: (each[0], each[0] + each[1])
+)
+edits = st.builds(
+    lambda add, watch, unwatch: LabelEdit(
+        add=tuple(bout(*each) for each in add),
+        watch=tuple(span(*each) for each in watch),
+        unwatch=tuple(span(*each) for each in unwatch),
+    ),
+    st.lists(spans, max_size=3),
+    st.lists(spans, max_size=3),
+    st.lists(spans, max_size=3),
+)
+
+
+def frames_of(spans):
+    return {f for each in spans for f in range(each.start, each.stop)}
+
+
+@given(st.lists(edits, max_size=5))
+def test_edits_do_to_frames_what_they_say(made):
+    labels, yes, watched = StudioLabels(), set(), set()
+    for edit in made:
+        labels = edit.applied(labels)
+        yes |= frames_of(edit.add)
+        watched = (watched | frames_of(edit.watch)) - frames_of(edit.unwatch) | yes
+    assert frames_of(labels.bouts) == yes
+    assert frames_of(labels.coverage) == watched
+    found = spans_of(labels.coverage, Watched(1, 2, "attack")).tolist()
+    assert all(a[1] < b[0] for a, b in pairwise(found))
+
+
+@given(edits, edits)
+def test_what_two_windows_add_does_not_depend_on_who_comes_first(one, other):
+    one, other = (LabelEdit(add=e.add, watch=e.watch) for e in (one, other))
+    first = other.applied(one.applied(StudioLabels()))
+    assert one.applied(other.applied(StudioLabels())) == first
+
+
+def test_a_bout_that_is_removed_stays_no_where_it_was_watched():
+    labels = LabelEdit(add=(bout(10, 20),), watch=(span(0, 50),)).applied(
+        StudioLabels()
+    )
+    labels = LabelEdit(remove=(bout(10, 20),)).applied(labels)
+    assert labels == StudioLabels((), (span(0, 50),))
+
+
+# ── files ──
+
+
+def test_labels_are_those_of_the_standard_layout(tmp_path):
+    project = project_of(tmp_path / "p")
+    files = label_files(project)
+    files.apply(
+        "Lab/1",
+        LabelEdit(add=(bout(5, 9), bout(2, 4, "rear", 1, 1)), watch=(span(0, 100),)),
+        frames=600,
+    )
+    info = {each.name: each for each in read_index(project.data)}
+    assert read_labels(info["Lab/1"])[0] == (bout(2, 4, "rear", 1, 1), bout(5, 9))
+    assert read_coverage(info["Lab/1"]) == (
+        span(0, 100),
+        span(2, 4, "rear", 1, 1),
+    )
+    assert info["Lab/1"].watched == (
+        Watched(1, 1, "rear"),
+        Watched(1, 2, "attack"),
+    )
+    assert not info["Lab/2"].has_labels  # nobody has looked there
+
+
+def test_a_kill_at_any_moment_leaves_the_labels_before_or_after(tmp_path):
+    """Killed at each rename in turn, then started again."""
+    before = LabelEdit(add=(bout(5, 9),), watch=(span(0, 100),))
+    edit = LabelEdit(add=(bout(50, 60), bout(2, 4, "rear", 1, 1)), remove=(bout(5, 9),))
+    old = before.applied(StudioLabels())
+    seen = set()
+    for number in range(1, 30):
+        project = project_of(tmp_path / str(number), videos=1, seconds=5)
+        label_files(project).apply("Lab/1", before, frames=125)
+        is_killed = killed_at(
+            number,
+            lambda p=project: label_files(p).apply("Lab/1", edit, frames=125),
+        )
+        project = open_project(project.root, Project())
+        files = label_files(project)
+        files.recover()
+        labels = files.read("Lab/1", frames=125)
+        assert labels in (old, edit.applied(old))
+        assert not list((project.data / "studio/pending").glob("*.json"))
+        seen.add(labels == old)
+        if not is_killed:
+            break
+    assert seen == {True, False}
+    assert number > 6
+
+
+def test_labels_that_were_there_are_kept_and_count_as_watched(tmp_path):
+    project = project_of(tmp_path / "p", labelled=True)
+    files = label_files(project)
+    labels = files.read("Lab/1", frames=600)
+    assert labels.bouts[0] == bout(0, 100)
+    assert span(0, 600) in labels.coverage
+    files.apply("Lab/1", LabelEdit(add=(bout(110, 120),)), frames=600)
+    again = label_files(open_project(project.root, Project())).read("Lab/1")
+    assert span(0, 600) in again.coverage
+    assert len(again.bouts) == len(labels.bouts) + 1
+    assert len(read_labels(read_index(project.root)[0])[0]) == len(labels.bouts)
+
+
+def test_a_recording_that_comes_later_is_added_and_labels_stay(tmp_path):
+    project = project_of(tmp_path / "p", videos=1)
+    label_files(project).apply("Lab/1", LabelEdit(add=(bout(5, 9),)), frames=600)
+    write_fights(tmp_path / "p", videos=2, labelled=False)
+    project = open_project(tmp_path / "p", Project())
+    assert [info.video for info in project.videos] == ["1", "2"]
+    assert label_files(project).read("Lab/1", frames=600).bouts == (bout(5, 9),)
+
+
+def test_a_second_server_is_refused(tmp_path):
+    with (
+        only_server(tmp_path / "mabe"),
+        pytest.raises(OutputError, match="is open in another"),
+        only_server(tmp_path / "mabe"),
+    ):
+        pass
+
+
+# ── actions ──
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("", "1"), ("a,b", "1"), ("bite", "a"), ("bite", "12"), (" b", "1")],
+)
+def test_actions_without_a_usable_name_and_key_are_refused(name, key):
+    with pytest.raises(DataError):
+        StudioAction(name, key, Kind.SELF)
+
+
+def test_two_actions_have_two_names_and_two_keys():
+    with pytest.raises(DataError, match="key"):
+        Ethogram((ATTACK, StudioAction("bite", "1", Kind.SELF)))
+
+
+def test_an_action_with_labels_keeps_its_kind(tmp_path):
+    session = StudioSession.of_project(project_of(tmp_path / "p"))
+    session.set_ethogram(Ethogram((ATTACK, REAR)))
+    session.edit(0, LabelEdit(add=(bout(5, 9),)), 0)
+    session.set_ethogram(Ethogram((ATTACK,)))
+    with pytest.raises(DataError, match="has labels"):
+        session.set_ethogram(Ethogram((REAR,)))
+
+
+# ── suggestions ──
+
+
+def stretches_at(points, *, recordings=1):
+    count = len(points)
+    starts = np.arange(count) * 100
+    return Stretches(
+        tuple(map(str, range(recordings))),
+        np.arange(count) % recordings,
+        np.tile([1, 2], (count, 1)),
+        np.stack([starts, starts + 100], axis=1),
+        np.ones(count),
+        np.array(points, float)[:, None],
+    )
+
+
+def test_first_comes_movement_and_then_what_is_unlike_it():
+    chosen = suggest(stretches_at([0, 0, 0, 2.0, 0, 0, 0.1]), np.zeros(7), None)
+    assert chosen[0].place == 3
+    assert chosen[1].place in (0, 1, 5)
+
+
+def test_what_is_labelled_or_not_tracked_is_not_suggested():
+    stretches = stretches_at([0, 1, 2, 3, 4, 5])
+    stretches.tracked[5] = 0
+    chosen = suggest(stretches, np.array([1, 0, 0, 0, 0.9, 0]), None)
+    assert {each.place for each in chosen} <= {1, 2, 3}
+
+
+def test_the_least_certain_stretch_comes_before_a_rare_action_and_has_a_reason():
+    stretches = stretches_at([0] * 8, recordings=8)
+    error = np.array([0, 0, 0.4, 0, 0, 0, 0, 0])
+    probability = np.zeros((8, 2))
+    probability[5, 1] = 0.6  # of the rare action
+    probability[1, 0] = 0.9
+    scores = StretchScores(("often", "rare"), error, probability)
+    first, second, *_ = suggest(stretches, np.zeros(8), scores, [0.1, 1.0])
+    assert (first.place, second.place, second.action) == (2, 5, "rare")
+    assert "40 %" in first.reason
+    assert "rare suspected" in second.reason
+
+
+def test_an_action_is_ready_only_with_labels_a_score_and_five_recordings():
+    good = {"bouts": 20, "recordings": 5, "f1": 0.8}
+    assert reasons_not_ready(good) == []
+    for change in (
+        {"bouts": 2},
+        {"recordings": 1},
+        {"recordings": 4},
+        {"f1": 0.3},
+        {"f1": None},
+    ):
+        assert len(reasons_not_ready({**good, **change})) == 1
+
+
+# ── the server ──
+
+
+@pytest.fixture
+def session(tmp_path):
+    project = project_of(tmp_path / "p", videos=4, seconds=24)
+    write_ethogram(project.data, Ethogram((ATTACK, REAR)))
+    session = StudioSession.of_project(project)
+    yield session
+    session.close()
+
+
+@pytest.fixture
+def address(session):
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as where:
+        yield where
+
+
+def ask(address, method, path, **options):
+    root = address.split("#")[0]
+    headers = {"x-mabe-token": TOKEN} | options.pop("headers", {})
+    return httpx.request(method, f"{root}{path}", headers=headers, **options)
+
+
+def test_two_windows_do_not_lose_each_others_labels(address):
+    place = "api/recordings/0/labels"
+    for number, rows in enumerate(([[5, 9]], [[20, 30]])):
+        add = [[*row, "attack", 1, 2] for row in rows]
+        answer = ask(address, "POST", place, json={"version": 0, "add": add}).json()
+        assert answer["version"] == number + 1
+    assert [row[:2] for row in answer["bouts"]] == [[5, 9], [20, 30]]
+    assert ask(address, "GET", place).json() == answer
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ({"version": 0, "add": [[5, 9, "swim", 1, 2]]}, "expected labels"),
+        ({"version": 0, "add": [[5, 9999, "attack", 1, 2]]}, "600 frames"),
+        ({"version": 0, "add": [[5, 9, "attack", 1, 7]]}, "expected animals"),
+        ({"version": 0, "add": [[9, 5, "attack", 1, 2]]}, "start < stop"),
+        ({"version": 0, "add": [[5, 9]]}, "labels"),
+        ({"add": []}, "version"),
+        ([], "labels"),
+    ],
+)
+def test_edits_that_are_not_of_the_recording_change_nothing(
+    session, address, sent, reason
+):
+    answer = ask(address, "POST", "api/recordings/0/labels", json=sent)
+    assert 400 <= answer.status_code < 500
+    assert reason in answer.json()["error"]
+    assert not session.labels.read("Lab/1", frames=600).bouts
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "api/project"),
+        ("POST", "api/job/train"),
+        ("PUT", "api/ethogram"),
+        ("POST", "api/recordings/0/labels"),
+        ("GET", "api/video?recording=0"),
+    ],
+)
+def test_requests_without_the_secret_or_of_other_pages_are_refused(
+    address, method, path
+):
+    assert ask(address, method, path, headers={"x-mabe-token": "x"}).status_code == 401
+    for other in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+        assert ask(address, method, path, headers=other).status_code == 403
+
+
+# ── in a browser ──
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+PAGE = "window.mabe.page"
+SAVED = "document.getElementById('state').textContent === 'saved'"
+
+
+def click(browser, what):
+    browser.run(f"document.querySelector('{what}').click()")
+
+
+def open_recording(browser, place):
+    click(browser, f"#table-body tr:nth-child({place + 1}) button")
+    browser.wait(f"{PAGE}.recording?.index === {place}")
+    browser.wait("document.getElementById('waiting').hidden")
+
+
+def label(browser, start, stop, key="1"):
+    """Label frames [start, stop) by keys alone, but for the place to begin at."""
+    browser.run(f"{PAGE}.seek({start})")
+    browser.keys(key)
+    browser.run(f"{PAGE}.seek({stop - 2})")
+    browser.keys("\ue014", key)  # → and the key again
+
+
+def control(browser, key):
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', "
+    browser.run(press + f"{{key: '{key}', ctrlKey: true, bubbles: true}}))")
+
+
+@needs_browser
+def test_from_no_labels_to_a_trained_model(browser, tmp_path):
+    write_fights(tmp_path / "p", videos=4, seconds=24, labelled=False)
+    session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    session.start("read")
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as address:
+        browser.open(address)
+        browser.wait("window.mabe?.project.state?.isRead", 60)
+        assert browser.run("return document.getElementById('train').disabled")
+        browser.run("document.getElementById('action-name').focus()")
+        browser.keys("attack", "\ue007")
+        browser.wait("window.mabe.project.state.ethogram.length === 1")
+
+        block = int(4 * FPS)  # fights and pauses alternate
+        for place in range(3):
+            click(browser, "#to-project")
+            open_recording(browser, place)
+            for number in range(6):
+                if (number + place) % 2 == 0:
+                    label(browser, number * block, (number + 1) * block)
+            browser.keys("W")
+            browser.wait(SAVED)
+        control(browser, "z")  # takes "watched" back
+        browser.wait(f"{PAGE}.labels.watched.length === 0 && {SAVED}")
+        control(browser, "y")
+        browser.wait(f"{PAGE}.labels.watched.length === 1 && {SAVED}")
+        infos = read_index(session.data)
+        assert (
+            read_labels(infos[0])[0]
+            == read_labels(read_index(write_fights(tmp_path / "true", videos=1))[0])[0]
+        )
+
+        browser.wait("!document.getElementById('train-here').disabled", 20)
+        click(browser, "#train-here")
+        browser.wait("window.mabe.project.state.round", 120)
+        click(browser, "#to-project")
+        assert "0.9" in browser.run(
+            "return document.getElementById('score-text').textContent"
+        ) or "1.00" in browser.run(
+            "return document.getElementById('score-text').textContent"
+        )
+        assert "no interval" in browser.run(
+            "return document.getElementById('score-text').textContent"
+        )
+
+        open_recording(browser, 3)  # which nobody has labelled
+        browser.wait(f"{PAGE}.views?.length && window.mabe.timeline.predicted().length")
+        spans = browser.run("return window.mabe.timeline.predicted()")
+        assert len(spans) == 3
+        assert abs(spans[0][0] - block) <= 10
+        assert not session.labels.read("Lab/4", frames=600).bouts
+        browser.run(f"{PAGE}.seek(0)")
+        browser.keys("n", "a")  # accepts the first
+        browser.wait(f"{PAGE}.labels.bouts.length === 1 && {SAVED}")
+        browser.keys("n", "x")  # rejects the second
+        browser.wait(f"{PAGE}.labels.coverage.length === 2 && {SAVED}")
+        assert len(session.labels.read("Lab/4", frames=600).bouts) == 1
+        assert browser.errors() == []
+    session.close()
+    model = finished_rounds(session.data)[-1].folder / "model"
+    assert json.loads((model / "best.json").read_text())
+
+
+@needs_browser
+def test_two_tabs_see_each_others_labels(browser, address, session):
+    browser.open("about:blank")
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    open_recording(browser, 0)
+    label(browser, 10, 20)
+    browser.wait(SAVED)
+    ask(
+        address,
+        "POST",
+        "api/recordings/0/labels",
+        json={"version": 0, "add": [[50, 60, "attack", 1, 2]]},
+    )
+    label(browser, 100, 110)
+    browser.wait(f"{PAGE}.labels.bouts.length === 3 && {SAVED}")
+    control(browser, "z")
+    browser.wait(f"{PAGE}.labels.bouts.length === 2 && {SAVED}")
+    kept = session.labels.read("Lab/1", frames=600).bouts
+    assert [(each.start, each.stop) for each in kept] == [(10, 20), (50, 60)]
+
+
+@needs_browser
+def test_a_held_key_is_a_bout_and_shift_makes_a_no(browser, address, session):
+    browser.open("about:blank")
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    open_recording(browser, 1)
+    browser.run(f"{PAGE}.seek(30)")
+    browser.keys("2", "\ue014", "\ue014", "2")
+    browser.wait(f"{PAGE}.labels.bouts.length === 1 && {SAVED}")
+    browser.run(f"{PAGE}.seek(100)")
+    press = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: '!', "
+    press += "code: 'Digit1', shiftKey: true, bubbles: true}))"
+    browser.run(press)
+    browser.run(f"{PAGE}.seek(149)")
+    browser.run(press)
+    browser.wait(f"{PAGE}.labels.coverage.length === 2 && {SAVED}")
+    labels = session.labels.read("Lab/2", frames=600)
+    assert labels.bouts == (bout(30, 33, "rear", 1, 1),)
+    assert span(100, 150) in labels.coverage
+
+    browser.run(
+        "document.getElementById('hold').checked = true; document.activeElement.blur()"
+    )
+    event = "dispatchEvent(new KeyboardEvent('{}', {{key: '1', bubbles: true}}))"
+    browser.run(f"{PAGE}.seek(200); document.body.{event.format('keydown')}")
+    browser.run(f"{PAGE}.seek(219); document.body.{event.format('keyup')}")
+    browser.wait(f"{PAGE}.labels.bouts.length === 2 && {SAVED}")
+    assert bout(200, 220) in session.labels.read("Lab/2", frames=600).bouts
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("is_dark", [False, True])
+def test_both_pages_fit_their_window(browser, address, width, is_dark):
+    browser.resize(width, 860)
+    browser.dark(is_dark)
+    browser.open("about:blank")
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    wide = "return document.documentElement.scrollWidth"
+    assert browser.run(wide) <= width
+    open_recording(browser, 0)
+    time.sleep(0.1)
+    assert browser.run(wide) <= width
+    for what in ("button", "input", "select", "canvas"):
+        unnamed = f"""return [...document.querySelectorAll('{what}')].filter(each =>
+            !each.textContent.trim() && !each.title && !each.closest('label') &&
+            !each.getAttribute('aria-label')).map(each => each.id)"""
+        assert browser.run(unnamed) == []
+    assert browser.errors() == []
+    browser.resize(1280, 860)
+    browser.dark(False)

@@ -48,9 +48,10 @@ class Client:
     is_over: threading.Event = field(default_factory=threading.Event)
 
     def run(self, rng: np.random.Generator) -> None:
+        """Send edits until the server is gone."""
         url = f"{self.address}/api/recordings/0/labels"
         headers = {"x-mabe-token": self.token}
-        with httpx.Client(headers=headers, timeout=5) as client:
+        with httpx.Client(headers=headers, timeout=60) as client:
             while True:
                 start = 3 * int(rng.integers(0, 500))
                 agent, target, action = [(1, 2, "attack"), (2, 2, "rear")][

@@ -228,18 +228,18 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--only-suggestions", action="store_true")
     args = parser.parse_args()
     pool = prepare(args.data, args.work, args.pool, args.held_out)
     with tempfile.TemporaryDirectory() as folder:
         full = score(pool, grow(pool, ~pool.is_held_out, Path(folder)))
     print(f"with all labels of the pool: {full:.3f}; 95 % of it: {0.95 * full:.3f}")
-    table = {
-        "suggestions": [simulate(pool, "suggestions", args.rounds, 0)],
-        "in order": [simulate(pool, "in order", args.rounds, 0)],
-        "random": [
+    table = {"suggestions": [simulate(pool, "suggestions", args.rounds, 0)]}
+    if not args.only_suggestions:
+        table["in order"] = [simulate(pool, "in order", args.rounds, 0)]
+        table["random"] = [
             simulate(pool, "random", args.rounds, seed) for seed in range(args.seeds)
-        ],
-    }
+        ]
     minutes = [2.0 * (number + 1) for number in range(args.rounds)]
     print("minutes     " + " ".join(f"{each:5.0f}" for each in minutes))
     for how, runs in table.items():

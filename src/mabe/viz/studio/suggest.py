@@ -1,9 +1,10 @@
 """Which stretches to label next, and why.
 
-Three reasons take turns: the model's decisions there are *uncertain*; an action of
-which there are few labels is *suspected*; the stretch is *unlike* everything that is
-labelled (the farthest in its description, Gonzalez 1985). Before the first training
-only the last one applies. Suggestions lie apart, so that one does not repeat another.
+Four reasons take turns: the model's decisions there are *uncertain*; an action of which
+there are few labels is *suspected*; the stretch is *unlike* everything that is labelled
+(the farthest in its description, Gonzalez 1985); or it is *drawn* at random, so that
+the usual is labelled too. Before the first training only the last two apply.
+Suggestions lie apart, so that one does not repeat another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -101,10 +102,11 @@ def suggest(
     is_free = (labelled < LABELLED_FROM) & (stretches.tracked >= LEAST_TRACKED)
     novel = _Novelty(stretches, labelled >= LABELLED_FROM)
     ways: list[Callable[[Bool[np.ndarray, " stretch"]], Suggestion | None]]
-    ways = [novel.next]
+    sample = _sample(int((labelled >= LABELLED_FROM).sum()))
+    ways = [novel.next, sample, sample]
     if scores is not None:
         uncertain = _uncertain(scores)
-        ways = [uncertain, _suspected(scores, rarity), uncertain, novel.next]
+        ways = [uncertain, _suspected(scores, rarity), uncertain, novel.next, sample]
     chosen: list[Suggestion] = []
     for way in _turns(ways):
         if len(chosen) >= most or not is_free.any():
@@ -164,6 +166,18 @@ def _suspected(
         name, likely = scores.actions[action], scores.probability[place, action]
         reason = f"{name} suspected (probability {likely:.2f}), few labels of it"
         return Suggestion(place, reason, name)
+
+    return choose
+
+
+def _sample(seed: int) -> Callable[[Bool[np.ndarray, " stretch"]], Suggestion | None]:
+    rng = np.random.default_rng(seed)
+
+    def choose(is_free: Bool[np.ndarray, " stretch"]) -> Suggestion | None:
+        if not is_free.any():
+            return None
+        place = int(rng.choice(np.flatnonzero(is_free)))
+        return Suggestion(place, "drawn at random, so that the usual is labelled too")
 
     return choose
 

@@ -31,11 +31,10 @@ from mabe.inference.predict import (
     recording_provenance,
 )
 from mabe.io.exporter import write_export
-from mabe.io.predictions import (
+from mabe.io.predictions import Predictions, write_predictions
+from mabe.io.probabilities import (
     PROBABILITIES,
-    Predictions,
     probabilities_path,
-    write_predictions,
     write_probabilities,
 )
 from mabe.io.readers.kaggle import read_index

@@ -1,10 +1,10 @@
 """Which stretches to label next, and why.
 
-Four reasons take turns: the model's decisions there are *uncertain*; an action of which
-there are few labels is *suspected*; the stretch is *unlike* everything that is labelled
-(the farthest in its description, Gonzalez 1985); or it is *drawn* at random, so that
-the usual is labelled too. Before the first training only the last two apply.
-Suggestions lie apart, so that one does not repeat another.
+Three reasons take turns: the model's decisions there are *uncertain*; an action of
+which there are few labels is *suspected*; the stretch is *unlike* everything that is
+labelled (the farthest in its description, Gonzalez 1985). Before the first training
+the last one takes turns with stretches *drawn* at random, so that the usual is labelled
+too. Suggestions lie apart, so that one does not repeat another.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -106,7 +106,7 @@ def suggest(
     ways = [novel.next, sample, sample]
     if scores is not None:
         uncertain = _uncertain(scores)
-        ways = [uncertain, _suspected(scores, rarity), uncertain, novel.next, sample]
+        ways = [uncertain, _suspected(scores, rarity), uncertain, novel.next]
     chosen: list[Suggestion] = []
     for way in _turns(ways):
         if len(chosen) >= most or not is_free.any():

@@ -11,6 +11,7 @@ from browser import Browser, needs_browser, served
 from hypothesis import given
 from hypothesis import strategies as st
 from kills import killed_at
+from lab_folders import write_table, write_tracks
 from stories import FPS, write_fights
 
 from mabe.bouts import Bout, Watched, WatchedSpan, spans_of
@@ -169,6 +170,39 @@ def test_a_recording_that_comes_later_is_added_and_labels_stay(tmp_path):
     project = open_project(tmp_path / "p", Project())
     assert [info.video for info in project.videos] == ["1", "2"]
     assert label_files(project).read("Lab/1", frames=600).bouts == (bout(5, 9),)
+
+
+def test_a_folder_as_labs_have_it_has_its_films_labels_and_problems(tmp_path):
+    for name in ("cage1", "cage2"):
+        write_tracks(tmp_path / "p", name)
+    write_table(tmp_path / "p/cage1.csv", [("chase", 2, 4, "a")])
+    (tmp_path / "p/cage1.webm").write_bytes(b"film")
+    (tmp_path / "p/cage2.avi").write_bytes(b"old film")
+    (tmp_path / "p/notes.pdf").write_bytes(b"%PDF")
+    project = open_project(tmp_path / "p", Project(fps=25, pixels_per_cm=2))
+    before = {path.name for path in (tmp_path / "p").iterdir()}
+    one, two = StudioSession.of_project(project).overview()["recordings"]
+    assert (one["name"], one["film"], one["isPlayed"]) == ("cage1", "cage1.webm", True)
+    assert (two["name"], two["film"], two["isPlayed"]) == ("cage2", "cage2.avi", False)
+    first, second = project.videos
+    assert [b.action for b in read_labels(first)[0]] == ["chase"]
+    assert first.has_labels
+    assert not second.has_labels
+    assert before - {"mabe"} == {
+        *(path.name for path in (tmp_path / "p").iterdir() if path.name != "mabe")
+    }
+
+
+def test_a_film_is_sent_by_ranges_and_only_with_the_secret(session, address):
+    film = session.project.root / "1.webm"
+    film.write_bytes(b"0123456789")
+    session.films["Lab/1"] = film
+    place = "api/video?recording=0"
+    answer = ask(address, "GET", place, headers={"range": "bytes=2-4"})
+    assert (answer.status_code, answer.content) == (206, b"234")
+    assert ask(address, "GET", "api/video?recording=1").status_code == 404
+    assert ask(address, "GET", "api/video?recording=99").status_code == 404
+    assert ask(address, "GET", "api/video?recording=../x").status_code == 400
 
 
 def test_a_second_server_is_refused(tmp_path):
@@ -338,6 +372,22 @@ def test_requests_without_the_secret_or_of_other_pages_are_refused(
     assert ask(address, method, path, headers={"x-mabe-token": "x"}).status_code == 401
     for other in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
         assert ask(address, method, path, headers=other).status_code == 403
+
+
+def test_a_training_that_is_cancelled_or_cannot_begin_leaves_no_round(session):
+    session.start("train")
+    with pytest.raises(DataError, match="please wait"):
+        session.start("train")
+    session.job.cancel()
+    assert session.job.process.wait(20) != 0
+    assert session.job.to_json()["cancelled"]
+    session.start("train")  # nothing is labelled
+    session.job.process.wait(120)
+    end = time.monotonic() + 20
+    while session.job.is_running and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "label a few bouts first" in session.job.error
+    assert finished_rounds(session.data) == []
 
 
 # ── in a browser ──

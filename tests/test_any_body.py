@@ -146,7 +146,9 @@ def test_keypoints_of_rodents_keep_their_roles_beside_further_ones():
         ("ear_left", "ear_right"),
         ("forepaw_L", "forepaw_R"),
     )
-    assert found.guesses == ()
+    assert [each.what for each in found.guesses] == [
+        "left and right: forepaw_L – forepaw_R"
+    ]
 
 
 def test_roles_in_project_yaml_are_those_of_the_skeleton():
@@ -430,3 +432,37 @@ def test_mice_and_flies_in_one_data_set_meet_in_their_roles(tmp_path):
     )
     facing = module.groups["facing"]
     torch.testing.assert_close(mouse[..., facing], fly[..., facing], atol=0.02, rtol=0)
+
+
+def test_a_pair_of_wings_alone_is_no_front_and_rear():
+    poses = [walks(2, seed=seed)[:, :, [4, 5]] for seed in range(3)]
+    found = guess_skeleton(("wing_L", "wing_R"), poses, RATE)
+    assert not found.skeleton.has_heading
+    assert "front and rear unknown" in found.guesses[-1].what
+
+
+def test_names_tell_what_a_rodents_names_leave_open():
+    found = guess_skeleton(("nose", "body_center", "peduncle", "tail_fin"), [], RATE)
+    assert found.skeleton.snout == ("nose",)
+    assert found.skeleton.rump == ("peduncle",)
+    assert found.skeleton.tip == ("tail_fin",)
+    assert [str(each) for each in found.guesses] == [
+        "tip: tail_fin (its name)",
+        "rump: peduncle (its name)",
+    ]
+
+
+def test_given_roles_may_be_spelled_as_the_lab_does_and_unknown_ones_are_named():
+    given = SkeletonSettings(snout="Nose", rump="tailbase", body="middel")
+    keypoints = ("nose", "tail_base", "wing_L")
+    assert given.skeleton(keypoints).snout[0] == "nose"
+    assert given.skeleton(keypoints).rump == ("tail_base",)
+    assert given.unknown(keypoints) == ["middel"]
+
+
+def test_roles_given_for_flies_leave_mice_theirs():
+    given = SkeletonSettings(snout="head_tip", body="thorax", rump="abdomen_tip")
+    both = given.skeleton((*KEYPOINTS, *FLY))
+    assert both.snout[0] == "head_tip"
+    assert "nose" in both.snout
+    assert "tail_base" in both.rump

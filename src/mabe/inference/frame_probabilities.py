@@ -151,7 +151,7 @@ def view_probabilities(
     """Return each action's probability in a view, at the working rate.
 
     Actions without a direction get the mean over both directions. With `spans` only
-    these frames are looked at, with some time around; the others get 0. `variants` and
+    these frames are looked at, the others get 0. `variants` and
     `extract` are those of `frame_probabilities`.
     """
     task = model.task
@@ -161,7 +161,7 @@ def view_probabilities(
         probabilities[:] = 0
         margin = round(PIECE_MARGIN_S * model.config.fps)
         for start, stop in widened(spans, margin, length=tracks.length):
-            probabilities[start:stop] = view_probabilities(
+            of_piece = view_probabilities(
                 model,
                 tracks.piece(start, stop),
                 view,
@@ -169,6 +169,9 @@ def view_probabilities(
                 variants=variants,
                 extract=extract,
             )
+            for first, last in spans[(spans[:, 0] >= start) & (spans[:, 1] <= stop)]:
+                wanted = slice(first - start, last - start)
+                probabilities[first:last] = of_piece[wanted]
         return probabilities
 
     def in_direction(direction: View) -> Float[np.ndarray, "time actions"]:

@@ -89,14 +89,15 @@ class Predictor:
         """
         recording = store.recordings[index]
         annotations = dict(self.task.annotations(recording))
-        tracks = Tracks.of_stored(in_layout_of(self.checkpoint.model, store), index)
+        seen = in_layout_of(self.checkpoint.model, store)
+        tracks = Tracks.of_stored(seen, index)
         own = nearest_frames(
             recording.native_length,
             from_fps=self.rate_fps,
             to_fps=recording.fps,
             from_length=recording.length,
         )
-        near = NearPairs(store, self.checkpoint.model.config.nearness)
+        near = NearPairs(seen, self.checkpoint.model.config.nearness)
         for view, possible in self.task.choices(recording).items():
             spans = near.spans(index, view)
             if spans is not None and not len(spans):

@@ -73,6 +73,7 @@ class Track:
     fps: float | None = None
     """The frame rate that the file gives."""
     start_s: float = 0.0
+    keypoints: tuple[str, ...] = ()
     estimated_scale: float | None = None
     """Pixels per cm by the length of bodies, where neither file nor project give it."""
     """When frame 0 was filmed, on the clock of a session."""
@@ -241,6 +242,7 @@ def scan_files(
         tracks += [
             replace(
                 track_of(path, at, content),
+                keypoints=tuple(poses.keypoints),
                 estimated_scale=estimate_scale(poses, project),
             )
             for at, poses in enumerate(content.poses)

@@ -16,7 +16,13 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from mabe.io.keypoint_names import split_words
-from mabe.skeleton import KEYPOINTS, RODENT, Skeleton, with_front_and_rear
+from mabe.skeleton import (
+    KEYPOINTS,
+    LANDMARKS,
+    RODENT,
+    Skeleton,
+    with_front_and_rear,
+)
 
 MOST_FRAMES = 20_000
 """Frames of a recording that are looked at."""
@@ -94,6 +100,12 @@ class RoleGuess:
         return f"{self.what} ({self.reason})"
 
 
+_NOTHING_TELLS = RoleGuess(
+    "front and rear unknown",
+    "neither names nor movements tell; set `skeleton` in project.yaml",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class GuessedSkeleton:
     """A skeleton, and why each role is what it is."""
@@ -134,19 +146,15 @@ def guess_skeleton(
         return GuessedSkeleton(RODENT.with_keypoints(keypoints))
     guesses: list[RoleGuess] = []
     if known.has_heading:
-        pairs = (*known.pairs, *_named_pairs(others))
-        found = replace(RODENT.with_keypoints(keypoints), pairs=pairs)
-        return GuessedSkeleton(found)
+        guessed = _by_names(keypoints, others, guesses, but=known)
+        return GuessedSkeleton(
+            RODENT.joined(guessed).with_keypoints(keypoints), tuple(guesses)
+        )
     guessed = _by_names(keypoints, others, guesses)
     if len(keypoints) > 1 and not _is_told(guessed):
         places = measure_places(poses, rate_fps)
         if places is None:
-            guesses.append(
-                RoleGuess(
-                    "front and rear unknown",
-                    "neither names nor movements tell; set `skeleton` in project.yaml",
-                )
-            )
+            guesses.append(_NOTHING_TELLS)
         else:
             guessed = _by_places(keypoints, places, guessed, guesses)
     elif len(keypoints) == 1:
@@ -249,14 +257,20 @@ def _spread_K(values_NK: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " k"]:
 
 
 def _by_names(
-    keypoints: tuple[str, ...], others: Sequence[str], guesses: list[RoleGuess]
+    keypoints: tuple[str, ...],
+    others: Sequence[str],
+    guesses: list[RoleGuess],
+    *,
+    but: Skeleton | None = None,
 ) -> Skeleton:
+    """Return the roles that names tell, other than those that `but` has."""
+    taken_roles = [role for role in LANDMARKS if but and getattr(but, role)]
     words = {name: split_words(name) for name in others}
     plain = {name: text for name, (text, side) in words.items() if not side}
     found: dict[str, Any] = {}
     taken: set[str] = set()
     for role in ("tip", "snout", "rump", "neck", "body"):
-        for text in _WORDS[role]:
+        for text in () if role in taken_roles else _WORDS[role]:
             wanted = frozenset(text.split())
             names = [n for n, has in plain.items() if has == wanted and n not in taken]
             if names:
@@ -265,7 +279,7 @@ def _by_names(
                 guesses.append(RoleGuess(f"{role}: {names[0]}", _NAME))
                 break
     pairs = _named_pairs(others)
-    if "neck" not in found:
+    if "neck" not in found and "neck" not in taken_roles:
         for part in _NECK_PAIRS:
             of_part = [pair for pair in pairs if part in words[pair[0]][0]]
             if of_part:
@@ -305,7 +319,12 @@ def _by_places(
     trunk = [k for k in range(len(keypoints)) if places.is_trunk_K[k]]
     found: dict[str, Any] = {}
     pairs = named.pairs or _placed_pairs(keypoints, places)
-    on_axis = [k for k in trunk if abs(across_K[k]) < _ASIDE] or trunk
+    paired = {name for pair in pairs for name in pair}
+    single = [k for k in trunk if keypoints[k] not in paired]
+    on_axis = [k for k in single if abs(across_K[k]) < _ASIDE] or single
+    if len(on_axis) < 2:
+        guesses.append(_NOTHING_TELLS)
+        return replace(named, pairs=pairs)
     snout = max(on_axis, key=lambda k: along_K[k])
     rump = _find_rump(on_axis, pairs, keypoints, along_K)
     middle = (along_K[snout] + along_K[rump]) / 2

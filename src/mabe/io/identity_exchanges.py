@@ -18,6 +18,9 @@ MARGIN_CM = 4.0
 """Both together would have moved this much less; half of a mouse's body."""
 
 
+MOST_ANIMALS = 50
+
+
 LONGEST_GAP_S = 0.5
 """A centre is compared with the last one at most so long before."""
 
@@ -26,7 +29,12 @@ _SHOWN = 3
 
 
 def note_on_exchanges(poses: Poses, *, fps: float, pixels_per_cm: float) -> str | None:
-    """Return a note where identities look exchanged; None where they never do."""
+    """Return a note where identities look exchanged; None where they never do.
+
+    Larger groups than `MOST_ANIMALS` are not looked at: their pairs are too many.
+    """
+    if len(poses.animals) > MOST_ANIMALS:
+        return None
     found = {
         pair: len(frames)
         for pair, frames in exchanges(

@@ -172,14 +172,20 @@ def make_plan(contents: FolderContents, project: Project, folder: Path) -> Impor
         problems=contents.problems,
         conflicts=tuple(conflicts),
         may_hold_labels=contents.may_be_labels,
-        usual_scale=shared_scale(
-            [
-                each.track.estimated_scale
-                for each in recordings
-                if each.track.estimated_scale and not _has_scale(each)
-            ]
-        ),
+        usual_scale=_usual_scale(recordings),
     )
+
+
+def _usual_scale(recordings: Sequence[RecordingFiles]) -> float | None:
+    """Return the scale of films of like bodies, as estimated from all of them."""
+    unknown = [
+        each.track
+        for each in recordings
+        if each.track.estimated_scale and not _has_scale(each)
+    ]
+    if len({frozenset(track.keypoints) for track in unknown}) > 1:
+        return None
+    return shared_scale([t.estimated_scale for t in unknown if t.estimated_scale])
 
 
 def _has_scale(files: RecordingFiles) -> bool:

@@ -11,12 +11,13 @@
       edges: [[head_tip, thorax], [thorax, abdomen_tip]]
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from mabe.skeleton import LANDMARKS, Skeleton, with_front_and_rear
+from mabe.io.keypoint_names import match_keypoint
+from mabe.skeleton import LANDMARKS, RODENT, Skeleton, with_front_and_rear
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -60,9 +61,24 @@ class SkeletonSettings(BaseModel):
         return parts | {*self.front, *self.rear} | {n for pair in both for n in pair}
 
     def skeleton(self, keypoints: tuple[str, ...]) -> Skeleton:
-        """Return the skeleton of data with these keypoints."""
-        roles = Skeleton(keypoints=keypoints, **dict(self))
-        return with_front_and_rear(roles.with_keypoints(keypoints))
+        """Return the skeleton of data with these keypoints.
+
+        Where they are a rodent's, it has its roles after those that are given.
+        """
+        roles = {
+            name: tuple(_known(each, keypoints) for each in value)
+            for name, value in self
+        }
+        own = Skeleton(keypoints=keypoints, **roles).with_keypoints(keypoints)
+        return with_front_and_rear(own).joined(RODENT).with_keypoints(keypoints)
+
+    def unknown(self, keypoints: Collection[str]) -> list[str]:
+        """Return the names that are no keypoints, nor other spellings of some."""
+        return sorted(
+            name
+            for name in self.names()
+            if name not in keypoints and match_keypoint(name) not in keypoints
+        )
 
     def plain(self) -> Mapping[str, Any]:
         """Return what is given as plain values, fit for YAML."""
@@ -71,3 +87,14 @@ class SkeletonSettings(BaseModel):
             name: [list(each) if isinstance(each, tuple) else each for each in value]
             for name, value in given.items()
         }
+
+
+def _known(names: Any, keypoints: Collection[str]) -> Any:
+    """Return a source, or a pair, with the keypoints that its names stand for."""
+    if isinstance(names, tuple):
+        return tuple(_known(name, keypoints) for name in names)
+    parts = (
+        part if part in keypoints else match_keypoint(part) or part
+        for part in names.split("+")
+    )
+    return "+".join(parts)

@@ -62,9 +62,10 @@ class Ensemble:
                 f"ensemble: models work at {rates} frames per second; train them "
                 "with the same `fps`"
             )
-        if len({member.config.body.keypoints for member in members}) > 1:
+        if len({member.config.body for member in members}) > 1:
             raise RunError(
-                "ensemble: models have different keypoints; train them on the same data"
+                "ensemble: models have different keypoints, or roles of them; train "
+                "them on the same data"
             )
         task = _join_tasks([member.task for member in members])
         return cls(tuple(members), tuple(each / total for each in weights), task)

@@ -14,7 +14,13 @@ from jaxtyping import Float
 
 from mabe.config import RunConfig
 from mabe.data.store import PoseStore
-from mabe.io.guess_skeleton import MOST_FRAMES, GuessedSkeleton, guess_skeleton
+from mabe.errors import ConfigError
+from mabe.io.guess_skeleton import (
+    MOST_FRAMES,
+    GuessedSkeleton,
+    RoleGuess,
+    guess_skeleton,
+)
 from mabe.io.project import FILE_NAME, load_project
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton
@@ -39,12 +45,14 @@ def settle_skeleton(
     reasons: tuple[str, ...] = ()
     if config.skeleton is None and layout.keypoints != KEYPOINTS:
         found = find_skeleton(config, store)
-        if is_rodent_enough(config, found.skeleton):
+        if config.feature_set == "motion" and all(
+            map(_is_rodent, _keypoint_sets(store))
+        ):
             further = [name for name in layout.keypoints if name not in KEYPOINTS]
             reasons = (f"not used by feature_set: motion: {', '.join(further)}",)
         else:
             changes["skeleton"] = found.skeleton
-            reasons = tuple(map(str, found.guesses)) or ("as in project.yaml",)
+            reasons = tuple(map(str, found.guesses))
     return (config.changed(**changes) if changes else config), reasons
 
 
@@ -54,7 +62,14 @@ def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     path = config.data_dir / FILE_NAME
     given = load_project(path).skeleton if path.is_file() else None
     if given is not None:
-        return GuessedSkeleton(given.skeleton(keypoints))
+        every = {name for each in store.recordings for name in each.keypoints}
+        if lost := given.unknown(every):
+            raise ConfigError(
+                f"{path}: skeleton: {lost} are keypoints of no recording; they have "
+                f"{sorted(every)}"
+            )
+        told = RoleGuess("roles", "as in project.yaml")
+        return GuessedSkeleton(given.skeleton(keypoints), (told,))
     return _join(
         [
             guess_skeleton(names, poses, store.rate_fps)
@@ -72,17 +87,25 @@ def _join(found: Sequence[GuessedSkeleton], keypoints: Keypoints) -> GuessedSkel
     return GuessedSkeleton(joined, tuple(guesses))
 
 
-def is_rodent_enough(config: RunConfig, found: Skeleton) -> bool:
-    """Return whether a V1 or V2 model uses the keypoints of rodents alone.
+def _is_rodent(keypoints: Keypoints) -> bool:
+    """Return whether a V1 or V2 model can do with a body's keypoints of rodents.
 
-    Their inputs are those 18 keypoints, of which a heading can be told.
+    Its inputs are those 18 keypoints, of which a heading can be told.
     """
-    known = tuple(name for name in KEYPOINTS if name in found.keypoints)
-    return config.feature_set == "motion" and RODENT.with_keypoints(known).has_heading
+    known = tuple(name for name in KEYPOINTS if name in keypoints)
+    return RODENT.with_keypoints(known).has_heading
 
 
 def _bodies(store: PoseStore) -> dict[Keypoints, list[Float[np.ndarray, "_ a k 2"]]]:
     """Return the sets of keypoints that recordings have, with poses of some of each."""
+    return {
+        names: _some_poses(store, names, indices)
+        for names, indices in _keypoint_sets(store).items()
+    }
+
+
+def _keypoint_sets(store: PoseStore) -> dict[Keypoints, list[int]]:
+    """Return the sets of keypoints of animals, with the recordings that have them."""
     recordings: dict[Keypoints, list[int]] = {}
     for index, recording in enumerate(store.recordings):
         tracked = {
@@ -93,10 +116,7 @@ def _bodies(store: PoseStore) -> dict[Keypoints, list[Float[np.ndarray, "_ a k 2
         names = tuple(name for name in store.layout.keypoints if name in tracked)
         if names:
             recordings.setdefault(names, []).append(index)
-    return {
-        names: _some_poses(store, names, indices)
-        for names, indices in recordings.items()
-    }
+    return recordings
 
 
 def _some_poses(

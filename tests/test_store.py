@@ -510,3 +510,14 @@ def test_real_recordings_make_a_store(tmp_path):
     assert len(made.recordings) == 43
     missing = np.mean([each.missing_share for each in made.recordings])
     assert missing == pytest.approx(0.36, abs=0.01)
+
+
+def test_a_stores_keypoints_are_what_the_datas_project_says(data, tmp_path):
+    (data / "project.yaml").write_text("skeleton: {snout: nose}\n", encoding="utf-8")
+    build(data, tmp_path / "store")
+    copy = tmp_path / "store" / "project.yaml"
+    assert copy.read_text(encoding="utf-8") == "skeleton: {snout: nose}\n"
+
+    (data / "project.yaml").unlink()
+    build(data, tmp_path / "store")
+    assert not copy.exists()

@@ -37,6 +37,7 @@ from mabe.data.prepare_parts import (
 from mabe.data.store import PoseStore, is_store, open_store
 from mabe.data.store_index import INDEX_NAME, write_index
 from mabe.errors import ConfigError, DataError
+from mabe.io.project import FILE_NAME as PROJECT_NAME
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.documents import read_json
@@ -88,6 +89,7 @@ def prepare(
     if (store := _find_finished(out_dir, stamps)) and not _leftovers(out_dir, store):
         if notes:
             report_notes(store.recordings)
+        _copy_project(data_dir, out_dir)
         return store
     try:
         with _lock(out_dir):
@@ -99,12 +101,23 @@ def prepare(
                 store = builder.build(videos, stamps, executor, skip_bad=skip_bad)
             for path in _leftovers(out_dir, store):
                 _remove(path)
+            _copy_project(data_dir, out_dir)
             return store
     except OSError as error:
         raise DataError(
             f"{out_dir}: the pose store cannot be written ({error}); give another "
             "folder (`mabe prepare --out`, or the environment variable MABE_CACHE)."
         ) from error
+
+
+def _copy_project(data_dir: Path, out_dir: Path) -> None:
+    """Keep the data's project.yaml beside the store: it says what keypoints are."""
+    own, copy = data_dir / PROJECT_NAME, out_dir / PROJECT_NAME
+    text = own.read_text(encoding="utf-8") if own.is_file() else None
+    if text is None:
+        copy.unlink(missing_ok=True)
+    elif not copy.is_file() or copy.read_text(encoding="utf-8") != text:
+        write_text(copy, text)
 
 
 def default_store_path(data_dir: Path, rate_fps: float) -> Path:

@@ -1,3 +1,4 @@
+import functools
 import os
 import signal
 import subprocess
@@ -130,6 +131,10 @@ def test_workers_save_when_their_parent_alone_is_asked_to_stop(tmp_path, name):
     script = tmp_path / "script.py"
     script.write_text(TERMINATED)
     words = [sys.executable, script, tmp_path, name]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True)
+    # Programs that `nohup` starts ignore SIGHUP, and so would this one.
+    heard = functools.partial(signal.signal, signal.Signals[name], signal.SIG_DFL)
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=True, preexec_fn=heard
+    )
     assert done.stdout == "stopped\n", done.stderr
     assert {path.name for path in tmp_path.glob("saved*")} == {"saved1", "saved2"}

@@ -19,6 +19,7 @@ from mabe.data.pair_windows import (
     label_views,
     order_animals,
 )
+from mabe.data.poses_file import PosesFile
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.pair_task import UNWATCHED, PairTask
@@ -32,7 +33,10 @@ class Clock(PoseStore):
 
     def __init__(self, *recordings):
         super().__init__(
-            root=Path(), rate_fps=RATE, recordings=recordings, poses=Path()
+            root=Path(),
+            rate_fps=RATE,
+            recordings=recordings,
+            poses=PosesFile(Path(), {}),
         )
 
     def points_cm(self, index, start, stop, *, every=1):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from mabe.bouts import Bout, Watched
 from mabe.data.clips import neighbours, stretch_time
+from mabe.data.poses_file import PosesFile
 from mabe.data.scene_windows import LabelledStore, WindowSampler, label_store
 from mabe.data.store import PoseStore, from_recording
 from mabe.recording import Recording, StoredRecording, VideoInfo
@@ -46,7 +47,7 @@ class Clock(PoseStore):
             root=Path(),
             rate_fps=RATE,
             recordings=tuple(replace(ONE, length=length) for length in lengths),
-            poses=Path(),
+            poses=PosesFile(Path(), {}),
         )
 
     def points_cm(self, index: int, start: int, stop: int) -> np.ndarray:

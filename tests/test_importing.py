@@ -433,17 +433,22 @@ def test_a_folder_of_pose_files_is_marked_file_by_file(model, folder):
     assert [each.video for each in marked] == ["day10", "day1"]
 
 
+def write_walk(path, body_px):
+    """Write the tracks of a body of this length that walks along a line."""
+    rows = [
+        f"{frame},m1,{point},{x + frame},50"
+        for frame in range(60)
+        for point, x in (("nose", body_px), ("tail_base", 0.0))
+    ]
+    text = "\n".join(["frame,individual,keypoint,x,y", *rows])
+    path.write_text(text, encoding="utf-8")
+
+
 def test_films_of_one_camera_have_one_estimated_scale(tmp_path, capsys):
     lab = tmp_path / "lab"
     lab.mkdir()
     for name, body_px in (("a", 90.0), ("b", 99.0), ("c", 93.0)):
-        rows = [
-            f"{frame},m1,{point},{x + frame},50"
-            for frame in range(60)
-            for point, x in (("nose", body_px), ("tail_base", 0.0))
-        ]
-        text = "\n".join(["frame,individual,keypoint,x,y", *rows])
-        (lab / f"{name}.csv").write_text(text, encoding="utf-8")
+        write_walk(lab / f"{name}.csv", body_px)
 
     assert (
         main(["import", str(lab), "--out", str(tmp_path / "data"), "--fps", "30"]) == 0
@@ -459,13 +464,7 @@ def test_films_of_different_cameras_keep_their_own_estimates(tmp_path):
     lab = tmp_path / "lab"
     lab.mkdir()
     for name, body_px in (("near", 180.0), ("far", 90.0)):
-        rows = [
-            f"{frame},m1,{point},{x + frame},50"
-            for frame in range(60)
-            for point, x in (("nose", body_px), ("tail_base", 0.0))
-        ]
-        text = "\n".join(["frame,individual,keypoint,x,y", *rows])
-        (lab / f"{name}.csv").write_text(text, encoding="utf-8")
+        write_walk(lab / f"{name}.csv", body_px)
 
     assert (
         main(["import", str(lab), "--out", str(tmp_path / "data"), "--fps", "30"]) == 0

@@ -33,6 +33,15 @@ MAX_FRAMES = 20_000_000
 needed for every frame up to the last one."""
 
 
+def mean_of_tracked(
+    points: Float[np.ndarray, "*any k 2"],
+) -> Float[np.ndarray, "*any 2"]:
+    """Return the mean of the tracked ones of several points; NaN where none is."""
+    tracked = np.isfinite(points[..., :1]).sum(axis=-2)
+    with np.errstate(invalid="ignore"):  # 0 / 0 where none is
+        return np.nansum(points, axis=-2) / tracked
+
+
 def problem_with_rate(fps: float) -> str | None:
     """Return why a number cannot be a recording's frame rate; None where it can."""
     return _outside(fps, *RATES_FPS, "frames per second")

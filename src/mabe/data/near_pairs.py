@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from mabe.bouts import Spans, View, find_spans
 from mabe.data.store import PoseStore
 from mabe.pair_task import Nearness
+from mabe.recording import mean_of_tracked
 from mabe.runtime.disk_arrays import row_blocks
 
 EVERY_PAIR_UP_TO = 4
@@ -105,7 +106,5 @@ def _centres_cm(
         start, stop, _ = rows.indices(length)
         first = -(-start // every) * every
         poses = store.poses_cm(index, min(first, stop), stop, every=every)
-        known = np.isfinite(poses[..., :1]).sum(axis=2)
-        with np.errstate(invalid="ignore"):  # 0 / 0 where an animal is not tracked
-            parts.append((np.nansum(poses, axis=2) / known).astype(np.float32))
+        parts.append(mean_of_tracked(poses).astype(np.float32))
     return np.concatenate(parts)

@@ -22,6 +22,7 @@ from mabe.data.near_pairs import NearPairs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.pair_task import UNWATCHED, Nearness, PairTask, ViewLabels
+from mabe.recording import mean_of_tracked
 
 OTHERS = 3
 """Animals beside agent and target in a view: where there are more, the nearest."""
@@ -127,9 +128,7 @@ def order_by_distance(
     if animals <= OTHERS + 1:
         return _without(objects, range(animals))
     some = poses[:: max(1, len(poses) // _SAMPLES)]
-    known = np.isfinite(some[..., :1]).sum(axis=2)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where an animal is not tracked
-        centres = np.nansum(some, axis=2) / known
+    centres = mean_of_tracked(some)
     away = np.linalg.norm(centres - centres[:, agent - 1 : agent], axis=2)
     is_known = np.isfinite(away)
     median = np.full(animals, np.inf)

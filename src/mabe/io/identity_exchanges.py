@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mabe.io.readers.poses import Poses
+from mabe.recording import mean_of_tracked
 from mabe.runtime.console import count
 
 MARGIN_CM = 4.0
@@ -38,7 +39,7 @@ def note_on_exchanges(poses: Poses, *, fps: float, pixels_per_cm: float) -> str 
     found = {
         pair: len(frames)
         for pair, frames in exchanges(
-            _centres(poses.xy_px),
+            mean_of_tracked(poses.xy_px),
             margin=MARGIN_CM * pixels_per_cm,
             longest_gap=max(1, round(LONGEST_GAP_S * fps)),
         ).items()
@@ -78,14 +79,6 @@ def exchanges(
         with np.errstate(invalid="ignore"):
             found[pair] = np.flatnonzero(is_known & (straight - crossed > margin)) + 1
     return found
-
-
-def _centres(
-    xy: Float[np.ndarray, "time animal k 2"],
-) -> Float[np.ndarray, "time animal 2"]:
-    known = np.isfinite(xy[..., :1]).sum(axis=2)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing is tracked: missing
-        return np.nansum(xy, axis=2) / known
 
 
 def _last_known(

@@ -26,6 +26,7 @@ from mabe.io.readers.poses import Poses, pick_animals
 from mabe.recording import (
     Recording,
     VideoInfo,
+    mean_of_tracked,
     problem_with_rate,
     problem_with_scale,
 )
@@ -399,16 +400,7 @@ def _to_slots(
     for column, slot in enumerate(sorted(columns)):
         animals, keypoints = zip(*columns[slot], strict=True)
         points = poses.xy_px[: length - poses.first_frame, animals, keypoints]
-        xy[rows, column] = _mean_of_present(points)
+        # Several are the corners of a headpiece.
+        is_one = points.shape[1] == 1
+        xy[rows, column] = points[:, 0] if is_one else mean_of_tracked(points)
     return np.array(sorted(columns), int), xy
-
-
-def _mean_of_present(
-    points: Float[np.ndarray, "time several 2"],
-) -> Float[np.ndarray, "time 2"]:
-    """Return the mean of the points that are present (the corners of a headpiece)."""
-    if points.shape[1] == 1:
-        return points[:, 0]
-    count = np.isfinite(points[..., :1]).sum(axis=1)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where none is present: missing
-        return (np.nansum(points, axis=1) / count).astype(np.float32)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from mabe.bouts import find_spans
 from mabe.data.store import PoseStore
+from mabe.recording import mean_of_tracked
 
 SPACE_FPS = 10.0
 """Poses are resampled to this rate; the mean of neighbouring frames removes jitter that
@@ -91,19 +92,13 @@ def body_positions(store: PoseStore, index: int) -> Positions:
     poses, keypoints = store.poses_cm(index, 0, length), store.layout.keypoints
     sources = [names for names in _SOURCES if set(names) <= set(keypoints)]
     if not sources:
-        return _mean_of_tracked(poses)
+        return mean_of_tracked(poses).astype(np.float32)
     middle = np.full((length, store.layout.animals, 2), np.nan, np.float32)
     for names in sources:
         points = poses[:, :, [keypoints.index(name) for name in names]]
         # The mean of several points is NaN where one of them is missing.
         middle = np.where(np.isfinite(middle), middle, points.mean(axis=2))
     return middle
-
-
-def _mean_of_tracked(poses: Float[np.ndarray, "time animal k 2"]) -> Positions:
-    tracked = np.isfinite(poses[..., :1]).sum(axis=2)
-    with np.errstate(invalid="ignore"):  # 0 / 0 where nothing is tracked: missing
-        return (np.nansum(poses, axis=2) / tracked).astype(np.float32)
 
 
 def measure_travel(

@@ -31,8 +31,9 @@ CONTRACT = InputContract.of(
 )
 
 
-def notes(*keypoints, **how):
-    return CONTRACT.compare(recording(*keypoints, **how), working_fps=10.0)
+def notes(*keypoints, read=KEYPOINTS, **how):
+    here = recording(*keypoints, **how)
+    return CONTRACT.compare(here, working_fps=10.0, read=read)
 
 
 def test_each_set_of_keypoints_is_kept_once_the_most_frequent_first():
@@ -72,8 +73,24 @@ def test_other_numbers_of_animals_and_other_rates_are_noted():
 
 
 def test_a_recording_without_a_known_keypoint_is_refused():
-    with pytest.raises(DataError, match="its keypoints are neck; none of them occurs"):
+    with pytest.raises(DataError, match="its keypoints are neck; the model reads none"):
         notes("neck")
+
+
+def test_keypoints_that_the_model_does_not_read_are_noted():
+    """Training recordings have ears, of which the features of a model make nothing."""
+    assert notes(*LARGE, read=SMALL) == [
+        "keypoints that the model does not read: ear_left, ear_right; it predicts from "
+        "nose, tail_base alone"
+    ]
+    assert notes("nose", "ear_left", read=SMALL)[0] == (
+        "keypoints not tracked here (treated as missing): tail_base"
+    )
+
+
+def test_a_recording_that_shares_only_keypoints_that_are_not_read_is_refused():
+    with pytest.raises(DataError, match="ear_left; the model reads none of them"):
+        notes("ear_left", read=SMALL)
 
 
 def test_the_union_has_what_any_of_the_contracts_has():

@@ -105,7 +105,8 @@ def objective_of(learned, held_out, **settings):
     task = PairTask.from_recordings(
         store.recordings, learned=[0], undirected=config.undirected
     )
-    return PairData(store, [0], [1], label_views(store, task)).objective(config)
+    data = PairData(config, store, [0], [1], label_views(store, task))
+    return data.objective(config)
 
 
 def test_labels_without_a_direction_are_learned_twice_and_asked_once():
@@ -119,6 +120,22 @@ def test_labels_without_a_direction_are_learned_twice_and_asked_once():
         ClassCount("attack", 3, 3),
         ClassCount("sniff", 10, 5),
     ]
+
+
+def test_what_may_be_predicted_is_found_once_for_a_recording(monkeypatch):
+    """Of n animals it takes n² steps, and there are n² views."""
+    recording = stored(("1>2 sniff", 0, 5), watched=["1>2 sniff", "2>1 sniff"])
+    objective = objective_of(recording, recording)
+    asked = []
+    choices = PairTask.choices
+
+    def counted(task, about):
+        asked.append(about)
+        return choices(task, about)
+
+    monkeypatch.setattr(PairTask, "choices", counted)
+    assert len(list(objective.held_out_views())) == 2
+    assert len(asked) == 1
 
 
 def test_actions_weigh_what_the_config_says():

@@ -14,12 +14,15 @@ from mabe.cli.main import main
 from mabe.config import RunConfig, build_config, dump_config
 from mabe.data.prepare import default_store_path, load_store, prepare
 from mabe.data.store import is_store, open_store
-from mabe.errors import DataError, RunError
+from mabe.errors import ConfigError, DataError, RunError
 from mabe.inference.predict import Predictor, predict
+from mabe.io.project import Project, project_beside
 from mabe.io.readers import kaggle
+from mabe.measures.gather import Options, gather
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.object_storage import as_url, display_path
 from mabe.training.run import train
+from mabe.training.skeleton_of_data import find_skeleton
 
 
 @pytest.fixture
@@ -183,6 +186,37 @@ def test_stores_of_the_same_url_are_kept_in_the_same_place(monkeypatch, tmp_path
     monkeypatch.chdir(tmp_path)
     assert default_store_path(Path("s3://bucket/mice"), 33.3) == place
     assert place.name.startswith("mice-")
+
+
+SNOUT = "skeleton: {snout: nose, body: body_center, rump: tail_base}\n"
+
+
+def test_project_zones_and_facts_of_remote_data_are_read(in_memory, tmp_path):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/labs/mice/project.yaml", SNOUT.encode())
+    memory.pipe("/labs/mice/zones.csv", b"zone,x_cm,y_cm,radius_cm\nnest,0,0,9\n")
+    index = memory.cat("/labs/mice/train.csv").decode().splitlines()
+    rows = [index[0] + ",sex", *(f"{row},male" for row in index[1:])]
+    memory.pipe("/labs/mice/train.csv", "\n".join(rows).encode())
+
+    store = build(in_memory, tmp_path / "store")
+    assert (store.root / "project.yaml").read_text(encoding="utf-8") == SNOUT
+    found = find_skeleton(RunConfig(data_dir=in_memory), store)
+    assert [guess.reason for guess in found.guesses] == ["as in project.yaml"]
+    gathered = gather(in_memory, Options())
+    assert {each.place for each in gathered.places} == {"nest"}
+    facts = gathered.facts.recordings["Lab", "1"]
+    assert facts.recording["sex"] == "male"
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_what_is_wrong_in_a_remote_project_is_said_of_its_url(in_memory):
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/labs/mice/project.yaml", b"skelton: {}\n")
+    with pytest.raises(ConfigError, match=r"memory://labs/mice/project.yaml: unknown"):
+        project_beside(in_memory)
+    memory.rm("/labs/mice/project.yaml")
+    assert project_beside(in_memory) == Project()
 
 
 def test_errors_name_the_url(data, in_memory, tmp_path):

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from chases import TINY_PAIRS, write_chases
@@ -14,7 +15,9 @@ from mabe.errors import ConfigError
 from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.inference.predict import Predictor
+from mabe.io.guess_skeleton import guess_skeleton
 from mabe.models.checkpoint import load_checkpoint
+from mabe.training import skeleton_of_data
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
 
@@ -97,6 +100,27 @@ def test_trees_learn_who_chases_whom(tmp_path):
     assert epoch["f1_macro"] > 0.9
     predictor = Predictor(load_checkpoint(run))
     assert evaluate(Unseen(predictor, data)).macro_f1 > 0.85
+
+
+def test_the_roles_of_a_run_are_guessed_once(tmp_path, monkeypatch):
+    renamed = {"nose": "a", "body_center": "b", "tail_base": "c"}
+    data = write_chases(tmp_path / "data", videos=3, seconds=16)
+    for path in (data / "train_tracking").glob("*/*.parquet"):
+        table = pl.read_parquet(path)
+        table.with_columns(pl.col("bodypart").replace(renamed)).write_parquet(path)
+    guesses = []
+
+    def guess(*given):
+        guesses.append(guess_skeleton(*given))
+        return guesses[-1]
+
+    monkeypatch.setattr(skeleton_of_data, "guess_skeleton", guess)
+    run = train(settings(data, tmp_path / "run", TINY_PAIRS))
+
+    assert len(guesses) == 1
+    body = load_checkpoint(run.run_dir).model.config.body
+    assert body == run.config.body
+    assert (body.snout, body.rump) == (("a",), ("c",))
 
 
 def test_a_long_recording_is_predicted_in_stretches_without_a_seam(

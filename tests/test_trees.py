@@ -127,6 +127,23 @@ def test_each_action_has_trees_of_its_own_and_only_what_was_watched_counts():
     assert forest.importance().argmax() == 0
 
 
+def test_actions_that_share_rows_have_the_trees_of_each_alone():
+    """Neither labels nor weights of one action reach the other."""
+    known = part(0)
+    first = known.labels[:, 0].astype(np.int8)
+    second = (known.rows[:, 1] > 0.5).astype(np.int8)
+
+    def trees(labels, weights):
+        with rows_on_disk([LabelledRows(known.rows, labels)]) as rows:
+            return grow_for_actions(
+                rows, happening_weights=weights, config=SMALL
+            ).texts
+
+    together = trees(np.stack([first, second], axis=1), (1.0, 3.0))
+    assert together == trees(first[:, None], (1.0,)) + trees(second[:, None], (3.0,))
+    assert together[0] != together[1]
+
+
 def test_actions_without_both_labels_are_refused():
     with (
         rows_on_disk([LabelledRows(part(0).rows, np.zeros((600, 2), np.int8))]) as rows,

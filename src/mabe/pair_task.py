@@ -12,6 +12,7 @@ Actions have the names of the data. The actions that occur in a lab's labels are
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ from jaxtyping import Bool, Int, Int8
 
 from mabe.bouts import (
     Bout,
+    Coverage,
     Spans,
     View,
     Watched,
+    WatchedSpan,
     covered_bouts,
     find_spans,
     gaps_between,
@@ -309,13 +312,16 @@ class PairTask:
         ignored = _spans_at_rate(
             [b for b in recording.bouts if b.action in self.ignored], nearest
         )
+        in_view: dict[View, list[Bout]] = defaultdict(list)
+        for bout in bouts:
+            if bout.action in self.actions:
+                in_view[View(bout.agent, bout.target)].append(bout)
+        all_watched = _actions_by_view(watched)
+        as_annotated = _actions_by_view(annotated)
+        coverage = _coverage_by_view(recording)
         result = []
         for view in self._views(recording, watched):
-            of_view = [
-                b
-                for b in bouts
-                if View(b.agent, b.target) == view and b.action in self.actions
-            ]
+            of_view = in_view[view]
             spans = _spans_at_rate(of_view, nearest)
             which = np.array([self.actions.index(b.action) for b in of_view], int)
             rows = np.column_stack([spans, which])
@@ -324,11 +330,11 @@ class PairTask:
                     recording=index,
                     view=view,
                     length=recording.length,
-                    watched=self._named(watched, view),
-                    watched_as_annotated=self._named(annotated, view),
+                    watched=self._named(all_watched[view]),
+                    watched_as_annotated=self._named(as_annotated[view]),
                     bouts=rows[spans[:, 1] > spans[:, 0]],
                     ignored=ignored,
-                    unwatched=self._unwatched(recording, view, nearest),
+                    unwatched=self._unwatched(recording, view, nearest, coverage),
                 )
             )
         return result
@@ -343,10 +349,11 @@ class PairTask:
         scored recordings are treated as new ones are.
         """
         possible = {}
+        watched = _actions_by_view(recording.watched)
         for view in all_views(recording):
             can_occur = self.can_occur(recording.lab, view)
             if recording.watched:
-                can_occur &= self._named(recording.watched, view)
+                can_occur &= self._named(watched[view])
             if can_occur.any():
                 possible[view] = can_occur
         return possible
@@ -358,15 +365,16 @@ class PairTask:
         named = {View(w.agent, w.target) for w in watched if w.action in self.actions}
         return sorted(named & set(all_views(recording)))
 
-    def _named(
-        self, watched: Iterable[Watched], view: View
-    ) -> Bool[np.ndarray, " actions"]:
-        """Return which actions were watched in a view."""
-        names = {w.action for w in watched if View(w.agent, w.target) == view}
+    def _named(self, names: Collection[str]) -> Bool[np.ndarray, " actions"]:
+        """Return which actions of the task are named."""
         return np.array([action in names for action in self.actions])
 
     def _unwatched(
-        self, recording: StoredRecording, view: View, nearest: Int[np.ndarray, " time"]
+        self,
+        recording: StoredRecording,
+        view: View,
+        nearest: Int[np.ndarray, " time"],
+        coverage: Mapping[View, Coverage],
     ) -> Int[np.ndarray, "_ 3"]:
         """Return rows of (start, stop, action) that were not watched in a view.
 
@@ -377,8 +385,9 @@ class PairTask:
             return rows[0]
         for place, action in enumerate(self.actions):
             directions = {view, view.reverse} if action in self.undirected else {view}
+            of_directions = [coverage.get(each, ()) for each in directions]
             spans = spans_of(
-                recording.coverage,
+                tuple(chain.from_iterable(of_directions)),
                 *(Watched(each.agent, each.target, action) for each in directions),
             )
             gaps = gaps_between(spans, recording.native_length)
@@ -448,6 +457,22 @@ def all_views(recording: StoredRecording) -> list[View]:
     """Return every animal with each animal and object, and each animal by itself."""
     targets = recording.tracked_individuals
     return [View(a, target) for a in recording.tracked_animals for target in targets]
+
+
+def _actions_by_view(watched: Iterable[Watched]) -> defaultdict[View, set[str]]:
+    """Return the actions that were watched in each view."""
+    actions: defaultdict[View, set[str]] = defaultdict(set)
+    for each in watched:
+        actions[View(each.agent, each.target)].add(each.action)
+    return actions
+
+
+def _coverage_by_view(recording: StoredRecording) -> dict[View, Coverage]:
+    """Return when annotators watched each view; none where they always did."""
+    spans: defaultdict[View, list[WatchedSpan]] = defaultdict(list)
+    for each in recording.coverage or ():
+        spans[View(each.agent, each.target)].append(each)
+    return {view: tuple(of_view) for view, of_view in spans.items()}
 
 
 def _overlapping(

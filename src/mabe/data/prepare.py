@@ -44,7 +44,7 @@ from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.failures import Failure, note_failure
 from mabe.runtime.files import cache_folder, write_atomically, write_text
-from mabe.runtime.object_storage import as_url
+from mabe.runtime.object_storage import as_url, small_file
 from mabe.runtime.threads import usable_cores
 
 SOURCES_NAME = "sources.json"
@@ -112,8 +112,9 @@ def prepare(
 
 def _copy_project(data_dir: Path, out_dir: Path) -> None:
     """Keep the data's project.yaml beside the store: it says what keypoints are."""
-    own, copy = data_dir / PROJECT_NAME, out_dir / PROJECT_NAME
-    text = own.read_text(encoding="utf-8") if own.is_file() else None
+    copy = out_dir / PROJECT_NAME
+    with small_file(data_dir / PROJECT_NAME) as own:
+        text = own.read_text(encoding="utf-8") if own else None
     if text is None:
         copy.unlink(missing_ok=True)
     elif not copy.is_file() or copy.read_text(encoding="utf-8") != text:

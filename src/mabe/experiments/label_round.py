@@ -137,7 +137,7 @@ def _objective(
         store.recordings, learned=learned, undirected=config.undirected
     )
     labelled = label_views(store, task, config.nearness)
-    return config, PairData(store, learned, [], labelled).objective(config)
+    return config, PairData(config, store, learned, [], labelled).objective(config)
 
 
 def _rows(

@@ -382,7 +382,12 @@ def recording_provenance(
     """
     about = store.recordings[index]
     contract = predictor.checkpoint.contract
-    odd = contract.compare(about, working_fps=store.rate_fps) if contract else []
+    read = predictor.checkpoint.model.config.body.keypoints
+    odd = (
+        contract.compare(about, working_fps=store.rate_fps, read=read)
+        if contract
+        else []
+    )
     file = store.root if store.root.is_file() else None
     return RecordingProvenance(
         lab=about.lab,

@@ -22,6 +22,7 @@ from pathlib import Path
 from mabe.errors import DataError
 from mabe.io.readers.kaggle import SPLITS
 from mabe.runtime.csv_cells import text_of
+from mabe.runtime.object_storage import small_file
 
 _VIDEO = ("video", "recording", "video_id")
 
@@ -106,10 +107,9 @@ def read_layout_metadata(data_dir: Path) -> Metadata:
     """Return the facts in the tables of the standard layout; none without tables."""
     facts: dict[tuple[str, str], RecordingFacts] = {}
     for split in SPLITS:
-        path = data_dir / f"{split}.csv"
-        if not path.is_file():
-            continue
-        for row in _read_rows(path):
+        with small_file(data_dir / f"{split}.csv") as path:
+            rows = list(_read_rows(path)) if path else []
+        for row in rows:
             key = row.pop("lab_id", ""), row.pop("video_id", "")
             of_row = facts.setdefault(key, RecordingFacts())
             for column, value in row.items():

@@ -53,6 +53,7 @@ from mabe.io.zone_settings import ZoneSettings
 from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
 from mabe.runtime.file_names import problem_with_name
+from mabe.runtime.object_storage import small_file
 
 FILE_NAME = "project.yaml"
 
@@ -309,6 +310,12 @@ def load_project(path: Path) -> Project:
         return Project(**values)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_describe(error)}") from None
+
+
+def project_beside(data_dir: Path) -> Project:
+    """Return the project of a data set, which may be at a URL; empty without a file."""
+    with small_file(data_dir / FILE_NAME) as path:
+        return load_project(path) if path else Project()
 
 
 def _describe(error: ValidationError) -> str:

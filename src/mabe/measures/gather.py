@@ -47,6 +47,7 @@ from mabe.measures.space import (
 )
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
+from mabe.runtime.object_storage import as_url, small_file
 from mabe.scene_task import NOT_COUNTED
 from mabe.zones import Zone
 
@@ -286,7 +287,7 @@ def _add_data(
     only: Collection[tuple[str, str]] | None = None,
 ) -> None:
     """Add labels, poses and facts of recordings; those in `only`, if given."""
-    if path.is_dir():
+    if path.is_dir() or as_url(path):
         gathered.facts = read_layout_metadata(path)
     rate_fps = open_store(path).rate_fps if is_store(path) else SPACE_FPS
     sources = find_sources(path, rate_fps=rate_fps, with_labels=True)
@@ -330,8 +331,8 @@ def _copies(
 
 def _zones_of(path: Path) -> ZoneFile | None:
     """Return the zones of a data set, in cm; None where it has none."""
-    file = path / ZONES
-    return read_zone_table(file) if file.is_file() else None
+    with small_file(path / ZONES) as file:
+        return read_zone_table(file) if file else None
 
 
 def _add_recording(

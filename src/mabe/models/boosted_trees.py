@@ -5,7 +5,8 @@ Trees predict from one row of numbers, the rolling statistics of a block of fram
 one binary booster for each action (pair task).
 
 *Out of core.* Rows for training are written to a temporary file, from which LightGBM
-reads them in pieces and keeps one byte for each value.
+reads them. It keeps one byte for each value, once for all actions that count in the
+same rows.
 
 *On disk* a forest is LightGBM's own text. Loading executes nothing.
 """
@@ -20,10 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.models.tree_text import check_text, without_settings
+from mabe.runtime.disk_arrays import make_array, row_blocks
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -33,9 +35,6 @@ Rows = Float[np.ndarray, "row statistic"]
 
 
 _BINS = 63
-
-
-_READ_ROWS = 4_096
 
 
 _DIGEST = 20
@@ -193,32 +192,27 @@ class RowsOnDisk:
     path: Path
     labels: Int[np.ndarray, "row columns"]
 
-    def data(
-        self,
-        kept: Int[np.ndarray, " kept"],
-        labels: Int[np.ndarray, " kept"],
-        weights: Float[np.ndarray, " kept"],
-    ) -> "lgb.Dataset":
-        """Return some rows as a data set that LightGBM reads in pieces."""
-        lightgbm = import_lightgbm()
+    def data(self, kept: Int[np.ndarray, " kept"]) -> "lgb.Dataset":
+        """Return some rows, in order, as a data set without labels.
+
+        LightGBM reads them where they lie, and keeps one byte for each value.
+        """
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
-
-        class Pieces(lightgbm.Sequence):  # type: ignore[misc]
-            batch_size = _READ_ROWS
-
-            def __len__(self) -> int:
-                return len(kept)
-
-            def __getitem__(self, index: Any) -> np.ndarray:
-                return np.asarray(rows[kept[index]], np.float64)
-
-        return lightgbm.Dataset(
-            Pieces(),
-            labels,
-            weight=weights,
-            params={"max_bin": _BINS, "verbosity": -1},
-            free_raw_data=True,
+        if len(kept) < len(rows):
+            rows = _rows_of(rows, kept)
+        return import_lightgbm().Dataset(
+            rows, params={"max_bin": _BINS, "verbosity": -1}, free_raw_data=True
         )
+
+
+def _rows_of(
+    rows: Rows, kept: Int[np.ndarray, " kept"]
+) -> Float[np.ndarray, "kept statistic"]:
+    """Return a copy of some rows, on disk where it is large."""
+    some = make_array((len(kept), rows.shape[1]), rows.dtype)
+    for piece in row_blocks(some):
+        some[piece] = rows[kept[piece]]
+    return some
 
 
 def grow_for_classes(
@@ -243,7 +237,8 @@ def grow_for_classes(
         )
     weights = np.asarray(class_weights)[labels[kept]]
     objective = {"objective": "multiclass", "num_class": len(classes)}
-    return Forest((_boost(rows.data(kept, labels[kept], weights), objective, config),))
+    data = rows.data(kept)
+    return Forest((_boost(data, labels[kept], weights, objective, config),))
 
 
 def grow_for_actions(
@@ -253,16 +248,17 @@ def grow_for_actions(
 
     An action that always or never happens gets no trees, and probability 0.
     """
-    texts = []
-    for action, happening in enumerate(happening_weights):
-        labels = rows.labels[:, action]
-        kept = np.flatnonzero(labels >= 0)
-        if len(np.unique(labels[kept])) < 2:
-            texts.append("")
-            continue
-        weights = np.where(labels[kept] == 1, happening, 1.0)
-        data = rows.data(kept, labels[kept], weights)
-        texts.append(_boost(data, {"objective": "binary"}, config))
+    texts = [""] * len(happening_weights)
+    for of_data, actions in _actions_of_same_rows(rows.labels):
+        kept = np.flatnonzero(of_data)
+        # Actions that count in the same rows share the bytes of these.
+        data = rows.data(kept)
+        for action in actions:
+            labels = rows.labels[kept, action]
+            weights = np.where(labels == 1, happening_weights[action], 1.0)
+            texts[action] = _boost(
+                data, labels, weights, {"objective": "binary"}, config
+            )
     if not any(texts):
         raise DataError(
             "trees need an action that happens in some frames and not in others; found "
@@ -271,7 +267,29 @@ def grow_for_actions(
     return Forest(tuple(texts))
 
 
-def _boost(data: "lgb.Dataset", objective: dict[str, Any], config: TreesConfig) -> str:
+def _actions_of_same_rows(
+    labels: Int[np.ndarray, "row actions"],
+) -> list[tuple[Bool[np.ndarray, " row"], list[int]]]:
+    """Return sets of rows, and the actions that count in just these.
+
+    Actions that always or never happen in the rows where they count are left out.
+    """
+    groups: dict[bytes, tuple[Bool[np.ndarray, " row"], list[int]]] = {}
+    for action, states in enumerate(labels.T):
+        counts = states >= 0
+        if len(np.unique(states[counts])) == 2:
+            groups.setdefault(counts.tobytes(), (counts, []))[1].append(action)
+    return list(groups.values())
+
+
+def _boost(
+    data: "lgb.Dataset",
+    labels: Int[np.ndarray, " row"],
+    weights: Float[np.ndarray, " row"],
+    objective: dict[str, Any],
+    config: TreesConfig,
+) -> str:
+    data.set_label(labels).set_weight(weights)
     parameters = objective | config.parameters()
     booster = import_lightgbm().train(parameters, data, config.rounds)
     return booster.model_to_string(num_iteration=-1)

@@ -5,7 +5,7 @@ still be predicted; the differences, and what is done about them, are listed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -68,21 +68,25 @@ class InputContract:
         known = {name for one in self.keypoint_sets for name in one}
         return tuple(name for name in joined_keypoints([known]) if name in known)
 
-    def compare(self, recording: StoredRecording, *, working_fps: float) -> list[str]:
+    def compare(
+        self, recording: StoredRecording, *, working_fps: float, read: Collection[str]
+    ) -> list[str]:
         """Return how a recording differs, and what is done about it.
 
-        Keypoints that are missing are those of the most similar training recording.
-        Raises `DataError` where it has no keypoint in common with any.
+        `read` are the keypoints that the model's features are made of. Keypoints that
+        are missing are those of the most similar training recording. Raises `DataError`
+        where the recording has no keypoint that the model reads and any of them has.
         """
         tracked = _tracked_keypoints(recording)
-        if tracked and not set(tracked) & set(self.keypoints):
+        known = [name for name in self.keypoints if name in read]
+        if tracked and not set(tracked) & set(known):
             raise DataError(
-                f"{recording.name}: its keypoints are {_list(tracked)}; none of them "
-                "occurs in the recordings that the model was trained on, which have "
-                f"{_list(self.keypoints)}. Map the keypoints in project.yaml, or train "
-                "on recordings like this one."
+                f"{recording.name}: its keypoints are {_list(tracked)}; the model reads "
+                "none of them, but those of the recordings it was trained on: "
+                f"{_list(known)}. Map the keypoints in project.yaml, or train on "
+                "recordings like this one."
             )
-        notes = self._compare_keypoints(tracked)
+        notes = self._compare_keypoints(tracked, read)
         animals = _count_animals(recording)
         if animals not in self.animals:
             known = " or ".join(map(str, self.animals))
@@ -99,8 +103,12 @@ class InputContract:
             )
         return notes
 
-    def _compare_keypoints(self, tracked: tuple[str, ...]) -> list[str]:
-        nearest = min(self.keypoint_sets, key=lambda one: len(set(one) ^ set(tracked)))
+    def _compare_keypoints(
+        self, tracked: tuple[str, ...], read: Collection[str]
+    ) -> list[str]:
+        of_model = set(tracked) & set(read)
+        sets = [[name for name in one if name in read] for one in self.keypoint_sets]
+        nearest = min(sets, key=lambda one: len(set(one) ^ of_model))
         notes = []
         if lacking := [name for name in nearest if name not in tracked]:
             notes.append(
@@ -111,12 +119,23 @@ class InputContract:
                 f"keypoints that no training recording has (of little use): "
                 f"{_list(unknown)}"
             )
+        known = set(self.keypoints)
+        if unread := [name for name in tracked if name in known and name not in read]:
+            others = _list(name for name in tracked if name in of_model)
+            notes.append(
+                f"keypoints that the model does not read: {_list(unread)}; it predicts "
+                f"from {others} alone"
+            )
         return notes
 
 
 def _tracked_keypoints(recording: StoredRecording) -> tuple[str, ...]:
     """Return the keypoints that some animal has, in the order of the skeleton."""
-    tracked = {point.keypoint for point in recording.points}
+    tracked = {
+        point.keypoint
+        for point in recording.points
+        if point.animal + 1 not in recording.objects
+    }
     return tuple(name for name in recording.keypoints if name in tracked)
 
 

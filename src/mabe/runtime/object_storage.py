@@ -13,6 +13,7 @@ Any URL that fsspec knows is accepted; access is granted by the storage's own me
 
 import hashlib
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mabe.errors import DataError, RunError
+from mabe.errors import ConfigError, DataError, RunError
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import cache_folder, write_atomically
 
@@ -126,11 +127,11 @@ def naming_urls(local: Mapping[Path, str]) -> Iterator[None]:
     """Within the context, name URLs in errors instead of the local copies."""
     try:
         yield
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         text = str(error)
         for path, url in local.items():
             text = text.replace(str(path), url)
-        raise DataError(text) from None
+        raise type(error)(text) from None
 
 
 def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
@@ -152,6 +153,26 @@ def fetch_store(url: str, index_name: str, wanted: Sequence[str]) -> Path:
     for old in set(root.iterdir()) - {root / name for name in folder.files}:
         old.unlink(missing_ok=True)
     return root
+
+
+@contextmanager
+def small_file(path: Path) -> Iterator[Path | None]:
+    """Provide a local path of a file, which may be at a URL; None where there is none.
+
+    A copy of one at a URL exists as long as the context, and errors name the URL.
+    """
+    url = as_url(path)
+    if url is None:
+        yield path if path.is_file() else None
+    elif not exists(url):
+        yield None
+    else:
+        with tempfile.TemporaryDirectory(prefix="mabe-") as folder:
+            copy = Path(folder) / path.name
+            with _reaching(url) as (files, remote):
+                files.get_file(remote, str(copy))
+            with naming_urls({copy: url}):
+                yield copy
 
 
 def exists(url: str) -> bool:

@@ -53,7 +53,6 @@ from mabe.training.run_directory import (
     set_aside,
     write_config,
 )
-from mabe.training.skeleton_of_data import settle_skeleton
 from mabe.training.state import (
     averaged_model,
     start_state,
@@ -156,7 +155,7 @@ def _train(
         config = in_first_process(fabric, lambda: config_as_begun(config, processes))
     print_lines(*about_device)
     data = _load_together(config, fabric, skip_bad=skip_bad)
-    config, _ = settle_skeleton(config, data.store)
+    config = data.config
     objective = data.objective(config)
     counts = objective.class_counts()
     _print_data(data, objective, counts)

@@ -21,7 +21,8 @@ from mabe.io.guess_skeleton import (
     RoleGuess,
     guess_skeleton,
 )
-from mabe.io.project import FILE_NAME, load_project
+from mabe.io.project import FILE_NAME, project_beside
+from mabe.runtime.object_storage import display_path
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton
 
@@ -59,13 +60,12 @@ def settle_skeleton(
 def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     """Return the skeleton that project.yaml beside the data gives, or a guess."""
     keypoints = store.layout.keypoints
-    path = config.data_dir / FILE_NAME
-    given = load_project(path).skeleton if path.is_file() else None
+    given = project_beside(config.data_dir).skeleton
     if given is not None:
         every = {name for each in store.recordings for name in each.keypoints}
         if lost := given.unknown(every):
             raise ConfigError(
-                f"{path}: skeleton: {lost} are keypoints of no recording; they have "
+                f"{display_path(config.data_dir / FILE_NAME)}: skeleton: {lost} are keypoints of no recording; they have "
                 f"{sorted(every)}"
             )
         told = RoleGuess("roles", "as in project.yaml")

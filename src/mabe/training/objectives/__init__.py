@@ -45,7 +45,7 @@ def load_training_data(
 ) -> TrainingData:
     """Prepare the data where needed, label them and hold recordings out.
 
-    Poses have the skeleton that is settled for the data.
+    Poses and the data's `config` have the skeleton that is settled for the data.
 
     Raises `DataError` where no recording has a frame that counts.
     """
@@ -65,4 +65,4 @@ def load_training_data(
         PoseLayout(animals, settled.body.keypoints),
         objects=config.task is TaskKind.PAIR,
     )
-    return DATA_OF_TASK[config.task].label(config, store)
+    return DATA_OF_TASK[config.task].label(settled, store)

@@ -51,6 +51,8 @@ class TrainingData(ABC):
     Each task adds the labels of all recordings of the store, as `labelled`.
     """
 
+    config: RunConfig
+    """The settings of the run, with the skeleton that was settled for the data."""
     store: PoseStore
     learned: list[int]
     """Places of recordings in the store."""

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.data.near_pairs import EVERY_PAIR_UP_TO, NearPairs, widened
 from mabe.data.pair_windows import (
@@ -143,7 +144,7 @@ class PairData(TrainingData):
             undirected=config.undirected,
         )
         labelled = label_views(store, task, config.nearness)
-        return cls(store, learned, held_out, labelled)
+        return cls(config, store, learned, held_out, labelled)
 
     def objective(self, config: RunConfig) -> "PairObjective":
         """Return what a run with these settings learns from the data."""
@@ -242,10 +243,20 @@ class PairObjective(Objective):
             summarise_labs(by_lab, self.task.actions), loss / max(total, 1e-6)
         )
 
+    @cached_property
+    def _choices(self) -> dict[tuple[int, View], Bool[np.ndarray, " actions"]]:
+        """The actions that may be predicted in each view held out."""
+        recordings = self.data.store.recordings
+        return {
+            (index, view): possible
+            for index in self.data.held_out
+            for view, possible in self.task.choices(recordings[index]).items()
+        }
+
     def possible(self, labels: ViewLabels) -> Bool[np.ndarray, " actions"]:
-        """Return the actions that may be predicted in a view."""
-        choices = self.task.choices(self.data.store.recordings[labels.recording])
-        return choices.get(labels.view, np.zeros(len(self.task.actions), bool))
+        """Return the actions that may be predicted in a view held out."""
+        none = np.zeros(len(self.task.actions), bool)
+        return self._choices.get((labels.recording, labels.view), none)
 
     @cached_property
     def held_out(self) -> list[ViewLabels]:

@@ -97,7 +97,7 @@ class SceneData(TrainingData):
         labelled = label_store(store, config.scene_task)
         usable = (i for i, each in enumerate(labelled.labels) if (each >= 0).any())
         learned, held_out = split_recordings(config, store, usable)
-        return cls(store, learned, held_out, labelled)
+        return cls(config, store, learned, held_out, labelled)
 
     def objective(self, config: RunConfig) -> "SceneObjective":
         """Return what a run with these settings learns from the data."""

@@ -135,9 +135,7 @@ def test_actions_that_share_rows_have_the_trees_of_each_alone():
 
     def trees(labels, weights):
         with rows_on_disk([LabelledRows(known.rows, labels)]) as rows:
-            return grow_for_actions(
-                rows, happening_weights=weights, config=SMALL
-            ).texts
+            return grow_for_actions(rows, happening_weights=weights, config=SMALL).texts
 
     together = trees(np.stack([first, second], axis=1), (1.0, 3.0))
     assert together == trees(first[:, None], (1.0,)) + trees(second[:, None], (3.0,))

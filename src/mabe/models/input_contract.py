@@ -81,8 +81,8 @@ class InputContract:
         known = [name for name in self.keypoints if name in read]
         if tracked and not set(tracked) & set(known):
             raise DataError(
-                f"{recording.name}: its keypoints are {_list(tracked)}; the model reads "
-                "none of them, but those of the recordings it was trained on: "
+                f"{recording.name}: its keypoints are {_list(tracked)}; the model "
+                "reads none of them, but these of the recordings it was trained on: "
                 f"{_list(known)}. Map the keypoints in project.yaml, or train on "
                 "recordings like this one."
             )

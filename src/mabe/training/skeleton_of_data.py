@@ -64,8 +64,9 @@ def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     if given is not None:
         every = {name for each in store.recordings for name in each.keypoints}
         if lost := given.unknown(every):
+            path = display_path(config.data_dir / FILE_NAME)
             raise ConfigError(
-                f"{display_path(config.data_dir / FILE_NAME)}: skeleton: {lost} are keypoints of no recording; they have "
+                f"{path}: skeleton: {lost} are keypoints of no recording; they have "
                 f"{sorted(every)}"
             )
         told = RoleGuess("roles", "as in project.yaml")

@@ -14,7 +14,18 @@ from mabe.data.near_pairs import NearPairs, widened
 from mabe.data.pair_windows import label_views
 from mabe.data.store import from_recording
 from mabe.inference.frame_probabilities import Tracks, view_probabilities
+from mabe.inference.predict import Predictor
 from mabe.io.identity_exchanges import exchanges
+from mabe.io.predictions import PredictionProvenance
+from mabe.io.probabilities import (
+    PROBABILITIES,
+    Origin,
+    probabilities_path,
+    read_origin,
+    read_predicted_entries,
+    write_probabilities,
+)
+from mabe.models.checkpoint import Provenance, load_checkpoint, save_checkpoint
 from mabe.models.model import build_model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import Nearness, PairTask
@@ -174,6 +185,40 @@ def test_looking_at_all_frames_is_looking_without_limits(model):
         model, tracks, View(1, 2), "lab", spans=np.array([[0, 400]])
     )
     np.testing.assert_array_equal(same, whole)
+
+
+def test_a_pair_that_is_never_near_was_predicted_to_do_nothing(model, tmp_path):
+    """In a line of six, the two at the far end are not among the three nearest."""
+    provenance = Provenance(
+        epoch=1, step=1, trained_on=(), validated_on=(), validation={}
+    )
+    save_checkpoint(tmp_path / "model.safetensors", model, provenance)
+    predictor = Predictor(load_checkpoint(tmp_path / "model.safetensors"))
+    store = stored(line(6))
+
+    _, columns = predictor.predict_recording(store, 0)
+    never = predictor.never_near(store, 0)
+
+    assert "mouse1,mouse6,chase" in never
+    assert not set(never) & set(columns)
+    place = probabilities_path(tmp_path / PROBABILITIES, "lab", "video")
+    origin = Origin("key", "hash", 1, (), never)
+    write_probabilities(place, columns, frames=400, origin=origin)
+    assert read_origin(place) == origin
+    about = PredictionProvenance(
+        mabe="",
+        model="",
+        model_hash="hash",
+        task="pair",
+        actions=("chase",),
+        rules={},
+        rate_fps=RATE,
+        variants=1,
+        sources=(),
+    )
+    entries = read_predicted_entries(tmp_path, about, "lab", "video")
+    assert len(entries) == 6 * 5
+    assert Watched(1, 6, "chase") in entries
 
 
 # Identities.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from tqdm import tqdm
 
 from mabe import __version__
@@ -19,6 +19,7 @@ from mabe.bouts import (
     SCENE,
     Bout,
     RecordingBouts,
+    Spans,
     View,
     name_animal,
     name_target,
@@ -97,9 +98,7 @@ class Predictor:
             to_fps=recording.fps,
             from_length=recording.length,
         )
-        near = NearPairs(seen, self.checkpoint.model.config.nearness)
-        for view, possible in self.task.choices(recording).items():
-            spans = near.spans(index, view)
+        for view, possible, spans in self._looked_at(seen, index):
             if spans is not None and not len(spans):
                 continue  # never near each other
             probabilities = predict_view(
@@ -126,6 +125,31 @@ class Predictor:
             unknown = np.full(shape, np.nan, np.float32)
             chosen = np.full(recording.native_length, self.task.kind.nothing)
             yield self._of_view(recording, view, unknown, chosen, labels)
+
+    def _looked_at(
+        self, seen: PoseStore, index: int
+    ) -> Iterator[tuple[View, Bool[np.ndarray, " classes"], Spans | None]]:
+        """Yield each view, what is possible in it, and when it is looked at.
+
+        None: all the time. Poses are in the layout of the model.
+        """
+        near = NearPairs(seen, self.checkpoint.model.config.nearness)
+        for view, possible in self.task.choices(seen.recordings[index]).items():
+            yield view, possible, near.spans(index, view)
+
+    def never_near(self, store: PoseStore, index: int) -> tuple[str, ...]:
+        """Return the names of the columns of pairs that are never near each other.
+
+        Between them nothing is predicted, which is no less than a probability of 0.
+        """
+        seen = in_layout_of(self.checkpoint.model, store)
+        return tuple(
+            f"{_name_pair(view)},{name}"
+            for view, possible, spans in self._looked_at(seen, index)
+            if spans is not None and not len(spans)
+            for name, can_occur in zip(self.task.classes, possible, strict=True)
+            if can_occur
+        )
 
     def predict_bouts(self, store: PoseStore, index: int) -> RecordingBouts:
         """Return the predicted bouts."""
@@ -341,7 +365,13 @@ def _predict_to_file(
     if (origin := read_origin(path)) and origin.key == key:
         return _recording_bouts(origin.bouts, store, index), True
     predicted, columns = job.predictor.predict_recording(store, index)
-    made = Origin(key, job.model_hash, job.predictor.variants, predicted.bouts)
+    made = Origin(
+        key,
+        job.model_hash,
+        job.predictor.variants,
+        predicted.bouts,
+        job.predictor.never_near(store, index),
+    )
     write_probabilities(path, columns, frames=predicted.length, origin=made)
     return predicted, False
 
@@ -463,6 +493,11 @@ def tracked_frames(store: PoseStore, index: int) -> tuple[int, int] | None:
     return first, min(stop, about.native_length)
 
 
+def _name_pair(view: View) -> str:
+    """Return the agent and the target in the names of columns."""
+    return f"{name_animal(view.agent)},{name_target(view.agent, view.target)}"
+
+
 def _name_columns(view: ViewPredictions) -> dict[str, Float[np.ndarray, " frame"]]:
     """Return the probabilities of a view by the names of their columns.
 
@@ -471,8 +506,7 @@ def _name_columns(view: ViewPredictions) -> dict[str, Float[np.ndarray, " frame"
     if view.view == SCENE:
         columns = np.nan_to_num(view.probabilities, nan=0.0).T
         return dict(zip(view.classes, columns, strict=True))
-    agent, target = view.view.agent, view.view.target
-    pair = f"{name_animal(agent)},{name_target(agent, target)}"
+    pair = _name_pair(view.view)
     return {
         f"{pair},{name}": column
         for name, column in zip(view.classes, view.probabilities.T, strict=True)

@@ -42,6 +42,9 @@ class Origin:
     model_hash: str
     variants: int
     bouts: tuple[Bout, ...]
+    never_near: tuple[str, ...] = ()
+    """Columns that are left out: of pairs that are never near each other, between whom
+    nothing happens."""
 
     def to_bytes(self) -> bytes:
         """Return it as JSON."""
@@ -49,13 +52,16 @@ class Origin:
             (b.start, b.stop, b.action, b.agent, b.target, b.probability)
             for b in self.bouts
         ]
-        return json.dumps([self.key, self.model_hash, self.variants, rows]).encode()
+        values = [self.key, self.model_hash, self.variants, rows, self.never_near]
+        return json.dumps(values).encode()
 
     @classmethod
     def of_bytes(cls, text: bytes) -> "Origin":
         """Return the origin of `to_bytes`. Raises an error of Python for other text."""
-        key, model_hash, variants, rows = parse_json(text.decode())
-        return cls(key, model_hash, variants, tuple(Bout(*row) for row in rows))
+        key, model_hash, variants, rows, *rest = parse_json(text.decode())
+        bouts = tuple(Bout(*row) for row in rows)
+        # Files of earlier versions do not name the pairs that are never near.
+        return cls(key, model_hash, variants, bouts, tuple(rest[0] if rest else ()))
 
 
 def probabilities_path(folder: Path, lab: str, video: str) -> Path:
@@ -95,6 +101,7 @@ def read_predicted_entries(
 ) -> tuple[Watched, ...]:
     """Return which actions of whom to whom could have been predicted in a recording.
 
+    Also those of pairs that are never near each other, of which there are no columns.
     Raises `DataError` where the file of its probabilities is absent, broken, or of
     another model.
     """
@@ -109,8 +116,9 @@ def read_predicted_entries(
             f"{path}: cannot be read ({error}); its columns are the actions that could "
             "be predicted: predict again."
         ) from None
+    origin = read_origin(path)
     entries = []
-    for column in columns[1:]:
+    for column in (*columns[1:], *(origin.never_near if origin else ())):
         agent, target, action = column.split(",", 2)
         number = int(agent.removeprefix("mouse"))
         to = number if target == "self" else int(target.removeprefix("mouse"))

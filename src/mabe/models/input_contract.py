@@ -78,12 +78,12 @@ class InputContract:
         where the recording has no keypoint that the model reads and any of them has.
         """
         tracked = _tracked_keypoints(recording)
-        known = [name for name in self.keypoints if name in read]
-        if tracked and not set(tracked) & set(known):
+        readable = [name for name in self.keypoints if name in read]
+        if tracked and not set(tracked) & set(readable):
             raise DataError(
                 f"{recording.name}: its keypoints are {_list(tracked)}; the model "
                 "reads none of them, but these of the recordings it was trained on: "
-                f"{_list(known)}. Map the keypoints in project.yaml, or train on "
+                f"{_list(readable)}. Map the keypoints in project.yaml, or train on "
                 "recordings like this one."
             )
         notes = self._compare_keypoints(tracked, read)
@@ -119,8 +119,9 @@ class InputContract:
                 f"keypoints that no training recording has (of little use): "
                 f"{_list(unknown)}"
             )
-        known = set(self.keypoints)
-        if unread := [name for name in tracked if name in known and name not in read]:
+        if unread := [
+            name for name in tracked if name in self.keypoints and name not in read
+        ]:
             others = _list(name for name in tracked if name in of_model)
             notes.append(
                 f"keypoints that the model does not read: {_list(unread)}; it predicts "

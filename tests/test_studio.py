@@ -8,6 +8,7 @@ import httpx
 import numpy as np
 import pytest
 from browser import Browser, needs_browser, served
+from films import write_film
 from hypothesis import given
 from hypothesis import strategies as st
 from kills import killed_at
@@ -19,6 +20,7 @@ from mabe.errors import DataError, OutputError
 from mabe.io.predictions import read_predictions
 from mabe.io.project import Project
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
+from mabe.viz.film.film_reader import read_facts
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
@@ -176,8 +178,8 @@ def test_a_folder_as_labs_have_it_has_its_films_labels_and_problems(tmp_path):
     for name in ("cage1", "cage2"):
         write_tracks(tmp_path / "p", name)
     write_table(tmp_path / "p/cage1.csv", [("chase", 2, 4, "a")])
-    (tmp_path / "p/cage1.webm").write_bytes(b"film")
-    (tmp_path / "p/cage2.avi").write_bytes(b"old film")
+    write_film(tmp_path / "p/cage1.webm", frames=3)
+    write_film(tmp_path / "p/cage2.avi", frames=3)
     (tmp_path / "p/notes.pdf").write_bytes(b"%PDF")
     project = open_project(tmp_path / "p", Project(fps=25, pixels_per_cm=2))
     before = {path.name for path in (tmp_path / "p").iterdir()}
@@ -194,12 +196,11 @@ def test_a_folder_as_labs_have_it_has_its_films_labels_and_problems(tmp_path):
 
 
 def test_a_film_is_sent_by_ranges_and_only_with_the_secret(session, address):
-    film = session.project.root / "1.webm"
-    film.write_bytes(b"0123456789")
+    film = write_film(session.project.root / "1.webm", frames=3)
     session.films["Lab/1"] = film
     place = "api/video?recording=0"
     answer = ask(address, "GET", place, headers={"range": "bytes=2-4"})
-    assert (answer.status_code, answer.content) == (206, b"234")
+    assert (answer.status_code, answer.content) == (206, film.read_bytes()[2:5])
     assert ask(address, "GET", "api/video?recording=1").status_code == 404
     assert ask(address, "GET", "api/video?recording=99").status_code == 404
     assert ask(address, "GET", "api/video?recording=../x").status_code == 400
@@ -502,6 +503,11 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
         browser.wait(
             "document.getElementById('job-text').textContent.includes('/')", 60
         )
+        browser.run("document.querySelectorAll('#table-body button')[1].click()")
+        browser.wait(
+            "document.getElementById('job-text').textContent.endsWith('1.mp4')", 60
+        )
+        assert read_facts(session.data / "films/Lab/1.mp4").frames == 24 * FPS
         assert browser.errors() == []
     session.close()
     written = read_predictions(session.data / "predictions")
@@ -509,6 +515,25 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
     assert [each.action for each in written.recordings[3].bouts] == ["attack"] * 3
     model = finished_rounds(session.data)[-1].folder / "model"
     assert json.loads((model / "best.json").read_text())
+
+
+@needs_browser
+def test_a_film_that_browsers_do_not_play_is_copied_and_shown(
+    browser, address, session
+):
+    session.films["Lab/1"] = write_film(session.project.root / "1.avi", frames=50)
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    click(browser, "#table-body tr:first-child td button")
+    shown = "document.querySelector('#table-body tr:first-child td:nth-child(4)')"
+    browser.wait(f"{shown}.textContent === '1.avi'", 60)
+    [copy] = (session.data / "studio/films").iterdir()
+    assert read_facts(copy).frames == 50
+    open_recording(browser, 0)
+    browser.wait("document.getElementById('film').readyState >= 2", 20)
+    size = "document.getElementById('film').videoWidth"
+    assert browser.run(f"return {size}") == 64
+    assert browser.errors() == []
 
 
 @needs_browser

@@ -1,4 +1,4 @@
-"""Commands that show results: `mabe report | view | studio | plot`."""
+"""Commands that show results: `mabe report | view | studio | video | plot`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command()(report)
     app.command()(view)
     app.command()(studio)
+    app.command()(video)
     plots = typer.Typer(
         help="Draw figures for papers: .svg, .pdf or .png.", no_args_is_help=True
     )
@@ -113,7 +114,10 @@ def view(
     ] = False,
     video: Annotated[
         Path | None,
-        typer.Option(help="Video of the recording, shown behind the poses."),
+        typer.Option(
+            help="Video of the recording, shown behind the poses; of one that browsers "
+            "do not play a copy is made."
+        ),
     ] = None,
     pixels_per_cm: Annotated[
         float | None,
@@ -173,6 +177,112 @@ def studio(
 
     settings = load_project(project_dir, project, fps=fps, pixels_per_cm=pixels_per_cm)
     serve_project(project_dir, settings, port=port, open_browser=not no_browser)
+
+
+def video(
+    run_or_predictions: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_PREDICTIONS",
+            help="Run directory or checkpoint, or a folder that `mabe predict` wrote.",
+        ),
+    ],
+    film: Annotated[
+        Path,
+        typer.Argument(
+            help="The film; or, for poses on plain ground, a tracking file or the name "
+            "of a recording (LAB/VIDEO)."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="The film to write (.mp4, .webm); with --clips a folder."),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the recording is: a data set, a tracking file, or a folder of "
+            "tracks and labels; by default the film's folder, else the run's data."
+        ),
+    ] = None,
+    recording: Annotated[
+        str | None,
+        typer.Option(help="Its name (LAB/VIDEO), where the film has another one."),
+    ] = None,
+    from_s: Annotated[
+        float | None, typer.Option("--from", min=0, help="Begin at this second.")
+    ] = None,
+    to_s: Annotated[
+        float | None, typer.Option("--to", min=0, help="End at this second.")
+    ] = None,
+    clips: Annotated[
+        str | None,
+        typer.Option(help="Write clips of the bouts of this action instead."),
+    ] = None,
+    n: Annotated[int, typer.Option("--n", min=1, help="At most so many clips.")] = 20,
+    pick: Annotated[
+        str,
+        typer.Option(help="Which of more bouts: spread, likely, unsure or longest."),
+    ] = "spread",
+    of: Annotated[
+        str, typer.Option(help="Clips of predicted or of annotated bouts.")
+    ] = "predicted",
+    pad: Annotated[
+        str, typer.Option(help="Time before and after the bout of a clip.")
+    ] = "2s",
+    strip: Annotated[
+        str, typer.Option(help="Time that the strip beneath the film shows.")
+    ] = "20s",
+    rows: Annotated[
+        int, typer.Option(min=0, help="At most so many rows in the strip.")
+    ] = 8,
+    width: Annotated[
+        int | None,
+        typer.Option(help="Width in pixels; by default the film's, 640 to 1920."),
+    ] = None,
+    pixels_per_cm: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Scale of the film, where the tracks are not in its pixels.",
+        ),
+    ] = None,
+    font: Annotated[
+        Path | None, typer.Option(help="Font file, for names in other scripts.")
+    ] = None,
+    device: Device = "auto",
+) -> None:
+    """Write a film with poses, names, bouts and probabilities drawn into it.
+
+    Also clips of an action's bouts, for talks and for checking, with a table of them.
+    """
+    from mabe.cli.measures import parse_seconds
+    from mabe.viz.film.annotate import FilmStyle
+    from mabe.viz.film.command import FilmOrder, make_films
+    from mabe.viz.film.gather import Wanted, is_predictions
+
+    order = FilmOrder(
+        out=out,
+        style=FilmStyle(
+            width=width,
+            rows=rows,
+            strip_s=parse_seconds(strip, "--strip"),
+            font=font,
+        ),
+        from_s=from_s,
+        to_s=to_s,
+        clips=clips,
+        most=n,
+        pick=pick,
+        of=of,
+        pad_s=parse_seconds(pad, "--pad"),
+    )
+    is_folder = is_predictions(run_or_predictions)
+    make_films(
+        run_or_predictions if is_folder else load_predictor(run_or_predictions, device),
+        Wanted(film, data, recording, pixels_per_cm),
+        order,
+    )
 
 
 def ethogram(

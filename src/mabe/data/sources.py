@@ -62,6 +62,8 @@ class Source:
     """Returns a store and the recording's index in it."""
     video: tuple[VideoInfo, float] | None = None
     """For a video of a data set: its metadata, and the working rate."""
+    read: Callable[[], Recording] | None = None
+    """Returns the recording in pixels, at its own rate; None for that of a store."""
 
     @contextmanager
     def fetched(self) -> Iterator["Source"]:
@@ -106,14 +108,7 @@ def find_sources(
     tracks = find_tracks(path, project)
     for track in tracks:
         _check_names(track, _lab_of(track.path, project))
-    return [
-        Source(
-            f"{_lab_of(track.path, project)}/{track.name}",
-            has_labels=False,
-            open=partial(_open_pose_file, track, project, rates),
-        )
-        for track in tracks
-    ]
+    return [_pose_file_source(track, project, rates) for track in tracks]
 
 
 def _check_names(track: Track, lab: str) -> None:
@@ -164,13 +159,18 @@ def _open_stored(store: PoseStore) -> tuple[PoseStore, int]:
 
 
 def _video_source(info: VideoInfo, rate_fps: float) -> Source:
-    opening = partial(_open_video, info, rate_fps)
-    return Source(info.name, info.has_labels, opening, (info, rate_fps))
+    read = partial(_read_video, info)
+    opening = partial(_open_read, read, rate_fps)
+    return Source(info.name, info.has_labels, opening, (info, rate_fps), read)
 
 
-def _open_video(info: VideoInfo, rate_fps: float) -> tuple[PoseStore, int]:
+def _open_read(read: Callable[[], Recording], rate_fps: float) -> tuple[PoseStore, int]:
+    return from_recording(read(), rate_fps), 0
+
+
+def _read_video(info: VideoInfo) -> Recording:
     with fetched(info) as local:
-        return from_recording(read_recording(local), rate_fps), 0
+        return read_recording(local)
 
 
 def _is_kaggle_layout(path: Path) -> bool:
@@ -222,22 +222,27 @@ class _Rates:
 
 
 def _labelled_sources(plan: ImportPlan, rates: _Rates) -> list[Source]:
-    return [
-        Source(
-            f"{plan.lab}/{files.track.name}",
-            has_labels=bool(files.labels),
-            open=partial(_open_labelled, files, replace(plan, recordings=()), rates),
+    sources = []
+    for files in plan.recordings:
+        alone = replace(plan, recordings=())
+        read = partial(_read_labelled, files, alone, rates.usual_fps)
+        sources.append(
+            Source(
+                f"{plan.lab}/{files.track.name}",
+                has_labels=bool(files.labels),
+                open=partial(_open_read, read, rates.working_fps),
+                read=read,
+            )
         )
-        for files in plan.recordings
-    ]
+    return sources
 
 
-def _open_labelled(
-    files: RecordingFiles, plan: ImportPlan, rates: _Rates
-) -> tuple[PoseStore, int]:
-    imported = import_recording(files, plan, usual_fps=rates.usual_fps)
+def _read_labelled(
+    files: RecordingFiles, plan: ImportPlan, usual_fps: float
+) -> Recording:
+    imported = import_recording(files, plan, usual_fps=usual_fps)
     standard = imported.standard
-    recording = to_recording(
+    return to_recording(
         replace(standard, poses=replace(standard.poses, notes=imported.notes)),
         files.track.path,
         lab=plan.lab,
@@ -246,16 +251,23 @@ def _open_labelled(
         coverage=imported.coverage,
         has_labels=bool(files.labels),
     )
-    return from_recording(recording, rates.working_fps), 0
 
 
-def _open_pose_file(
-    track: Track, project: Project, rates: _Rates
-) -> tuple[PoseStore, int]:
-    recording = read_pose_file(
-        track.path, track.place, project, usual_fps=rates.usual_fps, name=track.name
+def _pose_file_source(track: Track, project: Project, rates: _Rates) -> Source:
+    read = partial(
+        read_pose_file,
+        track.path,
+        track.place,
+        project,
+        usual_fps=rates.usual_fps,
+        name=track.name,
     )
-    return from_recording(recording, rates.working_fps), 0
+    return Source(
+        f"{_lab_of(track.path, project)}/{track.name}",
+        has_labels=False,
+        open=partial(_open_read, read, rates.working_fps),
+        read=read,
+    )
 
 
 def read_pose_file(

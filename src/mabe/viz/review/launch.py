@@ -14,6 +14,7 @@ from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
 from mabe.runtime.files import cache_folder, hash_file
+from mabe.viz.film.played import is_played
 from mabe.viz.report.gather_contents import own_data
 from mabe.viz.review.corrections import Corrections
 from mabe.viz.review.session import ModelOutputs, ReviewSession
@@ -82,6 +83,8 @@ def open_session(
         raise DataError(f"{video}: no such video file")
     if video and not pixels_per_cm and sources[0].name not in infos:
         raise DataError(f"{video}: its scale is not known; give --pixels-per-cm")
+    if video is not None:
+        video = played_film(video)
     return ReviewSession(
         outputs=outputs_of(predictor),
         sources=sources,
@@ -95,6 +98,29 @@ def open_session(
         video_of=sources[0].name,
         pixels_per_cm=pixels_per_cm,
     )
+
+
+def played_film(video: Path) -> Path:
+    """Return a film that browsers play: the film itself, else a copy in the cache.
+
+    The copy is made once, with progress, and has the same frames at the same times.
+    Raises `ConfigError` where that needs PyAV and it is not installed.
+    """
+    if is_played(video):
+        return video
+    from mabe.viz.film.playable import copy_name, make_playable
+
+    copy = cache_folder() / "films" / copy_name(video)
+    if not copy.is_file():
+        print(f"{video}: browsers do not play it; a copy is made: {copy}", flush=True)
+        with tqdm(unit="frame", disable=None, leave=False) as bar:
+
+            def report(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            make_playable(video, copy, report=report)
+    return copy
 
 
 def put_first(name: str, sources: Sequence[Source], *, where: Path) -> list[Source]:

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-What = Literal["read", "train", "predict"]
+What = Literal["read", "train", "predict", "copy", "film"]
 
 
 @dataclass(slots=True)
 class Job:
-    """One run of `mabe.viz.studio.worker`."""
+    """One run of `mabe.viz.studio.worker`, or `film_jobs`."""
 
     what: What
     process: "subprocess.Popen[str]"
     after: Callable[[], None]
     """Called once when it has finished."""
+    written: str = ""
+    """What it has written, once it has finished."""
     stage: str = "starting"
     done: int = 0
     total: int = 1
@@ -43,6 +45,7 @@ class Job:
             "error": self.error,
             "running": self.is_running,
             "cancelled": self.cancelled,
+            "written": self.written,
         }
 
     def cancel(self) -> None:
@@ -74,14 +77,20 @@ class Job:
                     reason or f"the process ended with code {code}; see the terminal"
                 )
                 return
+        self.written = last.get("written", "")
         self.after()
         self.finished = True
 
 
-def start_job(what: What, data: Path, after: Callable[[], None]) -> Job:
-    """Start work on a data set in a process, and follow it in a thread."""
+def start_job(what: What, data: Path, after: Callable[[], None], *given: str) -> Job:
+    """Start work on a data set in a process, and follow it in a thread.
+
+    `given` are further arguments of the process.
+    """
+    is_film = what in ("copy", "film")
+    module = f"mabe.viz.studio.{'film_jobs' if is_film else 'worker'}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "mabe.viz.studio.worker", what, str(data)],
+        [sys.executable, "-m", module, what, str(data), *given],
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",

@@ -12,25 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import DataError
+from mabe.io.film_files import film_of, find_films
 from mabe.io.import_plan import list_unused, plan_import
 from mabe.io.importer import FailedRecording, run_import
 from mabe.io.project import FILE_NAME, Project
 from mabe.io.readers.kaggle import SPLITS, read_index
-from mabe.io.recording_names import compare_names
 from mabe.recording import VideoInfo
 from mabe.runtime.console import one_line
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import hash_bytes, make_folder, write_bytes, write_json
 from mabe.viz.studio.layout_table import NAME, name_of, read_rows, write_rows
-
-FILMS = (".mp4", ".m4v", ".webm", ".mov", ".avi", ".mkv", ".mpg", ".mpeg")
-"""Endings of films."""
-
-
-PLAYED = (".mp4", ".m4v", ".webm")
-"""Of these, the ones that a browser plays (H.264 or WebM)."""
-
 
 _KINDS = ("train_tracking", "train_annotation", "train_coverage")
 
@@ -49,13 +41,11 @@ class StudioProject:
         """The data set in the standard layout."""
         return self.root / "mabe"
 
-    def film(self, info: VideoInfo) -> Path | None:
-        """Return the film of a recording, where a file of its name lies beside it."""
-        names = {path.stem: path for path in _films(self.root)}
-        if info.video in names:
-            return names[info.video]
-        alike = [path for stem, path in names.items() if _is_same(stem, info.video)]
-        return alike[0] if len(alike) == 1 else None
+    def films(self) -> dict[str, Path]:
+        """Return the film of each recording, by its name, where one is named for it."""
+        files = find_films(self.root, skip=self.data)
+        found = {info.name: film_of(info.video, files) for info in self.videos}
+        return {name: film for name, film in found.items() if film}
 
 
 def open_project(root: Path, settings: Project) -> StudioProject:
@@ -187,16 +177,3 @@ def _state_of(root: Path) -> str:
         about = path.stat()
         rows.append((str(path.relative_to(root)), about.st_size, about.st_mtime_ns))
     return hash_bytes(repr(rows).encode())
-
-
-def _films(root: Path) -> list[Path]:
-    data = root / "mabe"
-    return [
-        path
-        for path in sorted(root.rglob("*"))
-        if path.suffix.lower() in FILMS and not path.is_relative_to(data)
-    ]
-
-
-def _is_same(film: str, recording: str) -> bool:
-    return compare_names(film, recording) is not None

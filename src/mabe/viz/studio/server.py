@@ -6,6 +6,7 @@
     GET  /api/project                     recordings, actions, training, scores
     PUT  /api/ethogram                    [{"name": …, "key": …, "kind": …}, …]
     POST /api/job/WHAT                    start: train, predict; or cancel
+    POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
     GET  /api/suggestions                 stretches to label next
     GET  /api/recordings                  the list of recordings
     GET  /api/recordings/N                one recording: frames, skeleton, labels
@@ -115,6 +116,11 @@ class Handlers:
                 self.session.job.cancel()
         elif what in ("train", "predict"):
             await run_in_threadpool(self.session.start, what)
+        elif what in ("copy", "film"):
+            (index,) = read_numbers(request, "recording")
+            if not 0 <= index < len(self.session.project.videos):
+                raise HTTPException(404, f"no recording {index}")
+            await run_in_threadpool(self.session.start, what, index)
         else:
             raise HTTPException(404, f"no job {what}")
         return JSONResponse(await run_in_threadpool(self.session.overview))
@@ -184,7 +190,8 @@ class Handlers:
         """Return a film, or the range that is asked for."""
         (index,) = read_numbers(request, "recording")
         videos = self.session.project.videos
-        film = self.session.films.get(videos[index].name if index < len(videos) else "")
+        name = videos[index].name if 0 <= index < len(videos) else ""
+        film = await run_in_threadpool(self.session.playable, name)
         if film is None:
             raise HTTPException(404, "no film of this recording")
         return FileResponse(film)

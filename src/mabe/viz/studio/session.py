@@ -20,10 +20,11 @@ from mabe.viz.review.compact_timeline import ViewTimeline
 from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
 from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
+from mabe.viz.studio.film_jobs import playable_film
 from mabe.viz.studio.jobs import Job, What, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, span_row
-from mabe.viz.studio.project_folder import PLAYED, StudioProject
+from mabe.viz.studio.project_folder import StudioProject
 from mabe.viz.studio.round_views import RoundViews, view_pairs
 from mabe.viz.studio.rounds import Round, finished_rounds, reasons_not_ready
 from mabe.viz.studio.stretches import Stretches, labelled_share
@@ -57,11 +58,10 @@ class StudioSession:
         labels = LabelFiles(project.data, infos)
         for name in labels.recover():
             print(f"Labels of {name}: an edit that was cut short is completed")
-        films = {info.name: project.film(info) for info in project.videos}
         session = cls(
             project=project,
             labels=labels,
-            films={name: film for name, film in films.items() if film},
+            films=project.films(),
             ethogram=read_ethogram(project.data) or _ethogram_of(infos, labels),
         )
         session.load_rounds()
@@ -72,15 +72,20 @@ class StudioSession:
         """The data set of the project."""
         return self.project.data
 
-    def start(self, what: What) -> None:
-        """Start reading, training or predicting, unless that is going on.
+    def start(self, what: What, recording: int | None = None) -> None:
+        """Start reading, training, predicting or a film, unless that is going on.
 
-        Raises `DataError` where another job runs.
+        `recording` is that of which a film is made. Raises `DataError` where another
+        job runs.
         """
+        given: tuple[str, ...] = ()
+        if recording is not None:
+            info = self.project.videos[recording]
+            given = info.name, str(self.films.get(info.name, ""))
         with self._lock:
             if self.job is not None and self.job.is_running:
                 raise DataError(f"please wait: {self.job.stage}, or cancel it")
-            self.job = start_job(what, self.data, self.load_rounds)
+            self.job = start_job(what, self.data, self.load_rounds, *given)
 
     def load_rounds(self) -> None:
         """Take over what a job has written."""
@@ -102,6 +107,10 @@ class StudioSession:
                 scores = StretchScores.read(rounds[-1].folder / "stretches.npz")
                 if self.stretches and len(scores.error) == len(self.stretches):
                     self.scores = scores
+
+    def playable(self, name: str) -> Path | None:
+        """Return the film of a recording, or its copy, that browsers play."""
+        return playable_film(self.data, self.films.get(name))
 
     def close(self) -> None:
         """End the work that is going on."""
@@ -142,7 +151,7 @@ class StudioSession:
             "name": info.video,
             "fps": info.fps,
             "film": film and film.name,
-            "isPlayed": bool(film and film.suffix.lower() in PLAYED),
+            "isPlayed": self.playable(info.name) is not None,
             "seconds": None,
             "animals": None,
             "bouts": None,
@@ -278,7 +287,7 @@ class StudioSession:
             "pairs": [list(pair) for pair in view_pairs(recording)],
             "corrected": False,
             "trainedOn": False,
-            "video": bool(film and film.suffix.lower() in PLAYED),
+            "video": self.playable(info.name) is not None,
             "film": film and film.name,
             "pixelsPerCm": info.pixels_per_cm,
             "originCm": list(recording.origin_cm),

@@ -6,12 +6,10 @@
     python -m mabe.viz.studio.worker train DATA
     python -m mabe.viz.studio.worker predict DATA
 
-It prints a line of JSON for each step: ``{"stage": …, "done": n, "total": m}``, at the
-end ``{"finished": true}``, or ``{"error": …}`` for what the user can correct. A killed
-one leaves nothing that is used.
+It prints what `mabe.viz.studio.job_lines` describes. A killed one leaves nothing that
+is used.
 """
 
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,7 +20,7 @@ import numpy as np
 from mabe.bouts import watched_frames
 from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions
-from mabe.errors import DataError, MabeError
+from mabe.errors import DataError
 from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
 from mabe.experiments.label_round import LabelRound, grow_round, load_recordings
 from mabe.inference.predict import (
@@ -47,14 +45,10 @@ from mabe.viz.review.compact_timeline import (
     write_timelines,
 )
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
+from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.rounds import Round, begin_round, finish_round, finished_rounds
 from mabe.viz.studio.stretches import Stretches, cut_stretches
 from mabe.viz.studio.suggest import StretchScores
-
-
-def report(stage: str, done: int, total: int) -> None:
-    """Print what is being done, and how much of it is done."""
-    _print({"stage": stage, "done": done, "total": total})
 
 
 def read(data: Path) -> PoseStore:
@@ -208,27 +202,14 @@ def _number(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
 
 
-def _print(values: dict[str, Any]) -> None:
-    print(json.dumps(values), flush=True)
-
-
 def main() -> int:
     """Do what the command line says."""
-    what, folder = sys.argv[1], Path(sys.argv[2])
-    try:
-        if what == "read":
-            read(folder)
-        elif what == "predict":
-            predict(folder)
-        else:
-            train(folder)
-        _print({"finished": True})
-    except MabeError as error:
-        _print({"error": str(error)})
-        return 2
-    except BrokenPipeError:  # the server is gone
-        return 1
-    return 0
+    work = {"read": read, "predict": predict, "train": train}[sys.argv[1]]
+
+    def do() -> None:
+        work(Path(sys.argv[2]))
+
+    return run_job(do)
 
 
 if __name__ == "__main__":

@@ -75,13 +75,28 @@ function showRecordings() {
     open.addEventListener("click", () => project.open(each.index));
     const cell = element("th", "", { scope: "row" });
     cell.append(open);
-    const film = each.film === null ? "none" : each.isPlayed ? each.film : `${each.film} (not played by browsers)`;
     const labels = each.bouts === null ? "…" : each.watched ? `${time(each.watched)}, ${each.bouts} bout${each.bouts === 1 ? "" : "s"}` : "none";
-    row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), element("td", film), element("td", labels), element("td", each.problems.join("; ")));
+    row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), filmCell(each), element("td", labels), element("td", each.problems.join("; ")));
     return row;
   }));
   byId("problems").replaceChildren(...problems.map((each) => element("li", each)));
   byId("problems-box").hidden = !problems.length;
+}
+
+function filmCell({ index, film, isPlayed }) {
+  const cell = element("td", film ?? "none"), isBusy = Boolean(project.state.job?.running);
+  const add = (text, what, title) => {
+    const button = element("button", text, { type: "button", title, class: "small" });
+    button.disabled = isBusy;
+    button.addEventListener("click", () => start(`${what}?recording=${index}`));
+    cell.append(" ", button);
+  };
+  if (film !== null && !isPlayed) {
+    cell.append(" (not played by browsers)");
+    add("Make a copy that plays", "copy", "The same frames at the same times, in H.264; the film stays as it is");
+  }
+  if (project.state.round) add("Annotated film", "film", "Poses, names, bouts and probabilities drawn into a film");
+  return cell;
 }
 
 function showActions() {
@@ -126,6 +141,7 @@ function showJob() {
   else if (job?.error) text = `stopped: ${job.error}`;
   else if (job?.cancelled) text = "cancelled; the labels are as they were";
   else if (job?.what === "predict") text = `written to ${predictions}`;
+  else if (job?.written) text = `written: ${job.written}`;
   else if (!ethogram.length) text = "Name the actions first.";
   else if (!bouts) text = "Label some bouts first: open a recording.";
   for (const id of ["job-text", "job-here"]) byId(id).textContent = text;

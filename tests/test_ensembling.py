@@ -170,7 +170,7 @@ def test_of_very_many_equals_none_is_useless():
 
 
 def test_a_run_that_is_wrong_is_left_out(good, wrong, tmp_path):
-    lines = join_runs([good, wrong], tmp_path)
+    lines = join_runs([good, wrong], tmp_path).to_lines()
     assert lines[0] == f"{good}: weight 1.00"
     assert lines[1] == f"{wrong}: weight 0.00, left out"
     joined = load_checkpoint(tmp_path)
@@ -220,7 +220,7 @@ def test_recordings_that_chose_weights_are_remembered(good, unsure, tmp_path):
 
 
 def test_it_is_said_how_each_does_alone_and_joined(good, wrong, tmp_path):
-    lines = join_runs([good, wrong], tmp_path, equal=True)
+    lines = join_runs([good, wrong], tmp_path, equal=True).to_lines()
     alone = [float(line.split()[1]) for line in lines if line.startswith("  alone")]
     assert alone[0] > 0.9
     assert alone[1] < 0.1

@@ -1,7 +1,8 @@
 """Commands that make data sets: `mabe inspect | import | simulate | prepare`."""
 
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -12,12 +13,12 @@ from mabe.cli.options import (
     PixelsPerCm,
     ProjectFile,
     SkipBad,
-    listing_failures,
     load_project,
 )
+from mabe.cli.reporting import listing_failures
+from mabe.cli.results import Imported, Inspected, Prepared, Simulated
 
-if TYPE_CHECKING:  # imported late, so that `--help` is quick
-    from mabe.data.store import PoseStore
+T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +39,7 @@ def inspect_files(
         bool,
         typer.Option("--formats", help="List the formats that are read and written."),
     ] = False,
-) -> None:
+) -> Inspected:
     """Describe pose and annotation files.
 
     Prints animals, keypoints, frame rate, labels and problems. Of a file that is not
@@ -50,13 +51,32 @@ def inspect_files(
     from mabe.io.inspector import inspect
 
     if formats:
-        print("\n".join(list_formats()))
-        return
+        lines = tuple(list_formats())
+        print("\n".join(lines))
+        return Inspected(kind="formats", formats=lines)
     if path is None:
         raise ConfigError("inspect: give a file or a folder (or --formats)")
     settings = load_project(path, project, min_confidence=min_confidence)
-    for line in inspect(path, settings):
-        print(line)
+    found = _print_each(inspect(path, settings))
+    return Inspected(
+        path=path,
+        kind=found.kind,
+        tracks=found.tracks,
+        labels=found.labels,
+        not_read=found.not_read,
+        guesses=found.guesses,
+        videos=found.videos,
+        labelled=found.labelled,
+    )
+
+
+def _print_each(lines: Generator[str, None, T]) -> T:
+    """Print lines as they come, and return what their generator returns."""
+    while True:
+        try:
+            print(next(lines))
+        except StopIteration as end:
+            return end.value
 
 
 def import_files(
@@ -85,7 +105,7 @@ def import_files(
         bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")
     ] = False,
     skip_bad: SkipBad = False,
-) -> None:
+) -> Imported:
     """Convert tracks and annotations to one data set.
 
     A file that cannot be read is listed with its reason and does not stop the others.
@@ -99,6 +119,7 @@ def import_files(
     from mabe.io.import_plan import describe_plan, plan_import
     from mabe.io.import_report import Totals, describe_end, describe_recording
     from mabe.io.importer import check_output, run_import
+    from mabe.runtime.console import print_lines
     from mabe.runtime.failures import note_failure
 
     settings = load_project(
@@ -115,7 +136,7 @@ def import_files(
             "--out: say where the data set is to be written (or --dry-run)"
         )
     plan = plan_import(project_dir, settings, skip=out)
-    print("\n".join(describe_plan(plan)))
+    print_lines(*describe_plan(plan))
     if plan.is_without_its_labels and plan.unused:
         raise DataError(
             f"{project_dir}: none of its labels is used (see above); nothing is "
@@ -133,11 +154,19 @@ def import_files(
         for file, reason in plan.left_out_files.items():
             note_failure(str(file), reason)
         for imported in run_import(plan, place, pieces=pieces):
-            print("\n".join(describe_recording(imported, shown)))
+            print_lines(*describe_recording(imported, shown))
             totals.add(imported)
         print("\n".join(describe_end(totals, plan, place)))
         if plan.has_labels and not totals.labelled:
             raise DataError(f"{project_dir}: no recording with labels was imported.")
+    return Imported(
+        out=place,
+        recordings=totals.recordings,
+        labelled=totals.labelled,
+        frames=totals.frames,
+        bouts=totals.bouts,
+        guesses=tuple(totals.guesses),
+    )
 
 
 def simulate(
@@ -166,7 +195,7 @@ def simulate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; all cores by default.")
     ] = None,
-) -> None:
+) -> Simulated:
     """Simulate labelled recordings of animals."""
     from mabe.data.simulate import simulate as write_simulation
 
@@ -184,6 +213,14 @@ def simulate(
     print(
         f"✓ {summary.videos} videos{made} of {summary.labs} labs, "
         f"{summary.frames:,} frames, {summary.bouts:,} bouts: {summary.out_dir}"
+    )
+    return Simulated(
+        out=summary.out_dir,
+        labs=summary.labs,
+        videos=summary.videos,
+        written=summary.written,
+        frames=summary.frames,
+        bouts=summary.bouts,
     )
 
 
@@ -204,7 +241,7 @@ def prepare(
     ray: RayAddress = None,
     cpus_per_task: Cpus = 1.0,
     skip_bad: SkipBad = False,
-) -> None:
+) -> Prepared:
     """Convert recordings to a store that is fast to read.
 
     `mabe train` does it by itself.
@@ -221,12 +258,11 @@ def prepare(
             skip_bad=skip_bad,
             executor=choose_executor(workers, ray, cpus_per_task),
         )
-        _describe_store(store, fps)
-
-
-def _describe_store(store: "PoseStore", fps: float) -> None:
-    frames = sum(recording.length for recording in store.recordings)
-    print(
-        f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "
-        f"{store.root}"
+        frames = sum(recording.length for recording in store.recordings)
+        print(
+            f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "
+            f"{store.root}"
+        )
+    return Prepared(
+        store=store.root, fps=fps, recordings=len(store.recordings), frames=frames
     )

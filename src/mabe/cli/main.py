@@ -12,11 +12,17 @@ import typer
 from mabe import __version__
 from mabe.cli import data, measures, prediction, scoring, show, training
 from mabe.cli.executor_options import complete_words
-from mabe.errors import ConfigError, MabeError, StopRequested
+from mabe.cli.reporting import (
+    EXPECTED_ERRORS,
+    Commands,
+    ExitCode,
+    error_message,
+)
+from mabe.errors import ConfigError, StopRequested
 from mabe.runtime.console import one_line, printing_safely
 from mabe.runtime.launch_environment import ProcessGroup
 
-app = typer.Typer(
+app = Commands(
     help="Learn from labelled pose tracks which animal does what to whom.",
     no_args_is_help=True,
     add_completion=False,
@@ -71,44 +77,17 @@ def _run(args: list[str] | None) -> int:
         if words[:1] not in ([], ["train"]) and "--ray" not in words:
             ProcessGroup.from_environment().refuse(f"mabe {words[0]}")
         app(args=words, prog_name="mabe")
-    except (MabeError, MemoryError, RecursionError, OSError) as error:
-        message = one_line(_message(error))
+    except EXPECTED_ERRORS as error:
+        message = one_line(error_message(error))
         print(f"mabe{_process_label()}: {message}", file=sys.stderr)
-        return 2
+        return ExitCode.REFUSED
     except StopRequested as stopped:
         if not _process_label():  # printed once, by the first process
             print(f"mabe: {stopped}", file=sys.stderr)
-        return 130
+        return ExitCode.STOPPED
     except SystemExit as end:  # typer has printed help or a wrong option
         return int(end.code or 0)
     return 0
-
-
-def _message(error: Exception) -> str:
-    """Return what to print for an error that ends a command.
-
-    Errors of the machine, which may occur anywhere, get a hint; where the cause is
-    known, a `MabeError` was raised.
-    """
-    match error:
-        case MabeError():
-            return str(error)
-        case MemoryError():
-            return (
-                f"out of memory ({error or 'no more is given'}); close other programs, "
-                "give fewer or shorter recordings, or set a smaller batch_size"
-            )
-        case RecursionError():
-            return (
-                "a file or setting is nested too deeply to be read; give the files one "
-                "by one to find it"
-            )
-        case OSError():
-            return (
-                f"{error}; is the disk full, a folder read-only, a file in use, or a "
-                "name too long?"
-            )
-    raise error
 
 
 def _process_label() -> str:

@@ -1,14 +1,17 @@
 """The command that reports measures: `mabe summary`."""
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mabe.cli.options import SkipBad, listing_failures
+from mabe.cli.options import SkipBad
+from mabe.cli.reporting import listing_failures
+from mabe.cli.results import Summarised
 
 
 class Unit(StrEnum):
@@ -102,14 +105,14 @@ def summary(
         bool, typer.Option(help="Draw pictures: .svg, .pdf and .png.")
     ] = True,
     skip_bad: SkipBad = False,
-) -> None:
+) -> Summarised:
     """Measure bouts as papers report them: tables, groups, agreement, pictures.
 
     docs/measures.md describes every measure.
     """
     from mabe.measures.gather import Options, gather
     from mabe.measures.summary import SummarySettings, describe, summarize
-    from mabe.measures.tables import write_tables
+    from mabe.measures.tables import WORKBOOK, write_tables
     from mabe.runtime.files import write_text
 
     with listing_failures(out):
@@ -140,6 +143,7 @@ def summary(
         lines = describe(result)
         write_text(out / "summary.txt", "\n".join(lines) + "\n")
         print("\n".join(lines))
+        pictures: Mapping[str, Any] = {}
         if figures and find_spec("matplotlib"):
             from mabe.viz.measure_figures import draw_all, save_all
 
@@ -152,9 +156,17 @@ def summary(
             )
         if too_large:
             print(f"! too large for a sheet, in .csv and .parquet only: {too_large}")
-        print(
-            f"✓ {len(result.tables)} tables: {out / 'summary.xlsx'}, .csv and .parquet"
-        )
+        print(f"✓ {len(result.tables)} tables: {out / WORKBOOK}, .csv and .parquet")
+    actions = result.tables.get("actions")
+    return Summarised(
+        out=out,
+        workbook=out / WORKBOOK,
+        tables={name: len(table) for name, table in result.tables.items()},
+        actions=() if actions is None else tuple(actions.to_dicts()),
+        comparisons=result.words,
+        notes=result.notes,
+        figures=len(pictures),
+    )
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -1,8 +1,5 @@
 """Options and arguments that several commands share, and what they stand for."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,9 +8,6 @@ import typer
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.inference.predict import Predictor
     from mabe.io.project import Project
-
-DONE_IN_PART = 3
-"""The exit code where files were left out."""
 
 Run = Annotated[
     Path,
@@ -77,26 +71,6 @@ ProjectFile = Annotated[
         help="project.yaml with what the files do not give; see docs/formats.md.",
     ),
 ]
-
-
-@contextmanager
-def listing_failures(folder: Path | None, *, of: str = "") -> Iterator[None]:
-    """List in a folder what is left out within the context; then exit with code 3.
-
-    The list is ``failures.csv``; `of` is the name of a file that is the only one of the
-    command. Without a folder nothing is written.
-    """
-    from mabe.runtime.failures import FILE_NAME, collecting_failures, write_failures
-
-    with collecting_failures() as failures:
-        yield
-    path = folder and folder / (f"{of}.{FILE_NAME}" if of else FILE_NAME)
-    if path is not None:
-        write_failures(path, failures)
-    if failures:
-        where = "" if path is None else f"; listed in {path}"
-        print(f"! Done in part: {len(failures)} left out{where}", file=sys.stderr)
-        raise typer.Exit(DONE_IN_PART)
 
 
 def load_predictor(run: Path, device: str, tta: int = 1) -> "Predictor":

@@ -15,10 +15,11 @@ from mabe.cli.options import (
     Run,
     SkipBad,
     Tta,
-    listing_failures,
     load_predictor,
     load_project,
 )
+from mabe.cli.reporting import listing_failures
+from mabe.cli.results import Exported, Predicted, Submitted
 from mabe.runtime.executors import prepare_workers
 
 
@@ -57,7 +58,7 @@ def predict(
     pixels_per_cm: PixelsPerCm = None,
     min_confidence: MinConfidence = None,
     project: ProjectFile = None,
-) -> None:
+) -> Predicted:
     """Predict bouts, and probabilities for each frame."""
     from mabe.inference.filled_recordings import notes_on_filled
     from mabe.inference.predict import predict as run_prediction
@@ -92,6 +93,13 @@ def predict(
         found = f"{len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
         print(f"{'!' if odd else '✓'} {found}")
         print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
+    return Predicted(
+        out=out,
+        bouts_file=out / "bouts.csv",
+        recordings=tuple(f"{each.lab}/{each.video}" for each in recordings),
+        bouts=bouts,
+        notes=tuple(odd),
+    )
 
 
 def submit(
@@ -114,21 +122,29 @@ def submit(
     tta: Tta = 1,
     device: Device = "auto",
     skip_bad: SkipBad = False,
-) -> None:
+) -> Submitted:
     """Write and check a submission for the challenge."""
     from mabe.inference.evaluate import Unseen
     from mabe.inference.submit import submit as write_submission
     from mabe.inference.submit import submit_held_out
 
     predictor = load_predictor(run, device, tta)
+    solution = None
     with listing_failures(out.parent, of=out.stem):
-        if not held_out:
-            write_submission(predictor, data, out, skip_bad=skip_bad)
-            return
-        unseen = Unseen(predictor, data, skip_bad=skip_bad)
-        _, solution = submit_held_out(unseen, out)
-        print("\n".join(unseen.notes()))
-        print(f"✓ Its solution: {solution}; next: mabe score {solution} {out}")
+        if held_out:
+            unseen = Unseen(predictor, data, skip_bad=skip_bad)
+            review, solution = submit_held_out(unseen, out)
+            print("\n".join(unseen.notes()))
+            print(f"✓ Its solution: {solution}; next: mabe score {solution} {out}")
+        else:
+            review = write_submission(predictor, data, out, skip_bad=skip_bad)
+    return Submitted(
+        submission=out,
+        solution=solution,
+        rows=review.rows,
+        videos=review.videos,
+        warnings=review.warnings,
+    )
 
 
 def export_predictions(
@@ -142,9 +158,11 @@ def export_predictions(
         Path | None,
         typer.Option(help="Folder to write; PREDICTIONS/export by default."),
     ] = None,
-) -> None:
+) -> Exported:
     """Convert predictions to the format of another program."""
     from mabe.io.exporter import export
 
-    for path in export(predictions, to, out or predictions / "export"):
+    files = tuple(export(predictions, to, out or predictions / "export"))
+    for path in files:
         print(f"✓ {path}")
+    return Exported(files=files)

@@ -1,7 +1,7 @@
 """Commands that score and check: `mabe evaluate | check | score | check-submission`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,9 +11,10 @@ from mabe.cli.options import (
     Run,
     SkipBad,
     Tta,
-    listing_failures,
     load_predictor,
 )
+from mabe.cli.reporting import listing_failures
+from mabe.cli.results import Checked, Evaluated, Scored, SubmissionChecked
 from mabe.runtime.executors import prepare_workers
 
 
@@ -42,7 +43,7 @@ def evaluate(
     tta: Tta = 1,
     device: Device = "auto",
     skip_bad: SkipBad = False,
-) -> None:
+) -> Evaluated:
     """Score a model on recordings that it did not learn from."""
     from mabe.experiments.importance import (
         format_importance,
@@ -71,6 +72,13 @@ def evaluate(
         }
         write_json(path, origin | scores.to_json())
         print(f"✓ {path}")
+    return Evaluated(
+        metrics_file=path,
+        model=predictor.checkpoint.path,
+        data=data,
+        macro_f1=scores.macro_f1,
+        scores=scores.to_json(),
+    )
 
 
 def check(
@@ -91,10 +99,7 @@ def check(
     strict: Annotated[
         bool, typer.Option("--strict", help="Treat warnings as failures.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all findings as JSON.")
-    ] = False,
-) -> None:
+) -> Checked:
     """Check a run before it is submitted or published.
 
     The exit code is 1 if a check fails.
@@ -103,17 +108,12 @@ def check(
         findings_json,
         format_findings,
         gather_facts,
-        has_failed,
         run_checks,
     )
 
     findings = run_checks(gather_facts(run, data, submission))
-    if as_json:
-        _print_json(findings_json(str(run), findings, strict=strict))
-    else:
-        print(format_findings(findings))
-    if has_failed(findings, strict=strict):
-        raise typer.Exit(1)
+    print(format_findings(findings))
+    return Checked(**findings_json(str(run), findings, strict=strict))
 
 
 def score(
@@ -141,8 +141,7 @@ def score(
     per_lab: Annotated[
         bool, typer.Option("--per-lab", help="Print each lab and action.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
-) -> None:
+) -> Scored:
     """Score a submission file as the challenge does."""
     from mabe.io.readers.kaggle import read_index
     from mabe.metrics import watched_table
@@ -155,10 +154,8 @@ def score(
     report = score_files(
         solution, submission, strict=strict or metadata is not None, watched=watched
     )
-    if as_json:
-        _print_json(report.to_json())
-    else:
-        print(report.to_text(per_lab=per_lab))
+    print(report.to_text(per_lab=per_lab))
+    return Scored(**report.to_json())
 
 
 def check_submission(
@@ -170,26 +167,20 @@ def check_submission(
             "videos, animals, actions and frame numbers too."
         ),
     ] = None,
-    json_out: Annotated[
+    out: Annotated[
         Path | None,
-        typer.Option("--json", help="Write all problems as JSON to this file; or -."),
+        typer.Option(help="Write all problems as JSON to this file too."),
     ] = None,
-) -> None:
-    """Check a submission file line by line."""
-    from mabe.io.submission import describe_review, require_valid, review_submission
+) -> SubmissionChecked:
+    """Check a submission file line by line.
+
+    The exit code is 1 if it has errors.
+    """
+    from mabe.io.submission import describe_review, review_submission
     from mabe.runtime.files import write_json
 
     review = review_submission(submission, data)
-    if json_out == Path("-"):
-        _print_json(review.to_json())
-    else:
-        if json_out:
-            write_json(json_out, review.to_json())
-        print(describe_review(submission, review))
-    require_valid(submission, review)
-
-
-def _print_json(values: Any) -> None:
-    import json
-
-    print(json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False))
+    if out:
+        write_json(out, review.to_json())
+    print(describe_review(submission, review))
+    return SubmissionChecked(**review.to_json())

@@ -13,10 +13,11 @@ from mabe.cli.options import (
     ProjectFile,
     Run,
     SkipBad,
-    listing_failures,
     load_predictor,
     load_project,
 )
+from mabe.cli.reporting import Commands, listing_failures
+from mabe.cli.results import Drawn, Reported
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.viz.result_summary import ResultSummary
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
     app.command()(view)
     app.command()(studio)
     app.command()(video)
-    plots = typer.Typer(
+    plots = Commands(
         help="Draw figures for papers: .svg, .pdf or .png.", no_args_is_help=True
     )
     plots.command()(ethogram)
@@ -64,7 +65,7 @@ def report(
     include_training: IncludeTraining = False,
     device: Device = "auto",
     skip_bad: SkipBad = False,
-) -> None:
+) -> Reported:
     """Write a report of a run as one page."""
     from mabe.viz.report.write_report import write_report
 
@@ -79,7 +80,15 @@ def report(
         )
         score = contents.study.confidence()
         print(f"macro F1 {score}, on {contents.recordings}")
-        print(f"✓ {out} ({out.stat().st_size / 1e6:.1f} MB)")
+        size = out.stat().st_size
+        print(f"✓ {out} ({size / 1e6:.1f} MB)")
+    return Reported(
+        report=out,
+        bytes=size,
+        macro_f1=score.score,
+        interval_95=(score.low, score.high),
+        recordings=contents.recordings,
+    )
 
 
 def view(
@@ -293,13 +302,14 @@ def ethogram(
     most: Most = 5,
     include_training: IncludeTraining = False,
     device: Device = "auto",
-) -> None:
+) -> Drawn:
     """Draw annotated bouts above predicted ones."""
     from mabe.viz.paper_figures import draw_ethograms, save
 
     study = _study(run, device, data, recording, most, include_training)
     save(draw_ethograms(study, study.plots_with_rows()), out)
     print(f"✓ {out}")
+    return Drawn(figure=out)
 
 
 def traces(
@@ -310,13 +320,14 @@ def traces(
     most: Most = 1,
     include_training: IncludeTraining = False,
     device: Device = "auto",
-) -> None:
+) -> Drawn:
     """Draw probabilities over time, with annotated bouts behind them."""
     from mabe.viz.paper_figures import draw_traces, save
 
     study = _study(run, device, data, recording, most, include_training)
     save(draw_traces(study, study.plots_with_rows()), out)
     print(f"✓ {out}")
+    return Drawn(figure=out)
 
 
 def confusion(
@@ -325,13 +336,14 @@ def confusion(
     data: Data = None,
     include_training: IncludeTraining = False,
     device: Device = "auto",
-) -> None:
+) -> Drawn:
     """Draw the confusion matrix of frames."""
     from mabe.viz.paper_figures import draw_confusion, save
 
     study = _study(run, device, data, None, None, include_training)
     save(draw_confusion(study), out)
     print(f"✓ {out}")
+    return Drawn(figure=out)
 
 
 def learning_curve(
@@ -340,13 +352,14 @@ def learning_curve(
         typer.Argument(help="Run directories, or that of a cross-validation."),
     ],
     out: Out,
-) -> None:
+) -> Drawn:
     """Draw loss and macro F1 over epochs."""
     from mabe.viz.paper_figures import draw_learning_curves, save
     from mabe.viz.report.gather_contents import read_training_curves
 
     save(draw_learning_curves(read_training_curves(runs)), out)
     print(f"✓ {out}")
+    return Drawn(figure=out)
 
 
 def _study(

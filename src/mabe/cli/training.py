@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
-from mabe.cli.options import Changes, Config, Run, SkipBad, listing_failures
+from mabe.cli.options import Changes, Config, Run, SkipBad
+from mabe.cli.reporting import listing_failures
+from mabe.cli.results import CrossValidated, Explained, Joined, Trained, TunedRun
 from mabe.errors import ConfigError
 from mabe.runtime.executors import HERE
 from mabe.runtime.launch_environment import ProcessGroup
@@ -63,9 +65,6 @@ def train(
     cpus_per_task: Cpus = 1.0,
     gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Print the results only.")
-    ] = False,
     tensorboard: Annotated[
         bool,
         typer.Option(
@@ -74,11 +73,10 @@ def train(
         ),
     ] = False,
     changes: Changes = None,
-) -> None:
+) -> Trained:
     """Train a model."""
     from mabe.config import build_config, parse_changes
     from mabe.experiments.train_by_config import merge_settings, train_model
-    from mabe.runtime.console import quietly
 
     given = merge_settings(
         config,
@@ -90,14 +88,17 @@ def train(
     )
     settings = build_config(given, where="settings")
     _check_place(settings.model_type, ray)
-    with listing_failures(settings.checkpoint_dir), quietly(quiet):
-        train_model(
+    with listing_failures(settings.checkpoint_dir):
+        trained = train_model(
             given,
             resume=resume,
             skip_bad=skip_bad,
             executor=choose_executor(workers, ray, cpus_per_task, gpus_per_task),
             watcher=_watcher(settings.checkpoint_dir) if tensorboard else None,
         )
+    return Trained(
+        run=trained.run_dir, model=trained.model_path, macro_f1=trained.macro_f1
+    )
 
 
 def _check_place(model_type: str, ray: str | None) -> None:
@@ -146,13 +147,14 @@ def crossval(
     gpus_per_task: Gpus = None,
     skip_bad: SkipBad = False,
     changes: Changes = None,
-) -> None:
+) -> CrossValidated:
     """Cross-validate a model: hold out each fold once.
 
     The same command resumes a cross-validation that was stopped.
     """
     from mabe.config import build_config, parse_changes, read_settings
     from mabe.experiments.cross_validation import crossval as run_crossval
+    from mabe.models.checkpoint import SUFFIX
 
     options = {
         "data_dir": data_dir,
@@ -171,6 +173,14 @@ def crossval(
         )
         print(f"\n{report.to_text()}")
         print(f"✓ All runs as one model: {settings.checkpoint_dir}; next: mabe tune")
+    return CrossValidated(
+        run=settings.checkpoint_dir,
+        model=settings.checkpoint_dir / f"best{SUFFIX}",
+        score=report.all_seeds.score,
+        interval_95=report.all_seeds.interval,
+        f1=report.all_seeds.f1,
+        seeds={str(seed): each.to_json() for seed, each in report.seeds.items()},
+    )
 
 
 def tune(
@@ -179,15 +189,22 @@ def tune(
         int, typer.Option(min=2, help="Number of folds for the nested score.")
     ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the split into folds.")] = 0,
-) -> None:
+) -> TunedRun:
     """Tune thresholds and smoothing of a model.
 
     Uses recordings that were held out, and saves the rules in the model.
     """
-    from mabe.experiments.rule_tuning import format_tuned, tune_run
+    from mabe.experiments.rule_tuning import format_tuned, tune_run, tuning_json
 
-    print(format_tuned(tune_run(run, folds=folds, seed=seed)))
+    tuned = tune_run(run, folds=folds, seed=seed)
+    print(format_tuned(tuned))
     print(f"✓ Saved in the model of {run}")
+    values = tuning_json(tuned)
+    return TunedRun(
+        run=run,
+        score=values["score"],
+        per_lab_and_class=tuple(values["per_lab_and_class"]),
+    )
 
 
 def ensemble(
@@ -210,12 +227,20 @@ def ensemble(
             help="Weight all models equally, instead of by held-out predictions.",
         ),
     ] = False,
-) -> None:
+) -> Joined:
     """Join several models into one."""
     from mabe.experiments.ensembling import join_runs
 
-    for line in join_runs(runs, out, last=last, best=best, equal=equal):
-        print(line)
+    made = join_runs(runs, out, last=last, best=best, equal=equal)
+    print("\n".join(made.to_lines()))
+    score = made.joined
+    return Joined(
+        model=made.model,
+        members=made.members,
+        weights=made.weights,
+        score=score.score if score else None,
+        interval_95=(score.low, score.high) if score else (None, None),
+    )
 
 
 def explain(
@@ -226,11 +251,17 @@ def explain(
     folds: Annotated[
         int | None, typer.Option(min=1, help="Number of folds; all by default.")
     ] = None,
-) -> None:
+) -> Explained:
     """Measure the importance of feature groups.
 
     Prints the drop in F1 when a group is shuffled; `mabe evaluate` prints it too.
     """
-    from mabe.experiments.importance import explain_run
+    from mabe.experiments.importance import (
+        explain_run,
+        format_importance,
+        importance_json,
+    )
 
-    explain_run(run, folds=folds)
+    importance = explain_run(run, folds=folds)
+    print(f"\n{format_importance(importance)}")
+    return Explained(run=run, importance=importance_json(importance))

@@ -19,7 +19,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm.auto import tqdm
 
 from mabe.data.poses_file import hash_in_file
 from mabe.data.poses_in_cm import STEP_DTYPE
@@ -40,6 +39,7 @@ from mabe.errors import ConfigError, DataError
 from mabe.io.project import FILE_NAME as PROJECT_NAME
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
+from mabe.runtime.console import progress_bar
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.failures import Failure, note_failure
@@ -227,11 +227,12 @@ class _Builder:
         tasks.sort(key=lambda task: -task.bytes)
         self.parts_dir.mkdir(exist_ok=True)
         place = PartsPlace(self.parts_dir, self.rate_fps)
-        with tqdm(
+        with progress_bar(
             total=len(tasks),
             desc="Preparing",
             unit="video",
-            disable=None if self.progress and tasks else True,  # None: by terminal
+            wanted=self.progress and bool(tasks),
+            leave=True,
         ) as bar:
             for outcome in make_parts(tasks, place, executor):
                 bar.update()

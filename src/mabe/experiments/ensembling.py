@@ -5,7 +5,7 @@ recordings that none of the runs learned from; no threshold is involved. Where r
 no such recordings in common, all have the same weight.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
 from mabe.experiments.rule_tuning import find_predictions
+from mabe.metrics.confidence_interval import Confidence
 from mabe.models.checkpoint import (
     SUFFIX,
     Checkpoint,
@@ -59,6 +60,36 @@ class CommonPredictions:
         return {track for predictions in self.of_runs for track in predictions.tracks}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedRuns:
+    """Several runs as one model, and how each contributes."""
+
+    model: Path
+    members: int
+    weights: Mapping[str, float]
+    """Of each run, or saved epoch; 0 where it is left out."""
+    alone: tuple[Confidence, ...]
+    """The score of each run where all predicted the same held-out recordings."""
+    joined: Confidence | None
+    """The score of all as one, on the same recordings; None where there are none."""
+    reason: str
+    """Why weights are equal where there are no such recordings."""
+
+    def to_lines(self) -> list[str]:
+        """Return lines for the terminal."""
+        lines = [
+            f"{run}: weight {weight:.2f}" + ("" if weight else ", left out")
+            for run, weight in self.weights.items()
+        ]
+        lines += [f"  alone {score}" for score in self.alone]
+        if self.joined is None:
+            lines.append(f"All weighted equally: {self.reason}")
+        else:
+            held_out = "on recordings that no run learned from"
+            lines.append(f"  joined {self.joined}, {held_out}")
+        return [*lines, f"✓ {self.members} models as one: {self.model}"]
+
+
 def join_runs(
     runs: Sequence[Path],
     out: Path,
@@ -66,8 +97,8 @@ def join_runs(
     last: int | None = None,
     best: int | None = None,
     equal: bool = False,
-) -> list[str]:
-    """Write one model made of several; return lines that describe it.
+) -> JoinedRuns:
+    """Write one model made of several.
 
     `last` or `best` use so many saved epochs of each run. Raises `RunError` where the
     runs have different tasks, or `out` holds anything but the same model, which the
@@ -87,15 +118,17 @@ def join_runs(
     if not equal:
         tuned_on |= common.tracks
     _save(out, members, sorted(tuned_on))
-    lines = [
-        f"{run}: weight {weight:.2f}" + ("" if weight else ", left out")
-        for run, weight in zip(runs, weights, strict=True)
-    ]
+    scores: list[Confidence] = []
     if common.of_runs:
-        lines += _write_joined_predictions(common.of_runs, weights, out)
-    else:
-        lines.append(f"All weighted equally: {common.reason}")
-    return [*lines, f"✓ {len(members)} models as one: {out / _MODEL}"]
+        scores = _write_joined_predictions(common.of_runs, weights, out)
+    return JoinedRuns(
+        model=out / _MODEL,
+        members=len(members),
+        weights=dict(zip(map(str, runs), weights.tolist(), strict=True)),
+        alone=tuple(scores[:-1]),
+        joined=scores[-1] if scores else None,
+        reason=common.reason,
+    )
 
 
 def _check_output(out: Path) -> None:
@@ -222,13 +255,9 @@ def _tracks_of_earlier_weights(loaded: Sequence[Checkpoint]) -> set[str]:
 
 def _write_joined_predictions(
     of_runs: Sequence[OutOfFold], weights: Weights, out: Path
-) -> list[str]:
-    """Write the joined predictions; return lines with their score and each run's."""
+) -> list[Confidence]:
+    """Write the joined predictions; return the score of each run, then theirs."""
     joined = blend(of_runs, weights.tolist())
     write_out_of_fold(out / FILE_NAME, joined)
     rules = DecisionRules.plain(joined.kind, joined.classes)
-    scores = [score_with_confidence(each.views, rules) for each in (*of_runs, joined)]
-    return [
-        *(f"  alone {score}" for score in scores[:-1]),
-        f"  joined {scores[-1]}, on recordings that no run learned from",
-    ]
+    return [score_with_confidence(each.views, rules) for each in (*of_runs, joined)]

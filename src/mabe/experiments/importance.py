@@ -14,14 +14,17 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from mabe.errors import RunError
 from mabe.experiments.fold_runs import FoldRun, find_fold_runs
 from mabe.inference.frame_probabilities import FeatureExtractor, extract_features
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Model
-from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.console import (
+    finite_or_none,
+    format_score,
+    progress_bar,
+)
 from mabe.runtime.documents import read_json, shorten_value
 from mabe.runtime.executors import in_order, usual_executor
 from mabe.runtime.files import write_json
@@ -58,8 +61,8 @@ ImportanceByKind = Mapping[str, Sequence[Importance]]
 """The importance of all groups for each kind of model, the most important first."""
 
 
-def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
-    """Measure, save and print the importance for the models of a finished run.
+def explain_run(run_dir: Path, *, folds: int | None = None) -> ImportanceByKind:
+    """Measure, save and return the importance for the models of a run.
 
     Of each kind of model the runs of one seed are used, over so many folds (by default
     all). Raises `RunError` where there is no finished run.
@@ -78,7 +81,7 @@ def explain_run(run_dir: Path, *, folds: int | None = None) -> None:
         of_one_seed = [each for each in fold_runs if each.config.seed == seed]
         importance[kind] = explain_fold_runs(of_one_seed[:folds])
     write_importance(run_dir, importance)
-    print_lines("", format_importance(importance))
+    return importance
 
 
 def explain_fold_runs(fold_runs: Sequence[FoldRun]) -> list[Importance]:
@@ -88,13 +91,11 @@ def explain_fold_runs(fold_runs: Sequence[FoldRun]) -> list[Importance]:
     """
     executor = usual_executor(len(fold_runs), on_cpu=True)
     results = executor.run(_explain_fold_run, executor.threads, fold_runs)
-    bar = tqdm(
+    bar = progress_bar(
         in_order(results),
         total=len(fold_runs),
         desc=f"Explaining {fold_runs[0].kind}",
         unit="run",
-        leave=False,
-        disable=None,
     )
     means = [_mean(of_group) for of_group in zip(*bar, strict=True)]
     return sorted(means, key=lambda each: -each.macro_drop)

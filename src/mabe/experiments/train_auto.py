@@ -36,7 +36,7 @@ from mabe.experiments.cross_validation import (
     make_plan,
 )
 from mabe.experiments.fold_runs import RECIPE_REPORT, FoldRun, train_fold_runs
-from mabe.experiments.importance import explain_run
+from mabe.experiments.importance import explain_run, format_importance
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
     blend,
@@ -135,7 +135,7 @@ def train_recipe(
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor)
         report = _join(run_dir, recipe, plans)
-        explain_run(run_dir, folds=1)
+        print_lines("", format_importance(explain_run(run_dir, folds=1)))
     return TrainedRecipe(run_dir, report)
 
 

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import polars as pl
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from mabe.bouts import (
     Bout,
@@ -38,6 +37,7 @@ from mabe.metrics.summary import (
 )
 from mabe.pair_task import watched_in_labels
 from mabe.recording import StoredRecording
+from mabe.runtime.console import progress_bar
 from mabe.runtime.executors import Executor, in_order
 from mabe.runtime.tensors import limited_threads
 
@@ -141,7 +141,7 @@ class Unseen:
         opened: list[StoredRecording] = []
         with (
             closing(in_order(executor.run(_process, job, labelled))) as outcomes,
-            tqdm(total=len(labelled), unit="video", disable=None, leave=False) as bar,
+            progress_bar(total=len(labelled), desc="Scoring", unit="video") as bar,
         ):
             for source, outcome in zip(labelled, outcomes, strict=True):
                 bar.update()

@@ -49,7 +49,7 @@ from mabe.io.project import Project
 from mabe.models.checkpoint import Checkpoint
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
-from mabe.runtime.console import count
+from mabe.runtime.console import count, print_lines, progress_bar
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import HERE, Executor, usual_executor
 from mabe.runtime.files import hash_bytes, hash_file, make_folder
@@ -225,7 +225,7 @@ def predict(
     predictions = predict_all(job, sources, skip_bad=skip_bad, executor=executor)
     if kept := sum(each.is_kept for each in predictions):
         all_of_them = count(len(predictions), "recording")
-        tqdm.write(f"{kept} of {all_of_them} predicted before, and unchanged: kept")
+        print_lines(f"{kept} of {all_of_them} predicted before, and unchanged: kept")
     predicted = [each.bouts for each in predictions]
     trained_on = predictor.checkpoint.trained_on
     if known := sum(each.about.tracking_hash in trained_on for each in predictions):
@@ -306,7 +306,7 @@ def predict_all(
                 wants_gpu=lambda _: job.device != "cpu",
             )
         ) as outcomes,
-        tqdm(total=len(sources), unit="video", disable=None, leave=False) as bar,
+        progress_bar(total=len(sources), desc="Predicting", unit="video") as bar,
     ):
         for place, outcome in outcomes:
             name = sources[place].name

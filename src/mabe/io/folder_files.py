@@ -239,19 +239,29 @@ def scan_files(
             continue
         if look:
             look(path, content)
-        tracks += [
+        held = contents_of_file(path, content, project)
+        tracks += held.tracks
+        labels += held.labels
+    return FolderContents(tuple(tracks), tuple(labels), tuple(problems))
+
+
+def contents_of_file(path: Path, content: Content, project: Project) -> FolderContents:
+    """Return the tracks and labels of one file."""
+    return FolderContents(
+        tracks=tuple(
             replace(
                 track_of(path, at, content),
                 keypoints=tuple(poses.keypoints),
                 estimated_scale=estimate_scale(poses, project),
             )
             for at, poses in enumerate(content.poses)
-        ]
-        labels += [
+        ),
+        labels=tuple(
             Labels(path, content.format, _mark_predictions(annotations, path))
             for annotations in content.annotations
-        ]
-    return FolderContents(tuple(tracks), tuple(labels), tuple(problems))
+        ),
+        problems=(),
+    )
 
 
 def track_of(path: Path, place: int, content: Content) -> Track:

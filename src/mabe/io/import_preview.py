@@ -5,7 +5,7 @@ Each file is read once; of tracks nothing is kept but names, length, rate and sc
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from mabe.io.import_plan import (
 )
 from mabe.io.import_report import describe_guesses
 from mabe.io.importer import ImportedRecording, label_recording
+from mabe.io.inspection import Inspection
 from mabe.io.match_keypoints import format_matches
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
@@ -96,8 +97,10 @@ def _describe_annotations(annotations: FileAnnotations) -> str:
     )
 
 
-def describe_folder(folder: Path, project: Project) -> Iterator[str]:
+def describe_folder(folder: Path, project: Project) -> Generator[str, None, Inspection]:
     """Yield what each file of a folder holds, and what an import would make of it.
+
+    Returns what was found.
 
     Raises `DataError` where there is no file that could hold tracks or labels.
     """
@@ -112,13 +115,14 @@ def describe_folder(folder: Path, project: Project) -> Iterator[str]:
     if not contents.tracks:
         problems = list_problems(contents.problems, folder)
         yield from (f"! {line}" for line in problems)
-        return
+        return Inspection.of("folder", contents)
     yield "\n`mabe import` would do this:"
     plan = make_plan(contents, project, folder)
     yield from describe_plan(plan)
     if plan.conflicts:
         yield f"! {describe_conflicts(plan.conflicts)}"
-    yield from _describe_recordings(plan, notebook)
+    guesses = yield from _describe_recordings(plan, notebook)
+    return Inspection.of("folder", contents, guesses)
 
 
 def _describe_unread(problems: Iterable[FileProblem], folder: Path) -> Iterator[str]:
@@ -136,8 +140,10 @@ def _describe_unread(problems: Iterable[FileProblem], folder: Path) -> Iterator[
             yield from (f"  {line}" for line in lines)
 
 
-def _describe_recordings(plan: ImportPlan, notebook: _Notebook) -> Iterator[str]:
-    """Yield animals, subjects and actions of each recording, then all guesses."""
+def _describe_recordings(
+    plan: ImportPlan, notebook: _Notebook
+) -> Generator[str, None, list[Guess]]:
+    """Yield animals, subjects and actions of each recording; then all guesses."""
     shown: set[str] = set()
     guesses: list[Guess] = []
     notes: dict[str, list[str]] = {}
@@ -165,6 +171,7 @@ def _describe_recordings(plan: ImportPlan, notebook: _Notebook) -> Iterator[str]
         more = f" (likewise in {len(those) - 1} more)" if len(those) > 1 else ""
         yield f"! {those[0]}{more}"
     yield from describe_guesses(guesses)
+    return guesses
 
 
 def _label(

@@ -5,13 +5,14 @@ A file is described in full. Of a folder every file is a line, and then follows 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 from mabe.errors import DataError
 from mabe.io.confidence import drop_unsure
-from mabe.io.folder_files import read_named_table
+from mabe.io.folder_files import contents_of_file, read_named_table
 from mabe.io.import_preview import describe_folder
+from mabe.io.inspection import Inspection
 from mabe.io.match_keypoints import format_matches, match_names
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
@@ -27,25 +28,23 @@ _SHOWN = 4
 """Number of recordings of one file that are described in full."""
 
 
-def inspect(path: Path, project: Project) -> Iterator[str]:
-    """Yield the lines that describe a file or a folder.
+def inspect(path: Path, project: Project) -> Generator[str, None, Inspection]:
+    """Yield the lines that describe a file or a folder; return what was found.
 
     Broken and unknown files of a folder are listed; where a single file is given that
     is not read, what it holds is described, and then `DataError` raised.
     """
     if path.is_file():
         yield f"{path}"
-        yield from _describe_file(path, project)
-        return
+        return (yield from _describe_file(path, project))
     if not path.is_dir():
         raise DataError(f"{path}: there is no such file or folder.")
     if any((path / f"{split}.csv").is_file() for split in ("train", "test")):
-        yield from _describe_layout(path)
-        return
-    yield from describe_folder(path, project)
+        return (yield from _describe_layout(path))
+    return (yield from describe_folder(path, project))
 
 
-def _describe_file(path: Path, project: Project) -> Iterator[str]:
+def _describe_file(path: Path, project: Project) -> Generator[str, None, Inspection]:
     try:
         _, peek = recognise(path)
         content = read_named_table(peek, project) or read_file(path)
@@ -55,6 +54,7 @@ def _describe_file(path: Path, project: Project) -> Iterator[str]:
         raise
     yield from _describe_content(content, project)
     yield f"  {_describe_use(content)}"
+    return Inspection.of("file", contents_of_file(path, content, project))
 
 
 def _describe_use(content: Content) -> str:
@@ -141,7 +141,7 @@ def _describe_annotations(annotations: FileAnnotations) -> Iterator[str]:
     yield from (f"    ! {note}" for note in annotations.notes)
 
 
-def _describe_layout(folder: Path) -> Iterator[str]:
+def _describe_layout(folder: Path) -> Generator[str, None, Inspection]:
     """Yield a summary of a folder in the standard layout, lab by lab."""
     videos = read_index(folder)
     yield f"{folder}"
@@ -161,3 +161,8 @@ def _describe_layout(folder: Path) -> Iterator[str]:
         lost = [info.video for info in those if not info.tracking_path.is_file()]
         if lost:
             yield f"    ! {len(lost)} tracking files are absent, such as {lost[0]}"
+    return Inspection(
+        kind="data set",
+        videos=len(videos),
+        labelled=sum(info.has_labels for info in videos),
+    )

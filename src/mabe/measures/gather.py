@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mabe.bouts import (
     NO_ANIMAL,
     Bout,
@@ -48,6 +46,7 @@ from mabe.measures.space import (
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
 from mabe.runtime.object_storage import as_url, small_file
+from mabe.runtime.console import progress_bar
 from mabe.scene_task import NOT_COUNTED
 from mabe.zones import Zone
 
@@ -293,7 +292,7 @@ def _add_data(
     sources = find_sources(path, rate_fps=rate_fps, with_labels=True)
     zones = _zones_of(path)
     found = 0
-    for source in tqdm(sources, unit="video", disable=None, leave=False):
+    for source in progress_bar(sources, desc="Reading", unit="video"):
         if only is not None and tuple(source.name.split("/", 1)) not in only:
             continue
         try:

@@ -1,11 +1,15 @@
-"""What commands print: lines that leave progress bars whole, and numbers."""
+"""What commands print: lines, progress, and numbers.
+
+Lines leave progress bars whole. Where there is no terminal, what takes long prints a
+line with its progress now and then in place of a bar.
+"""
 
 import errno
 import math
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -24,6 +28,16 @@ _BAR = re.compile(r"\r|(\x1b\[A)+")
 
 
 _LONGEST_LINE = 2_000
+
+
+PROGRESS_LINE_S = 30.0
+"""Between two lines of progress where there is no terminal, and before the first."""
+
+
+def bar_length(text: str) -> int:
+    """Return how many characters at the beginning make a text a progress bar's."""
+    found = _BAR.match(text)
+    return found.end() if found else 0
 
 
 def printable(text: str) -> str:
@@ -63,8 +77,7 @@ class _PrintableStream:
 
     def write(self, text: str) -> int:
         """Write a text, its control characters written out."""
-        bar = _BAR.match(text)
-        start = bar.end() if bar else 0
+        start = bar_length(text)
         with self._dropping_unread():
             self._stream.write(text[:start] + printable(text[start:]))
         return len(text)
@@ -136,11 +149,6 @@ def quietly(wanted: bool) -> Iterator[None]:
         _quiet = before
 
 
-def is_quiet() -> bool:
-    """Whether only results are printed, without progress bars."""
-    return _quiet
-
-
 def print_lines(*lines: str, always: bool = False) -> None:
     """Print lines without breaking a progress bar; when quiet only those `always`."""
     if _mute or (_quiet and not always):
@@ -148,6 +156,41 @@ def print_lines(*lines: str, always: bool = False) -> None:
     for line in lines:
         tqdm.write(line, file=sys.stdout)
     sys.stdout.flush()
+
+
+class _ProgressLines(tqdm):  # type: ignore[type-arg] # not subscriptable when run
+    """Progress as lines, where there is no terminal for a bar."""
+
+    def display(self, msg: str | None = None, pos: int | None = None) -> None:
+        """Print a line in place of drawing a bar."""
+        if text := str(self if msg is None else msg).strip():
+            print(text, file=sys.stderr, flush=True)
+
+
+def progress_bar(
+    iterable: Iterable[Any] | None = None,
+    *,
+    wanted: bool = True,
+    leave: bool = False,
+    **options: Any,
+) -> "tqdm[Any]":
+    """Return a progress bar; where there is no terminal, one that prints lines.
+
+    Nothing is shown when quiet. `options` are tqdm's.
+    """
+    options |= {"disable": _quiet or not wanted, "leave": leave}
+    if sys.stderr.isatty():
+        return tqdm(iterable, **options)
+    every = PROGRESS_LINE_S
+    return _ProgressLines(
+        iterable,
+        mininterval=every,
+        maxinterval=2 * every,
+        delay=every,
+        bar_format="{desc}: {n_fmt} of {total_fmt} {unit}s in {elapsed}, "
+        "{remaining} left",
+        **{**options, "leave": False},
+    )
 
 
 def format_score(value: float | None, *, digits: int = 3) -> str:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
-from mabe.runtime.console import format_score, is_quiet
+from mabe.runtime.console import format_score, progress_bar
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.best_epoch import best_epoch
 from mabe.training.history import Epoch
@@ -19,20 +19,15 @@ SHOWN_CLASSES = 8
 
 
 def epoch_bar(*, epoch: int, epochs: int, done: int, steps: int) -> "tqdm[Any]":
-    """Return a progress bar over the batches of an epoch; none outside a terminal."""
-    return tqdm(
-        total=steps,
-        initial=done,
-        desc=f"Epoch {epoch}/{epochs}",
-        unit="batch",
-        leave=False,
-        disable=True if is_quiet() else None,
+    """Return a progress bar over the batches of an epoch."""
+    return progress_bar(
+        total=steps, initial=done, desc=f"Epoch {epoch}/{epochs}", unit="batch"
     )
 
 
 def part_bar() -> "tqdm[Any]":
-    """Return a counter of recordings read for trees; none outside a terminal."""
-    return tqdm(desc="Reading", unit="track", leave=False, disable=None)
+    """Return a counter of recordings read for trees."""
+    return progress_bar(desc="Reading", unit="track")
 
 
 def describe_data(

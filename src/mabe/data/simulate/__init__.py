@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from mabe.data.simulate.plan import DataSetPlan, VideoPlan
 from mabe.data.simulate.plan_like import plan_like
 from mabe.data.simulate.plan_new import plan_invented
 from mabe.data.simulate.write_files import write_listing, write_video
 from mabe.errors import ConfigError, DataError
+from mabe.runtime.console import progress_bar
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Processes
 from mabe.runtime.files import write_json
@@ -103,9 +102,14 @@ def simulate(
     write_listing(out_dir / "train.csv", plan)
     written = 0
     done = _write_all(out_dir, plan.videos, workers or usable_cores())
-    # None: no bar where the output is not a terminal.
-    hide = None if progress else True
-    for made in tqdm(done, total=len(plan.videos), unit="video", disable=hide):
+    for made in progress_bar(
+        done,
+        total=len(plan.videos),
+        desc="Simulating",
+        unit="video",
+        wanted=progress,
+        leave=True,
+    ):
         written += made
     return SimulationSummary(
         out_dir=out_dir,

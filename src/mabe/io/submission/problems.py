@@ -90,11 +90,14 @@ def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
 
 
 def describe_review(path: Path, review: Review) -> str:
-    """Return the problems as text; for a valid file, with a last line on it."""
+    """Return the problems as text, with a last line on the file."""
     lines = _describe_problems(path, review.problems)
-    if not review.errors:
+    rows, videos = count(review.rows, "row"), count(review.videos, "video")
+    if review.errors:
+        errors = count(review.errors, "error")
+        lines.append(f"✗ {path}: not valid, {errors} in {rows}")
+    else:
         warned = f", {count(review.warnings, 'warning')}" if review.warnings else ""
-        rows, videos = count(review.rows, "row"), count(review.videos, "video")
         lines.append(f"✓ {path}: valid, {rows}, {videos}{warned}")
     return "\n".join(lines)
 

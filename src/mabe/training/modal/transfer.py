@@ -14,10 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mabe.data.store import is_store
 from mabe.errors import DataError, RunError
+from mabe.runtime.console import progress_bar
 from mabe.runtime.files import hash_file, write_atomically
 from mabe.training.modal.volume import (
     Volume,
@@ -76,12 +75,12 @@ def upload_data(volume: Volume, data_dir: Path) -> Upload:
     stamps = stamp_files(files, before)
     changed = find_changed(stamps, before, there)
     manifest = {n: stamp for n, stamp in stamps.items() if n not in set(changed)}
-    with tqdm(
+    with progress_bar(
         desc="Uploading",
         total=sum(stamps[n].size for n in changed),
         unit="B",
         unit_scale=True,
-        disable=None,
+        leave=True,
     ) as bar:
         for batch in in_batches(changed, stamps):
             manifest |= {n: stamps[n] for n in batch}
@@ -139,7 +138,9 @@ def stamp_files(
 ) -> dict[str, Stamp]:
     """Return what files hold; only those with another size or time are read."""
     stamps = {}
-    for name, path in tqdm(files.items(), "Comparing", unit="file", disable=None):
+    for name, path in progress_bar(
+        files.items(), desc="Comparing", unit="file", leave=True
+    ):
         facts = path.stat()
         known = before.get(name)
         if known and (known.size, known.mtime_ns) == (facts.st_size, facts.st_mtime_ns):

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from mabe.data.sources import Source, find_sources
 from mabe.data.store import is_store
 from mabe.errors import ConfigError, DataError
 from mabe.inference.predict import Predictor
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
+from mabe.runtime.console import progress_bar
 from mabe.runtime.files import cache_folder, hash_file
 from mabe.viz.film.played import is_played
 from mabe.viz.report.gather_contents import own_data
@@ -141,7 +140,9 @@ def rank(session: ReviewSession) -> None:
     Those are the ones with the most wrong seconds a minute: seconds that differ from
     the annotations, or expected ones where there are none.
     """
-    for index in tqdm(range(len(session.sources)), unit="video", disable=None):
+    for index in progress_bar(
+        range(len(session.sources)), desc="Predicting", unit="video", leave=True
+    ):
         session.open(index).timelines.result()
     order = sorted(session.uncertainty, key=lambda i: (-session.uncertainty[i], i))
     session.reorder(order)

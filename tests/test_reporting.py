@@ -10,6 +10,7 @@ import pytest
 import typer
 import yaml
 from chases import write_chases
+from epochs import epoch
 from kaggle_files import write_index
 
 from mabe.cli.command_page import keys_of, result_of, walk_commands, with_commands
@@ -18,8 +19,10 @@ from mabe.cli.reporting import COMMON_KEYS, to_plain
 from mabe.cli.results import Trained
 from mabe.runtime import console
 from mabe.runtime.console import progress_bar
+from mabe.training.history import write_history
 
 ROOT = Path(__file__).parents[1]
+MODELS = ROOT / "tests" / "models_of_d8a304b"
 COMMANDS = dict(walk_commands(typer.main.get_command(app)))
 SERVERS = {"mabe view", "mabe studio"}
 TIMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ")
@@ -50,6 +53,8 @@ def work(tmp_path_factory):
     }
     settings |= {"device": "cpu", "data_dir": str(data), "seed": 1}
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    write_history(folder / "epochs", [epoch(1, 0.4), epoch(2, 0.5)])
+    shutil.copy(MODELS / "scene_v2.safetensors", folder / "epochs" / "best.safetensors")
     tracks = folder / "tracks"
     shutil.copytree(ROOT / "tests" / "door" / "dlc_in_name", tracks)
     return folder
@@ -81,7 +86,7 @@ def words_of(work):
         "plot ethogram": [*of_run, work / "ethogram.svg"],
         "plot traces": [*of_run, work / "traces.svg"],
         "plot confusion": [*of_run, work / "confusion.svg"],
-        "plot learning-curve": [run, "--out", work / "curve.svg"],
+        "plot learning-curve": [work / "epochs", "--out", work / "curve.svg"],
         "summary": [out, "--data", data, "--out", work / "measures", "--no-figures"],
     }
 

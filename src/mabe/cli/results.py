@@ -33,16 +33,14 @@ class Inspected(Result):
         "labels of each recording: `name`, `file`, `format`, `by` (person or program), "
         "`events`, `behaviours`, `subjects`",
     ] = ()
-    not_read: Annotated[
-        Sequence[Any], "files that are not used: `file`, `reason`"
-    ] = ()
+    not_read: Annotated[Sequence[Any], "files that are not used: `file`, `reason`"] = ()
     guesses: Annotated[
         Sequence[Any],
         "what an import would assume: `kind`, `what`, `reason`, `recording`, `value`",
     ] = ()
     videos: Annotated[int, "of a data set: number of videos"] = 0
     labelled: Annotated[int, "of a data set: number of videos with labels"] = 0
-    formats: Annotated[tuple[str, ...], "with `--formats`: a line for each"] = ()
+    formats: Annotated[Sequence[str], "with `--formats`: a line for each"] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +148,9 @@ class Predicted(Result):
 
     out: Annotated[Path, "the folder of predictions"]
     bouts_file: Annotated[Path, "bouts.csv"]
-    recordings: Annotated[tuple[str, ...], "recordings predicted, `LAB/VIDEO`"]
+    recordings: Annotated[Sequence[str], "recordings predicted, `LAB/VIDEO`"]
     bouts: Annotated[int, "bouts of all recordings"]
-    notes: Annotated[tuple[str, ...], "what is odd about the predictions"]
+    notes: Annotated[Sequence[str], "what is odd about the predictions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ class Submitted(Result):
 class Exported(Result):
     """`mabe export`."""
 
-    files: Annotated[tuple[Path, ...], "files written"]
+    files: Annotated[Sequence[Path], "files written"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +209,7 @@ class Scored(Result):
     labs: Annotated[
         Sequence[Any], "`lab`, `f1`, `bout_f1`, `actions` (counts and scores)"
     ]
-    notes: Annotated[tuple[str, ...], "what was not counted"]
+    notes: Annotated[Sequence[str], "what was not counted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +237,8 @@ class Summarised(Result):
     workbook: Annotated[Path, "all tables as sheets"]
     tables: Annotated[Mapping[str, int], "rows by table; OUT/TABLE.csv and .parquet"]
     actions: Annotated[Sequence[Any], "the table `actions`: means of each action"]
-    comparisons: Annotated[tuple[str, ...], "groups compared, in words"]
-    notes: Annotated[tuple[str, ...], "what is needed to interpret the tables"]
+    comparisons: Annotated[Sequence[str], "groups compared, in words"]
+    notes: Annotated[Sequence[str], "what is needed to interpret the tables"]
     figures: Annotated[int, "pictures in OUT/figures, each .svg, .pdf and .png"]
 
 

@@ -536,7 +536,7 @@ def test_the_command_takes_metadata(tmp_path, capsys):
     metadata = write_metadata(tmp_path)
     path = save(tmp_path, GOOD)
 
-    assert main(["check-submission", str(path), "--data", str(metadata)]) == 2
+    assert main(["check-submission", str(path), "--data", str(metadata)]) == 1
     assert "video 438887472 is not in the metadata" in capsys.readouterr().out
 
 

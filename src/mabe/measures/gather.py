@@ -45,8 +45,8 @@ from mabe.measures.space import (
 )
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
-from mabe.runtime.object_storage import as_url, small_file
 from mabe.runtime.console import progress_bar
+from mabe.runtime.object_storage import as_url, small_file
 from mabe.scene_task import NOT_COUNTED
 from mabe.zones import Zone
 

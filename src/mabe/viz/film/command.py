@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
 from mabe.errors import ConfigError
-from mabe.runtime.console import count, print_lines
+from mabe.runtime.console import count, print_lines, progress_bar
 from mabe.viz.film.annotate import FilmStyle, FilmSubject, write_film
 from mabe.viz.film.clips import TABLE, Of, Pick, choose_bouts, write_clips
 from mabe.viz.film.film_writer import check_ending
@@ -112,7 +110,7 @@ def _print_notes(notes: list[str]) -> None:
 @contextmanager
 def _progress(unit: str) -> Iterator[Callable[[int, int], None]]:
     """Provide a function that moves a progress bar."""
-    with tqdm(unit=unit, disable=None, leave=False) as bar:
+    with progress_bar(desc="Writing", unit=unit) as bar:
 
         def report(done: int, total: int) -> None:
             bar.total = total

@@ -112,7 +112,7 @@ def played_film(video: Path) -> Path:
     copy = cache_folder() / "films" / copy_name(video)
     if not copy.is_file():
         print(f"{video}: browsers do not play it; a copy is made: {copy}", flush=True)
-        with tqdm(unit="frame", disable=None, leave=False) as bar:
+        with progress_bar(desc="Copying", unit="frame") as bar:
 
             def report(done: int, total: int) -> None:
                 bar.total = total

@@ -48,6 +48,7 @@ SINCE_THEN = {
     "object_targets": False,
     "skeleton": None,
     "target_distance_cm": None,
+    "zone_targets": False,
 }
 """Settings that were added to `ModelConfig` later, without a new format, each with the
 value under which a model behaves as models did before there was the setting."""

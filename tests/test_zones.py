@@ -272,7 +272,6 @@ def test_a_recordings_own_zone_takes_the_place_of_one_of_all(tmp_path):
         ("zone,x_cm,y_px,radius\na,1,1,3\n", "some columns are in cm"),
         ("zone,corner,x,y\na,1,0,0\na,2,1,0\n", "at least three corners"),
         ("zone,vertices\na,1 2 3\n", "pairs of x and y"),
-        ("zone,x,y,radius\na,0,0,1\na,0,0,2\n", "named by several rows"),
     ],
 )
 def test_tables_that_are_wrong_are_refused_with_the_reason(tmp_path, text, reason):
@@ -364,3 +363,64 @@ def test_zones_that_are_no_shape_are_refused(zones, tmp_path):
 
     with pytest.raises(ConfigError, match="zones"):
         load_project(path)
+
+
+def test_several_shapes_of_one_name_are_one_zone(tmp_path):
+    path = tmp_path / "zones.csv"
+    path.write_text("zone,left,top,right,bottom\narm,0,0,4,2\narm,8,0,12,2\n")
+    [arms] = read_zone_table(path).of("any")
+    points = np.array([[2.0, 1], [6, 1], [10, 1]])
+
+    np.testing.assert_allclose(arms.signed_distance(points), [-1, 2, -1])
+    write_zones(tmp_path / "again.csv", {"day1": [arms, DISC]}, unit="cm")
+    assert read_zone_table(tmp_path / "again.csv").of("day1") == (arms, DISC)
+
+
+EPM = "arena;open.left;center\ntl;lt;ctr\ntr;tr;tr\nbr;br;br\nlb;lb;\n"
+"""As DLCAnalyzer's ``EPM_zoneinfo.csv`` has it."""
+
+
+def write_maze(folder, corners, zoneinfo=EPM):
+    """A mouse in a maze whose corners are keypoints of its one individual."""
+    rows = ["frame,individual,keypoint,x,y"]
+    for frame in range(20):
+        rows += [f"{frame},m,nose,{frame},{frame}", f"{frame},m,tail_base,{frame},0"]
+        rows += [
+            f"{frame},m,{name},{x + frame % 3},{y}" for name, (x, y) in corners.items()
+        ]
+    (folder / "day1.csv").write_text("\n".join(rows))
+    (folder / "zoneinfo.csv").write_text(zoneinfo)
+    settings = {"fps": 10, "pixels_per_cm": 10, "zones": "zoneinfo.csv"}
+    (folder / "project.yaml").write_text(yaml.safe_dump(settings))
+
+
+CORNERS = {
+    "tl": (0, 0),
+    "tr": (90, 0),
+    "br": (90, 90),
+    "lb": (0, 90),
+    "lt": (0, 30),
+    "ctr": (30, 30),
+}
+
+
+def test_corners_that_are_keypoints_become_zones_and_are_no_body(tmp_path):
+    write_maze(tmp_path, CORNERS)
+    out = tmp_path / "data"
+    assert main(["import", str(tmp_path), "--out", str(out)]) == 0
+
+    found = read_zone_table(out / "zones.csv").of("day1")
+    assert [zone.name for zone in found] == ["arena", "open.left", "center"]
+    assert found[0].shape.corners == ((0.1, 0), (9.1, 0), (9.1, 9), (0.1, 9))
+    assert len(found[2].shape.corners) == 3
+    assert "ctr" not in (out / "train.csv").read_text()
+    assert main(["inspect", str(tmp_path)]) == 0
+
+
+def test_a_corner_that_is_no_keypoint_is_said(tmp_path, capsys):
+    write_maze(tmp_path, {k: v for k, v in CORNERS.items() if k != "ctr"})
+
+    assert main(["import", str(tmp_path), "--out", str(tmp_path / "data")]) != 0
+    assert "the corner 'ctr' of a zone is none of its keypoints" in (
+        capsys.readouterr().err
+    )

@@ -43,6 +43,7 @@ from mabe.io.probabilities import (
 from mabe.io.project import Project, load_project
 from mabe.io.readers.formats import read_file
 from mabe.io.readers.poses import Poses
+from mabe.io.recording_zones import RecordingZones
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.console import quietly
 from mabe.runtime.devices import choose_device
@@ -139,6 +140,7 @@ class Model:
         those that the model was trained on.
         """
         settings = load_project(Path(project)) if project else Project()
+        zones = RecordingZones.of(settings, Path(project or "").parent)
         settings = settings.with_changes(
             fps=fps, pixels_per_cm=pixels_per_cm, min_confidence=min_confidence
         )
@@ -148,6 +150,7 @@ class Model:
             Path(poses.name),
             lab=lab or settings.lab or "lab",
             usual_fps=self.predictor.usual_fps,
+            zones=zones,
         )
         store = from_recording(recording, self.predictor.rate_fps)
         source = replace(

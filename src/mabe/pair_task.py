@@ -6,14 +6,16 @@ has three states: 1 it occurs, 0 it does not, and `UNWATCHED` (-1), which counts
 in the loss nor in the score.
 
 Actions have the names of the data. The actions that occur in a lab's labels are its
-*vocabulary*: other actions are never predicted there, as they could only be wrong.
+*vocabulary*: other actions are never predicted there, as they could only be wrong. Of
+actions at zones the vocabulary is apart: they are predicted at the zones alone, by
+name, at which they occur.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Int, Int8
@@ -34,6 +36,9 @@ from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
 from mabe.scene_task import FrameLabels, TaskKind
+
+Pair = TypeVar("Pair")
+
 
 UNWATCHED = -1
 
@@ -146,6 +151,8 @@ class PairTask:
     """Labs of the training data, which are an input of the model."""
     vocabulary: Mapping[str, frozenset[tuple[str, bool]]]
     """For each lab, the (action, is on oneself) that occur in its labels."""
+    zone_actions: Mapping[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    """For each lab that has some, the (action, zone) that occur in its labels."""
     ignored: frozenset[str] = frozenset()
     undirected: frozenset[str] = frozenset()
     """Actions whose labels name two animals, but not which one is the agent."""
@@ -186,9 +193,14 @@ class PairTask:
         """
         ignored, without_direction = frozenset(ignore), frozenset(undirected)
         occurring: dict[str, set[tuple[str, bool]]] = defaultdict(set)
+        at_zones: dict[str, set[tuple[str, str]]] = defaultdict(set)
         learned = range(len(recordings)) if learned is None else learned
         for recording in (recordings[index] for index in learned):
+            zones = recording.zone_names
             for bout in recording.bouts:
+                if zone := zones.get(bout.target):
+                    at_zones[recording.lab].add((bout.action, zone))
+                    continue
                 occurring[recording.lab].add((bout.action, bout.agent == bout.target))
         occurs = check_actions_occur(
             recordings, actions=actions, ignore=ignored, undirected=without_direction
@@ -206,6 +218,10 @@ class PairTask:
                 lab: frozenset(pair for pair in pairs if pair[0] in kept)
                 for lab, pairs in sorted(occurring.items())
             },
+            zone_actions={
+                lab: frozenset(pair for pair in pairs if pair[0] in kept)
+                for lab, pairs in sorted(at_zones.items())
+            },
             ignored=ignored,
             undirected=without_direction,
             named_actions=None if actions is None else frozenset(actions),
@@ -220,11 +236,18 @@ class PairTask:
                 lab: [[action, on_self] for action, on_self in sorted(pairs)]
                 for lab, pairs in self.vocabulary.items()
             },
+            **({"zone_actions": self._zone_rows()} if self.zone_actions else {}),
             "ignored": sorted(self.ignored),
             "undirected": sorted(self.undirected),
             "named_actions": None
             if self.named_actions is None
             else sorted(self.named_actions),
+        }
+
+    def _zone_rows(self) -> dict[str, list[list[str]]]:
+        return {
+            lab: [[action, zone] for action, zone in sorted(pairs)]
+            for lab, pairs in self.zone_actions.items()
         }
 
     @classmethod
@@ -236,6 +259,10 @@ class PairTask:
             vocabulary={
                 lab: frozenset((action, on_self) for action, on_self in pairs)
                 for lab, pairs in values["vocabulary"].items()
+            },
+            zone_actions={
+                lab: frozenset((action, zone) for action, zone in pairs)
+                for lab, pairs in values.get("zone_actions", {}).items()
             },
             ignored=frozenset(values["ignored"]),
             undirected=frozenset(values["undirected"]),
@@ -261,10 +288,37 @@ class PairTask:
             lab: frozenset().union(*(task.vocabulary.get(lab, ()) for task in each))
             for lab in labs
         }
-        return replace(self, labs=tuple(labs), vocabulary=vocabulary)
+        zone_actions = {
+            lab: frozenset().union(*(task.zone_actions.get(lab, ()) for task in each))
+            for lab in sorted({lab for task in each for lab in task.zone_actions})
+        }
+        return replace(
+            self, labs=tuple(labs), vocabulary=vocabulary, zone_actions=zone_actions
+        )
 
     def check_actions(self, actions: Iterable[str]) -> None:
         """Accept all actions; those that are not learned have no label."""
+
+    def check_zones(self, recording: StoredRecording) -> None:
+        """Raise `DataError` where an action has none of its zones in a recording.
+
+        Where the metadata list what is watched, that decides which actions are
+        predicted, and no zone is needed.
+        """
+        if recording.watched:
+            return
+        own = set(recording.zone_names.values())
+        needed: dict[str, set[str]] = defaultdict(set)
+        for action, zone in self._known(self.zone_actions, recording.lab):
+            needed[action].add(zone)
+        for action, zones in sorted(needed.items()):
+            if zones.isdisjoint(own):
+                raise DataError(
+                    f"{recording.name}: the model predicts {action} at "
+                    f"{_either(zones)}, and the recording has "
+                    f"{_either(own) if own else 'no zones'}; give its zone under "
+                    "`zones` in project.yaml."
+                )
 
     def is_annotated(self, recording: StoredRecording) -> bool:
         """Tell whether any frame of a recording counts in a score."""
@@ -283,16 +337,27 @@ class PairTask:
         """Return a lab's number from 1, or `UNKNOWN_LAB`."""
         return self.labs.index(lab) + 1 if lab in self.labs else UNKNOWN_LAB
 
-    def can_occur(self, lab: str, view: View) -> Bool[np.ndarray, " actions"]:
+    def can_occur(
+        self, lab: str, view: View, zone: str | None = None
+    ) -> Bool[np.ndarray, " actions"]:
         """Return which actions may be predicted for a view in a lab.
 
-        In a lab that is not in the training data, those that occur in any of its labs.
+        Of a view whose target is a zone, `zone` is its name. In a lab that is not in
+        the training data, those that occur in any of its labs.
         """
-        if lab in self.labs:
-            known = self.vocabulary.get(lab, frozenset())
-        else:
-            known = frozenset().union(*self.vocabulary.values())
+        if zone is not None:
+            at_zones = self._known(self.zone_actions, lab)
+            return np.array([(action, zone) in at_zones for action in self.actions])
+        known = self._known(self.vocabulary, lab)
         return np.array([(action, view.is_self) in known for action in self.actions])
+
+    def _known(
+        self, occurring: Mapping[str, frozenset[Pair]], lab: str
+    ) -> frozenset[Pair]:
+        """Return what occurs in a lab, or in any where it is not in the data."""
+        if lab in self.labs:
+            return occurring.get(lab, frozenset())
+        return frozenset().union(*occurring.values())
 
     def view_labels(
         self, recording: StoredRecording, index: int, rate_fps: float
@@ -348,10 +413,11 @@ class PairTask:
         pair of tracked animals and each animal by itself. Labels do not matter, so that
         scored recordings are treated as new ones are.
         """
-        possible = {}
+        possible, zones = {}, recording.zone_names
         watched = _actions_by_view(recording.watched)
         for view in all_views(recording):
-            can_occur = self.can_occur(recording.lab, view)
+            zone = zones.get(view.target)
+            can_occur = self.can_occur(recording.lab, view, zone)
             if recording.watched:
                 can_occur &= self._named(watched[view])
             if can_occur.any():
@@ -454,8 +520,8 @@ def watched_in_labels(
 
 
 def all_views(recording: StoredRecording) -> list[View]:
-    """Return every animal with each animal and object, and each animal by itself."""
-    targets = recording.tracked_individuals
+    """Return every animal with each animal, object and zone, and by itself."""
+    targets = (*recording.tracked_individuals, *recording.zone_names)
     return [View(a, target) for a in recording.tracked_animals for target in targets]
 
 
@@ -473,6 +539,15 @@ def _coverage_by_view(recording: StoredRecording) -> dict[View, Coverage]:
     for each in recording.coverage or ():
         spans[View(each.agent, each.target)].append(each)
     return {view: tuple(of_view) for view, of_view in spans.items()}
+
+
+def acts_on_zones(recording: StoredRecording) -> bool:
+    """Return whether labels of a recording name a zone as a target."""
+    return any(bout.target in recording.zone_names for bout in recording.bouts)
+
+
+def _either(names: Iterable[str]) -> str:
+    return " or ".join(sorted(names))
 
 
 def _overlapping(

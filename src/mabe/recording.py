@@ -17,6 +17,7 @@ from mabe.bouts import Bout, Coverage, Watched
 from mabe.runtime.disk_arrays import row_blocks
 from mabe.runtime.object_storage import RemoteFile
 from mabe.skeleton import KEYPOINTS, TrackedPoint, points_of_slots
+from mabe.zones import TargetZone
 
 _FRAMES_AT_ONCE = 1 << 12
 
@@ -72,6 +73,8 @@ class VideoInfo:
     """The lab's names of the animals 1, 2 …, where it gives them."""
     objects: tuple[int, ...] = ()
     """Those of `animals`, by their numbers, that are objects: targets, never agents."""
+    zones: tuple[TargetZone, ...] = ()
+    """Those of `animals` that are zones, which are targets too and have no track."""
     has_labels: bool
     """False: the video is not annotated, so nothing is known not to occur either."""
     tracking_path: Path
@@ -178,6 +181,8 @@ class StoredRecording:
     """The lab's own names of the animals, where it gives them."""
     objects: tuple[int, ...] = ()
     """Those of `animals`, by their numbers, that are objects: targets, never agents."""
+    zones: tuple[TargetZone, ...] = ()
+    """Those of `animals` that are zones, which are targets too and have no track."""
     has_labels: bool
     """False: the recording is not annotated."""
     coverage: Coverage | None = None
@@ -211,6 +216,16 @@ class StoredRecording:
     def tracked_individuals(self) -> tuple[int, ...]:
         """The numbers of the animals and objects that are tracked, from 1."""
         return tuple(sorted({slot // len(self.keypoints) + 1 for slot in self.slots}))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """The numbers of the objects and zones: targets that are no animals."""
+        return (*self.objects, *(each.number for each in self.zones))
+
+    @property
+    def zone_names(self) -> dict[int, str]:
+        """The names of the zones at which actions may be directed, by their numbers."""
+        return {each.number: each.zone.name for each in self.zones}
 
     @property
     def animal_names(self) -> tuple[str, ...]:

@@ -121,6 +121,9 @@ class Task(Protocol):
     def check_actions(self, actions: Iterable[str]) -> None:
         """Raise `ConfigError` where labels have actions that the task excludes."""
 
+    def check_zones(self, recording: StoredRecording) -> None:
+        """Raise `DataError` where a recording lacks the zones that are needed."""
+
     def is_annotated(self, recording: StoredRecording) -> bool:
         """Tell whether any frame of a recording counts in a score."""
 
@@ -262,6 +265,9 @@ class SceneTask:
     def join(self, tasks: Iterable[Any]) -> "SceneTask":
         """Return the task of an ensemble of models for these tasks."""
         return self
+
+    def check_zones(self, recording: StoredRecording) -> None:
+        """Accept all recordings; a scene has no zones."""
 
     def check_actions(self, actions: Iterable[str]) -> None:
         """Raise `ConfigError` for actions that are in no group."""

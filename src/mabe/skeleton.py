@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from mabe.zones import BORDER_POINTS
+
 KEYPOINTS = (
     "nose",
     "head",
@@ -46,6 +48,15 @@ MOST_ANIMALS = 1_000
 SLOTS = ANIMALS * len(KEYPOINTS)
 
 
+BORDER = tuple(f"border {number}" for number in range(1, BORDER_POINTS + 1))
+"""Keypoints that zones alone have: the points of `mabe.zones.border_points`. They come
+last in the layout of a model whose targets may be zones."""
+
+
+ZONE_CENTRE = "body_center"
+"""The keypoint in which a zone has its centre; the first one where there is none."""
+
+
 @runtime_checkable
 class _Integers(Protocol):
     """A whole number, or an array or tensor of them."""
@@ -64,6 +75,16 @@ class PoseLayout:
 
     animals: int = ANIMALS
     keypoints: tuple[str, ...] = KEYPOINTS
+
+    @property
+    def of_bodies(self) -> tuple[str, ...]:
+        """The keypoints without those that zones alone have."""
+        return self.keypoints[: -len(BORDER)] if self.has_zones else self.keypoints
+
+    @property
+    def has_zones(self) -> bool:
+        """Whether zones have a place in it."""
+        return self.keypoints[-len(BORDER) :] == BORDER
 
     @property
     def slots(self) -> int:

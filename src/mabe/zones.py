@@ -3,9 +3,14 @@
 A zone has the unit of the coordinates it was drawn in, which is also that of the points
 it is compared with; files give pixels, and `Zone.scaled` turns them into cm. Points are
 arrays ``[..., 2]`` of (x, y), NaN where missing. A point on the border is inside.
+
+An action may be directed at a zone, which then takes a target's place among the points
+of a recording: `border_points` are its border as so many points.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -13,6 +18,13 @@ from jaxtyping import Bool, Float
 from mabe.bouts import Spans, find_spans
 
 Points = Float[np.ndarray, "*time 2"]
+
+BORDER_POINTS = 32
+"""Points of a border: enough for a circle to be exact to a hundredth of its radius."""
+
+_CIRCLE_CORNERS = 24
+
+_FEWEST_CORNERS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +104,57 @@ class Polygon:
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """What is in any of several shapes, such as the two open arms of a maze.
+
+    Inside of two that overlap, the distance is that to the border farther away.
+    """
+
+    parts: tuple[Polygon | Circle, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.parts) < 2:
+            raise ValueError(f"several shapes need at least two, got {self}")
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """The mean of the centres of the parts."""
+        x, y = np.mean([part.centre for part in self.parts], axis=0).tolist()
+        return x, y
+
+    def signed_distance(self, points: Points) -> Float[np.ndarray, "*time"]:
+        """Return the distance to the border: negative inside, NaN where missing."""
+        each = [part.signed_distance(points) for part in self.parts]
+        return np.min(each, axis=0)
+
+    def scaled(self, factor: float) -> "Several":
+        """Return the shapes in another unit."""
+        return Several(tuple(part.scaled(factor) for part in self.parts))
+
+    def moved(self, x: float, y: float) -> "Several":
+        """Return the shapes relative to another origin, which is at minus (x, y)."""
+        return Several(tuple(part.moved(x, y) for part in self.parts))
+
+
+Shape = Polygon | Circle | Several
+
+
+def shape_of(parts: Sequence[Polygon | Circle]) -> Shape:
+    """Return one shape, or several as one."""
+    return parts[0] if len(parts) == 1 else Several(tuple(parts))
+
+
+def parts_of(shape: Shape) -> tuple[Polygon | Circle, ...]:
+    """Return the single shapes that a shape is made of."""
+    return shape.parts if isinstance(shape, Several) else (shape,)
+
+
+@dataclass(frozen=True, slots=True)
 class Zone:
     """A named part of an arena."""
 
     name: str
-    shape: Polygon | Circle
+    shape: Shape
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -122,6 +180,88 @@ class Zone:
     def moved(self, x: float, y: float) -> "Zone":
         """Return the zone relative to another origin, which is at minus (x, y)."""
         return replace(self, shape=self.shape.moved(x, y))
+
+
+MOST_PARTS = (BORDER_POINTS + 1) // (_FEWEST_CORNERS + 2)
+"""An action may be directed at a zone of so many parts."""
+
+
+@dataclass(frozen=True, slots=True)
+class TargetZone:
+    """A zone at which actions of a recording may be directed, by its number there.
+
+    Zones are numbered after the animals and objects of a recording.
+    """
+
+    number: int
+    zone: Zone
+    """In cm of the recording's own coordinates."""
+
+    def __post_init__(self) -> None:
+        parts = len(parts_of(self.zone.shape))
+        if self.number < 1 or parts > MOST_PARTS:
+            raise ValueError(
+                f"the zone {self.zone.name!r} has {parts} parts; an action may be "
+                f"directed at one of at most {MOST_PARTS}"
+            )
+
+
+def border_points(zone: Zone) -> Float[np.ndarray, "BORDER_POINTS 2"]:
+    """Return a zone's border as closed lines through points, in the zone's unit.
+
+    The first corner of each line follows its last one, and a missing point (NaN) parts
+    one line from the next and fills the rest. All lines run in the same direction.
+    Circles have 24 corners on a circle of the same area. Corners that change a polygon
+    least are left out where there are too many; there are at most `MOST_PARTS` parts.
+    """
+    rings = [_ring(part) for part in parts_of(zone.shape)]
+    room = BORDER_POINTS + 1 - 2 * len(rings)
+    while sum(map(len, rings)) > room:
+        longest = max(range(len(rings)), key=lambda at: len(rings[at]))
+        rings[longest] = _without_flattest(rings[longest])
+    points = np.full((BORDER_POINTS, 2), np.nan)
+    at = 0
+    for ring in rings:
+        points[at : at + len(ring) + 1] = [*ring, ring[0]]
+        at += len(ring) + 2
+    return points
+
+
+def border_lines(
+    points: Float[np.ndarray, "point 2"],
+) -> list[list[tuple[float, float]]]:
+    """Return the closed lines of `border_points`, each from corner to corner."""
+    known = np.isfinite(points).all(axis=1)
+    return [
+        [(x, y) for x, y in points[start:stop].tolist()]
+        for start, stop in find_spans(known).tolist()
+    ]
+
+
+def _ring(shape: Polygon | Circle) -> list[tuple[float, float]]:
+    """Return the corners of a shape in the direction of a positive area."""
+    if isinstance(shape, Circle):
+        angles = 2 * np.pi * np.arange(_CIRCLE_CORNERS) / _CIRCLE_CORNERS
+        full = 2 * np.pi / _CIRCLE_CORNERS
+        radius = shape.radius * np.sqrt(full / np.sin(full))
+        x, y = shape.x + radius * np.cos(angles), shape.y + radius * np.sin(angles)
+        return list(zip(x.tolist(), y.tolist(), strict=True))
+    corners = list(dict.fromkeys(shape.corners))
+    return corners if _shoelace(np.asarray(corners, float))[0] > 0 else corners[::-1]
+
+
+def _without_flattest(ring: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return a ring without the corner whose triangle with its neighbours is least."""
+    if len(ring) <= _FEWEST_CORNERS:
+        return ring
+    around = [ring[-1], *ring, ring[0]]
+    corners = zip(pairwise(around), pairwise(around[1:]), strict=False)
+    areas = [
+        abs((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]))
+        for (a, b), (_, c) in corners
+    ]
+    least = areas.index(min(areas))
+    return ring[:least] + ring[least + 1 :]
 
 
 @dataclass(frozen=True, slots=True)

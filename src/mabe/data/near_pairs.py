@@ -41,8 +41,8 @@ class NearPairs:
         if index != self._index:
             self._spans = self._measure(index)
             self._index = index
-        objects = self.store.recordings[index].objects
-        if self._spans is None or view.is_self or view.target in objects:
+        places = self.store.recordings[index].places
+        if self._spans is None or view.is_self or view.target in places:
             return None
         return self._spans.get(view, np.empty((0, 2), int))
 

@@ -117,16 +117,16 @@ def order_animals(view: View, animals: Sequence[int]) -> list[int]:
 
 
 def order_by_distance(
-    poses: Float[np.ndarray, "t a k 2"], agent: int, objects: Sequence[int] = ()
+    poses: Float[np.ndarray, "t a k 2"], agent: int, places: Sequence[int] = ()
 ) -> Sequence[int]:
     """Return the animals from 0 in the order of their median distance to the agent.
 
     With no more animals than a view has seats for, the order is that of their numbers.
-    `objects`, numbered from 1, are no animals.
+    `places`, objects and zones numbered from 1, are no animals.
     """
     animals = poses.shape[1]
     if animals <= OTHERS + 1:
-        return _without(objects, range(animals))
+        return _without(places, range(animals))
     some = poses[:: max(1, len(poses) // _SAMPLES)]
     centres = mean_of_tracked(some)
     away = np.linalg.norm(centres - centres[:, agent - 1 : agent], axis=2)
@@ -134,21 +134,21 @@ def order_by_distance(
     median = np.full(animals, np.inf)
     for animal in np.flatnonzero(is_known.any(axis=0)):
         median[animal] = np.median(away[is_known[:, animal], animal])
-    return _without(objects, np.argsort(median, kind="stable").tolist())
+    return _without(places, np.argsort(median, kind="stable").tolist())
 
 
-def _without(objects: Sequence[int], order: Sequence[int]) -> list[int]:
-    return [individual for individual in order if individual + 1 not in objects]
+def _without(places: Sequence[int], order: Sequence[int]) -> list[int]:
+    return [individual for individual in order if individual + 1 not in places]
 
 
 def from_view(
-    poses: Float[np.ndarray, "t a k 2"], view: View, objects: Sequence[int] = ()
+    poses: Float[np.ndarray, "t a k 2"], view: View, places: Sequence[int] = ()
 ) -> Float[np.ndarray, "t p k 2"]:
     """Return the poses in a view's order of animals; those of `NOBODY` are missing.
 
-    Objects may be the target, and are no others.
+    Objects and zones may be the target, and are no others.
     """
-    order = order_animals(view, order_by_distance(poses, view.agent, objects))
+    order = order_animals(view, order_by_distance(poses, view.agent, places))
     ordered = poses[:, order]
     ordered[:, [at for at, animal in enumerate(order) if animal == NOBODY]] = np.nan
     return ordered
@@ -249,13 +249,13 @@ class PairSampler:
     def _seats(self, labels: ViewLabels, start: int, stop: int) -> list[int]:
         """Return the animal in each seat of a clip."""
         store = self.data.store
-        objects = store.recordings[labels.recording].objects
+        places = store.recordings[labels.recording].places
         if store.layout.animals <= OTHERS + 1:
-            animals = _without(objects, range(store.layout.animals))
+            animals = _without(places, range(store.layout.animals))
             return order_animals(labels.view, animals)
         every = max(1, (stop - start) // _SAMPLES)
         poses = store.poses_cm(labels.recording, start, stop, every=every)
-        nearest = order_by_distance(poses, labels.view.agent, objects)
+        nearest = order_by_distance(poses, labels.view.agent, places)
         return order_animals(labels.view, nearest)
 
     def _lab_number(self, labels: ViewLabels) -> int:

@@ -90,6 +90,18 @@ def quantize_poses(
     )
 
 
+def quantize_points(
+    xy_cm: Float[np.ndarray, "point 2"],
+) -> Int16[np.ndarray, "point 2"]:
+    """Return points relative to an origin, in quantization steps."""
+    with np.errstate(invalid="ignore"):  # NaN has no integer
+        steps = np.rint(xy_cm / STEP_CM)
+        is_kept = np.isfinite(steps).all(axis=1, keepdims=True) & (
+            np.abs(steps) <= -MISSING - 1
+        ).all(axis=1, keepdims=True)
+    return np.where(is_kept, steps, MISSING).astype(STEP_DTYPE)
+
+
 def to_cm(steps: Int16[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
     """Return centimetres from the origin, NaN for a missing point."""
     cm = steps * np.float32(STEP_CM)

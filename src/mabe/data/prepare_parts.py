@@ -190,6 +190,7 @@ def _settings(info: VideoInfo, rate_fps: float) -> tuple[object, ...]:
         info.video,
         info.animals,
         *([info.objects] if info.objects else []),
+        *([repr(info.zones)] if info.zones else []),
     )
     return FORMAT_VERSION, *who, scale, watched, info.has_labels
 

@@ -38,6 +38,7 @@ from mabe.io.readers.kaggle import (
     read_recording,
 )
 from mabe.io.readers.poses import Poses
+from mabe.io.recording_zones import RecordingZones, place_zones
 from mabe.io.standardize import (
     StandardPoses,
     assume_fps,
@@ -106,9 +107,10 @@ def find_sources(
             print(f"mabe: {line.removeprefix('! ')}", file=sys.stderr)
         return _labelled_sources(plan, rates)
     tracks = find_tracks(path, project)
+    zones = RecordingZones.of(project, path if path.is_dir() else path.parent)
     for track in tracks:
         _check_names(track, _lab_of(track.path, project))
-    return [_pose_file_source(track, project, rates) for track in tracks]
+    return [_pose_file_source(track, project, rates, zones) for track in tracks]
 
 
 def _check_names(track: Track, lab: str) -> None:
@@ -253,7 +255,9 @@ def _read_labelled(
     )
 
 
-def _pose_file_source(track: Track, project: Project, rates: _Rates) -> Source:
+def _pose_file_source(
+    track: Track, project: Project, rates: _Rates, zones: RecordingZones
+) -> Source:
     read = partial(
         read_pose_file,
         track.path,
@@ -261,6 +265,7 @@ def _pose_file_source(track: Track, project: Project, rates: _Rates) -> Source:
         project,
         usual_fps=rates.usual_fps,
         name=track.name,
+        zones=zones,
     )
     return Source(
         f"{_lab_of(track.path, project)}/{track.name}",
@@ -277,6 +282,7 @@ def read_pose_file(
     *,
     usual_fps: float,
     name: str | None = None,
+    zones: RecordingZones | None = None,
 ) -> Recording:
     """Return one recording of a pose file, standardized, under its own name or another.
 
@@ -285,20 +291,28 @@ def read_pose_file(
     poses = read_again(file).poses[place]
     poses = replace(poses, name=name or poses.name)
     lab = _lab_of(file, project)
-    return recording_of(poses, project, file, lab=lab, usual_fps=usual_fps)
+    return recording_of(poses, project, file, lab=lab, usual_fps=usual_fps, zones=zones)
 
 
 def recording_of(
-    poses: Poses, project: Project, file: Path, *, lab: str, usual_fps: float
+    poses: Poses,
+    project: Project,
+    file: Path,
+    *,
+    lab: str,
+    usual_fps: float,
+    zones: RecordingZones | None = None,
 ) -> Recording:
     """Return poses as a recording, standardized.
 
-    `file` is where they come from. Where no frame rate is given, `usual_fps` is
-    assumed, with a note.
+    `file` is where they come from. A file of `zones` is by default beside
+    it. Where no frame rate is given, `usual_fps` is assumed, with a note.
     """
     if not (project.fps or poses.fps):
         poses = assume_fps(poses, usual_fps)
-    standard = standardize(poses, project)
+    zones = zones or RecordingZones.of(project, file.parent)
+    standard = standardize(poses, project, corners=zones.corners)
+    standard = place_zones(standard, zones)
     watched = _watched(standard, project)
     return to_recording(standard, file, lab=lab, watched=watched)
 
@@ -313,10 +327,11 @@ def _watched(standard: StandardPoses, project: Project) -> tuple[Watched, ...]:
         return ()
     subjects = tuple(project.subjects) or ("",)
     mapping = map_labels(
-        standard.animals,
+        standard.poses.animals,
         subjects,
         project.actions,
         project,
         agents=standard.agents,
+        zones=[each.zone.name for each in standard.targets],
     )
     return watched_of(mapping, subjects, project)

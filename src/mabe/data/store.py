@@ -20,6 +20,7 @@ from mabe.data.poses_in_cm import (
     MISSING,
     REACH_CM,
     STEP_DTYPE,
+    quantize_points,
     quantize_poses,
     to_cm,
 )
@@ -42,13 +43,18 @@ from mabe.runtime.documents import shorten_value
 from mabe.runtime.object_storage import as_url, exists, fetch_store
 from mabe.skeleton import (
     ANIMALS,
+    BORDER,
+    ZONE_CENTRE,
     PoseLayout,
+    TrackedPoint,
     in_layout,
     joined_keypoints,
 )
+from mabe.zones import TargetZone, border_points
 
 SlotsRead = tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]
-"""Places of points in a recording's slots, and the slots they are read into."""
+"""Places of points in a recording's slots, and the slots they are read into. The points
+of its zones, which do not move, follow its slots."""
 
 
 class PoseStore:
@@ -75,6 +81,12 @@ class PoseStore:
         self._poses = poses
         self._slots_read: dict[int, SlotsRead] = {}
         self._touched = Touched(poses) if isinstance(poses, np.ndarray) else None
+
+    @property
+    def individuals(self) -> int:
+        """The highest number of an animal, object or zone of a recording."""
+        numbers = [zone.number for each in self.recordings for zone in each.zones]
+        return max([self.layout.animals, *numbers])
 
     @property
     def poses_path(self) -> Path | None:
@@ -148,11 +160,15 @@ class PoseStore:
         if index not in self._slots_read:
             recording = self.recordings[index]
             hidden = set() if self.has_objects else set(recording.objects)
-            found = in_layout(recording.points, self.layout)
+            points = recording.points
+            if self.layout.has_zones:
+                centre = self._zone_centre
+                points += tuple(p for p, _ in _points_of_zones(recording, centre))
+            found = in_layout(points, self.layout)
             rows = [
                 (place, slot)
                 for place, slot in found.items()
-                if recording.points[place].animal + 1 not in hidden
+                if points[place].animal + 1 not in hidden
             ]
             both = np.array(rows, int).reshape(-1, 2)
             self._slots_read[index] = (both[:, 0], both[:, 1])
@@ -179,7 +195,7 @@ class PoseStore:
     def points_cm(
         self, index: int, start: int, stop: int, *, every: int = 1
     ) -> Float[np.ndarray, "time slot 2"]:
-        """Return the same for the stored slots only."""
+        """Return the same for the stored slots, then for the points of zones."""
         recording = self.recordings[index]
         if not 0 <= start <= stop <= recording.length:
             raise ValueError(
@@ -188,11 +204,32 @@ class PoseStore:
             )
         poses = self.quantized(index)[start:stop:every]
         points = to_cm(poses)
+        if len(still := self.zone_points(index)):
+            shape = len(points), *still.shape
+            points = np.concatenate(
+                [points, np.broadcast_to(to_cm(still), shape)], axis=1
+            )
         if self._touched is not None:
             self._touched.add(poses.nbytes)
         elif isinstance(self._poses, PosesFile):
             self._poses.count_touched(poses.nbytes)
         return points
+
+    @property
+    def _zone_centre(self) -> str:
+        names = self.layout.keypoints
+        return ZONE_CENTRE if ZONE_CENTRE in names else names[0]
+
+    def zone_points(self, index: int) -> Int16[np.ndarray, "point 2"]:
+        """Return the stored values of the points of a recording's zones.
+
+        They do not move. There are none in a layout that has no zones.
+        """
+        recording = self.recordings[index]
+        if not (self.layout.has_zones and recording.zones):
+            return np.empty((0, 2), STEP_DTYPE)
+        every = [xy for _, xy in _points_of_zones(recording, self._zone_centre)]
+        return quantize_points(np.array(every) - recording.origin_cm)
 
     def quantized(self, index: int) -> Int16[np.ndarray, "time slot 2"]:
         """Return the stored values of a recording's poses, as a view of the file.
@@ -273,6 +310,23 @@ def layout_of(recordings: Iterable[StoredRecording]) -> PoseLayout:
     return PoseLayout(animals, joined_keypoints([names]))
 
 
+def _points_of_zones(
+    recording: StoredRecording, centre: str
+) -> list[tuple[TrackedPoint, tuple[float, float]]]:
+    """Return the centre and the border of each zone, in the recording's own cm."""
+    found = []
+    for each in recording.zones:
+        border = [(x, y) for x, y in border_points(each.zone).tolist()]
+        points = zip((centre, *BORDER), (each.zone.centre, *border), strict=True)
+        found += [(TrackedPoint(each.number - 1, name), xy) for name, xy in points]
+    return found
+
+
+def _is_in_reach(zone: TargetZone, origin_cm: tuple[float, float]) -> bool:
+    away = np.abs(border_points(zone.zone) - origin_cm)
+    return bool(np.nanmax(away) <= REACH_CM)
+
+
 def from_recording(recording: Recording, rate_fps: float) -> PoseStore:
     """Return one recording as a store in memory, with the same poses as on disk."""
     stored, poses = quantize_recording(recording, rate_fps)
@@ -312,6 +366,12 @@ def quantize_recording(
     if poses.out_of_reach:
         far = f"points over {REACH_CM:.0f} cm from the middle: {poses.out_of_reach}"
         notes += (f"{far}, treated as missing",)
+    zones = [zone for zone in info.zones if _is_in_reach(zone, poses.origin_cm)]
+    if lost := [zone.zone.name for zone in info.zones if zone not in zones]:
+        notes += (
+            f"zones over {REACH_CM:.0f} cm from the middle, at which no action can be "
+            f"directed: {', '.join(lost)}; are they in the unit of the tracks?",
+        )
     stored = StoredRecording(
         lab=info.lab,
         video=info.video,
@@ -326,6 +386,7 @@ def quantize_recording(
         watched=info.watched,
         animals=info.animals,
         objects=info.objects,
+        zones=tuple(zones),
         has_labels=info.has_labels,
         coverage=recording.coverage,
         start_s=info.start_s,

@@ -19,6 +19,14 @@ from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.files import write_text
 from mabe.runtime.versions import made_by_newer
 from mabe.skeleton import ANIMALS, KEYPOINTS, MOST_ANIMALS
+from mabe.zones import (
+    Circle,
+    Polygon,
+    TargetZone,
+    Zone,
+    parts_of,
+    shape_of,
+)
 
 FORMAT_VERSION = 4
 """Of a store without coverage, which versions of mabe before 0.3 can read too."""
@@ -28,6 +36,9 @@ WITH_COVERAGE = 5
 
 
 WITH_OTHER_SKELETONS = 6
+
+
+WITH_ZONES = 7
 
 
 INDEX_NAME = "index.json"
@@ -59,7 +70,7 @@ def read_index(root: Path) -> dict[str, Any]:
 
 def check_version(index: Mapping[str, Any], root: Path) -> None:
     """Raise `DataError` where an index is of a version that cannot be read."""
-    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS)
+    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS, WITH_ZONES)
     if (found := index.get("version")) not in known:
         is_newer = isinstance(found, int) and found > max(known)
         raise DataError(
@@ -162,6 +173,8 @@ def write_index(
 
 def _version_of(recordings: Sequence[StoredRecording]) -> int:
     """Return the oldest version of the format that can hold recordings."""
+    if any(each.zones for each in recordings):
+        return WITH_ZONES
     if any(
         each.keypoints != KEYPOINTS
         or max(each.tracked_individuals, default=0) > ANIMALS
@@ -180,6 +193,10 @@ def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
         del plain["keypoints"]
     if not recording.objects:
         del plain["objects"]
+    if recording.zones:
+        plain["zones"] = [_zone_to_json(each) for each in recording.zones]
+    else:
+        del plain["zones"]
     if recording.coverage is None:
         del plain["coverage"]
     else:
@@ -206,6 +223,7 @@ def recording_from_json(
             "slots": tuple(entry["slots"]),
             "keypoints": tuple(entry.get("keypoints", KEYPOINTS)),
             "objects": tuple(entry.get("objects", ())),
+            "zones": tuple(map(_zone_from_json, entry.get("zones", ()))),
             "origin_cm": tuple(entry["origin_cm"]),
             "bouts": tuple(
                 Bout(start, stop, sys.intern(action), agent, target)
@@ -217,6 +235,29 @@ def recording_from_json(
             "notes": tuple(entry["notes"]),
         }
     )
+
+
+def _zone_to_json(target: TargetZone) -> list[Any]:
+    """Return a zone as plain values: a circle has a radius, a polygon corners."""
+    parts = [
+        [part.x, part.y, part.radius] if isinstance(part, Circle) else [*part.corners]
+        for part in parts_of(target.zone.shape)
+    ]
+    return [target.number, target.zone.name, parts]
+
+
+def _zone_from_json(row: Sequence[Any]) -> TargetZone:
+    """Return the zone of `_zone_to_json`; raises `ValueError` where it is none."""
+    number, name, parts = row
+    if not (isinstance(number, int) and isinstance(name, str)):
+        raise ValueError("a zone")
+    shapes = [
+        Polygon(tuple((x, y) for x, y in part))
+        if isinstance(part[0], list)
+        else Circle(*part)
+        for part in parts
+    ]
+    return TargetZone(number, Zone(name, shape_of(shapes)))
 
 
 def _bout_rows(spans: Iterable[Bout | WatchedSpan]) -> list[list[Any]]:

@@ -126,8 +126,9 @@ def _objective(
         "undirected": sorted(occurs & set(undirected)),
     }
     config, _ = settle_skeleton(build_config(settings, where="studio"), store)
-    animals = max(config.animals, store.layout.animals)
-    store = store.in_layout(PoseLayout(animals, config.body.keypoints), objects=True)
+    room = store.individuals if config.zone_targets else store.layout.animals
+    layout = PoseLayout(max(config.animals, room), config.pose_keypoints)
+    store = store.in_layout(layout, objects=True)
     learned = [
         index
         for index, recording in enumerate(store.recordings)
@@ -195,7 +196,8 @@ def _score(
 def _possible(
     task: PairTask, lab: str, is_self: Int[np.ndarray, " row"]
 ) -> Bool[np.ndarray, "row actions"]:
-    known = task.vocabulary.get(lab, frozenset())
+    at_zones = task.zone_actions.get(lab, frozenset())
+    known = task.vocabulary.get(lab, frozenset()) | {(a, False) for a, _ in at_zones}
     return np.array(
         [[(action, bool(own)) in known for action in task.actions] for own in is_self]
     ).reshape(len(is_self), len(task.actions))

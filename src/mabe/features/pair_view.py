@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mabe.features.base import Features
 from mabe.features.coordinates_and_speeds import group_by, motion_title
+from mabe.features.directed import directed_features
 from mabe.features.egocentric import (
     along_x_where,
     body_axis,
@@ -30,7 +31,6 @@ from mabe.features.egocentric import (
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_per_second
 from mabe.features.social import SocialFeatures
-from mabe.features.target_point import directed_features
 from mabe.runtime import tensors
 from mabe.skeleton import KEYPOINTS, RODENT, Skeleton
 
@@ -235,7 +235,8 @@ def _of_seat(seat: int, points: int, slots: Tensor) -> slice:
 class PairSocialFeatures(Features):
     """`PairFeatures`, then the social features of agent and target.
 
-    With `object_targets` the latter include those of `mabe.features.target_point`.
+    With `object_targets` the latter include those of `mabe.features.target_point`, with
+    `zone_targets` those of `mabe.features.target_zone`.
     """
 
     title = SocialFeatures.title
@@ -250,6 +251,7 @@ class PairSocialFeatures(Features):
         max_gap_s: float,
         skeleton: Skeleton = RODENT,
         object_targets: bool = False,
+        zone_targets: bool = False,
     ) -> None:
         super().__init__()
         self.view = PairFeatures(
@@ -263,6 +265,7 @@ class PairSocialFeatures(Features):
             max_gap_s=max_gap_s,
             skeleton=skeleton,
             object_targets=object_targets,
+            zone_targets=zone_targets,
         )
         self.names = (*self.view.names, *self.social.names)
         self.key = (*self.view.key, *self.social.key)
@@ -275,4 +278,5 @@ class PairSocialFeatures(Features):
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
-        return torch.cat([self.view(poses_BTPK2), self.social(poses_BTPK2)], dim=2)
+        of_body_BTPK2 = poses_BTPK2[:, :, :, : self.view.layout.points]
+        return torch.cat([self.view(of_body_BTPK2), self.social(poses_BTPK2)], dim=2)

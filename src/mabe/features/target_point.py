@@ -30,31 +30,11 @@ from mabe.features.landmarks import (
     find_landmarks,
     first_known,
 )
-from mabe.features.social import SocialFeatures
 from mabe.features.vectors import cross, dot, least, length
 from mabe.skeleton import RODENT, Skeleton
 
 MOTION_SPAN_S = 0.16
 """Changes are over this time: sniffs and turns of the head are brief."""
-
-
-def directed_features(
-    *,
-    rate_fps: float,
-    max_gap_s: float,
-    skeleton: Skeleton = RODENT,
-    object_targets: bool = False,
-) -> Features:
-    """Return the social features of an agent and a target, which may be an object."""
-    social = SocialFeatures(
-        rate_fps=rate_fps, max_gap_s=max_gap_s, directed=True, skeleton=skeleton
-    )
-    if not object_targets:
-        return social
-    return JoinedFeatures(
-        social,
-        TargetPointFeatures(rate_fps=rate_fps, max_gap_s=max_gap_s, skeleton=skeleton),
-    )
 
 
 class JoinedFeatures(Features):

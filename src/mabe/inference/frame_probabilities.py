@@ -43,9 +43,10 @@ def in_layout_of(model: Model | Ensemble, store: PoseStore) -> PoseStore:
         for member, _ in model.members_with_weights
         if member.features.most_animals is not None
     ]
-    animals = min(room) if room else max(store.layout.animals, model.config.animals)
+    own = store.individuals if model.config.zone_targets else store.layout.animals
+    animals = min(room) if room else max(own, model.config.animals)
     return store.in_layout(
-        PoseLayout(animals, model.config.body.keypoints),
+        PoseLayout(animals, model.config.pose_keypoints),
         objects=model.task.kind is TaskKind.PAIR,
     )
 
@@ -66,8 +67,8 @@ class Tracks:
     """``read(start, stop)`` returns poses in cm, NaN where missing."""
     slots: tuple[int, ...] = ()
     """The slots that may occur, the others never do; none: all may."""
-    objects: tuple[int, ...] = ()
-    """The numbers of the individuals that are objects."""
+    places: tuple[int, ...] = ()
+    """The numbers of the individuals that are objects or zones."""
     animals: int = ANIMALS
     """Animals that poses have room for."""
 
@@ -79,7 +80,7 @@ class Tracks:
             store.recordings[index].length,
             lambda start, stop: store.poses_cm(index, start, stop),
             tuple(slots.tolist()),
-            store.recordings[index].objects,
+            store.recordings[index].places,
             store.layout.animals,
         )
 
@@ -95,7 +96,7 @@ class Tracks:
         """Return the same with the agent first, then the target and the others."""
         return Tracks(
             self.length,
-            lambda start, stop: from_view(self.read(start, stop), view, self.objects),
+            lambda start, stop: from_view(self.read(start, stop), view, self.places),
         )
 
 
@@ -188,7 +189,7 @@ def view_probabilities(
     undirected = [
         place for place, action in enumerate(task.classes) if action in task.undirected
     ]
-    if undirected and not view.is_self:
+    if undirected and not view.is_self and view.target not in tracks.places:
         reverse = in_direction(view.reverse)
         probabilities[:, undirected] = (
             probabilities[:, undirected] + reverse[:, undirected]

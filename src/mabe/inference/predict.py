@@ -408,9 +408,10 @@ def recording_provenance(
 ) -> RecordingProvenance:
     """Return where a recording comes from, and how it differs from the training data.
 
-    Raises `DataError` where it has no keypoint in common with them.
+    Raises `DataError` where it has no keypoint in common with them, or lacks a zone.
     """
     about = store.recordings[index]
+    predictor.task.check_zones(about)
     contract = predictor.checkpoint.contract
     read = predictor.checkpoint.model.config.body.keypoints
     odd = (

@@ -29,11 +29,13 @@ class Variant:
     def of(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"], skeleton: Skeleton = RODENT
     ) -> Float[Tensor, "b t a k 2"]:
-        """Return changed poses."""
+        """Return changed poses; further points than the skeleton's are a zone's."""
         if self.reverse:
             poses_BTAK2 = poses_BTAK2.flip(2)
         if self.mirror:
-            order_K = torch.tensor(skeleton.mirror_order(), device=poses_BTAK2.device)
+            further = range(len(skeleton.keypoints), poses_BTAK2.shape[3])
+            order = [*skeleton.mirror_order(), *further]
+            order_K = torch.tensor(order, device=poses_BTAK2.device)
             sides_2 = poses_BTAK2.new_tensor([-1.0, 1.0])
             poses_BTAK2 = poses_BTAK2.index_select(3, order_K) * sides_2
         if self.turn:

@@ -30,6 +30,10 @@ STREAM = re.compile(r"S\d+")
 NAMED = "named"
 """The target of an action whose events all name theirs."""
 
+ZONE = "zone"
+"""The target of an action at zones: each event names which; a single one may be left
+out."""
+
 
 @dataclass(frozen=True, slots=True)
 class ActionMapping:
@@ -39,19 +43,23 @@ class ActionMapping:
     name: str | None
     """The action's name in the standard layout; None: left out."""
     target: str
-    """``self``, ``other``, an animal's name, or `NAMED`."""
+    """``self``, ``other``, the name of an animal or a zone, `ZONE`, or `NAMED`."""
     agent: str | None
     """The agent of events that name no subject."""
     reason: str
     """Where the mapping comes from, for people to read."""
     named_targets: frozenset[str] = frozenset()
     """``self`` or ``other``, where events name such targets."""
+    named_zones: frozenset[str] = frozenset()
+    """The zones that events name as targets."""
 
     def as_settings(self) -> ActionSettings | None:
         """Return the settings that give the same again; None: left out."""
         if self.name is None:
             return None
         target = None if self.target == NAMED else self.target
+        if target is None and self.named_zones and not self.named_targets:
+            target = ZONE  # also where no event names one, as in a film to predict
         return ActionSettings(name=self.name, agent=self.agent, target=target)
 
 
@@ -63,7 +71,9 @@ class LabelNames:
     behaviours: tuple[str, ...] = ()
     named_targets: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """For each behaviour what its events name: ``self``, ``other``, or ``""``
-    (nothing that is an animal)."""
+    (nothing that is an animal or a zone)."""
+    named_zones: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """For each behaviour the zones that its events name."""
     together: tuple[frozenset[str], ...] = ()
     """Subjects that occur with each other in labels of one recording, or with others
     that do: roles such as resident and intruder, not names of single animals."""
@@ -85,7 +95,18 @@ class LabelMapping:
     reasons: Mapping[str, str]
     """Where the mapping of each subject comes from, for people to read."""
     actions: Mapping[str, ActionMapping]
-    """Animals include objects, which are targets alone."""
+    """Animals include objects and zones, which are targets alone."""
+    zones: tuple[str, ...] = ()
+    """The last of `animals`, which are zones."""
+
+    @property
+    def tracked(self) -> tuple[str, ...]:
+        """The animals and objects."""
+        return self.animals[: len(self.animals) - len(self.zones)]
+
+    def find_target(self, name: str) -> str | None:
+        """Return the animal or object of a name, or else the zone."""
+        return find_animal(name, self.tracked) or find_zone(name, self.zones)
 
     def number_of(self, animal: str) -> int:
         """Return an animal's number in the standard layout, which counts from 1."""
@@ -114,10 +135,12 @@ def map_labels(
     *,
     lab: LabelNames | None = None,
     agents: Sequence[str] = (),
+    zones: Sequence[str] = (),
 ) -> LabelMapping:
     """Return the mapping of labels to the animals of one recording.
 
-    `agents` are those that are no objects; by default all are.
+    `agents` are those that are no objects; by default all are. `zones` are the zones of
+    the recording, which are targets as well.
     `subjects` are those of the recording's own labels, `lab` the names in all labels.
     Raises `ConfigError` where the project names an animal that the recording lacks.
     """
@@ -136,11 +159,14 @@ def map_labels(
             animals,
             project,
             lab.named_targets.get(behaviour, frozenset()),
+            lab.named_zones.get(behaviour, frozenset()),
             agents=len(agents),
+            zones=zones,
         )
         for behaviour in behaviours
     }
-    return LabelMapping(tuple(animals), animal_of, reasons, actions)
+    everything = (*animals, *zones)
+    return LabelMapping(everything, animal_of, reasons, actions, tuple(zones))
 
 
 def _map_subjects(
@@ -219,11 +245,32 @@ def named_animal(
     )
 
 
+def find_zone(name: str, zones: Sequence[str]) -> str | None:
+    """Return the zone of the same name."""
+    return next((zone for zone in zones if same_name(zone, name)), None)
+
+
+def zones_of_action(action: ActionMapping, mapping: LabelMapping) -> list[str]:
+    """Return the zones of a recording at which an action may be directed.
+
+    They are those that events name; all, where the project says that it is at zones and
+    no event names one.
+    """
+    if action.named_zones:
+        found = (find_zone(name, mapping.zones) for name in action.named_zones)
+        return sorted({zone for zone in found if zone is not None})
+    return list(mapping.zones) if action.target == ZONE else []
+
+
 def find_named_targets(
-    files: Iterable[FileAnnotations], animals: Sequence[str], subjects: Sequence[str]
-) -> dict[str, frozenset[str]]:
-    """Return what the events of each behaviour name as their target."""
+    files: Iterable[FileAnnotations],
+    animals: Sequence[str],
+    subjects: Sequence[str],
+    zones: Sequence[str] = (),
+) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Return what the events of each behaviour have as targets, and which zones."""
     found: dict[str, set[str]] = {}
+    at_zones: dict[str, set[str]] = {}
     for event in {event for each in files for event in each.events}:
         parts = [part for part in event.target.split("|") if part]
         kinds = {
@@ -231,8 +278,16 @@ def find_named_targets(
             for part in parts
             if part == SELF or named_animal(part, animals, subjects)
         }
-        found.setdefault(event.behaviour, set()).update(kinds or {""})
-    return {behaviour: frozenset(kinds) for behaviour, kinds in found.items()}
+        named = {zone for part in parts if (zone := find_zone(part, zones))}
+        if not kinds and named:
+            at_zones.setdefault(event.behaviour, set()).update(named)
+            found.setdefault(event.behaviour, set())
+        else:
+            found.setdefault(event.behaviour, set()).update(kinds or {""})
+    return (
+        {behaviour: frozenset(kinds) for behaviour, kinds in found.items()},
+        {behaviour: frozenset(names) for behaviour, names in at_zones.items()},
+    )
 
 
 def _map_action(
@@ -240,26 +295,34 @@ def _map_action(
     animals: Sequence[str],
     project: Project,
     kinds: frozenset[str],
+    at_zones: frozenset[str],
     *,
     agents: int,
+    zones: Sequence[str],
 ) -> ActionMapping:
-    """Return what a behaviour becomes; so many of the animals are no objects."""
+    """Return what a behaviour becomes; so many of the animals are no objects.
+
+    `kinds` and `at_zones` are what its events name.
+    """
     settings = project.actions.get(behaviour, ActionSettings())
     if settings is None:
         return ActionMapping(behaviour, None, "self", None, "left out by project.yaml")
     for name in (settings.agent, settings.target):
-        if name not in (None, "self", "other", *animals):
+        if name not in (None, "self", "other", ZONE, *animals, *zones):
+            of_zones = f" and the zones {list(zones)}" if zones else ""
             raise ConfigError(
                 f"project.yaml: action {behaviour!r} names {name!r}, but the animals "
-                f"are {list(animals)}"
+                f"are {list(animals)}{of_zones}"
             )
     named = kinds - {""}
     if settings.target:
         target, reason = settings.target, "project.yaml"
-    elif len(animals) == 1 or (agents == 1 and not named):
+    elif not at_zones and (len(animals) == 1 or (agents == 1 and not named)):
         target, reason = "self", "there is one animal"
-    elif named and "" not in kinds:
+    elif (named or at_zones) and "" not in kinds:
         target, reason = NAMED, "each event names its target"
+    elif len(animals) == 1:
+        target, reason = "self", "there is one animal, where no zone is named"
     elif _SELF_ACTIONS.search(behaviour):
         target, reason = "self", "guess: an action without a partner"
     elif len(animals) == 2:
@@ -267,4 +330,6 @@ def _map_action(
     else:
         target, reason = "other", "each event must have a target"
     name = slug(settings.name or behaviour)
-    return ActionMapping(behaviour, name, target, settings.agent, reason, named)
+    return ActionMapping(
+        behaviour, name, target, settings.agent, reason, named, at_zones
+    )

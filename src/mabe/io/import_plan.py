@@ -40,6 +40,7 @@ from mabe.io.label_clocks import to_recording_clock
 from mabe.io.label_owners import with_owner
 from mabe.io.project import Project, RecordingSettings
 from mabe.io.recording_names import compare_names
+from mabe.io.recording_zones import RecordingZones
 from mabe.io.standardize import shared_scale
 from mabe.runtime.console import count
 
@@ -85,6 +86,8 @@ class ImportPlan:
     """Recordings with several coders, between whom project.yaml does not choose."""
     may_hold_labels: bool
     """Whether a file that cannot be read may hold labels."""
+    zones: RecordingZones
+    """What gives the zones of recordings."""
     usual_scale: float | None = None
     """Pixels per cm of all films of which none is known, as estimated from all."""
 
@@ -147,6 +150,7 @@ def make_plan(contents: FolderContents, project: Project, folder: Path) -> Impor
     """Return what will be imported of a folder's content."""
     matching = match_files(contents, project, folder)
     known = _known_names(contents, project)
+    zones = RecordingZones.of(project, folder)
     recordings: list[RecordingFiles] = []
     conflicts: list[CoderConflict] = []
     for claimed in matching.recordings:
@@ -166,12 +170,13 @@ def make_plan(contents: FolderContents, project: Project, folder: Path) -> Impor
         lab=project.lab or folder_name(folder),
         project=project,
         recordings=tuple(recordings),
-        names=_label_names(used, recordings, project),
+        names=_label_names(used, recordings, project, zones.names),
         unused=matching.unused,
         notes=matching.notes,
         problems=contents.problems,
         conflicts=tuple(conflicts),
         may_hold_labels=contents.may_be_labels,
+        zones=zones,
         usual_scale=_usual_scale(recordings),
     )
 
@@ -258,7 +263,10 @@ def _with_guesses(
 
 
 def _label_names(
-    labels: Sequence[Labels], recordings: Sequence[RecordingFiles], project: Project
+    labels: Sequence[Labels],
+    recordings: Sequence[RecordingFiles],
+    project: Project,
+    zones: Sequence[str],
 ) -> LabelNames:
     """Return the names in the labels of all recordings."""
     files = [each.annotations for each in labels]
@@ -271,6 +279,12 @@ def _label_names(
         )
     )
     animals = [animal for files_ in recordings for animal in files_.track.animals]
+    named_targets, named_zones = find_named_targets(
+        files,
+        list(dict.fromkeys((*project.animals, *project.objects, *animals))),
+        subjects,
+        zones,
+    )
     return LabelNames(
         subjects=subjects,
         behaviours=tuple(dict.fromkeys(b for each in files for b in each.behaviours)),
@@ -278,11 +292,8 @@ def _label_names(
             frozenset(s for each in one.labels for s in subjects_of(each.annotations))
             for one in recordings
         ),
-        named_targets=find_named_targets(
-            files,
-            list(dict.fromkeys((*project.animals, *project.objects, *animals))),
-            subjects,
-        ),
+        named_targets=named_targets,
+        named_zones=named_zones,
     )
 
 

@@ -5,7 +5,7 @@ Each file is read once; of tracks nothing is kept but names, length, rate and sc
 
 import re
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -27,12 +27,13 @@ from mabe.io.import_plan import (
     make_plan,
 )
 from mabe.io.import_report import describe_guesses
-from mabe.io.importer import ImportedRecording, label_recording
+from mabe.io.importer import ImportedRecording, label_recording, place_zones_of
 from mabe.io.inspection import Inspection
 from mabe.io.match_keypoints import format_matches
 from mabe.io.project import Project
 from mabe.io.readers.annotations import Content, FileAnnotations
 from mabe.io.readers.poses import Poses
+from mabe.io.recording_zones import RecordingZones
 from mabe.io.standardize import StandardPoses, standardize
 from mabe.io.unknown_files import describe_unread, may_be_bouts
 from mabe.runtime.console import count
@@ -46,6 +47,7 @@ class _Notebook:
     """What is kept of each file while a folder is read."""
 
     project: Project
+    zones: RecordingZones
     files: dict[Path, list[str]] = field(default_factory=dict)
     standards: dict[tuple[Path, int], StandardPoses | MabeError] = field(
         default_factory=dict
@@ -55,18 +57,22 @@ class _Notebook:
         """Note what a file holds."""
         lines = []
         for place, poses in enumerate(content.poses):
-            standard = _bare_standard(poses, self.project)
+            standard = _bare_standard(poses, self.project, self.zones.corners)
             self.standards[path, place] = standard
             lines.append(_describe_poses(poses, standard))
         lines += [_describe_annotations(each) for each in content.annotations]
         self.files[path] = [f"{content.format}: {line}" for line in lines]
 
 
-def _bare_standard(poses: Poses, project: Project) -> StandardPoses | MabeError:
+def _bare_standard(
+    poses: Poses, project: Project, corners: Collection[str]
+) -> StandardPoses | MabeError:
     """Return standardized poses without coordinates, or why they cannot be."""
     try:
         is_known = bool(poses.fps or project.fps)
-        standard = standardize(poses, project, fps=None if is_known else _ANY_FPS)
+        standard = standardize(
+            poses, project, fps=None if is_known else _ANY_FPS, corners=corners
+        )
     except MabeError as error:
         return error
     nothing = np.broadcast_to(np.float32(np.nan), standard.poses.xy_px.shape)
@@ -104,7 +110,7 @@ def describe_folder(folder: Path, project: Project) -> Generator[str, None, Insp
 
     Raises `DataError` where there is no file that could hold tracks or labels.
     """
-    notebook = _Notebook(project)
+    notebook = _Notebook(project, RecordingZones.of(project, folder))
     contents = scan_folder(folder, project, look=notebook.look)
     if not notebook.files and not contents.problems:
         raise DataError(f"{folder}: no file here that could hold tracks or labels.")
@@ -194,7 +200,7 @@ def _label(
         pixels_per_cm=scale or standard.pixels_per_cm,
         is_scale_estimated=standard.is_scale_estimated and not own_scale,
     )
-    return label_recording(files, plan, known)
+    return label_recording(files, plan, place_zones_of(files, plan, known))
 
 
 def _describe_labelled(imported: ImportedRecording) -> Iterator[str]:
@@ -202,7 +208,10 @@ def _describe_labelled(imported: ImportedRecording) -> Iterator[str]:
     agents = imported.standard.agents
     yield f"  animals: {', '.join(agents)}"
     if imported.standard.objects:
-        yield f"  objects: {', '.join(animals[len(agents) :])}"
+        yield f"  objects: {', '.join(imported.standard.poses.animals[len(agents) :])}"
+    if imported.standard.zones:
+        zones = (zone.name for zone in imported.standard.zones)
+        yield f"  zones: {', '.join(zones)}"
     if imported.has_labels:
         mapping = imported.labels.mapping
         pairs = (

@@ -53,6 +53,7 @@ def describe_recording(
     )
     for number, name in enumerate(standard.animals, start=1):
         what = "an object, " if number in standard.objects else ""
+        what = "a zone, " if number > len(standard.poses.animals) else what
         yield f"  mouse{number} is {what}{name}"
     tables = {"keypoints": format_matches(standard.matches)}
     if imported.has_labels:

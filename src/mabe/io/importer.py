@@ -25,10 +25,9 @@ from mabe.io.project import (
     dump_project,
 )
 from mabe.io.readers.formats import read_again
-from mabe.io.readers.zone_tables import ZoneFile
 from mabe.io.recording_labels import RecordingLabels, clip_bouts, read_labels
 from mabe.io.recording_zones import FILE_NAME as ZONES
-from mabe.io.recording_zones import read_zone_file, zones_in_cm
+from mabe.io.recording_zones import place_zones
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
 from mabe.io.writers.kaggle import (
@@ -125,7 +124,6 @@ def run_import(
         # table of an earlier import would list recordings that are replaced.
         write_text(out / FILE_NAME, dump_project(plan.project))
         remove(out / "train.csv")
-    zone_file = read_zone_file(plan.project, plan.folder)
     zones: dict[str, tuple[Zone, ...]] = {}
     rows: list[MetadataRow] = []
     done: list[ImportedRecording] = []
@@ -140,15 +138,11 @@ def run_import(
             continue
         except MabeError as error:
             raise type(error)(f"{files.track.path}: {error}") from error
-        found = _zones_of(recording, plan, zone_file)
-        if zone_file is not None and not found:
-            note = f"{zone_file.path.name}: no zones of this recording"
-            recording = replace(recording, notes=(*recording.notes, note))
         yield recording
         if out:
             for piece in split_recording(recording, pieces):
                 rows.append(_write_recording(piece, plan.lab, out))
-                zones[piece.standard.name] = found
+                zones[piece.standard.name] = recording.standard.zones
         done.append(_without_poses(recording))
     if not done:
         more = f"; and {len(failed) - 1} more" if len(failed) > 1 else ""
@@ -197,8 +191,17 @@ def import_recording(
         pixels_per_cm=settings.pixels_per_cm if settings else None,
         usual_scale=plan.usual_scale,
         objects=settings.objects if settings else None,
+        corners=plan.zones.corners,
     )
-    return label_recording(files, plan, standard)
+    return label_recording(files, plan, place_zones_of(files, plan, standard))
+
+
+def place_zones_of(
+    files: RecordingFiles, plan: ImportPlan, standard: StandardPoses
+) -> StandardPoses:
+    """Return a standardized recording with its zones."""
+    own = files.settings.zones if files.settings else {}
+    return place_zones(standard, plan.zones, name=files.recording, own=own)
 
 
 def label_recording(
@@ -299,23 +302,10 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         length=standard.poses.length,
         animals=standard.animals,
         objects=standard.objects,
+        zones=tuple(each.number for each in standard.targets),
         parts=tuple(part for part in standard.parts if part),
         watched=labels.watched,
         tracker=standard.poses.tracker,
-    )
-
-
-def _zones_of(
-    recording: ImportedRecording, plan: ImportPlan, file: ZoneFile | None
-) -> tuple[Zone, ...]:
-    """Return the zones of a recording in cm."""
-    settings = recording.files.settings
-    return zones_in_cm(
-        recording.files.recording,
-        plan.project,
-        file,
-        settings.zones if settings else {},
-        pixels_per_cm=recording.standard.pixels_per_cm,
     )
 
 

@@ -13,10 +13,12 @@ from mabe.errors import DataError
 from mabe.io.behaviour_names import (
     NAMED,
     STREAM,
+    ZONE,
     ActionMapping,
     LabelMapping,
-    find_animal,
+    find_zone,
     named_animal,
+    zones_of_action,
 )
 from mabe.io.readers.annotations import SELF, Event, FileAnnotations
 from mabe.io.recording_names import same_name
@@ -70,7 +72,8 @@ def _lost_animal(
         if mapping.subjects.get(part, "") is None:
             return part
     is_known = any(part == SELF or animal_of_modifier(part, mapping) for part in parts)
-    return event.target if action.target == NAMED and not is_known else None
+    is_named = action.target == NAMED or (action.target == ZONE and event.target)
+    return event.target if is_named and not is_known else None
 
 
 def lost_behaviours(annotations: FileAnnotations, mapping: LabelMapping) -> set[str]:
@@ -129,20 +132,30 @@ def _target(
             return named
     if action.target == "self":
         return agent
+    if action.target == ZONE:
+        return _only_zone(action, mapping)
     if action.target not in ("other", NAMED):
         return action.target
-    others = [animal for animal in mapping.animals if animal != agent]
+    others = [animal for animal in mapping.tracked if animal != agent]
     return others[0] if len(others) == 1 else None
 
 
-def animal_of_modifier(modifier: str, mapping: LabelMapping) -> str | None:
-    """Return the animal that an event's modifier names; None where it is none."""
-    if not named_animal(modifier, mapping.animals, mapping.subjects):
+def _only_zone(action: ActionMapping, mapping: LabelMapping) -> str | None:
+    """Return the zone of events that name none; None where there are several."""
+    if action.target != ZONE:
         return None
+    zones = zones_of_action(action, mapping)
+    return zones[0] if len(zones) == 1 else None
+
+
+def animal_of_modifier(modifier: str, mapping: LabelMapping) -> str | None:
+    """Return the animal or zone that an event's modifier names; None where none is."""
+    if not named_animal(modifier, mapping.tracked, mapping.subjects):
+        return find_zone(modifier, mapping.zones)
     same = next((s for s in mapping.subjects if s and same_name(s, modifier)), None)
     if same is not None and mapping.subjects[same]:
         return mapping.subjects[same]
-    return find_animal(modifier, mapping.animals)
+    return mapping.find_target(modifier)
 
 
 def join_overlaps(bouts: Iterable[Bout]) -> tuple[Bout, ...]:

@@ -85,7 +85,7 @@ class ActionSettings(BaseModel):
     agent: str | None = None
     """The agent of events that name no subject."""
     target: str | None = None
-    """``self``, ``other``, or an animal's name."""
+    """``self``, ``other``, ``zone``, or the name of an animal, an object or a zone."""
 
 
 Stop = Literal["inclusive", "exclusive"]

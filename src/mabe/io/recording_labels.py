@@ -73,12 +73,13 @@ def read_labels(
         name for each in files.labels for name in sorted(subjects_of(each.annotations))
     ]
     mapping = map_labels(
-        standard.animals,
+        standard.poses.animals,
         own,
         plan.names.behaviours,
         project,
         lab=plan.names,
         agents=standard.agents,
+        zones=[each.zone.name for each in standard.targets],
     )
     if not files.labels:
         return RecordingLabels(mapping)

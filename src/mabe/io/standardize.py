@@ -6,8 +6,8 @@ a note. Importing and predicting use the same code, so that new files are treate
 those of the training data were.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,8 @@ from mabe.io.match_keypoints import EXTRA, Match, match_names, split_animals
 from mabe.io.objects import ObjectSettings, add_objects, take_objects
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
+from mabe.io.recording_names import same_name
+from mabe.io.zone_corners import Place, take_corners
 from mabe.recording import (
     Recording,
     VideoInfo,
@@ -37,6 +39,7 @@ from mabe.skeleton import (
     Skeleton,
     joined_keypoints,
 )
+from mabe.zones import MOST_PARTS, TargetZone, Zone, parts_of
 
 _BODY_FRACTIONS = {"nose": 1.0, "head": 0.8, "neck": 0.7}
 """Rough distance of each keypoint to the tail base, as a fraction of the nose's."""
@@ -68,6 +71,10 @@ class StandardPoses:
     """The roles of keypoints, where they are not those of a rodent."""
     objects: tuple[int, ...] = ()
     """The numbers of those individuals that are objects."""
+    zones: tuple[Zone, ...] = ()
+    """In cm."""
+    corners_px: Mapping[str, Place] = field(default_factory=dict)
+    """Where the keypoints are that are corners of zones."""
 
     @property
     def name(self) -> str:
@@ -76,13 +83,31 @@ class StandardPoses:
 
     @property
     def animals(self) -> tuple[str, ...]:
-        """The lab's names of the animals 1, 2 …, and of the objects after them."""
-        return tuple(self.poses.animals)
+        """The lab's names of animals 1, 2 …, then of the objects, then of the zones."""
+        return (*self.poses.animals, *(each.zone.name for each in self.targets))
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The lab's names of the animals, without objects."""
-        return self.animals[: len(self.animals) - len(self.objects)]
+        """The lab's names of the animals, without objects and zones."""
+        tracked = tuple(self.poses.animals)
+        return tracked[: len(tracked) - len(self.objects)]
+
+    @property
+    def targets(self) -> tuple[TargetZone, ...]:
+        """The zones at which actions may be directed, with their numbers."""
+        zones = [zone for zone in self.zones if self._may_be_target(zone)]
+        first = len(self.poses.animals) + 1
+        return tuple(TargetZone(at, zone) for at, zone in enumerate(zones, first))
+
+    @property
+    def untargeted(self) -> tuple[str, ...]:
+        """The names of the other zones."""
+        return tuple(z.name for z in self.zones if not self._may_be_target(z))
+
+    def _may_be_target(self, zone: Zone) -> bool:
+        """Return whether a label of its name means the zone, and it has a border."""
+        is_taken = any(same_name(zone.name, name) for name in self.poses.animals)
+        return not is_taken and len(parts_of(zone.shape)) <= MOST_PARTS
 
     @property
     def parts(self) -> tuple[str | None, ...]:
@@ -98,6 +123,7 @@ def standardize(
     pixels_per_cm: float | None = None,
     usual_scale: float | None = None,
     objects: Mapping[str, ObjectSettings] | None = None,
+    corners: Collection[str] = (),
 ) -> StandardPoses:
     """Return poses with their rate, scale, animals and keypoints.
 
@@ -105,12 +131,14 @@ def standardize(
     Else the file's rate is used, and the project's where the file gives none; the
     project's scale, and the file's where the project gives none. `usual_scale`, that of
     other films of the camera, is used before it is estimated from this one alone.
+    `corners` are keypoints of the arena, which are no part of an animal.
     Raises `DataError` where there is no rate, where coordinates are relative to a
     picture whose size the project does not give, where the scale cannot be estimated,
     and where no keypoint is known.
     """
     poses = separate_animals(poses.in_pixels(project.size))
     poses = drop_unsure(poses, project.min_confidence)
+    poses, corners_px = take_corners(poses, corners)
     poses, found = take_objects(poses, {**project.objects, **(objects or {})})
     wanted = tuple(name for name in project.animals if name not in project.objects)
     poses = pick_animals(poses, MOST_ANIMALS, wanted)
@@ -153,6 +181,7 @@ def standardize(
         is_scale_estimated=is_estimated,
         body=body,
         objects=tuple(range(animals + 1, animals + len(found) + 1)),
+        corners_px=corners_px,
     )
 
 
@@ -354,6 +383,7 @@ def to_recording(
         watched=watched,
         animals=standard.animals,
         objects=standard.objects,
+        zones=standard.targets,
         has_labels=has_labels,
         tracking_path=path,
         annotation_path=None,

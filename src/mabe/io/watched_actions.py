@@ -15,10 +15,12 @@ from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, find_spans, spans_o
 from mabe.errors import ConfigError, DataError
 from mabe.io.behaviour_names import (
     NAMED,
+    ZONE,
     ActionMapping,
     LabelMapping,
     find_animal,
     slug,
+    zones_of_action,
 )
 from mabe.io.project import Project
 from mabe.io.readers.annotations import FileAnnotations, WatchedInterval
@@ -51,30 +53,29 @@ def watched_of(
                 Watched(
                     mapping.number_of(agent), mapping.number_of(target), action.name
                 )
-                for target in _targets(action, agent, mapping.animals)
+                for target in _targets(action, agent, mapping)
             }
     return tuple(sorted(each for each in watched if each.action not in gone))
 
 
-def _targets(action: ActionMapping, agent: str, animals: Sequence[str]) -> set[str]:
-    """Return whom an agent's action may be directed at."""
+def _targets(action: ActionMapping, agent: str, mapping: LabelMapping) -> set[str]:
+    """Return what an agent's action may be directed at."""
     kinds = set(action.named_targets)
     kinds |= {action.target} if action.target in ("self", "other") else set()
     targets = {agent} if "self" in kinds else set()
     if "other" in kinds:
-        targets |= {each for each in animals if each != agent} or {agent}
-    if action.target not in ("self", "other", NAMED):
+        targets |= {each for each in mapping.tracked if each != agent} or {agent}
+    if action.target not in ("self", "other", NAMED, ZONE):
         targets.add(action.target)
-    return targets
+    return targets | set(zones_of_action(action, mapping))
 
 
 def _parse_watched(text: str, mapping: LabelMapping) -> Watched:
     """Return an entry such as ``adult,juvenile,interact`` or ``adult,self,rear``."""
     parts = [part.strip() for part in text.split(",", 2)]
     if len(parts) == 3:
-        agent = find_animal(parts[0], mapping.animals)
-        is_self = parts[1] == "self"
-        target = agent if is_self else find_animal(parts[1], mapping.animals)
+        agent = find_animal(parts[0], mapping.tracked)
+        target = agent if parts[1] == "self" else mapping.find_target(parts[1])
         if agent and target:
             return Watched(
                 mapping.number_of(agent), mapping.number_of(target), slug(parts[2])

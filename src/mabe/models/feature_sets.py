@@ -57,6 +57,7 @@ def _pair_social(settings: ModelSettings) -> Inputs:
         **_motion_settings(settings),
         skeleton=settings.body,
         object_targets=settings.object_targets,
+        zone_targets=settings.zone_targets,
     )
     social = len(features.social.names)
     return features, PairSocialScaling(features.view.layout, social=social)

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mabe.pair_task import Nearness
-from mabe.skeleton import ANIMALS, MOST_ANIMALS, RODENT, PoseLayout, Skeleton
+from mabe.skeleton import ANIMALS, BORDER, MOST_ANIMALS, RODENT, PoseLayout, Skeleton
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -64,6 +64,8 @@ class ModelSettings(Settings):
     """Animals that a scene has room for. A run on data with more of them raises it."""
     object_targets: bool = False
     """Features of targets that are one point. A run on data with objects sets it."""
+    zone_targets: bool = False
+    """Features of targets that are zones. A run on data with labels of them sets it."""
 
     # The network
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
@@ -107,6 +109,11 @@ class ModelSettings(Settings):
         return self.skeleton or RODENT
 
     @property
+    def pose_keypoints(self) -> tuple[str, ...]:
+        """The keypoints of the poses: the body's, then a zone's border."""
+        return (*self.body.keypoints, *(BORDER if self.zone_targets else ()))
+
+    @property
     def nearness(self) -> Nearness:
         """How near a target has to be in a group."""
         return Nearness(self.nearest_targets, self.target_distance_cm)
@@ -127,6 +134,11 @@ class ModelSettings(Settings):
             raise ValueError(
                 "model_type: trees needs social features; set feature_set: social, or "
                 "choose a network"
+            )
+        if self.zone_targets and self.feature_set != "social":
+            raise ValueError(
+                "actions are directed at zones, which needs social features; set "
+                "feature_set: social"
             )
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")

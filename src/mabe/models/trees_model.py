@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
+from mabe.features.directed import directed_features
 from mabe.features.rolling import RollingConfig, rolling_statistics
-from mabe.features.target_point import directed_features
 from mabe.models.boosted_trees import Forest
 from mabe.models.feature_sets import build_inputs
 from mabe.models.model import Context, Model
@@ -168,6 +168,7 @@ class PairTreesModel(TreesModel):
             max_gap_s=config.max_gap_s,
             skeleton=config.body,
             object_targets=config.object_targets,
+            zone_targets=config.zone_targets,
         )
         super().__init__(config, task, features, forest)
 

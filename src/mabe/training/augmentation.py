@@ -98,7 +98,26 @@ def _draw_turns(
 
 
 def augment(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton = RODENT) -> Poses:
-    """Return changed poses; time is stretched where windows are drawn."""
+    """Return changed poses; time is stretched where windows are drawn.
+
+    Points after those of the skeleton are the border of a zone: they are turned and
+    moved with the poses, have no noise and are not dropped.
+    """
+    own = len(skeleton.keypoints)
+    if poses_BTAK2.shape[3] == own:
+        return _augment_bodies(poses_BTAK2, changes, skeleton)
+    border_BTAE2 = poses_BTAK2[:, :, :, own:]
+    if changes.matrix_B22 is not None:
+        turned = border_BTAE2.flatten(1, 3) @ changes.matrix_B22
+        border_BTAE2 = turned.view(border_BTAE2.shape)
+    if changes.shift_B2 is not None:
+        border_BTAE2 = border_BTAE2 + changes.shift_B2[:, None, None, None]
+    bodies = _augment_bodies(poses_BTAK2[:, :, :, :own].contiguous(), changes, skeleton)
+    return torch.cat([bodies, border_BTAE2], dim=3)
+
+
+def _augment_bodies(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton) -> Poses:
+    """Return changed poses of animals and objects."""
     shape, absent_BA = poses_BTAK2.shape, absent_animals(poses_BTAK2)
     if (slot_BS := _new_order(absent_BA, changes, skeleton)) is not None:
         poses_BTAK2 = in_order(poses_BTAK2.flatten(2, 3), slot_BS).view(shape)

@@ -36,11 +36,18 @@ class ResidentPoses:
         for index, row in enumerate(self.column_RS):
             columns, slots = store.slots_read(index)
             row[slots] = columns
+        # The points of zones, which do not move, follow those of all recordings.
+        still = [
+            np.ascontiguousarray(store.zone_points(i)) for i in range(len(self.width_R))
+        ]
+        moving = sum(about.values for about in recordings) // 2
+        self.still_R = moving + np.cumsum([0, *map(len, still)])[:-1]
         self.points_V = torch.empty(
-            sum(about.values for about in recordings) // 2,
-            dtype=torch.int32,
-            device=device,
+            moving + sum(map(len, still)), dtype=torch.int32, device=device
         )
+        for first, points in zip(self.still_R.tolist(), still, strict=True):
+            packed = points.reshape(-1).view(np.int32).copy()
+            self.points_V[first : first + len(packed)] = torch.from_numpy(packed)
         for index, about in enumerate(recordings):
             steps = np.ascontiguousarray(store.quantized(index)).reshape(-1)
             first = about.offset // 2
@@ -63,19 +70,28 @@ class ResidentPoses:
     def _gather(self, clips: Clips) -> Float[Tensor, "b t p k 2"]:
         rows = clips.recordings
         column_BPK = to_device(self._columns(clips), self.device)
-        about_B3 = np.stack(
+        about_B4 = np.stack(
             [
                 self.first_R[rows] + clips.starts * self.width_R[rows],
                 self.width_R[rows],
                 self.length_R[rows] - clips.starts,
+                self.still_R[rows] - self.width_R[rows],
             ],
             axis=1,
         )
-        first_B, width_B, left_B = to_device(about_B3, self.device).unbind(dim=1)
+        first_B, width_B, left_B, still_B = to_device(about_B4, self.device).unbind(
+            dim=1
+        )
         time_T = torch.arange(clips.frames, device=self.device)
         is_there_BT = time_T < left_B[:, None]
         row_BT = first_B[:, None] + time_T * width_B[:, None]
-        place_BTPK = row_BT[:, :, None, None] + column_BPK[:, None]
+        is_still_BPK = column_BPK >= width_B[:, None, None]
+        from_BTPK = torch.where(
+            is_still_BPK[:, None],
+            still_B[:, None, None, None],
+            row_BT[:, :, None, None],
+        )
+        place_BTPK = from_BTPK + column_BPK[:, None]
         is_there_BTPK = is_there_BT[:, :, None, None] & (column_BPK >= 0)[:, None]
         packed_BTPK = self.points_V[place_BTPK.where(is_there_BTPK, 0)]
         steps_BTPK2 = packed_BTPK.view(torch.int16).unflatten(-1, (-1, 2))

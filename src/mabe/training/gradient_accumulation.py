@@ -95,8 +95,9 @@ def _backward_in_pieces(
     assert isinstance(state.model, _FabricModule)
     generator = torch.Generator(device).manual_seed(step_seed(config.seed, state.step))
     shown = to_device(poses, device)
+    bodies = shown[:, :, :, : len(config.body.keypoints)]
     changes = draw_changes(
-        shown.shape, config.augmentation, RandomNumbers(generator, group)
+        bodies.shape, config.augmentation, RandomNumbers(generator, group)
     )
     changed = augment(center_scene(shown), changes, config.body)
     total = targets.total()

@@ -22,6 +22,7 @@ from mabe.io.guess_skeleton import (
     guess_skeleton,
 )
 from mabe.io.project import FILE_NAME, project_beside
+from mabe.pair_task import acts_on_zones
 from mabe.runtime.object_storage import display_path
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton
@@ -43,13 +44,15 @@ def settle_skeleton(
         changes["animals"] = layout.animals
     if config.task is TaskKind.PAIR and any(each.objects for each in store.recordings):
         changes["object_targets"] = True
+    if config.task is TaskKind.PAIR and any(map(acts_on_zones, store.recordings)):
+        changes["zone_targets"] = True
     reasons: tuple[str, ...] = ()
-    if config.skeleton is None and layout.keypoints != KEYPOINTS:
+    if config.skeleton is None and layout.of_bodies != KEYPOINTS:
         found = find_skeleton(config, store)
         if config.feature_set == "motion" and all(
             map(_is_rodent, _keypoint_sets(store))
         ):
-            further = [name for name in layout.keypoints if name not in KEYPOINTS]
+            further = [name for name in layout.of_bodies if name not in KEYPOINTS]
             reasons = (f"not used by feature_set: motion: {', '.join(further)}",)
         else:
             changes["skeleton"] = found.skeleton
@@ -59,7 +62,7 @@ def settle_skeleton(
 
 def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:
     """Return the skeleton that project.yaml beside the data gives, or a guess."""
-    keypoints = store.layout.keypoints
+    keypoints = store.layout.of_bodies
     given = project_beside(config.data_dir).skeleton
     if given is not None:
         every = {name for each in store.recordings for name in each.keypoints}
@@ -114,7 +117,7 @@ def _keypoint_sets(store: PoseStore) -> dict[Keypoints, list[int]]:
             for point in recording.points
             if point.animal + 1 not in recording.objects
         }
-        names = tuple(name for name in store.layout.keypoints if name in tracked)
+        names = tuple(name for name in store.layout.of_bodies if name in tracked)
         if names:
             recordings.setdefault(names, []).append(index)
     return recordings

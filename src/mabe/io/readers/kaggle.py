@@ -12,8 +12,9 @@ Coordinates are pixels, animals count from 1, and a missing point is an absent r
 Integer widths differ from file to file. A coverage file says in which frames annotators
 watched for an action; without one, all of ``behaviors_labeled`` was watched for in all
 frames. A table's column ``objects`` (our own addition, and optional) lists the animals
-that are objects, such as ``[2, 3]``. The layout is that of the Kaggle competition
-"MABe Challenge: Social Action Recognition in Mice" (2025).
+that are objects, such as ``[2, 3]``, and a column ``zones`` those that are zones, whose
+shapes are in ``zones.csv`` beside the table. The layout is that of the Kaggle
+competition "MABe Challenge: Social Action Recognition in Mice" (2025).
 """
 
 import csv
@@ -34,6 +35,7 @@ from mabe.bouts import Bout, Coverage, Watched, WatchedSpan, covered_bouts
 from mabe.errors import DataError
 from mabe.io.readers import facts
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
+from mabe.io.readers.zone_tables import EVERY_RECORDING, ZoneFile, read_zone_table
 from mabe.recording import Recording, VideoInfo, problem_with_rate, problem_with_scale
 from mabe.runtime.csv_cells import text_of
 from mabe.runtime.documents import parse_json
@@ -47,6 +49,7 @@ from mabe.runtime.object_storage import (
     naming_urls,
 )
 from mabe.skeleton import MOST_ANIMALS
+from mabe.zones import TargetZone
 
 FACTS = facts.Facts(
     name="the standard (Kaggle) layout",
@@ -64,6 +67,10 @@ FACTS = facts.Facts(
 
 
 SPLITS = ("train", "test")
+
+
+ZONES_NAME = "zones.csv"
+"""The zones of a data set, in cm."""
 
 
 _INDEX_COLUMNS = (
@@ -116,12 +123,14 @@ def _read_remote_index(url: str, splits: tuple[str, ...]) -> list[VideoInfo]:
     """Return the videos of a folder in object storage; only its tables are fetched."""
     folder = list_folder(url)
     tables = [file for split in splits if (file := folder.files.get(f"{split}.csv"))]
+    beside = [file] if (file := folder.files.get(ZONES_NAME)) else []
     with tempfile.TemporaryDirectory(prefix="mabe-") as place:
-        local = {Path(place) / file.name: file.url for file in tables}
-        for file, path in zip(tables, local, strict=True):
+        local = {Path(place) / file.name: file.url for file in (*tables, *beside)}
+        for file, path in zip((*tables, *beside), local, strict=True):
             fetch(file, path)
         with naming_urls(local):
-            videos = _first_of_each(_read_table(path, folder) for path in local)
+            own = list(local)[: len(tables)]
+            videos = _first_of_each(_read_table(path, folder) for path in own)
     if not videos:
         expected = " or ".join(f"{split}.csv" for split in splits)
         raise DataError(
@@ -214,8 +223,10 @@ def _read_table(path: Path, remote: RemoteFolder | None = None) -> list[VideoInf
             f"{path}: no column {missing}; it has {columns}. "
             "Is this the metadata table of the Kaggle layout?"
         )
+    has_zones = any((row.get("zones") or "").strip() for row in rows)
+    zones = _zones_beside(path) if has_zones else None
     videos = [
-        _parse_row(row, path, number, remote, has_labels=has_labels)
+        _parse_row(row, path, number, remote, zones, has_labels=has_labels)
         for number, row in enumerate(rows, start=2)
     ]
     names: set[str] = set()
@@ -231,6 +242,7 @@ def _parse_row(
     table: Path,
     number: int,
     remote: RemoteFolder | None,
+    zones: ZoneFile | None,
     *,
     has_labels: bool,
 ) -> VideoInfo:
@@ -254,14 +266,18 @@ def _parse_row(
     kinds = {_kind_of(file) for file in objects}
     is_annotated = "annotation" in kinds if remote else annotation.is_file()
     has_coverage = "coverage" in kinds if remote else coverage.is_file()
+    animals = _parse_animals(row)
     return VideoInfo(
         lab=lab,
         video=video,
         fps=fps,
         pixels_per_cm=scale,
         watched=watched,
-        animals=_parse_animals(row),
-        objects=_parse_objects(row, where),
+        animals=animals,
+        objects=_parse_numbers(row, "objects", where),
+        zones=_target_zones(
+            _parse_numbers(row, "zones", where), animals, zones, video, where
+        ),
         has_labels=has_labels and bool(watched or is_annotated),
         tracking_path=tracking,
         annotation_path=annotation if has_labels and is_annotated else None,
@@ -309,9 +325,49 @@ def _parse_animals(row: dict[str, str | None]) -> tuple[str, ...]:
     return tuple(each for each in ids if each.lower() not in ("", "nan", "none"))
 
 
-def _parse_objects(row: dict[str, str | None], where: str) -> tuple[int, ...]:
-    """Return the numbers of the animals that are objects; most tables have none."""
-    text = (row.get("objects") or "").strip()
+def _zones_beside(table: Path) -> ZoneFile:
+    """Return the zones of a data set."""
+    path = table.with_name(ZONES_NAME)
+    if not path.is_file():
+        raise DataError(
+            f"{table}: its column 'zones' numbers zones, whose shapes are in {path}, "
+            "which does not exist."
+        )
+    return read_zone_table(path)
+
+
+def _target_zones(
+    numbers: Sequence[int],
+    animals: Sequence[str],
+    file: ZoneFile | None,
+    video: str,
+    where: str,
+) -> tuple[TargetZone, ...]:
+    """Return the zones of a video at which actions may be directed, in cm."""
+    if not numbers or file is None:
+        return ()
+    every = (*file.zones.get(EVERY_RECORDING, ()), *file.zones.get(video, ()))
+    shapes = {zone.name: zone for zone in every}
+    found = []
+    for number in numbers:
+        name = animals[number - 1] if number <= len(animals) else None
+        if name not in shapes or file.unit != "cm":
+            raise DataError(
+                f"{where}: {name or f'mouse{number}'} is a zone, and {file.path} "
+                "holds no shape of it in cm; import the recordings again."
+            )
+        try:
+            found.append(TargetZone(number, shapes[name]))
+        except ValueError as error:
+            raise DataError(f"{where}: {error}.") from None
+    return tuple(found)
+
+
+def _parse_numbers(
+    row: dict[str, str | None], column: str, where: str
+) -> tuple[int, ...]:
+    """Return the numbers that are objects, or zones; most tables have none."""
+    text = (row.get(column) or "").strip()
     if not text:
         return ()
     try:
@@ -322,7 +378,7 @@ def _parse_objects(row: dict[str, str | None], where: str) -> tuple[int, ...]:
         isinstance(number, int) and 1 <= number <= MOST_ANIMALS for number in numbers
     ):
         raise DataError(
-            f"{where}: objects must be a list of numbers of animals such as [2, 3], "
+            f"{where}: {column} must be a list of numbers of animals such as [2, 3], "
             f"found {shorten(text)}; correct the table."
         )
     return tuple(sorted(set(numbers)))

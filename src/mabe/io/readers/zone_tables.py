@@ -7,6 +7,9 @@
     video,zone,vertices                     # "[[10 20] [40 20] [10 60]]"
     video,zone,corner,x,y                   # polygons, a row for each corner
 
+Several circles, rectangles or lists of corners of one name are one zone, and so are
+polygons that a further column ``part`` numbers.
+
 A column of recordings is optional: without it, or where its cell is empty, a zone is
 that of every recording. Numbers are pixels, and cm where their columns end in ``_cm``.
 SimBA's own tables of zones (``rectangles_….csv``, ``polygons_….csv``) are of this form.
@@ -17,7 +20,7 @@ import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +31,7 @@ from mabe.io.readers.column_names import VIDEOS, squeeze
 from mabe.io.readers.containers import open_peek
 from mabe.io.readers.file_head import Peek, read_text
 from mabe.runtime.csv_cells import text_of
-from mabe.zones import Circle, Polygon, Zone
+from mabe.zones import Circle, Polygon, Zone, shape_of
 
 Unit = Literal["px", "cm"]
 
@@ -41,6 +44,7 @@ _X = ("x", "centerx", "centrex")
 _Y = ("y", "centery", "centrey")
 _RADII = ("radius", "r")
 _CORNERS = ("vertices", "corners", "polygon")
+_PARTS = ("part",)
 
 _BOXES = (
     ("left", "top", "right", "bottom"),
@@ -62,6 +66,14 @@ class ZoneFile:
     unit: Unit
     zones: Mapping[str, tuple[Zone, ...]]
     """By the name of the recording; those of every one under `EVERY_RECORDING`."""
+    corners: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Zones whose corners are keypoints, see `mabe.io.zone_corners`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all zones."""
+        of_shapes = (zone.name for zones in self.zones.values() for zone in zones)
+        return tuple(dict.fromkeys((*of_shapes, *self.corners)))
 
     def own(self, recording: str) -> tuple[Zone, ...]:
         """Return the zones that name a recording, without the ending of a file."""
@@ -153,18 +165,32 @@ def zones_of_rows(
     found: dict[str, list[Zone]] = defaultdict(list)
     for (video, name), of_zone in corners.items():
         try:
-            found[video].append(Zone(name, _shape(of_zone)))
+            found[video].append(Zone(name, shape_of(_shapes(of_zone))))
         except ValueError as error:
             raise DataError(f"{path}: zone {name!r}: {error}.") from None
     return {video: tuple(zones) for video, zones in found.items()}
 
 
+def _shapes(rows: Sequence[Mapping[str, Any]]) -> list[Polygon | Circle]:
+    """Return the shapes of the rows of one zone; raises `ValueError` for none.
+
+    A row is a shape of its own, or a corner of the polygon that its part is.
+    """
+    parts: dict[Any, list[Mapping[str, Any]]] = {}
+    for number, row in enumerate(rows):
+        is_whole = any(_first(row, names) is not None for names in (_RADII, _CORNERS))
+        is_whole |= any(
+            all(_first(row, (s,)) is not None for s in box) for box in _BOXES
+        )
+        key = (number,) if is_whole else _first(row, _PARTS)
+        parts.setdefault(key, []).append(row)
+    return [_shape(of_part) for of_part in parts.values()]
+
+
 def _shape(rows: Sequence[Mapping[str, Any]]) -> Polygon | Circle:
-    """Return the shape of the rows of one zone; raises `ValueError` for none."""
+    """Return the shape of the rows of one part; raises `ValueError` for none."""
     first = rows[0]
     if len(rows) > 1:
-        if any(_first(row, _RADII) for row in rows):
-            raise ValueError("is named by several rows")
         return Polygon(tuple((_number(r, _X), _number(r, _Y)) for r in rows))
     if (listed := _first(first, _CORNERS)) is not None:
         return Polygon(tuple(_pairs(listed)))

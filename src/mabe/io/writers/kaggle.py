@@ -45,6 +45,8 @@ class MetadataRow:
     animals: tuple[str, ...]
     objects: tuple[int, ...] = ()
     """The numbers of those animals that are objects."""
+    zones: tuple[int, ...] = ()
+    """The numbers of those that are zones, which are in zones.csv by their names."""
     parts: tuple[str, ...]
     watched: tuple[Watched, ...]
     tracker: str
@@ -56,6 +58,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
     writer = csv.writer(buffer, lineterminator="\n")
     most = max([ANIMALS, *(len(row.animals) for row in rows)])
     has_objects = any(row.objects for row in rows)
+    has_zones = any(row.zones for row in rows)
     ids = [f"mouse{number}_id" for number in range(1, most + 1)]
     writer.writerow(
         [
@@ -63,6 +66,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
             *("pix_per_cm_approx", "body_parts_tracked", "behaviors_labeled"),
             "tracking_method",
             *(["objects"] if has_objects else []),
+            *(["zones"] if has_zones else []),
         ]
     )
     for row in rows:
@@ -76,6 +80,7 @@ def write_metadata(path: Path, rows: Iterable[MetadataRow]) -> None:
                 format_watched(row.watched),
                 cell_of(row.tracker),
                 *([json.dumps(row.objects)] if has_objects else []),
+                *([json.dumps(row.zones)] if has_zones else []),
             ]
         )
     write_text(path, buffer.getvalue())

@@ -60,9 +60,9 @@ def load_training_data(
     settled, reasons = settle_skeleton(config, store)
     if notes and reasons:
         print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
-    animals = max(settled.animals, store.layout.animals)
+    room = store.individuals if settled.zone_targets else store.layout.animals
     store = store.in_layout(
-        PoseLayout(animals, settled.body.keypoints),
+        PoseLayout(max(settled.animals, room), settled.pose_keypoints),
         objects=config.task is TaskKind.PAIR,
     )
     return DATA_OF_TASK[config.task].label(settled, store)

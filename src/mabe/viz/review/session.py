@@ -41,7 +41,12 @@ from mabe.viz.review.compact_timeline import (
     write_timelines,
 )
 from mabe.viz.review.corrections import Conflict, CorrectedLabels, Corrections
-from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, pairs_of
+from mabe.viz.review.skeleton_drawing import (
+    bone_places,
+    bounds_cm,
+    pairs_of,
+    zone_outlines,
+)
 
 KEPT_OPEN = 3
 """Recordings in memory; ten hours of two animals are about 50 MB each."""
@@ -197,6 +202,7 @@ class ReviewSession:
             ],
             "bones": bone_places(recording.points),
             "bounds": bounds_cm(opened.store, opened.index),
+            "zones": zone_outlines(recording),
             "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [self._row_json(row) for row in rows],
             "pairs": [list(pair) for pair in pairs_of(recording)],

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -11,6 +12,7 @@ from mabe.data.store import PoseStore
 from mabe.io.guess_skeleton import guess_skeleton
 from mabe.recording import StoredRecording
 from mabe.skeleton import TrackedPoint
+from mabe.zones import border_lines, border_points
 
 _SAMPLES = 4000
 """Frames that are sampled for the extent of the tracks."""
@@ -99,12 +101,27 @@ def bone_places(points: Sequence[TrackedPoint]) -> list[list[int]]:
     return bones
 
 
+def zone_outlines(about: StoredRecording) -> list[dict[str, Any]]:
+    """Return the name of each zone, and its closed lines in the cm of the poses."""
+    x, y = about.origin_cm
+    return [
+        {
+            "name": each.zone.name,
+            "lines": border_lines(border_points(each.zone.moved(-x, -y))),
+        }
+        for each in about.zones
+    ]
+
+
 def bounds_cm(store: PoseStore, index: int) -> list[float]:
-    """Return [left, top, right, bottom] of nearly all points, with some room."""
+    """Return [left, top, right, bottom] of nearly all points and zones, with room."""
     steps = store.quantized(index)
     some = steps[:: max(1, len(steps) // _SAMPLES)].reshape(-1, 2).astype(np.float32)
     points: Float[np.ndarray, "point 2"] = some[some[:, 0] != MISSING] * STEP_CM
     if not len(points):
         return [-10.0, -10.0, 10.0, 10.0]
     low, high = np.percentile(points, [0.2, 99.8], axis=0)
+    for zone in zone_outlines(store.recordings[index]):
+        corners = np.array([corner for line in zone["lines"] for corner in line])
+        low, high = np.minimum(low, corners.min(0)), np.maximum(high, corners.max(0))
     return [*(low - _EDGE_CM).tolist(), *(high + _EDGE_CM).tolist()]

@@ -18,7 +18,7 @@ from mabe.recording import StoredRecording, VideoInfo
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.compact_timeline import ViewTimeline
 from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
-from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm
+from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, zone_outlines
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
 from mabe.viz.studio.film_jobs import playable_film
 from mabe.viz.studio.jobs import Job, What, start_job
@@ -270,6 +270,7 @@ class StudioSession:
             "animals": list(recording.animal_names),
             "bones": bone_places(recording.points),
             "bounds": bounds_cm(store, 0),
+            "zones": zone_outlines(recording),
             "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [
                 {

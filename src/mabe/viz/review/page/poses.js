@@ -96,6 +96,7 @@ export class Stage {
     const { zoom, x, y } = this.scale();
     this.placeFilm(zoom, x, y);
     this.ruler(pen, zoom, width, height, isDark);
+    this.zones(pen, zoom, x, y, isDark);
     if (!points) return;
     const isNear = Math.abs(frame - this.lastFrame) <= this.recording.fps;
     this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
@@ -143,6 +144,28 @@ export class Stage {
     pen.stroke();
     pen.font = "12px system-ui, sans-serif";
     pen.fillText(`${cm} cm`, 14, height - 20);
+  }
+  zones(pen, zoom, x, y, isDark) {
+    const [ink, paper] = isDark ? ["#e3e7ec", "#14171c"] : ["#3a424d", "#ffffff"];
+    pen.font = "12px system-ui, sans-serif";
+    for (const { name, lines } of this.recording.zones) {
+      pen.beginPath();
+      for (const line of lines) {
+        line.forEach(([left, top], at) => pen[at ? "lineTo" : "moveTo"](left * zoom + x, top * zoom + y));
+      }
+      // On a film, too: a dark line beside a light one.
+      for (const [colour, width] of [[paper, 3.5], [ink, 1.5]]) {
+        pen.strokeStyle = colour;
+        pen.lineWidth = width;
+        pen.stroke();
+      }
+      const [left, top] = lines[0].reduce((one, other) => (other[1] < one[1] ? other : one));
+      pen.strokeStyle = paper;
+      pen.fillStyle = ink;
+      pen.lineWidth = 3;
+      pen.strokeText(name, left * zoom + x + 6, top * zoom + y + 16);
+      pen.fillText(name, left * zoom + x + 6, top * zoom + y + 16);
+    }
   }
   placeFilm(zoom, x, y) {
     if (!this.recording.video) return;

@@ -5,19 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mabe.cli.url_roles import UrlRole
+
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.inference.predict import Predictor
     from mabe.io.project import Project
 
 Run = Annotated[
     Path,
+    UrlRole.READ,
     typer.Argument(
         help="Run directory such as checkpoints/5090 (its best model), directory of a "
         "cross-validation, or checkpoint file."
     ),
 ]
 Config = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings; see configs/.")
+    Path | None, UrlRole.READ, typer.Option("--config", help="YAML file of settings; see configs/.")
 ]
 Changes = Annotated[
     list[str] | None,
@@ -66,6 +69,7 @@ MinConfidence = Annotated[
 ]
 ProjectFile = Annotated[
     Path | None,
+    UrlRole.READ,
     typer.Option(
         "--project",
         help="project.yaml with what the files do not give; see docs/formats.md.",

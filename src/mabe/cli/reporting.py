@@ -24,6 +24,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from mabe import __version__
+from mabe.cli.url_roles import UrlPlaces, roles_of
 from mabe.errors import ConfigError, MabeError, StopRequested
 from mabe.runtime.console import finite_or_none, one_line, quietly
 from mabe.runtime.failures import Failure, collecting_failures, note_failure
@@ -115,7 +116,7 @@ def with_report(function: Callable[..., Any]) -> Callable[..., None]:
     def run(context: Any, **given: Any) -> None:
         options = {name: given.pop(name) for name in added}
         name = context.command_path.split(" ", 1)[1]
-        code = _run(name, functools.partial(function, **given), **options)
+        code = _run(Call(name, function, given), **options)
         if code:
             raise typer.Exit(code)
 
@@ -135,9 +136,24 @@ def with_report(function: Callable[..., Any]) -> Callable[..., None]:
     return run
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command with its values, which may be URLs."""
+
+    name: str
+    function: Callable[..., Result | None]
+    given: Mapping[str, Any]
+
+    def run(self, places: UrlPlaces) -> Result:
+        """Run the command on local copies of URLs, and put back what it wrote."""
+        local = places.localize(self.given, roles_of(self.function))
+        result = self.function(**local) or Result()
+        places.put_back()
+        return result
+
+
 def _run(
-    name: str,
-    work: Callable[[], Result | None],
+    call: Call,
     *,
     quiet: bool,
     log: Path | None,
@@ -147,26 +163,29 @@ def _run(
     out = sys.stdout
     with ExitStack() as held:
         log_file = held.enter_context(open_log(log))
+        places = UrlPlaces(held)
         lines_to: Stream = out
         if as_json:
             nowhere = held.enter_context(Path(os.devnull).open("w"))
             lines_to = nowhere if quiet else sys.stderr
-        held.enter_context(logging_lines(log_file, out=lines_to))
+        lines = logging_lines(log_file, out=lines_to, naming=places.naming)
+        held.enter_context(lines)
         held.enter_context(quietly(quiet))
         failures = held.enter_context(collecting_failures())
         try:
-            with _in_log(log_file):
-                result = work() or Result()
+            with _in_log(log_file), places.naming_in_errors():
+                result = call.run(places)
         except (*EXPECTED_ERRORS, StopRequested) as error:
             if as_json:
                 code = exit_code_of(error)
-                _print_json(out, _document(name, code, failures, error=error))
+                _print_json(out, _document(call.name, code, failures, error=error))
             raise
         code = result.exit_code
         if failures and not code:
             code = ExitCode.DONE_IN_PART
         if as_json:
-            _print_json(out, _document(name, code, failures) | to_plain(result))
+            values = _document(call.name, code, failures) | to_plain(result)
+            _print_json(out, _named(values, places))
     return code
 
 
@@ -220,6 +239,17 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Path):
         return display_path(value)
     return finite_or_none(value) if isinstance(value, float) else value
+
+
+def _named(value: Any, places: UrlPlaces) -> Any:
+    """Return plain values with URLs in the place of local copies."""
+    if isinstance(value, str):
+        return places.naming(value)
+    if isinstance(value, list):
+        return [_named(each, places) for each in value]
+    if isinstance(value, dict):
+        return {places.naming(key): _named(each, places) for key, each in value.items()}
+    return value
 
 
 @contextmanager

@@ -5,7 +5,7 @@ time. A log file gets every line of both streams. Progress bars go to terminals 
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from mabe.errors import OutputError
 from mabe.runtime.console import bar_length
+from mabe.runtime.object_storage import as_url
 
 Stream = Any
 """What texts are written to: a file, or what stands for one."""
@@ -45,6 +46,11 @@ def open_log(path: Path | None) -> Iterator[LogFile | None]:
     if path is None:
         yield None
         return
+    if url := as_url(path):
+        raise OutputError(
+            f"log: {url}: a URL cannot be used here, as a log grows line by line; give "
+            "a local path"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8")
@@ -60,9 +66,17 @@ def open_log(path: Path | None) -> Iterator[LogFile | None]:
 class _LineStream:
     """A stream whose lines begin with the time, if wanted, and go to a log file."""
 
-    def __init__(self, stream: Stream, log: LogFile | None, *, is_timed: bool) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        log: LogFile | None,
+        *,
+        naming: Callable[[str], str],
+        is_timed: bool,
+    ) -> None:
         self._stream = stream
         self._log = log
+        self._naming = naming
         self._is_timed = is_timed
         self._line = ""
 
@@ -71,7 +85,7 @@ class _LineStream:
         if bar_length(text):
             self._stream.write(text)
             return len(text)
-        for part in text.splitlines(keepends=True):
+        for part in self._naming(text).splitlines(keepends=True):
             begins = not self._line and part.strip()
             self._stream.write(
                 f"{time_of_day()} {part}" if self._is_timed and begins else part
@@ -88,16 +102,24 @@ class _LineStream:
 
 
 @contextmanager
-def logging_lines(log: LogFile | None, *, out: Stream | None = None) -> Iterator[None]:
+def logging_lines(
+    log: LogFile | None,
+    *,
+    out: Stream | None = None,
+    naming: Callable[[str], str] = str,
+) -> Iterator[None]:
     """Within the context, write times before lines on stderr, and all to a log file.
 
-    `out` is where lines of the standard output stream go, if not there.
+    `out` is where lines of the standard output stream go, if not there. `naming`
+    changes each text, such as names of temporary files in it.
     """
     out = out or sys.stdout
     is_timed = not sys.stderr.isatty()
     with ExitStack() as held:
         for redirect, stream in ((redirect_stdout, out), (redirect_stderr, sys.stderr)):
             timed = is_timed and stream is sys.stderr
-            lines: Stream = _LineStream(stream, log, is_timed=timed)
+            lines: Stream = _LineStream(
+                stream, log, naming=naming, is_timed=timed
+            )
             held.enter_context(redirect(lines))
         yield

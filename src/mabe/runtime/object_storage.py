@@ -1,6 +1,6 @@
 """Data in object storage: a folder at a URL such as ``s3://bucket/prefix``.
 
-A folder is never copied as a whole. It is *listed* once, which gives each file's
+A data set is never copied as a whole. It is *listed* once, which gives each file's
 version; a file is fetched when it is needed and removed when it was read, so neither
 memory nor disk holds more than the files in use. Files that a pose store holds in the
 same version are not fetched again. A prepared store is fetched into the cache folder,
@@ -92,6 +92,14 @@ def list_folder(url: str) -> RemoteFolder:
     Raises `DataError` where there is nothing, access is refused or the storage cannot
     be reached, and `RunError` where a library for such URLs is not installed.
     """
+    folder = find_folder(url)
+    if not folder.files:
+        raise DataError(f"{url}: no files here; expected a folder with data")
+    return folder
+
+
+def find_folder(url: str) -> RemoteFolder:
+    """Return what is below a URL, which may be nothing; else as `list_folder`."""
     with _reaching(url) as (files, root):
         files.invalidate_cache()
         listed = files.find(root, detail=True)
@@ -105,8 +113,6 @@ def list_folder(url: str) -> RemoteFolder:
             for key, facts in sorted(listed.items())
             if key.startswith(own)
         }
-    if not found:
-        raise DataError(f"{url}: no files here; expected a folder with data")
     return RemoteFolder(url, found)
 
 
@@ -120,6 +126,20 @@ def fetch(file: RemoteFile, place: Path) -> None:
             f"{file.url}: {found:,} bytes were received, {file.bytes:,} listed; it "
             "changed meanwhile: run the command again"
         )
+
+
+def put(place: Path, url: str) -> None:
+    """Copy a local file to a URL; others find it whole or not at all."""
+    with _reaching(url) as (files, path):
+        if "file" in files.protocol:
+            files.makedirs(files._parent(path), exist_ok=True)
+        files.put_file(str(place), path)
+
+
+def take_away(url: str) -> None:
+    """Remove the file at a URL."""
+    with _reaching(url) as (files, path):
+        files.rm_file(path)
 
 
 @contextmanager

@@ -1,0 +1,119 @@
+"""What a URL stands for where a command takes a path.
+
+Each path of a command has a role, given beside its option. A URL in the place of a path
+is fetched, or written at the end, by `UrlPlaces`; a command itself has local paths.
+What it prints names the URLs.
+"""
+
+import inspect
+import shutil
+import tempfile
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from mabe.errors import ConfigError, MabeError
+from mabe.runtime.object_storage import as_url
+from mabe.runtime.url_mirror import (
+    Mirror,
+    mirror_file,
+    mirror_folder,
+    mirror_input,
+)
+
+
+class UrlRole(Enum):
+    """What is done with a URL that is given for a path."""
+
+    READ = "read"
+    """Its file or folder is fetched."""
+    REMOTE = "remote"
+    """The library reads it, file by file."""
+    FOLDER = "folder"
+    """A folder that is read and written: fetched, and put back at the end."""
+    FILE = "file"
+    """A file that is written: put at the end, with those named after it."""
+
+
+def roles_of(function: Callable[..., Any]) -> dict[str, UrlRole]:
+    """Return the role of each parameter that has one."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    return {
+        name: role
+        for name in inspect.signature(function).parameters
+        for role in getattr(hints[name], "__metadata__", ())
+        if isinstance(role, UrlRole)
+    }
+
+
+@dataclass(slots=True)
+class UrlPlaces:
+    """The local copies of the URLs that a command was given."""
+
+    held: ExitStack
+    mirrors: list[Mirror] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    """The URL of each local path."""
+
+    def localize(
+        self, given: Mapping[str, Any], roles: Mapping[str, UrlRole]
+    ) -> dict[str, Any]:
+        """Return a command's values with local paths in the place of URLs.
+
+        Raises `ConfigError` for a URL where there can be none, `DataError` where it
+        cannot be read.
+        """
+        return {
+            name: self._localize(name, value, roles.get(name))
+            for name, value in given.items()
+        }
+
+    def put_back(self) -> None:
+        """Put what was written to its URLs."""
+        for mirror in self.mirrors:
+            mirror.put_back()
+
+    def naming(self, text: str) -> str:
+        """Return a text with URLs in the place of local copies."""
+        for path, url in self.names.items():
+            text = text.replace(path, url)
+        return text
+
+    @contextmanager
+    def naming_in_errors(self) -> Iterator[None]:
+        """Within the context, name URLs in errors in the place of local copies."""
+        try:
+            yield
+        except MabeError as error:
+            text = self.naming(str(error))
+            if text == str(error):
+                raise
+            raise type(error)(text) from None
+
+    def _localize(self, name: str, value: Any, role: UrlRole | None) -> Any:
+        if isinstance(value, list | tuple):
+            return [self._localize(name, each, role) for each in value]
+        url = as_url(value) if isinstance(value, Path) else None
+        if url is None or role is UrlRole.REMOTE:
+            return value
+        if role is None:
+            option = name.replace("_", "-")
+            raise ConfigError(
+                f"{option}: {url}: a URL cannot be used here; give a local path"
+            )
+        root = Path(tempfile.mkdtemp(prefix="mabe-url-"))
+        self.held.callback(shutil.rmtree, root, ignore_errors=True)
+        if role is UrlRole.READ:
+            place = mirror_input(url, root)
+        else:
+            make = mirror_folder if role is UrlRole.FOLDER else mirror_file
+            mirror = make(url, root)
+            self.mirrors.append(mirror)
+            place = mirror.place
+        self.names[str(place)] = url.rstrip("/")
+        self.names[str(place.parent)] = url.rstrip("/").rpartition("/")[0]
+        return place

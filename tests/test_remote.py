@@ -289,3 +289,26 @@ def test_what_s3_refuses_is_one_line(s3, url, key, message, monkeypatch, capsys)
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1
     assert message in told[0]
+
+
+def test_results_are_put_into_a_bucket(s3, data, tmp_path, capsys):
+    type(s3).clear_instance_cache()  # of other credentials
+    s3.mkdir("results")
+    run = Path(__file__).parent / "models_of_d8a304b" / "scene_trees.safetensors"
+    s3.put(str(run), "results/run/best.safetensors")
+    words = ["s3://results/run", str(data), "--out"]
+    assert main(["predict", *words, str(tmp_path / "out")]) == 0
+    assert main(["predict", *words, "s3://results/new/out"]) == 0
+
+    assert "s3://results/new/out/bouts.csv" in capsys.readouterr().out
+    for path in (tmp_path / "out").rglob("*.*"):
+        name = path.relative_to(tmp_path / "out").as_posix()
+        assert s3.cat(f"results/new/out/{name}") == path.read_bytes()
+
+
+def test_a_bucket_that_is_absent_is_one_line(s3, data, capsys):
+    type(s3).clear_instance_cache()
+    words = ["simulate", "s3://nowhere/data", "--videos", "1"]
+    assert main(words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mabe: s3://nowhere/data: no such bucket")

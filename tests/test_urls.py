@@ -50,7 +50,9 @@ def test_predictions_are_those_of_local_paths(memory, labs, tmp_path, capsys):
         if path.is_file()
     )
     assert names_below(memory, "/labs/out") == here
-    assert memory.cat("/labs/out/bouts.csv") == (tmp_path / "out/bouts.csv").read_bytes()
+    assert (
+        memory.cat("/labs/out/bouts.csv") == (tmp_path / "out/bouts.csv").read_bytes()
+    )
     assert list(Path.cwd().glob("memory:*")) == []
 
 
@@ -84,8 +86,11 @@ def test_a_folder_of_tracks_is_imported_from_one_url_to_another(
     assert main(["import", *words]) == 0
     assert "train.csv" in names_below(memory, "/labs/new")
 
+    memory.pipe("/labs/mine/notes.txt", b"mine")
+    words[2] = "memory://labs/mine"
     assert main(["import", *words]) == 2
-    assert "memory://labs/new" in capsys.readouterr().err
+    assert "memory://labs/mine" in capsys.readouterr().err
+    assert names_below(memory, "/labs/mine") == ["notes.txt"]
 
 
 def test_a_command_that_fails_puts_nothing(memory, labs, capsys):
@@ -100,6 +105,7 @@ def test_a_command_that_fails_puts_nothing(memory, labs, capsys):
     [
         (["train", "data", "--out", "s3://bucket/run"], "checkpoint-dir"),
         (["crossval", "--checkpoint-dir", "s3://bucket/run"], "checkpoint-dir"),
+        (["train", "--set", "checkpoint_dir=s3://bucket/run"], "checkpoint_dir"),
         (["inspect", "data", "--log", "s3://bucket/log"], "log"),
         (["studio", "s3://bucket/project"], "project-dir"),
     ],
@@ -110,11 +116,13 @@ def test_where_a_url_makes_no_sense_it_is_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mabe: {option}: s3://bucket")
+    assert f"{option}: s3://bucket" in line
     assert "give a local path" in line
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_url_with_nothing_is_named(memory, capsys):
-    assert main(["tune", "memory://labs/nothing"]) == 2
+    assert main(["check", "memory://labs/nothing"]) == 2
     assert "memory://labs/nothing: no such file or folder" in capsys.readouterr().err
+    assert main(["tune", "memory://labs/nothing"]) == 2
+    assert "memory://labs/nothing: no model here" in capsys.readouterr().err

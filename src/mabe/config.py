@@ -32,7 +32,7 @@ from mabe.models.model_config import (
     ShareBelowOne,
 )
 from mabe.runtime.documents import parse_yaml, shorten_value
-from mabe.runtime.object_storage import display_path
+from mabe.runtime.object_storage import as_url, display_path
 from mabe.scene_task import CHALLENGE_CLASSES, SceneTask, TaskKind
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -321,6 +321,16 @@ class OutputSettings(Settings):
     """auto: bf16 where a GPU has it, 16 on older GPUs; on a CPU 32, or bf16 for an LSTM
     where the processor has AMX."""
     seed: Seed = 42
+
+    @field_validator("checkpoint_dir")
+    @classmethod
+    def _check_is_local(cls, value: Path) -> Path:
+        if url := as_url(value):
+            raise ValueError(
+                f"{url}: a run is written while it is trained; give a local path, and "
+                "copy the run when it is finished"
+            )
+        return value
 
     @field_validator("precision", mode="before")
     @classmethod

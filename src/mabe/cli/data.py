@@ -17,6 +17,7 @@ from mabe.cli.options import (
 )
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Imported, Inspected, Prepared, Simulated
+from mabe.cli.url_roles import UrlRole
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def inspect_files(
     path: Annotated[
-        Path | None, typer.Argument(help="A file, or a folder of files.")
+        Path | None, UrlRole.READ, typer.Argument(help="A file, or a folder of files.")
     ] = None,
     min_confidence: MinConfidence = None,
     project: ProjectFile = None,
@@ -81,10 +82,13 @@ def _print_each(lines: Generator[str, None, T]) -> T:
 
 def import_files(
     project_dir: Annotated[
-        Path, typer.Argument(help="Folder with tracks and annotations of any format.")
+        Path,
+        UrlRole.READ,
+        typer.Argument(help="Folder with tracks and annotations of any format."),
     ],
     out: Annotated[
         Path | None,
+        UrlRole.FOLDER,
         typer.Option(
             help="Folder to write, for `mabe train`; not needed with --dry-run."
         ),
@@ -170,9 +174,10 @@ def import_files(
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    out: Annotated[Path, UrlRole.FOLDER, typer.Argument(help="Folder to write.")],
     like: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(help="Simulate the labels of a real data set (its train.csv)."),
     ] = None,
     videos: Annotated[int | None, typer.Option(min=1, help="Number of videos.")] = None,
@@ -226,10 +231,13 @@ def simulate(
 
 def prepare(
     data_dir: Annotated[
-        Path, typer.Argument(help="Folder in the Kaggle layout, or its URL (s3://…).")
+        Path,
+        UrlRole.DATA,
+        typer.Argument(help="Folder in the Kaggle layout, or its URL (s3://…)."),
     ],
     out: Annotated[
         Path | None,
+        UrlRole.FOLDER,
         typer.Option(help="Store to write; by default in the user's cache."),
     ] = None,
     fps: Annotated[

@@ -12,6 +12,7 @@ import typer
 from mabe.cli.options import SkipBad
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Summarised
+from mabe.cli.url_roles import UrlRole
 
 
 class Unit(StrEnum):
@@ -36,21 +37,24 @@ def register(app: typer.Typer) -> None:
 def summary(
     path: Annotated[
         Path,
+        UrlRole.DATA,
         typer.Argument(
             help="Predictions (a folder of `mabe predict`), a run (its out-of-fold "
             "predictions), or recordings with labels: a data set, a store, or a folder "
             "of tracks and labels of any known format."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[Path, UrlRole.FOLDER, typer.Option(help="Folder to write.")],
     data: Annotated[
         Path | None,
+        UrlRole.DATA,
         typer.Option(
             help="The recordings that were predicted: gives labels, poses and facts."
         ),
     ] = None,
     held_out: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(
             "--held-out",
             help="A run whose out-of-fold predictions tell how far measures of "
@@ -63,6 +67,7 @@ def summary(
     ] = None,
     metadata: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(
             help="CSV of facts, with columns video, animal (or none: of the whole "
             "recording), and one for each fact."

@@ -11,16 +11,25 @@ if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.inference.predict import Predictor
     from mabe.io.project import Project
 
+_RUN = typer.Argument(
+    help="Run directory such as checkpoints/5090 (its best model), directory of a "
+    "cross-validation, or checkpoint file."
+)
 Run = Annotated[
     Path,
     UrlRole.READ,
-    typer.Argument(
-        help="Run directory such as checkpoints/5090 (its best model), directory of a "
-        "cross-validation, or checkpoint file."
-    ),
+    _RUN,
 ]
+WrittenRun = Annotated[
+    Path,
+    UrlRole.FOLDER,
+    _RUN,
+]
+"""A run into which a command writes."""
 Config = Annotated[
-    Path | None, UrlRole.READ, typer.Option("--config", help="YAML file of settings; see configs/.")
+    Path | None,
+    UrlRole.READ,
+    typer.Option("--config", help="YAML file of settings; see configs/."),
 ]
 Changes = Annotated[
     list[str] | None,

@@ -20,6 +20,7 @@ from mabe.cli.options import (
 )
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Exported, Predicted, Submitted
+from mabe.cli.url_roles import UrlRole
 from mabe.runtime.executors import prepare_workers
 
 
@@ -34,12 +35,13 @@ def predict(
     run: Run,
     data: Annotated[
         Path,
+        UrlRole.DATA,
         typer.Argument(
             help="A pose file of any known format, a folder of such files, a folder in "
             "the Kaggle layout, or a store; of the last two also a URL (s3://…)."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    out: Annotated[Path, UrlRole.FOLDER, typer.Option(help="Folder to write.")],
     tta: Tta = 1,
     device: Device = "auto",
     workers: Annotated[
@@ -106,9 +108,10 @@ def submit(
     run: Run,
     data: Annotated[
         Path,
+        UrlRole.READ,
         typer.Argument(help="Folder in the Kaggle layout; its test.csv is predicted."),
     ],
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path(
+    out: Annotated[Path, UrlRole.FILE, typer.Option(help="The file to write.")] = Path(
         "submission.csv"
     ),
     held_out: Annotated[
@@ -149,13 +152,16 @@ def submit(
 
 def export_predictions(
     predictions: Annotated[
-        Path, typer.Argument(help="Folder that `mabe predict` has written.")
+        Path,
+        UrlRole.FOLDER,
+        typer.Argument(help="Folder that `mabe predict` has written."),
     ],
     to: Annotated[
         str, typer.Option(help="boris, csv, nwb, slp, calms21 or submission.")
     ] = "csv",
     out: Annotated[
         Path | None,
+        UrlRole.FOLDER,
         typer.Option(help="Folder to write; PREDICTIONS/export by default."),
     ] = None,
 ) -> Exported:

@@ -11,10 +11,12 @@ from mabe.cli.options import (
     Run,
     SkipBad,
     Tta,
+    WrittenRun,
     load_predictor,
 )
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Checked, Evaluated, Scored, SubmissionChecked
+from mabe.cli.url_roles import UrlRole
 from mabe.runtime.executors import prepare_workers
 
 
@@ -27,9 +29,10 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    run: Run,
+    run: WrittenRun,
     data: Annotated[
         Path,
+        UrlRole.DATA,
         typer.Argument(
             help="Labelled recordings: a folder in the Kaggle layout, a store, or a "
             "folder of tracks and labels of any known format."
@@ -37,6 +40,7 @@ def evaluate(
     ],
     out: Annotated[
         Path | None,
+        UrlRole.FOLDER,
         typer.Option(help="Folder for metrics.json; RUN/evaluation by default."),
     ] = None,
     include_training: IncludeTraining = False,
@@ -85,6 +89,7 @@ def check(
     run: Run,
     data: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Argument(
             help="Folder in the Kaggle layout, or a store: checks its labels, points "
             "and copies too."
@@ -92,6 +97,7 @@ def check(
     ] = None,
     submission: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(
             help="Submission file to check too; RUN/submission.csv by default."
         ),
@@ -119,11 +125,14 @@ def check(
 def score(
     solution: Annotated[
         Path,
+        UrlRole.READ,
         typer.Argument(
             help="CSV of annotated bouts, with lab_id and behaviors_labeled."
         ),
     ],
-    submission: Annotated[Path, typer.Argument(help="CSV of predicted bouts.")],
+    submission: Annotated[
+        Path, UrlRole.READ, typer.Argument(help="CSV of predicted bouts.")
+    ],
     strict: Annotated[
         bool,
         typer.Option(
@@ -133,6 +142,7 @@ def score(
     ] = False,
     metadata: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(
             help="train.csv of the scored videos, which lists what was watched also "
             "where nothing happened; implies --strict."
@@ -159,9 +169,12 @@ def score(
 
 
 def check_submission(
-    submission: Annotated[Path, typer.Argument(help="The submission.csv to check.")],
+    submission: Annotated[
+        Path, UrlRole.READ, typer.Argument(help="The submission.csv to check.")
+    ],
     data: Annotated[
         Path | None,
+        UrlRole.READ,
         typer.Option(
             help="Folder in the Kaggle layout, or one of its tables (test.csv): checks "
             "videos, animals, actions and frame numbers too."
@@ -169,6 +182,7 @@ def check_submission(
     ] = None,
     out: Annotated[
         Path | None,
+        UrlRole.FILE,
         typer.Option(help="Write all problems as JSON to this file too."),
     ] = None,
 ) -> SubmissionChecked:

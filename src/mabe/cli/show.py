@@ -18,19 +18,23 @@ from mabe.cli.options import (
 )
 from mabe.cli.reporting import Commands, listing_failures
 from mabe.cli.results import Drawn, Reported
+from mabe.cli.url_roles import UrlRole
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.viz.result_summary import ResultSummary
 
 Data = Annotated[
     Path | None,
+    UrlRole.DATA,
     typer.Option(
         help="Labelled recordings: a folder in the Kaggle layout, a store, or a folder "
         "of tracks and labels of any known format; by "
         "default the data that the run was trained on."
     ),
 ]
-Out = Annotated[Path, typer.Option(help="The file to write: .svg, .pdf or .png.")]
+Out = Annotated[
+    Path, UrlRole.FILE, typer.Option(help="The file to write: .svg, .pdf or .png.")
+]
 Recordings = Annotated[
     list[str] | None,
     typer.Option(
@@ -61,7 +65,9 @@ def register(app: typer.Typer) -> None:
 def report(
     run: Run,
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("report.html"),
+    out: Annotated[Path, UrlRole.FILE, typer.Option(help="The file to write.")] = Path(
+        "report.html"
+    ),
     include_training: IncludeTraining = False,
     device: Device = "auto",
     skip_bad: SkipBad = False,
@@ -191,6 +197,7 @@ def studio(
 def video(
     run_or_predictions: Annotated[
         Path,
+        UrlRole.READ,
         typer.Argument(
             metavar="RUN_OR_PREDICTIONS",
             help="Run directory or checkpoint, or a folder that `mabe predict` wrote.",
@@ -198,6 +205,7 @@ def video(
     ],
     film: Annotated[
         Path,
+        UrlRole.READ,
         typer.Argument(
             help="The film; or, for poses on plain ground, a tracking file or the name "
             "of a recording (LAB/VIDEO)."
@@ -205,10 +213,12 @@ def video(
     ],
     out: Annotated[
         Path,
+        UrlRole.FILE,
         typer.Option(help="The film to write (.mp4, .webm); with --clips a folder."),
     ],
     data: Annotated[
         Path | None,
+        UrlRole.DATA,
         typer.Option(
             help="Where the recording is: a data set, a tracking file, or a folder of "
             "tracks and labels; by default the film's folder, else the run's data."
@@ -257,7 +267,9 @@ def video(
         ),
     ] = None,
     font: Annotated[
-        Path | None, typer.Option(help="Font file, for names in other scripts.")
+        Path | None,
+        UrlRole.READ,
+        typer.Option(help="Font file, for names in other scripts."),
     ] = None,
     device: Device = "auto",
 ) -> None:
@@ -349,6 +361,7 @@ def confusion(
 def learning_curve(
     runs: Annotated[
         list[Path],
+        UrlRole.READ,
         typer.Argument(help="Run directories, or that of a cross-validation."),
     ],
     out: Out,

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
-from mabe.cli.options import Changes, Config, Run, SkipBad
+from mabe.cli.options import Changes, Config, SkipBad, WrittenRun
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import CrossValidated, Explained, Joined, Trained, TunedRun
+from mabe.cli.url_roles import UrlRole
 from mabe.errors import ConfigError
 from mabe.runtime.executors import HERE
 from mabe.runtime.launch_environment import ProcessGroup
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
 def train(
     data: Annotated[
         Path | None,
+        UrlRole.DATA,
         typer.Argument(
             help="Labelled recordings: a folder in the Kaggle layout, a store, or the "
             "URL of one (s3://…). Without --config the automatic recipe is trained on "
@@ -36,7 +38,9 @@ def train(
         ),
     ] = None,
     config: Config = None,
-    data_dir: Annotated[Path | None, typer.Option(help="The same as DATA.")] = None,
+    data_dir: Annotated[
+        Path | None, UrlRole.DATA, typer.Option(help="The same as DATA.")
+    ] = None,
     checkpoint_dir: Annotated[
         Path | None,
         typer.Option("--checkpoint-dir", "--out", help="Run directory to write."),
@@ -122,6 +126,7 @@ def crossval(
     config: Config = None,
     data_dir: Annotated[
         Path | None,
+        UrlRole.DATA,
         typer.Option(
             help="Folder in the Kaggle layout, a store, or the URL of one (s3://…)."
         ),
@@ -184,7 +189,7 @@ def crossval(
 
 
 def tune(
-    run: Run,
+    run: WrittenRun,
     folds: Annotated[
         int, typer.Option(min=2, help="Number of folds for the nested score.")
     ] = 5,
@@ -209,9 +214,11 @@ def tune(
 
 def ensemble(
     runs: Annotated[
-        list[Path], typer.Argument(help="Runs, cross-validations or checkpoint files.")
+        list[Path],
+        UrlRole.READ,
+        typer.Argument(help="Runs, cross-validations or checkpoint files."),
     ],
-    out: Annotated[Path, typer.Option(help="Directory to write.")],
+    out: Annotated[Path, UrlRole.FOLDER, typer.Option(help="Directory to write.")],
     last: Annotated[
         int | None,
         typer.Option(min=2, help="Use the last so many saved epochs of each run."),
@@ -246,6 +253,7 @@ def ensemble(
 def explain(
     run: Annotated[
         Path,
+        UrlRole.FOLDER,
         typer.Argument(help="Directory of `mabe train DATA`, or of `mabe crossval`."),
     ],
     folds: Annotated[

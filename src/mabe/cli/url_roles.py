@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import ConfigError, MabeError
-from mabe.runtime.object_storage import as_url
+from mabe.runtime.object_storage import as_url, exists
 from mabe.runtime.url_mirror import (
     Mirror,
     mirror_file,
@@ -25,16 +25,19 @@ from mabe.runtime.url_mirror import (
     mirror_input,
 )
 
+_OF_DATA = ("train.csv", "test.csv", "index.json")
+
 
 class UrlRole(Enum):
     """What is done with a URL that is given for a path."""
 
     READ = "read"
     """Its file or folder is fetched."""
-    REMOTE = "remote"
-    """The library reads it, file by file."""
+    DATA = "data"
+    """A data set or a store is read where it is, file by file; others are fetched."""
     FOLDER = "folder"
-    """A folder that is read and written: fetched, and put back at the end."""
+    """A folder that is read and written: fetched, and put back at the end; of a file,
+    what is written beside it is put."""
     FILE = "file"
     """A file that is written: put at the end, with those named after it."""
 
@@ -48,6 +51,11 @@ def roles_of(function: Callable[..., Any]) -> dict[str, UrlRole]:
         for role in getattr(hints[name], "__metadata__", ())
         if isinstance(role, UrlRole)
     }
+
+
+def is_data_set(url: str) -> bool:
+    """Return whether there is a data set in the standard layout, or a store."""
+    return any(exists(f"{url.rstrip('/')}/{name}") for name in _OF_DATA)
 
 
 @dataclass(slots=True)
@@ -98,7 +106,7 @@ class UrlPlaces:
         if isinstance(value, list | tuple):
             return [self._localize(name, each, role) for each in value]
         url = as_url(value) if isinstance(value, Path) else None
-        if url is None or role is UrlRole.REMOTE:
+        if url is None or (role is UrlRole.DATA and is_data_set(url)):
             return value
         if role is None:
             option = name.replace("_", "-")
@@ -107,7 +115,7 @@ class UrlPlaces:
             )
         root = Path(tempfile.mkdtemp(prefix="mabe-url-"))
         self.held.callback(shutil.rmtree, root, ignore_errors=True)
-        if role is UrlRole.READ:
+        if role in (UrlRole.READ, UrlRole.DATA):
             place = mirror_input(url, root)
         else:
             make = mirror_folder if role is UrlRole.FOLDER else mirror_file

@@ -118,8 +118,6 @@ def logging_lines(
     with ExitStack() as held:
         for redirect, stream in ((redirect_stdout, out), (redirect_stderr, sys.stderr)):
             timed = is_timed and stream is sys.stderr
-            lines: Stream = _LineStream(
-                stream, log, naming=naming, is_timed=timed
-            )
+            lines: Stream = _LineStream(stream, log, naming=naming, is_timed=timed)
             held.enter_context(redirect(lines))
         yield

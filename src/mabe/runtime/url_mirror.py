@@ -25,7 +25,6 @@ _LAST = ("provenance.json", "index.json", "best.safetensors", "failures.csv")
 """Files by which others recognise a folder as complete; put last, in this order."""
 
 
-
 @dataclass(slots=True)
 class Mirror:
     """A URL and its local copy."""
@@ -49,7 +48,9 @@ class Mirror:
             if path.is_file() and not path.name.startswith(".")
         }
         changed = [
-            name for name, path in here.items() if hash_file(path) != self.fetched.get(name)
+            name
+            for name, path in here.items()
+            if hash_file(path) != self.fetched.get(name)
         ]
         for name in sorted(changed, key=_order):
             put(here[name], f"{self.url}/{name}")
@@ -79,7 +80,13 @@ def mirror_input(url: str, root: Path) -> Path:
 
 
 def mirror_folder(url: str, root: Path) -> Mirror:
-    """Return the local copy of a folder to read and write, which may be empty."""
+    """Return the local copy of a folder to read and write, which may be empty.
+
+    Where the URL is that of a file, what is written beside it is put back too.
+    """
+    if exists(url):
+        folder, _, name = url.rpartition("/")
+        return _mirror(folder, root, root / name, lambda each: each == name)
     place = root / url.rstrip("/").rpartition("/")[2]
     return _mirror(url.rstrip("/"), place, place, lambda _: True)
 
@@ -96,9 +103,7 @@ def mirror_file(url: str, root: Path) -> Mirror:
     )
 
 
-def _mirror(
-    url: str, root: Path, place: Path, wanted: Callable[[str], bool]
-) -> Mirror:
+def _mirror(url: str, root: Path, place: Path, wanted: Callable[[str], bool]) -> Mirror:
     found: RemoteFolder = find_folder(url)
     hashes = {}
     for name, file in found.files.items():

@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import httpx
@@ -13,14 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kills import killed_at
 from lab_folders import write_table, write_tracks
+from pair_stories import stored
 from stories import FPS, write_fights
 
 from mabe.bouts import Bout, Watched, WatchedSpan, spans_of
 from mabe.errors import DataError, OutputError
+from mabe.experiments.learning_curve import Gain, LearningCurve, gain_per_doubling
 from mabe.io.predictions import read_predictions
 from mabe.io.project import Project
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
 from mabe.viz.film.film_reader import read_facts
+from mabe.viz.studio.drift import find_drift
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
@@ -30,6 +34,7 @@ from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.stretches import Stretches
 from mabe.viz.studio.suggest import StretchScores, suggest
+from mabe.viz.studio.trust import agreement_rows
 
 TOKEN = "secret"
 ATTACK = StudioAction("attack", "1", Kind.DIRECTED)
@@ -300,6 +305,91 @@ def test_an_action_is_ready_only_with_labels_a_score_and_five_recordings():
         assert len(reasons_not_ready({**good, **change})) == 1
 
 
+def test_a_wide_interval_is_a_reason_and_is_given():
+    action = {"bouts": 20, "recordings": 5, "f1": 0.8, "interval": [0.31, 0.92]}
+    [reason] = reasons_not_ready(action)
+    assert "0.31 to 0.92" in reason
+
+
+# ── trust ──
+
+
+def counts_of(f1s, tracks):
+    """Return counts with which each of some sizes has an F1, in each track alike."""
+    rows = []
+    for f1 in f1s:
+        right = round(1000 * f1)
+        rows.append([[[[1000, 1000, right]]]] * tracks)
+    return np.array(rows).reshape(len(f1s), tracks, 1, 1, 3)
+
+
+def test_a_score_that_rises_by_a_tenth_a_doubling_gains_a_tenth():
+    minutes = np.array([1.0, 2.0, 4.0, 8.0])
+    gain = gain_per_doubling(minutes, counts_of([0.3, 0.4, 0.5, 0.6], tracks=6))
+    assert (gain.f1, gain.low, gain.high) == pytest.approx((0.1, 0.1, 0.1))
+    flat = gain_per_doubling(minutes, counts_of([0.9, 0.5, 0.5, 0.5], tracks=6))
+    assert flat.f1 == pytest.approx(0)
+    assert gain_per_doubling(minutes, counts_of([0.3] * 4, tracks=4)) is None
+
+
+def test_what_more_labels_bring_is_said_with_its_interval_and_its_limits():
+    about = {"minutes": (5.0, 10.0), "f1": (0.5, 0.6), "recordings": 6}
+    gain = Gain(0.1, 0.02, 0.2)
+    curve = LearningCurve(**about, labelled_min=10.0, per_doubling=gain)
+    told = "Another 10 minutes of labels would change the mean F1 by about +0.10"
+    assert curve.describe() == f"{told} (95 %: +0.02 to +0.20)."
+    unsure = LearningCurve(**about, labelled_min=10.0, per_doubling=Gain(0.1, -0.1, 1))
+    assert unsure.describe().endswith("cannot be told from no change.")
+    little = LearningCurve(**about, labelled_min=4.0, per_doubling=gain)
+    assert little.describe().startswith("As many labels again (4.0 minutes)")
+    assert little.gain_of(10) == gain  # not more than a doubling
+    few = LearningCurve(
+        minutes=(), f1=(), recordings=1, labelled_min=4.0, per_doubling=None
+    )
+    assert "needs 5 recordings with labels, there is 1" in few.describe()
+
+
+def test_a_recording_unlike_the_labelled_ones_is_named_with_the_number():
+    usual = [0.0, 1.0, 0.5, 0.2, 0.9, 0.1, 0.7, 0.4, 0.3, 0.6] * 3
+    points = [*usual, *usual, *[5.0, 0.5] * 15, *usual]
+    stretches = replace(
+        stretches_at(points),
+        names=("a", "b", "fast", "alike"),
+        recording=np.repeat([0, 1, 2, 3], 30),
+    )
+    labelled = np.repeat([1.0, 1.0, 0.0, 0.0], 30)
+    drift = find_drift(stretches, labelled)
+    [found] = drift.unlike
+    assert (found.name, found.share) == ("fast", 0.5)
+    assert found.reason.startswith("speed of the slower animal (median) higher")
+    assert drift.usual == 0
+    assert find_drift(stretches, np.repeat([1.0, 0, 0, 0], 30)).usual is None
+
+
+def test_labelled_recordings_that_differ_as_much_make_nothing_unlike():
+    points = [*[0.0, 1.0] * 15, *[5.0, 6.0] * 15, *[2.0, 9.0] * 15]
+    stretches = replace(
+        stretches_at(points),
+        names=("a", "b", "c"),
+        recording=np.repeat([0, 1, 2], 30),
+    )
+    assert find_drift(stretches, np.repeat([1.0, 1.0, 0.0], 30)).unlike == ()
+
+
+def test_two_who_scored_the_same_tracks_are_compared():
+    frames, watched = 100, ["1>2 attack"]
+    one = stored(("1>2 attack", 10, 20), watched=watched, frames=frames)
+    other = stored(("1>2 attack", 10, 15), watched=watched, frames=frames)
+    other = replace(other, video="2")
+    alone = replace(one, video="3", tracking_hash="other tracks")
+    [row] = agreement_rows([one, other, alone], [])
+    assert (row["one"], row["other"]) == ("Lab/1", "Lab/2")
+    assert row["bouts"] == [1, 1]
+    # 95 of 100 frames agree; by chance 0.1 * 0.05 + 0.9 * 0.95 = 0.86
+    assert row["kappa"] == pytest.approx((0.95 - 0.86) / 0.14)
+    assert row["boutF1"] == 0  # half of the union is not more than half
+
+
 # ── the server ──
 
 
@@ -451,6 +541,16 @@ def label_fights(browser, place):
     browser.wait(SAVED)
 
 
+def check_trust_of_three_recordings(browser):
+    """Wait for what is measured after a training, and check what the page says."""
+    browser.wait("window.mabe.project.state.trust", 120)
+    told = "return document.getElementById('{}').textContent"
+    curve = browser.run(told.format("curve-text"))
+    assert "needs 5 recordings with labels, there are 3" in curve
+    agreement = browser.run(told.format("agreement-text"))
+    assert "No recording was labelled twice" in agreement
+
+
 @needs_browser
 def test_from_no_labels_to_a_trained_model(browser, tmp_path):
     write_fights(tmp_path / "p", videos=4, seconds=24, labelled=False)
@@ -485,6 +585,7 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
         told = browser.run("return document.getElementById('score-text').textContent")
         assert told.startswith(("Mean F1 0.9", "Mean F1 1.00"))
         assert "no interval" in told
+        check_trust_of_three_recordings(browser)
 
         open_recording(browser, 3)  # which nobody has labelled
         browser.wait(f"{PAGE}.views?.length && window.mabe.timeline.predicted().length")

@@ -6,6 +6,7 @@ they did not learn from.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mabe.bouts import NO_ACTION
+from mabe.bouts import NO_ACTION, watched_frames
 from mabe.config import RunConfig, build_config
 from mabe.data.pair_windows import label_views
 from mabe.data.prepare import load_store
@@ -27,6 +28,7 @@ from mabe.models.checkpoint import Provenance, save_checkpoint
 from mabe.models.input_contract import InputContract
 from mabe.models.trees_model import TreesModel, build_trees
 from mabe.pair_task import PairTask, watched_in_labels
+from mabe.recording import StoredRecording
 from mabe.scene_task import TaskKind
 from mabe.skeleton import PoseLayout
 from mabe.training.grow_trees import labelled_rows, tree_settings
@@ -68,6 +70,23 @@ class LabelRound:
     """Number of labelled bouts of each action."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelledRound:
+    """The features of all that is labelled, computed once."""
+
+    config: RunConfig
+    objective: PairObjective
+    rows: RowsOnDisk
+    about: Int[np.ndarray, "row 2"]
+    """The recording of each row, and whether it is of an animal by itself."""
+
+    @property
+    def recordings(self) -> list[StoredRecording]:
+        """The recordings with labels; *places* are those in this list."""
+        data = self.objective.data
+        return [data.store.recordings[index] for index in data.learned]
+
+
 def load_recordings(data_dir: Path, store_dir: Path, *, fps: float) -> PoseStore:
     """Return the poses of all recordings of a data set."""
     return load_store(data_dir, rate_fps=fps, store_dir=store_dir, notes=False)
@@ -85,20 +104,16 @@ def grow_round(
 
     Raises `DataError` where there is nothing to learn yet.
     """
-    config, objective = _objective(data_dir, store, model_dir, undirected)
-    views, settings = objective.sampler.views, tree_settings(config)
-    untrained = build_trees(config.model, objective.task, Forest(("",)))
-    of_rows: list[Int[np.ndarray, "row 2"]] = []
-    with rows_on_disk(_rows(objective, untrained, of_rows, report)) as rows:
-        about = np.concatenate(of_rows) if of_rows else np.empty((0, 2), int)
+    with reading_labels(data_dir, store, model_dir, undirected, report) as labels:
+        config, objective = labels.config, labels.objective
         report("growing trees", 0, 2)
-        forest = objective.grow_forest(rows, settings)
+        forest = objective.grow_forest(labels.rows, tree_settings(config))
         report("scoring on recordings not learned from", 1, 2)
-        confidence = _score(objective, rows, about)
+        confidence = _score(labels)
     model = build_trees(config.model, objective.task, forest).eval()
     _save(model, objective, model_dir)
     actions = range(len(objective.task.actions))
-    own = [labels.as_annotated() for labels in views]
+    own = [view.as_annotated() for view in objective.sampler.views]
     return LabelRound(
         config=config,
         store=objective.data.store,
@@ -141,6 +156,26 @@ def _objective(
     return config, PairData(config, store, learned, [], labelled).objective(config)
 
 
+@contextmanager
+def reading_labels(
+    data_dir: Path,
+    store: PoseStore,
+    model_dir: Path,
+    undirected: Sequence[str] = (),
+    report: Report = lambda *_: None,
+) -> Iterator[LabelledRound]:
+    """Provide the features of all that is labelled, in a temporary file.
+
+    Raises `DataError` where there is nothing to learn yet.
+    """
+    config, objective = _objective(data_dir, store, model_dir, undirected)
+    untrained = build_trees(config.model, objective.task, Forest(("",)))
+    of_rows: list[Int[np.ndarray, "row 2"]] = []
+    with rows_on_disk(_rows(objective, untrained, of_rows, report)) as rows:
+        about = np.concatenate(of_rows) if of_rows else np.empty((0, 2), int)
+        yield LabelledRound(config, objective, rows, about)
+
+
 def _rows(
     objective: PairObjective,
     model: TreesModel,
@@ -160,37 +195,58 @@ def _rows(
                 yield part
 
 
-def _score(
-    objective: PairObjective, rows: RowsOnDisk, about: Int[np.ndarray, "row 2"]
-) -> Confidence | None:
+def _score(labels: LabelledRound) -> Confidence | None:
     """Return the F1 of trees on the recordings of each fold, grown without them."""
-    learned, task = objective.data.learned, objective.task
-    recordings = [objective.data.store.recordings[index] for index in learned]
-    folds = split_folds(recordings, folds=FOLDS, seed=0)
+    folds = split_folds(labels.recordings, folds=FOLDS, seed=0)
     if len(folds) < 2:
         return None
-    settings = tree_settings(objective.config)
-    values = np.memmap(rows.path, np.float32, mode="r").reshape(len(about), -1)
     tracks: dict[str, Int[np.ndarray, "labs classes 3"]] = {}
+    places = range(len(labels.recordings))
     for fold in folds:
-        is_out = np.isin(about[:, 0], [learned[place] for place in fold])
-        kept = np.where(is_out[:, None], np.int8(-1), rows.labels)
-        try:
-            forest = objective.grow_forest(RowsOnDisk(rows.path, kept), settings)
-        except DataError:  # without these recordings no action is left to learn
-            forest = Forest(("",) * len(task.actions))
-        for place in fold:
-            of_recording = about[:, 0] == learned[place]
-            recording = recordings[place]
-            possible = _possible(task, recording.lab, about[of_recording, 1])
-            probabilities = forest.probabilities(
-                np.asarray(values[of_recording]), threads=settings.threads
-            )
-            chosen = _decide(np.where(possible, probabilities, 0))
-            counts = count_frames(chosen, rows.labels[of_recording])[None]
-            key = recording.tracking_hash
+        others = [place for place in places if place not in set(fold)]
+        for key, counts in score_held_out(labels, fold, others).items():
             tracks[key] = tracks.get(key, 0) + counts
     return confidence_of_counts(np.stack(list(tracks.values())), TaskKind.PAIR)
+
+
+def score_held_out(
+    labels: LabelledRound, held_out: Sequence[int], learned: Sequence[int]
+) -> dict[str, Int[np.ndarray, "labs classes 3"]]:
+    """Return the counts of each held-out track by trees grown on some recordings.
+
+    Recordings are given by their places.
+    """
+    objective, rows, about = labels.objective, labels.rows, labels.about
+    recordings, task = labels.recordings, objective.task
+    index = objective.data.learned
+    settings = tree_settings(labels.config)
+    values = np.memmap(rows.path, np.float32, mode="r").reshape(len(about), -1)
+    is_learned = np.isin(about[:, 0], [index[place] for place in learned])
+    kept = np.where(is_learned[:, None], rows.labels, np.int8(-1))
+    try:
+        forest = objective.grow_forest(RowsOnDisk(rows.path, kept), settings)
+    except DataError:  # in these recordings is no action to learn
+        forest = Forest(("",) * len(task.actions))
+    tracks: dict[str, Int[np.ndarray, "labs classes 3"]] = {}
+    for place in held_out:
+        of_recording = about[:, 0] == index[place]
+        recording = recordings[place]
+        possible = _possible(task, recording.lab, about[of_recording, 1])
+        probabilities = forest.probabilities(
+            np.asarray(values[of_recording]), threads=settings.threads
+        )
+        chosen = _decide(np.where(possible, probabilities, 0))
+        counts = count_frames(chosen, rows.labels[of_recording])[None]
+        key = recording.tracking_hash
+        tracks[key] = tracks.get(key, 0) + counts
+    return tracks
+
+
+def labelled_min(recording: StoredRecording) -> float:
+    """Return the minutes in which something was watched for."""
+    if recording.coverage is None:
+        return recording.native_length / recording.fps / 60
+    return watched_frames(recording.coverage) / recording.fps / 60
 
 
 def _possible(

@@ -6,14 +6,12 @@ of the same recordings.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import combinations
 from pathlib import Path
 
 from mabe.bouts import (
     NO_ANIMAL,
-    Bout,
     RecordingBouts,
     Spans,
     Watched,
@@ -32,6 +30,7 @@ from mabe.io.probabilities import read_predicted_entries
 from mabe.io.readers.zone_tables import ZoneFile, read_zone_table
 from mabe.io.recording_zones import FILE_NAME as ZONES
 from mabe.measures.agreement import Compared, compare
+from mabe.measures.annotators import annotated, compare_copies, recording_bouts
 from mabe.measures.observation import ANNOTATED, PREDICTED, Observation, observe
 from mabe.measures.places import PlaceVisits, measure_places
 from mabe.measures.space import (
@@ -44,7 +43,6 @@ from mabe.measures.space import (
     measure_travel,
 )
 from mabe.models.checkpoint import load_checkpoint
-from mabe.recording import StoredRecording
 from mabe.runtime.console import progress_bar
 from mabe.runtime.object_storage import as_url, small_file
 from mabe.scene_task import NOT_COUNTED
@@ -310,22 +308,8 @@ def _add_data(
             f"{path}: has {found} of the {len(only)} recordings; the others have "
             "neither labels nor poses here"
         )
-    annotated = [each for each in gathered.observations if each.source == ANNOTATED]
-    gathered.compared += list(_copies(annotated, options))
-
-
-def _copies(
-    observations: Iterable[Observation], options: Options
-) -> Iterator[Compared]:
-    """Yield the pairs of recordings of one track, annotated by different people."""
-    by_track: dict[str, list[Observation]] = defaultdict(list)
-    for each in observations:
-        by_track[each.track].append(each)
-    for copies in by_track.values():
-        for one, other in combinations(copies, 2):
-            compared = _compare(one, other, options)
-            if compared.one.watched:
-                yield compared
+    labels = [each for each in gathered.observations if each.source == ANNOTATED]
+    gathered.compared += list(compare_copies(labels, options.undirected))
 
 
 def _zones_of(path: Path) -> ZoneFile | None:
@@ -344,9 +328,9 @@ def _add_recording(
     about = store.recordings[index]
     gathered.animals[about.lab, about.video] = about.animals
     if about.has_labels:
-        gathered.observations.append(_annotated(about))
+        gathered.observations.append(annotated(about))
     animals = about.tracked_animals
-    names = _recording_bouts(about)
+    names = recording_bouts(about)
     where = about.lab, about.video
     xy_cm, fps = body_positions(store, index), store.rate_fps
     gathered.travel += [
@@ -371,36 +355,6 @@ def _add_recording(
         zones,
         within_cm=options.within_cm,
         fps=fps,
-    )
-
-
-def _annotated(about: StoredRecording) -> Observation:
-    bouts = tuple(about.bouts)
-    entries = set(about.annotated)
-    if about.coverage is None:
-        # What is annotated was watched for, also where the metadata do not list it.
-        entries |= {_entry_of(bout) for bout in bouts}
-    return observe(
-        ANNOTATED,
-        replace(_recording_bouts(about), bouts=bouts),
-        entries,
-        about.coverage,
-        track=about.tracking_hash,
-    )
-
-
-def _entry_of(bout: Bout) -> Watched:
-    return Watched(bout.agent, bout.target, bout.action)
-
-
-def _recording_bouts(about: StoredRecording) -> RecordingBouts:
-    return RecordingBouts(
-        lab=about.lab,
-        video=about.video,
-        fps=about.fps,
-        length=about.native_length,
-        animals=about.animal_names,
-        bouts=(),
     )
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-What = Literal["read", "train", "predict", "copy", "film"]
+What = Literal["read", "train", "predict", "copy", "film", "trust"]
 
 
 @dataclass(slots=True)
 class Job:
-    """One run of `mabe.viz.studio.worker`, or `film_jobs`."""
+    """One run of `mabe.viz.studio.worker`, `film_jobs` or `trust`."""
 
     what: What
     process: "subprocess.Popen[str]"
@@ -87,10 +87,13 @@ def start_job(what: What, data: Path, after: Callable[[], None], *given: str) ->
 
     `given` are further arguments of the process.
     """
-    is_film = what in ("copy", "film")
-    module = f"mabe.viz.studio.{'film_jobs' if is_film else 'worker'}"
+    arguments = ["mabe.viz.studio.worker", what]
+    if what in ("copy", "film"):
+        arguments = ["mabe.viz.studio.film_jobs", what]
+    elif what == "trust":
+        arguments = ["mabe.viz.studio.trust"]
     process = subprocess.Popen(
-        [sys.executable, "-m", module, what, str(data), *given],
+        [sys.executable, "-m", *arguments, str(data), *given],
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",

@@ -16,6 +16,14 @@ from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_json
 
+TRUST = "trust.json"
+"""The file of a round that `mabe.viz.studio.trust` writes."""
+
+
+WIDE_FROM = 0.4
+"""An interval of F1 that is so wide says little."""
+
+
 KEPT = 2
 """Rounds of which the predictions are kept."""
 
@@ -45,6 +53,17 @@ class Round:
     def actions(self) -> tuple[str, ...]:
         """The actions that its model predicts."""
         return tuple(each["name"] for each in self.about["actions"])
+
+    @property
+    def trust(self) -> dict[str, Any] | None:
+        """What ``trust.json`` holds; None until it is measured."""
+        path = self.folder / TRUST
+        try:
+            return dict(read_json(path)) if path.is_file() else None
+        except (OSError, ValueError, TypeError) as error:
+            raise DataError(
+                f"{path}: cannot be read: {error}; remove the file"
+            ) from None
 
     def predictions(self, name: str) -> Path:
         """Return the file with the predictions of a recording, ``LAB/VIDEO``."""
@@ -104,4 +123,8 @@ def reasons_not_ready(action: dict[str, Any]) -> list[str]:
     elif action["recordings"] < FEWEST_TRACKS:
         number = action["recordings"]
         reasons.append(f"{number} recordings, an interval needs {FEWEST_TRACKS}")
+    interval = action.get("interval")
+    if interval and interval[1] - interval[0] >= WIDE_FROM:
+        low, high = interval
+        reasons.append(f"F1 is uncertain: {low:.2f} to {high:.2f} (95 %)")
     return reasons

@@ -5,7 +5,7 @@
     GET  /  /NAME.js  /NAME.css           the page itself, without user data
     GET  /api/project                     recordings, actions, training, scores
     PUT  /api/ethogram                    [{"name": …, "key": …, "kind": …}, …]
-    POST /api/job/WHAT                    start: train, predict; or cancel
+    POST /api/job/WHAT                    start: train, predict; cancel, cancel-trust
     POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
     GET  /api/suggestions                 stretches to label next
     GET  /api/recordings                  the list of recordings
@@ -114,6 +114,8 @@ class Handlers:
         if what == "cancel":
             if self.session.job is not None:
                 self.session.job.cancel()
+        elif what == "cancel-trust":
+            self.session.cancel_trust()
         elif what in ("train", "predict"):
             await run_in_threadpool(self.session.start, what)
         elif what in ("copy", "film"):

@@ -42,6 +42,8 @@ class StudioSession:
     films: dict[str, Path]
     ethogram: Ethogram
     job: Job | None = None
+    trust_job: Job | None = None
+    """What measures the trust in the last round, beside other work."""
     rounds: list[Round] = field(default_factory=list)
     stretches: Stretches | None = None
     scores: StretchScores | None = None
@@ -85,7 +87,23 @@ class StudioSession:
         with self._lock:
             if self.job is not None and self.job.is_running:
                 raise DataError(f"please wait: {self.job.stage}, or cancel it")
-            self.job = start_job(what, self.data, self.load_rounds, *given)
+            after = self.load_rounds
+            if what == "train":
+                self.cancel_trust()
+                after = self._load_trained
+            self.job = start_job(what, self.data, after, *given)
+
+    def _load_trained(self) -> None:
+        """Take over a new round, and measure how far it can be trusted."""
+        self.load_rounds()
+        with self._lock:
+            number = str(self.rounds[-1].number)
+            self.trust_job = start_job("trust", self.data, lambda: None, number)
+
+    def cancel_trust(self) -> None:
+        """End the measuring of trust; the round stays usable."""
+        if self.trust_job is not None:
+            self.trust_job.cancel()
 
     def load_rounds(self) -> None:
         """Take over what a job has written."""
@@ -114,6 +132,7 @@ class StudioSession:
 
     def close(self) -> None:
         """End the work that is going on."""
+        self.cancel_trust()
         if self.job is not None:
             self.job.cancel()
 
@@ -132,6 +151,8 @@ class StudioSession:
             "ethogram": self._ethogram_json(),
             "job": self.job and self.job.to_json(),
             "round": last and self._round_json(last),
+            "trust": last and last.trust,
+            "trustJob": self.trust_job and self.trust_job.to_json(),
             "rounds": [
                 {
                     "number": each.number,

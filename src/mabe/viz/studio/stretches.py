@@ -21,6 +21,21 @@ from mabe.runtime.files import write_atomically
 STRETCH_S = 10.0
 
 
+NUMBERS = tuple(
+    f"{what} ({how})"
+    for what in (
+        "speed of the slower animal",
+        "speed of the faster animal",
+        "extent of the smaller animal",
+        "extent of the larger animal",
+        "distance",
+        "change of distance",
+    )
+    for how in ("median", "9th tenth")
+)
+"""What the numbers of a description are; the second one is the quantile 0.9."""
+
+
 LEAST_TRACKED = 0.3
 """Stretches in which less of the frames is tracked are not suggested."""
 

@@ -17,12 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from mabe.bouts import watched_frames
 from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
-from mabe.experiments.label_round import LabelRound, grow_round, load_recordings
+from mabe.experiments.label_round import (
+    LabelRound,
+    grow_round,
+    labelled_min,
+    load_recordings,
+)
 from mabe.inference.predict import (
     Predictor,
     prediction_provenance,
@@ -38,7 +42,6 @@ from mabe.io.probabilities import (
 from mabe.io.readers.kaggle import read_index
 from mabe.metrics.confidence_interval import Confidence
 from mabe.models.checkpoint import load_checkpoint
-from mabe.recording import StoredRecording
 from mabe.viz.review.compact_timeline import (
     ViewTimeline,
     error_probability,
@@ -180,16 +183,9 @@ def _describe(grown: LabelRound) -> dict[str, Any]:
         if confidence is None or not np.isfinite(confidence.low)
         else [_number(confidence.low), _number(confidence.high)],
         "recordings": len(grown.labelled),
-        "minutes": round(sum(map(_labelled_min, labelled)), 3),
+        "minutes": round(sum(map(labelled_min, labelled)), 3),
         "undirected": sorted(grown.config.undirected),
     }
-
-
-def _labelled_min(recording: StoredRecording) -> float:
-    """Return the minutes in which something was watched for."""
-    if recording.coverage is None:
-        return recording.native_length / recording.fps / 60
-    return watched_frames(recording.coverage) / recording.fps / 60
 
 
 def _interval(confidence: Confidence | None, place: int) -> list[float | None] | None:

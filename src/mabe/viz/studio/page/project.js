@@ -27,7 +27,7 @@ export async function load() {
 
 export async function follow() {
   for (;;) {
-    const isBusy = project.state?.job?.running;
+    const isBusy = project.state?.job?.running || project.state?.trustJob?.running;
     await new Promise((resolve) => setTimeout(resolve, isBusy ? 500 : 3000));
     try {
       if (!document.hidden || isBusy) await load();
@@ -63,6 +63,7 @@ function take(state) {
   showJob();
   if (JSON.stringify(before?.ethogram) !== JSON.stringify(state.ethogram)) showActions();
   if (JSON.stringify(before?.round) !== JSON.stringify(state.round)) showScores();
+  showTrust(JSON.stringify(before?.trust) !== JSON.stringify(state.trust));
   project.changed(before, state);
 }
 
@@ -175,6 +176,36 @@ function showScores() {
   }));
 }
 
+// Measured after a training, while its predictions are used already.
+function showTrust(isNew) {
+  const { trust, trustJob: job } = project.state, isBusy = Boolean(job?.running);
+  byId("trust").hidden = !trust && !job;
+  byId("trust-cancel").hidden = !isBusy;
+  let text = "";
+  if (isBusy) text = `The model is usable; this goes on behind it: ${job.total > 1 ? `${job.stage}, ${job.done + 1} of ${job.total}` : job.stage} …`;
+  else if (job?.error) text = `not measured: ${job.error}`;
+  else if (job?.cancelled && !trust) text = "not measured: stopped";
+  byId("trust-state").textContent = text;
+  if (!isNew) return;
+  const { curve, drift, agreement } = trust ?? { curve: { text: "", minutes: [] }, drift: { text: "", unlike: [] }, agreement: null };
+  byId("curve-text").textContent = curve.text;
+  byId("curve-box").hidden = !curve.minutes.length;
+  byId("curve-body").replaceChildren(...curve.minutes.map((minutes, place) => rowOf(minutes.toFixed(1), curve.f1[place].toFixed(2))));
+  byId("drift-text").textContent = drift.text;
+  byId("drift").replaceChildren(...drift.unlike.map((each) => element("li", `${each.name}: ${Math.round(100 * each.share)} % of its stretches are unlike; ${each.reason}`)));
+  byId("agreement-text").textContent = agreement === null ? "" : agreement.length ? "Two annotators of the same tracks:" : "No recording was labelled twice (as two recordings of the same tracks), so agreement between annotators is not known.";
+  byId("agreement-box").hidden = !agreement?.length;
+  const figure = (value) => (value === null ? "–" : value.toFixed(2));
+  byId("agreement-body").replaceChildren(...(agreement ?? []).map((each) => rowOf(`${each.one}, ${each.other}`, each.action, each.bouts.join(", "), figure(each.kappa), figure(each.boutF1))));
+}
+
+function rowOf(head, ...cells) {
+  const row = element("tr");
+  row.append(element("th", head, { scope: "row" }), ...cells.map((each) => element("td", each)));
+  return row;
+}
+
+byId("trust-cancel").addEventListener("click", () => start("cancel-trust"));
 byId("add-action").addEventListener("submit", addAction);
 for (const id of ["train", "train-here"]) byId(id).addEventListener("click", () => start("train"));
 byId("predict").addEventListener("click", () => start("predict"));

@@ -22,7 +22,7 @@ from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.recording import Recording, VideoInfo
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton, TrackedPoint
 from mabe.training.skeleton_of_data import settle_skeleton
-from mabe.viz.review.skeleton_drawing import find_bones
+from mabe.viz.review.skeleton_drawing import BodyDrawing, find_bones
 
 RATE = 20.0
 BODY = {
@@ -396,6 +396,25 @@ def test_a_fly_is_drawn_along_its_body_with_its_wings_at_the_thorax():
     assert ("thorax", "abdomen_tip") in bones
     assert ("thorax", "wing_L") in bones
     assert find_bones(LETTERS) == []
+
+
+@pytest.mark.parametrize("names", [FLY, LETTERS])
+def test_the_front_of_each_animal_is_marked_by_names_or_else_by_movements(names):
+    # LETTERS are the points of BODY in order, and an animal travels towards its nose.
+    one = recording(walks(2, 600), names)
+
+    drawing = BodyDrawing.of(from_recording(one, RATE), 0)
+
+    foremost = {FLY: "head_tip", LETTERS: "a"}[names]
+    at = [place for place, name in enumerate(names * 2) if name == foremost]
+    assert drawing.fronts == [[place] for place in at]
+    assert len(drawing.bones) >= 4
+
+
+def test_no_front_is_marked_where_nothing_tells_it():
+    still = np.tile(walks(1, 1), (300, 1, 1, 1))
+    drawing = BodyDrawing.of(from_recording(recording(still, LETTERS), RATE), 0)
+    assert drawing.fronts == []
 
 
 def test_mice_and_flies_in_one_data_set_meet_in_their_roles(tmp_path):

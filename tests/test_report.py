@@ -34,6 +34,7 @@ def study_of(*views):
 def contents_of(study, **changes):
     facts = {
         "run": "checkpoints/fights",
+        "data": "rats",
         "recordings": "2 recordings of data that it did not learn from",
         "notes": ("a note",),
         "study": study,

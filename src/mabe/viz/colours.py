@@ -21,8 +21,9 @@ NOTHING = Colour("#8a8f98", "#7f8791")
 """The background class."""
 
 
-OTHER_ACTION = Colour("#6b7280", "#9aa3af")
-"""An annotated action that the model does not predict."""
+OTHER_ACTION = Colour("#2f3640", "#e3e6eb")
+"""An annotated action that the model does not predict: darker (on dark ground brighter)
+than `NOTHING`, so that the two differ."""
 
 
 _BLUE = Colour("#2a7fb8", "#62b5ea")

@@ -170,7 +170,7 @@ def _legend(curves: Sequence[Curve]) -> str:
         f'stroke-dasharray="{_DASHES[number % 4]}"/></svg>'
         f"{escape(curve.name)}</span>"
         for number, curve in enumerate(curves)
-        if curve.name
+        if curve.name and any(value is not None for value in curve.values)
     )
 
 
@@ -193,28 +193,23 @@ def _polyline(curve: Curve, number: int, axes: Axes) -> str:
 
 def _grid(axes: Axes) -> str:
     """Return horizontal lines with the labels of the vertical axis."""
-    low, high = axes.low, axes.high
-    if axes.is_logarithmic:
-        ticks = [10.0**e for e in range(math.floor(math.log10(low)), 3)]
-        ticks = [tick for tick in ticks if low <= tick <= high] or [low, high]
-    else:
-        step = _round_step(high - low)
-        ticks = np.arange(low, high + step / 2, step).tolist()
+    ticks = round_ticks(axes.low, axes.high, is_logarithmic=axes.is_logarithmic)
     return "".join(
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{axes.y(tick):.1f}" '
         f'y2="{axes.y(tick):.1f}"/><text x="{LEFT - 6}" y="{axes.y(tick) + 4:.1f}" '
-        f'text-anchor="end">{tick:.2g}</text>'
-        for tick in ticks
+        f'text-anchor="end">{text}</text>'
+        for tick, text in ticks.items()
     )
 
 
 def _epoch_axis(axes: Axes) -> str:
     """Return the labels of the horizontal axis."""
-    step = max(1, math.ceil(axes.epochs / 8))
+    step = max(1, math.ceil(_round_step(axes.epochs / 2)))
+    ticks = [1, *(n for n in range(step, axes.epochs + 1, step) if n > 1 + step / 3)]
     labels = [
         f'<text x="{axes.x(epoch):.1f}" y="{HEIGHT - BOTTOM + 16}" '
         f'text-anchor="middle">{epoch}</text>'
-        for epoch in range(1, axes.epochs + 1, step)
+        for epoch in ticks
     ]
     labels.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 3}" '
@@ -231,6 +226,26 @@ def _span(known: Sequence[float | None], logarithmic: bool) -> tuple[float, floa
         return low, high if high > low else low * 10
     step = _round_step((high - low) or abs(high) or 1.0)
     return math.floor(low / step) * step, math.ceil(high / step) * step
+
+
+def round_ticks(
+    low: float, high: float, *, is_logarithmic: bool = False
+) -> dict[float, str]:
+    """Return round numbers from `low` to `high`, and how they are written in full.
+
+    A text has as many digits as its number needs, so that none is rounded.
+    """
+    if not is_logarithmic:
+        step = _round_step(high - low)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        return {n * step: f"{n * step:.10g}" for n in range(first, last + 1)}
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for leads in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+        texts = {n * 10.0**power: f"{n}e{power}" for power in powers for n in leads}
+        texts = {v: t for v, t in texts.items() if low <= v * (1 + 1e-9) and v <= high}
+        if len(texts) > 1:
+            return texts
+    return {low: f"{low:.3g}", high: f"{high:.3g}"}
 
 
 def _round_step(room: float) -> float:

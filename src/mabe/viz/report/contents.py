@@ -50,6 +50,8 @@ class Contents:
     """Everything that a report shows."""
 
     run: str
+    data: str
+    """The name of the data that the scores are of; empty where it is not known."""
     recordings: str
     """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]

@@ -17,6 +17,7 @@ from mabe.experiments.fold_runs import find_fold_runs
 from mabe.inference.evaluate import Unseen, predict_unseen
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import Checkpoint, load_checkpoint
+from mabe.runtime.console import count
 from mabe.runtime.documents import read_json
 from mabe.training.history import HISTORY_NAME, read_history
 from mabe.training.run_directory import is_documented
@@ -57,6 +58,7 @@ def gather_contents(
     root = checkpoint.path.parent
     return Contents(
         run=_short_name(run),
+        data=on_unseen.data,
         recordings=on_unseen.recordings,
         notes=on_unseen.notes,
         study=on_unseen.study,
@@ -73,6 +75,8 @@ class RunSummary:
     """The study of a run's model on recordings that it did not learn from."""
 
     study: ResultSummary
+    data: str
+    """Its name; empty where the data are no longer there."""
     recordings: str
     """In words: which recordings, and how they relate to the training."""
     notes: tuple[str, ...]
@@ -97,13 +101,15 @@ def summarize_run(
     checkpoint = predictor.checkpoint
     study = ResultSummary.of_rules(checkpoint.rules)
     answers = None if data else read_answers(checkpoint)
+    place = data or own_data(checkpoint)
     if answers:
         views = answers.decide(checkpoint.rules)
         wanted = (view for view in views if not only or view.name in only)
         number = _add_views(study, wanted, most)
-        recordings = f"{number} recordings, each predicted by runs that held it out"
-        return RunSummary(study, recordings, _note_on_rules(checkpoint))
-    place = data or own_data(checkpoint)
+        them = "it" if number == 1 else "them"
+        recordings = f"{count(number, 'recording')}, predicted by runs that held {them}"
+        name = _short_name(place) if place else ""
+        return RunSummary(study, name, f"{recordings} out", _note_on_rules(checkpoint))
     if place is None:
         raise DataError(
             f"{run}: the data it was trained on are no longer where they were; give "
@@ -111,12 +117,12 @@ def summarize_run(
         )
     unseen = Unseen(predictor, place, include_training, skip_bad, only=only)
     number = _add_views(study, predict_unseen(unseen), most)
-    recordings = f"{number} recordings of {place.resolve().name}"
+    recordings = f"{count(number, 'recording')} of {place.resolve().name}"
     if not include_training:
         recordings += " that it did not learn from"
     # Notes on the recordings shown come before notes on those left out.
     notes = sorted(unseen.notes()[1:], key=lambda note: "left out" in note)
-    return RunSummary(study, recordings, tuple(notes))
+    return RunSummary(study, _short_name(place), recordings, tuple(notes))
 
 
 def _add_views(
@@ -227,10 +233,9 @@ def _facts(root: Path) -> dict[str, Any]:
     return facts
 
 
-def _short_name(run: Path) -> str:
-    """Return a name that is meaningful on another machine."""
-    place = run.resolve()
-    return f"{place.parent.name}/{place.name}" if place.is_file() else place.name
+def _short_name(place: Path) -> str:
+    """Return a name that is meaningful on another machine: its last two parts."""
+    return "/".join(place.resolve().parts[1:][-2:])
 
 
 def _as_yaml(value: Any) -> str:

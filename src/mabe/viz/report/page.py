@@ -40,6 +40,7 @@ def render(contents: Contents) -> str:
     template = _environment().from_string(_asset("report.html"))
     return template.render(
         c=contents,
+        title=wording.title(contents.run, contents.data),
         study=study,
         confidence=confidence,
         headline=wording.headline(confidence, len(recordings)),
@@ -65,7 +66,7 @@ def render(contents: Contents) -> str:
         w=wording,
         geometry={"row": ROW, "bar": BAR, "gap": GAP, "curve": CURVE},
         css=Markup(_colour_rules(colours) + _asset("report.css")),
-        script=Markup(_asset("report.js")),
+        script=Markup(_asset("report.js") + _scroll_hint()),
     )
 
 
@@ -193,10 +194,21 @@ def _asset(name: str) -> str:
     )
 
 
+def _scroll_hint() -> str:
+    """Return the script that shows which tables go on, as all pages have it."""
+    return (
+        files("mabe.viz.review")
+        .joinpath("page", "scroll_hint.js")
+        .read_text(encoding="utf-8")
+    )
+
+
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["code"] = wording.with_code
+    return environment

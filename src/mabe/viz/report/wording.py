@@ -3,24 +3,52 @@
 import math
 from collections.abc import Sequence
 
+from markupsafe import Markup, escape
+
 from mabe.metrics.confidence_interval import FEWEST_TRACKS, Confidence
-from mabe.runtime.console import format_score as score
+from mabe.runtime.console import count, format_score
 from mabe.viz.error_types import ClassErrors
 
 __all__ = [
     "calibration_words",
     "class_words",
     "clock",
+    "count",
     "duration",
     "error_words",
     "evidence_words",
     "headline",
     "interval",
     "median",
+    "part",
     "percent",
     "points",
     "score",
+    "title",
+    "with_code",
 ]
+
+
+def score(value: float | None, *, digits: int = 3) -> str:
+    """Return a score, or a dash where there is none."""
+    text = format_score(value, digits=digits)
+    return "–" if text == "-" else text
+
+
+def with_code(text: str) -> Markup:
+    """Return HTML of a text in which `commands` stand between backticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # one of them is no quotation mark
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
+
+
+def title(run: str, data: str) -> str:
+    """Return what a report is of."""
+    return f"{run} on {data}" if data else run
 
 
 def interval(low: float, high: float) -> str:
@@ -48,6 +76,11 @@ def clock(seconds: float) -> str:
     return f"{minutes}:{rest:02}"
 
 
+def part(number: int, of: int) -> str:
+    """Return how many of some; a dash where there are none."""
+    return f"{number} of {of}" if of else "–"
+
+
 def percent(share: float, *, digits: int = 0) -> str:
     """Return a share of 1 in percent."""
     return "–" if not math.isfinite(share) else f"{share:.{digits}%}"
@@ -55,7 +88,13 @@ def percent(share: float, *, digits: int = 0) -> str:
 
 def points(difference: float) -> str:
     """Return a difference of shares in percentage points, with its sign."""
-    return "–" if not math.isfinite(difference) else f"{100 * difference:+.1f}"
+    return "–" if not math.isfinite(difference) else _signed(100 * difference, digits=1)
+
+
+def _signed(value: float, *, digits: int) -> str:
+    """Return a number with its sign; none at zero."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "−")
 
 
 def headline(confidence: Confidence, recordings: int) -> str:
@@ -64,7 +103,7 @@ def headline(confidence: Confidence, recordings: int) -> str:
         return "No score: none of the classes is annotated in these recordings."
     if not math.isfinite(confidence.low):
         return (
-            f"From {recordings} recording{'' if recordings == 1 else 's'}: too few for "
+            f"From {count(recordings, 'recording')}: too few for "
             f"an interval, which needs {FEWEST_TRACKS}. The score of other recordings "
             "may be quite different."
         )
@@ -131,8 +170,8 @@ def evidence_words(
     if recordings_with < FEWEST_TRACKS:
         more = FEWEST_TRACKS - recordings_with
         return (
-            f"unknown: it occurs in {recordings_with} recording"
-            f"{'' if recordings_with == 1 else 's'}; an interval needs {more} more"
+            f"unknown: it occurs in {count(recordings_with, 'recording')}; "
+            f"an interval needs {more} more"
         )
     width = high - low
     if not math.isfinite(width) or width > 0.3:
@@ -144,4 +183,4 @@ def median(values: Sequence[float]) -> str:
     """Return the upper median of delays with its sign; a dash without delays."""
     if not values:
         return "–"
-    return f"{sorted(values)[len(values) // 2]:+.2f} s"
+    return f"{_signed(sorted(values)[len(values) // 2], digits=2)} s"

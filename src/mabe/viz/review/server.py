@@ -49,7 +49,9 @@ PAGE_FILES = (
     "server.js",
     "labels.js",
     "poses.js",
+    "scroll_hint.js",
     "timeline.js",
+    "words.js",
 )
 
 

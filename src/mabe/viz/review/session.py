@@ -42,7 +42,7 @@ from mabe.viz.review.compact_timeline import (
 )
 from mabe.viz.review.corrections import Conflict, CorrectedLabels, Corrections
 from mabe.viz.review.skeleton_drawing import (
-    bone_places,
+    BodyDrawing,
     bounds_cm,
     pairs_of,
     zone_outlines,
@@ -181,6 +181,7 @@ class ReviewSession:
         recording = opened.recording
         info = self.infos.get(recording.name)
         labels = self.labels(index)
+        body = BodyDrawing.of(opened.store, opened.index)
         rows = self.rows(recording, labels.bouts)
         scale = self.pixels_per_cm or (info.pixels_per_cm if info else None)
         has_video = bool(self.video and self.video_of == recording.name and scale)
@@ -200,12 +201,14 @@ class ReviewSession:
                 {"animal": point.animal, "name": point.keypoint}
                 for point in recording.points
             ],
-            "bones": bone_places(recording.points),
+            "bones": body.bones,
+            "fronts": body.fronts,
             "bounds": bounds_cm(opened.store, opened.index),
             "zones": zone_outlines(recording),
             "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [self._row_json(row) for row in rows],
             "pairs": [list(pair) for pair in pairs_of(recording)],
+            "animals": list(recording.animal_names),
             "bouts": [_span_row(bout) for bout in labels.bouts],
             "watched": self._watched_spans(recording, labels),
             "coverage": [_span_row(span) for span in labels.coverage or ()],

@@ -1,6 +1,7 @@
-"""Bodies as they are drawn: which points are joined, where they are, who meets whom."""
+"""Bodies as they are drawn: bones, the front, where they are, who meets whom."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,9 @@ from jaxtyping import Float
 
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore
-from mabe.io.guess_skeleton import guess_skeleton
+from mabe.io.guess_skeleton import MOST_FRAMES, guess_skeleton
 from mabe.recording import StoredRecording
-from mabe.skeleton import TrackedPoint
+from mabe.skeleton import Skeleton, TrackedPoint
 from mabe.zones import border_lines, border_points
 
 _SAMPLES = 4000
@@ -48,14 +49,68 @@ _SIDES = {
 """What a point beside the spine hangs on: the first of these that is tracked."""
 
 
-def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class BodyDrawing:
+    """What is drawn of all animals beside their points, as places among these."""
+
+    bones: list[list[int]]
+    """Pairs of places that are joined."""
+    fronts: list[list[int]]
+    """The places whose mean is the front of an animal; none where it is not known."""
+
+    @classmethod
+    def of(cls, store: PoseStore, index: int) -> "BodyDrawing":
+        """Return what is drawn of a recording."""
+        about, bones, fronts = store.recordings[index], [], []
+        place = {point: number for number, point in enumerate(about.points)}
+        for keypoints, animals in _bodies(about).items():
+            skeleton = _skeleton_of(keypoints, animals, store, index)
+            snout = next(iter(skeleton.snout or skeleton.neck), "").split("+")
+            has_front = skeleton.has_heading and all(snout)
+            for animal in animals:
+                at = {name: place[TrackedPoint(animal, name)] for name in keypoints}
+                for one, other in find_bones(keypoints, skeleton):
+                    bones.append([at[one], at[other]])
+                if has_front and animal + 1 not in about.objects:
+                    fronts.append([at[name] for name in snout])
+        return cls(bones, fronts)
+
+
+def _bodies(about: StoredRecording) -> dict[tuple[str, ...], list[int]]:
+    """Return the animals (from 0) that have the same tracked points, by these."""
+    of_animal: dict[int, list[str]] = {}
+    for point in about.points:
+        of_animal.setdefault(point.animal, []).append(point.keypoint)
+    bodies: dict[tuple[str, ...], list[int]] = {}
+    for animal, names in sorted(of_animal.items()):
+        bodies.setdefault(tuple(sorted(names)), []).append(animal)
+    return bodies
+
+
+def _skeleton_of(
+    keypoints: tuple[str, ...], animals: Sequence[int], store: PoseStore, index: int
+) -> Skeleton:
+    """Return the roles of the points of some animals, from names or movements."""
+    points = store.recordings[index].points
+    steps = store.quantized(index)[:MOST_FRAMES]
+    place = {point: number for number, point in enumerate(points)}
+    slots = [[place[TrackedPoint(a, name)] for name in keypoints] for a in animals]
+    poses_TAK2 = np.where(steps == MISSING, np.nan, steps * STEP_CM)[:, slots]
+    return guess_skeleton(keypoints, [poses_TAK2], store.rate_fps).skeleton
+
+
+def find_bones(
+    keypoints: Collection[str], skeleton: Skeleton | None = None
+) -> list[tuple[str, str]]:
     """Return the pairs of tracked points to join: along the spine, and to its sides.
 
-    The spine of other bodies is their landmarks, as names tell them; points beside it
-    hang on the centre.
+    The spine of other bodies is their landmarks, those of `skeleton` or as names tell
+    them; points beside it hang on the centre.
     """
     if set(keypoints).isdisjoint((*_SPINE, *_SIDES)):
-        return _bones_of_other_bodies(keypoints)
+        if skeleton is None:
+            skeleton = guess_skeleton(sorted(keypoints), [], rate_fps=1.0).skeleton
+        return _bones_of_other_bodies(keypoints, skeleton)
     spine = [name for name in _SPINE if name in keypoints]
     bones = list(pairwise(spine))
     for side, candidates in _SIDES.items():
@@ -65,8 +120,9 @@ def find_bones(keypoints: Collection[str]) -> list[tuple[str, str]]:
     return bones
 
 
-def _bones_of_other_bodies(keypoints: Collection[str]) -> list[tuple[str, str]]:
-    skeleton = guess_skeleton(sorted(keypoints), [], rate_fps=1.0).skeleton
+def _bones_of_other_bodies(
+    keypoints: Collection[str], skeleton: Skeleton
+) -> list[tuple[str, str]]:
     spine = [
         source
         for sources in skeleton.landmarks.values()

@@ -35,6 +35,7 @@ from mabe.bouts import Bout, WatchedSpan
 from mabe.errors import MabeError
 from mabe.viz.review.access_control import Guard
 from mabe.viz.review.server import (
+    PAGE_FILES,
     Action,
     Animal,
     Frame,
@@ -45,16 +46,6 @@ from mabe.viz.review.server import (
 from mabe.viz.studio.ethogram import Ethogram
 from mabe.viz.studio.label_edits import LabelEdit
 from mabe.viz.studio.session import StudioSession
-
-SHARED_FILES = (
-    "view.css",
-    "main.js",
-    "server.js",
-    "labels.js",
-    "poses.js",
-    "timeline.js",
-)
-
 
 OWN_FILES = ("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js")
 
@@ -214,7 +205,7 @@ def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
     routes = [
         Route("/", page_file(own, "index.html")),
         *(Route(f"/{name}", page_file(own, name)) for name in OWN_FILES),
-        *(Route(f"/{name}", page_file(shared, name)) for name in SHARED_FILES),
+        *(Route(f"/{name}", page_file(shared, name)) for name in PAGE_FILES),
         Route("/api/project", handlers.project),
         Route("/api/ethogram", handlers.set_ethogram, methods=["PUT"]),
         Route("/api/job/{what}", handlers.job, methods=["POST"]),

@@ -18,7 +18,7 @@ from mabe.recording import StoredRecording, VideoInfo
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.compact_timeline import ViewTimeline
 from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
-from mabe.viz.review.skeleton_drawing import bone_places, bounds_cm, zone_outlines
+from mabe.viz.review.skeleton_drawing import BodyDrawing, bounds_cm, zone_outlines
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
 from mabe.viz.studio.film_jobs import playable_film
 from mabe.viz.studio.jobs import Job, What, start_job
@@ -272,6 +272,7 @@ class StudioSession:
         store, info = self.open(index), self.project.videos[index]
         recording = store.recordings[0]
         film = self.films.get(info.name)
+        body = BodyDrawing.of(store, 0)
         return {
             "index": index,
             "name": recording.name,
@@ -289,7 +290,8 @@ class StudioSession:
                 for point in recording.points
             ],
             "animals": list(recording.animal_names),
-            "bones": bone_places(recording.points),
+            "bones": body.bones,
+            "fronts": body.fronts,
             "bounds": bounds_cm(store, 0),
             "zones": zone_outlines(recording),
             "animalColours": [_colour_json(each) for each in animal_colours()],

@@ -144,7 +144,8 @@ def _uncertain(
         place = int(value.argmax())
         if value[place] <= 0:
             return None
-        share = f"{100 * scores.error[place]:.0f} %"
+        percent = f"{100 * scores.error[place]:.0f}"
+        share = f"{percent} %" if percent != "0" else "under 1 %"
         return Suggestion(place, f"uncertain: {share} of decisions expected wrong")
 
     return choose

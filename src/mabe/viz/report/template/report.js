@@ -40,7 +40,7 @@ class Ethogram {
     this.drawAxis(span);
   }
   drawAxis(span) {
-    const most = Math.max(2, Math.floor(this.axis.clientWidth / 90));
+    const most = Math.max(3, Math.floor(this.axis.clientWidth / 90));
     const step = STEPS_S.find((each) => span / each <= most) ?? STEPS_S.at(-1);
     this.axis.replaceChildren();
     for (let n = Math.ceil(this.start / step - 1e-9); n * step < this.stop; n += 1) {

@@ -3,6 +3,8 @@ import { Labels } from "./labels.js";
 import { Poses, Stage, colourOfAnimal } from "./poses.js";
 import * as server from "./server.js";
 import { Timeline, clock } from "./timeline.js";
+import { count } from "./words.js";
+import "./scroll_hint.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 const POLL_MS = 500, FILM_DRIFT_S = 0.15;
@@ -20,7 +22,7 @@ export const page = {
   changed: () => paint(),
   edit: (old, bout) => edit(old, bout),
   addAt: (row, start, stop) => add(row, start, stop),
-  Labels, program: "mabe view", useRecording: () => {}, animalName: (animal) => `mouse${animal}`,
+  Labels, program: "mabe view", useRecording: () => {}, animalName: (animal) => page.recording.animals[animal - 1] ?? `animal ${animal}`,
   // The agent and target of an action in the pair that is shown; a row's kind says whether it
   // is of the agent by itself, or of both without a direction.
   pairFor: (action) => {
@@ -29,6 +31,7 @@ export const page = {
     return kind === "mutual" && agent > target ? [target, agent] : [agent, target];
   },
   isOpen: () => true, // whether a predicted bout is still to be answered
+  keyOf: (row, place) => row.key ?? (place < 9 ? String(place + 1) : ""),
   ownPairs: () => [], // further pairs that bouts may have
   rowOfKey: (key) => (/^[1-9]$/.test(key) ? Number(key) - 1 : -1),
 };
@@ -70,6 +73,7 @@ export async function open(index) {
   sessionStorage.setItem("mabe-recording", index);
   byId("recordings").value = index;
   document.title = `${recording.name} · ${page.program}`;
+  byId("title").textContent = recording.name;
   stage.open(recording);
   timeline.open();
   openFilm();
@@ -326,10 +330,19 @@ export function step(by) {
   if (next) choose(next.what, true);
 }
 
+// A bout in words, for screen readers.
+function spoken({ bout, predicted }) {
+  const { recording } = page, [start, stop] = bout ? [bout.start, bout.stop] : predicted;
+  const name = bout ? bout.action : recording.rows[timeline.rowOfClass(predicted[2])].name;
+  const at = (frame) => clock(frame / recording.fps, 1);
+  return `${bout ? "annotated" : "predicted"}: ${name}, ${at(start)} to ${at(stop)}`;
+}
+
 function showChosen() {
   const { chosen } = page, bout = chosen?.bout, predicted = chosen?.predicted;
   byId("bout").hidden = !chosen;
   byId("nothing-chosen").hidden = Boolean(chosen);
+  byId("spoken").textContent = chosen ? spoken(chosen) : "";
   if (!chosen) return;
   const fields = ["bout-action", "bout-pair", "bout-start", "bout-stop"].map(byId);
   for (const field of fields) field.disabled = !bout;
@@ -368,8 +381,7 @@ function fillPanels() {
     const dot = document.createElement("span");
     dot.className = "dot";
     dot.style.background = timeline.colour(row);
-    const key = row.key ?? (place < 9 ? place + 1 : "");
-    button.append(dot, `${key} ${row.name}`.trim());
+    button.append(dot, `${page.keyOf(row, place)} ${row.name}`.trim());
     button.addEventListener("click", () => { page.chosen = null; press(place); showChosen(); });
     item.append(button);
     return item;
@@ -395,7 +407,7 @@ function listUncertain() {
   const all = uncertainSpans(), total = all.reduce((sum, each) => sum + each.wrong, 0);
   const isAnnotated = page.recording.hasLabels;
   byId("uncertain-title").textContent = isAnnotated ? "Differences from the annotations" : "Uncertain predictions";
-  const spans = `${all.length} span${all.length === 1 ? "" : "s"}`;
+  const spans = count(all.length, "span");
   const wrong = isAnnotated ? `${total.toFixed(0)} s differ` : `about ${total.toFixed(0)} s of wrong decisions`;
   byId("uncertain-note").textContent = all.length ? `${spans}, ${wrong}. The longest first:` : "No such span.";
   byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {

@@ -95,9 +95,8 @@ export class Stage {
     pen.clearRect(0, 0, width, height);
     const { zoom, x, y } = this.scale();
     this.placeFilm(zoom, x, y);
-    this.ruler(pen, zoom, width, height, isDark);
     this.zones(pen, zoom, x, y, isDark);
-    if (!points) return;
+    if (!points) { this.ruler(pen, zoom, width, height, isDark); return; }
     const isNear = Math.abs(frame - this.lastFrame) <= this.recording.fps;
     this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
     this.lastFrame = frame;
@@ -120,30 +119,61 @@ export class Stage {
       pen.stroke();
     }
     pen.setLineDash([]);
+    this.fronts(pen, at, colour, isDark);
     this.lastSeen.forEach((point, place) => {
       if (!point) return;
       const isSeen = Boolean(points[place]);
-      const isNose = this.recording.points[place].name === "nose";
       pen.globalAlpha = isSeen ? 1 : 0.7;
       pen.fillStyle = pen.strokeStyle = colour(place);
       pen.lineWidth = 1.5;
       pen.beginPath();
-      pen.arc(...at(place), isNose ? 5.5 : 4, 0, 7);
+      pen.arc(...at(place), 3.5, 0, 7);
       if (isSeen) pen.fill();
       else pen.stroke();
     });
     pen.globalAlpha = 1;
+    this.ruler(pen, zoom, width, height, isDark);
   }
+  // An arrowhead at the front of each animal, which points away from the rest of its body.
+  fronts(pen, at, colour, isDark) {
+    const { fronts, points } = this.recording, mean = (places) => {
+      const seen = places.filter((place) => this.lastSeen[place]).map(at);
+      return seen.length ? [0, 1].map((axis) => seen.reduce((sum, each) => sum + each[axis], 0) / seen.length) : null;
+    };
+    for (const front of fronts) {
+      const { animal } = points[front[0]];
+      const rest = points.flatMap((point, place) => (point.animal === animal && !front.includes(place) ? [place] : []));
+      const tip = front.every((place) => this.lastSeen[place]) && mean(front), middle = mean(rest);
+      const length = tip && middle ? Math.hypot(tip[0] - middle[0], tip[1] - middle[1]) : 0;
+      if (length < 1) continue;
+      const [x, y] = [0, 1].map((axis) => (tip[axis] - middle[axis]) / length);
+      pen.beginPath();
+      pen.moveTo(tip[0] + 13 * x, tip[1] + 13 * y);
+      pen.lineTo(tip[0] - 3 * x - 8 * y, tip[1] - 3 * y + 8 * x);
+      pen.lineTo(tip[0] - 3 * x + 8 * y, tip[1] - 3 * y - 8 * x);
+      pen.closePath();
+      pen.fillStyle = colour(front[0]);
+      pen.strokeStyle = isDark ? "#0f1114" : "#fbfbfc";
+      pen.lineWidth = 3;
+      pen.globalAlpha = 1;
+      pen.stroke();
+      pen.fill();
+    }
+  }
+  // The scale, on a ground of its own, so that it is legible on any film.
   ruler(pen, zoom, width, height, isDark) {
-    const cm = [50, 20, 10, 5, 2, 1].find((each) => each * zoom < width / 4) ?? 1;
-    pen.strokeStyle = pen.fillStyle = isDark ? "#a3acb8" : "#5a6370";
+    const cm = [500, 200, 100, 50, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02].find((each) => each * zoom < width / 4) ?? 0.01;
+    pen.globalAlpha = 0.82;
+    pen.fillStyle = isDark ? "#0f1114" : "#fbfbfc";
+    pen.fillRect(8, height - 38, Math.max(cm * zoom, 44) + 12, 32);
+    pen.globalAlpha = 1;
+    pen.strokeStyle = pen.fillStyle = isDark ? "#e6e9ee" : "#1b1f24";
     pen.lineWidth = 2;
     pen.beginPath();
-    pen.moveTo(14, height - 14);
-    pen.lineTo(14 + cm * zoom, height - 14);
+    for (const [x, y] of [[14, -5], [14, 0], [14 + cm * zoom, 0], [14 + cm * zoom, -5]]) pen.lineTo(x, height - 14 + y);
     pen.stroke();
     pen.font = "12px system-ui, sans-serif";
-    pen.fillText(`${cm} cm`, 14, height - 20);
+    pen.fillText(cm < 1 ? `${cm * 10} mm` : `${cm} cm`, 18, height - 21);
   }
   zones(pen, zoom, x, y, isDark) {
     const [ink, paper] = isDark ? ["#e3e7ec", "#14171c"] : ["#3a424d", "#ffffff"];

@@ -54,12 +54,12 @@ export class Timeline {
     this.names.replaceChildren(...this.host.recording.rows.map((row, place) => {
       const box = document.createElement("div");
       box.style.top = `${place * ROW}px`;
-      for (const [tag, text] of [["i", "annotated"], ["i", row.hasBouts ? "predicted" : ""], ["b", row.name]]) {
-        const line = document.createElement(tag);
-        line.textContent = text;
-        if (tag === "b") { line.style.color = this.colour(row); line.title = row.name; }
-        box.append(line);
-      }
+      const part = (tag, text, kind = "") => Object.assign(document.createElement(tag), { textContent: text, className: kind });
+      const dot = part("span", "", "dot"), name = part("b", ""), key = this.host.keyOf(row, place);
+      dot.style.background = this.colour(row);
+      name.append(dot, part("span", row.name, "name"), ...(key ? [part("kbd", key)] : []));
+      name.title = row.name;
+      box.append(part("i", "annotated"), part("i", row.hasBouts ? "predicted" : ""), name);
       return box;
     }));
     this.names.style.height = `${this.host.recording.rows.length * ROW}px`;

@@ -1,5 +1,6 @@
 // The first page: recordings, actions, training and scores.
 import * as server from "./server.js";
+import { count } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -56,14 +57,16 @@ function note(text) {
   byId("project-note").hidden = !text;
 }
 
+const isOther = (before, ...names) => names.some((name) => JSON.stringify(before?.[name]) !== JSON.stringify(project.state[name]));
+
 function take(state) {
   const before = project.state;
   project.state = state;
-  showRecordings();
+  if (isOther(before, "recordings", "problems")) showRecordings();
   showJob();
-  if (JSON.stringify(before?.ethogram) !== JSON.stringify(state.ethogram)) showActions();
-  if (JSON.stringify(before?.round) !== JSON.stringify(state.round)) showScores();
-  showTrust(JSON.stringify(before?.trust) !== JSON.stringify(state.trust));
+  if (isOther(before, "ethogram")) showActions();
+  if (isOther(before, "round", "rounds")) showScores();
+  showTrust(isOther(before, "trust"));
   project.changed(before, state);
 }
 
@@ -71,15 +74,17 @@ function showRecordings() {
   const { recordings, problems, name, folder } = project.state;
   byId("project-name").textContent = name;
   byId("folder").textContent = folder;
+  const here = [...byId("table-body").querySelectorAll("button")].indexOf(document.activeElement);
   byId("table-body").replaceChildren(...recordings.map((each) => {
     const row = element("tr"), open = element("button", each.name, { type: "button" });
     open.addEventListener("click", () => project.open(each.index));
     const cell = element("th", "", { scope: "row" });
     cell.append(open);
-    const labels = each.bouts === null ? "…" : each.watched ? `${time(each.watched)}, ${each.bouts} bout${each.bouts === 1 ? "" : "s"}` : "none";
+    const labels = each.bouts === null ? "…" : each.watched ? `${time(each.watched)}, ${count(each.bouts, "bout")}` : "none";
     row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), filmCell(each), element("td", labels), element("td", each.problems.join("; ")));
     return row;
   }));
+  byId("table-body").querySelectorAll("button")[here]?.focus(); // it was on an earlier copy
   byId("problems").replaceChildren(...problems.map((each) => element("li", each)));
   byId("problems-box").hidden = !problems.length;
 }
@@ -106,7 +111,10 @@ function showActions() {
     const item = element("li"), dot = element("span", "", { class: "dot" });
     dot.style.background = dark.matches ? each.colour.dark : each.colour.light;
     const remove = element("button", "Remove", { type: "button", "aria-label": `Remove ${each.name}` });
-    remove.addEventListener("click", () => saveActions(ethogram.filter((_, other) => other !== place)));
+    remove.addEventListener("click", async () => {
+      await saveActions(ethogram.filter((_, other) => other !== place));
+      if (!document.activeElement.isConnected || document.activeElement === document.body) byId("action-name").focus();
+    });
     item.append(dot, element("kbd", each.key), ` ${each.name} `, element("span", KINDS[each.kind], { class: "soft push" }), remove);
     return item;
   }));
@@ -159,7 +167,7 @@ function showScores() {
   byId("score-text").textContent = round.f1 === null
     ? "No score yet: label parts of a second recording, so that one can be held out."
     : `Mean F1 ${round.f1.toFixed(2)}${interval}, in recordings that were not learned from.`;
-  byId("score-note").textContent = `Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${round.recordings} recording${round.recordings === 1 ? "" : "s"}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
+  byId("score-note").textContent = `Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
   byId("score-body").replaceChildren(...round.actions.map((each) => {
     const row = element("tr");
     row.append(

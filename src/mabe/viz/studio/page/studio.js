@@ -10,7 +10,6 @@ let isBegun = false, opening = null, refused = null, released = null;
 
 page.program = "mabe studio";
 page.Labels = StudioLabels;
-page.animalName = (animal) => page.recording?.animals[animal - 1] ?? `animal ${animal}`;
 page.ownPairs = (recording) => {
   const shown = recording.pairs.map(String);
   const every = recording.watchable.map(([, agent, target]) => `${agent},${target}`);

@@ -26,7 +26,7 @@ export async function load() {
 function row(each) {
   const item = element("li"), button = element("button", "", { type: "button" });
   button.append(
-    element("span", `${each.name.split("/").at(-1)} ${time(each.start / each.fps)}`),
+    element("span", `${each.name.split("/").at(-1)}, from ${time(each.start / each.fps)}`),
     element("span", each.reason, { class: "push soft" }),
   );
   button.addEventListener("click", () => go(each));

@@ -45,7 +45,7 @@ from mabe.io.readers.formats import read_file
 from mabe.io.readers.poses import Poses
 from mabe.io.recording_zones import RecordingZones
 from mabe.models.checkpoint import load_checkpoint
-from mabe.runtime.console import quietly
+from mabe.runtime.console import count, quietly
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Processes
 from mabe.runtime.html_table import html_table
@@ -89,7 +89,8 @@ def read_poses(path: str | Path, *, recording: str | None = None) -> Poses:
     if recording not in poses:
         wanted = "one of" if recording is None else f"{recording!r} is not among"
         raise DataError(
-            f"{path}: holds {len(poses)} recordings; {wanted} {list(poses)[:8]}; give "
+            f"{path}: holds {count(len(poses), 'recording')}; {wanted} "
+            f"{list(poses)[:8]}; give "
             "recording="
         )
     return poses[recording]

@@ -18,6 +18,7 @@ from mabe.cli.options import (
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Imported, Inspected, Prepared, Simulated
 from mabe.cli.url_roles import UrlRole
+from mabe.runtime.console import count
 
 T = TypeVar("T")
 
@@ -216,8 +217,9 @@ def simulate(
     )
     made = "" if summary.written == summary.videos else f" ({summary.written} new)"
     print(
-        f"✓ {summary.videos} videos{made} of {summary.labs} labs, "
-        f"{summary.frames:,} frames, {summary.bouts:,} bouts: {summary.out_dir}"
+        f"✓ {count(summary.videos, 'video')}{made} of {count(summary.labs, 'lab')}, "
+        f"{count(summary.frames, 'frame')}, {count(summary.bouts, 'bout')}: "
+        f"{summary.out_dir}"
     )
     return Simulated(
         out=summary.out_dir,
@@ -268,7 +270,8 @@ def prepare(
         )
         frames = sum(recording.length for recording in store.recordings)
         print(
-            f"✓ {len(store.recordings)} recordings, {frames:,} frames at {fps} fps: "
+            f"✓ {count(len(store.recordings), 'recording')}, {count(frames, 'frame')} "
+            f"at {fps} fps: "
             f"{store.root}"
         )
     return Prepared(

@@ -13,6 +13,7 @@ from mabe.cli.options import SkipBad
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Summarised
 from mabe.cli.url_roles import UrlRole
+from mabe.runtime.console import count
 
 
 class Unit(StrEnum):
@@ -161,7 +162,8 @@ def summary(
             )
         if too_large:
             print(f"! too large for a sheet, in .csv and .parquet only: {too_large}")
-        print(f"✓ {len(result.tables)} tables: {out / WORKBOOK}, .csv and .parquet")
+        tables = count(len(result.tables), "table")
+        print(f"✓ {tables}: {out / WORKBOOK}, .csv and .parquet")
     actions = result.tables.get("actions")
     return Summarised(
         out=out,

@@ -21,6 +21,7 @@ from mabe.cli.options import (
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Exported, Predicted, Submitted
 from mabe.cli.url_roles import UrlRole
+from mabe.runtime.console import count
 from mabe.runtime.executors import prepare_workers
 
 
@@ -92,7 +93,8 @@ def predict(
         odd = notes_on_filled(recordings)
         for note in odd:
             print(f"! {note}")
-        found = f"{len(recordings)} recordings, {bouts:,} bouts: {out / 'bouts.csv'}"
+        found = f"{count(len(recordings), 'recording')}, {count(bouts, 'bout')}"
+        found += f": {out / 'bouts.csv'}"
         print(f"{'!' if odd else '✓'} {found}")
         print(f"✓ Probabilities of each frame: {out / 'probabilities'}")
     return Predicted(

@@ -39,7 +39,7 @@ from mabe.errors import ConfigError, DataError
 from mabe.io.project import FILE_NAME as PROJECT_NAME
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
-from mabe.runtime.console import progress_bar
+from mabe.runtime.console import count, progress_bar
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.failures import Failure, note_failure
@@ -294,14 +294,14 @@ def _report_bad(bad: list[Failure], videos: int, *, skip_bad: bool) -> None:
         return
     more = f" … and {len(bad) - _SHOWN} more" if len(bad) > _SHOWN else ""
     listed = " | ".join(each.reason for each in bad[:_SHOWN]) + more
-    count = f"{len(bad)} of {videos} recordings cannot be used"
+    told = f"{len(bad)} of {count(videos, 'recording')} cannot be used"
     if not skip_bad:
-        raise DataError(f"{count} (--skip-bad leaves them out): {listed}")
+        raise DataError(f"{told} (--skip-bad leaves them out): {listed}")
     if len(bad) == videos:
-        raise DataError(f"{count}, none is left: {listed}")
+        raise DataError(f"{told}, none is left: {listed}")
     for each in bad:
         note_failure(each.file, each.reason)
-    print(f"mabe: {count} and are left out: {listed}", file=sys.stderr)
+    print(f"mabe: {told} and are left out: {listed}", file=sys.stderr)
 
 
 def report_notes(recordings: Sequence[StoredRecording]) -> None:

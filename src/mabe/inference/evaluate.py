@@ -37,7 +37,7 @@ from mabe.metrics.summary import (
 )
 from mabe.pair_task import watched_in_labels
 from mabe.recording import StoredRecording
-from mabe.runtime.console import progress_bar
+from mabe.runtime.console import count, progress_bar
 from mabe.runtime.executors import Executor, in_order
 from mabe.runtime.tensors import limited_threads
 
@@ -155,7 +155,7 @@ class Unseen:
         report_opened(opened, len(labelled))
         if not self.scored:
             raise DataError(
-                f"{self.path}: nothing to score: of {len(sources)} recordings "
+                f"{self.path}: nothing to score: of {count(len(sources), 'recording')} "
                 f"{self.learned} were trained on and {self.unlabelled} have no frame "
                 "that counts. Give labelled recordings that the model was not trained "
                 "on, or --include-training to score those too"
@@ -177,7 +177,7 @@ class Unseen:
 
     def notes(self) -> tuple[str, ...]:
         """Return notes that are needed to interpret the scores."""
-        notes = [f"{self.scored} recordings scored"]
+        notes = [f"{count(self.scored, 'recording')} scored"]
         if self.unlabelled:
             notes.append(f"{self.unlabelled} left out: no frame that counts")
         if self.learned and self.include_training:

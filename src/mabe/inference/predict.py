@@ -239,7 +239,8 @@ def predict(
     written = {probabilities_path(place, each.lab, each.video) for each in predicted}
     if earlier := set(place.glob("*/*.parquet")) - written:
         tqdm.write(
-            f"! {len(earlier)} files in {place} are from an earlier call; bouts.csv is "
+            f"! {place} holds {count(len(earlier), 'file')} of an earlier call; "
+            f"bouts.csv is "
             "of this one alone"
         )
     return predicted
@@ -332,7 +333,7 @@ def _print_notes(predictions: Sequence[PredictedRecording]) -> None:
         which = (
             those[0]
             if len(those) == 1
-            else f"{len(those)} of {len(predictions)} recordings"
+            else f"{len(those)} of {count(len(predictions), 'recording')}"
         )
         tqdm.write(f"mabe: {which}: {note}", file=sys.stderr)
 

@@ -21,6 +21,7 @@ from mabe.io.readers.left_out import LeftOut
 from mabe.io.readers.named_columns import has_columns, read_named_columns
 from mabe.io.readers.poses import RELATIVE
 from mabe.io.standardize import estimate_scale
+from mabe.runtime.console import count
 
 _SKIPPED_ENDINGS = frozenset(
     f".{ending}"
@@ -310,7 +311,7 @@ def _describe_alike(those: Sequence[FileProblem], folder: Path) -> Iterator[str]
     if len(names) > _LIKE or (those[0].is_known and len(names) > 1):
         few = ", ".join(names[:_LIKE])
         more = f", … {names[-1]}" if len(names) > _LIKE else ""
-        yield f"{len(names):,} files ({few}{more}): {those[0].reason}"
+        yield f"{count(len(names), 'file')} ({few}{more}): {those[0].reason}"
     else:
         yield from (
             f"{name}: {each.reason}" for name, each in zip(names, those, strict=True)

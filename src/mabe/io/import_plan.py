@@ -316,7 +316,7 @@ def describe_plan(plan: ImportPlan) -> list[str]:
     for files in plan.recordings:
         track = files.track
         names = dict.fromkeys(_file_name(each, plan.folder) for each in files.labels)
-        lines.append(f"  {track.name}: {track.length:,} frames ({track.format})")
+        lines.append(f"  {track.name}: {count(track.length, 'frame')} ({track.format})")
         lines.append(f"    tracks: {_file_name(track, plan.folder)}")
         lines.append(f"    labels: {', '.join(names) or 'none'}")
     return [*lines, *(f"  {line}" for line in list_unused(plan))]

@@ -88,7 +88,7 @@ def _describe_poses(poses: Poses, standard: StandardPoses | MabeError) -> str:
         matched = sum(match.keypoint is not None for match in standard.matches)
         known = f" ({matched} known)"
     return (
-        f"{len(poses.xy_px):,} frames from {poses.first_frame:,}, {rate}, "
+        f"{count(len(poses.xy_px), 'frame')} from {poses.first_frame:,}, {rate}, "
         f"{count(len(poses.keypoints), 'keypoint')}{known}, {missing:.1%} missing, "
         f"{count(len(poses.animals), 'animal')}: {', '.join(poses.animals)}"
     )

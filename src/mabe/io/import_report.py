@@ -47,7 +47,8 @@ def describe_recording(
         return
     standard, labels = imported.standard, imported.labels
     yield (
-        f"\n{standard.name}: {standard.poses.length:,} frames at {standard.fps:g} fps, "
+        f"\n{standard.name}: {count(standard.poses.length, 'frame')} at "
+        f"{standard.fps:g} fps, "
         f"{standard.pixels_per_cm:.4g} pixels per cm, "
         f"{count(len(imported.bouts), 'bout')}"
     )

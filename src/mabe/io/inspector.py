@@ -95,7 +95,8 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     poses = drop_unsure(separate_animals(poses), project.min_confidence)
     seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
     span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
-    yield f"  tracks of {poses.name}: {len(poses.xy_px):,} frames{seconds}, {span}"
+    frames = count(len(poses.xy_px), "frame")
+    yield f"  tracks of {poses.name}: {frames}{seconds}, {span}"
     animals = count(len(poses.animals), "animal")
     yield f"    {animals}: {', '.join(poses.animals)}"
     rate = f"{poses.fps:g} fps" if poses.fps else "frame rate unknown (give --fps)"
@@ -113,11 +114,11 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     yield f"    missing points: {1 - poses.present.mean():.1%} ({of_each})"
     matches = match_names(poses.keypoints, project.keypoints)
     if is_one:
-        yield f"    {len(poses.keypoints)} keypoints, read as:"
+        yield f"    {count(len(poses.keypoints), 'keypoint')}, read as:"
         yield from ("  " + line for line in format_matches(matches).splitlines())
     else:
         known = sum(match.keypoint is not None for match in matches)
-        yield f"    {len(poses.keypoints)} keypoints, {known} known"
+        yield f"    {count(len(poses.keypoints), 'keypoint')}, {known} known"
     notes = poses.notes if poses.unit == "pixel" else (*poses.notes, RELATIVE)
     yield from (f"    ! {note}" for note in notes)
 
@@ -145,7 +146,8 @@ def _describe_layout(folder: Path) -> Generator[str, None, Inspection]:
     """Yield a summary of a folder in the standard layout, lab by lab."""
     videos = read_index(folder)
     yield f"{folder}"
-    yield f"  the standard layout: {len(videos)} videos, ready for `mabe train`"
+    found = count(len(videos), "video")
+    yield f"  the standard layout: {found}, ready for `mabe train`"
     labs: dict[str, list[VideoInfo]] = {}
     for info in videos:
         labs.setdefault(info.lab, []).append(info)
@@ -154,13 +156,13 @@ def _describe_layout(folder: Path) -> Generator[str, None, Inspection]:
         rates = sorted({info.fps for info in those})
         actions = sorted({each.action for info in those for each in info.watched})
         yield (
-            f"  {lab}: {len(those)} videos, {labelled} labelled; "
+            f"  {lab}: {count(len(those), 'video')}, {labelled} labelled; "
             f"{', '.join(f'{rate:g}' for rate in rates)} fps; watched: "
             f"{', '.join(actions) or 'nothing'}"
         )
         lost = [info.video for info in those if not info.tracking_path.is_file()]
         if lost:
-            yield f"    ! {len(lost)} tracking files are absent, such as {lost[0]}"
+            yield f"    ! absent tracking files: {len(lost)}, such as {lost[0]}"
     return Inspection(
         kind="data set",
         videos=len(videos),

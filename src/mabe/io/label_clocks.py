@@ -113,7 +113,7 @@ def _move(
             events.append(replace(event, start=max(0.0, start), stop=stop))
     notes = list(annotations.notes)
     if before:
-        notes.append(f"{before} events end before the recording begins: left out")
+        notes.append(f"events that end before the recording begins, left out: {before}")
     length = annotations.length
     return replace(
         annotations,

@@ -41,6 +41,7 @@ from mabe.io.watched_actions import (
     of_own_subjects,
     watched_of,
 )
+from mabe.runtime.console import count
 
 Clipped = TypeVar("Clipped", Bout, WatchedSpan)
 
@@ -174,7 +175,8 @@ def _join_files(
     notes = [f"{describe_coverage(coverage, watched, length)}; the rest is unknown"]
     if gone := _frames_of(joined) - _frames_of(inside):
         notes.append(
-            f"labels outside the frames that were watched: {gone:,} frames left out"
+            f"labels outside the frames that were watched: {count(gone, 'frame')} "
+            f"left out"
         )
     return inside, coverage, notes
 

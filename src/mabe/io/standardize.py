@@ -32,6 +32,7 @@ from mabe.recording import (
     problem_with_rate,
     problem_with_scale,
 )
+from mabe.runtime.console import count
 from mabe.skeleton import (
     MOST_ANIMALS,
     RODENT,
@@ -266,7 +267,7 @@ def separate_animals(poses: Poses) -> Poses:
         keypoints=tuple(parts),
         xy_px=poses.xy_px[:, 0][:, order],
         confidence=None if confidence is None else confidence[:, 0][:, order],
-    ).noting(f"keypoint names of {len(groups)} animals: {', '.join(groups)}")
+    ).noting(f"keypoint names of {count(len(groups), 'animal')}: {', '.join(groups)}")
 
 
 def _find_body(

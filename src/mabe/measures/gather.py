@@ -43,7 +43,7 @@ from mabe.measures.space import (
     measure_travel,
 )
 from mabe.models.checkpoint import load_checkpoint
-from mabe.runtime.console import progress_bar
+from mabe.runtime.console import count, progress_bar
 from mabe.runtime.object_storage import as_url, small_file
 from mabe.scene_task import NOT_COUNTED
 from mabe.zones import Zone
@@ -109,7 +109,7 @@ def gather(path: Path, options: Options) -> Gathered:
         ]
         gathered.notes.append(
             f"uncertainty: from the out-of-fold predictions of {options.held_out}, "
-            f"{len(compared)} recordings"
+            f"{count(len(compared), 'recording')}"
         )
     if options.metadata:
         own = read_own_metadata(options.metadata)
@@ -202,7 +202,8 @@ def _add_run(gathered: Gathered, run: Path, options: Options) -> None:
     gathered.observations = [each.other for each in compared]
     gathered.observations += [each.one for each in compared]
     gathered.notes.append(
-        f"predictions are out of fold: {len(compared)} recordings, each predicted by "
+        f"predictions are out of fold: {count(len(compared), 'recording')}, each "
+        f"predicted by "
         "models that were not trained on it; times are at the working rate of "
         f"{compared[0].one.recording.fps:g} frames per second"
     )
@@ -305,7 +306,8 @@ def _add_data(
         _add_recording(gathered, store, index, options, own)
     if only is not None and found < len(only):
         gathered.notes.append(
-            f"{path}: has {found} of the {len(only)} recordings; the others have "
+            f"{path}: has {found} of the {count(len(only), 'recording')}; the others "
+            f"have "
             "neither labels nor poses here"
         )
     labels = [each for each in gathered.observations if each.source == ANNOTATED]

@@ -11,7 +11,8 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from operator import index
+from typing import Any, SupportsIndex, cast
 
 from tqdm import tqdm
 
@@ -204,6 +205,8 @@ def finite_or_none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
-def count(number: int, noun: str) -> str:
-    """Return a number of things: ``1 animal``, ``2 animals``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: SupportsIndex, noun: str) -> str:
+    """Return a number of things: ``1 animal``, ``2 animals``, ``2 classes``."""
+    ending = "es" if noun.endswith(("s", "x", "sh", "tch")) else "s"
+    whole = index(number)
+    return f"{whole:,} {noun}{'' if whole == 1 else ending}"

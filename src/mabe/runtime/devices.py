@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from mabe.errors import ConfigError, RunError
+from mabe.runtime.console import count
 from mabe.runtime.launch_environment import ProcessGroup
 
 MEND_KERNELS = (
@@ -68,7 +69,7 @@ def describe_device(device: torch.device) -> list[str]:
         lines += [f"GPU: {card.name}", f"VRAM: {card.total_memory / 2**30:.1f} GB"]
     else:
         name = platform.processor() or platform.machine()
-        lines += [f"Processor: {name}, {torch.get_num_threads()} threads"]
+        lines += [f"Processor: {name}, {count(torch.get_num_threads(), 'thread')}"]
     return lines
 
 

@@ -21,7 +21,7 @@ try:
     import matplotlib as mpl
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
+    from matplotlib.patches import Patch, Rectangle
 except ImportError:
     raise ConfigError(
         'pictures need matplotlib, which is not installed; pip install "mabe[plot]"'
@@ -119,9 +119,15 @@ def draw_confusion(study: ResultSummary) -> Figure:
     with mpl.rc_context(STYLE):
         figure = Figure((size, size), layout="constrained")
         axis = figure.subplots()
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        is_right = np.eye(len(kept), dtype=bool)
+        # What is right is blue and framed; what is wrong is red.
+        for cmap, hidden in (("Blues", ~is_right), ("Reds", is_right)):
+            axis.imshow(np.ma.array(shares, mask=hidden), cmap=cmap, vmin=0, vmax=1.25)
+        for place in range(len(kept)):
+            corner = (place - 0.46, place - 0.46)
+            axis.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, color="#08306b"))
         for (row, column), share in np.ndenumerate(shares):
-            ink = "white" if share > 0.55 else "black"
+            ink = "white" if share > 0.75 else "black"
             text = f"{share:.0%}"
             axis.text(column, row, text, ha="center", va="center", color=ink)
         labels = [names[place] for place in kept]

@@ -73,7 +73,10 @@ def _count_gaps(data: DataFacts) -> list[str]:
     gaps = [
         (never, f"{len(never)} watched but never annotated: {name_some(never)}"),
         (seldom, f"{len(seldom)} with under {FEWEST_BOUTS} bouts: {name_some(seldom)}"),
-        (data.without_bouts, f"{len(data.without_bouts)} recordings without a bout"),
+        (
+            data.without_bouts,
+            f"{count(len(data.without_bouts), 'recording')} without a bout",
+        ),
         (data.unlabelled, f"{data.unlabelled} unlabelled"),
     ]
     return [text for exists, text in gaps if exists]
@@ -91,7 +94,8 @@ def check_missing_points(facts: Facts) -> Finding:
     absent = [name for name in KEYPOINTS if is_rodent and name not in present]
     details = (
         *(
-            f"{lab.lab}: {lab.missing_share:.1%} of {len(lab.keypoints)} keypoints"
+            f"{lab.lab}: {lab.missing_share:.1%} of "
+            f"{count(len(lab.keypoints), 'keypoint')}"
             for lab in data.labs
         ),
         *(f"never tracked: {keypoint}" for keypoint in absent),

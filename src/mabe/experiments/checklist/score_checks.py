@@ -105,17 +105,15 @@ def check_never_predicted(facts: Facts) -> Finding:
         return Finding(name, Verdict.SKIPPED, _NO_SCORES, _how_to_ask(facts))
     labelled = [each for each in facts.scores.classes if each.labelled]
     never = [_with_frames(each) for each in labelled if not each.is_predicted]
+    of_all = count(len(labelled), "class")
     if never:
-        found = (
-            f"{len(never)} of {len(labelled)} classes with labels: {name_some(never)}"
-        )
+        found = f"{len(never)} of {of_all} with labels: {name_some(never)}"
         advice = (
             "label more of these or weigh them more; `mabe tune` may find a threshold "
             "at which they appear; or leave them out of the config"
         )
         return Finding(name, Verdict.FAILED, found, advice, tuple(never))
-    found = f"none: all {len(labelled)} classes with labels are predicted somewhere"
-    return Finding(name, Verdict.OK, found)
+    return Finding(name, Verdict.OK, f"none of {of_all} with labels")
 
 
 def _with_frames(score: ClassScore) -> str:

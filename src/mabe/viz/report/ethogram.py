@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from mabe.runtime.console import count
 from mabe.viz.report.wording import clock
 from mabe.viz.result_summary import ClassRow, Interval, ViewPlot
 
@@ -107,6 +108,6 @@ def _alternative(plot: ViewPlot) -> str:
     predicted = sum(len(row.predicted) for row in plot.rows)
     view = f", {plot.view}" if plot.view else ""
     return (
-        f"Ethogram of {plot.recording}{view}: {annotated} annotated bouts, "
+        f"Ethogram of {plot.recording}{view}: {count(annotated, 'annotated bout')}, "
         f"{predicted} predicted"
     )

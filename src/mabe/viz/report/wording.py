@@ -109,7 +109,8 @@ def headline(confidence: Confidence, recordings: int) -> str:
         )
     return (
         f"95 % interval {confidence.low:.2f} to {confidence.high:.2f}, from "
-        f"{recordings} recordings (bootstrap). 1 is perfect agreement with the "
+        f"{count(recordings, 'recording')} (bootstrap). 1 is perfect agreement with "
+        f"the "
         "annotations."
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mabe.errors import DataError
 from mabe.metrics.confidence_interval import FEWEST_TRACKS
+from mabe.runtime.console import count
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_json
@@ -122,7 +123,8 @@ def reasons_not_ready(action: dict[str, Any]) -> list[str]:
         reasons.append(f"F1 {action['f1']:.2f}, below {READY_FROM}")
     elif action["recordings"] < FEWEST_TRACKS:
         number = action["recordings"]
-        reasons.append(f"{number} recordings, an interval needs {FEWEST_TRACKS}")
+        known = count(number, "recording")
+        reasons.append(f"{known}, an interval needs {FEWEST_TRACKS}")
     interval = action.get("interval")
     if interval and interval[1] - interval[0] >= WIDE_FROM:
         low, high = interval

@@ -62,7 +62,8 @@ const isOther = (before, ...names) => names.some((name) => JSON.stringify(before
 function take(state) {
   const before = project.state;
   project.state = state;
-  if (isOther(before, "recordings", "problems")) showRecordings();
+  const wasBusy = Boolean(before?.job?.running), isBusy = Boolean(state.job?.running); // buttons of films
+  if (wasBusy !== isBusy || isOther(before, "recordings", "problems", "round")) showRecordings();
   showJob();
   if (isOther(before, "ethogram")) showActions();
   if (isOther(before, "round", "rounds")) showScores();

@@ -75,7 +75,7 @@ function showRecordings() {
   const { recordings, problems, name, folder } = project.state;
   byId("project-name").textContent = name;
   byId("folder").textContent = folder;
-  const here = [...byId("table-body").querySelectorAll("button")].indexOf(document.activeElement);
+  const here = [...byId("table-body").querySelectorAll("th button")].indexOf(document.activeElement);
   byId("table-body").replaceChildren(...recordings.map((each) => {
     const row = element("tr"), open = element("button", each.name, { type: "button" });
     open.addEventListener("click", () => project.open(each.index));
@@ -85,7 +85,7 @@ function showRecordings() {
     row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), filmCell(each), element("td", labels), element("td", each.problems.join("; ")));
     return row;
   }));
-  byId("table-body").querySelectorAll("button")[here]?.focus(); // it was on an earlier copy
+  byId("table-body").querySelectorAll("th button")[here]?.focus(); // it was on an earlier copy
   byId("problems").replaceChildren(...problems.map((each) => element("li", each)));
   byId("problems-box").hidden = !problems.length;
 }

@@ -26,6 +26,7 @@ from mabe.skeleton import BORDER, KEYPOINTS, RODENT, PoseLayout
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.gpu_poses import ResidentPoses
 from mabe.training.run import train
+from mabe.viz.review.skeleton_drawing import bounds_cm, zone_outlines
 from mabe.zones import Circle, Polygon, Several, Zone, border_lines, border_points
 
 FPS = 10.0
@@ -485,3 +486,19 @@ def test_a_model_keeps_its_zone_actions():
     assert task.can_occur("B", View(1, 3), "nest").tolist() == [True]
     assert task.can_occur("A", View(1, 3), "middle").tolist() == [False]
     assert task.can_occur("A", View(1, 2)).tolist() == [False]
+
+
+def test_pages_have_the_outlines_of_zones_within_their_bounds(store):
+    about = store.recordings[0]
+    nest = zone_outlines(about)[1]
+    corners = np.array(nest["lines"][0]) + about.origin_cm
+    left, top, right, bottom = bounds_cm(store, 0)
+
+    assert nest["name"] == "nest"
+    assert len(corners) == 5  # closed
+    assert (corners.min(0), corners.max(0)) == (
+        pytest.approx((6, 6)),
+        pytest.approx((18, 18)),
+    )
+    assert ((corners - about.origin_cm) >= [left, top]).all()
+    assert ((corners - about.origin_cm) <= [right, bottom]).all()

@@ -6,6 +6,7 @@ Names, units and frames are the lab's own: pixels or centimetres as given, spans
 """
 
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -131,15 +132,19 @@ class Model:
         min_confidence: float | None = None,
         project: str | Path | None = None,
         lab: str | None = None,
+        actions: Sequence[str] | None = None,
     ) -> "Prediction":
         """Return bouts and probabilities of one recording, in memory.
 
         What is not given is taken from the file `project` (a project.yaml), then from
         the poses, then estimated or assumed, which stands in the result's `notes`.
         `lab` chooses the decision thresholds of a lab that the model was trained on.
-        Raises `DataError` where the scale cannot be estimated, or no keypoint is among
-        those that the model was trained on.
+        `actions` are the only ones to predict (docs/reuse.md). Raises `ConfigError` for
+        one that the model does not know, and `DataError` where the scale cannot be
+        estimated, or no keypoint is among those that the model was trained on.
         """
+        wanted = None if actions is None else tuple(actions)
+        predictor = replace(self.predictor, actions=wanted)
         settings = load_project(Path(project)) if project else Project()
         zones = RecordingZones.of(settings, Path(project or "").parent)
         settings = settings.with_changes(
@@ -150,17 +155,15 @@ class Model:
             settings,
             Path(poses.name),
             lab=lab or settings.lab or "lab",
-            usual_fps=self.predictor.usual_fps,
+            usual_fps=predictor.usual_fps,
             zones=zones,
         )
-        store = from_recording(recording, self.predictor.rate_fps)
+        store = from_recording(recording, predictor.rate_fps)
         source = replace(
-            recording_provenance(self.predictor, store, 0), file=None, file_hash=None
+            recording_provenance(predictor, store, 0), file=None, file_hash=None
         )
-        bouts, columns = self.predictor.predict_recording(store, 0)
-        return Prediction(
-            bouts, columns, prediction_provenance(self.predictor, [source])
-        )
+        bouts, columns = predictor.predict_recording(store, 0)
+        return Prediction(bouts, columns, prediction_provenance(predictor, [source]))
 
     def _repr_html_(self) -> str:
         about = {

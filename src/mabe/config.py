@@ -238,6 +238,25 @@ class TaskSettings(Settings):
         return self
 
 
+class ReuseSettings(Settings):
+    """A model to start from, instead of from the beginning."""
+
+    from_model: Path | None = None
+    """Its run directory or file. Networks keep its trunk, trees grow on."""
+    from_hash: str | None = None
+    """Hash of its file. A run sets it, and refuses to go on with another file."""
+    keep_actions: bool = False
+    """Keep its classes, or actions, that the new labels do not have."""
+    freeze: bool = False
+    """Networks: only the heads learn. Trees never change the old ones."""
+    hold_out: bool = True
+    """False: all recordings are learned from, and nothing is scored."""
+
+    @field_serializer("from_model")
+    def _model_as_written(self, value: Path | None) -> str | None:
+        return None if value is None else display_path(value)
+
+
 class TreeSettings(Settings):
     """How boosted trees are grown."""
 
@@ -321,6 +340,12 @@ class OutputSettings(Settings):
     """auto: bf16 where a GPU has it, 16 on older GPUs; on a CPU 32, or bf16 for an LSTM
     where the processor has AMX."""
     seed: Seed = 42
+    author: str | None = None
+    """Who made the model, for its card."""
+    licence: str | None = None
+    """Under which others may use it, such as cc-by-4.0."""
+    cite: str | None = None
+    """How to cite it: a reference, or a DOI."""
 
     @field_validator("checkpoint_dir")
     @classmethod
@@ -345,6 +370,7 @@ class RunConfig(
     AugmentationSettings,
     TrainingSettings,
     TreeSettings,
+    ReuseSettings,
     ModelSettings,
     TaskSettings,
     DataSettings,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # imported late, so that `--help` is quick
 
 _RUN = typer.Argument(
     help="Run directory such as checkpoints/5090 (its best model), directory of a "
-    "cross-validation, or checkpoint file."
+    "cross-validation, checkpoint file, or hf://owner/name[@revision]."
 )
 Run = Annotated[
     Path,
@@ -86,15 +86,26 @@ ProjectFile = Annotated[
 ]
 
 
-def load_predictor(run: Path, device: str, tta: int = 1) -> "Predictor":
-    """Return a run's model on a device, ready to predict."""
+def load_predictor(
+    run: Path, device: str, tta: int = 1, actions: str | None = None
+) -> "Predictor":
+    """Return a run's model on a device, ready to predict.
+
+    `actions` are the names of those to predict, with commas between them.
+    """
     from mabe.inference.predict import Predictor
     from mabe.models.checkpoint import load_checkpoint
     from mabe.runtime.devices import choose_device
 
     checkpoint = load_checkpoint(run)
     checkpoint.model.to(choose_device(device))
-    return Predictor(checkpoint, tta)
+    return Predictor(checkpoint, tta, None if actions is None else _names(actions))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return the names in a text with commas between them, each once."""
+    names = (name.strip() for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def load_project(

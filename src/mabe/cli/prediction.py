@@ -43,6 +43,13 @@ def predict(
         ),
     ],
     out: Annotated[Path, UrlRole.FOLDER, typer.Option(help="Folder to write.")],
+    actions: Annotated[
+        str | None,
+        typer.Option(
+            help="Predict only these actions, or classes: attack,sniff. Others of a "
+            "pair model do not compete then; classes of a scene still do."
+        ),
+    ] = None,
     tta: Tta = 1,
     device: Device = "auto",
     workers: Annotated[
@@ -78,7 +85,8 @@ def predict(
     if executor is None and data.is_dir():
         prepare_workers()
     # Workers move the model to the device of their own machine.
-    predictor = load_predictor(run, "cpu" if in_workers else device, tta)
+    where = "cpu" if in_workers else device
+    predictor = load_predictor(run, where, tta, actions)
     with listing_failures(out):
         recordings = run_prediction(
             predictor,

@@ -119,6 +119,48 @@ class TunedRun(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Calibrated(Result):
+    """`mabe calibrate`."""
+
+    model: Annotated[str, "the model with the rules to use"]
+    of: Annotated[str, "the model as it was, which is unchanged"]
+    rules: Annotated[str, "`new` or `kept`"]
+    way: Annotated[str, "how the rules were found"]
+    score: Annotated[
+        Values,
+        "`before`, `nested` (of rules that others chose), `gain_interval_95`, "
+        "`is_shown` (whether that is above zero)",
+    ]
+    folds: Annotated[
+        Sequence[Any], "left out together: `recordings`, `before`, `nested`"
+    ]
+    calibration_error: Annotated[Values, "by class: `before`, `nested`"]
+    classes_without_labels: Annotated[Sequence[str], "which keep their old rule"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed(Result):
+    """`mabe push`."""
+
+    model: Annotated[str, "the address, to be given as MODEL"]
+    url: Annotated[str, "of the commit"]
+    warnings: Annotated[Sequence[str], "what the card lacks"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo(Result):
+    """`mabe info`."""
+
+    card: Annotated[
+        Values,
+        "`name`, `file`, `file_hash`, `task`, `classes`, `undirected`, `members`, "
+        "`rate_fps`, `keypoints`, `landmarks`, `animals`, `rates_fps`, `labs`, "
+        "`trained_on`, `data`, `started_from`, `rules`, `scores`, `authors`, "
+        "`licences`, `citations`",
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Joined(Result):
     """`mabe ensemble`."""
 

@@ -17,7 +17,9 @@ from mabe.cli.options import (
 from mabe.cli.reporting import listing_failures
 from mabe.cli.results import Checked, Evaluated, Scored, SubmissionChecked
 from mabe.cli.url_roles import UrlRole
+from mabe.errors import ConfigError
 from mabe.runtime.executors import prepare_workers
+from mabe.runtime.model_hub import hub_address
 
 
 def register(app: typer.Typer) -> None:
@@ -58,6 +60,8 @@ def evaluate(
     from mabe.inference.evaluate import evaluate as run_evaluation
     from mabe.runtime.files import write_json
 
+    if out is None and hub_address(run) is not None:
+        raise ConfigError("--out: name a folder for the scores of this model")
     if data.is_dir():
         prepare_workers()
     predictor = load_predictor(run, device, tta)

@@ -1,4 +1,4 @@
-"""Commands that show results: `mabe report | view | studio | video | plot`."""
+"""Commands that show results: `mabe info | report | view | studio | video | plot`."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from mabe.cli.options import (
     load_project,
 )
 from mabe.cli.reporting import Commands, listing_failures
-from mabe.cli.results import Drawn, Reported
+from mabe.cli.results import Drawn, ModelInfo, Reported
 from mabe.cli.url_roles import UrlRole
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
@@ -48,6 +48,7 @@ Most = Annotated[int, typer.Option(min=1, help="Draw at most so many recordings.
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the command line."""
+    app.command()(info)
     app.command()(report)
     app.command()(view)
     app.command()(studio)
@@ -60,6 +61,15 @@ def register(app: typer.Typer) -> None:
     plots.command()(confusion)
     plots.command("learning-curve")(learning_curve)
     app.add_typer(plots, name="plot")
+
+
+def info(run: Run) -> ModelInfo:
+    """Print the card of a model: what it learned from, scores, where it fails."""
+    from mabe.experiments.model_card import read_model_card
+
+    card = read_model_card(run)
+    print(card.to_text())
+    return ModelInfo(card=card.to_json())
 
 
 def report(

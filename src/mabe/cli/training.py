@@ -1,4 +1,7 @@
-"""Commands that make models: `mabe train | crossval | tune | ensemble | explain`."""
+"""Commands that make models, or change how they decide.
+
+`mabe train | crossval | tune | calibrate | ensemble | explain | push`.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,13 +9,30 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mabe.cli.executor_options import Cpus, Gpus, RayAddress, choose_executor
-from mabe.cli.options import Changes, Config, SkipBad, WrittenRun
+from mabe.cli.options import (
+    Changes,
+    Config,
+    Device,
+    Run,
+    SkipBad,
+    WrittenRun,
+    load_predictor,
+)
 from mabe.cli.reporting import listing_failures
-from mabe.cli.results import CrossValidated, Explained, Joined, Trained, TunedRun
+from mabe.cli.results import (
+    Calibrated,
+    CrossValidated,
+    Explained,
+    Joined,
+    Pushed,
+    Trained,
+    TunedRun,
+)
 from mabe.cli.url_roles import UrlRole
 from mabe.errors import ConfigError
-from mabe.runtime.executors import HERE
+from mabe.runtime.executors import HERE, prepare_workers
 from mabe.runtime.launch_environment import ProcessGroup
+from mabe.runtime.model_hub import hub_address
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
     from mabe.training.training_loop import Watcher
@@ -23,8 +43,10 @@ def register(app: typer.Typer) -> None:
     app.command()(train)
     app.command()(crossval)
     app.command()(tune)
+    app.command()(calibrate)
     app.command()(ensemble)
     app.command()(explain)
+    app.command()(push)
 
 
 def train(
@@ -38,12 +60,43 @@ def train(
         ),
     ] = None,
     config: Config = None,
+    from_model: Annotated[
+        Path | None,
+        UrlRole.READ,
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="Start from this model instead of from the beginning: networks keep "
+            "its trunk, trees grow on; seconds to a minute. See docs/reuse.md.",
+        ),
+    ] = None,
+    keep_actions: Annotated[
+        bool,
+        typer.Option(
+            "--keep-actions",
+            help="With --from: keep its actions that DATA has no labels of.",
+        ),
+    ] = False,
+    freeze: Annotated[
+        bool,
+        typer.Option("--freeze", help="With --from: of networks only the heads learn."),
+    ] = False,
     data_dir: Annotated[
         Path | None, UrlRole.DATA, typer.Option(help="The same as DATA.")
     ] = None,
     checkpoint_dir: Annotated[
         Path | None,
         typer.Option("--checkpoint-dir", "--out", help="Run directory to write."),
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option(help="Who made the model, for its card.")
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="Under which others may use it, such as cc-by-4.0."),
+    ] = None,
+    cite: Annotated[
+        str | None, typer.Option(help="How to cite it: a reference, or a DOI.")
     ] = None,
     max_sequences: Annotated[
         int | None,
@@ -86,9 +139,18 @@ def train(
         config,
         data_dir=data or data_dir,
         run_dir=checkpoint_dir,
+        from_model=from_model,
         max_sequences=max_sequences,
         resume=resume,
-        changes=parse_changes(changes or []),
+        changes=parse_changes(changes or [])
+        | {
+            name: value
+            for name, value in (
+                *(("keep_actions", keep_actions), ("freeze", freeze)),
+                *(("author", author), ("licence", licence), ("cite", cite)),
+            )
+            if value
+        },
     )
     settings = build_config(given, where="settings")
     _check_place(settings.model_type, ray)
@@ -159,6 +221,7 @@ def crossval(
     """
     from mabe.config import build_config, parse_changes, read_settings
     from mabe.experiments.cross_validation import crossval as run_crossval
+    from mabe.experiments.model_card import write_model_card
     from mabe.models.checkpoint import SUFFIX
 
     options = {
@@ -177,6 +240,7 @@ def crossval(
             settings, folds=folds, seeds=seeds, skip_bad=skip_bad, executor=executor
         )
         print(f"\n{report.to_text()}")
+        print(f"✓ Model card: {write_model_card(settings.checkpoint_dir)}")
         print(f"✓ All runs as one model: {settings.checkpoint_dir}; next: mabe tune")
     return CrossValidated(
         run=settings.checkpoint_dir,
@@ -199,16 +263,68 @@ def tune(
 
     Uses recordings that were held out, and saves the rules in the model.
     """
+    from mabe.experiments.model_card import write_model_card
     from mabe.experiments.rule_tuning import format_tuned, tune_run, tuning_json
 
     tuned = tune_run(run, folds=folds, seed=seed)
     print(format_tuned(tuned))
+    write_model_card(run)
     print(f"✓ Saved in the model of {run}")
     values = tuning_json(tuned)
     return TunedRun(
         run=run,
         score=values["score"],
         per_lab_and_class=tuple(values["per_lab_and_class"]),
+    )
+
+
+def calibrate(
+    run: Run,
+    data: Annotated[
+        Path,
+        UrlRole.DATA,
+        typer.Argument(
+            help="A few scored recordings of the new camera or lab: a data set, a "
+            "store, or a folder of tracks and labels of any known format."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        UrlRole.FOLDER,
+        typer.Option(
+            help="Folder to write; by default the model is written beside MODEL, as "
+            "…-calibrated.safetensors."
+        ),
+    ] = None,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+) -> Calibrated:
+    """Fit thresholds and calibration of a model to a new camera, without training.
+
+    Leaves each recording out in turn; the model's own rules stay unless others are
+    better on the recordings left out. The model itself is not changed.
+    """
+    from mabe.experiments.calibrate import calibrate as run_calibration
+    from mabe.experiments.model_card import write_model_card
+
+    if out is None and hub_address(run) is not None:
+        raise ConfigError("--out: name a folder for the new model of this repository")
+    if data.is_dir():
+        prepare_workers()
+    predictor = load_predictor(run, device)
+    with listing_failures(out):
+        done = run_calibration(predictor, data, out, skip_bad=skip_bad)
+        print(done.to_text())
+        if out is not None:
+            print(f"✓ Model card: {write_model_card(done.model)}")
+    values = done.to_json()
+    return Calibrated(
+        **{
+            name: values[name]
+            for name in ("model", "of", "rules", "way", "score", "folds")
+        },
+        calibration_error=values["calibration_error"],
+        classes_without_labels=values["classes_without_labels"],
     )
 
 
@@ -273,3 +389,23 @@ def explain(
     importance = explain_run(run, folds=folds)
     print(f"\n{format_importance(importance)}")
     return Explained(run=run, importance=importance_json(importance))
+
+
+def push(
+    run: Run,
+    to: Annotated[str, typer.Argument(help="hf://owner/name.")],
+    private: Annotated[
+        bool, typer.Option("--private", help="Make a new repository a private one.")
+    ] = False,
+) -> Pushed:
+    """Push a model and its card to the Hugging Face Hub.
+
+    Others then use it as MODEL: mabe predict hf://owner/name recordings --out out
+    """
+    from mabe.experiments.push import push as run_push
+
+    pushed = run_push(run, Path(to), private=private)
+    for warning in pushed.warnings:
+        print(f"! {warning}")
+    print(f"✓ {pushed.address}: {pushed.url}")
+    return Pushed(model=str(pushed.address), url=pushed.url, warnings=pushed.warnings)

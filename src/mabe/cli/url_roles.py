@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import ConfigError, MabeError
+from mabe.runtime.model_hub import hub_address
 from mabe.runtime.object_storage import as_url, exists
 from mabe.runtime.url_mirror import (
     Mirror,
@@ -108,6 +109,8 @@ class UrlPlaces:
         url = as_url(value) if isinstance(value, Path) else None
         if url is None or (role is UrlRole.DATA and is_data_set(url)):
             return value
+        if role in (UrlRole.READ, UrlRole.FOLDER) and hub_address(value):
+            return value  # a model, which is fetched where models are loaded
         if role is None:
             option = name.replace("_", "-")
             raise ConfigError(

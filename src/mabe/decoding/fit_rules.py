@@ -98,6 +98,16 @@ def fit_rules(
     return _fit_bouts(subset, rules) if search.tidied else rules
 
 
+def refit_thresholds(subset: FoldSubset, rules: DecisionRules) -> DecisionRules:
+    """Return rules with new calibrations and thresholds, and all else as it was."""
+    classes = []
+    for index, rule in enumerate(rules.classes):
+        tally = subset.tally(index, rule.smoothing).sum(axis=(0, 1))
+        calibration = fit_platt(tally) if tally.sum() else rule.calibration
+        classes.append(replace(rule, calibration=calibration))
+    return _fit_thresholds(subset, replace(rules, classes=tuple(classes)))
+
+
 def decide_lab(lab: LabSubset, rules: DecisionRules) -> Int[np.ndarray, " time"]:
     """Return the choice of each frame of a lab, as an index into its columns."""
     own = _rules_of_columns(lab, rules)

@@ -81,7 +81,7 @@ def tune(
         learned = fit_best_rules(data.part(others), names, search)
         scored = data.part([fold])
         nested += count_labs(scored, learned)
-        tallies += [_tally(scored, plain), _tally(scored, learned)]
+        tallies += [tally_subset(scored, plain), tally_subset(scored, learned)]
     counts = {
         "plain": count_labs(whole, plain),
         "in_sample": count_labs(whole, rules),
@@ -98,7 +98,7 @@ def tune(
     )
 
 
-def _tally(
+def tally_subset(
     subset: FoldSubset, rules: DecisionRules
 ) -> Int[np.ndarray, "classes bins 2"]:
     """Return in how many frames each class happened, by its refined log-odds."""

@@ -52,10 +52,13 @@ class TuningData:
     ) -> None:
         self.kind, self.names = _task_of(views)
         self.classes = len(self.names)
-        fold_of = _assign_folds(views, folds=folds, seed=seed)
-        self.folds = tuple(range(max(fold_of.values()) + 1))
+        self.fold_of = _assign_folds(views, folds=folds, seed=seed)
+        """The fold of each track."""
+        self.folds = tuple(range(max(self.fold_of.values()) + 1))
         self.labs = [
-            _join_views([view for view in views if view.lab == lab], fold_of, self.kind)
+            _join_views(
+                [view for view in views if view.lab == lab], self.fold_of, self.kind
+            )
             for lab in sorted({view.lab for view in views})
         ]
         self.label_counts = np.stack(

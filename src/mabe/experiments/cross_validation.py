@@ -48,7 +48,10 @@ class OutOfFoldScore:
 
     @classmethod
     def of(cls, predictions: OutOfFold) -> "OutOfFoldScore":
-        """Score predictions."""
+        """Score predictions; of none there is no score."""
+        if not predictions.views:
+            none = dict.fromkeys(predictions.classes)
+            return cls(score=None, interval=(None, None), f1=none)
         rules = DecisionRules.plain(predictions.kind, predictions.classes)
         confidence = score_with_confidence(predictions.views, rules)
         f1 = zip(predictions.classes, confidence.f1, strict=True)
@@ -132,8 +135,9 @@ class Plan:
         return [
             FoldRun(
                 self.config.changed(
-                    folds=folds,
+                    folds=max(2, folds),
                     fold=fold,
+                    hold_out=folds > 1,
                     seed=seed,
                     checkpoint_dir=self.root / f"seed{seed}" / f"fold{fold}",
                 )

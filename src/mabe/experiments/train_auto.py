@@ -10,15 +10,16 @@ joined model (``best.safetensors``), its out-of-fold predictions, and ``recipe.j
 with the scores.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from mabe.config import RunConfig, build_config, dump_config, read_settings
 from mabe.data.prepare import load_store
 from mabe.data.splits import find_groups
+from mabe.decoding.nested_tuning import Tuned
 from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import ConfigError
 from mabe.experiments.auto_recipe import (
@@ -37,6 +38,7 @@ from mabe.experiments.cross_validation import (
 )
 from mabe.experiments.fold_runs import RECIPE_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.importance import explain_run, format_importance
+from mabe.experiments.model_card import write_model_card
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
     blend,
@@ -44,8 +46,9 @@ from mabe.experiments.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.experiments.rule_tuning import format_tuned, tune_run
+from mabe.experiments.train_from import choose_kinds
 from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
-from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.console import count, finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import Executor, Processes
 from mabe.runtime.files import write_json
@@ -54,8 +57,11 @@ from mabe.runtime.threads import usable_cores
 from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
 from mabe.training.resume import check_same_data, check_same_settings
+from mabe.training.reuse import known_tracks
 from mabe.training.run_directory import document, lock_run, set_aside
 
+FEWEST_TO_TUNE = 3
+"""Recordings: to tune on one, choose on another, and judge on a third."""
 TASK_SETTINGS = frozenset({"task", "classes", "actions", "undirected"})
 """Where the user gave none of these, the task is chosen by the labels."""
 
@@ -135,7 +141,8 @@ def train_recipe(
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor)
         report = _join(run_dir, recipe, plans)
-        print_lines("", format_importance(explain_run(run_dir, folds=1)))
+        if config.from_model is None:  # which is to be quick
+            print_lines("", format_importance(explain_run(run_dir, folds=1)))
     return TrainedRecipe(run_dir, report)
 
 
@@ -193,6 +200,14 @@ def _usual_executor(config: RunConfig) -> Executor:
 
 def _choose(given: Mapping[str, Any], config: RunConfig, data: TrainingData) -> Recipe:
     used = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
+    if config.from_model is not None:
+        known = known_tracks(config)
+        fresh = [each for each in used if each.tracking_hash not in known]
+        return choose_kinds(
+            given,
+            groups=len(find_groups(fresh, by=config.split_by)),
+            counted_frames=data.objective(config).counted_frames,
+        )
     learned_frames = data.objective(config).counted_frames
     return choose_recipe(
         given,
@@ -235,7 +250,7 @@ def _train_all(plans: Sequence[Plan], *, skip_bad: bool, executor: Executor) -> 
     """Do the fold runs of all kinds."""
     # The longest ones first, so that no worker is left alone at the end.
     fold_runs = [fold_run for plan in reversed(plans) for fold_run in plan.fold_runs]
-    numbers = count(1 + sum(fold_run.is_finished for fold_run in fold_runs))
+    numbers = itertools.count(1 + sum(fold_run.is_finished for fold_run in fold_runs))
 
     def after_each(fold_run: FoldRun) -> None:
         score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
@@ -269,6 +284,37 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     print_lines(
         *(_line(*each) for each in (*scores.items(), ("together", together))), ""
     )
+    tuned, is_better = _tune(root, joined)
+    report = RecipeReport(
+        reasons=recipe.reasons,
+        kinds=scores,
+        together=together,
+        tuned=finite_or_none(tuned.nested) if tuned else None,
+        expected=finite_or_none(tuned.nested if is_better else tuned.plain)
+        if tuned
+        else together.score,
+    )
+    write_json(root / RECIPE_REPORT, report.to_json())
+    card = write_model_card(root)
+    print_lines(
+        "✓ Expected score on new recordings of this kind: "
+        f"{format_score(report.expected)}",
+        f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members; its card: {card}",
+    )
+    return report
+
+
+def _tune(root: Path, predictions: OutOfFold) -> tuple[Tuned | None, bool]:
+    """Tune the decisions, print what came of it, and return whether they are better.
+
+    With too few recordings nothing is tuned.
+    """
+    if len(predictions.tracks) < FEWEST_TO_TUNE:
+        scored = count(len(predictions.tracks), "recording")
+        print_lines(
+            f"• Default thresholds kept: {scored} scored, tuning needs {FEWEST_TO_TUNE}"
+        )
+        return None, False
     tuned = tune_run(root, if_better=True)
     is_better = tuned.nested > tuned.plain
     print_lines(
@@ -279,20 +325,7 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
         else "• Default thresholds kept: tuned ones were no better on recordings that "
         "did not choose them",
     )
-    report = RecipeReport(
-        reasons=recipe.reasons,
-        kinds=scores,
-        together=together,
-        tuned=finite_or_none(tuned.nested),
-        expected=finite_or_none(tuned.nested if is_better else tuned.plain),
-    )
-    write_json(root / RECIPE_REPORT, report.to_json())
-    print_lines(
-        "✓ Expected score on new recordings of this kind: "
-        f"{format_score(report.expected)}",
-        f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members",
-    )
-    return report
+    return tuned, is_better
 
 
 def _line(name: str, score: OutOfFoldScore) -> str:

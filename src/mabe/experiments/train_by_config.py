@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from mabe.config import build_config, read_settings
+from mabe.errors import ConfigError
+from mabe.experiments.model_card import write_model_card
 from mabe.experiments.train_auto import (
     TrainedRecipe,
     train_recipe,
     with_guessed_task,
     with_task_of_run,
 )
+from mabe.experiments.train_from import with_source
+from mabe.runtime.console import print_lines
 from mabe.runtime.executors import Executor
+from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.resume import settings_of_run
 from mabe.training.run import TrainedRun, train
 from mabe.training.training_loop import Watcher
@@ -22,6 +27,7 @@ def merge_settings(
     *,
     data_dir: Path | None = None,
     run_dir: Path | None = None,
+    from_model: Path | None = None,
     max_sequences: int | None = None,
     resume: bool = False,
     changes: Mapping[str, Any] | None = None,
@@ -40,6 +46,7 @@ def merge_settings(
         config = settings_of_run(run_dir)
     options = {
         "data_dir": data_dir,
+        "from_model": from_model,
         "max_sequences": max_sequences,
         "checkpoint_dir": run_dir,
     }
@@ -60,8 +67,20 @@ def train_model(
     An executor is for the automatic recipe, a watcher for a single run.
     """
     config = build_config(dict(given), where="settings")
+    if config.from_model is not None:
+        start = with_source(given, skip_bad=skip_bad)
+        print_lines(*(f"• {reason}" for reason in start.reasons))
+        given = start.settings
+        config = build_config(dict(given), where="settings")
+    elif config.keep_actions or config.freeze:
+        raise ConfigError("--keep-actions and --freeze are for --from MODEL")
     if config.model_type != "auto":
-        return train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
+        run = train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
+        if ProcessGroup.from_environment().is_first:
+            print_lines(f"✓ Model card: {write_model_card(run.model_path)}")
+        return run
+    if config.from_model is not None:
+        return train_recipe(given, resume=resume, skip_bad=skip_bad, executor=executor)
     # With a background the task is guessed again, to be compared with that of the run.
     if resume and config.background is None:
         given = with_task_of_run(given, config.checkpoint_dir)

@@ -348,6 +348,22 @@ def predict_unseen(unseen: Unseen) -> Iterator[ViewPredictions]:
         yield from views
 
 
+def predict_annotated(unseen: Unseen) -> list[ViewPredictions]:
+    """Return predictions of the annotated views of unseen recordings, to tune rules on.
+
+    They are at the working rate. Raises `DataError` where no recording is left, and
+    `ConfigError` where labels have actions that the task excludes.
+    """
+    return [view for views in unseen.process(_annotated_views) for view in views]
+
+
+def _annotated_views(
+    predictor: Predictor, store: PoseStore, index: int
+) -> list[ViewPredictions]:
+    predictor.task.check_actions({b.action for b in store.recordings[index].bouts})
+    return list(predictor.annotated_views(store, index))
+
+
 def _predict_views(
     predictor: Predictor, store: PoseStore, index: int
 ) -> list[ViewPredictions]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -30,7 +31,7 @@ from mabe.data.store import PoseStore
 from mabe.data.store_index import recording_to_json
 from mabe.decoding.rules import decide
 from mabe.decoding.view_predictions import ViewPredictions
-from mabe.errors import DataError
+from mabe.errors import ConfigError, DataError
 from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
 from mabe.io.predictions import (
     PredictionProvenance,
@@ -54,7 +55,7 @@ from mabe.runtime.devices import choose_device
 from mabe.runtime.executors import HERE, Executor, usual_executor
 from mabe.runtime.files import hash_bytes, hash_file, make_folder
 from mabe.runtime.tensors import limited_threads
-from mabe.scene_task import NOT_COUNTED, FrameLabels, Task
+from mabe.scene_task import NOT_COUNTED, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,33 @@ class Predictor:
 
     checkpoint: Checkpoint
     variants: int = 1
+    actions: tuple[str, ...] | None = None
+    """The classes, or actions, to predict; None: all of the model.
+
+    Those of a scene exclude each other, so the others still compete; frames of these
+    have no bout. Actions of pairs that are left out do not compete.
+    """
+
+    def __post_init__(self) -> None:
+        kind, classes = self.task.kind, self.task.classes
+        known = [classes[place] for place in kind.bout_classes(len(classes))]
+        if self.actions is None:
+            return
+        if lost := [name for name in self.actions if name not in known]:
+            raise ConfigError(
+                f"--actions: the model does not know {', '.join(lost)}; it predicts "
+                f"{', '.join(known)}"
+            )
+        if not self.actions:
+            raise ConfigError(f"--actions: name at least one of {', '.join(known)}")
+
+    @property
+    def wanted(self) -> Bool[np.ndarray, " classes"]:
+        """Which classes are predicted."""
+        classes = self.task.classes
+        if self.actions is None:
+            return np.ones(len(classes), bool)
+        return np.array([name in self.actions for name in classes])
 
     @property
     def rate_fps(self) -> float:
@@ -90,14 +118,73 @@ class Predictor:
         """
         recording = store.recordings[index]
         annotations = dict(self.task.annotations(recording))
-        seen = in_layout_of(self.checkpoint.model, store)
-        tracks = Tracks.of_stored(seen, index)
         own = nearest_frames(
             recording.native_length,
             from_fps=self.rate_fps,
             to_fps=recording.fps,
             from_length=recording.length,
         )
+        frames = recording.native_length
+        for view, possible, probabilities in self._probabilities(store, index):
+            chosen = self._decide(probabilities, possible, recording.lab)
+            shown = possible & self.wanted
+            known = np.where(shown, probabilities[own], np.float32(np.nan))
+            labels = annotations.pop(view, None)
+            states = labels.frames(0, frames) if labels else None
+            yield self._of_view(
+                recording, view, known, states, chosen=chosen[own], fps=recording.fps
+            )
+        for view, labels in annotations.items():
+            shape = frames, len(self.task.classes)
+            yield self._of_view(
+                recording,
+                view,
+                np.full(shape, np.nan, np.float32),
+                labels.frames(0, frames),
+                chosen=np.full(frames, self.task.kind.nothing),
+                fps=recording.fps,
+            )
+
+    def annotated_views(
+        self, store: PoseStore, index: int
+    ) -> Iterator[ViewPredictions]:
+        """Yield the annotated views at the working rate, nothing decided.
+
+        As rules are tuned: they decide at this rate. Views in which nothing is possible
+        have no probability.
+        """
+        recording = store.recordings[index]
+        annotations = dict(self.task.annotations(recording))
+        nearest = nearest_frames(
+            recording.length,
+            from_fps=recording.fps,
+            to_fps=self.rate_fps,
+            from_length=recording.native_length,
+        )
+        fps = store.rate_fps
+        shape = recording.length, len(self.task.classes)
+        for view, possible, probabilities in self._probabilities(store, index):
+            if view in annotations:
+                labels = annotations.pop(view).frames(0, recording.native_length)
+                known = np.where(possible, probabilities, np.float32(np.nan))
+                yield self._of_view(recording, view, known, labels[nearest], fps=fps)
+        for view, left in annotations.items():
+            labels = left.frames(0, recording.native_length)[nearest]
+            unknown = np.full(shape, np.nan, np.float32)
+            yield self._of_view(recording, view, unknown, labels, fps=fps)
+
+    def _probabilities(
+        self, store: PoseStore, index: int
+    ) -> Iterator[
+        tuple[View, Bool[np.ndarray, " classes"], Float[np.ndarray, "frame classes"]]
+    ]:
+        """Yield each view that is predicted, what is possible in it, probabilities.
+
+        They are at the working rate.
+        """
+        recording = store.recordings[index]
+        seen = in_layout_of(self.checkpoint.model, store)
+        tracks = Tracks.of_stored(seen, index)
         for view, possible, spans in self._looked_at(seen, index):
             if spans is not None and not len(spans):
                 continue  # never near each other
@@ -110,21 +197,31 @@ class Predictor:
                 spans=spans,
                 variants=self.variants,
             )
-            chosen = decide(
-                probabilities,
-                fps=self.rate_fps,
-                lab=recording.lab,
-                rules=self.checkpoint.rules,
-                possible=possible,
-            )
-            known = np.where(possible, probabilities[own], np.float32(np.nan))
-            labels = annotations.pop(view, None)
-            yield self._of_view(recording, view, known, chosen[own], labels)
-        for view, labels in annotations.items():
-            shape = recording.native_length, len(self.task.classes)
-            unknown = np.full(shape, np.nan, np.float32)
-            chosen = np.full(recording.native_length, self.task.kind.nothing)
-            yield self._of_view(recording, view, unknown, chosen, labels)
+            yield view, possible, probabilities
+
+    def _decide(
+        self,
+        probabilities: Float[np.ndarray, "frame classes"],
+        possible: Bool[np.ndarray, " classes"],
+        lab: str,
+    ) -> Int[np.ndarray, " frame"]:
+        chosen = decide(
+            probabilities,
+            fps=self.rate_fps,
+            lab=lab,
+            rules=self.checkpoint.rules,
+            possible=possible,
+        )
+        if self._all_compete:
+            nothing = self.task.kind.nothing
+            is_wanted = self.wanted[np.maximum(chosen, 0)]
+            chosen = np.where(is_wanted, chosen, nothing)
+        return chosen
+
+    @property
+    def _all_compete(self) -> bool:
+        """Whether a frame has exactly one of all classes."""
+        return self.task.kind.has_background
 
     def _looked_at(
         self, seen: PoseStore, index: int
@@ -134,8 +231,10 @@ class Predictor:
         None: all the time. Poses are in the layout of the model.
         """
         near = NearPairs(seen, self.checkpoint.model.config.nearness)
-        for view, possible in self.task.choices(seen.recordings[index]).items():
-            yield view, possible, near.spans(index, view)
+        for view, choices in self.task.choices(seen.recordings[index]).items():
+            possible = choices if self._all_compete else choices & self.wanted
+            if possible.any():
+                yield view, possible, near.spans(index, view)
 
     def never_near(self, store: PoseStore, index: int) -> tuple[str, ...]:
         """Return the names of the columns of pairs that are never near each other.
@@ -165,7 +264,7 @@ class Predictor:
         columns: dict[str, Float[np.ndarray, " frame"]] = {}
         for view in self.predict_views(store, index):
             bouts += view.bouts()
-            columns |= _name_columns(view)
+            columns |= _name_columns(view, self.wanted)
         return _recording_bouts(bouts, store, index), columns
 
     def _of_view(
@@ -173,8 +272,10 @@ class Predictor:
         recording: StoredRecording,
         view: View,
         probabilities: Float[np.ndarray, "frame classes"],
-        chosen: Int[np.ndarray, " frame"],
-        labels: FrameLabels | None,
+        labels: Int[np.ndarray, "frame classes"] | None,
+        *,
+        fps: float,
+        chosen: Int[np.ndarray, " frame"] | None = None,
     ) -> ViewPredictions:
         return ViewPredictions(
             kind=self.task.kind,
@@ -183,11 +284,11 @@ class Predictor:
             video=recording.video,
             view=view,
             track=recording.tracking_hash,
-            fps=recording.fps,
+            fps=fps,
             probabilities=probabilities,
-            labels=labels.frames(0, recording.native_length)
-            if labels
-            else np.full(probabilities.shape, NOT_COUNTED, np.int8),
+            labels=np.full(probabilities.shape, NOT_COUNTED, np.int8)
+            if labels is None
+            else labels,
             chosen=chosen,
             animals=recording.animal_names,
         )
@@ -385,7 +486,10 @@ def _prediction_key(job: PredictionJob, store: PoseStore, index: int) -> str:
     about = recording_to_json(store.recordings[index])
     for name in ("offset", "content_hash", "notes"):
         del about[name]
-    model = (__version__, job.model_hash, job.predictor.variants)
+    predictor = job.predictor
+    model: list[Any] = [__version__, job.model_hash, predictor.variants]
+    if predictor.actions is not None:
+        model.append(sorted(predictor.actions))
     return hash_bytes(json.dumps([*model, about, store.poses_hash(index)]).encode())
 
 
@@ -454,7 +558,7 @@ def prediction_provenance(
         model=checkpoint.path.name,
         model_hash=hash_file(checkpoint.path),
         task=task.kind,
-        actions=tuple(task.classes[i] for i in bout_classes),
+        actions=tuple(task.classes[i] for i in bout_classes if predictor.wanted[i]),
         rules=json.loads(checkpoint.rules.to_json()),
         rate_fps=predictor.rate_fps,
         variants=predictor.variants,
@@ -500,17 +604,24 @@ def _name_pair(view: View) -> str:
     return f"{name_animal(view.agent)},{name_target(view.agent, view.target)}"
 
 
-def _name_columns(view: ViewPredictions) -> dict[str, Float[np.ndarray, " frame"]]:
+def _name_columns(
+    view: ViewPredictions, wanted: Bool[np.ndarray, " classes"]
+) -> dict[str, Float[np.ndarray, " frame"]]:
     """Return the probabilities of a view by the names of their columns.
 
-    A scene has a column for each class, a pair of animals for each possible one.
+    A scene has a column for each wanted class, a pair of animals for each of these that
+    is possible.
     """
+    columns = zip(view.classes, view.probabilities.T, wanted, strict=True)
     if view.view == SCENE:
-        columns = np.nan_to_num(view.probabilities, nan=0.0).T
-        return dict(zip(view.classes, columns, strict=True))
+        return {
+            name: np.nan_to_num(column, nan=0.0)
+            for name, column, is_wanted in columns
+            if is_wanted
+        }
     pair = _name_pair(view.view)
     return {
         f"{pair},{name}": column
-        for name, column in zip(view.classes, view.probabilities.T, strict=True)
+        for name, column, _ in columns
         if not np.isnan(column).all()
     }

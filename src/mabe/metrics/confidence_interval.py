@@ -80,6 +80,27 @@ def confidence_of_counts(
     )
 
 
+def interval_of_difference(
+    before: Int[np.ndarray, "tracks labs classes 3"],
+    after: Int[np.ndarray, "tracks labs classes 3"],
+    kind: TaskKind,
+    *,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the 95 % interval of a gain in score, of two ways on the same tracks.
+
+    Each draw has the same tracks for both. NaN with fewer than `FEWEST_TRACKS` tracks.
+    """
+    tracks = len(before)
+    draws = np.random.default_rng(seed).integers(0, tracks, (RESAMPLES, tracks))
+    gains = [
+        float(macro_f1(after[draw].sum(axis=0), kind))
+        - float(macro_f1(before[draw].sum(axis=0), kind))
+        for draw in draws
+    ]
+    return _interval(np.array(gains), tracks)
+
+
 def _interval(scores: Float[np.ndarray, " draws"], tracks: int) -> tuple[float, float]:
     """Return the bounds of 95 % of the scores; NaN with too few tracks or scores."""
     known = scores[np.isfinite(scores)]

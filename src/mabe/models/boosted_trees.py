@@ -124,6 +124,18 @@ class Forest:
         ]
         return np.column_stack(columns).astype(np.float32)
 
+    def raw_scores(
+        self, rows: Rows, *, threads: int
+    ) -> Float[np.ndarray, "row classes"]:
+        """Return the sum of the trees for each class; NaN for an action without."""
+        columns = [
+            np.full(len(rows), np.nan)
+            if booster is None
+            else np.asarray(booster.predict(rows, raw_score=True, num_threads=threads))
+            for booster in self.boosters
+        ]
+        return np.column_stack(columns)
+
     def importance(self) -> Float[np.ndarray, " statistic"]:
         """Return the gain of each statistic in the loss, summed over all boosters."""
         gains = [
@@ -221,10 +233,12 @@ def grow_for_classes(
     classes: Sequence[str],
     class_weights: Sequence[float],
     config: TreesConfig,
+    start: Float[np.ndarray, "row classes"] | None = None,
 ) -> Forest:
     """Return the forest of one booster for all classes.
 
-    Raises `DataError` where fewer than two classes occur.
+    `start` are the scores of trees that it is grown on. Raises `DataError` where fewer
+    than two classes occur.
     """
     labels = rows.labels[:, 0]
     kept = np.flatnonzero(labels >= 0)
@@ -238,15 +252,21 @@ def grow_for_classes(
     weights = np.asarray(class_weights)[labels[kept]]
     objective = {"objective": "multiclass", "num_class": len(classes)}
     data = rows.data(kept)
-    return Forest((_boost(data, labels[kept], weights, objective, config),))
+    begun = None if start is None else start[kept]
+    return Forest((_boost(data, labels[kept], weights, objective, config, begun),))
 
 
 def grow_for_actions(
-    rows: RowsOnDisk, *, happening_weights: Sequence[float], config: TreesConfig
+    rows: RowsOnDisk,
+    *,
+    happening_weights: Sequence[float],
+    config: TreesConfig,
+    start: Float[np.ndarray, "row actions"] | None = None,
 ) -> Forest:
     """Return the forest of one binary booster for each action.
 
-    An action that always or never happens gets no trees, and probability 0.
+    An action that always or never happens gets no trees, and probability 0. `start` are
+    the scores of trees that it is grown on, NaN for an action without.
     """
     texts = [""] * len(happening_weights)
     for of_data, actions in _actions_of_same_rows(rows.labels):
@@ -256,10 +276,13 @@ def grow_for_actions(
         for action in actions:
             labels = rows.labels[kept, action]
             weights = np.where(labels == 1, happening_weights[action], 1.0)
+            begun = None if start is None else start[kept, action]
+            if begun is not None and np.isnan(begun).any():
+                begun = None
             texts[action] = _boost(
-                data, labels, weights, {"objective": "binary"}, config
+                data, labels, weights, {"objective": "binary"}, config, begun
             )
-    if not any(texts):
+    if not any(texts) and start is None:
         raise DataError(
             "trees need an action that happens in some frames and not in others; found "
             "none. Are the recordings labelled?"
@@ -288,8 +311,9 @@ def _boost(
     weights: Float[np.ndarray, " row"],
     objective: dict[str, Any],
     config: TreesConfig,
+    start: Float[np.ndarray, " *row"] | None,
 ) -> str:
-    data.set_label(labels).set_weight(weights)
+    data.set_label(labels).set_weight(weights).set_init_score(start)
     parameters = objective | config.parameters()
     booster = import_lightgbm().train(parameters, data, config.rounds)
     return booster.model_to_string(num_iteration=-1)

@@ -10,8 +10,9 @@ of the card lies beside the file for people; it is never read back.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,19 @@ from mabe.models.input_contract import InputContract
 from mabe.models.migrations import CARD_FORMAT, Card, migrate, migrate_weights
 from mabe.models.model import Model, build_model
 from mabe.models.model_config import ModelConfig
-from mabe.models.trees_model import build_trees
+from mabe.models.trees_model import BaseTrees, TreesModel, build_trees
 from mabe.pair_task import PairTask
 from mabe.runtime.documents import parse_json, shorten_value
 from mabe.runtime.files import write_bytes, write_json
+from mabe.runtime.model_hub import fetch_from_hub, hub_address
 from mabe.runtime.versions import UPDATE, is_newer, made_by_newer
 from mabe.scene_task import SceneTask, TaskKind
 
 SUFFIX = ".safetensors"
+HUB_FILE = f"best{SUFFIX}"
+"""The model in a repository of the Hugging Face Hub."""
+HUB_CARD = "model_card.json"
+"""Its card beside it, for people and programs; with the scores."""
 
 
 _OF_DAMAGED_CARDS = (
@@ -67,6 +73,12 @@ class Provenance:
     """What the recordings it was trained on were like; early models have none."""
     data_dir: str | None = None
     """Folder or URL of the data when it was trained; they may be elsewhere now."""
+    started_from: str | None = None
+    """Name and hash of the model that it was started from (`--from`)."""
+    author: str | None = None
+    licence: str | None = None
+    cite: str | None = None
+    """How to cite it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +156,41 @@ def holds_ensemble(
 
 
 def save_rules(
-    checkpoint: Checkpoint, rules: DecisionRules, *, tuned_on: Sequence[str]
+    checkpoint: Checkpoint,
+    rules: DecisionRules,
+    *,
+    tuned_on: Sequence[str],
+    path: Path | None = None,
 ) -> None:
-    """Write a checkpoint again in its place, with other decision rules."""
+    """Write a checkpoint with other decision rules, by default in its place."""
     known = sorted({*checkpoint.tuned_on, *tuned_on})
-    _write(checkpoint.path, checkpoint.members, checkpoint.weights, rules, known)
+    place = path or checkpoint.path
+    _write(place, checkpoint.members, checkpoint.weights, rules, known)
+
+
+def content_to_share(checkpoint: Checkpoint) -> bytes:
+    """Return a checkpoint's file for others, without paths of this machine.
+
+    Of the folders of training data only the names are left.
+    """
+    members = [
+        replace(
+            member,
+            provenance=replace(
+                member.provenance, data_dir=_last_name(member.provenance.data_dir)
+            ),
+        )
+        for member in checkpoint.members
+    ]
+    is_plain = checkpoint.rules == plain_rules(checkpoint.model.task)
+    rules = None if is_plain else checkpoint.rules
+    content, _ = _pack(members, checkpoint.weights, rules, checkpoint.tuned_on)
+    return content
+
+
+def _last_name(data_dir: str | None) -> str | None:
+    """Return the name of a folder that was given on any system."""
+    return data_dir and re.split(r"[\\/]", data_dir.rstrip("\\/"))[-1]
 
 
 def load_checkpoint(run: Path) -> Checkpoint:
@@ -293,15 +335,7 @@ def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
     config = _config(card["config"], path)
     task = _read_task(card["task"])
     if config.is_grown:
-        packed = weights["text_X"].numpy().tobytes()
-        forest = Forest.from_bytes(packed, where=str(path))
-        trees = build_trees(config, task, forest)
-        trees.forest.check(
-            where=str(path),
-            features=len(trees.statistic_names()),
-            classes=len(task.classes),
-        )
-        return trees.eval()
+        return _read_trees(config, task, weights, path).eval()
     _check_shapes(config, task, weights, path)
     model = build_model(config, task)
     try:
@@ -310,6 +344,32 @@ def _model(card: Card, weights: dict[str, Tensor], path: Path) -> Model:
         reason = " ".join(str(error).split())[:300]
         raise RunError(f"{path}: its weights do not fit its card: {reason}") from None
     return model.eval()
+
+
+def _read_trees(
+    config: ModelConfig,
+    task: SceneTask | PairTask,
+    weights: dict[str, Tensor],
+    path: Path,
+) -> TreesModel:
+    """Return trees, and those of earlier models that they were grown on, checked."""
+
+    def read(name: str) -> Forest:
+        return Forest.from_bytes(weights[name].numpy().tobytes(), where=str(path))
+
+    base = [
+        BaseTrees(classes, read(f"base{number}_X"))
+        for number, classes in enumerate(config.base_classes)
+    ]
+    trees = build_trees(config, task, read("text_X"), base)
+    own = BaseTrees(tuple(task.classes), trees.forest)
+    for each in (*base, own):
+        each.forest.check(
+            where=str(path),
+            features=len(trees.statistic_names()),
+            classes=len(each.classes),
+        )
+    return trees
 
 
 def _check_shapes(
@@ -334,7 +394,12 @@ def _check_shapes(
 
 
 def find_checkpoint(run: Path) -> Path:
-    """Return the checkpoint file of a run directory, or the one that is named."""
+    """Return the checkpoint file of a run directory, or the one that is named.
+
+    One of a repository (``hf://owner/name``) is fetched.
+    """
+    if (address := hub_address(run)) is not None:
+        return fetch_from_hub(address, needed=HUB_FILE, also=(HUB_CARD,))
     if run.is_file():
         return run
     for path in (run / f"best{SUFFIX}", run.parent / f"{run.name}{SUFFIX}"):
@@ -387,4 +452,9 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         validation=values["validation"],
         contract=InputContract.from_json(values["contract"]),
         data_dir=values["data_dir"],
+        # Cards of 0.3.0 and earlier may lack these.
+        **{
+            name: values.get(name)
+            for name in ("started_from", "author", "licence", "cite")
+        },
     )

@@ -149,8 +149,12 @@ class ModelConfig(ModelSettings):
     """The settings of one model, as its card keeps them."""
 
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees"] = "conv_bilstm"
+    base_classes: tuple[tuple[str, ...], ...] = ()
+    """Of trees that were grown on those of earlier models: the classes of each of
+    these, the earliest first."""
 
     @classmethod
     def of(cls, settings: ModelSettings) -> "ModelConfig":
         """Return those of some settings that belong to the model."""
-        return cls(**{name: getattr(settings, name) for name in cls.model_fields})
+        names = ModelSettings.model_fields
+        return cls(**{name: getattr(settings, name) for name in names})

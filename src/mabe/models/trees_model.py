@@ -5,8 +5,7 @@ frames, R statistic, N class (or action).
 """
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -43,6 +42,18 @@ def statistics_of(config: ModelConfig) -> RollingConfig:
 _LEAST_SUM = 1e-9
 
 
+FIRST_SCORE = -3.0
+"""Score to begin with of a class of a scene that earlier trees do not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTrees:
+    """The trees of an earlier model, which new ones are grown on."""
+
+    classes: tuple[str, ...]
+    forest: Forest
+
+
 class TreesModel(Model):
     """What trees of all tasks have in common.
 
@@ -51,6 +62,8 @@ class TreesModel(Model):
     """
 
     forest: Forest
+    base: tuple[BaseTrees, ...]
+    """Trees of earlier models; the scores of all are added up."""
     text_X: Tensor
 
     def __init__(
@@ -59,14 +72,17 @@ class TreesModel(Model):
         task: SceneTask | PairTask,
         features: Features,
         forest: Forest,
+        base: Sequence[BaseTrees] = (),
     ) -> None:
         super().__init__()
         self.config = config
         self.task = task
         self.features = features
         self.forest = forest
-        text = np.frombuffer(forest.to_bytes(), np.uint8).copy()
-        self.register_buffer("text_X", torch.from_numpy(text))
+        self.base = tuple(base)
+        self.register_buffer("text_X", _as_tensor(forest))
+        for number, each in enumerate(self.base):
+            self.register_buffer(f"base{number}_X", _as_tensor(each.forest))
 
     @property
     def feature_key(self) -> tuple[Hashable, ...]:
@@ -123,7 +139,40 @@ class TreesModel(Model):
         self, rows: Float[np.ndarray, "u r"], context: Context
     ) -> Float[np.ndarray, "u n"]:
         """Return the probability of each class, or action, in each block."""
-        return self.forest.probabilities(rows, threads=torch.get_num_threads())
+        if not self.base:
+            return self.forest.probabilities(rows, threads=torch.get_num_threads())
+        own = BaseTrees(tuple(self.task.classes), self.forest)
+        scores = self._add_up([*self.base, own], rows)
+        if self.task.kind.has_background:
+            powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+            return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        probabilities = 1 / (1 + np.exp(-scores))
+        return np.nan_to_num(probabilities, nan=0.0).astype(np.float32)
+
+    def base_scores(self, rows: Float[np.ndarray, "u r"]) -> Float[np.ndarray, "u n"]:
+        """Return the scores that new trees are grown on.
+
+        NaN for an action that no earlier model has.
+        """
+        return self._add_up(self.base, rows)
+
+    def _add_up(
+        self, layers: Sequence[BaseTrees], rows: Float[np.ndarray, "u r"]
+    ) -> Float[np.ndarray, "u n"]:
+        first = FIRST_SCORE if self.task.kind.has_background else np.nan
+        total = np.full((len(rows), len(self.task.classes)), np.nan)
+        for number, layer in enumerate(layers):
+            scores = layer.forest.raw_scores(rows, threads=torch.get_num_threads())
+            for name, column in zip(layer.classes, scores.T, strict=True):
+                if name not in self.task.classes or np.isnan(column).any():
+                    continue
+                place = self.task.classes.index(name)
+                is_new = np.isnan(total[:, place])
+                begun = first if number and self.task.kind.has_background else 0.0
+                total[:, place] = np.where(is_new, begun, total[:, place]) + column
+        if self.task.kind.has_background:
+            return np.where(np.isnan(total), first, total)
+        return total
 
 
 class SceneTreesModel(TreesModel):
@@ -131,9 +180,15 @@ class SceneTreesModel(TreesModel):
 
     task: SceneTask
 
-    def __init__(self, config: ModelConfig, task: SceneTask, forest: Forest) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        task: SceneTask,
+        forest: Forest,
+        base: Sequence[BaseTrees] = (),
+    ) -> None:
         features, _ = build_inputs(task.kind, config)
-        super().__init__(config, task, features, forest)
+        super().__init__(config, task, features, forest, base)
 
     def extract_features(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
@@ -162,7 +217,13 @@ class PairTreesModel(TreesModel):
 
     task: PairTask
 
-    def __init__(self, config: ModelConfig, task: PairTask, forest: Forest) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        task: PairTask,
+        forest: Forest,
+        base: Sequence[BaseTrees] = (),
+    ) -> None:
         features = directed_features(
             rate_fps=config.fps,
             max_gap_s=config.max_gap_s,
@@ -170,7 +231,7 @@ class PairTreesModel(TreesModel):
             object_targets=config.object_targets,
             zone_targets=config.zone_targets,
         )
-        super().__init__(config, task, features, forest)
+        super().__init__(config, task, features, forest, base)
 
     def extract_features(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
@@ -179,14 +240,25 @@ class PairTreesModel(TreesModel):
         return self.features(poses_BTPK2)
 
 
-_MODELS: Mapping[type, Callable[[ModelConfig, Any, Forest], TreesModel]] = {
+def _as_tensor(forest: Forest) -> Tensor:
+    """Return a forest's bytes, to be saved and loaded like weights."""
+    return torch.from_numpy(np.frombuffer(forest.to_bytes(), np.uint8).copy())
+
+
+_MODELS: Mapping[type, Callable[..., TreesModel]] = {
     SceneTask: SceneTreesModel,
     PairTask: PairTreesModel,
 }
 
 
 def build_trees(
-    config: ModelConfig, task: SceneTask | PairTask, forest: Forest
+    config: ModelConfig,
+    task: SceneTask | PairTask,
+    forest: Forest,
+    base: Sequence[BaseTrees] = (),
 ) -> TreesModel:
-    """Return trees for a task."""
-    return _MODELS[type(task)](config, task, forest)
+    """Return trees for a task, grown on those of earlier models or by themselves."""
+    known = config.model_copy(
+        update={"base_classes": tuple(each.classes for each in base)}
+    )
+    return _MODELS[type(task)](known, task, forest, base)

@@ -8,15 +8,26 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from mabe.config import RunConfig
 from mabe.inference.frame_probabilities import Tracks
-from mabe.models.boosted_trees import Forest, LabelledRows, TreesConfig, rows_on_disk
+from mabe.models.boosted_trees import (
+    Forest,
+    LabelledRows,
+    RowsOnDisk,
+    TreesConfig,
+    rows_on_disk,
+)
 from mabe.models.prediction_windows import Stretch
-from mabe.models.trees_model import TreesModel, build_trees
+from mabe.models.reused_weights import check_same_features
+from mabe.models.trees_model import BaseTrees, TreesModel, build_trees
 from mabe.training.objectives import Objective
 from mabe.training.objectives.base import TrackLabels
+from mabe.training.reuse import source_member
+
+_PIECE = 8_192
+"""Rows whose scores are computed at once."""
 
 
 def grow_trees(
@@ -27,7 +38,10 @@ def grow_trees(
     `after_part` is called after each recording, or view, that was read.
     """
     # The features of a trees model do not depend on its trees.
-    untrained = build_trees(config.model, objective.task, Forest(("",)))
+    base = _base_of(config)
+    untrained = build_trees(config.model, objective.task, Forest(("",)), base)
+    if base:
+        check_same_features(untrained.statistic_names(), _names_of_source(config))
     every = max(
         1, objective.counted_frames // (config.tree_max_rows * untrained.block_frames)
     )
@@ -38,8 +52,39 @@ def grow_trees(
             after_part()
 
     with rows_on_disk(parts()) as rows:
-        forest = objective.grow_forest(rows, tree_settings(config))
-    return build_trees(config.model, objective.task, forest).eval()
+        start = _start_scores(untrained, rows) if base else None
+        forest = objective.grow_forest(rows, tree_settings(config), start)
+    return build_trees(config.model, objective.task, forest, base).eval()
+
+
+def _base_of(config: RunConfig) -> tuple[BaseTrees, ...]:
+    """Return the trees that a run starts from; none if it starts by itself."""
+    member = source_member(config)
+    if member is None:
+        return ()
+    assert isinstance(member.model, TreesModel)
+    own = BaseTrees(tuple(member.model.task.classes), member.model.forest)
+    return (*member.model.base, own)
+
+
+def _names_of_source(config: RunConfig) -> tuple[str, ...]:
+    member = source_member(config)
+    assert member is not None
+    assert isinstance(member.model, TreesModel)
+    return member.model.statistic_names()
+
+
+def _start_scores(
+    model: TreesModel, rows: RowsOnDisk
+) -> Float[np.ndarray, "row classes"]:
+    """Return the scores of the old trees for each row, read in pieces."""
+    number = len(rows.labels)
+    values = np.memmap(rows.path, np.float32, mode="r").reshape(number, -1)
+    pieces = [
+        model.base_scores(np.asarray(values[start : start + _PIECE]))
+        for start in range(0, number, _PIECE)
+    ]
+    return np.concatenate(pieces)
 
 
 def tree_settings(config: RunConfig) -> TreesConfig:

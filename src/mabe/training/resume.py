@@ -23,10 +23,14 @@ from mabe.training.state import TrainingState, unwrapped
 
 FREE_TO_CHANGE = frozenset(
     {
+        "author",
         "checkpoint_dir",
+        "cite",
         "data_dir",
         "device",
         "early_stopping_patience",
+        "from_model",
+        "licence",
         "num_workers",
         "save_every_s",
         "save_freq",

@@ -10,6 +10,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from mabe.config import RunConfig
 from mabe.models.model import NetworkModel, build_model
+from mabe.models.reused_weights import freeze_trunk, start_from
 from mabe.pair_task import PairTask
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
@@ -17,6 +18,7 @@ from mabe.training.history import Epoch
 from mabe.training.loss_log import LossLog
 from mabe.training.objectives import Objective
 from mabe.training.optimizer import make_optimizer
+from mabe.training.reuse import source_member
 from mabe.training.seeds import FIT_STREAM, initial_seed
 
 _FIT_FRAMES = 30_000
@@ -53,9 +55,16 @@ def start_state(
     """
     torch.manual_seed(initial_seed(config.seed))
     model = build_model(config.model, task)
-    if objective:
+    member = source_member(config)
+    if member is not None:
+        assert isinstance(member.model, NetworkModel)
+        start_from(model, member.model)
+    elif objective:
         fit_scaling(model, objective, seed=config.seed)
-    optimizer = make_optimizer(config, model.parameters(), fabric.device)
+    if config.freeze:
+        freeze_trunk(model)
+    learning = [each for each in model.parameters() if each.requires_grad]
+    optimizer = make_optimizer(config, learning, fabric.device)
     average = AveragedModel(model).to(fabric.device)
     average.n_averaged = average.n_averaged.cpu()  # a number for the host
     model, optimizer = fabric.setup(model, optimizer)

@@ -37,6 +37,12 @@ from mabe.training.progress import (
     time_left,
 )
 from mabe.training.resume import state_values
+from mabe.training.reuse import (
+    joined_contract,
+    joined_tracks,
+    name_of_source,
+    source_member,
+)
 from mabe.training.run_directory import (
     save_models,
     save_state,
@@ -220,16 +226,22 @@ def save_epoch(
     is_best: bool,
 ) -> None:
     """Write the model of an epoch, with what it was trained on."""
+    data, member = objective.data, source_member(config)
+    learned, held_out = data.tracks(data.learned), data.tracks(data.held_out)
+    old = member.provenance if member else None
+    contract = InputContract.of([data.store.recordings[i] for i in data.learned])
     provenance = Provenance(
         epoch=epoch.number,
         step=epoch.step,
-        trained_on=objective.data.tracks(objective.data.learned),
-        validated_on=objective.data.tracks(objective.data.held_out),
+        trained_on=joined_tracks(learned, old.trained_on if old else ()),
+        validated_on=joined_tracks(held_out, old.validated_on if old else ()),
         validation=epoch.scores.to_json(),
-        contract=InputContract.of(
-            [objective.data.store.recordings[i] for i in objective.data.learned]
-        ),
+        contract=joined_contract(contract, member),
         data_dir=full_path(config.data_dir),
+        started_from=name_of_source(config),
+        author=config.author,
+        licence=config.licence,
+        cite=config.cite,
     )
     save_models(
         config.checkpoint_dir,

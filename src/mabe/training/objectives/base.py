@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor, nn
 
 from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.data.pair_windows import PairBatch, PairSampler
 from mabe.data.scene_windows import Batch, WindowSampler
-from mabe.data.splits import split_train_validation, spread_over_labs
+from mabe.data.splits import find_groups, split_train_validation, spread_over_labs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.inference.frame_probabilities import (
@@ -33,6 +33,7 @@ from mabe.models.model import Model
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
 from mabe.training.gpu_poses import ResidentPoses, fits_on
+from mabe.training.reuse import known_tracks
 
 AnyBatch = Batch | PairBatch
 
@@ -183,8 +184,16 @@ class Objective(ABC):
         """Yield each recording, or view, to learn from with its labels (for trees)."""
 
     @abstractmethod
-    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
-        """Return trees grown on rows of the labelled tracks."""
+    def grow_forest(
+        self,
+        rows: RowsOnDisk,
+        config: TreesConfig,
+        start: Float[np.ndarray, "row classes"] | None = None,
+    ) -> Forest:
+        """Return trees grown on rows of the labelled tracks.
+
+        `start` are the scores of trees that they are grown on.
+        """
 
 
 def split_recordings(
@@ -192,7 +201,8 @@ def split_recordings(
 ) -> tuple[list[int], list[int]]:
     """Return which of the usable recordings are learned from and held out.
 
-    Raises `DataError` where none is usable.
+    What the model of `--from` learned from is never held out. Raises `DataError` where
+    none is usable.
     """
     usable = list(usable)
     if not usable:
@@ -205,11 +215,25 @@ def split_recordings(
         some = [store.recordings[i] for i in usable]
         kept = spread_over_labs(some, most=config.max_sequences)
         usable = [usable[i] for i in kept]
+    if not config.hold_out:
+        return usable, []
+    known = known_tracks(config)
+    seen = [i for i in usable if store.recordings[i].tracking_hash in known]
+    usable = [i for i in usable if store.recordings[i].tracking_hash not in known]
+    fresh = [store.recordings[i] for i in usable]
+    if config.from_model and len(find_groups(fresh, by=config.split_by)) < 2:
+        if config.model_type == "auto":  # which then holds nothing out
+            return sorted([*seen, *usable]), []
+        raise DataError(
+            f"{config.data_dir}: {len(fresh)} labelled recording(s) that the model of "
+            "--from did not learn from; two are needed, one to learn from and one to "
+            "score. --set hold_out=false learns from all of them, without a score"
+        )
     learned, held_out = split_train_validation(
-        [store.recordings[i] for i in usable],
+        fresh,
         folds=config.folds or round(1 / config.val_share),
         fold=config.fold,
         seed=config.split_seed,
         by=config.split_by,
     )
-    return [usable[i] for i in learned], [usable[i] for i in held_out]
+    return sorted([*seen, *(usable[i] for i in learned)]), [usable[i] for i in held_out]

@@ -55,6 +55,7 @@ from mabe.training.objectives.base import (
     TrainingData,
     split_recordings,
 )
+from mabe.training.reuse import with_kept_actions
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ class PairData(TrainingData):
             ignore=config.ignore,
             undirected=config.undirected,
         )
+        task = with_kept_actions(task, config)
         labelled = label_views(store, task, config.nearness)
         return cls(config, store, learned, held_out, labelled)
 
@@ -295,8 +297,16 @@ class PairObjective(Objective):
         for start, stop in widened(counted, margin, length=labels.length):
             yield in_view.piece(start, stop), labels.frames(start, stop)
 
-    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
+    def grow_forest(
+        self,
+        rows: RowsOnDisk,
+        config: TreesConfig,
+        start: Float[np.ndarray, "row classes"] | None = None,
+    ) -> Forest:
         """Return one booster for each action."""
         return grow_for_actions(
-            rows, happening_weights=self.weights.happening, config=config
+            rows,
+            happening_weights=self.weights.happening,
+            config=config,
+            start=start,
         )

@@ -191,13 +191,19 @@ class SceneObjective(Objective):
             labels = self.data.labelled.labels[index][:, None]
             yield Tracks.of_stored(self.data.store, index), labels
 
-    def grow_forest(self, rows: RowsOnDisk, config: TreesConfig) -> Forest:
+    def grow_forest(
+        self,
+        rows: RowsOnDisk,
+        config: TreesConfig,
+        start: Float[np.ndarray, "row classes"] | None = None,
+    ) -> Forest:
         """Return one booster that chooses among the classes."""
         return grow_for_classes(
             rows,
             classes=self.task.classes,
             class_weights=self.weights,
             config=config,
+            start=start,
         )
 
     def _count(self, recordings: Sequence[int]) -> Int[np.ndarray, " classes"]:

@@ -1,0 +1,234 @@
+"""Training from a model: what is kept, what is new, and who is scored."""
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from chases import TINY_PAIRS, write_chases
+from stories import TINY, write_fights
+
+from mabe.cli.main import main
+from mabe.config import build_config
+from mabe.errors import ConfigError
+from mabe.experiments.out_of_fold import read_out_of_fold
+from mabe.models.boosted_trees import Forest
+from mabe.models.checkpoint import load_checkpoint
+from mabe.models.model import Context, build_model
+from mabe.models.model_config import ModelConfig
+from mabe.models.reused_weights import freeze_trunk, is_head, start_from
+from mabe.models.trees_model import BaseTrees, build_trees
+from mabe.pair_task import UNKNOWN_LAB, PairTask
+from mabe.training.run import train
+
+SMALL = ModelConfig(
+    fps=10.0, model_type="conv_gru", gru_width=4, lab_channels=2, sequence_length=32
+)
+TREES = {
+    "model_type": "trees",
+    "feature_set": "social",
+    "fps": 10.0,
+    "tree_rounds": 15,
+    "tree_min_rows": 5,
+    "tree_feature_share": 0.5,
+    "tree_learning_rate": 0.2,
+}
+
+
+def pair_task(actions, labs):
+    pairs = frozenset((action, False) for action in actions)
+    return PairTask(
+        actions=tuple(actions), labs=tuple(labs), vocabulary=dict.fromkeys(labs, pairs)
+    )
+
+
+def networks(seed=0):
+    """Return a new network, and an old one with other actions and labs."""
+    torch.manual_seed(seed)
+    new = build_model(SMALL, pair_task(["attack", "bite", "sniff"], ["A", "C"]))
+    old = build_model(SMALL, pair_task(["chase", "sniff"], ["A", "B"]))
+    for parameter in (*new.parameters(), *old.parameters()):
+        torch.nn.init.normal_(parameter)
+    return new, old
+
+
+def test_a_network_keeps_the_trunk_and_the_heads_of_actions_that_it_knew():
+    new, old = networks()
+    fresh = {name: value.clone() for name, value in new.state_dict().items()}
+    start_from(new, old)
+    weights, known = new.state_dict(), old.state_dict()
+
+    for name, value in weights.items():
+        if is_head(name):  # attack and bite are new, sniff was the second
+            assert torch.equal(value[:2], fresh[name][:2])
+            assert torch.equal(value[2], known[name][1])
+        elif name != "lab.weight":
+            assert torch.equal(value, known[name])
+
+
+def test_a_new_lab_starts_as_an_unknown_one_and_a_known_one_as_it_was():
+    new, old = networks()
+    start_from(new, old)
+    assert torch.equal(new.lab.weight[UNKNOWN_LAB], old.lab.weight[UNKNOWN_LAB])
+    assert torch.equal(new.lab.weight[1], old.lab.weight[1])
+    assert torch.equal(new.lab.weight[2], old.lab.weight[UNKNOWN_LAB])
+
+
+def test_before_it_learns_a_network_predicts_known_actions_as_the_old_one():
+    new, old = networks()
+    start_from(new, old)
+    poses = torch.randn(1, 40, 5, 18, 2)
+    context = Context(lab="A")
+    found, before = (
+        each.eval().probabilities(each.extract_features(poses), context)
+        for each in (new, old)
+    )
+    torch.testing.assert_close(found[..., 2], before[..., 1])
+
+
+def test_of_a_frozen_network_only_the_heads_and_the_labs_learn():
+    new, _ = networks()
+    freeze_trunk(new)
+    learning = {name for name, each in new.named_parameters() if each.requires_grad}
+    assert learning == {
+        *("network.head.weight", "network.head.bias", "lab.weight"),
+        *("network.quick_head.weight", "network.quick_head.bias"),
+    }
+
+
+def test_a_network_with_other_features_is_refused():
+    new, _ = networks()
+    other = SMALL.model_copy(update={"use_motion_features": False})
+    with pytest.raises(ConfigError, match="features differ"):
+        start_from(new, build_model(other, pair_task(["sniff"], ["A"])))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Four videos of an old lab, and six: these and two new ones."""
+    root = tmp_path_factory.mktemp("from")
+    write_fights(root / "old", videos=4, seconds=16)
+    write_fights(root / "new", videos=6, seconds=16)
+    return root
+
+
+@pytest.fixture(scope="module")
+def old(data):
+    settings = {**TINY, **TREES, "classes": {"quiet": [], "attack": ["attack"]}}
+    places = {"data_dir": data / "old", "checkpoint_dir": data / "run"}
+    return train(build_config(settings | places, where="test")).run_dir
+
+
+@pytest.fixture(scope="module")
+def new(data, old):
+    assert main(words(data, old, "out")) == 0
+    return data / "out"
+
+
+def words(data, old, name):
+    return [
+        *("train", str(data / "new"), "--from", str(old), "--out", str(data / name)),
+        *("--set", "tree_rounds=5", "--set", "tree_min_rows=5", "--workers", "1"),
+    ]
+
+
+def test_trees_that_add_nothing_predict_as_the_old_ones(old):
+    trees = load_checkpoint(old).model
+    rows = np.random.default_rng(0).normal(size=(50, len(trees.statistic_names())))
+    rows = rows.astype(np.float32)
+    base = BaseTrees(tuple(trees.task.classes), trees.forest)
+    on_top = build_trees(trees.config, trees.task, Forest(("",) * 2), [base])
+    before = trees.block_probabilities(rows, Context())
+    np.testing.assert_allclose(
+        on_top.block_probabilities(rows, Context()), before, rtol=1e-5
+    )
+
+
+def test_what_the_old_model_learned_from_is_never_scored(old, new):
+    known = load_checkpoint(old)
+    scored = set(read_out_of_fold(new / "out_of_fold.npz").tracks)
+
+    assert len(scored) == 2
+    assert not scored & (known.trained_on | known.validated_on)
+    assert known.trained_on <= load_checkpoint(new).trained_on
+
+
+def test_the_card_says_what_a_model_started_from_and_loads(old, new):
+    checkpoint = load_checkpoint(new)
+    assert len(checkpoint.members) == 2
+    for member in checkpoint.members:
+        assert member.provenance.started_from.startswith("run/best.safetensors (")
+        assert member.model.config.base_classes == (("quiet", "attack"),)
+        assert set(member.provenance.contract.rates_fps) == {25.0}
+
+
+def test_the_same_command_gives_the_same_model(data, old, new, capsys):
+    assert main(words(data, old, "again")) == 0
+    printed = capsys.readouterr().out
+    assert "4 of 6 labelled recordings had a part in the model" in printed
+    one, two = (data / name / "best.safetensors" for name in ("out", "again"))
+    assert one.read_bytes() == two.read_bytes()
+
+
+def test_a_finished_run_is_resumed_by_the_same_command(data, old, new):
+    before = (new / "best.safetensors").read_bytes()
+    assert main([*words(data, old, "out"), "--resume"]) == 0
+    assert (new / "best.safetensors").read_bytes() == before
+
+
+def test_settings_that_contradict_the_model_are_refused(data, old, capsys):
+    command = words(data, old, "other")
+    assert main([*command, "--set", "fps=20"]) == 2
+    assert "fps is 10.0 in the model and 20" in capsys.readouterr().err
+    assert main([*command, "--set", "task=pair"]) == 2
+    assert "the model's task is scene" in capsys.readouterr().err
+    assert main(["train", str(data / "new"), "--keep-actions"]) == 2
+    assert "--from" in capsys.readouterr().err
+
+
+def test_of_one_recording_a_model_is_made_and_not_scored(data, old, capsys):
+    write_fights(data / "one", videos=7, seconds=16)
+    listing = data / "one" / "train.csv"
+    lines = listing.read_text(encoding="utf-8").splitlines()
+    listing.write_text("\n".join([lines[0], lines[-1]]), encoding="utf-8")
+    command = words(data, old, "of-one")
+    command[1] = str(data / "one")
+    assert main(command) == 0
+    assert "No score" in capsys.readouterr().out
+    assert len(load_checkpoint(data / "of-one").members) == 1
+
+
+def test_old_actions_are_kept_where_that_is_wanted(tmp_path):
+    """The old model knows chases, the new labels are of flights alone."""
+    old_data = write_chases(tmp_path / "old", videos=2, seconds=16)
+    settings = {**TINY_PAIRS, **TREES, "data_dir": old_data, "hold_out": False}
+    old_run = train(
+        build_config({**settings, "checkpoint_dir": tmp_path / "run"}, where="test")
+    ).run_dir
+    new_data = write_chases(tmp_path / "new", videos=4, seconds=16, lab="New")
+    for path in (new_data / "train_annotation").rglob("*.parquet"):
+        rename_action(path, "chase", "flee")
+    listing = new_data / "train.csv"
+    text = listing.read_text(encoding="utf-8")
+    listing.write_text(text.replace("chase", "flee"), encoding="utf-8")
+    changes = {
+        "data_dir": new_data,
+        "checkpoint_dir": tmp_path / "out",
+        "from_model": old_run,
+        "keep_actions": True,
+    }
+    run = train(build_config(settings | changes, where="test")).run_dir
+    kept = load_checkpoint(run).model
+    assert kept.task.actions == ("chase", "flee")
+    assert ("chase", False) in kept.task.vocabulary["New"]
+    rows = np.random.default_rng(0).normal(size=(50, len(kept.statistic_names())))
+    rows = rows.astype(np.float32)
+    before = load_checkpoint(old_run).model.block_probabilities(rows, Context())
+    found = kept.block_probabilities(rows, Context())
+    np.testing.assert_allclose(found[:, 0], before[:, 0], rtol=1e-5)
+    assert found[:, 1].max() > 0
+
+
+def rename_action(path, before, after):
+    table = pl.read_parquet(path)
+    table = table.with_columns(pl.col("action").replace({before: after}))
+    table.write_parquet(path)

@@ -1,15 +1,10 @@
 """Models in a repository, against a local stand-in of the hub's HTTP interface."""
 
-import base64
-import hashlib
-import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
+from hub_server import Hub, serving_hub
 
 from mabe.cli.main import main
 from mabe.errors import ConfigError, RunError
@@ -22,92 +17,11 @@ from mabe.scene_task import SceneTask
 pytest.importorskip("huggingface_hub")
 
 
-class Hub(BaseHTTPRequestHandler):
-    """Repositories in memory; commits are inline, as for small files."""
-
-    repositories: ClassVar[dict] = {}
-    fetched: ClassVar[list] = []
-
-    def log_message(self, *_):
-        pass
-
-    def answer(self, value, status=200, **headers):
-        body = value if isinstance(value, bytes) else json.dumps(value).encode()
-        self.send_response(status)
-        for name, each in headers.items():
-            self.send_header(name.replace("_", "-"), each)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def missing(self):
-        self.answer({"error": "no"}, 404, X_Error_Code="RepoNotFound")
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        parts = self.path.split("?")[0].strip("/").split("/")
-        if parts[:3] == ["api", "repos", "create"]:
-            values = json.loads(body)
-            name = f"{values['organization']}/{values['name']}"
-            is_new = name not in self.repositories
-            self.repositories.setdefault(name, {})
-            answer = {"url": f"http://{self.headers['Host']}/{name}"}
-            self.answer(answer, 200 if is_new else 409)
-        elif parts == ["api", "validate-yaml"]:
-            self.answer({"errors": [], "warnings": []})
-        elif "preupload" in parts:
-            files = json.loads(body)["files"]
-            modes = {"uploadMode": "regular", "shouldIgnore": False}
-            self.answer({"files": [{"path": f["path"], **modes} for f in files]})
-        elif "commit" in parts:
-            name = "/".join(parts[2:4])
-            for line in body.splitlines():
-                value = json.loads(line)
-                if value["key"] == "file":
-                    content = base64.b64decode(value["value"]["content"])
-                    self.repositories[name][value["value"]["path"]] = content
-            url = f"http://{self.headers['Host']}/{name}/commit/{'a' * 40}"
-            self.answer({"commitUrl": url, "commitOid": "a" * 40})
-        else:
-            self.missing()
-
-    def do_GET(self):
-        parts = self.path.split("?")[0].strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
-            name = "/".join(parts[2:4])
-            if name not in self.repositories:
-                return self.missing()
-            held = [{"rfilename": each} for each in self.repositories[name]]
-            about = {"id": name, "modelId": name, "sha": "a" * 40, "siblings": held}
-            return self.answer(about)
-        name, file = "/".join(parts[:2]), "/".join(parts[4:])
-        content = self.repositories.get(name, {}).get(file)
-        if content is None:
-            return self.missing()
-        if self.command == "GET":
-            self.fetched.append(file)
-        etag = hashlib.sha256(content).hexdigest()
-        return self.answer(content, ETag=f'"{etag}"', X_Repo_Commit="a" * 40)
-
-    do_HEAD = do_GET
-
-
 @pytest.fixture
-def hub(monkeypatch, tmp_path):
+def hub(tmp_path):
     """The stand-in's repositories."""
-    import huggingface_hub.constants
-
-    Hub.repositories, Hub.fetched = {}, []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HF_TOKEN", "hf_nothing")
-    monkeypatch.setattr(
-        huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache")
-    )
-    yield Hub.repositories
-    server.shutdown()
+    with serving_hub(tmp_path / "cache") as repositories:
+        yield repositories
 
 
 @pytest.fixture

@@ -103,3 +103,22 @@ def test_other_actions_are_not_taken_from_an_earlier_call(video, tmp_path, capsy
     assert "kept" not in capsys.readouterr().out
     provenance = json.loads((tmp_path / "out" / "provenance.json").read_text())
     assert provenance["actions"] == ["attack"]
+
+
+def test_inspect_describes_a_model_its_predictions_and_a_store(video, tmp_path, capsys):
+    fixed_model(SCENE, [0.0, 3.0, 1.0], tmp_path / "m.safetensors")
+    out, store = tmp_path / "out", tmp_path / "store"
+    model = tmp_path / "m.safetensors"
+    assert main(["predict", str(model), str(video), "--out", str(out)]) == 0
+    assert main(["prepare", str(video), "--out", str(store), "--fps", "10"]) == 0
+    capsys.readouterr()
+
+    for path, kind, words in (
+        (model, "model", "one class in each frame"),
+        (out, "predictions", "Predictions of 1 recording by m.safetensors"),
+        (store, "store", "Store of 1 recording, 0 with labels, 40 frames at 10 fps"),
+    ):
+        assert main(["inspect", str(path)]) == 0
+        assert words in capsys.readouterr().out
+        assert main(["inspect", str(path), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["kind"] == kind

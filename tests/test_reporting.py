@@ -11,6 +11,7 @@ import typer
 import yaml
 from chases import write_chases
 from epochs import epoch
+from hub_server import serving_hub
 from kaggle_files import write_index
 
 from mabe.cli.command_page import keys_of, result_of, walk_commands, with_commands
@@ -32,7 +33,8 @@ TIMED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ")
 def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MABE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+        with serving_hub(tmp_path_factory.mktemp("hub")):
+            yield
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,7 @@ def work(tmp_path_factory):
     """Chases, a run and a cross-validation of them, predictions and a submission."""
     folder = tmp_path_factory.mktemp("work")
     data = write_chases(folder / "data", videos=4, seconds=8)
+    write_chases(folder / "fresh", videos=3, seconds=9)  # of other tracks
     row = {"video_id": "1", "frames_per_second": "25", "pix_per_cm_approx": "10"}
     write_index(data, row, split="test")
     shutil.copytree(data / "train_tracking", data / "test_tracking")
@@ -74,6 +77,9 @@ def words_of(work):
         "crossval": ["--config", config, "--checkpoint-dir", crossval, "--folds", 3],
         "tune": [crossval, "--folds", 3],
         "explain": [crossval],
+        "calibrate": [run, work / "fresh", "--out", work / "calibrated"],
+        "info": [run],
+        "push": [run, "hf://lab/chases"],
         "ensemble": [run, crossval / "seed1" / "fold0", "--out", work / "joined"],
         "predict": [run, data, "--out", out],
         "export": [out, "--to", "csv"],

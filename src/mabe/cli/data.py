@@ -42,7 +42,7 @@ def inspect_files(
         typer.Option("--formats", help="List the formats that are read and written."),
     ] = False,
 ) -> Inspected:
-    """Describe pose and annotation files.
+    """Describe pose and annotation files, and models, predictions and stores of mabe.
 
     Prints animals, keypoints, frame rate, labels and problems. Of a file that is not
     read: its columns, groups or variables, and for a table of bouts the lines for
@@ -58,6 +58,12 @@ def inspect_files(
         return Inspected(kind="formats", formats=lines)
     if path is None:
         raise ConfigError("inspect: give a file or a folder (or --formats)")
+    if _may_be_own(path):
+        from mabe.experiments.own_files import describe_own_files
+
+        if (own := describe_own_files(path)) is not None:
+            print(own.text)
+            return Inspected(path=path, kind=own.kind, own=own.values)
     settings = load_project(path, project, min_confidence=min_confidence)
     found = _print_each(inspect(path, settings))
     return Inspected(
@@ -69,6 +75,22 @@ def inspect_files(
         guesses=found.guesses,
         videos=found.videos,
         labelled=found.labelled,
+    )
+
+
+def _may_be_own(path: Path) -> bool:
+    """Return whether a path may be a model, predictions or a store of mabe.
+
+    Others are described without loading what models need.
+    """
+    from mabe.runtime.model_hub import hub_address
+
+    names = ("best.safetensors", "provenance.json", "index.json")
+    is_file = path.suffix == ".safetensors"
+    return (
+        is_file
+        or hub_address(path) is not None
+        or any((path / name).is_file() for name in names)
     )
 
 

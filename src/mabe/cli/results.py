@@ -22,7 +22,15 @@ class Inspected(Result):
     """`mabe inspect`."""
 
     path: Annotated[Path | None, "what was inspected"] = None
-    kind: Annotated[str, "`file`, `folder`, `data set` or `formats`"]
+    kind: Annotated[
+        str,
+        "`file`, `folder`, `data set`, `formats`, `model`, `predictions` or `store`",
+    ]
+    own: Annotated[
+        Values | None,
+        "of a model the card of `mabe info`; of predictions `model`, `recordings`, "
+        "`bouts` by action, `notes`; of a store `recordings`, `frames`, `keypoints` …",
+    ] = None
     tracks: Annotated[
         Sequence[Any],
         "tracks of each recording: `name`, `file`, `format`, `frames`, `fps`, "

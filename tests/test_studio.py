@@ -34,7 +34,7 @@ from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.stretches import Stretches
 from mabe.viz.studio.suggest import StretchScores, suggest
-from mabe.viz.studio.trust import agreement_rows
+from mabe.viz.studio.trust import agreement_rows, ethogram_of
 
 TOKEN = "secret"
 ATTACK = StudioAction("attack", "1", Kind.DIRECTED)
@@ -374,6 +374,13 @@ def test_labelled_recordings_that_differ_as_much_make_nothing_unlike():
         recording=np.repeat([0, 1, 2], 30),
     )
     assert find_drift(stretches, np.repeat([1.0, 1.0, 0.0], 30)).unlike == ()
+
+
+def test_labels_that_came_with_the_tracks_give_the_actions(tmp_path):
+    one = stored(("1>2 attack", 10, 20), watched=["1>2 attack", "1>1 rear"])
+    assert ethogram_of(tmp_path, [one]).names == ("attack", "rear")
+    write_ethogram(tmp_path, Ethogram((REAR,)))
+    assert ethogram_of(tmp_path, [one]).names == ("rear",)
 
 
 def test_two_who_scored_the_same_tracks_are_compared():

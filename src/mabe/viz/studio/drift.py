@@ -60,7 +60,11 @@ class Drift:
                 f"it needs {FEWEST_STRETCHES} labelled stretches in two recordings."
             )
         if not self.unlike:
-            return "No recording is unlike the labelled ones in movement or distance."
+            return (
+                "No recording is more unlike the labelled ones, in movement and "
+                "distance, than these are unlike each other (up to "
+                f"{100 * self.usual:.0f} % of their stretches)."
+            )
         return (
             "Unlike the labelled recordings, so predictions there are less certain "
             "than the score says; label parts of them:"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mabe.bouts import Coverage, WatchedSpan
+from mabe.bouts import Bout, Coverage, Watched, WatchedSpan
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.experiments.learning_curve import measure_curve
@@ -43,7 +43,8 @@ def measure_trust(data: Path, round_number: int) -> Path:
     folder = rounds_folder(data) / str(round_number)
     if not (folder / "round.json").is_file():
         raise DataError(f"{folder}: no finished round")
-    store, ethogram = read(data), read_ethogram(data) or Ethogram()
+    store = read(data)
+    ethogram = ethogram_of(data, store.recordings)
     found: dict[str, Any] = {
         "agreement": agreement_rows(store.recordings, ethogram.undirected),
         "drift": _drift(data, store, ethogram).to_json(),
@@ -55,6 +56,15 @@ def measure_trust(data: Path, round_number: int) -> Path:
     path = folder / TRUST
     write_json(path, found)
     return path
+
+
+def ethogram_of(data: Path, recordings: Sequence[StoredRecording]) -> Ethogram:
+    """Return the actions of a project; those of its labels where nobody edited them."""
+    labelled = [each for each in recordings if each.has_labels]
+    found: list[Bout | Watched] = []
+    for each in labelled:
+        found += [*each.bouts, *each.watched]
+    return read_ethogram(data) or Ethogram.of_labels(found)
 
 
 def agreement_rows(

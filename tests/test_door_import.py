@@ -201,3 +201,16 @@ def test_inspect_shows_which_labels_go_to_which_tracks():
     assert "subjects: M31 → ind1, M32 → ind2" in told
     assert "bouts: ind1,ind2,attack (1), ind2,ind1,attack (1)" in told
     assert "Guessed, so check these:" in told
+
+
+def test_that_z_is_left_out_is_shown_and_kept(tmp_path, capsys):
+    place = tmp_path / "lab"
+    shutil.copytree(case("long_3d"), place)
+    words = ["--fps", "30", "--out", str(tmp_path / "out")]
+    told = "x and y  (z is left out: lengths are those seen along z)  [trial]"
+
+    assert main(["inspect", str(place)]) == 0
+    assert told in capsys.readouterr().out
+    assert main(["import", str(place), *words, "--pixels-per-cm", "10"]) == 0
+    assert told in capsys.readouterr().out
+    assert told in (tmp_path / "out" / "project.yaml").read_text(encoding="utf-8")

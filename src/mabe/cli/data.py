@@ -120,6 +120,14 @@ def import_files(
     pixels_per_cm: PixelsPerCm = None,
     min_confidence: MinConfidence = None,
     project: ProjectFile = None,
+    repair_identities: Annotated[
+        bool,
+        typer.Option(
+            "--repair-identities",
+            help="Exchange tracks back where the tracker exchanged animals; "
+            "identities.csv lists where. docs/any_animal.md says how well.",
+        ),
+    ] = False,
     pieces: Annotated[
         int,
         typer.Option(
@@ -162,6 +170,8 @@ def import_files(
         raise ConfigError(
             "--out: say where the data set is to be written (or --dry-run)"
         )
+    if repair_identities:
+        settings = settings.with_changes(repair_identities=True)
     plan = plan_import(project_dir, settings, skip=out)
     print_lines(*describe_plan(plan))
     if plan.is_without_its_labels and plan.unused:

@@ -17,6 +17,7 @@ Kind = Literal[
     "frame rate",
     "scale",
     "skeleton",
+    "dimensions",
 ]
 
 

@@ -10,6 +10,7 @@ from mabe.io.import_plan import ImportPlan
 from mabe.io.importer import FailedRecording, ImportedRecording
 from mabe.io.match_keypoints import format_matches
 from mabe.io.project import FILE_NAME
+from mabe.io.writers.identities_csv import FILE_NAME as IDENTITIES
 from mabe.runtime.console import count
 
 
@@ -21,6 +22,8 @@ class Totals:
     labelled: int = 0
     frames: int = 0
     bouts: int = 0
+    repairs: int = 0
+    """Identities that were put back."""
     left_out: int = 0
     """Recordings that failed, or whose labels are used in part only."""
     guesses: list[Guess] = field(default_factory=list)
@@ -35,6 +38,7 @@ class Totals:
         self.frames += imported.standard.poses.length
         self.bouts += len(imported.bouts)
         self.left_out += bool(imported.labels.lost)
+        self.repairs += len(imported.standard.repairs)
         self.guesses += imported.guesses
 
 
@@ -95,6 +99,9 @@ def describe_guesses(guesses: list[Guess]) -> Iterator[str]:
 def describe_end(totals: Totals, plan: ImportPlan, out: Path | None) -> Iterator[str]:
     """Yield the last lines: what was imported, what is missing, and what to do next."""
     yield from describe_guesses(totals.guesses)
+    if plan.project.repair_identities:
+        where = f"; {out / IDENTITIES} lists them" if out else ""
+        yield f"\nIdentities put back: {count(totals.repairs, 'time')}{where}"
     imported = (
         f"{count(totals.recordings, 'recording')}, {count(totals.frames, 'frame')}, "
         f"{count(totals.bouts, 'bout')}"

@@ -6,7 +6,7 @@ cannot be read is left out with its reason, and does not stop the others.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,11 +25,14 @@ from mabe.io.project import (
     dump_project,
 )
 from mabe.io.readers.formats import read_again
+from mabe.io.readers.poses import X_AND_Y
 from mabe.io.recording_labels import RecordingLabels, clip_bouts, read_labels
 from mabe.io.recording_zones import FILE_NAME as ZONES
 from mabe.io.recording_zones import place_zones
 from mabe.io.skeleton_settings import SkeletonSettings
 from mabe.io.standardize import StandardPoses, assume_fps, standardize
+from mabe.io.writers.identities_csv import FILE_NAME as IDENTITIES
+from mabe.io.writers.identities_csv import write_identities
 from mabe.io.writers.kaggle import (
     MetadataRow,
     write_annotation,
@@ -103,7 +106,7 @@ def check_output(out: Path) -> None:
         )
 
 
-_OWN_FILES = {FILE_NAME, ZONES, FAILURES, "train.csv"} | {
+_OWN_FILES = {FILE_NAME, ZONES, IDENTITIES, FAILURES, "train.csv"} | {
     f"train_{kind}" for kind in ("tracking", "annotation", "coverage")
 }
 
@@ -148,12 +151,27 @@ def run_import(
         more = f"; and {len(failed) - 1} more" if len(failed) > 1 else ""
         raise DataError(f"{failed[0].reason}{more}" if failed else "no recordings")
     if out:
-        if any(zones.values()):
-            write_zones(out / ZONES, zones, unit="cm")
-        else:
-            (out / ZONES).unlink(missing_ok=True)  # of an earlier import
+        _write_tables(out, plan, done, zones)
         write_metadata(out / "train.csv", rows)
         write_text(out / FILE_NAME, describe_project(plan, done))
+
+
+def _write_tables(
+    out: Path,
+    plan: ImportPlan,
+    done: Sequence[ImportedRecording],
+    zones: Mapping[str, Sequence[Zone]],
+) -> None:
+    """Write zones and repaired identities, or remove those of an earlier import."""
+    if any(zones.values()):
+        write_zones(out / ZONES, zones, unit="cm")
+    else:
+        (out / ZONES).unlink(missing_ok=True)
+    if plan.project.repair_identities:
+        repairs = {each.standard.name: each.standard.repairs for each in done}
+        write_identities(out / IDENTITIES, repairs)
+    else:
+        (out / IDENTITIES).unlink(missing_ok=True)
 
 
 def _check_names(plan: ImportPlan) -> None:
@@ -229,6 +247,9 @@ def label_recording(
         where = "of all films" if plan.usual_scale else "in each film"
         reason = f"from the length of bodies {where}"
         guesses.append(Guess("scale", "pixels per cm", reason, name, scale))
+    if X_AND_Y in standard.poses.notes:
+        reason = "z is left out: lengths are those seen along z"
+        guesses.append(Guess("dimensions", "x and y", reason, name))
     if standard.body is not None:
         guesses += [
             Guess("skeleton", each.what, each.reason, name)

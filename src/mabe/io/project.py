@@ -7,6 +7,7 @@
     pixels_per_cm: 12.3          # else that of the file, else from body length
     size: [640, 480]             # of the picture, for coordinates from 0 to 1
     min_confidence: 0.6          # below: missing; else the tracker's usual limit
+    repair_identities: true      # exchange tracks where a tracker did; else left alone
     animals: [adult, juvenile]   # mouse1, mouse2 …
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
@@ -212,6 +213,8 @@ class Project(BaseModel):
     size: tuple[Side, Side] | None = None
     """Width and height of the picture in pixels, for coordinates relative to it."""
     min_confidence: Annotated[float, Field(ge=0)] | None = None
+    repair_identities: bool | None = None
+    """Whether identities that look exchanged are put back; None: they are not."""
     animals: tuple[str, ...] = ()
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
     keypoints: Mapping[str, str | None] = Field(default_factory=dict)

@@ -25,6 +25,7 @@ from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
 from mabe.io.recording_names import same_name
 from mabe.io.zone_corners import Place, take_corners
+from mabe.io.repair_identities import Exchange, note_on_repairs, repair_identities
 from mabe.recording import (
     Recording,
     VideoInfo,
@@ -76,6 +77,8 @@ class StandardPoses:
     """In cm."""
     corners_px: Mapping[str, Place] = field(default_factory=dict)
     """Where the keypoints are that are corners of zones."""
+    repairs: tuple[Exchange, ...] = ()
+    """Identities that were put back."""
 
     @property
     def name(self) -> str:
@@ -170,6 +173,10 @@ def standardize(
             "project.yaml."
         )
     animals = len(poses.animals)
+    repairs: tuple[Exchange, ...] = ()
+    if project.repair_identities:
+        poses, repairs = repair_identities(poses, fps=rate, pixels_per_cm=scale)
+        poses = poses.noting(note_on_repairs(repairs))
     exchanged = note_on_exchanges(poses, fps=rate, pixels_per_cm=scale)
     poses = poses.noting(exchanged) if exchanged else poses
     return StandardPoses(
@@ -183,6 +190,7 @@ def standardize(
         body=body,
         objects=tuple(range(animals + 1, animals + len(found) + 1)),
         corners_px=corners_px,
+        repairs=repairs,
     )
 
 

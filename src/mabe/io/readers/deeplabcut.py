@@ -20,7 +20,7 @@ from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
-from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, X_AND_Y, Poses, place_frames
 
 FACTS = facts.tracks(
     "DeepLabCut CSV, HDF5; Lightning Pose",
@@ -238,7 +238,7 @@ def poses_of_columns(
             f"{path}: expected the coords x, y and likelihood, found {list(coords)}."
         )
     if "z" in coords:
-        notes.append("three dimensions: x and y are used")
+        notes.append(X_AND_Y)
     known = ("x", "y", "z", *_LIKELIHOOD)
     if others := [coord for coord in coords if coord not in known]:
         notes.append(f"other coords left out: {', '.join(others)}")

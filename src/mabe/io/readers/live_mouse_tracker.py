@@ -26,7 +26,7 @@ from mabe.errors import DataError
 from mabe.io.readers import facts
 from mabe.io.readers.annotations import SELF, Content, Event, annotations_of
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.poses import Poses, check_names, check_span
+from mabe.io.readers.poses import X_AND_Y, Poses, check_names, check_span
 from mabe.recording import MAX_FRAMES
 
 FACTS = facts.tracks(
@@ -170,7 +170,7 @@ def _poses(rows: np.ndarray, animals: dict[int, str], peek: Peek) -> Poses:
         fps=FPS,
         pixels_per_cm=PIXELS_PER_CM,
         tracker="Live Mouse Tracker",
-        notes=("three dimensions: x and y are used",),
+        notes=(X_AND_Y,),
     )
 
 

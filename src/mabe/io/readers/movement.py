@@ -23,7 +23,7 @@ from mabe.io.readers.hdf5 import (
     read_names,
     text,
 )
-from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, X_AND_Y, Poses, place_frames
 
 FACTS = facts.tracks(
     "movement NetCDF-4",
@@ -72,7 +72,7 @@ def read(peek: Peek) -> Content:
     ]
     if len(space) != 2:
         raise DataError(f"{peek.path}: space has {names['space']}; expected x and y.")
-    notes = ["three dimensions: x and y are used"] if len(names["space"]) > 2 else []
+    notes = [X_AND_Y] if len(names["space"]) > 2 else []
     fps = _rate(facts)
     if unit and fps is None:
         raise DataError(f"{peek.path}: time is in {unit}, but no fps is given.")

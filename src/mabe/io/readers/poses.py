@@ -37,6 +37,9 @@ _FEW_NUMBERS = 40
 """Coordinates from which on it is no accident that all lie between 0 and 1."""
 
 
+X_AND_Y = "three dimensions: x and y are used"
+"""The note on tracks with a z, of which features make nothing."""
+
 Unit = Literal["pixel", "picture"]
 
 RELATIVE = (

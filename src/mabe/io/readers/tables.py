@@ -22,7 +22,13 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.csv_numbers import MISSING
 from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
-from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, check_names, check_span
+from mabe.io.readers.poses import (
+    USUAL_CONFIDENCE,
+    X_AND_Y,
+    Poses,
+    check_names,
+    check_span,
+)
 from mabe.io.readers.table_batches import (
     parquet_batches,
     parquet_names,
@@ -124,7 +130,7 @@ def _describe(poses: Poses, video: str, peek: Peek) -> Poses:
         usual_confidence=USUAL_CONFIDENCE if is_likelihood else 0.0,
         notes=(
             *poses.notes,
-            *(["three dimensions: x and y are used"] if has_depth else []),
+            *([X_AND_Y] if has_depth else []),
         ),
     )
 

@@ -1,8 +1,11 @@
 """Identities put back: pieces of track laid together where a tracker exchanged them.
 
-Off by default (``repair_identities: true`` in project.yaml). Wherever a track jumps, or
-begins after a gap, the animals that may be behind it are those whose tracks jump or
-are missing then. Each has a cost: how far the track is from where the animal was, or
+Off by default (``repair_identities: true`` in project.yaml). Wherever tracks jump, or
+begin after a gap, in one frame, the animals that may be behind them are those of these
+tracks; behind a track that begins for the first time also those whose tracks are
+missing. (In other tracks they may not be: of twelve animals some are nearly always
+lost, and one that is found where another was lost would be taken for it.) Each has a
+cost: how far the track is from where the animal was, or
 would be had it gone on, and how much the distances between its keypoints differ from
 those of its body, in cm. The assignment of least total cost is taken
 (`scipy.optimize.linear_sum_assignment`) where it is at least `MARGIN_CM` better for
@@ -35,6 +38,7 @@ LOST_CM = 3.0
 """The cost of an animal after a longer gap. It is too low for its track to be given to
 another for its place alone: animals are lost, and found, where others are near."""
 
+_IMPOSSIBLE = 1e6
 _FARTHEST_CM = 20.0
 _GOES_ON_S = 0.3
 _SPEED_OVER_S = 0.2
@@ -108,7 +112,7 @@ class _Repair:
         self.xy_cm = (poses.xy_px / pixels_per_cm).astype(np.float32)
         self.fps = fps
         animals = self.xy_cm.shape[1]
-        self.is_there = np.isfinite(self.xy_cm[..., 0]).any(axis=2)
+        self.is_there = np.asarray(np.isfinite(self.xy_cm[..., 0]).any(axis=2))
         rows = np.arange(len(self.xy_cm))[:, None]
         self.last = np.maximum.accumulate(np.where(self.is_there, rows, -1), axis=0)
         self.track_of = np.arange(animals)
@@ -126,7 +130,7 @@ class _Repair:
 
     def _begins(self) -> Bool[np.ndarray, "time track"]:
         """Return where a track jumps, or begins after a gap or for the first time."""
-        begins = self.is_there.copy()
+        begins: Bool[np.ndarray, "time track"] = self.is_there.copy()
         for track in range(begins.shape[1]):
             moved = mean_of_tracked(np.diff(self.xy_cm[:, track], axis=0))
             # Where no point is tracked in both frames, it may have jumped.
@@ -195,16 +199,21 @@ class _Repair:
             for track in begin
         ]
         costs = np.full((len(animals), len(begin)), NEW_CM)
+        is_old = self.last[row - 1, begin] >= 0
         for at, animal in enumerate(animals):
+            if self.track_of[animal] not in begin:
+                costs[at, is_old] = _IMPOSSIBLE
             seen, known = self.seen[animal], self.shapes[animal]
             if seen is None:
                 continue
             if row - seen[0] > LONGEST_GAP_S * self.fps:
-                costs[at] = LOST_CM
+                costs[at, costs[at] < _IMPOSSIBLE] = LOST_CM
                 continue
             gap_s = (row - seen[0]) / self.fps
             expected = self._expected(animal, seen, gap_s)
             for place, track in enumerate(begin):
+                if costs[at, place] == _IMPOSSIBLE:
+                    continue
                 away = _distance(self.xy_cm[row, track], expected)
                 costs[at, place] = min(away, _FARTHEST_CM) / (1 + gap_s)
                 if known is not None:

@@ -33,7 +33,7 @@ CLOSE_CM = 7.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--animals", type=int, nargs="+", default=[2, 4, 12])
+    parser.add_argument("--animals", type=int, nargs="*", default=[2, 4, 12])
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--data", nargs="*", default=["rat_dyad"])

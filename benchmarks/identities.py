@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--videos", type=int, default=6)
     parser.add_argument("--data", nargs="*", default=["rat_dyad"])
+    parser.add_argument("--recordings", type=int, help="Of each real data set.")
     given = parser.parse_args()
     print("| tracks | hours | faults | right before | right after | false per hour |")
     print("|---|---|---|---|---|---|")
@@ -53,15 +54,16 @@ def main() -> None:
                 )
             print(measure(f"simulated, {animals} animals", out), flush=True)
     for name in given.data:
-        print(measure(name, DATA / name), flush=True)
+        print(measure(name, DATA / name, given.recordings), flush=True)
 
 
-def measure(name: str, data: Path) -> str:
-    """Return a row of the table."""
+def measure(name: str, data: Path, recordings: int | None = None) -> str:
+    """Return a row of the table, of so many recordings."""
     rng = np.random.default_rng(0)
     hours = faults = false = 0.0
     frames, before, after = 0, 0, 0
-    for row in pl.read_csv(data / "train.csv", infer_schema_length=0).to_dicts():
+    table = pl.read_csv(data / "train.csv", infer_schema_length=0).head(recordings)
+    for row in table.to_dicts():
         fps, scale = (
             float(row[column]) for column in ("frames_per_second", "pix_per_cm_approx")
         )

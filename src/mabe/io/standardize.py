@@ -24,8 +24,8 @@ from mabe.io.objects import ObjectSettings, add_objects, take_objects
 from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
 from mabe.io.recording_names import same_name
-from mabe.io.zone_corners import Place, take_corners
 from mabe.io.repair_identities import Exchange, note_on_repairs, repair_identities
+from mabe.io.zone_corners import Place, take_corners
 from mabe.recording import (
     Recording,
     VideoInfo,

@@ -62,7 +62,7 @@ def measure(name: str, data: Path, recordings: int | None = None) -> str:
     rng = np.random.default_rng(0)
     hours = faults = false = 0.0
     frames, before, after = 0, 0, 0
-    table = pl.read_csv(data / "train.csv", infer_schema_length=0).head(recordings)
+    table = pl.read_csv(data / "train.csv", infer_schema_length=0)[:recordings]
     for row in table.to_dicts():
         fps, scale = (
             float(row[column]) for column in ("frames_per_second", "pix_per_cm_approx")

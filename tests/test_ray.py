@@ -140,7 +140,7 @@ def test_a_bad_file_is_named_and_left_out_when_asked(cluster, tmp_path, capsys):
     assert "mabe: Ray: 2 machine(s), 2 cores, 0 GPUs" in told
     assert "1 of 2 recordings cannot be used" in told.splitlines()[-1]
     assert again == 3
-    assert "✓ 1 recordings" in capsys.readouterr().out
+    assert "✓ 1 recording," in capsys.readouterr().out
 
 
 def test_a_command_with_ray_is_one_also_inside_a_step_of_slurm(
@@ -154,7 +154,7 @@ def test_a_command_with_ray_is_one_also_inside_a_step_of_slurm(
 
     assert main(words) == 2
     assert main([*words, "--ray"]) == 0
-    assert "✓ 1 recordings" in capsys.readouterr().out
+    assert "✓ 1 recording," in capsys.readouterr().out
 
 
 def settings(data, run, **changes):

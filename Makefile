@@ -12,7 +12,7 @@ INSTALL = if command -v uv > /dev/null; \
 	else $(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e "$(1)"; fi
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint site setup clean
 
 demo: $(DEMO_READY)
 	$(BIN)/mabe simulate demo/data --videos 24 --minutes 2 --seed 1
@@ -34,6 +34,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+site: $(READY)
+	$(BIN)/mkdocs build --quiet --strict --site-dir site
 
 setup: $(READY)
 

@@ -44,7 +44,7 @@ def test_the_page_runs_from_top_to_bottom(here):
     blocks = re.findall(
         r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S
     )
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names = {
         "solution": pl.DataFrame(SOLUTION),
         "submission": pl.DataFrame(SOLUTION).drop("lab_id", "behaviors_labeled"),
@@ -57,6 +57,8 @@ def test_the_page_runs_from_top_to_bottom(here):
     assert 0 <= names["run"].score <= 1
     assert names["found"].probabilities.height == 600
     assert np.isfinite(names["result"].macro_f1)
+    assert (here / "measures/summary.xlsx").is_file()
+    assert names["measures"].tables["actions"].height > 0
 
 
 def test_the_notebook_runs_from_top_to_bottom(here):

@@ -26,6 +26,7 @@ from mabe.experiments.importance import FILE_NAME as IMPORTANCE
 from mabe.experiments.importance import explain_run
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.train_auto import train_recipe, with_guessed_task
+from mabe.experiments.train_by_config import merge_settings
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.inference.predict import Predictor
 from mabe.models.checkpoint import load_checkpoint, plain_rules
@@ -243,6 +244,24 @@ def test_any_other_labels_ask_who_does_what_to_whom(bouts):
     watched = (Watched(1, 2, "sniff"),)
 
     assert guess_task([recording(*bouts, watched=watched)]).settings == {"task": "pair"}
+
+
+@pytest.mark.parametrize("named", [["play"], None])
+def test_data_with_nothing_beside_the_background_are_refused_in_words(named):
+    only = "play" if named else "other"
+    with pytest.raises(ConfigError, match=f"no action but {only}.*nothing is left"):
+        classes_of(only, background=named)
+
+
+def test_a_quick_test_has_three_epochs_unless_it_is_told_otherwise(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("epochs: 100\n")
+    assert merge_settings(config, max_sequences=10)["epochs"] == 3
+    assert merge_settings(config)["epochs"] == 100
+    more = merge_settings(config, max_sequences=10, changes={"epochs": 8})
+    assert more["epochs"] == 8
+    config.write_text("epochs: 2\n")
+    assert merge_settings(config, max_sequences=10)["epochs"] == 2
 
 
 def test_a_background_asks_for_a_scene_where_labels_leave_frames_out():

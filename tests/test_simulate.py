@@ -585,6 +585,27 @@ def test_a_part_of_a_likeness_is_spread_over_its_labs(real, tmp_path):
     assert [row["video_id"] for row in rows_of(out)] == ["11", "22"]
 
 
+def test_a_likeness_has_the_test_videos_of_the_real_one(real, tmp_path):
+    lines = (real / "train.csv").read_text().splitlines()
+    (real / "test.csv").write_text(f"{lines[0]}\n{lines[-1]}\n")
+    simulate(tmp_path / "out", like=real, workers=1, progress=False)
+
+    assert (tmp_path / "out/test.csv").read_text() == (real / "test.csv").read_text()
+    tracks = [path.name for path in (tmp_path / "out").glob("test_tracking/*/*")]
+    assert tracks == ["22.parquet"]
+    assert not (tmp_path / "out/test_annotation").exists()
+
+
+def test_without_a_real_test_csv_the_first_video_is_the_test_video(real, tmp_path):
+    out = tmp_path / "out"
+    simulate(out, like=real, workers=1, progress=False)
+
+    assert len((out / "test.csv").read_text().splitlines()) == 2
+    place = Path("TinyLab") / "11.parquet"
+    one, other = (out / f"{name}_tracking" / place for name in ("train", "test"))
+    assert one.read_bytes() == other.read_bytes()
+
+
 def test_a_folder_without_train_csv_cannot_be_imitated(tmp_path):
     with pytest.raises(DataError, match=r"train\.csv: no such file"):
         simulate(tmp_path / "out", like=tmp_path, progress=False)

@@ -12,6 +12,7 @@ from mabe.runtime.threads import spin_briefly
 if TYPE_CHECKING:
     from mabe.api import (
         Evaluation,
+        Measures,
         Model,
         Poses,
         Prediction,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         evaluate,
         load,
         read_poses,
+        summary,
         train,
     )
     from mabe.bouts import Bout
@@ -31,6 +33,7 @@ __all__ = [
     "Bout",
     "Evaluation",
     "MabeError",
+    "Measures",
     "Model",
     "Poses",
     "Prediction",
@@ -40,6 +43,7 @@ __all__ = [
     "load",
     "mabe_f_score",
     "read_poses",
+    "summary",
     "train",
 ]
 

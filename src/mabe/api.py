@@ -6,10 +6,10 @@ Names, units and frames are the lab's own: pixels or centimetres as given, spans
 """
 
 import html
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -45,6 +45,14 @@ from mabe.io.project import Project, load_project
 from mabe.io.readers.formats import read_file
 from mabe.io.readers.poses import Poses
 from mabe.io.recording_zones import RecordingZones
+from mabe.measures.gather import Options, gather
+from mabe.measures.summary import (
+    Summary,
+    SummarySettings,
+    describe,
+    summarize,
+    write_summary,
+)
 from mabe.models.checkpoint import load_checkpoint
 from mabe.runtime.console import count, quietly
 from mabe.runtime.devices import choose_device
@@ -55,6 +63,7 @@ from mabe.viz.notebook import ethogram_svg
 
 __all__ = [
     "Evaluation",
+    "Measures",
     "Model",
     "Poses",
     "Prediction",
@@ -62,6 +71,7 @@ __all__ = [
     "evaluate",
     "load",
     "read_poses",
+    "summary",
     "train",
 ]
 
@@ -358,3 +368,83 @@ def evaluate(
         notes=unseen.notes(),
         text=scores.to_text(),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What a paper reports of bouts, as tables; `summary` returns one."""
+
+    whole: Summary = field(repr=False)
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The tables by name; docs/measures.md describes every column."""
+        return self.whole.tables
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is needed to interpret the tables."""
+        return self.whole.notes
+
+    def save(self, out: str | Path) -> Path:
+        """Write all tables into a folder, as `mabe summary` does; return the folder."""
+        write_summary(Path(out), self.whole)
+        return Path(out)
+
+    def __str__(self) -> str:
+        return "\n".join(describe(self.whole))
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def summary(
+    path: str | Path,
+    *,
+    data: str | Path | None = None,
+    held_out: str | Path | None = None,
+    metadata: str | Path | None = None,
+    by: Sequence[str] = (),
+    bin_s: float | None = None,
+    lag_s: float = 5.0,
+    within_cm: float = 10.0,
+    tolerance_s: float = 0.25,
+    undirected: Collection[str] = (),
+    unit: Literal["animal", "recording"] = "animal",
+    animals: Literal["same", "different"] | None = None,
+    seed: int = 0,
+    skip_bad: bool = False,
+) -> Measures:
+    """Measure bouts as papers report them, as `mabe summary` does; writes nothing.
+
+    `path` is a folder of predictions, a run, or recordings with labels; `data` are the
+    recordings that were predicted. `by` are the facts (of `metadata` or the data) by
+    which groups are compared, `animals` whether animals with one id in several
+    recordings are one animal. Durations are in seconds. Raises `DataError` where there
+    is nothing to measure, `ConfigError` where groups cannot be formed.
+    """
+    gathered = gather(
+        Path(path),
+        Options(
+            data=_path(data),
+            held_out=_path(held_out),
+            metadata=_path(metadata),
+            undirected=frozenset(undirected),
+            within_cm=within_cm,
+            skip_bad=skip_bad,
+        ),
+    )
+    settings = SummarySettings(
+        by=tuple(by),
+        bin_s=bin_s,
+        lag_s=lag_s,
+        tolerance_s=tolerance_s,
+        unit=unit,
+        identity=animals,
+        seed=seed,
+    )
+    return Measures(summarize(gathered, settings))
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -117,9 +117,13 @@ def summary(
     docs/measures.md describes every measure.
     """
     from mabe.measures.gather import Options, gather
-    from mabe.measures.summary import SummarySettings, describe, summarize
-    from mabe.measures.tables import WORKBOOK, write_tables
-    from mabe.runtime.files import write_text
+    from mabe.measures.summary import (
+        SummarySettings,
+        describe,
+        summarize,
+        write_summary,
+    )
+    from mabe.measures.tables import WORKBOOK
 
     with listing_failures(out):
         gathered = gather(
@@ -145,10 +149,8 @@ def summary(
                 seed=seed,
             ),
         )
-        too_large = write_tables(out, result.tables)
-        lines = describe(result)
-        write_text(out / "summary.txt", "\n".join(lines) + "\n")
-        print("\n".join(lines))
+        too_large = write_summary(out, result)
+        print("\n".join(describe(result)))
         pictures: Mapping[str, Any] = {}
         if figures and find_spec("matplotlib"):
             from mabe.viz.measure_figures import draw_all, save_all

@@ -30,6 +30,7 @@ from mabe.cli.results import (
 )
 from mabe.cli.url_roles import UrlRole
 from mabe.errors import ConfigError
+from mabe.runtime.console import print_lines
 from mabe.runtime.executors import HERE, prepare_workers
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.model_hub import hub_address
@@ -100,7 +101,11 @@ def train(
     ] = None,
     max_sequences: Annotated[
         int | None,
-        typer.Option(min=2, help="Use at most this many recordings, for a quick test."),
+        typer.Option(
+            min=2,
+            help="Use at most this many recordings, for a quick test, which has three "
+            "epochs unless --set epochs=… is given.",
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -153,6 +158,11 @@ def train(
         },
     )
     settings = build_config(given, where="settings")
+    if max_sequences:
+        print_lines(
+            f"Quick test: {max_sequences} recordings, {settings.epochs} epochs (--set "
+            "epochs=… for more)"
+        )
     _check_place(settings.model_type, ray)
     with listing_failures(settings.checkpoint_dir):
         trained = train_model(

@@ -247,6 +247,12 @@ def guess_task(
     is_given = background is not None
     quiet = _background_of(actions, background)
     others = [action for action in actions if action not in quiet]
+    if not others:
+        raise ConfigError(
+            f"background: the labels have no action but {', '.join(quiet) or 'none'}, "
+            "which is the background, so nothing is left to learn; give data with "
+            "another action, or --set 'background=[]' to learn every labelled action"
+        )
     first = quiet[0] if len(quiet) == 1 else NO_BACKGROUND
     reasons = [
         "Task: scene, as each frame has one label and no direction; classes: "

@@ -21,6 +21,9 @@ from mabe.training.resume import settings_of_run
 from mabe.training.run import TrainedRun, train
 from mabe.training.training_loop import Watcher
 
+QUICK_EPOCHS = 3
+"""Of a quick test (`max_sequences`), unless the user says how many."""
+
 
 def merge_settings(
     config: Path | None = None,
@@ -36,7 +39,8 @@ def merge_settings(
 
     Data without a config are trained on by the automatic recipe. A run that is resumed
     without a config has the settings that it was started with. A quick test
-    (`max_sequences`) has a run directory of its own. Raises `ConfigError` where a
+    (`max_sequences`) has a run directory of its own, and at most `QUICK_EPOCHS` unless
+    `changes` set the epochs. Raises `ConfigError` where a
     setting is wrong.
     """
     settings = dict(changes or {})
@@ -51,6 +55,9 @@ def merge_settings(
         "checkpoint_dir": run_dir,
     }
     settings |= {key: value for key, value in options.items() if value is not None}
+    if max_sequences and "epochs" not in settings:
+        epochs = build_config(read_settings(config), where="settings").epochs
+        settings["epochs"] = min(epochs, QUICK_EPOCHS)
     return read_settings(config, settings, suffix="quick" if max_sequences else "")
 
 

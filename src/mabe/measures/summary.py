@@ -6,6 +6,7 @@ every column. A table without rows is left out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,7 +52,8 @@ from mabe.measures.sequences import (
     recording_transitions,
 )
 from mabe.measures.space import Nearness, Travel
-from mabe.measures.tables import table_of, to_long, to_wide
+from mabe.measures.tables import table_of, to_long, to_wide, write_tables
+from mabe.runtime.files import write_text
 
 LEVELS: dict[str, Callable[[Observation], list[Series]]] = {
     "pairs": pair_series,
@@ -276,6 +278,16 @@ def _agreement_tables(
         "agreement": table_of(actions, ActionAgreement),
         "recording_agreement": table_of(entries, EntryAgreement),
     }
+
+
+def write_summary(out: Path, summary: Summary) -> list[str]:
+    """Write all tables and ``summary.txt`` into a folder.
+
+    Returns the names of tables that are too large for a sheet of the workbook.
+    """
+    too_large = write_tables(out, summary.tables)
+    write_text(out / "summary.txt", "\n".join(describe(summary)) + "\n")
+    return too_large
 
 
 def describe(summary: Summary) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from mabe.data.simulate.plan import DataSetPlan, VideoPlan
 from mabe.data.simulate.plan_like import plan_like
 from mabe.data.simulate.plan_new import plan_invented
-from mabe.data.simulate.write_files import write_listing, write_video
+from mabe.data.simulate.write_files import write_listings, write_video
 from mabe.errors import ConfigError, DataError
 from mabe.runtime.console import progress_bar
 from mabe.runtime.documents import read_json
@@ -66,7 +66,8 @@ def simulate(
     """Make a data set; the same settings give the same bytes, and complete a folder.
 
     `like` is a real data set with train.csv and train_annotation/, whose labels are
-    simulated; otherwise `minutes` is the length of each of the `videos` of invented
+    simulated, and so are the videos of its test.csv (without one: the first video);
+    otherwise `minutes` is the length of each of the `videos` of invented
     labs, which watch for `actions` instead of their own, and have groups of so many
     `animals` with as much room for each, if given. With `like`, `videos`
     is how many are simulated, from all labs in turns. `workers` is the number of
@@ -99,7 +100,7 @@ def simulate(
     else:
         plan = plan_like(like, videos=videos, seed=seed)
     _claim_folder(out_dir, plan, seed=seed, like=like)
-    write_listing(out_dir / "train.csv", plan)
+    write_listings(out_dir, plan)
     written = 0
     done = _write_all(out_dir, plan.videos, workers or usable_cores())
     for made in progress_bar(
@@ -111,6 +112,8 @@ def simulate(
         leave=True,
     ):
         written += made
+    for video in plan.test_videos:
+        write_video(out_dir, video)
     return SimulationSummary(
         out_dir=out_dir,
         labs=len({video.lab for video in plan.videos}),
@@ -188,6 +191,8 @@ def _fingerprint(plan: DataSetPlan) -> str:
     digest = hashlib.sha256(repr((plan.columns, plan.rows)).encode())
     for video in plan.videos:
         digest.update(video.content().encode())
+    for row in plan.test_rows:
+        digest.update(repr(row).encode())
     return digest.hexdigest()[:20]
 
 

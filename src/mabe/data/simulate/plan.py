@@ -64,6 +64,8 @@ class VideoPlan:
     annotation: pa.Table | None
     """The labels as they are written; None: no file."""
     widths: Widths
+    split: str = "train"
+    """``train``, or ``test``: without labels."""
 
     @property
     def name(self) -> str:
@@ -84,7 +86,7 @@ class VideoPlan:
 
     def tracking_path(self, out_dir: Path) -> Path:
         """Return the path of its tracking file."""
-        folder = out_dir / "train_tracking"
+        folder = out_dir / f"{self.split}_tracking"
         return path_under(folder, self.lab, self.video, ending=".parquet")
 
     def annotation_path(self, out_dir: Path) -> Path:
@@ -95,8 +97,11 @@ class VideoPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSetPlan:
-    """A data set: the rows of its train.csv, and its videos."""
+    """A data set: the rows of its tables, and its videos."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     videos: tuple[VideoPlan, ...]
+    test_rows: tuple[tuple[str, ...], ...] = ()
+    """Of test.csv; empty: there is none."""
+    test_videos: tuple[VideoPlan, ...] = ()

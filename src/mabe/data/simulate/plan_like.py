@@ -3,6 +3,7 @@
 import csv
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain, zip_longest
 from pathlib import Path
 
@@ -33,6 +34,9 @@ _MOUSE_COLUMNS = [name for name in METADATA_COLUMNS if name.startswith("mouse")]
 def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
     """Return the plan of a data set in the Kaggle layout, or of some of its videos.
 
+    Its test videos are those of test.csv; without one, the first training video, as
+    the challenge's public test.csv lists one of these.
+
     Raises
     ------
     DataError
@@ -48,7 +52,30 @@ def plan_like(folder: Path, *, videos: int | None, seed: int) -> DataSetPlan:
         _plan_video(_Row(listing, dict(zip(columns, row, strict=True))), folder, seed)
         for row in rows
     ]
-    return DataSetPlan(columns=columns, rows=tuple(rows), videos=tuple(plans))
+    test_rows = _test_rows(folder, columns) or tuple(rows[:1])
+    tested = [
+        _plan_video(_Row(listing, dict(zip(columns, row, strict=True))), folder, seed)
+        for row in test_rows
+    ]
+    return DataSetPlan(
+        columns=columns,
+        rows=tuple(rows),
+        videos=tuple(plans),
+        test_rows=test_rows,
+        test_videos=tuple(
+            replace(each, split="test", annotation=None) for each in tested
+        ),
+    )
+
+
+def _test_rows(folder: Path, columns: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of test.csv, in the columns of train.csv; none without it."""
+    path = folder / "test.csv"
+    if not path.is_file():
+        return ()
+    own, rows = _read_listing(path)
+    cells = (dict(zip(own, row, strict=True)) for row in rows)
+    return tuple(tuple(each.get(name, "") for name in columns) for each in cells)
 
 
 class _Row:

@@ -6,7 +6,7 @@ of some thousand frames at a time.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,19 @@ from mabe.runtime.files import write_atomically, write_text
 _PIECE_FRAMES = 8192
 
 
-def write_listing(path: Path, plan: DataSetPlan) -> None:
-    """Write train.csv."""
+def write_listings(out_dir: Path, plan: DataSetPlan) -> None:
+    """Write train.csv and, if there are test videos, test.csv."""
+    _write_listing(out_dir / "train.csv", plan.columns, plan.rows)
+    if plan.test_rows:
+        _write_listing(out_dir / "test.csv", plan.columns, plan.test_rows)
+
+
+def _write_listing(
+    path: Path, columns: Sequence[str], rows: Sequence[Sequence[str]]
+) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for row in (plan.columns, *plan.rows):
+    for row in (columns, *rows):
         writer.writerow([cell_of(text_of(cell)) for cell in row])
     write_text(path, text.getvalue())
 

@@ -89,6 +89,7 @@ def words_of(work):
         "check-submission": [work / "submission.csv", "--out", work / "problems.json"],
         "check": [run, data],
         "report": [*of_run, work / "report.html"],
+        "video": [out, "Lab/1", "--data", data, "--to", 0.2, "--out", work / "a.mp4"],
         "plot ethogram": [*of_run, work / "ethogram.svg"],
         "plot traces": [*of_run, work / "traces.svg"],
         "plot confusion": [*of_run, work / "confusion.svg"],

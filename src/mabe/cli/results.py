@@ -304,6 +304,13 @@ class Reported(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filmed(Result):
+    """`mabe video`."""
+
+    out: Annotated[Path, "the film; with `--clips` the folder of the clips"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn(Result):
     """`mabe plot`."""
 

@@ -17,7 +17,7 @@ from mabe.cli.options import (
     load_project,
 )
 from mabe.cli.reporting import Commands, listing_failures
-from mabe.cli.results import Drawn, ModelInfo, Reported
+from mabe.cli.results import Drawn, Filmed, ModelInfo, Reported
 from mabe.cli.url_roles import UrlRole
 
 if TYPE_CHECKING:  # imported late, so that `--help` is quick
@@ -282,7 +282,7 @@ def video(
         typer.Option(help="Font file, for names in other scripts."),
     ] = None,
     device: Device = "auto",
-) -> None:
+) -> Filmed:
     """Write a film with poses, names, bouts and probabilities drawn into it.
 
     Also clips of an action's bouts, for talks and for checking, with a table of them.
@@ -314,6 +314,7 @@ def video(
         Wanted(film, data, recording, pixels_per_cm),
         order,
     )
+    return Filmed(out=out)
 
 
 def ethogram(

@@ -44,6 +44,10 @@ FIRST_LOGIT = -3.0
 """Logits of a new network for pairs: each action has a probability of 5 %."""
 
 
+POSE_AXES = 5
+"""Axes of poses, ``[b, t, a, k, 2]``; features have three."""
+
+
 OVERLAP_SHARE = 4
 """Windows in prediction overlap by a quarter: with V2 on two folds of `rat_dyad` no
 worse than by half, for a third less work."""
@@ -197,10 +201,11 @@ class SceneModel(NetworkModel):
         )
 
     def forward(
-        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+        self, shown: Float[Tensor, "b t a k 2"] | Float[Tensor, "b t f"]
     ) -> Float[Tensor, "b t n"]:
-        """Return logits for poses."""
-        return self.logits(self.extract_features(poses_BTAK2))
+        """Return logits for poses, or for features that were computed before."""
+        is_poses = shown.ndim == POSE_AXES
+        return self.logits(self.extract_features(shown) if is_poses else shown)
 
     def probabilities(
         self, inputs_BUI: Float[Tensor, "b u i"], context: Context

@@ -14,6 +14,7 @@ from torch import Tensor
 from mabe.config import RunConfig
 from mabe.errors import RunError
 from mabe.features.animal_order import center_scene
+from mabe.models.model import POSE_AXES
 from mabe.runtime.distributed import sum_over_all
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
@@ -23,8 +24,9 @@ from mabe.training.out_of_memory import halve_micro_batch, is_out_of_memory
 from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState
 
-Poses = Float[np.ndarray | Tensor, "b t a k 2"]
-"""Read from the store, or from the device's own memory."""
+Poses = Float[np.ndarray | Tensor, "b t a k 2"] | Float[Tensor, "b t f"]
+"""Read from the store, or from the device's own memory; or features of whole
+recordings (`mabe.training.recording_features`)."""
 
 
 def group_of(fabric: Fabric) -> ProcessGroup:
@@ -93,13 +95,15 @@ def _backward_in_pieces(
     """
     device, group = fabric.device, group_of(fabric)
     assert isinstance(state.model, _FabricModule)
-    generator = torch.Generator(device).manual_seed(step_seed(config.seed, state.step))
     shown = to_device(poses, device)
-    bodies = shown[:, :, :, : len(config.body.keypoints)]
-    changes = draw_changes(
-        bodies.shape, config.augmentation, RandomNumbers(generator, group)
-    )
-    changed = augment(center_scene(shown), changes, config.body)
+    if shown.ndim == POSE_AXES:
+        generator = torch.Generator(device)
+        generator.manual_seed(step_seed(config.seed, state.step))
+        bodies = shown[:, :, :, : len(config.body.keypoints)]
+        changes = draw_changes(
+            bodies.shape, config.augmentation, RandomNumbers(generator, group)
+        )
+        shown = augment(center_scene(shown), changes, config.body)
     total = targets.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)
@@ -107,15 +111,15 @@ def _backward_in_pieces(
     loss = torch.zeros((), device=device)
     pieces = list(
         zip(
-            changed.split(state.micro_batch),
+            shown.split(state.micro_batch),
             targets.split(state.micro_batch),
             strict=True,
         )
     )
-    for number, (some_poses, some_targets) in enumerate(pieces, start=1):
+    for number, (some_shown, some_targets) in enumerate(pieces, start=1):
         is_alone = rehearsal or number < len(pieces)
         with fabric.no_backward_sync(state.model, enabled=is_alone):
-            piece = some_targets.loss(state.model, some_poses) / total
+            piece = some_targets.loss(state.model, some_shown) / total
             # The mean of the processes' gradients is taken, but the sum is meant.
             fabric.backward(piece * group.size if group.size > 1 else piece)
         loss += piece.detach()

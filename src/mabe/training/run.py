@@ -56,6 +56,7 @@ from mabe.training.run_directory import (
 from mabe.training.state import (
     averaged_model,
     start_state,
+    unwrapped,
 )
 from mabe.training.training_loop import Watcher, save_epoch, train_epochs
 from mabe.training.training_step import settle_micro_batch, steps_in_epoch
@@ -175,7 +176,9 @@ def _train(
         history = _grow(objective, config)
         return TrainedRun(config, objective, history)
     state = start_state(config, objective.task, fabric, objective)
-    if objective.keep_poses_on(fabric.device):
+    if objective.keep_features(unwrapped(state.model)):
+        print_lines("Features: computed once, of whole recordings")
+    elif objective.keep_poses_on(fabric.device):
         print_lines(f"Poses: all in the memory of {fabric.device}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(objective.counted_frames, config, processes=processes)

@@ -29,7 +29,7 @@ from mabe.inference.frame_probabilities import (
 )
 from mabe.metrics.summary import ScoreSummary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig
-from mabe.models.model import Model
+from mabe.models.model import Model, NetworkModel
 from mabe.pair_task import PairTask
 from mabe.scene_task import SceneTask
 from mabe.training.gpu_poses import ResidentPoses, fits_on
@@ -160,6 +160,13 @@ class Objective(ABC):
             return False
         self.sampler.read = ResidentPoses(self.data.store, device).read
         return True
+
+    def keep_features(self, model: NetworkModel) -> bool:
+        """Compute all features once and return True, if training never changes them.
+
+        Windows then show features instead of poses.
+        """
+        return False
 
     @abstractmethod
     def targets(self, batch: Any, device: torch.device) -> Targets:

@@ -26,7 +26,7 @@ from mabe.inference.frame_probabilities import (
 from mabe.metrics import confusion_matrix
 from mabe.metrics.summary import frame_summary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_classes
-from mabe.models.model import Model
+from mabe.models.model import Model, NetworkModel
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneLabels, SceneTask
 from mabe.training.losses import balance_classes, scene_loss
@@ -40,6 +40,7 @@ from mabe.training.objectives.base import (
     TrainingData,
     split_recordings,
 )
+from mabe.training.recording_features import RecordingFeatures, are_fixed
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,11 @@ class SceneTargets:
         weights_BT = self.weights_N[self.labels_BT.clamp(min=0).long()]
         return (weights_BT * (self.labels_BT >= 0)).sum()
 
-    def loss(
-        self, model: nn.Module, poses: Float[Tensor, "b t a k 2"]
-    ) -> Float[Tensor, ""]:
-        """Return the summed, class-weighted cross entropy of the frames that count."""
+    def loss(self, model: nn.Module, poses: Tensor) -> Float[Tensor, ""]:
+        """Return the summed, class-weighted cross entropy of the frames that count.
+
+        In the place of poses may be features ``[b, t, f]`` of whole recordings.
+        """
         return scene_loss(
             model(poses), self.labels_BT, self.possible_BN, self.weights_N
         )
@@ -126,6 +128,14 @@ class SceneObjective(Objective):
         if self.config.class_weights == "auto":
             return balance_classes(self._count(self.data.learned).tolist())
         return self.config.class_weights or [1.0] * len(self.task.classes)
+
+    def keep_features(self, model: NetworkModel) -> bool:
+        """Compute all features once and return True, if training never changes them."""
+        if not are_fixed(model.features, self.config.augmentation):
+            return False
+        recordings = self.data.learned
+        self.sampler.read = RecordingFeatures(model, self.data.store, recordings).read
+        return True
 
     def targets(self, batch: Batch, device: torch.device) -> SceneTargets:
         """Return the targets of a batch, on the device."""

@@ -196,12 +196,15 @@ def studio(
     """Label, train and correct on one local page, from no labels to a model.
 
     The tracks are imported into PROJECT/mabe, a data set in the standard layout, and
-    labels are saved there as they are made. Nothing else in PROJECT is changed.
+    labels are saved there as they are made. What is settled on the page is written
+    into PROJECT/project.yaml. Nothing else in PROJECT is changed.
     """
     from mabe.viz.studio.launch import serve_project
 
     settings = load_project(project_dir, project, fps=fps, pixels_per_cm=pixels_per_cm)
-    serve_project(project_dir, settings, port=port, open_browser=not no_browser)
+    serve_project(
+        project_dir, settings, file=project, port=port, open_browser=not no_browser
+    )
 
 
 def video(

@@ -288,10 +288,23 @@ def load_project(path: Path) -> Project:
         if not path.is_file():
             return Project()
     try:
-        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path}: there is no such project file") from None
     except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"{path}: cannot be read as YAML: {reason}") from None
+    return parse_project(text, path)
+
+
+def parse_project(text: str, path: Path) -> Project:
+    """Return the project of a file's text; `path` is named in errors.
+
+    Raises `ConfigError` with the file, the key and what is wrong.
+    """
+    try:
+        values = parse_yaml(text)
+    except ValueError as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: cannot be read as YAML: {reason}") from None
     if values is None:

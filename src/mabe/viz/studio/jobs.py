@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-What = Literal["read", "train", "predict", "copy", "film", "trust"]
+from mabe.errors import MabeError
+
+What = Literal["read", "train", "predict", "copy", "film", "trust", "settle"]
 
 
 @dataclass(slots=True)
 class Job:
-    """One run of `mabe.viz.studio.worker`, `film_jobs` or `trust`."""
+    """One run of `mabe.viz.studio.worker`, `film_jobs`, `trust` or `settling`."""
 
     what: What
     process: "subprocess.Popen[str]"
     after: Callable[[], None]
-    """Called once when it has finished."""
+    """Called once when it has finished; what it raises is the job's error."""
     written: str = ""
     """What it has written, once it has finished."""
     stage: str = "starting"
@@ -78,7 +80,11 @@ class Job:
                 )
                 return
         self.written = last.get("written", "")
-        self.after()
+        try:
+            self.after()
+        except MabeError as error:
+            self.error = str(error)
+            return
         self.finished = True
 
 
@@ -90,8 +96,8 @@ def start_job(what: What, data: Path, after: Callable[[], None], *given: str) ->
     arguments = ["mabe.viz.studio.worker", what]
     if what in ("copy", "film"):
         arguments = ["mabe.viz.studio.film_jobs", what]
-    elif what == "trust":
-        arguments = ["mabe.viz.studio.trust"]
+    elif what in ("trust", "settle"):
+        arguments = [f"mabe.viz.studio.{'trust' if what == 'trust' else 'settling'}"]
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments, str(data), *given],
         stdout=subprocess.PIPE,

@@ -58,6 +58,12 @@ class LabelFiles:
             done.append(info.name)
         return done
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no edit be written while the data set is replaced."""
+        with self._lock:
+            yield
+
     def version(self, name: str) -> int:
         """Return how often the labels of a recording were changed by this server."""
         return self._versions.get(name, 0)

@@ -18,17 +18,23 @@ except ImportError as error:
 
 
 def serve_project(
-    root: Path, settings: Project, *, port: int = 0, open_browser: bool = True
+    root: Path,
+    settings: Project,
+    *,
+    file: Path | None = None,
+    port: int = 0,
+    open_browser: bool = True,
 ) -> None:
     """Serve the page of a project until Ctrl-C.
 
+    `file` is the project.yaml of the settings, by default that of the folder.
     Raises `MabeError` where there are no tracks, the folder cannot be written, or
     another server has it open.
     """
     check_writable(root / "mabe")
     with only_server(root / "mabe"):
         print(f"Reading {root}", flush=True)
-        session = StudioSession.of_project(open_project(root, settings))
+        session = StudioSession.of_project(open_project(root, settings, file=file))
         for line in session.project.problems:
             print(f"  ! {line}")
         session.start("read")

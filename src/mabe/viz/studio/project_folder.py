@@ -6,23 +6,32 @@ are added. A folder in the standard layout is taken as it is: its tracks are lin
 """
 
 import shutil
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mabe.errors import DataError
 from mabe.io.film_files import film_of, find_films
+from mabe.io.guesses import Guess
 from mabe.io.import_plan import list_unused, plan_import
 from mabe.io.importer import FailedRecording, run_import
-from mabe.io.project import FILE_NAME, Project
+from mabe.io.project import FILE_NAME, Project, parse_project
 from mabe.io.readers.kaggle import SPLITS, read_index
 from mabe.recording import VideoInfo
-from mabe.runtime.console import one_line
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
-from mabe.runtime.files import hash_bytes, make_folder, write_bytes, write_json
-from mabe.viz.studio.layout_table import NAME, name_of, read_rows, write_rows
+from mabe.runtime.files import make_folder, write_bytes, write_json
+from mabe.viz.studio.layout_table import NAME, name_of, read_rows
+from mabe.viz.studio.settling import (
+    append_rows,
+    complete,
+    guess_lines,
+    problem_lines,
+    put_in_place,
+    sources_of,
+    state_of,
+)
 
 _KINDS = ("train_tracking", "train_annotation", "train_coverage")
 
@@ -35,11 +44,32 @@ class StudioProject:
     videos: tuple[VideoInfo, ...]
     problems: tuple[str, ...]
     """Files that were not used, and guesses to be checked."""
+    file: Path
+    """The project.yaml that settings are written into."""
+    given: Mapping[str, float] = field(default_factory=dict)
+    """Rate and scale of the command line, which are not in the file."""
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Where each recording has its rate and its scale from, by its name."""
+    settled_after: int = 0
+    """The last round that was trained before something was settled."""
 
     @property
     def data(self) -> Path:
         """The data set in the standard layout."""
         return self.root / "mabe"
+
+    @property
+    def is_layout(self) -> bool:
+        """Whether the folder is a data set already, with its own rates and scales."""
+        return any((self.root / f"{split}.csv").is_file() for split in SPLITS)
+
+    def settings_text(self) -> str:
+        """Return project.yaml as it is now, or that of the folder above, or nothing."""
+        above = self.root.absolute().parent / FILE_NAME
+        for path in (self.file, above):
+            if path.is_file():
+                return path.read_text(encoding="utf-8-sig")
+        return ""
 
     def films(self) -> dict[str, Path]:
         """Return the film of each recording, by its name, where one is named for it."""
@@ -48,37 +78,59 @@ class StudioProject:
         return {name: film for name, film in found.items() if film}
 
 
-def open_project(root: Path, settings: Project) -> StudioProject:
+def open_project(
+    root: Path, settings: Project, *, file: Path | None = None
+) -> StudioProject:
     """Return a project, with everything imported that is new in its folder.
 
-    Raises `DataError` where there are no tracks, and `MabeError` where they cannot be
-    read as they are.
+    `file` is the project.yaml of the settings, by default that of the folder. Raises
+    `DataError` where there are no tracks, and `MabeError` where they cannot be read as
+    they are.
     """
     if not root.is_dir():
         raise DataError(f"{root}: no such folder; give one with tracks")
     data = root / "mabe"
     make_folder(data / "studio")
+    complete(data)
     note = data / "studio" / "import.json"
     before = read_json(note) if note.is_file() else {}
-    state = _state_of(root)
+    state = state_of(root)
     if before.get("state") != state or not (data / NAME).is_file():
-        problems = _import_new(root, data, settings, before.get("problems", []))
-        write_json(note, {"state": state, "problems": problems})
-        before = {"problems": problems}
+        before |= _import_new(root, data, settings, before) | {"state": state}
+        write_json(note, before)
     videos = tuple(read_index(data, splits=("train",)))
     if not videos:
         raise DataError(f"{root}: no recordings were imported")
-    return StudioProject(root, videos, tuple(before["problems"]))
+    project = StudioProject(
+        root,
+        videos,
+        tuple(before["problems"]),
+        file=file or root / FILE_NAME,
+        sources=before.get("sources", {}),
+        settled_after=before.get("settled_after", 0),
+    )
+    return replace(project, given=_given(project, settings))
+
+
+def _given(project: StudioProject, settings: Project) -> dict[str, float]:
+    """Return the rate and the scale that the settings have, and the file has not."""
+    of_file = parse_project(project.settings_text(), project.file)
+    own = {key: getattr(settings, key) for key in ("fps", "pixels_per_cm")}
+    return {
+        key: value
+        for key, value in own.items()
+        if value not in (None, getattr(of_file, key))
+    }
 
 
 def _import_new(
-    root: Path, data: Path, settings: Project, earlier: Sequence[str]
-) -> list[str]:
-    """Add the recordings of a folder that its data set lacks; return problems."""
+    root: Path, data: Path, settings: Project, before: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Add the recordings of a folder that its data set lacks; return what to note."""
     known = {name_of(row) for row in read_rows(data / NAME)}
     if any((root / f"{split}.csv").is_file() for split in SPLITS):
         _add_layout(root, data, known)
-        return []
+        return {"problems": []}
     new = data / "studio" / "new"
     shutil.rmtree(new, ignore_errors=True)  # of an import that was stopped
     plan = plan_import(root, settings, skip=data)
@@ -91,17 +143,20 @@ def _import_new(
             if f"{plan.lab}/{files.track.name}" not in known
         ),
     )
-    guesses: list[str] = []
+    guesses: list[Guess] = []
+    sources = dict(before.get("sources", {}))
     if plan.recordings:
         for done in run_import(plan, new):
             if isinstance(done, FailedRecording):
                 problems.append(f"! {done.reason}")
             else:
-                guesses += [f"guessed: {guess.what}" for guess in done.guesses]
-        _move(new, data)
+                guesses += done.guesses
+                sources[f"{plan.lab}/{done.standard.name}"] = sources_of(done, settings)
+        put_in_place(new, data)
+    earlier: Sequence[str] = before.get("problems", [])
     kept = [line for line in earlier if line.startswith("guessed")]
-    lines = [*problems, *dict.fromkeys([*kept, *guesses])]
-    return [one_line(line.removeprefix("! ").strip()) for line in lines]
+    lines = [*problems, *dict.fromkeys([*kept, *guess_lines(guesses)])]
+    return {"problems": problem_lines(lines), "sources": sources}
 
 
 def _add_layout(root: Path, data: Path, known: set[str]) -> None:
@@ -120,33 +175,10 @@ def _add_layout(root: Path, data: Path, known: set[str]) -> None:
                     _link(path, place)
             if not info.has_labels:
                 rows[info.name]["behaviors_labeled"] = "[]"
-            _append(data, [rows[info.name]])
+            append_rows(data, [rows[info.name]])
             known.add(info.name)
     if (root / FILE_NAME).is_file():
         write_bytes(data / FILE_NAME, (root / FILE_NAME).read_bytes())
-
-
-def _move(new: Path, data: Path) -> None:
-    """Move an import into the data set; the table of recordings comes last."""
-    for kind in _KINDS:
-        for path in sorted((new / kind).glob("*/*.parquet")):
-            place = data / path.relative_to(new)
-            make_folder(place.parent)
-            path.replace(place)
-    if not (data / FILE_NAME).is_file():
-        (new / FILE_NAME).replace(data / FILE_NAME)
-    rows = read_rows(new / NAME)
-    for row in rows:
-        place = data / "train_annotation" / row["lab_id"] / row["video_id"]
-        if not place.with_name(f"{place.name}.parquet").is_file():
-            row["behaviors_labeled"] = "[]"  # not labelled yet
-    _append(data, rows)
-    shutil.rmtree(new, ignore_errors=True)
-
-
-def _append(data: Path, rows: Iterable[dict[str, str]]) -> None:
-    write_rows(data / NAME, [*read_rows(data / NAME), *rows])
-    make_folder(data / "train_annotation")
 
 
 def _place(data: Path, kind: str, lab: str, video: str) -> Path:
@@ -165,15 +197,3 @@ def _link(path: Path, place: Path) -> None:
         place.hardlink_to(path.resolve())
     except OSError:  # another disk, or a disk without links
         write_bytes(place, path.read_bytes())
-
-
-def _state_of(root: Path) -> str:
-    """Return a hash of the names, sizes and times of a folder's own files."""
-    data = root / "mabe"
-    rows: list[Any] = []
-    for path in sorted(root.rglob("*")):
-        if path.is_relative_to(data) or not path.is_file():
-            continue
-        about = path.stat()
-        rows.append((str(path.relative_to(root)), about.st_size, about.st_mtime_ns))
-    return hash_bytes(repr(rows).encode())

@@ -5,6 +5,7 @@
     GET  /  /NAME.js  /NAME.css           the page itself, without user data
     GET  /api/project                     recordings, actions, training, scores
     PUT  /api/ethogram                    [{"name": …, "key": …, "kind": …}, …]
+    POST /api/settings                    [{"key": …, "before": …, "value": …}, …]
     POST /api/job/WHAT                    start: train, predict; cancel, cancel-trust
     POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
     GET  /api/suggestions                 stretches to label next
@@ -23,7 +24,7 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -46,8 +47,12 @@ from mabe.viz.review.server import (
 from mabe.viz.studio.ethogram import Ethogram
 from mabe.viz.studio.label_edits import LabelEdit
 from mabe.viz.studio.session import StudioSession
+from mabe.viz.studio.settings import Change
 
-OWN_FILES = ("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js")
+OWN_FILES = (
+    *("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js"),
+    *("settings.js", "drawing.js", "stage_drawing.js"),
+)
 
 
 _MOST_SPANS = 50_000
@@ -83,6 +88,20 @@ class SentEdit(BaseModel):
         )
 
 
+class SentChange(BaseModel):
+    """A change of a setting, as the page sends it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    before: Any
+    value: Any
+    name: Annotated[str, Field(max_length=200)] = ""
+
+
+_CHANGES = TypeAdapter(Annotated[list[SentChange], Field(max_length=1000)])
+
+
 @dataclass(frozen=True, slots=True)
 class Handlers:
     """The answers to requests about a project; what may take long runs in a thread."""
@@ -97,6 +116,16 @@ class Handlers:
         """Write the actions."""
         ethogram = Ethogram.from_json(_read_json(await request.body()))
         await run_in_threadpool(self.session.set_ethogram, ethogram)
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def settle(self, request: Request) -> Response:
+        """Start to standardize the project by changed settings."""
+        try:
+            sent = _CHANGES.validate_python(_read_json(await request.body()))
+            changes = [Change(**each.model_dump()) for each in sent]
+        except ValueError as error:
+            raise HTTPException(422, f"settings: {_reason(error)}") from None
+        await run_in_threadpool(self.session.settle, changes)
         return JSONResponse(await run_in_threadpool(self.session.overview))
 
     async def job(self, request: Request) -> Response:
@@ -143,12 +172,8 @@ class Handlers:
         try:
             sent = SentEdit.model_validate(values)
             edit = sent.edit()
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"]))
-            raise HTTPException(422, f"labels: {place}: {first['msg']}") from None
         except ValueError as error:
-            raise HTTPException(422, f"labels: {error}") from None
+            raise HTTPException(422, f"labels: {_reason(error)}") from None
         done = await run_in_threadpool(self.session.edit, index, edit, sent.version)
         return JSONResponse(done)
 
@@ -208,6 +233,7 @@ def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
         *(Route(f"/{name}", page_file(shared, name)) for name in PAGE_FILES),
         Route("/api/project", handlers.project),
         Route("/api/ethogram", handlers.set_ethogram, methods=["PUT"]),
+        Route("/api/settings", handlers.settle, methods=["POST"]),
         Route("/api/job/{what}", handlers.job, methods=["POST"]),
         Route("/api/suggestions", handlers.suggestions),
         Route(api, handlers.list_recordings),
@@ -228,3 +254,11 @@ def _read_json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
         raise HTTPException(422, f"no JSON: {error}") from None
+
+
+def _reason(error: ValueError) -> str:
+    """Return what is wrong with something sent, in a line."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -12,9 +12,13 @@ import numpy as np
 from mabe.bouts import Bout, WatchedSpan, watched_frames
 from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.store import PoseStore, from_recording, is_store, open_store
-from mabe.errors import DataError
+from mabe.errors import DataError, MabeError
+from mabe.io.project import Project, parse_project, project_beside
+from mabe.io.project_edits import edit_yaml
 from mabe.io.readers.kaggle import read_recording
 from mabe.recording import StoredRecording, VideoInfo
+from mabe.runtime.documents import parse_yaml
+from mabe.skeleton import LANDMARKS, RODENT
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.compact_timeline import ViewTimeline
 from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
@@ -24,9 +28,11 @@ from mabe.viz.studio.film_jobs import playable_film
 from mabe.viz.studio.jobs import Job, What, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, span_row
-from mabe.viz.studio.project_folder import StudioProject
+from mabe.viz.studio.project_folder import StudioProject, open_project
 from mabe.viz.studio.round_views import RoundViews, view_pairs
 from mabe.viz.studio.rounds import Round, finished_rounds, reasons_not_ready
+from mabe.viz.studio.settings import Change, change_values, settled
+from mabe.viz.studio.settling import decide, propose
 from mabe.viz.studio.stretches import Stretches, labelled_share
 from mabe.viz.studio.suggest import StretchScores, suggest
 
@@ -44,6 +50,7 @@ class StudioSession:
     job: Job | None = None
     trust_job: Job | None = None
     """What measures the trust in the last round, beside other work."""
+    times_settled: int = 0
     rounds: list[Round] = field(default_factory=list)
     stretches: Stretches | None = None
     scores: StretchScores | None = None
@@ -85,13 +92,90 @@ class StudioSession:
             info = self.project.videos[recording]
             given = info.name, str(self.films.get(info.name, ""))
         with self._lock:
-            if self.job is not None and self.job.is_running:
-                raise DataError(f"please wait: {self.job.stage}, or cancel it")
+            self._check_idle()
             after = self.load_rounds
             if what == "train":
                 self.cancel_trust()
                 after = self._load_trained
             self.job = start_job(what, self.data, after, *given)
+
+    # ── settings ──
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is settled, and what may be; with an error for a broken file."""
+        about: dict[str, Any] = {
+            "file": str(self.project.file),
+            "version": self.times_settled,
+            "isLayout": self.project.is_layout,
+            "settledAfter": self.project.settled_after,
+            "animals": list(
+                dict.fromkeys(
+                    name
+                    for info in self.project.videos
+                    for at, name in enumerate(info.animals, 1)
+                    if at not in (*info.objects, *(z.number for z in info.zones))
+                )
+            ),
+            "keypoints": self._keypoints(),
+            "roles": _roles_of(project_beside(self.data), self._keypoints()),
+        }
+        try:
+            return {**about, "values": settled(self._values(), self._videos())}
+        except MabeError as error:
+            return {**about, "values": None, "error": str(error)}
+
+    def settle(self, changes: Sequence[Change]) -> None:
+        """Start to standardize the project anew by changed settings.
+
+        Raises `MabeError` where somebody else has changed the same meanwhile, where a
+        value is not allowed, and where other work is going on.
+        """
+        with self._lock:
+            if self.project.is_layout:
+                raise DataError(
+                    f"{self.project.root} is a data set in the standard layout, whose "
+                    "rates and scales are columns of train.csv; settle them where it "
+                    "was imported, or change the table"
+                )
+            self._check_idle()
+            values = change_values(self._values(), changes, self._videos())
+            text = edit_yaml(self.project.settings_text(), values)
+            parse_project(text, self.project.file)
+            propose(self.data, self.project.file, text)
+            self.job = start_job("settle", self.data, self._take_settled)
+
+    def _take_settled(self) -> None:
+        """Put in place what was standardized, and read it."""
+        with self._lock, self.labels.held():
+            labels = {name: self.labels.read(name) for name in self.labels.infos}
+            last = self.rounds[-1].number if self.rounds else 0
+            decide(self.data, self.project.videos, labels, last_round=last)
+            self.project = open_project(
+                self.project.root, Project(), file=self.project.file
+            )
+            self.labels.infos = {info.name: info for info in self.project.videos}
+            self.recordings = {}
+            self._open.clear()
+            self.load_rounds()
+            self.times_settled += 1
+            self.job = start_job("read", self.data, self.load_rounds)
+
+    def _values(self) -> dict[str, Any]:
+        """Return what project.yaml holds now, and what the command line gave."""
+        text = self.project.settings_text()
+        parse_project(text, self.project.file)
+        return {**(parse_yaml(text) or {}), **self.project.given}
+
+    def _videos(self) -> list[str]:
+        return [info.video for info in self.project.videos]
+
+    def _keypoints(self) -> list[str]:
+        every = (p.keypoint for r in self.recordings.values() for p in r.points)
+        return list(dict.fromkeys(every))
+
+    def _check_idle(self) -> None:
+        if self.job is not None and self.job.is_running:
+            raise DataError(f"please wait: {self.job.stage}, or cancel it")
 
     def _load_trained(self) -> None:
         """Take over a new round, and measure how far it can be trusted."""
@@ -148,6 +232,7 @@ class StudioSession:
                 self._row(index, info) for index, info in enumerate(self.project.videos)
             ],
             "problems": list(self.project.problems),
+            "settings": self.settings(),
             "ethogram": self._ethogram_json(),
             "job": self.job and self.job.to_json(),
             "round": last and self._round_json(last),
@@ -171,6 +256,8 @@ class StudioSession:
             "index": index,
             "name": info.video,
             "fps": info.fps,
+            "pixelsPerCm": info.pixels_per_cm,
+            "sources": self.project.sources.get(info.name, {}),
             "film": film and film.name,
             "isPlayed": self.playable(info.name) is not None,
             "seconds": None,
@@ -418,6 +505,20 @@ def _ethogram_of(infos: dict[str, VideoInfo], labels: LabelFiles) -> Ethogram:
     bouts = [bout for name in labelled for bout in labels.read(name).bouts]
     watched = [each for name in labelled for each in infos[name].watched]
     return Ethogram.of_labels([*bouts, *watched])
+
+
+def _roles_of(project: Project, keypoints: Sequence[str]) -> dict[str, str]:
+    """Return the role of each keypoint that has one; ``a+b`` are both of a role."""
+    skeleton = RODENT.with_keypoints(tuple(keypoints))
+    if project.skeleton is not None:
+        skeleton = project.skeleton.skeleton(tuple(keypoints))
+    return {
+        part: role
+        for role in reversed(LANDMARKS)
+        for source in getattr(skeleton, role)
+        for part in source.split("+")
+        if part in keypoints
+    }
 
 
 def _labels_json(version: int, labels: StudioLabels) -> dict[str, Any]:

@@ -36,7 +36,7 @@ export const page = {
   rowOfKey: (key) => (/^[1-9]$/.test(key) ? Number(key) - 1 : -1),
 };
 const film = byId("film");
-const stage = new Stage(byId("poses"), film);
+export const stage = new Stage(byId("poses"), film);
 export const timeline = new Timeline(byId("detail"), byId("overview"), byId("row-names"), page);
 let isScheduled = false, opened = 0, last = 0;
 

@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const KINDS = { directed: "an agent to a target", self: "an animal by itself", mutual: "two animals together" };
 
-export const project = { state: null, open: () => {}, changed: () => {} };
+export const project = { state: null, open: () => {}, changed: () => {}, settings: () => {} };
 
 export function element(tag, text = "", attributes = {}) {
   const made = document.createElement(tag);
@@ -39,7 +39,7 @@ export async function follow() {
   }
 }
 
-async function send(path, method, body) {
+export async function send(path, method, body) {
   try {
     take(await (await server.request(path, { method, body })).json());
     note("");
@@ -65,8 +65,9 @@ function take(state) {
   const wasBusy = Boolean(before?.job?.running), isBusy = Boolean(state.job?.running); // buttons of films
   if (wasBusy !== isBusy || isOther(before, "recordings", "problems", "round")) showRecordings();
   showJob();
+  project.settings(before);
   if (isOther(before, "ethogram")) showActions();
-  if (isOther(before, "round", "rounds")) showScores();
+  if (isOther(before, "round", "rounds") || before?.settings.version !== state.settings.version) showScores();
   showTrust(isOther(before, "trust"));
   project.changed(before, state);
 }
@@ -168,7 +169,7 @@ function showScores() {
   byId("score-text").textContent = round.f1 === null
     ? "No score yet: label parts of a second recording, so that one can be held out."
     : `Mean F1 ${round.f1.toFixed(2)}${interval}, in recordings that were not learned from.`;
-  byId("score-note").textContent = `Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
+  byId("score-note").textContent = `${round.number <= project.state.settings.settledAfter ? "Something was settled since: train again. " : ""}Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
   byId("score-body").replaceChildren(...round.actions.map((each) => {
     const row = element("tr");
     row.append(

@@ -3,6 +3,8 @@
 import { KEYS, begin, choose, open, page, paint, press, setPair, showState, watch } from "./main.js";
 import { StudioLabels, minus } from "./edits.js";
 import { follow, load, project } from "./project.js";
+import * as settings from "./settings.js";
+import * as drawing from "./drawing.js";
 import * as suggest from "./suggestions.js";
 
 const byId = (id) => document.getElementById(id);
@@ -49,19 +51,22 @@ async function openRecording(index) {
   await opening;
 }
 project.open = openRecording;
+page.useRecording = drawing.show;
 
 // After the actions have changed, or a training, the recording that is open shows it.
 project.changed = async (before, state) => {
   if (!before) return;
   const isOther = (name) => JSON.stringify(before[name]) !== JSON.stringify(state[name]);
   const isRead = !before.isRead && state.isRead;
-  if (isOther("ethogram") && page.recording) {
+  const isSettled = before.settings.version !== state.settings.version;
+  if ((isOther("ethogram") || isSettled) && page.recording) {
     const { frame, pair } = page, { index } = page.recording;
     page.labels.close();
     await open(index);
     page.frame = frame;
     setPair(pair);
   }
+  drawing.show();
   if (isOther("round") && page.recording) await watch(page.recording.index);
   if (isOther("round") || isOther("ethogram") || isRead) await suggest.load();
 };
@@ -135,6 +140,6 @@ byId("to-project").addEventListener("click", () => show("project"));
 byId("to-record").addEventListener("click", () => openRecording(page.recording?.index ?? 0).catch((error) => showState(error.message, true)));
 byId("watched-not").addEventListener("click", unwatch);
 byId("refuse-bout").addEventListener("click", reject);
-Object.assign(window.mabe, { project, suggestions: suggest.suggestions });
+Object.assign(window.mabe, { project, settings, drawing, suggestions: suggest.suggestions });
 show("project");
 follow();

@@ -1,0 +1,138 @@
+// Rate, scale, animals and skeleton of the project, and what zones and lines become of it.
+// A change says what was shown before; the server refuses it where that is no longer so.
+import { element, project } from "./project.js";
+import * as server from "./server.js";
+
+const byId = (id) => document.getElementById(id);
+const ROLES = ["snout", "neck", "body", "rump", "tail", "tip"];
+const NUMBERS = { fps: "frames per second", pixels_per_cm: "pixels per cm" };
+const done = []; // the changes that can be taken back
+let isTouched = false;
+
+const values = () => project.state.settings.values;
+const figure = (value) => (value === null ? "–" : String(Number(value.toPrecision(4))));
+
+// What project.yaml says of a rate or scale, or of a zone: for all, and for single recordings.
+export const known = (key, name = "") => (name ? values()?.zones[name] : values()?.[key]) ?? { all: null, own: {} };
+
+// Sends changes; the project is then standardized anew. Gives the reason where it is not.
+export async function settle(changes, isUndo = false) {
+  try {
+    await server.request("settings", { method: "POST", body: JSON.stringify(changes) });
+  } catch (error) {
+    return error.message;
+  }
+  if (!isUndo) done.push(changes);
+  isTouched = false;
+  return "";
+}
+
+export async function undo() {
+  const last = done.at(-1);
+  if (!last) return "";
+  const reason = await settle(last.map(({ before, value, ...rest }) => ({ ...rest, before: value, value: before })).reverse(), true);
+  if (!reason) done.pop();
+  return reason;
+}
+
+export const canUndo = () => done.length > 0;
+
+export function say(id, text, isBad = false) {
+  byId(id).textContent = text;
+  byId(id).classList.toggle("bad", isBad);
+}
+
+// ── the form ──
+
+project.settings = (before) => {
+  const { settings, job, recordings } = project.state;
+  const isSame = JSON.stringify([before?.settings, before?.recordings]) === JSON.stringify([settings, recordings]);
+  for (const id of ["settings-undo", "draw-undo"]) byId(id).disabled = !canUndo() || Boolean(job?.running);
+  byId("settings-apply").disabled = Boolean(job?.running);
+  const wasHere = before?.job?.what === "settle", isHere = job?.what === "settle";
+  if (isHere && job.running) say("settings-state", "Standardizing the project anew; labels are kept …");
+  else if (isHere && job.error) say("settings-state", `Not applied, nothing is changed: ${job.error}`, true);
+  else if (isHere && job.cancelled) say("settings-state", "Cancelled; nothing is changed.");
+  else if (before && before.settings.version !== settings.version) say("settings-state", "Applied; labels are kept.");
+  if (wasHere && isHere && job.error && before.job.running) done.pop();
+  if (isSame && before) return;
+  const guessed = recordings.filter(({ sources }) => Object.values(sources).some((each) => each.includes("guessed"))).length;
+  byId("settings-note").textContent = settings.isLayout
+    ? "This folder is a data set in the standard layout: its rates and scales are columns of train.csv."
+    : settings.error ?? `Written into ${settings.file}. ${guessed ? `Guessed for ${guessed} of ${recordings.length}: check it, a guess may be wrong.` : ""}`;
+  byId("settings-box").hidden = settings.isLayout || !settings.values;
+  if (settings.values && !isTouched) fill();
+};
+
+function fill() {
+  const { recordings, settings } = project.state;
+  const rows = [{ name: "", title: "all recordings" }, ...recordings.map((each) => ({ ...each, title: each.name }))];
+  byId("settings-numbers").replaceChildren(...rows.map((each) => {
+    const row = element("tr");
+    row.append(element("th", each.title, { scope: "row" }));
+    for (const [key, name] of Object.entries(NUMBERS)) {
+      const cell = element("td"), input = element("input", "", { type: "number", step: "any", min: "0", "aria-label": `${name} of ${each.title}` });
+      input.dataset.key = key;
+      input.dataset.recording = each.name;
+      input.value = (each.name ? known(key).own[each.name] : known(key).all) ?? "";
+      cell.append(input);
+      const now = each.name ? `${figure(key === "fps" ? each.fps : each.pixelsPerCm)}, ${each.sources[key] ?? "as imported"}` : "";
+      row.append(cell, element("td", now, { class: "soft" }));
+    }
+    return row;
+  }));
+  byId("settings-animals").value = settings.values.animals.join(", ");
+  byId("settings-animals-note").textContent = `As the tracks name them. Empty: all, in the order of the file; now ${settings.animals.join(", ") || "not read yet"}.`;
+  byId("settings-skeleton-box").hidden = !settings.keypoints.length;
+  byId("settings-roles").replaceChildren(...settings.keypoints.map((keypoint) => {
+    const row = element("tr"), cell = element("td"), select = element("select", "", { "aria-label": `role of ${keypoint}` });
+    select.append(new Option("none", ""), ...ROLES.map((role) => new Option(role, role)));
+    select.value = settings.roles[keypoint] ?? "";
+    select.dataset.keypoint = keypoint;
+    cell.append(select);
+    row.append(element("th", keypoint, { scope: "row" }), cell);
+    return row;
+  }));
+}
+
+// The skeleton of the chosen roles. Two points of a role are half way between (neck: ears), or
+// the first that is tracked, as it was; other entries, such as pairs, stay.
+function chosenSkeleton() {
+  const { settings } = project.state, shown = settings.values.skeleton ?? {};
+  const chosen = [...byId("settings-roles").querySelectorAll("select")].filter((each) => each.value);
+  const roles = Object.fromEntries(ROLES.map((role) => [role, chosen.filter((each) => each.value === role).map((each) => each.dataset.keypoint)]));
+  const others = Object.fromEntries(Object.entries(shown).filter(([name]) => !ROLES.includes(name)));
+  const isPair = (names) => names.length === 2 && names.some((name) => /left|(^|_)l($|_)/i.test(name)) && names.some((name) => /right|(^|_)r($|_)/i.test(name));
+  const sources = Object.entries(roles).filter(([, names]) => names.length).map(([role, names]) => [role, isPair(names) ? [names.join("+")] : names]);
+  return { ...Object.fromEntries(sources), ...others };
+}
+
+function changes() {
+  const { settings } = project.state, found = [];
+  for (const key of Object.keys(NUMBERS)) {
+    const value = { all: null, own: {} };
+    for (const input of byId("settings-numbers").querySelectorAll(`input[data-key="${key}"]`)) {
+      if (input.value === "") continue;
+      if (input.dataset.recording) value.own[input.dataset.recording] = Number(input.value);
+      else value.all = Number(input.value);
+    }
+    found.push({ key, before: known(key), value });
+  }
+  const animals = byId("settings-animals").value.split(",").map((name) => name.trim()).filter(Boolean);
+  found.push({ key: "animals", before: settings.values.animals, value: animals });
+  const isOther = [...byId("settings-roles").querySelectorAll("select")].some((each) => each.value !== (settings.roles[each.dataset.keypoint] ?? ""));
+  if (isOther) found.push({ key: "skeleton", before: settings.values.skeleton, value: chosenSkeleton() });
+  const flat = (value) => JSON.stringify(value, (_, each) => (each && each.constructor === Object ? Object.fromEntries(Object.entries(each).sort()) : each));
+  return found.filter(({ before, value }) => flat(before) !== flat(value));
+}
+
+byId("settings").addEventListener("input", () => { isTouched = true; });
+byId("settings").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const made = changes();
+  if (!made.length) { say("settings-state", "Nothing is changed."); return; }
+  const reason = await settle(made);
+  if (reason) say("settings-state", reason, true);
+});
+byId("settings-cancel").addEventListener("click", () => { isTouched = false; fill(); say("settings-state", ""); });
+byId("settings-undo").addEventListener("click", async () => say("settings-state", await undo(), true));

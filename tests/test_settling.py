@@ -1,0 +1,372 @@
+"""Rate, scale, animals, skeleton and zones, settled on the studio's page."""
+
+import httpx
+import numpy as np
+import pytest
+import yaml
+from browser import Browser, needs_browser, served
+from hypothesis import given
+from hypothesis import strategies as st
+from kills import killed_at
+from lab_folders import write_tracks
+
+from mabe.bouts import Bout, WatchedSpan
+from mabe.errors import DataError
+from mabe.io.project import Project, load_project
+from mabe.io.project_edits import edit_yaml
+from mabe.io.readers.kaggle import read_index, read_labels
+from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
+from mabe.viz.studio.label_edits import LabelEdit
+from mabe.viz.studio.project_folder import open_project
+from mabe.viz.studio.server import build_app
+from mabe.viz.studio.session import StudioSession
+from mabe.viz.studio.settings import Change, change_values, settled
+from mabe.viz.studio.settling import complete, decide, propose, try_proposal
+
+TOKEN = "secret"
+WRITTEN = """\
+# Our lab.
+fps: 25  # of the camera
+# Where the mice live:
+zones:
+  # the middle
+  centre: {circle: [10, 20, 5]}
+
+# The rest.
+lab: Лаборатория
+"""
+CIRCLE = {"circle": [10, 20, 5]}
+NO_ZONE = {"all": None, "own": {}}
+
+
+def numbers(all_=None, **own):
+    return {"all": all_, "own": own}
+
+
+# ── the file ──
+
+
+def test_a_changed_value_leaves_all_other_lines_and_their_comments():
+    values = yaml.safe_load(WRITTEN)
+    values["fps"] = 30
+    values["zones"]["corner"] = {"polygon": [[0, 0], [9, 0], [0, 9]]}
+    values["pixels_per_cm"] = 4.5
+    edited = edit_yaml(WRITTEN, values)
+    assert yaml.safe_load(edited) == values
+    added = "  corner: {polygon: [[0, 0], [9, 0], [0, 9]]}\n"
+    expected = WRITTEN.replace("fps: 25", "fps: 30") + "pixels_per_cm: 4.5\n"
+    assert edited == expected.replace("5]}\n", f"5]}}\n{added}")
+
+
+def test_a_removed_key_takes_its_line_with_it_and_no_other():
+    values = yaml.safe_load(WRITTEN)
+    del values["fps"]
+    edited = edit_yaml(WRITTEN, values)
+    assert edited == WRITTEN.replace("fps: 25  # of the camera\n", "")
+
+
+names = st.sampled_from(["centre", "no", "yes", "a: b", "Ёж", "1", "# x", "- y", "{z"])
+plain = st.one_of(st.none(), st.integers(-9, 99), names, st.lists(st.integers(0, 9)))
+deep = st.recursive(plain, lambda each: st.dictionaries(names, each, max_size=3))
+documents = st.dictionaries(names, deep, max_size=4)
+
+
+@given(documents, documents, st.sampled_from([True, False, None]))
+def test_an_edited_document_holds_what_was_asked_for(before, after, style):
+    text = yaml.safe_dump(before, default_flow_style=style, allow_unicode=True)
+    assert (yaml.safe_load(edit_yaml(text, after)) or {}) == after
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", "# no line end", "{fps: 3}"])
+def test_files_without_lines_of_settings_get_them(text):
+    edited = edit_yaml(text, {"fps": 30})
+    assert yaml.safe_load(edited) == {"fps": 30}
+    assert "#" not in text or edited.startswith(text)
+
+
+# ── changes ──
+
+
+def test_what_is_settled_for_one_recording_is_an_entry_of_it_and_goes_with_it():
+    videos = ["cage1", "Клетка 2"]
+    change = Change("fps", numbers(25), {"all": 25, "own": {"Клетка 2": 50.0}})
+    values = change_values({"fps": 25}, [change], videos)
+    assert values["recordings"] == [{"name": "Клетка 2", "fps": 50}]
+    assert settled(values, videos)["fps"] == change.value
+    back = Change("fps", change.value, numbers(25))
+    assert change_values(values, [back], videos) == {"fps": 25}
+
+
+@pytest.mark.parametrize(
+    "recordings",
+    [
+        [{"tracks": "x/cage1.csv", "subjects": {"M": "a"}}],
+        {"cage1": {"subjects": {"M": "a"}}},
+    ],
+)
+def test_what_people_wrote_of_a_recording_stays(recordings):
+    change = Change("zone", NO_ZONE, {"all": None, "own": {"cage1": CIRCLE}}, "centre")
+    values = change_values({"recordings": recordings}, [change], ["cage1"])
+    project = Project(**values)
+    [own] = project.recordings
+    assert own.subjects == {"M": "a"}
+    assert list(own.zones) == ["centre"]
+    assert settled(values, ["cage1"])["zones"] == {"centre": change.value}
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_not_replaced():
+    first = Change("fps", numbers(), numbers(30))
+    second = Change("fps", numbers(), numbers(50))
+    other = Change("zone", NO_ZONE, {"all": CIRCLE, "own": {}}, "centre")
+    values = change_values({}, [first], ["a"])
+    with pytest.raises(DataError, match="fps was changed elsewhere"):
+        change_values(values, [second], ["a"])
+    both = change_values(values, [other], ["a"])
+    assert both == {"fps": 30, "zones": {"centre": CIRCLE}}
+
+
+def test_a_file_of_zones_is_not_replaced_by_one_that_is_drawn():
+    everywhere = Change("zone", NO_ZONE, {"all": CIRCLE, "own": {}}, "centre")
+    with pytest.raises(DataError, match=r"roi\.csv"):
+        change_values({"zones": "roi.csv"}, [everywhere], ["a"])
+    here = Change("zone", NO_ZONE, {"all": None, "own": {"a": CIRCLE}}, "centre")
+    assert change_values({"zones": "roi.csv"}, [here], ["a"])["zones"] == "roi.csv"
+
+
+# ── a project ──
+
+
+@pytest.fixture
+def session(tmp_path):
+    """Two recordings of a and b, the first with a bout; project.yaml has a comment."""
+    root = tmp_path / "p"
+    for name in ("cage1", "cage2"):
+        write_tracks(root, name)
+    (root / "project.yaml").write_text("fps: 25  # of the camera\n")
+    project = open_project(root, Project(fps=25, pixels_per_cm=2))
+    write_ethogram(project.data, Ethogram((StudioAction("chase", "1", Kind.DIRECTED),)))
+    session = StudioSession.of_project(project)
+    edit = LabelEdit(add=(Bout(1, 3, "chase", 1, 2),))
+    session.labels.apply("p/cage1", edit, frames=6)
+    yield session
+    session.close()
+
+
+def settle_at_once(session, *changes):
+    """Do in this process what the page has done in one of its own."""
+    values = change_values(session._values(), changes, ["cage1", "cage2"])
+    text = edit_yaml(session.project.settings_text(), values)
+    propose(session.data, session.project.file, text)
+    try_proposal(session.data)
+    labels = {name: session.labels.read(name) for name in session.labels.infos}
+    decide(session.data, session.project.videos, labels, last_round=0)
+
+
+def test_settings_are_written_and_applied_and_labels_stay(session):
+    zone = Change("zone", NO_ZONE, {"all": CIRCLE, "own": {}}, "centre")
+    scale = Change("pixels_per_cm", numbers(2), numbers(4))
+    rate = Change("fps", numbers(25), numbers(25, cage2=50))
+    settle_at_once(session, zone, scale, rate)
+    file = session.project.root / "project.yaml"
+    assert file.read_text().startswith("fps: 25  # of the camera\npixels_per_cm: 4\n")
+    one, two = read_index(session.data)
+    assert (one.fps, one.pixels_per_cm, two.fps) == (25, 4, 50)
+    assert one.zones[0].zone.centre == (2.5, 5)  # pixels, at four a cm
+    assert read_labels(one)[0] == (Bout(1, 3, "chase", 1, 2),)
+    assert (one.has_labels, two.has_labels) == (True, False)
+    assert list(load_project(session.data).zones) == ["centre"]
+    project = open_project(session.project.root, load_project(session.project.root))
+    assert project.sources["p/cage2"]["fps"] == "settled for it"
+    assert read_index(session.data) == [one, two]  # nothing is imported again
+
+
+def test_what_is_taken_back_leaves_the_data_as_they_were(session):
+    table = (session.data / "train.csv").read_text()
+    zone = {"all": CIRCLE, "own": {}}
+    settle_at_once(session, Change("zone", NO_ZONE, zone, "centre"))
+    assert (session.data / "train.csv").read_text() != table
+    settle_at_once(session, Change("zone", zone, NO_ZONE, "centre"))
+    assert not (session.data / "zones.csv").exists()
+    assert (session.data / "train.csv").read_text() == table
+
+
+def test_animals_with_labels_keep_their_numbers(session):
+    before = (session.data / "train.csv").read_text()
+    with pytest.raises(DataError, match="labels of a, in whose place there would be b"):
+        settle_at_once(session, Change("animals", [], ["b", "a"]))
+    assert (session.data / "train.csv").read_text() == before
+    gone = LabelEdit(
+        remove=(Bout(1, 3, "chase", 1, 2),),
+        unwatch=(WatchedSpan(1, 3, "chase", 1, 2),),
+    )
+    session.labels.apply("p/cage1", gone, frames=6)
+    settle_at_once(session, Change("animals", [], ["b", "a"]))
+    assert [each.animals for each in read_index(session.data)] == [("b", "a")] * 2
+
+
+def test_settings_that_do_not_fit_change_nothing(session):
+    before = (session.data / "train.csv").read_text()
+    with pytest.raises(DataError, match="has no animals"):
+        settle_at_once(session, Change("animals", [], ["nobody"]))
+    assert (session.data / "train.csv").read_text() == before
+    assert (session.project.root / "project.yaml").read_text().startswith("fps: 25")
+    assert open_project(session.project.root, Project(fps=25, pixels_per_cm=2))
+
+
+def test_a_skeleton_is_settled_by_names_of_keypoints(session):
+    wanted = {"snout": ["nose"], "rump": ["tail_base"], "neck": ["ear_left"]}
+    settle_at_once(session, Change("skeleton", None, wanted))
+    found = load_project(session.data).skeleton
+    assert (found.snout, found.neck) == (("nose",), ("ear_left",))
+
+
+def test_a_kill_while_settings_are_put_in_place_is_completed(session):
+    propose(session.data, session.project.file, "fps: 25\npixels_per_cm: 8\n")
+    try_proposal(session.data)
+    labels = {name: session.labels.read(name) for name in session.labels.infos}
+    videos = session.project.videos
+    killed_at(4, lambda: decide(session.data, videos, labels, last_round=0))
+    complete(session.data)
+    assert [each.pixels_per_cm for each in read_index(session.data)] == [8, 8]
+    assert read_labels(read_index(session.data)[0])[0] == (Bout(1, 3, "chase", 1, 2),)
+    assert not (session.data / "studio" / "decided.json").exists()
+
+
+def test_a_data_set_in_the_standard_layout_keeps_its_table(session):
+    inner = StudioSession.of_project(open_project(session.data, Project()))
+    with pytest.raises(DataError, match=r"columns of train\.csv"):
+        inner.settle([Change("fps", numbers(), numbers(30))])
+
+
+# ── the server and the page ──
+
+
+@pytest.fixture
+def address(session):
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as where:
+        yield where
+
+
+def ask(address, body, token=TOKEN):
+    root = address.split("#")[0]
+    return httpx.post(f"{root}api/settings", json=body, headers={"x-mabe-token": token})
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        ({}, "list"),
+        ([{"key": "lab", "before": None, "value": "x"}], "expected a setting"),
+        ([{"key": "fps", "before": numbers(25), "value": 30}], "all and own"),
+        ([{"key": "fps", "before": numbers(25), "value": numbers(-1)}], "fps"),
+        ([{"key": "fps", "before": numbers(25), "value": numbers(9, x=3)}], "no rec"),
+        (
+            [{"key": "zone", "name": "z", "before": NO_ZONE, "value": numbers(3)}],
+            "zones",
+        ),
+    ],
+)
+def test_settings_that_are_none_are_refused_with_a_reason(
+    session, address, sent, reason
+):
+    answer = ask(address, sent)
+    assert 400 <= answer.status_code < 500
+    assert reason in answer.json()["error"]
+    assert session.job is None
+    assert ask(address, sent, token="x").status_code == 401
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(browser, address, session):
+    """The page of the first recording."""
+    browser.open("about:blank")
+    browser.errors()
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    browser.run("window.mabe.project.open(0)")
+    browser.wait("window.mabe.page.recording?.index === 0")
+    browser.wait("document.getElementById('waiting').hidden")
+    yield browser
+    assert browser.errors() == []
+    browser.open("about:blank")  # it asks the server no more
+
+
+def put(browser, field, value):
+    browser.run(
+        f"const field = document.getElementById('{field}'); field.value = {value!r};"
+        "for (const type of ['input', 'change'])"
+        "field.dispatchEvent(new Event(type, {bubbles: true}))"
+    )
+
+
+def at_pixel(browser, point):
+    """Return where in the window a pixel of the film is."""
+    script = "const at = window.mabe.drawing.drawing.place(arguments[0]);"
+    script += "const box = document.getElementById('draw').getBoundingClientRect();"
+    return browser.run(
+        script + "return [at[0] + box.left, at[1] + box.top]", list(point)
+    )
+
+
+def click(browser, what):
+    browser.run(f"document.getElementById('{what}').click()")
+
+
+def wait_until_settled(browser, version=1):
+    browser.wait(f"window.mabe.project.state.settings.version === {version}", 60)
+
+
+@needs_browser
+def test_a_line_of_known_length_gives_the_scale(page, session):
+    click(page, "draw-begin")
+    page.drag(at_pixel(page, (10, 20)), at_pixel(page, (40, 60)))  # 50 pixels
+    put(page, "draw-length", "5")
+    told = page.run("return document.getElementById('draw-result').textContent")
+    drawn = float(told.split()[0])
+    assert drawn == pytest.approx(50, abs=1.5)
+    put(page, "draw-numbers", "10 20 40 60")  # exactly
+    click(page, "draw-apply")
+    wait_until_settled(page)
+    one, two = session.project.videos
+    assert (one.pixels_per_cm, two.pixels_per_cm) == (10, 10)
+    page.wait("window.mabe.page.recording.pixelsPerCm === 10", 20)
+    file = session.project.root / "project.yaml"
+    assert file.read_text() == "fps: 25  # of the camera\npixels_per_cm: 10\n"
+    session.job.cancel()  # reading, which is not waited for
+    page.wait("!document.getElementById('draw-undo').disabled")
+    click(page, "draw-undo")
+    wait_until_settled(page, 2)
+    assert session.project.videos[0].pixels_per_cm == 2
+    assert session.labels.read("p/cage1").bouts == (Bout(1, 3, "chase", 1, 2),)
+
+
+@needs_browser
+def test_a_zone_is_drawn_by_keys_alone_for_one_recording(page, session):
+    put(page, "draw-shape", "rectangle")
+    put(page, "draw-name", "Ёлка")
+    put(page, "draw-for", "this")
+    click(page, "draw-begin")
+    start = page.run("return window.mabe.drawing.drawing.cross")
+    right, down, enter = "\ue014", "\ue015", "\ue007"
+    page.keys(enter, *[right] * 2, *[down] * 5, enter)
+    page.run("document.getElementById('draw-apply').focus()")
+    page.keys(enter)
+    wait_until_settled(page)
+    one, two = session.project.videos
+    assert not two.zones
+    x, y = start
+    corners = np.array(one.zones[0].zone.shape.corners) * one.pixels_per_cm
+    np.testing.assert_allclose(
+        corners, [(x, y), (x + 2, y), (x + 2, y + 5), (x, y + 5)], atol=1e-4
+    )
+    page.wait("document.querySelector('#zone-list li')?.textContent.includes('Ёлка')")
+    page.wait("window.mabe.page.recording.zones.length === 1", 20)

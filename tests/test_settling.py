@@ -4,6 +4,7 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from accessibility import violations
 from browser import Browser, needs_browser, served
 from hypothesis import given
 from hypothesis import strategies as st
@@ -356,6 +357,7 @@ def test_a_zone_is_drawn_by_keys_alone_for_one_recording(page, session):
     put(page, "draw-for", "this")
     click(page, "draw-begin")
     start = page.run("return window.mabe.drawing.drawing.cross")
+    assert violations(page) == []
     right, down, enter = "\ue014", "\ue015", "\ue007"
     page.keys(enter, *[right] * 2, *[down] * 5, enter)
     page.run("document.getElementById('draw-apply').focus()")
@@ -370,3 +372,6 @@ def test_a_zone_is_drawn_by_keys_alone_for_one_recording(page, session):
     )
     page.wait("document.querySelector('#zone-list li')?.textContent.includes('Ёлка')")
     page.wait("window.mabe.page.recording.zones.length === 1", 20)
+    click(page, "to-project")
+    page.run("document.getElementById('settings-box').open = true")
+    assert violations(page) == []

@@ -255,6 +255,7 @@ def test_without_a_terminal_progress_is_printed_as_lines(monkeypatch, capsys):
     assert first.startswith("Reading: 0 of 2 videos in 00:00")
     assert last.startswith("Reading: 2 of 2 videos in 00:00")
     monkeypatch.setattr(console, "PROGRESS_LINE_S", 30)
-    for _ in progress_bar(range(2), desc="Reading", unit="video"):
-        pass
+    with progress_bar(total=2, desc="Reading", unit="video") as bar:
+        bar.update()
+        bar.set_postfix_str("a name")
     assert capsys.readouterr().err == ""

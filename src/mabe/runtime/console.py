@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from operator import index
@@ -162,9 +163,17 @@ def print_lines(*lines: str, always: bool = False) -> None:
 class _ProgressLines(tqdm):  # type: ignore[type-arg] # not subscriptable when run
     """Progress as lines, where there is no terminal for a bar."""
 
+    shown_at = 0.0
+    """When the last line was printed; a change of the text beside a bar prints none."""
+
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
-        """Print a line in place of drawing a bar."""
-        if text := str(self if msg is None else msg).strip():
+        """Print a line in place of drawing a bar, unless one was just printed."""
+        now = time.time()
+        # tqdm sets the start last.
+        since = max(self.shown_at, getattr(self, "start_t", 0.0))
+        text = str(self if msg is None else msg).strip()
+        if text and now - since >= self.mininterval:
+            self.shown_at = now
             print(text, file=sys.stderr, flush=True)
 
 

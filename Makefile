@@ -36,7 +36,7 @@ lint: $(READY)
 	$(BIN)/lint-imports
 
 site: $(READY)
-	$(BIN)/mkdocs build --quiet --strict --site-dir site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --site-dir site
 
 setup: $(READY)
 

@@ -105,6 +105,16 @@ def test_the_conda_recipe_requires_what_the_package_does():
     }
 
 
+def test_every_page_is_reached_from_the_site():
+    nav = (ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
+    assert pages == set(re.findall(r"(\w+\.md)$", nav, re.MULTILINE)) - {
+        "index.md",
+        "api.md",
+        "changes.md",
+    }
+
+
 def rules_of(snakefile):
     """Return the text of each rule of a Snakefile by its name."""
     parts = re.split(r"^rule (\w+):$", snakefile, flags=re.MULTILINE)

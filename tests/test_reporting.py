@@ -1,8 +1,11 @@
 """What every command shares: JSON, quiet, log files, exit codes."""
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -259,3 +262,17 @@ def test_without_a_terminal_progress_is_printed_as_lines(monkeypatch, capsys):
         bar.update()
         bar.set_postfix_str("a name")
     assert capsys.readouterr().err == ""
+
+
+def test_names_of_any_script_survive_a_console_that_lacks_them(tmp_path):
+    (tmp_path / "мыши").mkdir()
+    command = [sys.executable, "-m", "mabe", "inspect", tmp_path / "мыши", "--json"]
+    for encoding in ("utf-8", "ascii"):
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "мыши: no file here" in json.loads(done.stdout.decode(encoding))["error"]

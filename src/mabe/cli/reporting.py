@@ -217,7 +217,9 @@ def _print_json(out: Stream, values: Mapping[str, Any]) -> None:
     """Print an object; of several processes that train together the first does."""
     if not _is_first_process():
         return
-    text = json.dumps(values, indent=1, ensure_ascii=False, allow_nan=False)
+    # A console that cannot write a name gets its code, which means the same in JSON.
+    is_utf8 = (out.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(values, indent=1, ensure_ascii=not is_utf8, allow_nan=False)
     print(text, file=out, flush=True)
 
 

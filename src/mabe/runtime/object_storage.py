@@ -98,11 +98,14 @@ def list_folder(url: str) -> RemoteFolder:
     return folder
 
 
-def find_folder(url: str) -> RemoteFolder:
-    """Return what is below a URL, which may be nothing; else as `list_folder`."""
+def find_folder(url: str, *, levels: int | None = None) -> RemoteFolder:
+    """Return what is below a URL, which may be nothing; else as `list_folder`.
+
+    `levels` of 1 are the files in the folder itself; None: all.
+    """
     with _reaching(url) as (files, root):
         files.invalidate_cache()
-        listed = files.find(root, detail=True)
+        listed = files.find(root, maxdepth=levels, detail=True)
         own = root.rstrip("/") + "/"
         found = {
             key.removeprefix(own): RemoteFile(

@@ -5,7 +5,7 @@ there. When it is done, what it changed is put back, each object whole, and thos
 that mark a folder as complete. A command that fails puts nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -70,10 +70,9 @@ def mirror_input(url: str, root: Path) -> Path:
     """
     folder, _, name = url.rstrip("/").rpartition("/")
     if exists(url):
-        mirror = _mirror(folder, root, root / name, lambda each: each == name)
-        return mirror.place
+        return _mirror_one(folder, root, name).place
     place = root / name
-    mirror = _mirror(url.rstrip("/"), place, place, lambda _: True)
+    mirror = _mirror(find_folder(url.rstrip("/")), place, place)
     if not mirror.fetched:
         raise DataError(f"{url}: no such file or folder; is its name right?")
     return place
@@ -86,29 +85,30 @@ def mirror_folder(url: str, root: Path) -> Mirror:
     """
     if exists(url):
         folder, _, name = url.rpartition("/")
-        return _mirror(folder, root, root / name, lambda each: each == name)
+        return _mirror_one(folder, root, name)
     place = root / url.rstrip("/").rpartition("/")[2]
-    return _mirror(url.rstrip("/"), place, place, lambda _: True)
+    return _mirror(find_folder(url.rstrip("/")), place, place)
 
 
 def mirror_file(url: str, root: Path) -> Mirror:
     """Return the local copy of a file to write, with those named after it."""
     folder, _, name = url.rpartition("/")
     stem = PurePosixPath(name).stem
-    return _mirror(
-        folder,
-        root,
-        root / name,
-        lambda each: "/" not in each and each.startswith(f"{stem}."),
-    )
+    beside = find_folder(folder, levels=1).files
+    own = {key: file for key, file in beside.items() if key.startswith(f"{stem}.")}
+    return _mirror(RemoteFolder(folder, own), root, root / name)
 
 
-def _mirror(url: str, root: Path, place: Path, wanted: Callable[[str], bool]) -> Mirror:
-    found: RemoteFolder = find_folder(url)
+def _mirror_one(folder: str, root: Path, name: str) -> Mirror:
+    """Fetch one file of a folder."""
+    beside = find_folder(folder, levels=1).files
+    return _mirror(RemoteFolder(folder, {name: beside[name]}), root, root / name)
+
+
+def _mirror(found: RemoteFolder, root: Path, place: Path) -> Mirror:
     hashes = {}
     for name, file in found.files.items():
-        if wanted(name):
-            here = path_under(root, *PurePosixPath(name).parts)
-            fetch(file, here)
-            hashes[name] = hash_file(here)
-    return Mirror(url, root, place, hashes)
+        here = path_under(root, *PurePosixPath(name).parts)
+        fetch(file, here)
+        hashes[name] = hash_file(here)
+    return Mirror(found.url, root, place, hashes)

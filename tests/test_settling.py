@@ -1,22 +1,27 @@
 """Rate, scale, animals, skeleton and zones, settled on the studio's page."""
 
+from dataclasses import replace
+
 import httpx
 import numpy as np
 import pytest
 import yaml
 from accessibility import violations
 from browser import Browser, needs_browser, served
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kills import killed_at
-from lab_folders import write_tracks
+from lab_folders import write_table, write_tracks
+from test_exports import provenance, source
 
-from mabe.bouts import Bout, WatchedSpan
+from mabe.bouts import Bout, RecordingBouts, WatchedSpan
 from mabe.errors import DataError
 from mabe.io.project import Project, load_project
 from mabe.io.project_edits import edit_yaml
 from mabe.io.readers.kaggle import read_index, read_labels
+from mabe.io.writers.boris import write_boris
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
+from mabe.viz.studio.incoming import load_incoming, read_file
 from mabe.viz.studio.label_edits import LabelEdit
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.server import build_app
@@ -72,6 +77,7 @@ deep = st.recursive(plain, lambda each: st.dictionaries(names, each, max_size=3)
 documents = st.dictionaries(names, deep, max_size=4)
 
 
+@settings(max_examples=50)
 @given(documents, documents, st.sampled_from([True, False, None]))
 def test_an_edited_document_holds_what_was_asked_for(before, after, style):
     text = yaml.safe_dump(before, default_flow_style=style, allow_unicode=True)
@@ -239,6 +245,86 @@ def test_a_data_set_in_the_standard_layout_keeps_its_table(session):
         inner.settle([Change("fps", numbers(), numbers(30))])
 
 
+# ── labels of other programs ──
+
+FRAMES = 6
+RUN_AND_REST = [("chase", 0, 2, "a"), ("run", 2, 4, "b")]
+
+
+def bring(session, path, prefer):
+    """Read a file, return what would come of it, and take it."""
+    read_file(session.data, path)
+    session.incoming = load_incoming(session.data)
+    shown = session.incoming_json()
+    session.take_incoming(prefer)
+    return shown
+
+
+def labels_of(session, name="p/cage1"):
+    return session.labels.read(name, frames=FRAMES)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "chases"),
+    [("mine", [(0, 1), (1, 3)]), ("theirs", [(0, 2)])],
+)
+def test_a_file_of_labels_is_shown_first_and_says_where_it_differs(
+    session, tmp_path, prefer, chases
+):
+    path = write_table(tmp_path / "cage1.csv", RUN_AND_REST)
+    before = labels_of(session)
+    shown = bring(session, path, prefer)
+    chase, run = shown["rows"]
+    assert (chase["action"], chase["bouts"], run["bouts"]) == ("chase", 1, 1)
+    assert chase["conflictSeconds"] == 1 / 25  # frame 2: mine yes, theirs no
+    assert run["conflictSeconds"] == 0
+    assert shown["newActions"] == ["run"]
+    found = labels_of(session).bouts
+    assert [(b.start, b.stop) for b in found if b.action == "chase"] == chases
+    assert session.ethogram.names == ("chase", "run")
+    session.undo_incoming()
+    assert labels_of(session) == before
+
+
+def test_a_boris_project_that_was_exported_comes_back_as_it_was(session, tmp_path):
+    mine = labels_of(session)
+    bouts = RecordingBouts(
+        lab="p",
+        video="cage1",
+        fps=25.0,
+        length=FRAMES,
+        animals=("a", "b"),
+        bouts=mine.bouts,
+    )
+    made = replace(provenance(source("cage1")), actions=("chase",))
+    [path, *_] = write_boris(tmp_path / "out", [bouts], made)
+    bring(session, path, "theirs")
+    assert labels_of(session).bouts == mine.bouts
+
+
+def test_an_import_is_not_taken_back_over_later_labels(session, tmp_path):
+    bring(session, write_table(tmp_path / "cage1.csv", RUN_AND_REST), "mine")
+    later = LabelEdit(add=(Bout(4, 5, "chase", 1, 2),))
+    session.labels.apply("p/cage1", later, frames=FRAMES)
+    with pytest.raises(DataError, match="changed since the import"):
+        session.undo_incoming()
+    assert Bout(4, 5, "chase", 1, 2) in labels_of(session).bouts
+
+
+def test_files_without_labels_of_these_recordings_are_refused(session, tmp_path):
+    broken = tmp_path / "cage1.boris"
+    broken.write_text("{")
+    with pytest.raises(DataError, match="no labels are read"):
+        read_file(session.data, broken)
+    other = write_table(tmp_path / "zebra.csv", RUN_AND_REST)
+    with pytest.raises(DataError, match="of no recording here"):
+        read_file(session.data, other)
+    with pytest.raises(DataError, match="choose a file first"):
+        session.take_incoming("mine")
+    with pytest.raises(DataError, match="rename it"):
+        session.read_incoming("../x", b"")
+
+
 # ── the server and the page ──
 
 
@@ -277,6 +363,19 @@ def test_settings_that_are_none_are_refused_with_a_reason(
     assert reason in answer.json()["error"]
     assert session.job is None
     assert ask(address, sent, token="x").status_code == 401
+
+
+def test_answers_to_labels_that_nobody_sent_are_refused(address):
+    root = address.split("#")[0]
+    for path, reason in (
+        ("incoming/mine", "choose a file first"),
+        ("incoming/both", "no answer both"),
+        ("incoming?name=..%2Fx", "rename it"),
+    ):
+        headers = {"x-mabe-token": TOKEN}
+        answer = httpx.post(f"{root}api/{path}", content=b"x", headers=headers)
+        assert 400 <= answer.status_code < 500
+        assert reason in answer.json()["error"]
 
 
 @pytest.fixture(scope="module")

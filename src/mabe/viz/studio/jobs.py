@@ -11,12 +11,22 @@ from typing import Any, Literal
 
 from mabe.errors import MabeError
 
-What = Literal["read", "train", "predict", "copy", "film", "trust", "settle"]
+What = Literal[
+    "read", "train", "predict", "copy", "film", "trust", "settle", "incoming"
+]
+
+
+_MODULES: dict[str, str] = {
+    "trust": "mabe.viz.studio.trust",
+    "settle": "mabe.viz.studio.settling",
+    "incoming": "mabe.viz.studio.incoming",
+}
+"""Of work that has a module of its own."""
 
 
 @dataclass(slots=True)
 class Job:
-    """One run of `mabe.viz.studio.worker`, `film_jobs`, `trust` or `settling`."""
+    """One run of `mabe.viz.studio.worker`, `film_jobs`, or one of `_MODULES`."""
 
     what: What
     process: "subprocess.Popen[str]"
@@ -96,8 +106,8 @@ def start_job(what: What, data: Path, after: Callable[[], None], *given: str) ->
     arguments = ["mabe.viz.studio.worker", what]
     if what in ("copy", "film"):
         arguments = ["mabe.viz.studio.film_jobs", what]
-    elif what in ("trust", "settle"):
-        arguments = [f"mabe.viz.studio.{'trust' if what == 'trust' else 'settling'}"]
+    elif what in _MODULES:
+        arguments = [_MODULES[what]]
     process = subprocess.Popen(
         [sys.executable, "-m", *arguments, str(data), *given],
         stdout=subprocess.PIPE,

@@ -47,7 +47,7 @@ class LabelFiles:
         for path in sorted((self.data / "studio" / "pending").glob("*.json")):
             try:
                 values = read_json(path)
-                labels = _labels_of_json(values)
+                labels = labels_of_json(values)
                 info = self.infos[values["name"]]
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise DataError(
@@ -119,7 +119,7 @@ class LabelFiles:
         make_folder(folder)
         number = sorted(self.infos).index(info.name)
         pending = folder / f"{number}.json"
-        write_json(pending, {"name": info.name, **_labels_to_json(labels)})
+        write_json(pending, {"name": info.name, **labels_to_json(labels)})
         self._write_files(info, labels)
         remove(pending)
 
@@ -148,14 +148,16 @@ def only_server(data: Path) -> Iterator[None]:
         ) from None
 
 
-def _labels_to_json(labels: StudioLabels) -> dict[str, Any]:
+def labels_to_json(labels: StudioLabels) -> dict[str, Any]:
+    """Return labels as plain values."""
     return {
         "bouts": [span_row(bout) for bout in labels.bouts],
         "coverage": [span_row(span) for span in labels.coverage],
     }
 
 
-def _labels_of_json(values: Any) -> StudioLabels:
+def labels_of_json(values: Any) -> StudioLabels:
+    """Return the labels of `labels_to_json`."""
     return StudioLabels(
         tuple(Bout(*row) for row in values["bouts"]),
         tuple(WatchedSpan(*row) for row in values["coverage"]),

@@ -6,6 +6,8 @@
     GET  /api/project                     recordings, actions, training, scores
     PUT  /api/ethogram                    [{"name": …, "key": …, "kind": …}, …]
     POST /api/settings                    [{"key": …, "before": …, "value": …}, …]
+    POST /api/incoming?name=FILE          read a file of labels, which is the body
+    POST /api/incoming/WHAT               take it: mine, theirs; discard, undo
     POST /api/job/WHAT                    start: train, predict; cancel, cancel-trust
     POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
     GET  /api/suggestions                 stretches to label next
@@ -51,7 +53,7 @@ from mabe.viz.studio.settings import Change
 
 OWN_FILES = (
     *("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js"),
-    *("settings.js", "drawing.js", "stage_drawing.js"),
+    *("settings.js", "drawing.js", "stage_drawing.js", "incoming.js"),
 )
 
 
@@ -126,6 +128,28 @@ class Handlers:
         except ValueError as error:
             raise HTTPException(422, f"settings: {_reason(error)}") from None
         await run_in_threadpool(self.session.settle, changes)
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def read_incoming(self, request: Request) -> Response:
+        """Start to read a file of labels."""
+        name = request.query_params.get("name", "")
+        content = await request.body()
+        await run_in_threadpool(self.session.read_incoming, name, content)
+        return JSONResponse(await run_in_threadpool(self.session.overview))
+
+    async def answer_incoming(self, request: Request) -> Response:
+        """Take or discard the labels of a file, or take an import back."""
+        what = request.path_params["what"]
+        if what == "discard":
+            self.session.discard_incoming()
+        elif what == "undo":
+            await run_in_threadpool(self.session.undo_incoming)
+        elif what in ("mine", "theirs"):
+            await run_in_threadpool(self.session.take_incoming, what)
+        else:
+            raise HTTPException(
+                404, f"expected mine, theirs, discard or undo, not {what}"
+            )
         return JSONResponse(await run_in_threadpool(self.session.overview))
 
     async def job(self, request: Request) -> Response:
@@ -234,6 +258,8 @@ def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
         Route("/api/project", handlers.project),
         Route("/api/ethogram", handlers.set_ethogram, methods=["PUT"]),
         Route("/api/settings", handlers.settle, methods=["POST"]),
+        Route("/api/incoming", handlers.read_incoming, methods=["POST"]),
+        Route("/api/incoming/{what}", handlers.answer_incoming, methods=["POST"]),
         Route("/api/job/{what}", handlers.job, methods=["POST"]),
         Route("/api/suggestions", handlers.suggestions),
         Route(api, handlers.list_recordings),

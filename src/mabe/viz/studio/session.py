@@ -18,6 +18,8 @@ from mabe.io.project_edits import edit_yaml
 from mabe.io.readers.kaggle import read_recording
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.documents import parse_yaml
+from mabe.runtime.file_names import problem_with_name
+from mabe.runtime.files import make_folder, write_bytes
 from mabe.skeleton import LANDMARKS, RODENT
 from mabe.viz.colours import Colour, animal_colours, colours_of
 from mabe.viz.review.compact_timeline import ViewTimeline
@@ -25,6 +27,17 @@ from mabe.viz.review.session import KEPT_OPEN, MOST_POSE_FRAMES
 from mabe.viz.review.skeleton_drawing import BodyDrawing, bounds_cm, zone_outlines
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
 from mabe.viz.studio.film_jobs import playable_film
+from mabe.viz.studio.incoming import (
+    Incoming,
+    Prefer,
+    compare,
+    edit_of,
+    fitting,
+    joined_ethogram,
+    load_incoming,
+    unknown_recordings,
+    way_back,
+)
 from mabe.viz.studio.jobs import Job, What, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, span_row
@@ -51,6 +64,12 @@ class StudioSession:
     trust_job: Job | None = None
     """What measures the trust in the last round, beside other work."""
     times_settled: int = 0
+    incoming: Incoming | None = None
+    """Labels of a file that are shown, and not taken yet."""
+    _taken: dict[str, tuple[StudioLabels, StudioLabels, int]] = field(
+        default_factory=dict
+    )
+    """Labels before and after the last import, and the frames of their recording."""
     rounds: list[Round] = field(default_factory=list)
     stretches: Stretches | None = None
     scores: StretchScores | None = None
@@ -144,15 +163,114 @@ class StudioSession:
             propose(self.data, self.project.file, text)
             self.job = start_job("settle", self.data, self._take_settled)
 
+    # ── labels of other programs ──
+
+    def read_incoming(self, name: str, content: bytes) -> None:
+        """Start to read a file of labels; nothing becomes a label yet.
+
+        Raises `DataError` for a name that is none, and in a data set in the standard
+        layout, whose files are not read again.
+        """
+        if problem := problem_with_name(name):
+            raise DataError(f"the file's name {problem}; rename it")
+        with self._lock:
+            if self.project.is_layout:
+                raise DataError(
+                    f"{self.project.root} is a data set in the standard layout: add "
+                    "labels to the files it was imported from, and import them again"
+                )
+            self._check_idle()
+            self.incoming = None
+            path = self.data / "studio" / "incoming" / name
+            make_folder(path.parent)
+            write_bytes(path, content)
+            self.job = start_job("incoming", self.data, self._show_incoming, str(path))
+
+    def _show_incoming(self) -> None:
+        found = load_incoming(self.data)
+        joined_ethogram(self.ethogram, found)  # raises where it cannot be taken
+        self.incoming = found
+
+    def incoming_json(self) -> dict[str, Any] | None:
+        """Return what a file of labels would bring; None where there is none."""
+        found = self.incoming
+        if found is None:
+            return None
+        try:
+            ethogram = joined_ethogram(self.ethogram, found)
+        except DataError as error:  # actions were added since it was read
+            notes = [str(error)]
+            return {"file": found.file, "rows": [], "notes": notes, "newActions": []}
+        rows = [
+            row
+            for info in self.project.videos
+            if info.name in found.labels
+            for row in compare(
+                info.video,
+                self.labels.read(info.name),
+                found.labels[info.name],
+                ethogram,
+                info.fps,
+            )
+        ]
+        names = [info.name for info in self.project.videos]
+        unknown = [
+            f"{name}: not in the project" for name in unknown_recordings(found, names)
+        ]
+        return {
+            "file": found.file,
+            "rows": rows,
+            "notes": [*unknown, *found.notes],
+            "newActions": [n for n in ethogram.names if n not in self.ethogram.names],
+        }
+
+    def take_incoming(self, prefer: Prefer) -> None:
+        """Add the labels of the file that is shown; `prefer` says whose count."""
+        with self._lock, self.labels.held():
+            found = self.incoming
+            if found is None:
+                raise DataError("no labels are waiting: choose a file first")
+            ethogram = joined_ethogram(self.ethogram, found)
+            if ethogram != self.ethogram:
+                self.set_ethogram(ethogram)
+            self._taken = {}
+            for index, info in enumerate(self.project.videos):
+                if info.name not in found.labels:
+                    continue
+                frames = self.open(index).recordings[0].native_length
+                theirs = fitting(found.labels[info.name], ethogram)
+                mine = self.labels.read(info.name, frames=frames)
+                edit = edit_of(mine, theirs, prefer)
+                _, after = self.labels.apply(info.name, edit, frames=frames)
+                self._taken[info.name] = mine, after, frames
+            self.incoming = None
+
+    def undo_incoming(self) -> None:
+        """Take the last import back; raises `DataError` where labels changed since."""
+        with self._lock, self.labels.held():
+            for name, (_, after, frames) in self._taken.items():
+                if self.labels.read(name, frames=frames) != after:
+                    raise DataError(
+                        f"{name}: its labels were changed since the import, so it is "
+                        "not taken back"
+                    )
+            for name, (before, after, frames) in self._taken.items():
+                self.labels.apply(name, way_back(before, after), frames=frames)
+            self._taken = {}
+
+    def discard_incoming(self) -> None:
+        """Forget the file of labels that is shown."""
+        self.incoming = None
+
     def _take_settled(self) -> None:
         """Put in place what was standardized, and read it."""
         with self._lock, self.labels.held():
             labels = {name: self.labels.read(name) for name in self.labels.infos}
             last = self.rounds[-1].number if self.rounds else 0
             decide(self.data, self.project.videos, labels, last_round=last)
-            self.project = open_project(
-                self.project.root, Project(), file=self.project.file
-            )
+            file = self.project.file
+            settings = parse_project(self.project.settings_text(), file)
+            self.project = open_project(self.project.root, settings, file=file)
             self.labels.infos = {info.name: info for info in self.project.videos}
             self.recordings = {}
             self._open.clear()
@@ -233,6 +351,8 @@ class StudioSession:
             ],
             "problems": list(self.project.problems),
             "settings": self.settings(),
+            "incoming": self.incoming_json(),
+            "canUndoImport": bool(self._taken),
             "ethogram": self._ethogram_json(),
             "job": self.job and self.job.to_json(),
             "round": last and self._round_json(last),

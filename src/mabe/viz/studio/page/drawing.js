@@ -1,7 +1,7 @@
 // The scale by a line of known length, and zones: drawn, typed, listed, removed.
 import { page } from "./main.js";
 import { element, project } from "./project.js";
-import { known, say, settle, undo } from "./settings.js";
+import { known, say, settle, snapshot, undo } from "./settings.js";
 import { StageDrawing } from "./stage_drawing.js";
 
 const byId = (id) => document.getElementById(id);
@@ -9,7 +9,7 @@ const LABELS = { line: "from x y to x y", rectangle: "left top right bottom", ci
 const round = (value) => Math.round(value * 10) / 10;
 const figure = (value) => Number(value.toPrecision(4));
 export const drawing = new StageDrawing(byId("draw"), () => { byId("draw-numbers").value = numbersOf(drawing.shape, drawing.points).join(" "); showResult(); });
-let shown = "", version = 0;
+let shown = "", version = 0, isSent = false, seen = null; // the settings when a drawing was begun
 
 const recordingName = () => project.state.recordings[page.recording.index].name;
 
@@ -48,6 +48,7 @@ export function show() {
   if (job?.what === "settle" && job.running) say("draw-result", "Standardizing the project anew; labels are kept …");
   else if (job?.what === "settle" && job.error) say("draw-result", `Not applied: ${job.error}`, true);
   else if (settings.version !== version) say("draw-result", "Applied; labels are kept.");
+  if (settings.version !== version && isSent) clear();
   version = settings.version;
   if (drawing.isOpen && drawing.of !== page.recording) stop();
   const state = JSON.stringify([settings.values?.zones, settings.version, here.name]);
@@ -99,7 +100,15 @@ function useShape() {
   showResult();
 }
 
+function clear() {
+  isSent = false;
+  seen = null;
+  byId("draw-numbers").value = "";
+  drawing.set(drawing.shape, []);
+}
+
 function begin() {
+  seen ??= snapshot();
   byId("draw-keys").hidden = false;
   drawing.set(byId("draw-shape").value, pointsOf(byId("draw-shape").value, typed()));
   drawing.open();
@@ -111,6 +120,7 @@ function stop() {
 }
 
 function edit(zone, kind, numbers, isOwn) {
+  seen = snapshot();
   byId("draw-shape").value = kind;
   useShape();
   byId("draw-name").value = zone;
@@ -139,24 +149,27 @@ function wanted() {
     const pixels = Math.hypot(numbers[2] - numbers[0], numbers[3] - numbers[1]), length = Number(byId("draw-length").value);
     if (numbers.length !== 4 || !(pixels > 0)) return { reason: "Draw a line first, or type its two ends." };
     if (!(length > 0)) return { reason: "Say how long the line is, in cm." };
-    const before = known("pixels_per_cm");
+    const before = known("pixels_per_cm", "", seen ?? snapshot());
     return { key: "pixels_per_cm", before, value: spread(before, figure(pixels / length)) };
   }
   const drawn = shapeOf(shape, numbers);
   if (!drawn) return { reason: shape === "polygon" ? "A polygon needs three corners at least." : `Draw it first, or type ${LABELS[shape]}.` };
   if (!name) return { reason: "Name the zone." };
-  const before = known("zone", name);
+  const before = known("zone", name, seen ?? snapshot());
   return { key: "zone", name, before, value: spread(before, drawn) };
 }
 
 async function apply(event) {
   event.preventDefault();
   const { reason, ...change } = wanted();
+  isSent = !reason;
   const refused = reason ?? (await settle([change]));
-  if (refused) { say("draw-result", refused, true); return; }
+  if (refused) {
+    say("draw-result", refused, true);
+    if (!reason) [isSent, seen] = [false, null]; // the next try is from what is shown now
+    return;
+  }
   stop();
-  byId("draw-numbers").value = "";
-  drawing.set(drawing.shape, []);
   say("draw-result", "Standardizing the project anew; labels are kept …");
 }
 
@@ -169,8 +182,9 @@ async function remove(zone, isOwn) {
 }
 
 byId("draw-form").addEventListener("submit", apply);
+byId("draw-form").addEventListener("input", () => { seen ??= snapshot(); });
 byId("draw-begin").addEventListener("click", () => page.recording && begin());
-byId("draw-cancel").addEventListener("click", () => { stop(); useShape(); });
+byId("draw-cancel").addEventListener("click", () => { stop(); seen = null; useShape(); });
 byId("draw-undo").addEventListener("click", async () => { const refused = await undo(); if (refused) say("draw-result", refused, true); });
 byId("draw-shape").addEventListener("change", useShape);
 byId("draw-for").addEventListener("change", useFor);

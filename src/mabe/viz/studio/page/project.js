@@ -6,7 +6,7 @@ const byId = (id) => document.getElementById(id);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const KINDS = { directed: "an agent to a target", self: "an animal by itself", mutual: "two animals together" };
 
-export const project = { state: null, open: () => {}, changed: () => {}, settings: () => {} };
+export const project = { state: null, open: () => {}, changed: () => {}, settings: () => {}, incoming: () => {} };
 
 export function element(tag, text = "", attributes = {}) {
   const made = document.createElement(tag);
@@ -59,13 +59,14 @@ function note(text) {
 
 const isOther = (before, ...names) => names.some((name) => JSON.stringify(before?.[name]) !== JSON.stringify(project.state[name]));
 
-function take(state) {
+export function take(state) {
   const before = project.state;
   project.state = state;
   const wasBusy = Boolean(before?.job?.running), isBusy = Boolean(state.job?.running); // buttons of films
   if (wasBusy !== isBusy || isOther(before, "recordings", "problems", "round")) showRecordings();
   showJob();
   project.settings(before);
+  project.incoming(isOther(before, "incoming"));
   if (isOther(before, "ethogram")) showActions();
   if (isOther(before, "round", "rounds") || before?.settings.version !== state.settings.version) showScores();
   showTrust(isOther(before, "trust"));

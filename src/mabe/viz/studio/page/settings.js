@@ -1,37 +1,53 @@
 // Rate, scale, animals and skeleton of the project, and what zones and lines become of it.
 // A change says what was shown before; the server refuses it where that is no longer so.
-import { element, project } from "./project.js";
+import { element, project, take } from "./project.js";
 import * as server from "./server.js";
 
 const byId = (id) => document.getElementById(id);
 const ROLES = ["snout", "neck", "body", "rump", "tail", "tip"];
 const NUMBERS = { fps: "frames per second", pixels_per_cm: "pixels per cm" };
 const done = []; // the changes that can be taken back
-let isTouched = false;
+let isTouched = false, shown = null, pending = null;
 
 const values = () => project.state.settings.values;
 const figure = (value) => (value === null ? "–" : String(Number(value.toPrecision(4))));
 
-// What project.yaml says of a rate or scale, or of a zone: for all, and for single recordings.
-export const known = (key, name = "") => (name ? values()?.zones[name] : values()?.[key]) ?? { all: null, own: {} };
+// What project.yaml says of a rate or scale, or of a zone: for all, and for single recordings;
+// now, or when somebody began to change it.
+export const known = (key, name = "", of = values()) => (name ? of?.zones[name] : of?.[key]) ?? { all: null, own: {} };
+export const snapshot = () => structuredClone(values());
 
 // Sends changes; the project is then standardized anew. Gives the reason where it is not.
 export async function settle(changes, isUndo = false) {
   try {
-    await server.request("settings", { method: "POST", body: JSON.stringify(changes) });
+    const response = await server.request("settings", { method: "POST", body: JSON.stringify(changes) });
+    if (isUndo) done.pop();
+    else done.push(changes);
+    pending = { changes, isUndo };
+    isTouched = false;
+    take(await response.json());
   } catch (error) {
     return error.message;
   }
-  if (!isUndo) done.push(changes);
-  isTouched = false;
   return "";
+}
+
+// What was sent, and could not be applied after all, is no change to be taken back.
+function follow(version, { job, settings }) {
+  if (!pending) return;
+  if (settings.version !== version) pending = null;
+  else if (job?.what === "settle" && !job.running && (job.error || job.cancelled)) {
+    if (pending.isUndo) done.push(pending.undone);
+    else done.pop();
+    pending = null;
+  }
 }
 
 export async function undo() {
   const last = done.at(-1);
   if (!last) return "";
   const reason = await settle(last.map(({ before, value, ...rest }) => ({ ...rest, before: value, value: before })).reverse(), true);
-  if (!reason) done.pop();
+  if (pending) pending.undone = last;
   return reason;
 }
 
@@ -49,12 +65,12 @@ project.settings = (before) => {
   const isSame = JSON.stringify([before?.settings, before?.recordings]) === JSON.stringify([settings, recordings]);
   for (const id of ["settings-undo", "draw-undo"]) byId(id).disabled = !canUndo() || Boolean(job?.running);
   byId("settings-apply").disabled = Boolean(job?.running);
-  const wasHere = before?.job?.what === "settle", isHere = job?.what === "settle";
+  const isHere = job?.what === "settle";
+  follow(before?.settings.version, project.state);
   if (isHere && job.running) say("settings-state", "Standardizing the project anew; labels are kept …");
   else if (isHere && job.error) say("settings-state", `Not applied, nothing is changed: ${job.error}`, true);
   else if (isHere && job.cancelled) say("settings-state", "Cancelled; nothing is changed.");
   else if (before && before.settings.version !== settings.version) say("settings-state", "Applied; labels are kept.");
-  if (wasHere && isHere && job.error && before.job.running) done.pop();
   if (isSame && before) return;
   const guessed = recordings.filter(({ sources }) => Object.values(sources).some((each) => each.includes("guessed"))).length;
   byId("settings-note").textContent = settings.isLayout
@@ -66,6 +82,7 @@ project.settings = (before) => {
 
 function fill() {
   const { recordings, settings } = project.state;
+  shown = { ...snapshot(), roles: structuredClone(settings.roles) };
   const rows = [{ name: "", title: "all recordings" }, ...recordings.map((each) => ({ ...each, title: each.name }))];
   byId("settings-numbers").replaceChildren(...rows.map((each) => {
     const row = element("tr");
@@ -98,17 +115,16 @@ function fill() {
 // The skeleton of the chosen roles. Two points of a role are half way between (neck: ears), or
 // the first that is tracked, as it was; other entries, such as pairs, stay.
 function chosenSkeleton() {
-  const { settings } = project.state, shown = settings.values.skeleton ?? {};
   const chosen = [...byId("settings-roles").querySelectorAll("select")].filter((each) => each.value);
   const roles = Object.fromEntries(ROLES.map((role) => [role, chosen.filter((each) => each.value === role).map((each) => each.dataset.keypoint)]));
-  const others = Object.fromEntries(Object.entries(shown).filter(([name]) => !ROLES.includes(name)));
+  const others = Object.fromEntries(Object.entries(shown.skeleton ?? {}).filter(([name]) => !ROLES.includes(name)));
   const isPair = (names) => names.length === 2 && names.some((name) => /left|(^|_)l($|_)/i.test(name)) && names.some((name) => /right|(^|_)r($|_)/i.test(name));
   const sources = Object.entries(roles).filter(([, names]) => names.length).map(([role, names]) => [role, isPair(names) ? [names.join("+")] : names]);
   return { ...Object.fromEntries(sources), ...others };
 }
 
 function changes() {
-  const { settings } = project.state, found = [];
+  const found = [];
   for (const key of Object.keys(NUMBERS)) {
     const value = { all: null, own: {} };
     for (const input of byId("settings-numbers").querySelectorAll(`input[data-key="${key}"]`)) {
@@ -116,12 +132,12 @@ function changes() {
       if (input.dataset.recording) value.own[input.dataset.recording] = Number(input.value);
       else value.all = Number(input.value);
     }
-    found.push({ key, before: known(key), value });
+    found.push({ key, before: known(key, "", shown), value });
   }
   const animals = byId("settings-animals").value.split(",").map((name) => name.trim()).filter(Boolean);
-  found.push({ key: "animals", before: settings.values.animals, value: animals });
-  const isOther = [...byId("settings-roles").querySelectorAll("select")].some((each) => each.value !== (settings.roles[each.dataset.keypoint] ?? ""));
-  if (isOther) found.push({ key: "skeleton", before: settings.values.skeleton, value: chosenSkeleton() });
+  found.push({ key: "animals", before: shown.animals, value: animals });
+  const isOther = [...byId("settings-roles").querySelectorAll("select")].some((each) => each.value !== (shown.roles[each.dataset.keypoint] ?? ""));
+  if (isOther) found.push({ key: "skeleton", before: shown.skeleton, value: chosenSkeleton() });
   const flat = (value) => JSON.stringify(value, (_, each) => (each && each.constructor === Object ? Object.fromEntries(Object.entries(each).sort()) : each));
   return found.filter(({ before, value }) => flat(before) !== flat(value));
 }
@@ -132,7 +148,11 @@ byId("settings").addEventListener("submit", async (event) => {
   const made = changes();
   if (!made.length) { say("settings-state", "Nothing is changed."); return; }
   const reason = await settle(made);
-  if (reason) say("settings-state", reason, true);
+  if (!reason) return;
+  say("settings-state", reason, true);
+  if (JSON.stringify(snapshot()) === JSON.stringify({ ...shown, roles: undefined })) return; // what was typed stays
+  isTouched = false;
+  fill();
 });
 byId("settings-cancel").addEventListener("click", () => { isTouched = false; fill(); say("settings-state", ""); });
 byId("settings-undo").addEventListener("click", async () => say("settings-state", await undo(), true));

@@ -5,6 +5,7 @@ import { StudioLabels, minus } from "./edits.js";
 import { follow, load, project } from "./project.js";
 import * as settings from "./settings.js";
 import * as drawing from "./drawing.js";
+import "./incoming.js";
 import * as suggest from "./suggestions.js";
 
 const byId = (id) => document.getElementById(id);

@@ -1,0 +1,44 @@
+// Labels of another program's file: chosen, shown beside the labels there are, taken.
+import { element, project, send, time } from "./project.js";
+import { say } from "./settings.js";
+import { count } from "./words.js";
+
+const byId = (id) => document.getElementById(id);
+
+project.incoming = (isOther) => {
+  const { incoming, job } = project.state, isBusy = Boolean(job?.running);
+  byId("incoming-file").disabled = isBusy;
+  byId("incoming-undo").hidden = !project.state.canUndoImport;
+  if (job?.what === "incoming") say("incoming-state", isBusy ? "Reading the labels …" : job.error ?? "", Boolean(job.error));
+  if (!isOther) return;
+  byId("incoming").hidden = !incoming;
+  if (!incoming) return;
+  const differing = incoming.rows.reduce((sum, each) => sum + each.conflictSeconds, 0);
+  say("incoming-state", `${incoming.file}: ${count(incoming.rows.reduce((sum, each) => sum + each.bouts, 0), "bout")}. ${differing ? `In ${differing.toFixed(1)} s it differs from labels here.` : "Nothing differs from labels here."}`);
+  byId("incoming-rows").replaceChildren(...incoming.rows.map((each) => {
+    const row = element("tr"), isNew = incoming.newActions.includes(each.action);
+    const leftOut = each.leftOut ? `, ${each.leftOut} left out: not between the animals that this action is of here` : "";
+    row.append(
+      element("th", each.recording, { scope: "row" }), element("td", `${each.action}${isNew ? " (new)" : ""}`),
+      element("td", `${each.bouts}${leftOut}`), element("td", time(each.newSeconds)),
+      element("td", each.conflictSeconds ? `${each.conflictSeconds.toFixed(1)} s` : "–"),
+    );
+    return row;
+  }));
+  byId("incoming-notes").replaceChildren(...incoming.notes.map((each) => element("li", each)));
+  byId("incoming-mine").textContent = differing ? "Import; my labels stay where they differ" : "Import";
+  byId("incoming-theirs").hidden = !differing;
+};
+
+byId("incoming-file").addEventListener("change", async () => {
+  const [file] = byId("incoming-file").files;
+  if (file) await send(`incoming?name=${encodeURIComponent(file.name)}`, "POST", await file.arrayBuffer());
+  byId("incoming-file").value = "";
+});
+const DONE = { mine: "Imported.", theirs: "Imported.", discard: "Discarded; nothing is changed.", undo: "Taken back." };
+for (const what of Object.keys(DONE)) {
+  byId(`incoming-${what}`).addEventListener("click", async () => {
+    if (await send(`incoming/${what}`, "POST")) say("incoming-state", DONE[what]);
+    byId("incoming-file").focus();
+  });
+}

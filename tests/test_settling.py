@@ -369,7 +369,7 @@ def test_answers_to_labels_that_nobody_sent_are_refused(address):
     root = address.split("#")[0]
     for path, reason in (
         ("incoming/mine", "choose a file first"),
-        ("incoming/both", "no answer both"),
+        ("incoming/both", "not both"),
         ("incoming?name=..%2Fx", "rename it"),
     ):
         headers = {"x-mabe-token": TOKEN}

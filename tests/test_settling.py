@@ -459,7 +459,17 @@ def test_a_zone_is_drawn_by_keys_alone_for_one_recording(page, session):
     assert violations(page) == []
     right, down, enter = "\ue014", "\ue015", "\ue007"
     page.keys(enter, *[right] * 2, *[down] * 5, enter)
+    file = session.project.root / "project.yaml"
+    before = file.read_text()
+    file.write_text(before + "zones: {Ёлка: {circle: [1, 2, 3]}}\n")  # by another
     page.run("document.getElementById('draw-apply').focus()")
+    page.keys(enter)
+    told = "document.getElementById('draw-result').textContent"
+    page.wait(f"{told}.includes('the zone Ёлка was changed elsewhere')")
+    [refusal] = page.errors()
+    assert "400" in refusal
+    file.write_text(before)
+    page.wait("!window.mabe.project.state.settings.values.zones['Ёлка']")
     page.keys(enter)
     wait_until_settled(page)
     one, two = session.project.videos

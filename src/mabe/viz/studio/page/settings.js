@@ -18,12 +18,12 @@ export const known = (key, name = "", of = values()) => (name ? of?.zones[name] 
 export const snapshot = () => structuredClone(values());
 
 // Sends changes; the project is then standardized anew. Gives the reason where it is not.
-export async function settle(changes, isUndo = false) {
+export async function settle(changes, undone = null) {
   try {
     const response = await server.request("settings", { method: "POST", body: JSON.stringify(changes) });
-    if (isUndo) done.pop();
+    if (undone) done.pop();
     else done.push(changes);
-    pending = { changes, isUndo };
+    pending = { undone };
     isTouched = false;
     take(await response.json());
   } catch (error) {
@@ -37,7 +37,7 @@ function follow(version, { job, settings }) {
   if (!pending) return;
   if (settings.version !== version) pending = null;
   else if (job?.what === "settle" && !job.running && (job.error || job.cancelled)) {
-    if (pending.isUndo) done.push(pending.undone);
+    if (pending.undone) done.push(pending.undone);
     else done.pop();
     pending = null;
   }
@@ -46,9 +46,7 @@ function follow(version, { job, settings }) {
 export async function undo() {
   const last = done.at(-1);
   if (!last) return "";
-  const reason = await settle(last.map(({ before, value, ...rest }) => ({ ...rest, before: value, value: before })).reverse(), true);
-  if (pending) pending.undone = last;
-  return reason;
+  return settle(last.map(({ before, value, ...rest }) => ({ ...rest, before: value, value: before })).reverse(), last);
 }
 
 export const canUndo = () => done.length > 0;

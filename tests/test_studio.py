@@ -23,9 +23,11 @@ from mabe.experiments.learning_curve import Gain, LearningCurve, gain_per_doubli
 from mabe.io.predictions import read_predictions
 from mabe.io.project import Project
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
+from mabe.runtime.executors import HERE
 from mabe.viz.film.film_reader import read_facts
 from mabe.viz.studio.drift import find_drift
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
+from mabe.viz.studio.full_training import train_full
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
 from mabe.viz.studio.project_folder import open_project
@@ -486,6 +488,29 @@ def test_a_training_that_is_cancelled_or_cannot_begin_leaves_no_round(session):
         time.sleep(0.02)
     assert "label a few bouts first" in session.job.error
     assert finished_rounds(session.data) == []
+
+
+def test_the_full_recipe_becomes_a_round_that_the_page_uses(tmp_path):
+    write_fights(tmp_path / "p", videos=2, seconds=24)
+    session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    quick = {"tree_rounds": 20, "tree_min_rows": 5, "steps_per_epoch": 1}
+    small = {**quick, "epochs": 1, "gru_width": 8, "batch_size": 2, "folds": 2}
+    train_full(session.data, small, executor=HERE)
+    session.load_rounds()
+    [row] = session.overview()["rounds"]
+    assert row["recipe"] == "full"
+    [attack] = session.overview()["round"]["actions"]
+    assert (attack["name"], attack["bouts"], attack["recordings"]) == ("attack", 6, 2)
+    assert attack["f1"] is not None
+    assert session.predictions(0)["views"]
+    assert not (session.data / "studio/full").exists()
+
+
+def test_the_full_recipe_of_one_labelled_recording_says_what_it_needs(tmp_path):
+    write_fights(tmp_path / "p", videos=1)
+    session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    with pytest.raises(DataError, match="labelled in 1 of 1 recordings"):
+        train_full(session.data)
 
 
 # ── in a browser ──

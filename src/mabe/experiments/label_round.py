@@ -66,8 +66,6 @@ class LabelRound:
     """F1 on recordings not learned from; None with one labelled recording."""
     labelled: tuple[int, ...]
     """The recordings with labels, by their place in the store."""
-    bouts: tuple[int, ...]
-    """Number of labelled bouts of each action."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,18 +110,12 @@ def grow_round(
         confidence = _score(labels)
     model = build_trees(config.model, objective.task, forest).eval()
     _save(model, objective, model_dir)
-    actions = range(len(objective.task.actions))
-    own = [view.as_annotated() for view in objective.sampler.views]
     return LabelRound(
         config=config,
         store=objective.data.store,
         model=model,
         confidence=confidence,
         labelled=tuple(objective.data.learned),
-        bouts=tuple(
-            sum(int((each.bouts[:, 2] == action).sum()) for each in own)
-            for action in actions
-        ),
     )
 
 

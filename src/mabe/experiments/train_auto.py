@@ -11,7 +11,7 @@ with the scores.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,13 +120,17 @@ def train_recipe(
     resume: bool = False,
     skip_bad: bool = False,
     executor: Executor | None = None,
+    explain: bool = True,
+    report: Callable[[str, int, int], None] = lambda *_: None,
 ) -> TrainedRecipe:
     """Train the recipe for some data, and return the finished run.
 
     `given` are the settings that the user gave; the recipe chooses the others. An
     executor decides where runs are done, which has no effect on the results; by default
     one process for each core, or one process on a GPU. An earlier run in
-    `checkpoint_dir` is resumed (`resume`) or renamed.
+    `checkpoint_dir` is resumed (`resume`) or renamed. Without `explain` the features
+    that matter are not looked for. `report` is told the model that is finished, its
+    number, and the number of all.
     """
     config = at_working_rate(given)
     executor = executor or _usual_executor(config)
@@ -139,11 +143,11 @@ def train_recipe(
         print_lines(*(f"• {reason}" for reason in recipe.reasons))
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
-        _train_all(plans, skip_bad=skip_bad, executor=executor)
-        report = _join(run_dir, recipe, plans)
-        if config.from_model is None:  # which is to be quick
+        _train_all(plans, skip_bad=skip_bad, executor=executor, report=report)
+        scores = _join(run_dir, recipe, plans)
+        if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
-    return TrainedRecipe(run_dir, report)
+    return TrainedRecipe(run_dir, scores)
 
 
 def with_guessed_task(
@@ -246,16 +250,26 @@ def _plan(kind: ModelKind, recipe: Recipe, data: TrainingData, root: Path) -> Pl
     return make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
 
 
-def _train_all(plans: Sequence[Plan], *, skip_bad: bool, executor: Executor) -> None:
+def _train_all(
+    plans: Sequence[Plan],
+    *,
+    skip_bad: bool,
+    executor: Executor,
+    report: Callable[[str, int, int], None],
+) -> None:
     """Do the fold runs of all kinds."""
     # The longest ones first, so that no worker is left alone at the end.
     fold_runs = [fold_run for plan in reversed(plans) for fold_run in plan.fold_runs]
-    numbers = itertools.count(1 + sum(fold_run.is_finished for fold_run in fold_runs))
+    done = sum(fold_run.is_finished for fold_run in fold_runs)
+    numbers = itertools.count(1 + done)
+    report("training the full recipe", done, len(fold_runs))
 
     def after_each(fold_run: FoldRun) -> None:
         score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
         name = f"{fold_run.kind}/{fold_run.name}"
-        print_lines(f"✓ {next(numbers)} of {len(fold_runs)}: {name} {score}")
+        number = next(numbers)
+        print_lines(f"✓ {number} of {len(fold_runs)}: {name} {score}")
+        report("training the full recipe", number, len(fold_runs))
 
     train_fold_runs(
         fold_runs, skip_bad=skip_bad, after_each=after_each, executor=executor

@@ -12,11 +12,12 @@ from typing import Any, Literal
 from mabe.errors import MabeError
 
 What = Literal[
-    "read", "train", "predict", "copy", "film", "trust", "settle", "incoming"
+    "read", "train", "full", "predict", "copy", "film", "trust", "settle", "incoming"
 ]
 
 
 _MODULES: dict[str, str] = {
+    "full": "mabe.viz.studio.full_training",
     "trust": "mabe.viz.studio.trust",
     "settle": "mabe.viz.studio.settling",
     "incoming": "mabe.viz.studio.incoming",

@@ -6,9 +6,13 @@ without it a round was cancelled or stopped, and is not used.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 from mabe.errors import DataError
 from mabe.metrics.confidence_interval import FEWEST_TRACKS
@@ -91,8 +95,18 @@ def finished_rounds(data: Path) -> list[Round]:
     return sorted(rounds, key=lambda each: each.number)
 
 
-def begin_round(data: Path) -> Path:
-    """Return the folder of a new round; remove what a stopped one has left."""
+@contextmanager
+def new_round(data: Path) -> Iterator[Path]:
+    """Provide the folder of a new round; another process waits until it is finished.
+
+    What a stopped one has left is removed.
+    """
+    rounds_folder(data).mkdir(parents=True, exist_ok=True)
+    with FileLock(rounds_folder(data) / ".lock"):
+        yield _begin_round(data)
+
+
+def _begin_round(data: Path) -> Path:
     finished = finished_rounds(data)
     number = finished[-1].number + 1 if finished else 1
     folder = rounds_folder(data) / str(number)

@@ -8,7 +8,8 @@
     POST /api/settings                    [{"key": …, "before": …, "value": …}, …]
     POST /api/incoming?name=FILE          read a file of labels, which is the body
     POST /api/incoming/WHAT               take it: mine, theirs; discard, undo
-    POST /api/job/WHAT                    start: train, predict; cancel, cancel-trust
+    POST /api/job/WHAT                    start: train, full, predict; cancel,
+                                          cancel-full, cancel-trust
     POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
     GET  /api/suggestions                 stretches to label next
     GET  /api/recordings                  the list of recordings
@@ -160,6 +161,10 @@ class Handlers:
                 self.session.job.cancel()
         elif what == "cancel-trust":
             self.session.cancel_trust()
+        elif what == "cancel-full":
+            self.session.cancel_full()
+        elif what == "full":
+            await run_in_threadpool(self.session.start_full)
         elif what in ("train", "predict"):
             await run_in_threadpool(self.session.start, what)
         elif what in ("copy", "film"):

@@ -63,6 +63,8 @@ class StudioSession:
     job: Job | None = None
     trust_job: Job | None = None
     """What measures the trust in the last round, beside other work."""
+    full_job: Job | None = None
+    """The full recipe, which is trained beside other work."""
     times_settled: int = 0
     incoming: Incoming | None = None
     """Labels of a file that are shown, and not taken yet."""
@@ -114,9 +116,23 @@ class StudioSession:
             self._check_idle()
             after = self.load_rounds
             if what == "train":
-                self.cancel_trust()
                 after = self._load_trained
             self.job = start_job(what, self.data, after, *given)
+
+    def start_full(self) -> None:
+        """Start to train the full recipe, unless that is going on.
+
+        Raises `DataError` where it is.
+        """
+        with self._lock:
+            if self.full_job is not None and self.full_job.is_running:
+                raise DataError("the full recipe is being trained already")
+            self.full_job = start_job("full", self.data, self._load_trained)
+
+    def cancel_full(self) -> None:
+        """End the training of the full recipe; nothing of it is kept."""
+        if self.full_job is not None:
+            self.full_job.cancel()
 
     # ── settings ──
 
@@ -264,6 +280,8 @@ class StudioSession:
 
     def _take_settled(self) -> None:
         """Put in place what was standardized, and read it."""
+        self.cancel_trust()
+        self.cancel_full()  # both are of what was settled before
         with self._lock, self.labels.held():
             labels = {name: self.labels.read(name) for name in self.labels.infos}
             last = self.rounds[-1].number if self.rounds else 0
@@ -299,6 +317,7 @@ class StudioSession:
         """Take over a new round, and measure how far it can be trusted."""
         self.load_rounds()
         with self._lock:
+            self.cancel_trust()
             number = str(self.rounds[-1].number)
             self.trust_job = start_job("trust", self.data, lambda: None, number)
 
@@ -335,6 +354,7 @@ class StudioSession:
     def close(self) -> None:
         """End the work that is going on."""
         self.cancel_trust()
+        self.cancel_full()
         if self.job is not None:
             self.job.cancel()
 
@@ -358,11 +378,13 @@ class StudioSession:
             "round": last and self._round_json(last),
             "trust": last and last.trust,
             "trustJob": self.trust_job and self.trust_job.to_json(),
+            "fullJob": self.full_job and self.full_job.to_json(),
             "rounds": [
                 {
                     "number": each.number,
                     "minutes": each.about["minutes"],
                     "f1": each.about["f1"],
+                    "recipe": each.about.get("recipe", "quick"),
                 }
                 for each in self.rounds
             ],

@@ -12,6 +12,7 @@ is used.
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,6 @@ from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
 from mabe.experiments.label_round import (
-    LabelRound,
     grow_round,
     labelled_min,
     load_recordings,
@@ -42,6 +42,7 @@ from mabe.io.probabilities import (
 from mabe.io.readers.kaggle import read_index
 from mabe.metrics.confidence_interval import Confidence
 from mabe.models.checkpoint import load_checkpoint
+from mabe.recording import StoredRecording
 from mabe.viz.review.compact_timeline import (
     ViewTimeline,
     error_probability,
@@ -49,7 +50,7 @@ from mabe.viz.review.compact_timeline import (
 )
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
-from mabe.viz.studio.rounds import Round, begin_round, finish_round, finished_rounds
+from mabe.viz.studio.rounds import Round, finish_round, finished_rounds, new_round
 from mabe.viz.studio.stretches import Stretches, cut_stretches
 from mabe.viz.studio.suggest import StretchScores
 
@@ -73,21 +74,27 @@ def train(data: Path) -> None:
     began = time.perf_counter()
     store = read(data)
     ethogram = read_ethogram(data) or Ethogram()
-    folder = begin_round(data)
-    grown = grow_round(
-        data,
-        store,
-        folder / "model",
-        undirected=ethogram.undirected,
-        report=report,
-    )
-    trained_s = time.perf_counter() - began
-    scores = _predict_all(data, Round(folder, {}), store)
-    scores.write(folder / "stretches.npz")
-    about = _describe(grown)
-    about["seconds"] = round(trained_s, 1)
-    about["seconds_with_predictions"] = round(time.perf_counter() - began, 1)
-    finish_round(data, folder, about)
+    with new_round(data) as folder:
+        grown = grow_round(
+            data,
+            store,
+            folder / "model",
+            undirected=ethogram.undirected,
+            report=report,
+        )
+        trained_s = time.perf_counter() - began
+        scores = predict_all(data, Round(folder, {}), store)
+        scores.write(folder / "stretches.npz")
+        about = describe_round(
+            actions=grown.model.task.classes,
+            labelled=[grown.store.recordings[index] for index in grown.labelled],
+            confidence=grown.confidence,
+        )
+        about["undirected"] = sorted(grown.config.undirected)
+        about["recipe"] = "quick"
+        about["seconds"] = round(trained_s, 1)
+        about["seconds_with_predictions"] = round(time.perf_counter() - began, 1)
+        finish_round(data, folder, about)
 
 
 def predict(data: Path) -> None:
@@ -115,7 +122,7 @@ def predict(data: Path) -> None:
         write_export(done, to, out / to)
 
 
-def _predict_all(data: Path, into: Round, store: PoseStore) -> StretchScores:
+def predict_all(data: Path, into: Round, store: PoseStore) -> StretchScores:
     """Write the predictions of all recordings; return those of stretches."""
     predictor = Predictor(load_checkpoint(into.folder / "model"))
     stretches = Stretches.read(data / "studio" / "stretches.npz")
@@ -160,31 +167,31 @@ def _score_stretches(
         probability[place] = np.maximum(probability[place], highest)
 
 
-def _describe(grown: LabelRound) -> dict[str, Any]:
-    """Return what is shown of a round."""
-    task, confidence = grown.model.task, grown.confidence
-    labelled = [grown.store.recordings[index] for index in grown.labelled]
-    actions = [
-        {
-            "name": name,
-            "bouts": grown.bouts[place],
-            "recordings": sum(
-                any(bout.action == name for bout in each.bouts) for each in labelled
-            ),
-            "f1": _number(confidence.f1[place]) if confidence else None,
-            "interval": _interval(confidence, place),
-        }
-        for place, name in enumerate(task.classes)
-    ]
+def describe_round(
+    *,
+    actions: Sequence[str],
+    labelled: Sequence[StoredRecording],
+    confidence: Confidence | None,
+) -> dict[str, Any]:
+    """Return what is shown of a round: its scores, and what it learned from."""
+    bouts = [[bout.action for bout in each.bouts] for each in labelled]
     return {
-        "actions": actions,
+        "actions": [
+            {
+                "name": name,
+                "bouts": sum(each.count(name) for each in bouts),
+                "recordings": sum(name in each for each in bouts),
+                "f1": _number(confidence.f1[place]) if confidence else None,
+                "interval": _interval(confidence, place),
+            }
+            for place, name in enumerate(actions)
+        ],
         "f1": _number(confidence.score) if confidence else None,
         "interval": None
         if confidence is None or not np.isfinite(confidence.low)
         else [_number(confidence.low), _number(confidence.high)],
-        "recordings": len(grown.labelled),
+        "recordings": len(labelled),
         "minutes": round(sum(map(labelled_min, labelled)), 3),
-        "undirected": sorted(grown.config.undirected),
     }
 
 

@@ -28,7 +28,8 @@ export async function load() {
 
 export async function follow() {
   for (;;) {
-    const isBusy = project.state?.job?.running || project.state?.trustJob?.running;
+    const { job, trustJob, fullJob } = project.state ?? {};
+    const isBusy = [job, trustJob, fullJob].some((each) => each?.running);
     await new Promise((resolve) => setTimeout(resolve, isBusy ? 500 : 3000));
     try {
       if (!document.hidden || isBusy) await load();
@@ -70,6 +71,8 @@ export function take(state) {
   if (isOther(before, "ethogram")) showActions();
   if (isOther(before, "round", "rounds") || before?.settings.version !== state.settings.version) showScores();
   showTrust(isOther(before, "trust"));
+  showFull();
+  trainByItself();
   project.changed(before, state);
 }
 
@@ -170,7 +173,7 @@ function showScores() {
   byId("score-text").textContent = round.f1 === null
     ? "No score yet: label parts of a second recording, so that one can be held out."
     : `Mean F1 ${round.f1.toFixed(2)}${interval}, in recordings that were not learned from.`;
-  byId("score-note").textContent = `${round.number <= project.state.settings.settledAfter ? "Something was settled since: train again. " : ""}Round ${round.number}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
+  byId("score-note").textContent = `${round.number <= project.state.settings.settledAfter ? "Something was settled since: train again. " : ""}Round ${round.number}${round.recipe === "full" ? ", the full recipe" : ""}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
   byId("score-body").replaceChildren(...round.actions.map((each) => {
     const row = element("tr");
     row.append(
@@ -182,16 +185,44 @@ function showScores() {
   }));
   byId("history-body").replaceChildren(...rounds.map((each) => {
     const row = element("tr");
-    row.append(element("th", each.number, { scope: "row" }), element("td", each.minutes.toFixed(1)), element("td", each.f1 === null ? "–" : each.f1.toFixed(2)));
+    row.append(element("th", each.number, { scope: "row" }), element("td", each.recipe), element("td", each.minutes.toFixed(1)), element("td", each.f1 === null ? "–" : each.f1.toFixed(2)));
     return row;
   }));
+}
+
+// The full recipe is trained behind everything else.
+function showFull() {
+  const { fullJob: job } = project.state, isBusy = Boolean(job?.running);
+  byId("full").disabled = isBusy || byId("train").disabled && !project.state.job?.running;
+  byId("full-cancel").hidden = !isBusy;
+  let text = "";
+  if (isBusy) text = `goes on behind your work: ${job.stage}${job.total > 1 ? `, ${job.done} of ${job.total} models` : ""} …`;
+  else if (job?.error) text = `stopped: ${job.error}`;
+  else if (job?.cancelled) text = "stopped; nothing of it is kept";
+  byId("full-text").textContent = text;
+}
+
+// Labels of a minute more, or of a tenth more, than any training so far learned from.
+let tried = 0;
+function trainByItself() {
+  const { recordings, round, job } = project.state;
+  if (!byId("auto-train").checked || byId("train").disabled || document.querySelector("dialog[open]")) return;
+  const minutes = recordings.reduce((sum, each) => sum + (each.watched ?? 0), 0) / 60;
+  const before = Math.max(tried, round?.minutes ?? 0);
+  if (minutes < before + Math.max(1, before / 10) || job?.running) return;
+  tried = minutes;
+  start("train");
 }
 
 // Measured after a training, while its predictions are used already.
 function showTrust(isNew) {
   const { trust, trustJob: job } = project.state, isBusy = Boolean(job?.running);
   byId("trust").hidden = !trust && !job;
-  byId("trust-cancel").hidden = !isBusy;
+  byId("full").addEventListener("click", () => start("full"));
+byId("full-cancel").addEventListener("click", () => start("cancel-full"));
+byId("auto-train").checked = localStorage.getItem("mabe-auto-train") === "1";
+byId("auto-train").addEventListener("change", ({ target }) => localStorage.setItem("mabe-auto-train", target.checked ? "1" : "0"));
+byId("trust-cancel").hidden = !isBusy;
   let text = "";
   if (isBusy) text = `The model is usable; this goes on behind it: ${job.total > 1 ? `${job.stage}, ${job.done + 1} of ${job.total}` : job.stage} …`;
   else if (job?.error) text = `not measured: ${job.error}`;

@@ -159,15 +159,15 @@ class SocialFeatures(Features):
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.directed = directed
-        self.key = ("social", rate_fps, max_gap_s, directed, skeleton)
-        nobody = torch.full((1, 1, 2, len(skeleton.keypoints), 2), torch.nan)
-        named = dict(self._groups(nobody))
-        self.names = tuple(name for group in named.values() for name in group.names)
-        owners = [group for group, each in named.items() for _ in each.names]
-        self.groups = {
-            group: [place for place, owner in enumerate(owners) if owner == group]
-            for group in named
-        }
+        self.name_by(
+            ("social", rate_fps, max_gap_s, directed, skeleton),
+            len(skeleton.keypoints),
+            lambda poses_BTAK2: (
+                (group, name)
+                for group, signals in self._groups(poses_BTAK2)
+                for name in signals.names
+            ),
+        )
 
     def forward(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]

@@ -81,14 +81,13 @@ class TargetPointFeatures(Features):
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.skeleton = skeleton
         self.head = _head_keypoints(skeleton)
-        self.key = ("target point", rate_fps, max_gap_s, skeleton)
-        nobody = torch.full((1, 1, 2, len(skeleton.keypoints), 2), torch.nan)
-        parts = [(group, part.name) for group, part in self._parts(nobody)]
-        self.names = tuple(name for _, name in parts)
-        self.groups = {
-            group: [at for at, (other, _) in enumerate(parts) if other == group]
-            for group, _ in parts
-        }
+        self.name_by(
+            ("target point", rate_fps, max_gap_s, skeleton),
+            len(skeleton.keypoints),
+            lambda poses_BTPK2: (
+                (group, part.name) for group, part in self._parts(poses_BTPK2)
+            ),
+        )
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]

@@ -79,14 +79,13 @@ class TargetZoneFeatures(Features):
         self.rate_fps = rate_fps
         self.max_gap_frames = round(max_gap_s * rate_fps)
         self.skeleton = skeleton
-        self.key = ("target zone", rate_fps, max_gap_s, skeleton)
-        points = len(skeleton.keypoints) + len(BORDER)
-        parts = list(self._parts(torch.full((1, 1, 2, points, 2), torch.nan)))
-        self.names = tuple(name for _, name, _ in parts)
-        self.groups = {
-            group: [at for at, (other, _, _) in enumerate(parts) if other == group]
-            for group, _, _ in parts
-        }
+        self.name_by(
+            ("target zone", rate_fps, max_gap_s, skeleton),
+            len(skeleton.keypoints) + len(BORDER),
+            lambda poses_BTPK2: (
+                (group, name) for group, name, _ in self._parts(poses_BTPK2)
+            ),
+        )
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]

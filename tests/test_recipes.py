@@ -23,7 +23,7 @@ from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
 from mabe.experiments.checklist.training_checks import check_epochs
 from mabe.experiments.importance import FILE_NAME as IMPORTANCE
-from mabe.experiments.importance import explain_run
+from mabe.experiments.importance import explain_run, format_importance
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.train_auto import train_recipe, with_guessed_task
 from mabe.experiments.train_by_config import merge_settings
@@ -371,10 +371,9 @@ def test_members_with_the_same_features_share_them_and_predict_as_they_do_alone(
     assert extracted[0] == 2  # one for the trees, one for the networks' only window
 
 
-def test_what_it_goes_by_is_kept_and_told(run, fights, capsys):
-    explain_run(run, folds=1)
+def test_what_it_goes_by_is_kept_and_told(run):
+    told = format_importance(explain_run(run, folds=1))
 
-    told = capsys.readouterr().out
     kept = json.loads((run / IMPORTANCE).read_text(encoding="utf-8"))
     assert set(kept) == {"trees", "network"}
     assert "facing" in kept["trees"]

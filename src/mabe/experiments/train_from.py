@@ -25,8 +25,13 @@ from mabe.training.reuse import Source, load_source
 NETWORK_STEPS = (40, 400)
 """Fewest and most steps of a network; one for each so many frames between them."""
 _FRAMES_A_STEP = 4_000
-TUNED: Mapping[str, Any] = {**NETWORK, "learning_rate": 1e-3}
-"""Settings of the training of networks."""
+TUNED: Mapping[str, Any] = {
+    **NETWORK,
+    "batch_size": 8,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+}
+"""Settings of the training of networks: half of a step, and scored once."""
 GROWN: Mapping[str, Any] = {
     "tree_rounds": 60,
     "tree_min_rows": 40,

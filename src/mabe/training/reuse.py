@@ -12,7 +12,12 @@ from pathlib import Path
 
 from mabe.config import RunConfig
 from mabe.errors import ConfigError
-from mabe.models.checkpoint import Checkpoint, Member, load_checkpoint
+from mabe.models.checkpoint import (
+    Checkpoint,
+    Member,
+    find_checkpoint,
+    load_checkpoint,
+)
 from mabe.models.input_contract import InputContract
 from mabe.pair_task import PairTask
 from mabe.runtime.files import hash_file
@@ -70,9 +75,8 @@ def find_source(config: RunConfig) -> Source | None:
 
 def load_source(path: Path) -> Source:
     """Return a model to start from; the last one is kept in memory."""
-    checkpoint = load_checkpoint(path)
-    changed = checkpoint.path.stat().st_mtime_ns
-    return _load(checkpoint.path, changed)
+    file = find_checkpoint(path)
+    return _load(file, file.stat().st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=1)

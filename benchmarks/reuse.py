@@ -16,6 +16,7 @@ import argparse
 import csv
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,13 @@ def main() -> None:
     data = given.work / "data"
     simulate(data, like=given.like, videos=given.videos, minutes=given.minutes)
     rows = read_listing(data)
-    labs = given.labs or sorted({row["lab_id"] for row in rows})
+    videos = Counter(row["lab_id"] for row in rows)
+    enough = sorted(lab for lab, number in videos.items() if number > max(SIZES))
+    labs = given.labs or enough
+    if few := sorted(set(labs) - set(enough)):
+        parser.error(
+            f"{few}: have {max(SIZES)} labelled videos or fewer; more --videos"
+        )
     scores: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
     for seed in range(given.seeds):
         for lab in labs:

@@ -257,7 +257,13 @@ def test_a_recording_without_the_zone_is_refused_in_one_sentence(
     for path in new_films.glob("day10*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "project.yaml").write_text("fps: 10\npixels_per_cm: 10\n")
-    command = ["predict", str(trained.model_path), str(tmp_path), "--out", "unused"]
+    command = [
+        "predict",
+        str(trained.model_path),
+        str(tmp_path),
+        "--out",
+        str(tmp_path / "out"),
+    ]
 
     assert main(command) != 0
     assert "predicts dig at nest, and the recording has no zones" in (

@@ -125,7 +125,7 @@ class ModelCard:
             *(f"{key}: {json.dumps(value)}" for key, value in head.items()),
             "---",
             f"# {_cell(self.name)}",
-            f"A model of [mabe]({_HOME}): poses of animals in, behaviour out.",
+            "A model of mabe: poses of animals in, behaviour out.",
             "",
             "| | |",
             "|---|---|",
@@ -250,9 +250,6 @@ def _license_of_repository(licences: Sequence[str]) -> dict[str, str]:
     if len(licences) == 1 and re.fullmatch(r"[a-z0-9][a-z0-9.\-]*", licences[0]):
         return {"license": licences[0]}
     return {"license": "other", "license_name": "; ".join(licences)}
-
-
-_HOME = "https://pypi.org/project/mabe"
 
 
 def read_model_card(model: Path) -> ModelCard:

@@ -281,7 +281,7 @@ def test_an_ensemble_in_an_ensemble_keeps_the_products_of_weights(
     members = [load_checkpoint(run).members[0] for run in (good, unsure)]
     inner = tmp_path / "inner" / "best.safetensors"
     save_ensemble(inner, members, [3.0, 1.0], tuned_on=["a track"])
-    lines = join_runs([inner.parent, wrong], tmp_path / "outer")
+    lines = join_runs([inner.parent, wrong], tmp_path / "outer").to_lines()
     assert (
         "All weighted equally" in lines[2]
     )  # what the inner was tuned on is not there
@@ -355,7 +355,7 @@ def test_runs_that_held_out_other_recordings_count_the_same_and_it_is_said(
     values = dump_config(config_of(good))
     values |= {"fold": 1, "epochs": 1, "checkpoint_dir": tmp_path / "fold1"}
     other = train(build_config(values, where="test")).run_dir
-    lines = join_runs([good, other], tmp_path / "out")
+    lines = join_runs([good, other], tmp_path / "out").to_lines()
     assert weights_of(tmp_path / "out") == (0.5, 0.5)
     assert "did not hold out the same recordings" in lines[2]
     assert load_checkpoint(tmp_path / "out").tuned_on == ()
@@ -403,7 +403,7 @@ def test_last_and_best_together_are_refused(good, tmp_path):
 
 
 def test_epochs_of_a_run_are_joined(good, tmp_path):
-    lines = join_runs([good], tmp_path, last=2, equal=True)
+    lines = join_runs([good], tmp_path, last=2, equal=True).to_lines()
     joined = load_checkpoint(tmp_path)
     assert [member.provenance.epoch for member in joined.members] == [4, 6]
     assert "epoch_004" in lines[0]

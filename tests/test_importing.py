@@ -368,7 +368,7 @@ def test_a_recording_without_any_known_keypoint_is_refused(model, tmp_path):
     place.write_text("frame,keypoint,x,y\n0,left_ear,1,1\n1,left_ear,2,1\n")
     project = Project(fps=25, pixels_per_cm=10)
     with pytest.raises(
-        DataError, match=r"ear_left; none of them occurs in the recordings"
+        DataError, match=r"its keypoints are ear_left; the model reads none of them"
     ):
         predict(model, place, tmp_path / "out", project=project)
 

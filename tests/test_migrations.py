@@ -44,6 +44,7 @@ SETTINGS_OF_FORMAT = {
 
 SINCE_THEN = {
     "animals": 4,
+    "base_classes": (),
     "nearest_targets": 3,
     "object_targets": False,
     "skeleton": None,

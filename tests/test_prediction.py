@@ -104,7 +104,7 @@ def test_files_of_an_earlier_call_stay_and_are_told(
     predict(
         Predictor(checkpoint), unseen / "train_tracking" / "Lab" / "8.parquet", tmp_path
     )
-    assert "! 7 files" in capsys.readouterr().out
+    assert "holds 7 files of an earlier call" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.parquet"))) == 8
 
 

@@ -10,7 +10,6 @@ go far, so their poses must be fetched.
 """
 
 import argparse
-import statistics
 import sys
 from pathlib import Path
 
@@ -19,6 +18,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from browser import Browser, served
+from view_ten_hours import tell
 
 from mabe.data.simulate import simulate
 from mabe.io.project import Project
@@ -116,14 +116,6 @@ def measure(browser: Browser, address: str) -> None:
             ]
             print(f"{kind}, {span} in sight: {tell(times_ms)}", flush=True)
         browser.run("window.mabe.timeline.show(0, 1e9)")
-
-
-def tell(times_ms: list[float]) -> str:
-    return (
-        f"median {statistics.median(times_ms):.0f} ms, "
-        f"95 % within {sorted(times_ms)[int(0.95 * len(times_ms))]:.0f} ms, "
-        f"longest {max(times_ms):.0f} ms"
-    )
 
 
 if __name__ == "__main__":

@@ -3,9 +3,20 @@
 No test fails because the machine was busy.
 """
 
+import pytest
 import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
 settings.register_profile("mabe", deadline=None)
 settings.load_profile("mabe")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser for the tests of a file that are marked `needs_browser`."""
+    from browser import Browser
+
+    browser = Browser()
+    yield browser
+    browser.close()

@@ -2,7 +2,7 @@
 
 import pytest
 from accessibility import violations, violations_in_all_windows
-from browser import Browser, needs_browser, served
+from browser import needs_browser, served
 from sessions import TOKEN, open_session
 from stories import write_fights
 from test_report import contents_of, study_of
@@ -17,13 +17,6 @@ from mabe.viz.studio.server import build_app as build_studio
 from mabe.viz.studio.session import StudioSession
 
 TAB, ENTER = "\ue004", "\ue007"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browser import Browser, needs_browser, served
+from browser import needs_browser, served
 from sessions import OUTPUTS, TOKEN, open_session
 from test_report import contents_of, study_of
 from view_stories import fight, scene
@@ -23,13 +23,6 @@ from mabe.viz.review.server import build_app
 from mabe.viz.review.session import ReviewSession
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(autouse=True)

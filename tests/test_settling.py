@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import yaml
 from accessibility import violations
-from browser import Browser, needs_browser, served
+from browser import needs_browser, served
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kills import killed_at
@@ -376,13 +376,6 @@ def test_answers_to_labels_that_nobody_sent_are_refused(address):
         answer = httpx.post(f"{root}api/{path}", content=b"x", headers=headers)
         assert 400 <= answer.status_code < 500
         assert reason in answer.json()["error"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import numpy as np
 import pytest
-from browser import Browser, needs_browser, served
+from browser import needs_browser, served
 from films import write_film
 from hypothesis import given
 from hypothesis import strategies as st
@@ -514,13 +514,6 @@ def test_the_full_recipe_of_one_labelled_recording_says_what_it_needs(tmp_path):
 
 
 # ── in a browser ──
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 @pytest.fixture(autouse=True)

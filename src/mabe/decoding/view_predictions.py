@@ -210,6 +210,11 @@ class OutOfFold:
             yield replace(view, probabilities=probabilities).decide(rules)
 
     @property
+    def plain_rules(self) -> DecisionRules:
+        """Rules without tuned thresholds or smoothing, for these classes."""
+        return DecisionRules.plain(self.kind, self.classes)
+
+    @property
     def tracks(self) -> tuple[str, ...]:
         """Content hashes of all tracks."""
         return tuple(sorted({view.track for view in self.views}))

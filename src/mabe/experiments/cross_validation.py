@@ -17,7 +17,6 @@ import numpy as np
 
 from mabe.config import RunConfig, dump_config
 from mabe.data.splits import find_groups
-from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import ConfigError, RunError
 from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
@@ -52,7 +51,7 @@ class OutOfFoldScore:
         if not predictions.views:
             none = dict.fromkeys(predictions.classes)
             return cls(score=None, interval=(None, None), f1=none)
-        rules = DecisionRules.plain(predictions.kind, predictions.classes)
+        rules = predictions.plain_rules
         confidence = score_with_confidence(predictions.views, rules)
         f1 = zip(predictions.classes, confidence.f1, strict=True)
         return cls(

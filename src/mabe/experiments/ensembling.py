@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, blend, write_out_of_fold
@@ -259,5 +258,5 @@ def _write_joined_predictions(
     """Write the joined predictions; return the score of each run, then theirs."""
     joined = blend(of_runs, weights.tolist())
     write_out_of_fold(out / FILE_NAME, joined)
-    rules = DecisionRules.plain(joined.kind, joined.classes)
+    rules = joined.plain_rules
     return [score_with_confidence(each.views, rules) for each in (*of_runs, joined)]

@@ -324,7 +324,7 @@ def _scores(checkpoint: Checkpoint) -> CardScores | None:
 
 
 def _out_of_fold_scores(predictions: OutOfFold, folder: Path) -> CardScores:
-    rules = DecisionRules.plain(predictions.kind, predictions.classes)
+    rules = predictions.plain_rules
     counts = count_by_track(predictions.views, rules)
     confidence = confidence_of_counts(counts, predictions.kind)
     tracks = sorted({view.track for view in predictions.views})

@@ -14,8 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import platformdirs
-
 from mabe.errors import OutputError
 from mabe.runtime.unfinished import remove_left, unfinished
 
@@ -148,6 +146,8 @@ def cache_folder() -> Path:
     """Return the folder for files that `mabe` can make again; `MABE_CACHE` sets it."""
     if chosen := os.environ.get("MABE_CACHE"):
         return Path(chosen).expanduser()
+    import platformdirs  # not needed by most commands, and slow to import
+
     return platformdirs.user_cache_path("mabe", appauthor=False, opinion=False)
 
 

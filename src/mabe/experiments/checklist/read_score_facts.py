@@ -120,7 +120,7 @@ def calibrate(
     answers: OutOfFold, rules: DecisionRules, tuning: NestedTuning | None
 ) -> CalibrationFacts:
     """Return the expected error of each class, as given and as the rules refine it."""
-    plain_rules = DecisionRules.plain(answers.kind, answers.classes)
+    plain_rules = answers.plain_rules
     given = _expected_errors(answers.views, plain_rules)
     is_tuned = rules != plain_rules
     refined: Mapping[str, float | None] = {}

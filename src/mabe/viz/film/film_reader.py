@@ -70,8 +70,7 @@ class FilmFacts:
     @property
     def is_played(self) -> bool:
         """Whether browsers play it."""
-        is_known = any(name in self.container for name in _CONTAINERS)
-        return is_known and self.pixel_format in PLAYED.get(self.codec, ())
+        return _is_played(self.container, self.codec, self.pixel_format)
 
     def seconds(self, frame: int) -> float:
         """Return when a frame is shown, from the first one on."""
@@ -91,11 +90,15 @@ def plays(path: Path) -> bool:
     try:
         with _open(path) as container:
             stream = _stream(container, path)
-            name, codec = container.format.name, stream.codec_context
-            is_known = any(each in name for each in _CONTAINERS)
-            return is_known and str(codec.pix_fmt) in PLAYED.get(codec.name, ())
+            codec = stream.codec_context
+            return _is_played(container.format.name, codec.name, str(codec.pix_fmt))
     except DataError:
         return False
+
+
+def _is_played(container: str, codec: str, pixel_format: str) -> bool:
+    is_known = any(name in container for name in _CONTAINERS)
+    return is_known and pixel_format in PLAYED.get(codec, ())
 
 
 def read_facts(path: Path) -> FilmFacts:

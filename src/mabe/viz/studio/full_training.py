@@ -17,17 +17,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mabe.decoding.rules import DecisionRules
-from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
+from mabe.decoding.view_predictions import score_with_confidence
 from mabe.errors import DataError
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.train_auto import train_recipe
-from mabe.metrics.confidence_interval import Confidence
 from mabe.runtime.executors import Executor
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
-from mabe.viz.studio.rounds import Round, finish_round, new_round
-from mabe.viz.studio.worker import describe_round, predict_all, read
+from mabe.viz.studio.rounds import new_round
+from mabe.viz.studio.worker import complete_round, describe_round, read
 
 FEWEST_RECORDINGS = 2
 """With fewer no recording can be held out."""
@@ -41,8 +39,8 @@ def train_full(
     """Train the automatic recipe on all labels, and make a round of it.
 
     `given` are settings that take precedence over those of the recipe; an executor
-    decides where its models are trained. Raises
-    `DataError` where fewer than two recordings have labels.
+    decides where its models are trained. Raises `DataError` where fewer than two
+    recordings have labels.
     """
     began = time.perf_counter()
     store = read(data)
@@ -73,27 +71,16 @@ def train_full(
     trained_s = time.perf_counter() - began
     with new_round(data) as folder:
         shutil.move(growing, folder / "model")
-        scores = predict_all(data, Round(folder, {}), store)
-        scores.write(folder / "stretches.npz")
-        out_of_fold = read_out_of_fold(folder / "model" / FILE_NAME)
+        predictions = read_out_of_fold(folder / "model" / FILE_NAME)
         about = describe_round(
-            actions=out_of_fold.classes,
+            actions=predictions.classes,
             labelled=[each for each in store.recordings if each.has_labels],
-            confidence=_confidence(out_of_fold),
+            confidence=score_with_confidence(predictions.views, predictions.plain_rules)
+            if predictions.views
+            else None,
         )
-        about["undirected"] = undirected
-        about["recipe"] = "full"
-        about["seconds"] = round(trained_s, 1)
-        about["seconds_with_predictions"] = round(time.perf_counter() - began, 1)
-        finish_round(data, folder, about)
-
-
-def _confidence(predictions: OutOfFold) -> Confidence | None:
-    """Return the scores of plain decisions on recordings not learned from."""
-    if not predictions.views:
-        return None
-    rules = DecisionRules.plain(predictions.kind, predictions.classes)
-    return score_with_confidence(predictions.views, rules)
+        about |= {"undirected": undirected, "recipe": "full"}
+        complete_round(data, folder, store, about, began=began, trained_s=trained_s)
 
 
 def main() -> int:

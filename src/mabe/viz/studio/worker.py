@@ -83,18 +83,13 @@ def train(data: Path) -> None:
             report=report,
         )
         trained_s = time.perf_counter() - began
-        scores = predict_all(data, Round(folder, {}), store)
-        scores.write(folder / "stretches.npz")
         about = describe_round(
             actions=grown.model.task.classes,
             labelled=[grown.store.recordings[index] for index in grown.labelled],
             confidence=grown.confidence,
         )
-        about["undirected"] = sorted(grown.config.undirected)
-        about["recipe"] = "quick"
-        about["seconds"] = round(trained_s, 1)
-        about["seconds_with_predictions"] = round(time.perf_counter() - began, 1)
-        finish_round(data, folder, about)
+        about |= {"undirected": sorted(grown.config.undirected), "recipe": "quick"}
+        complete_round(data, folder, store, about, began=began, trained_s=trained_s)
 
 
 def predict(data: Path) -> None:
@@ -122,7 +117,29 @@ def predict(data: Path) -> None:
         write_export(done, to, out / to)
 
 
-def predict_all(data: Path, into: Round, store: PoseStore) -> StretchScores:
+def complete_round(
+    data: Path,
+    folder: Path,
+    store: PoseStore,
+    about: dict[str, Any],
+    *,
+    began: float,
+    trained_s: float,
+) -> None:
+    """Predict all recordings with the model of a round, and finish the round.
+
+    `began` is when its training began, by `time.perf_counter`.
+    """
+    scores = _predict_all(data, Round(folder, {}), store)
+    scores.write(folder / "stretches.npz")
+    seconds = {
+        "seconds": round(trained_s, 1),
+        "seconds_with_predictions": round(time.perf_counter() - began, 1),
+    }
+    finish_round(data, folder, about | seconds)
+
+
+def _predict_all(data: Path, into: Round, store: PoseStore) -> StretchScores:
     """Write the predictions of all recordings; return those of stretches."""
     predictor = Predictor(load_checkpoint(into.folder / "model"))
     stretches = Stretches.read(data / "studio" / "stretches.npz")

@@ -54,8 +54,8 @@ def pair_film(film: str, recordings: Sequence[str]) -> Pairing:
     """Return the recording that a film of some name belongs to.
 
     `film` is the film's name without its ending, `recordings` are names of recordings
-    without their laboratory. The only recording is taken for that of a film of another
-    name, unless the names differ in their numbers alone: then they are of two.
+    without their laboratory. The only recording is treated as that of a film of
+    another name, unless the names differ in their numbers alone: then they are of two.
     """
     best, equal = _best(film, recordings)
     if best is not None and len(equal) == 1:

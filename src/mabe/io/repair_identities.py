@@ -4,7 +4,7 @@ Off by default (``repair_identities: true`` in project.yaml). Wherever tracks ju
 begin after a gap, in one frame, the animals that may be behind them are those of these
 tracks; behind a track that begins for the first time also those whose tracks are
 missing. (In other tracks they may not be: of twelve animals some are nearly always
-lost, and one that is found where another was lost would be taken for it.) Each has a
+lost, and one that is found where another was lost would be treated as it.) Each has a
 cost: how far the track is from where the animal was, or
 would be had it gone on, and how much the distances between its keypoints differ from
 those of its body, in cm. The assignment of least total cost is taken

@@ -521,3 +521,20 @@ def test_a_stores_keypoints_are_what_the_datas_project_says(data, tmp_path):
     (data / "project.yaml").unlink()
     build(data, tmp_path / "store")
     assert not copy.exists()
+
+
+UNGUARDED = """
+import sys
+from pathlib import Path
+from mabe.data.prepare import prepare
+prepare(*map(Path, sys.argv[1:]), rate_fps=30.0, workers=2, progress=False)
+"""
+
+
+def test_a_script_without_a_guard_says_so_instead_of_waiting_for_ever(data, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(UNGUARDED)
+    words = [sys.executable, script, data, tmp_path / "store"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 1, done.stderr
+    assert 'under `if __name__ == "__main__":`' in done.stderr

@@ -35,13 +35,18 @@ from mabe.data.prepare_parts import (
 )
 from mabe.data.store import PoseStore, is_store, open_store
 from mabe.data.store_index import INDEX_NAME, write_index
-from mabe.errors import ConfigError, DataError
+from mabe.errors import ConfigError, DataError, RunError
 from mabe.io.project import FILE_NAME as PROJECT_NAME
 from mabe.io.readers.kaggle import read_index
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.console import count, progress_bar
 from mabe.runtime.documents import read_json
-from mabe.runtime.executors import Executor, Processes
+from mabe.runtime.executors import (
+    MAIN_GUARD,
+    Executor,
+    Processes,
+    is_importing_main,
+)
 from mabe.runtime.failures import Failure, note_failure
 from mabe.runtime.files import cache_folder, write_atomically, write_text
 from mabe.runtime.object_storage import as_url, small_file
@@ -329,6 +334,11 @@ def _lock(out_dir: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        if is_importing_main():
+            raise RunError(
+                "a worker process ran the script that started it again: put what the "
+                f"script does under {MAIN_GUARD}"
+            ) from None
         print(f"mabe: waiting: another process is preparing {out_dir}", file=sys.stderr)
         lock.acquire()
     try:

@@ -215,6 +215,19 @@ def _worker_context() -> BaseContext:
     return context
 
 
+MAIN_GUARD = '`if __name__ == "__main__":`'
+"""What a script needs around calls that start workers, since they import it again."""
+
+
+def is_importing_main() -> bool:
+    """Return whether this is a worker that still imports the script that started it.
+
+    What a script does without a guard, its workers do again. They may start no workers,
+    and where they wait for a lock of their parent, both wait for ever.
+    """
+    return getattr(multiprocessing.current_process(), "_inheriting", False)
+
+
 def _run_in_pool(
     workers: int,
     work: Callable[[Shared, Task], Result],
@@ -240,7 +253,7 @@ def _run_in_pool(
             "a worker process ended early, perhaps for lack of memory: close other "
             "programs, and give fewer recordings at a time or, where the command has "
             "it, --workers 1. (In a script of your own, call it under "
-            '`if __name__ == "__main__":`.)'
+            f"{MAIN_GUARD}.)"
         ) from error
     except KeyboardInterrupt:
         raise StopRequested(STOPPED) from None

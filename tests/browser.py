@@ -1,7 +1,8 @@
 """A real browser without a window: Debian's chromium, driven by selenium.
 
 Tests that need it are skipped where it is not installed
-(`apt-get install chromium chromium-driver`).
+(`apt-get install chromium chromium-driver`). A few are run in Firefox too, and skipped
+where that is not installed (`apt-get install firefox-esr`).
 """
 
 import base64
@@ -22,6 +23,21 @@ needs_browser = pytest.mark.skipif(
     reason="chromium and chromedriver are not installed "
     "(apt-get install chromium chromium-driver)",
 )
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+in_both_browsers = pytest.mark.parametrize(
+    "browser",
+    [
+        pytest.param("chromium", marks=needs_browser),
+        pytest.param(
+            "firefox",
+            marks=pytest.mark.skipif(
+                not FIREFOX,
+                reason="Firefox is not installed (apt-get install firefox-esr)",
+            ),
+        ),
+    ],
+    indirect=True,
+)
 _FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -34,7 +50,20 @@ _FLAGS = (
 )
 
 
-class Browser:
+class Window:
+    """A window in which `run` gives what a script returns."""
+
+    def wait(self, script, seconds=10):
+        """Wait until a script returns something true, and return that."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := self.run(f"return {script}"):
+                return found
+            time.sleep(0.03)
+        raise AssertionError(f"waited in vain for: {script}")
+
+
+class Browser(Window):
     """One window of a given size, with its own empty profile."""
 
     def __init__(self, width=1280, height=860):
@@ -49,6 +78,13 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(DRIVER))
         self.resize(width, height)
+
+    def renew(self):
+        """Go to an empty page of the usual size, and forget earlier complaints."""
+        self.resize(1280, 860)
+        self.dark(False)
+        self.open("about:blank")
+        self.errors()
 
     def resize(self, width, height):
         self._tell(
@@ -70,15 +106,6 @@ class Browser:
     def run(self, script, *given):
         """Return what a script returns."""
         return self.driver.execute_script(script, *given)
-
-    def wait(self, script, seconds=10):
-        """Wait until a script returns something true, and return that."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := self.run(f"return {script}"):
-                return found
-            time.sleep(0.03)
-        raise AssertionError(f"waited in vain for: {script}")
 
     def keys(self, *keys):
         from selenium.webdriver.common.action_chains import ActionChains

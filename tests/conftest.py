@@ -13,10 +13,12 @@ settings.load_profile("mabe")
 
 
 @pytest.fixture(scope="module")
-def browser():
-    """A browser for the tests of a file that are marked `needs_browser`."""
+def browser(request):
+    """A browser for the tests of a file: Chromium, or what `in_both_browsers` asks."""
     from browser import Browser
+    from firefox import Firefox
 
-    browser = Browser()
+    kinds = {"chromium": Browser, "firefox": Firefox}
+    browser = kinds[getattr(request, "param", "chromium")]()
     yield browser
     browser.close()

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browser import needs_browser, served
+from browser import in_both_browsers, needs_browser, served
 from sessions import OUTPUTS, TOKEN, open_session
 from test_report import contents_of, study_of
 from view_stories import fight, scene
@@ -27,10 +27,7 @@ pytestmark = needs_browser
 
 @pytest.fixture(autouse=True)
 def usual_window(browser):
-    browser.resize(1280, 860)
-    browser.dark(False)
-    browser.open("about:blank")
-    browser.errors()
+    browser.renew()
 
 
 # ── the report ──
@@ -49,6 +46,7 @@ def view_box(browser, number=0):
     return [float(number) for number in box.split()]
 
 
+@in_both_browsers
 def test_the_report_loads_without_a_complaint_and_draws_every_bout(browser, report):
     browser.open(report)
 
@@ -158,6 +156,7 @@ def frame(browser):
     return browser.run("return window.mabe.page.frame")
 
 
+@in_both_browsers
 def test_the_page_shows_poses_and_bouts_without_a_complaint(browser, address):
     open_view(browser, address)
 
@@ -248,6 +247,7 @@ def test_an_edit_survives_a_reload_and_lands_in_the_file(browser, address, tmp_p
     assert browser.errors() == []
 
 
+@in_both_browsers
 def test_bouts_are_added_changed_taken_over_and_deleted(browser, address, tmp_path):
     open_view(browser, address)
     y = place_of(browser, 0, 0)[1]

@@ -16,7 +16,7 @@ from observation_stories import FPS, observed, spans
 
 from mabe.bouts import Bout, RecordingBouts, Watched, find_spans
 from mabe.io.predictions import PredictionProvenance
-from mabe.io.writers.boris import boris_project
+from mabe.io.writers.boris import BorisHeading, boris_project
 from mabe.measures.bout_measures import (
     animal_series,
     measure,
@@ -270,7 +270,9 @@ def write_project(folder, recording):
         sources=(),
     )
     path = folder / "project.boris"
-    path.write_text(json.dumps(boris_project([recording], provenance)))
+    path.write_text(
+        json.dumps(boris_project([recording], BorisHeading.of_predictions(provenance)))
+    )
     return path
 
 

@@ -1,5 +1,6 @@
 """Rate, scale, animals, skeleton and zones, settled on the studio's page."""
 
+import json
 from dataclasses import replace
 
 import httpx
@@ -15,7 +16,7 @@ from lab_folders import write_table, write_tracks
 from test_exports import provenance, source
 
 from mabe.bouts import Bout, RecordingBouts, WatchedSpan
-from mabe.errors import DataError
+from mabe.errors import DataError, MabeError
 from mabe.io.project import Project, load_project
 from mabe.io.project_edits import edit_yaml
 from mabe.io.readers.kaggle import read_index, read_labels
@@ -23,10 +24,18 @@ from mabe.io.writers.boris import write_boris
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.incoming import load_incoming, read_file
 from mabe.viz.studio.label_edits import LabelEdit
+from mabe.viz.studio.label_export import labels_as_boris
+from mabe.viz.studio.label_import import (
+    import_json,
+    start_import,
+    take_import,
+    undo_import,
+)
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.settings import Change, change_values, settled
+from mabe.viz.studio.settings_form import settings_json, settings_values, settle
 from mabe.viz.studio.settling import complete, decide, propose, try_proposal
 
 TOKEN = "secret"
@@ -161,7 +170,7 @@ def session(tmp_path):
 
 def settle_at_once(session, *changes):
     """Do in this process what the page has done in one of its own."""
-    values = change_values(session._values(), changes, ["cage1", "cage2"])
+    values = change_values(settings_values(session), changes, ["cage1", "cage2"])
     text = edit_yaml(session.project.settings_text(), values)
     propose(session.data, session.project.file, text)
     try_proposal(session.data)
@@ -220,6 +229,40 @@ def test_settings_that_do_not_fit_change_nothing(session):
     assert open_project(session.project.root, Project(fps=25, pixels_per_cm=2))
 
 
+def test_animals_are_renamed_and_labels_by_either_name_are_theirs(session, tmp_path):
+    names = {"a": "Ада", "b": "Bo"}
+    settle_at_once(session, Change("animal_names", {}, names))
+    assert [each.animals for each in read_index(session.data)] == [("Ада", "Bo")] * 2
+    assert read_labels(read_index(session.data)[0])[0] == (Bout(1, 3, "chase", 1, 2),)
+    root = session.project.root
+    project = open_project(root, load_project(root).with_changes(pixels_per_cm=2))
+    renamed = StudioSession.of_project(project)
+    assert settings_json(renamed)["tracks"] == ["a", "b"]
+    exported = tmp_path / "labels.boris"
+    labels = labels_as_boris(renamed)
+    names_of = [each["name"] for each in labels["subjects_conf"].values()]
+    assert names_of == ["Ада", "Bo"]
+    exported.write_text(json.dumps(labels))
+    before = labels_of(renamed).bouts
+    bring(renamed, exported, "theirs")
+    assert labels_of(renamed).bouts == before
+    by_track = write_table(tmp_path / "cage1.csv", [("run", 4, 5, "b")])
+    bring(renamed, by_track, "mine")
+    assert Bout(4, 5, "run", 2, 2) in labels_of(renamed).bouts
+    settle_at_once(renamed, Change("animal_names", names, {}))
+    assert [each.animals for each in read_index(session.data)] == [("a", "b")] * 2
+
+
+def test_two_animals_of_one_name_are_refused(session):
+    for names, reason in (
+        ({"a": "Ada", "b": "Ada"}, "two animals would be called"),
+        ({"a": "b"}, "two animals would be called b"),
+    ):
+        with pytest.raises(MabeError, match=reason):
+            settle_at_once(session, Change("animal_names", {}, names))
+    assert read_index(session.data)[0].animals == ("a", "b")
+
+
 def test_a_skeleton_is_settled_by_names_of_keypoints(session):
     wanted = {"snout": ["nose"], "rump": ["tail_base"], "neck": ["ear_left"]}
     settle_at_once(session, Change("skeleton", None, wanted))
@@ -242,7 +285,7 @@ def test_a_kill_while_settings_are_put_in_place_is_completed(session):
 def test_a_data_set_in_the_standard_layout_keeps_its_table(session):
     inner = StudioSession.of_project(open_project(session.data, Project()))
     with pytest.raises(DataError, match=r"columns of train\.csv"):
-        inner.settle([Change("fps", numbers(), numbers(30))])
+        settle(inner, [Change("fps", numbers(), numbers(30))])
 
 
 # ── labels of other programs ──
@@ -254,9 +297,9 @@ RUN_AND_REST = [("chase", 0, 2, "a"), ("run", 2, 4, "b")]
 def bring(session, path, prefer):
     """Read a file, return what would come of it, and take it."""
     read_file(session.data, path)
-    session.incoming = load_incoming(session.data)
-    shown = session.incoming_json()
-    session.take_incoming(prefer)
+    session.label_import.incoming = load_incoming(session.data)
+    shown = import_json(session)
+    take_import(session, prefer)
     return shown
 
 
@@ -282,11 +325,29 @@ def test_a_file_of_labels_is_shown_first_and_says_where_it_differs(
     found = labels_of(session).bouts
     assert [(b.start, b.stop) for b in found if b.action == "chase"] == chases
     assert session.ethogram.names == ("chase", "run")
-    session.undo_incoming()
+    undo_import(session)
     assert labels_of(session) == before
 
 
-def test_a_boris_project_that_was_exported_comes_back_as_it_was(session, tmp_path):
+def test_exported_labels_come_back_as_they_were_states_and_points(session, tmp_path):
+    bite = StudioAction("bite", "2", Kind.DIRECTED, is_point=True)
+    session.set_ethogram(Ethogram((*session.ethogram.actions, bite)))
+    points = Bout(3, 4, "bite", 2, 1), Bout(4, 5, "bite", 2, 1)
+    session.edit(0, LabelEdit(add=points), 0)
+    mine = labels_of(session)
+    project = labels_as_boris(session)
+    kinds = {b["code"]: b["type"] for b in project["behaviors_conf"].values()}
+    assert kinds == {"chase": "State event", "bite": "Point event"}
+    [cage1] = project["observations"].values()  # nothing is labelled in the other
+    assert len(cage1["events"]) == 4  # two of the chase, one of each bite
+    assert "0.2 s were watched" in cage1["description"]
+    path = tmp_path / "labels.boris"
+    path.write_text(json.dumps(project))
+    bring(session, path, "theirs")
+    assert labels_of(session).bouts == mine.bouts
+
+
+def test_predictions_that_were_exported_to_boris_come_back_as_labels(session, tmp_path):
     mine = labels_of(session)
     bouts = RecordingBouts(
         lab="p",
@@ -307,7 +368,7 @@ def test_an_import_is_not_taken_back_over_later_labels(session, tmp_path):
     later = LabelEdit(add=(Bout(4, 5, "chase", 1, 2),))
     session.labels.apply("p/cage1", later, frames=FRAMES)
     with pytest.raises(DataError, match="changed since the import"):
-        session.undo_incoming()
+        undo_import(session)
     assert Bout(4, 5, "chase", 1, 2) in labels_of(session).bouts
 
 
@@ -320,9 +381,9 @@ def test_files_without_labels_of_these_recordings_are_refused(session, tmp_path)
     with pytest.raises(DataError, match="of no recording here"):
         read_file(session.data, other)
     with pytest.raises(DataError, match="choose a file first"):
-        session.take_incoming("mine")
+        take_import(session, "mine")
     with pytest.raises(DataError, match="rename it"):
-        session.read_incoming("../x", b"")
+        start_import(session, "../x", b"")
 
 
 # ── the server and the page ──

@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import numpy as np
 import pytest
-from browser import needs_browser, served
+from browser import in_both_browsers, needs_browser, served
 from films import write_film
 from hypothesis import given
 from hypothesis import strategies as st
@@ -31,6 +31,8 @@ from mabe.viz.studio.full_training import train_full
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
 from mabe.viz.studio.project_folder import open_project
+from mabe.viz.studio.project_overview import overview
+from mabe.viz.studio.recording_pages import RecordingPages
 from mabe.viz.studio.rounds import finished_rounds, reasons_not_ready
 from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
@@ -190,7 +192,7 @@ def test_a_folder_as_labs_have_it_has_its_films_labels_and_problems(tmp_path):
     (tmp_path / "p/notes.pdf").write_bytes(b"%PDF")
     project = open_project(tmp_path / "p", Project(fps=25, pixels_per_cm=2))
     before = {path.name for path in (tmp_path / "p").iterdir()}
-    one, two = StudioSession.of_project(project).overview()["recordings"]
+    one, two = overview(StudioSession.of_project(project))["recordings"]
     assert (one["name"], one["film"], one["isPlayed"]) == ("cage1", "cage1.webm", True)
     assert (two["name"], two["film"], two["isPlayed"]) == ("cage2", "cage2.avi", False)
     first, second = project.videos
@@ -246,6 +248,20 @@ def test_an_action_with_labels_keeps_its_kind(tmp_path):
     session.set_ethogram(Ethogram((ATTACK,)))
     with pytest.raises(DataError, match="has labels"):
         session.set_ethogram(Ethogram((REAR,)))
+
+
+def test_a_point_is_one_frame_and_a_longer_one_is_refused(tmp_path):
+    session = StudioSession.of_project(project_of(tmp_path / "p"))
+    bite = StudioAction("bite", "3", Kind.DIRECTED, is_point=True)
+    session.set_ethogram(Ethogram((ATTACK, bite)))
+    session.edit(0, LabelEdit(add=(bout(5, 6, "bite"),)), 0)
+    with pytest.raises(DataError, match="one frame long, not 2"):
+        session.edit(0, LabelEdit(add=(bout(8, 10, "bite"),)), 0)
+    with pytest.raises(DataError, match="whether it lasts"):
+        session.set_ethogram(Ethogram((ATTACK, replace(bite, is_point=False))))
+    session.set_ethogram(Ethogram((ATTACK, replace(bite, key="4"))))
+    again = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    assert again.ethogram.points == {"bite"}
 
 
 # ── suggestions ──
@@ -497,12 +513,12 @@ def test_the_full_recipe_becomes_a_round_that_the_page_uses(tmp_path):
     small = {**quick, "epochs": 1, "gru_width": 8, "batch_size": 2, "folds": 2}
     train_full(session.data, small, executor=HERE)
     session.load_rounds()
-    [row] = session.overview()["rounds"]
+    [row] = overview(session)["rounds"]
     assert row["recipe"] == "full"
-    [attack] = session.overview()["round"]["actions"]
+    [attack] = overview(session)["round"]["actions"]
     assert (attack["name"], attack["bouts"], attack["recordings"]) == ("attack", 6, 2)
     assert attack["f1"] is not None
-    assert session.predictions(0)["views"]
+    assert RecordingPages(session).predictions(0)["views"]
     assert not (session.data / "studio/full").exists()
 
 
@@ -519,9 +535,7 @@ def test_the_full_recipe_of_one_labelled_recording_says_what_it_needs(tmp_path):
 @pytest.fixture(autouse=True)
 def fresh_window(request):
     if "browser" in request.fixturenames:
-        browser = request.getfixturevalue("browser")
-        browser.open("about:blank")
-        browser.errors()
+        request.getfixturevalue("browser").renew()
 
 
 PAGE = "window.mabe.page"
@@ -576,7 +590,7 @@ def check_trust_of_three_recordings(browser):
     assert "No recording was labelled twice" in agreement
 
 
-@needs_browser
+@in_both_browsers
 def test_from_no_labels_to_a_trained_model(browser, tmp_path):
     write_fights(tmp_path / "p", videos=4, seconds=24, labelled=False)
     session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
@@ -731,5 +745,3 @@ def test_both_pages_fit_their_window(browser, address, width, is_dark):
             !each.getAttribute('aria-label')).map(each => each.id)"""
         assert browser.run(unnamed) == []
     assert browser.errors() == []
-    browser.resize(1280, 860)
-    browser.dark(False)

@@ -35,8 +35,8 @@ from mabe.viz.review.compact_timeline import (
 )
 from mabe.viz.review.corrections import CorrectedLabels, Corrections
 from mabe.viz.review.server import build_app
-from mabe.viz.review.session import MOST_POSE_FRAMES
 from mabe.viz.review.skeleton_drawing import bounds_cm, find_bones
+from mabe.viz.review.tracks import MOST_POSE_FRAMES
 
 OWN = f"http://127.0.0.1:{PORT}"
 KEY = {"x-mabe-token": TOKEN}

@@ -9,6 +9,7 @@
     min_confidence: 0.6          # below: missing; else the tracker's usual limit
     repair_identities: true      # exchange tracks where a tracker did; else left alone
     animals: [adult, juvenile]   # mouse1, mouse2 …
+    animal_names: {track_0: Ada} # what an animal of the tracks is called
     subjects: {Adult: adult}     # animals of the labels' subjects; null: left out
     keypoints: {tail: tail_base, cable: null}
     objects: {cup: obj_1, lever: [210, 126]}   # a track, or x and y in pixels
@@ -216,6 +217,9 @@ class Project(BaseModel):
     repair_identities: bool | None = None
     """Whether identities that look exchanged are put back; None: they are not."""
     animals: tuple[str, ...] = ()
+    """Those of the tracks that count, in their order."""
+    animal_names: Mapping[str, str] = Field(default_factory=dict)
+    """By the names of the tracks, by which all other settings call them too."""
     subjects: Mapping[str, str | None] = Field(default_factory=dict)
     keypoints: Mapping[str, str | None] = Field(default_factory=dict)
     objects: Mapping[str, ObjectSettings] = Field(default_factory=dict)
@@ -246,6 +250,25 @@ class Project(BaseModel):
             {"name": str(name), **settings} if isinstance(settings, Mapping) else name
             for name, settings in recordings.items()
         ]
+
+    @field_validator("animal_names")
+    @classmethod
+    def _name_animals(cls, names: Mapping[str, str]) -> Mapping[str, str]:
+        """Refuse names that two animals would have, or that no label can have."""
+        new = [name.strip() for name in names.values()]
+        if twice := sorted({name for name in new if new.count(name) > 1}):
+            raise ValueError(f"two animals would be called {twice[0]!r}")
+        for name in new:
+            if not name.isprintable() or not 0 < len(name) <= 60 or "," in name:
+                raise ValueError("a name has 1 to 60 letters, and no comma")
+        return dict(zip(names, new, strict=True))
+
+    @model_validator(mode="after")
+    def _labels_by_new_names(self) -> "Project":
+        """Let labels call animals by these names, too."""
+        new = {name: track for track, name in self.animal_names.items()}
+        object.__setattr__(self, "subjects", {**new, **self.subjects})
+        return self
 
     @field_validator("lab")
     @classmethod

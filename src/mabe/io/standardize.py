@@ -79,6 +79,8 @@ class StandardPoses:
     """Where the keypoints are that are corners of zones."""
     repairs: tuple[Exchange, ...] = ()
     """Identities that were put back."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What animals of the tracks are called."""
 
     @property
     def name(self) -> str:
@@ -88,11 +90,12 @@ class StandardPoses:
     @property
     def animals(self) -> tuple[str, ...]:
         """The lab's names of animals 1, 2 …, then of the objects, then of the zones."""
-        return (*self.poses.animals, *(each.zone.name for each in self.targets))
+        named = (self.names.get(each, each) for each in self.poses.animals)
+        return (*named, *(each.zone.name for each in self.targets))
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """The lab's names of the animals, without objects and zones."""
+        """The tracks' names of the animals, without objects and zones."""
         tracked = tuple(self.poses.animals)
         return tracked[: len(tracked) - len(self.objects)]
 
@@ -110,7 +113,9 @@ class StandardPoses:
 
     def _may_be_target(self, zone: Zone) -> bool:
         """Return whether a label of its name means the zone, and it has a border."""
-        is_taken = any(same_name(zone.name, name) for name in self.poses.animals)
+        tracked = self.poses.animals
+        every = (*tracked, *(self.names.get(each, each) for each in tracked))
+        is_taken = any(same_name(zone.name, name) for name in every)
         return not is_taken and len(parts_of(zone.shape)) <= MOST_PARTS
 
     @property
@@ -146,6 +151,7 @@ def standardize(
     poses, found = take_objects(poses, {**project.objects, **(objects or {})})
     wanted = tuple(name for name in project.animals if name not in project.objects)
     poses = pick_animals(poses, MOST_ANIMALS, wanted)
+    _check_names(poses, project.animal_names)
     matches = match_names(poses.keypoints, project.keypoints)
     if not any(match.is_kept for match in matches):
         raise DataError(
@@ -191,7 +197,18 @@ def standardize(
         objects=tuple(range(animals + 1, animals + len(found) + 1)),
         corners_px=corners_px,
         repairs=repairs,
+        names=project.animal_names,
     )
+
+
+def _check_names(poses: Poses, names: Mapping[str, str]) -> None:
+    """Raise `DataError` where two animals would have one name."""
+    named = [names.get(each, each) for each in poses.animals]
+    if twice := sorted({name for name in named if named.count(name) > 1}):
+        raise DataError(
+            f"{poses.name}: by `animal_names` in project.yaml two animals would be "
+            f"called {twice[0]}."
+        )
 
 
 def _kept_column(matches: Sequence[Match]) -> int:

@@ -16,6 +16,10 @@ class Colour:
     on_light: str
     on_dark: str
 
+    def to_json(self) -> dict[str, str]:
+        """Return it as the pages read it."""
+        return {"light": self.on_light, "dark": self.on_dark}
+
 
 NOTHING = Colour("#8a8f98", "#7f8791")
 """The background class."""

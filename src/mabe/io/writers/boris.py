@@ -7,7 +7,8 @@ BORIS accepts from the clipboard (time, subject, code, modifier, comment, frame)
 additional line.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,41 @@ _DATE = "1970-01-01T00:00:00"
 """BORIS needs a date; that of the recording is not known."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorisHeading:
+    """What a project says beside its events."""
+
+    name: str
+    description: str
+    actions: tuple[str, ...]
+    """The ethogram; actions that only have bouts are added."""
+    points: frozenset[str] = frozenset()
+    """Actions that are point events: of their bouts only the starts are written."""
+    is_exclusive: bool = False
+    """Whether each action excludes all others."""
+    of_recording: Callable[[RecordingBouts], str]
+    """Gives the description of an observation."""
+
+    @classmethod
+    def of_predictions(cls, provenance: PredictionProvenance) -> "BorisHeading":
+        """Return that of the predictions of a model."""
+        return cls(
+            name="predictions of mabe",
+            description="Predicted by mabe; provenance:\n" + provenance.to_text(),
+            actions=tuple(provenance.actions),
+            is_exclusive=provenance.task != "pair",  # a frame of a scene has one class
+            of_recording=lambda each: provenance.of_recording(each).to_text(),
+        )
+
+
 def write_boris(
     folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
 ) -> list[Path]:
     """Write a project with all recordings as observations, and one table for each."""
     project = folder / "predictions.boris"
-    write_json(project, boris_project(recordings, provenance))
+    write_json(
+        project, boris_project(recordings, BorisHeading.of_predictions(provenance))
+    )
     tables = []
     for each in recordings:
         table = path_under(folder, each.video, ending=".paste.tsv")
@@ -60,21 +90,20 @@ def _pasted_line(event: Sequence[Any]) -> str:
 
 
 def boris_project(
-    recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
+    recordings: Sequence[RecordingBouts], heading: BorisHeading
 ) -> dict[str, Any]:
     """Return a project as BORIS 7 to 9 read it."""
     animals = list(
         dict.fromkeys(name for each in recordings for name in _animals(each))
     )
     bouts = [bout for each in recordings for bout in each.bouts]
-    actions = dict.fromkeys((*provenance.actions, *(bout.action for bout in bouts)))
+    actions = dict.fromkeys((*heading.actions, *(bout.action for bout in bouts)))
     has_targets = any(bout.target != NO_ANIMAL for bout in bouts)
     return {
         "time_format": "s",
         "project_date": _DATE,
-        "project_name": "predictions of mabe",
-        "project_description": "Predicted by mabe; provenance:\n"
-        + provenance.to_text(),
+        "project_name": heading.name,
+        "project_description": heading.description,
         "project_format_version": "7.0",
         "subjects_conf": {
             str(at): {"key": _key(at), "name": name, "description": ""}
@@ -85,15 +114,15 @@ def boris_project(
                 at,
                 action,
                 ["self", *animals] if has_targets else [],
-                # In a scene each frame has one class.
-                excluded=()
-                if provenance.task == "pair"
-                else [each for each in actions if each != action],
+                is_point=action in heading.points,
+                excluded=[each for each in actions if each != action]
+                if heading.is_exclusive
+                else (),
             )
             for at, action in enumerate(actions)
         },
         "observations": {
-            each.video: _observation(each, provenance) for each in recordings
+            each.video: _observation(each, heading) for each in recordings
         },
         "behavioral_categories": [],
         "independent_variables": {},
@@ -116,11 +145,16 @@ def _key(at: int) -> str:
 
 
 def _behaviour(
-    at: int, action: str, targets: Sequence[str], *, excluded: Sequence[str]
+    at: int,
+    action: str,
+    targets: Sequence[str],
+    *,
+    is_point: bool,
+    excluded: Sequence[str],
 ) -> dict[str, Any]:
     modifiers = {"0": {"name": "target", "type": 0, "values": list(targets)}}
     return {
-        "type": "State event",
+        "type": "Point event" if is_point else "State event",
         "key": _key(at),
         "code": action,
         "description": "",
@@ -131,17 +165,15 @@ def _behaviour(
     }
 
 
-def _observation(
-    each: RecordingBouts, provenance: PredictionProvenance
-) -> dict[str, Any]:
+def _observation(each: RecordingBouts, heading: BorisHeading) -> dict[str, Any]:
     media = f"{each.video}.mp4"
     return {
         "file": {"1": [media], **{str(player): [] for player in range(2, 9)}},
         "type": "MEDIA",
         "date": _DATE,
-        "description": provenance.of_recording(each).to_text(),
+        "description": heading.of_recording(each),
         "time offset": 0.0,
-        "events": [list(event) for event in boris_events(each)],
+        "events": [list(event) for event in boris_events(each, heading.points)],
         "observation time interval": [0, 0],
         "independent_variables": {},
         "visualize_spectrogram": False,
@@ -158,12 +190,18 @@ def _observation(
     }
 
 
-def boris_events(each: RecordingBouts) -> list[tuple[float, str, str, str, str, int]]:
-    """Return two events for each bout, in time order, stops before starts."""
+def boris_events(
+    each: RecordingBouts, points: Collection[str] = ()
+) -> list[tuple[float, str, str, str, str, int]]:
+    """Return two events for each bout, in time order, stops before starts.
+
+    Of actions that are `points` there is one, the start.
+    """
     moments = []
     for bout in each.bouts:
         moments.append((bout.start, 1, bout))
-        moments.append((bout.stop, 0, bout))
+        if bout.action not in points:
+            moments.append((bout.stop, 0, bout))
     moments.sort(key=lambda moment: (moment[0], moment[1], moment[2]))
     return [
         (

@@ -34,6 +34,7 @@ from mabe.errors import MabeError
 from mabe.skeleton import MOST_ANIMALS
 from mabe.viz.review.access_control import Guard
 from mabe.viz.review.corrections import Conflict
+from mabe.viz.review.recording_handlers import ONE, RecordingHandlers
 from mabe.viz.review.session import ReviewSession
 
 _KINDS = {
@@ -55,13 +56,7 @@ PAGE_FILES = (
 )
 
 
-_BINARY = "application/octet-stream"
-
-
 _MOST_BOUTS = 100_000
-
-
-_MOST_COLUMNS = 4000
 
 
 Frame = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -101,54 +96,15 @@ class SentBout(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Handlers:
-    """The answers to requests about the recordings of a session.
-
-    What may take long (opening a recording, writing labels) runs in a thread, so that
-    the page stays responsive.
-    """
+class LabelHandlers:
+    """The answers to requests about labels and the video of a session."""
 
     session: ReviewSession
-
-    async def list_recordings(self, _request: Request) -> Response:
-        """Return all recordings."""
-        return JSONResponse(self.session.listing())
-
-    async def describe(self, request: Request) -> Response:
-        """Return frames, skeleton and labels of a recording."""
-        index = self._index(request)
-        return JSONResponse(await run_in_threadpool(self.session.describe, index))
-
-    async def predictions(self, request: Request) -> Response:
-        """Return the predicted bouts of a recording."""
-        index = self._index(request)
-        return JSONResponse(await run_in_threadpool(self.session.predictions, index))
-
-    async def poses(self, request: Request) -> Response:
-        """Return a window of poses."""
-        index = self._index(request)
-        start, stop = read_numbers(request, "start", "stop")
-        sent = await run_in_threadpool(self.session.poses, index, start, stop)
-        return Response(sent, media_type=_BINARY)
-
-    async def probabilities(self, request: Request) -> Response:
-        """Return a window of the probabilities of one view."""
-        index = self._index(request)
-        names = ("view", "start", "stop", "columns")
-        view, start, stop, columns = read_numbers(request, *names)
-        columns = min(max(columns, 1), _MOST_COLUMNS)
-        try:
-            first, step, sent = await run_in_threadpool(
-                self.session.probabilities, index, view, start, stop, columns
-            )
-        except IndexError:
-            raise HTTPException(404, f"no view {view}") from None
-        headers = {"x-first": str(first), "x-step": str(step)}
-        return Response(sent, media_type=_BINARY, headers=headers)
+    recordings: RecordingHandlers
 
     async def save(self, request: Request) -> Response:
         """Write the labels of a recording."""
-        index = self._index(request)
+        index = self.recordings.index_of(request)
         sent, bouts = _read_labels(await request.body())
         watched = (
             None
@@ -171,28 +127,17 @@ class Handlers:
             raise HTTPException(404, "no video was given")
         return FileResponse(self.session.video)
 
-    def _index(self, request: Request) -> int:
-        index: int = request.path_params["index"]
-        if not 0 <= index < len(self.session.sources):
-            raise HTTPException(404, f"no recording {index}")
-        return index
-
 
 def build_app(session: ReviewSession, *, port: int, token: str) -> Guard:
     """Return the server as a guarded ASGI app."""
-    handlers = Handlers(session)
-    api = "/api/recordings"
-    one = api + "/{index:int}"
+    recordings = RecordingHandlers(session)
+    labels = LabelHandlers(session, recordings)
     routes = [
         Route("/", page_file("mabe.viz.review", "index.html")),
         *(Route(f"/{n}", page_file("mabe.viz.review", n)) for n in PAGE_FILES),
-        Route(api, handlers.list_recordings),
-        Route(one, handlers.describe),
-        Route(one + "/predictions", handlers.predictions),
-        Route(one + "/poses", handlers.poses),
-        Route(one + "/probabilities", handlers.probabilities),
-        Route(one + "/labels", handlers.save, methods=["PUT"]),
-        Route("/api/video", handlers.video),
+        *recordings.routes(),
+        Route(ONE + "/labels", labels.save, methods=["PUT"]),
+        Route("/api/video", labels.video),
     ]
     of_errors: Any = {HTTPException: error_response, MabeError: error_response}
     return Guard(Starlette(routes=routes, exception_handlers=of_errors), port, token)
@@ -207,14 +152,6 @@ def page_file(package: str, name: str) -> Callable[[Request], Awaitable[Response
         return Response(text, headers={"content-type": kind})
 
     return send
-
-
-def read_numbers(request: Request, *names: str) -> list[int]:
-    """Return whole numbers of a request's query."""
-    given = [request.query_params.get(name, "") for name in names]
-    if not all(text.isascii() and text.isdigit() and len(text) < 11 for text in given):
-        raise HTTPException(400, f"expected whole numbers {list(names)}, found {given}")
-    return [int(text) for text in given]
 
 
 def _read_labels(body: bytes) -> tuple[SentLabels, list[Bout]]:

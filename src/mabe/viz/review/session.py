@@ -26,14 +26,13 @@ from mabe.bouts import (
     join_coverage,
     spans_of,
 )
-from mabe.data.poses_in_cm import MISSING, STEP_CM
 from mabe.data.sources import Source
 from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError, MabeError
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.scene_task import TaskKind
-from mabe.viz.colours import OTHER_ACTION, Colour, animal_colours, colours_of
+from mabe.viz.colours import OTHER_ACTION, colours_of
 from mabe.viz.review.compact_timeline import (
     ViewTimeline,
     errors_per_minute,
@@ -41,19 +40,11 @@ from mabe.viz.review.compact_timeline import (
     write_timelines,
 )
 from mabe.viz.review.corrections import Conflict, CorrectedLabels, Corrections
-from mabe.viz.review.skeleton_drawing import (
-    BodyDrawing,
-    bounds_cm,
-    pairs_of,
-    zone_outlines,
-)
+from mabe.viz.review.skeleton_drawing import pairs_of
+from mabe.viz.review.tracks import pose_window, tracks_json
 
 KEPT_OPEN = 3
 """Recordings in memory; ten hours of two animals are about 50 MB each."""
-
-
-MOST_POSE_FRAMES = 4096
-"""Frames that are sent at once."""
 
 
 PredictViews = Callable[[PoseStore, int], Iterable[ViewPredictions]]
@@ -181,34 +172,16 @@ class ReviewSession:
         recording = opened.recording
         info = self.infos.get(recording.name)
         labels = self.labels(index)
-        body = BodyDrawing.of(opened.store, opened.index)
         rows = self.rows(recording, labels.bouts)
         scale = self.pixels_per_cm or (info.pixels_per_cm if info else None)
         has_video = bool(self.video and self.video_of == recording.name and scale)
         return {
+            **tracks_json(opened.store, opened.index),
             "index": index,
-            "name": recording.name,
             "isDirected": self.outputs.kind.is_directed,
             "hasLabels": recording.has_labels,
-            "fps": recording.fps,
-            "frames": recording.native_length,
-            "poseFps": opened.store.rate_fps,
-            "poseFrames": recording.length,
-            "stepCm": STEP_CM,
-            "missing": MISSING,
-            "mostPoseFrames": MOST_POSE_FRAMES,
-            "points": [
-                {"animal": point.animal, "name": point.keypoint}
-                for point in recording.points
-            ],
-            "bones": body.bones,
-            "fronts": body.fronts,
-            "bounds": bounds_cm(opened.store, opened.index),
-            "zones": zone_outlines(recording),
-            "animalColours": [_colour_json(each) for each in animal_colours()],
             "rows": [self._row_json(row) for row in rows],
             "pairs": [list(pair) for pair in pairs_of(recording)],
-            "animals": list(recording.animal_names),
             "bouts": [_span_row(bout) for bout in labels.bouts],
             "watched": self._watched_spans(recording, labels),
             "coverage": [_span_row(span) for span in labels.coverage or ()],
@@ -217,7 +190,6 @@ class ReviewSession:
             "trainedOn": recording.tracking_hash in self.trained_on,
             "video": has_video,
             "pixelsPerCm": scale,
-            "originCm": list(recording.origin_cm),
         }
 
     def predictions(self, index: int) -> dict[str, Any]:
@@ -249,15 +221,9 @@ class ReviewSession:
         return "ready" if self.open(index).timelines.done() else "working"
 
     def poses(self, index: int, start: int, stop: int) -> bytes:
-        """Return poses in quantization steps, little-endian, [frame, slot, xy].
-
-        At most `MOST_POSE_FRAMES` frames.
-        """
+        """Return a window of poses, see `pose_window`."""
         opened = self.open(index)
-        start = min(max(start, 0), opened.recording.length)
-        stop = min(max(stop, start), opened.recording.length, start + MOST_POSE_FRAMES)
-        steps = opened.store.quantized(opened.index)[start:stop]
-        return np.ascontiguousarray(steps, "<i2").tobytes()
+        return pose_window(opened.store, opened.index, start, stop)
 
     def probabilities(
         self, index: int, view: int, start: int, stop: int, columns: int
@@ -417,7 +383,7 @@ class ReviewSession:
             "hasBouts": index in kind.bout_classes(len(classes)),
             "actions": list(row.actions),
             "threshold": threshold,
-            "colour": _colour_json(colour),
+            "colour": colour.to_json(),
         }
 
     def _corrected(
@@ -472,7 +438,3 @@ def _info_of(recording: StoredRecording) -> VideoInfo:
 
 def _span_row(span: Bout | WatchedSpan) -> list[Any]:
     return [span.start, span.stop, span.action, span.agent, span.target]
-
-
-def _colour_json(colour: Colour) -> dict[str, str]:
-    return {"light": colour.on_light, "dark": colour.on_dark}

@@ -14,6 +14,7 @@ from mabe.errors import DataError
 from mabe.recording import StoredRecording
 from mabe.runtime.documents import read_json
 from mabe.runtime.files import write_json
+from mabe.viz.colours import colours_of
 
 USUAL_KEYS = "123456789"
 """The keys of actions to which nobody gave another one."""
@@ -44,6 +45,8 @@ class StudioAction:
     name: str
     key: str
     kind: Kind
+    is_point: bool = False
+    """Whether it happens in a moment: its bouts are one frame long."""
 
     def __post_init__(self) -> None:
         name = self.name.strip()
@@ -92,6 +95,11 @@ class Ethogram:
         """The names of actions without an agent."""
         return tuple(each.name for each in self.actions if each.kind is Kind.MUTUAL)
 
+    @property
+    def points(self) -> frozenset[str]:
+        """The names of actions that happen in a moment."""
+        return frozenset(each.name for each in self.actions if each.is_point)
+
     def watchable(self, recording: StoredRecording) -> list[Watched]:
         """Return everything that can be labelled in a recording."""
         return [
@@ -102,10 +110,15 @@ class Ethogram:
             if action.applies_to(agent, target)
         ]
 
-    def to_json(self) -> list[dict[str, str]]:
+    def to_json(self) -> list[dict[str, Any]]:
         """Return the actions as plain values."""
         return [
-            {"name": each.name, "key": each.key, "kind": each.kind.value}
+            {
+                "name": each.name,
+                "key": each.key,
+                "kind": each.kind.value,
+                "point": each.is_point,
+            }
             for each in self.actions
         ]
 
@@ -115,11 +128,16 @@ class Ethogram:
         try:
             return cls(
                 tuple(
-                    StudioAction(str(v["name"]), str(v["key"]), Kind(v["kind"]))
+                    StudioAction(
+                        str(v["name"]),
+                        str(v["key"]),
+                        Kind(v["kind"]),
+                        is_point=v.get("point") is True,
+                    )
                     for v in values
                 )
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"expected actions with name, key and kind: {error}"
             ) from None
@@ -141,6 +159,15 @@ class Ethogram:
             for at, (name, alone) in enumerate(sorted(is_self.items()))
         ]
         return cls(tuple(actions[:MOST_ACTIONS]))
+
+
+def coloured_json(ethogram: Ethogram) -> list[dict[str, Any]]:
+    """Return the actions as plain values, each with its colour."""
+    colours = colours_of(ethogram.names, has_background=False)
+    return [
+        {**each, "colour": colour.to_json()}
+        for each, colour in zip(ethogram.to_json(), colours, strict=True)
+    ]
 
 
 def free_keys(taken: Sequence[str]) -> list[str]:

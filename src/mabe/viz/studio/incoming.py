@@ -12,7 +12,7 @@ the labels there are, and the user has said whose count where they differ.
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +47,18 @@ class Incoming:
     """By the names of recordings."""
     notes: tuple[str, ...]
     """What was guessed, left out, or is of no recording."""
+
+
+@dataclass(slots=True)
+class LabelImport:
+    """The import that is going on in a project, and the last one."""
+
+    incoming: Incoming | None = None
+    """Labels of a file that are shown, and not taken yet."""
+    taken: dict[str, tuple[StudioLabels, StudioLabels, int]] = field(
+        default_factory=dict
+    )
+    """Labels before and after the last import, and the frames of their recording."""
 
 
 def read_file(data: Path, file: Path) -> None:
@@ -136,7 +148,8 @@ def joined_ethogram(ethogram: Ethogram, incoming: Incoming) -> Ethogram:
 def fitting(labels: StudioLabels, ethogram: Ethogram) -> StudioLabels:
     """Return the labels whose animals an action of the ethogram may have.
 
-    Of two animals without an agent, the lower number comes first.
+    Of two animals without an agent, the lower number comes first. Of actions that
+    happen in a moment, bouts are their first frame.
     """
     kinds = {each.name: each for each in ethogram.actions}
 
@@ -145,6 +158,10 @@ def fitting(labels: StudioLabels, ethogram: Ethogram) -> StudioLabels:
         return [s for s in turned if kinds[s.action].applies_to(s.agent, s.target)]
 
     bouts, coverage = fit(labels.bouts), fit(labels.coverage)
+    bouts = [
+        replace(bout, stop=bout.start + 1) if bout.action in ethogram.points else bout
+        for bout in bouts
+    ]
     return LabelEdit(add=tuple(bouts)).applied(
         StudioLabels((), join_coverage(tuple(coverage)))
     )

@@ -11,6 +11,7 @@
     POST /api/job/WHAT                    start: train, full, predict; cancel,
                                           cancel-full, cancel-trust
     POST /api/job/WHAT?recording=N        start: copy (of a film), film (annotated)
+    GET  /api/labels.boris                all labels, as a BORIS project
     GET  /api/suggestions                 stretches to label next
     GET  /api/recordings                  the list of recordings
     GET  /api/recordings/N                one recording: frames, skeleton, labels
@@ -38,6 +39,11 @@ from starlette.routing import Route
 from mabe.bouts import Bout, WatchedSpan
 from mabe.errors import MabeError
 from mabe.viz.review.access_control import Guard
+from mabe.viz.review.recording_handlers import (
+    ONE,
+    RecordingHandlers,
+    read_numbers,
+)
 from mabe.viz.review.server import (
     PAGE_FILES,
     Action,
@@ -45,12 +51,22 @@ from mabe.viz.review.server import (
     Frame,
     error_response,
     page_file,
-    read_numbers,
 )
 from mabe.viz.studio.ethogram import Ethogram
 from mabe.viz.studio.label_edits import LabelEdit
+from mabe.viz.studio.label_export import labels_as_boris
+from mabe.viz.studio.label_import import (
+    discard_import,
+    start_import,
+    take_import,
+    undo_import,
+)
+from mabe.viz.studio.project_overview import overview
+from mabe.viz.studio.recording_pages import RecordingPages
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.settings import Change
+from mabe.viz.studio.settings_form import settle
+from mabe.viz.studio.suggestion_list import list_suggestions
 
 OWN_FILES = (
     *("studio.css", "studio.js", "edits.js", "project.js", "suggestions.js"),
@@ -59,9 +75,6 @@ OWN_FILES = (
 
 
 _MOST_SPANS = 50_000
-
-
-_MOST_COLUMNS = 4000
 
 
 Span = tuple[Frame, Frame, Action, Animal, Animal]
@@ -110,16 +123,18 @@ class Handlers:
     """The answers to requests about a project; what may take long runs in a thread."""
 
     session: StudioSession
+    pages: RecordingPages
+    recordings: RecordingHandlers
 
     async def project(self, _request: Request) -> Response:
         """Return the state of the project."""
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        return await self._overview()
 
     async def set_ethogram(self, request: Request) -> Response:
         """Write the actions."""
         ethogram = Ethogram.from_json(_read_json(await request.body()))
         await run_in_threadpool(self.session.set_ethogram, ethogram)
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        return await self._overview()
 
     async def settle(self, request: Request) -> Response:
         """Start to standardize the project by changed settings."""
@@ -128,30 +143,35 @@ class Handlers:
             changes = [Change(**each.model_dump()) for each in sent]
         except ValueError as error:
             raise HTTPException(422, f"settings: {_reason(error)}") from None
-        await run_in_threadpool(self.session.settle, changes)
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        await run_in_threadpool(settle, self.session, changes)
+        return await self._overview()
 
     async def read_incoming(self, request: Request) -> Response:
         """Start to read a file of labels."""
         name = request.query_params.get("name", "")
         content = await request.body()
-        await run_in_threadpool(self.session.read_incoming, name, content)
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        await run_in_threadpool(start_import, self.session, name, content)
+        return await self._overview()
 
     async def answer_incoming(self, request: Request) -> Response:
         """Take or discard the labels of a file, or take an import back."""
         what = request.path_params["what"]
         if what == "discard":
-            self.session.discard_incoming()
+            discard_import(self.session)
         elif what == "undo":
-            await run_in_threadpool(self.session.undo_incoming)
+            await run_in_threadpool(undo_import, self.session)
         elif what in ("mine", "theirs"):
-            await run_in_threadpool(self.session.take_incoming, what)
+            await run_in_threadpool(take_import, self.session, what)
         else:
             raise HTTPException(
                 404, f"expected mine, theirs, discard or undo, not {what}"
             )
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        return await self._overview()
+
+    async def export_labels(self, _request: Request) -> Response:
+        """Return all labels as a file for BORIS."""
+        project = await run_in_threadpool(labels_as_boris, self.session)
+        return JSONResponse(project)
 
     async def job(self, request: Request) -> Response:
         """Start or cancel work."""
@@ -168,35 +188,24 @@ class Handlers:
         elif what in ("train", "predict"):
             await run_in_threadpool(self.session.start, what)
         elif what in ("copy", "film"):
-            (index,) = read_numbers(request, "recording")
-            if not 0 <= index < len(self.session.project.videos):
-                raise HTTPException(404, f"no recording {index}")
+            index = self.recordings.checked(*read_numbers(request, "recording"))
             await run_in_threadpool(self.session.start, what, index)
         else:
             raise HTTPException(404, f"no job {what}")
-        return JSONResponse(await run_in_threadpool(self.session.overview))
+        return await self._overview()
 
     async def suggestions(self, _request: Request) -> Response:
         """Return the stretches to label next."""
-        return JSONResponse(await run_in_threadpool(self.session.suggestions))
-
-    async def list_recordings(self, _request: Request) -> Response:
-        """Return all recordings."""
-        return JSONResponse(self.session.listing())
-
-    async def describe(self, request: Request) -> Response:
-        """Return frames, skeleton and labels of a recording."""
-        index = self._index(request)
-        return JSONResponse(await run_in_threadpool(self.session.describe, index))
+        return JSONResponse(await run_in_threadpool(list_suggestions, self.session))
 
     async def labels(self, request: Request) -> Response:
         """Return the labels of a recording."""
-        index = self._index(request)
-        return JSONResponse(await run_in_threadpool(self.session.labels_json, index))
+        index = self.recordings.index_of(request)
+        return JSONResponse(await run_in_threadpool(self.pages.labels, index))
 
     async def edit(self, request: Request) -> Response:
         """Write an edit of the labels of a recording."""
-        index = self._index(request)
+        index = self.recordings.index_of(request)
         values = _read_json(await request.body())
         try:
             sent = SentEdit.model_validate(values)
@@ -206,55 +215,24 @@ class Handlers:
         done = await run_in_threadpool(self.session.edit, index, edit, sent.version)
         return JSONResponse(done)
 
-    async def predictions(self, request: Request) -> Response:
-        """Return the predicted bouts of a recording."""
-        index = self._index(request)
-        return JSONResponse(await run_in_threadpool(self.session.predictions, index))
-
-    async def poses(self, request: Request) -> Response:
-        """Return a window of poses."""
-        index = self._index(request)
-        start, stop = read_numbers(request, "start", "stop")
-        sent = await run_in_threadpool(self.session.poses, index, start, stop)
-        return Response(sent, media_type="application/octet-stream")
-
-    async def probabilities(self, request: Request) -> Response:
-        """Return a window of the probabilities of one pair."""
-        index = self._index(request)
-        names = ("view", "start", "stop", "columns")
-        view, start, stop, columns = read_numbers(request, *names)
-        columns = min(max(columns, 1), _MOST_COLUMNS)
-        try:
-            first, step, sent = await run_in_threadpool(
-                self.session.probabilities, index, view, start, stop, columns
-            )
-        except IndexError:
-            raise HTTPException(404, f"no view {view}") from None
-        headers = {"x-first": str(first), "x-step": str(step)}
-        return Response(sent, media_type="application/octet-stream", headers=headers)
-
     async def video(self, request: Request) -> Response:
         """Return a film, or the range that is asked for."""
-        (index,) = read_numbers(request, "recording")
-        videos = self.session.project.videos
-        name = videos[index].name if 0 <= index < len(videos) else ""
+        index = self.recordings.checked(*read_numbers(request, "recording"))
+        name = self.session.project.videos[index].name
         film = await run_in_threadpool(self.session.playable, name)
         if film is None:
             raise HTTPException(404, "no film of this recording")
         return FileResponse(film)
 
-    def _index(self, request: Request) -> int:
-        index: int = request.path_params["index"]
-        if not 0 <= index < len(self.session.project.videos):
-            raise HTTPException(404, f"no recording {index}")
-        return index
+    async def _overview(self) -> Response:
+        return JSONResponse(await run_in_threadpool(overview, self.session))
 
 
 def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
     """Return the server as a guarded ASGI app."""
-    handlers = Handlers(session)
-    api = "/api/recordings"
-    one = api + "/{index:int}"
+    pages = RecordingPages(session)
+    recordings = RecordingHandlers(pages)
+    handlers = Handlers(session, pages, recordings)
     own, shared = "mabe.viz.studio", "mabe.viz.review"
     routes = [
         Route("/", page_file(own, "index.html")),
@@ -265,15 +243,12 @@ def build_app(session: StudioSession, *, port: int, token: str) -> Guard:
         Route("/api/settings", handlers.settle, methods=["POST"]),
         Route("/api/incoming", handlers.read_incoming, methods=["POST"]),
         Route("/api/incoming/{what}", handlers.answer_incoming, methods=["POST"]),
+        Route("/api/labels.boris", handlers.export_labels),
         Route("/api/job/{what}", handlers.job, methods=["POST"]),
         Route("/api/suggestions", handlers.suggestions),
-        Route(api, handlers.list_recordings),
-        Route(one, handlers.describe),
-        Route(one + "/labels", handlers.labels),
-        Route(one + "/labels", handlers.edit, methods=["POST"]),
-        Route(one + "/predictions", handlers.predictions),
-        Route(one + "/poses", handlers.poses),
-        Route(one + "/probabilities", handlers.probabilities),
+        *recordings.routes(),
+        Route(ONE + "/labels", handlers.labels),
+        Route(ONE + "/labels", handlers.edit, methods=["POST"]),
         Route("/api/video", handlers.video),
     ]
     of_errors: Any = {HTTPException: error_response, MabeError: error_response}

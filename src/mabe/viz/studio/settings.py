@@ -16,7 +16,8 @@ from mabe.errors import DataError
 from mabe.io.recording_names import normalize
 
 NUMBERS = ("fps", "pixels_per_cm")
-LISTS = ("animals", "skeleton")
+WHOLE = ("animals", "animal_names", "skeleton")
+"""Keys that have no values of single recordings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,21 +25,21 @@ class Change:
     """One key, what the page has shown of it, and what it becomes."""
 
     key: str
-    """``fps``, ``pixels_per_cm``, ``animals``, ``skeleton`` or ``zone``."""
+    """``fps``, ``pixels_per_cm``, one of `WHOLE`, or ``zone``."""
     before: Any
     value: Any
     name: str = ""
     """The zone's."""
 
     def __post_init__(self) -> None:
-        if self.key not in (*NUMBERS, *LISTS, "zone") or (
+        if self.key not in (*NUMBERS, *WHOLE, "zone") or (
             (self.key == "zone") != bool(self.name.strip())
         ):
             raise ValueError(f"expected a setting, found {self.key!r} {self.name!r}")
         is_mapping = isinstance(self.value, dict) and isinstance(
             self.value.get("own", None), dict
         )
-        if self.key not in LISTS and not is_mapping:
+        if self.key not in WHOLE and not is_mapping:
             raise ValueError(f"{self.key}: expected all and own, found {self.value!r}")
 
 
@@ -52,6 +53,7 @@ def settled(values: Mapping[str, Any], recordings: Sequence[str]) -> dict[str, A
     return {
         **{key: _spread(key, values, own) for key in NUMBERS},
         "animals": list(values.get("animals") or ()),
+        "animal_names": dict(values.get("animal_names") or {}),
         "skeleton": skeleton and {role: _listed(v) for role, v in skeleton.items()},
         "zones": {
             str(name): {
@@ -109,7 +111,7 @@ def change_values(
 
 
 def _put(values: dict[str, Any], change: Change, recordings: Sequence[str]) -> None:
-    if change.key in LISTS:
+    if change.key in WHOLE:
         _set(values, change.key, change.value or None)
         return
     if lost := sorted(set(change.value["own"]) - set(recordings)):

@@ -12,7 +12,7 @@ meanwhile completes that when it starts again.
 
 import shutil
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mabe.errors import DataError
 from mabe.io.guesses import Guess, format_guesses
 from mabe.io.import_plan import list_unused, plan_import
 from mabe.io.importer import FailedRecording, ImportedRecording, run_import
-from mabe.io.project import FILE_NAME, Project, parse_project
+from mabe.io.project import FILE_NAME, Project, parse_project, project_beside
 from mabe.io.readers.kaggle import ZONES_NAME, read_index
 from mabe.io.readers.zone_tables import read_zone_table
 from mabe.io.writers.zones_csv import write_zones
@@ -104,23 +104,32 @@ def decide(
     has labels would get another number or be gone.
     """
     new = {info.name: info for info in read_index(data / "studio" / _NEW)}
+    before, after = (
+        {name: track for track, name in project_beside(place).animal_names.items()}
+        for place in (data, data / "studio" / _NEW)
+    )
     for info in videos:
         if info.name in new and info.name in labels:
-            _check_labels(info, new[info.name], labels[info.name])
+            tracks = [before.get(name, name) for name in info.animals]
+            new_tracks = [after.get(name, name) for name in new[info.name].animals]
+            _check_labels(info.name, tracks, new_tracks, labels[info.name])
     note = data / "studio" / _NEW / "import.json"
     write_json(note, read_json(note) | {"settled_after": last_round})
     (data / "studio" / _PROPOSED).replace(data / "studio" / _DECIDED)
     complete(data)
 
 
-def _check_labels(before: VideoInfo, after: VideoInfo, labels: StudioLabels) -> None:
+def _check_labels(
+    recording: str, before: Sequence[str], after: Sequence[str], labels: StudioLabels
+) -> None:
+    """Raise `DataError` where the track of an animal with labels would be another."""
     spans: list[Bout | WatchedSpan] = [*labels.bouts, *labels.coverage]
     used = {number for each in spans for number in (each.agent, each.target)}
     for number in sorted(used):
-        was, now = (each.animals[number - 1 : number] for each in (before, after))
+        was, now = (each[number - 1 : number] for each in (before, after))
         if was and was != now:
             raise DataError(
-                f"{before.name} has labels of {was[0]}, in whose place there would be "
+                f"{recording} has labels of {was[0]}, in whose place there would be "
                 f"{now[0] if now else 'nobody'}; delete these labels first"
             )
 

@@ -13,6 +13,7 @@ is used.
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,18 @@ from mabe.viz.review.compact_timeline import (
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.rounds import Round, finish_round, finished_rounds, new_round
+from mabe.viz.studio.shown_poses import shown_poses
 from mabe.viz.studio.stretches import Stretches, cut_stretches
 from mabe.viz.studio.suggest import StretchScores
 
 
 def read(data: Path) -> PoseStore:
     """Read all recordings of a data set, and cut them into stretches."""
-    report("reading recordings", 0, 1)
     infos = read_index(data, splits=("train",))
+    for number, info in enumerate(infos):
+        report("reading recordings", number, len(infos))
+        with suppress(DataError):  # said of all that are broken below
+            shown_poses(data, info)
     has_objects = any(info.objects for info in infos)
     rate_fps = OBJECT_FPS if has_objects else PAIR_FPS
     store = load_recordings(data, data / "studio" / "store", fps=rate_fps)

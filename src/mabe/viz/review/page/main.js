@@ -30,6 +30,12 @@ export const page = {
     if (kind === "self") return [agent, agent];
     return kind === "mutual" && agent > target ? [target, agent] : [agent, target];
   },
+  // A bout as its action has it: one that happens in a moment is the middle frame of it.
+  fitted: (bout) => {
+    if (!page.recording.rows.find((row) => row.actions.includes(bout.action))?.point) return bout;
+    const start = Math.floor((bout.start + bout.stop - 1) / 2);
+    return { ...bout, start, stop: start + 1 };
+  },
   isOpen: () => true, // whether a predicted bout is still to be answered
   keyOf: (row, place) => row.key ?? (place < 9 ? String(place + 1) : ""),
   ownPairs: () => [], // further pairs that bouts may have
@@ -223,13 +229,13 @@ export function choose(what, jump) {
 }
 
 function edit(old, bout) {
-  choose({ bout: page.labels.replace(old, bout) }, false);
+  choose({ bout: page.labels.replace(old, page.fitted(bout)) }, false);
 }
 
 export function add(row, start, stop) {
   const action = actionOf(row), [agent, target] = action ? page.pairFor(action) : [];
   if (!action) { showState(`${page.recording.rows[row].name} cannot be annotated`, true); return; }
-  choose({ bout: page.labels.add({ start, stop, action, agent, target }) }, false);
+  choose({ bout: page.labels.add(page.fitted({ start, stop, action, agent, target })) }, false);
 }
 
 // The action that a row stands for: one that is annotated here already, else the first.
@@ -268,6 +274,10 @@ export function press(row) {
     const [start, stop] = [Math.min(begun.start, page.frame), Math.max(begun.start, page.frame) + 1];
     choose({ bout: page.labels.add({ ...begun, start, stop }) }, false);
     page.chosen = null; // so that the next key begins the next bout
+    showChosen();
+  } else if (rows[row].point) {
+    add(row, page.frame, page.frame + 1);
+    page.chosen = null;
     showChosen();
   } else {
     const [agent, target] = page.pairFor(action);

@@ -1,6 +1,8 @@
-// Labels of another program's file: chosen, shown beside the labels there are, taken.
+// Labels of another program's file: chosen, shown beside the labels there are, taken; and all
+// labels as a file for BORIS.
 import { element, project, send, time } from "./project.js";
 import { say } from "./settings.js";
+import * as server from "./server.js";
 import { count } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
@@ -42,3 +44,15 @@ for (const what of Object.keys(DONE)) {
     byId("incoming-file").focus();
   });
 }
+
+byId("export-labels").addEventListener("click", async () => {
+  try {
+    const address = URL.createObjectURL(await (await server.request("labels.boris")).blob());
+    const name = `${project.state.name}-labels.boris`;
+    element("a", "", { href: address, download: name }).click();
+    URL.revokeObjectURL(address);
+    say("export-state", `${name} is in the folder of downloads.`);
+  } catch (error) {
+    say("export-state", error.message, true);
+  }
+});

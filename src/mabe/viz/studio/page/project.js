@@ -121,7 +121,7 @@ function showActions() {
       await saveActions(ethogram.filter((_, other) => other !== place));
       if (!document.activeElement.isConnected || document.activeElement === document.body) byId("action-name").focus();
     });
-    item.append(dot, element("kbd", each.key), ` ${each.name} `, element("span", KINDS[each.kind], { class: "soft push" }), remove);
+    item.append(dot, element("kbd", each.key), ` ${each.name} `, element("span", `${KINDS[each.kind]}${each.point ? ", in a moment" : ""}`, { class: "soft push" }), remove);
     return item;
   }));
   byId("no-actions").hidden = ethogram.length > 0;
@@ -133,12 +133,12 @@ function freeKey() {
   return [..."123456789efghijklmoqrtvyzbc"].find((key) => !taken.includes(key)) ?? "";
 }
 
-const saveActions = (ethogram) => send("ethogram", "PUT", JSON.stringify(ethogram.map(({ name, key, kind }) => ({ name, key, kind }))));
+const saveActions = (ethogram) => send("ethogram", "PUT", JSON.stringify(ethogram.map(({ name, key, kind, point }) => ({ name, key, kind, point }))));
 
 async function addAction(event) {
   event.preventDefault();
-  const name = byId("action-name").value.trim(), key = byId("action-key").value, kind = byId("action-kind").value;
-  if (await saveActions([...project.state.ethogram, { name, key, kind }])) byId("action-name").value = "";
+  const name = byId("action-name").value.trim(), key = byId("action-key").value, kind = byId("action-kind").value, point = byId("action-lasts").value === "point";
+  if (await saveActions([...project.state.ethogram, { name, key, kind, point }])) byId("action-name").value = "";
   byId("action-name").focus();
 }
 
@@ -218,11 +218,7 @@ function trainByItself() {
 function showTrust(isNew) {
   const { trust, trustJob: job } = project.state, isBusy = Boolean(job?.running);
   byId("trust").hidden = !trust && !job;
-  byId("full").addEventListener("click", () => start("full"));
-byId("full-cancel").addEventListener("click", () => start("cancel-full"));
-byId("auto-train").checked = localStorage.getItem("mabe-auto-train") === "1";
-byId("auto-train").addEventListener("change", ({ target }) => localStorage.setItem("mabe-auto-train", target.checked ? "1" : "0"));
-byId("trust-cancel").hidden = !isBusy;
+  byId("trust-cancel").hidden = !isBusy;
   let text = "";
   if (isBusy) text = `The model is usable; this goes on behind it: ${job.total > 1 ? `${job.stage}, ${job.done + 1} of ${job.total}` : job.stage} …`;
   else if (job?.error) text = `not measured: ${job.error}`;
@@ -247,6 +243,10 @@ function rowOf(head, ...cells) {
   return row;
 }
 
+byId("full").addEventListener("click", () => start("full"));
+byId("full-cancel").addEventListener("click", () => start("cancel-full"));
+byId("auto-train").checked = localStorage.getItem("mabe-auto-train") === "1";
+byId("auto-train").addEventListener("change", ({ target }) => localStorage.setItem("mabe-auto-train", target.checked ? "1" : "0"));
 byId("trust-cancel").addEventListener("click", () => start("cancel-trust"));
 byId("add-action").addEventListener("submit", addAction);
 for (const id of ["train", "train-here"]) byId(id).addEventListener("click", () => start("train"));

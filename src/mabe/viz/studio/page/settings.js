@@ -97,7 +97,16 @@ function fill() {
     return row;
   }));
   byId("settings-animals").value = settings.values.animals.join(", ");
-  byId("settings-animals-note").textContent = `As the tracks name them. Empty: all, in the order of the file; now ${settings.animals.join(", ") || "not read yet"}.`;
+  byId("settings-animals-note").textContent = `As the tracks name them. Empty: all, in the order of the file; now ${settings.tracks.join(", ") || "not read yet"}.`;
+  byId("settings-names").replaceChildren(...settings.tracks.map((track) => {
+    const row = element("tr"), cell = element("td"), input = element("input", "", { maxlength: "60", autocomplete: "off", "aria-label": `name of ${track}` });
+    input.value = settings.values.animal_names[track] ?? "";
+    input.placeholder = track;
+    input.dataset.track = track;
+    cell.append(input);
+    row.append(element("th", track, { scope: "row" }), cell);
+    return row;
+  }));
   byId("settings-skeleton-box").hidden = !settings.keypoints.length;
   byId("settings-roles").replaceChildren(...settings.keypoints.map((keypoint) => {
     const row = element("tr"), cell = element("td"), select = element("select", "", { "aria-label": `role of ${keypoint}` });
@@ -134,6 +143,12 @@ function changes() {
   }
   const animals = byId("settings-animals").value.split(",").map((name) => name.trim()).filter(Boolean);
   found.push({ key: "animals", before: shown.animals, value: animals });
+  const names = { ...shown.animal_names }; // also of tracks that are not here now
+  for (const { dataset, value } of byId("settings-names").querySelectorAll("input")) {
+    if (value.trim()) names[dataset.track] = value.trim();
+    else delete names[dataset.track];
+  }
+  found.push({ key: "animal_names", before: shown.animal_names, value: names });
   const isOther = [...byId("settings-roles").querySelectorAll("select")].some((each) => each.value !== (shown.roles[each.dataset.keypoint] ?? ""));
   if (isOther) found.push({ key: "skeleton", before: shown.skeleton, value: chosenSkeleton() });
   const flat = (value) => JSON.stringify(value, (_, each) => (each && each.constructor === Object ? Object.fromEntries(Object.entries(each).sort()) : each));

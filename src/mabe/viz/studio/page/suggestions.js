@@ -72,7 +72,7 @@ function predictedIn({ pair, start, stop }) {
     for (const [from, to, index] of view.bouts) {
       if (to <= start || from >= stop) continue;
       const { name } = page.recording.rows[index], [agent, target] = page.pairFor(name);
-      const bout = { start: Math.max(from, start), stop: Math.min(to, stop), action: name, agent, target };
+      const bout = page.fitted({ start: Math.max(from, start), stop: Math.min(to, stop), action: name, agent, target });
       found.set(JSON.stringify(bout), bout);
     }
   }

@@ -1,0 +1,50 @@
+"""The labels of a project as a file of another program."""
+
+from typing import Any
+
+from mabe.bouts import RecordingBouts, watched_frames
+from mabe.errors import DataError
+from mabe.io.writers.boris import BorisHeading, boris_project
+from mabe.viz.studio.session import StudioSession
+
+
+def labels_as_boris(session: StudioSession) -> dict[str, Any]:
+    """Return the bouts of all labelled recordings as a BORIS project.
+
+    BORIS has no time that was not watched: how much was is in words. Raises `DataError`
+    where two recordings would have one name.
+    """
+    recordings: list[RecordingBouts] = []
+    watched_s: dict[str, float] = {}
+    for index, info in enumerate(session.project.videos):
+        about = session.open(index).recordings[0]
+        labels = session.labels.read(info.name, frames=about.native_length)
+        if not labels.coverage:
+            continue
+        if info.video in watched_s:
+            raise DataError(
+                f"several recordings are called {info.video!r}, and BORIS names "
+                "observations by them: export the labels of one lab"
+            )
+        watched_s[info.video] = watched_frames(labels.coverage) / about.fps
+        recordings.append(
+            RecordingBouts(
+                lab=info.lab,
+                video=info.video,
+                fps=about.fps,
+                length=about.native_length,
+                animals=about.animal_names,
+                bouts=labels.bouts,
+            )
+        )
+    heading = BorisHeading(
+        name=f"labels of {session.project.root.resolve().name}",
+        description="Labelled in mabe studio.",
+        actions=session.ethogram.names,
+        points=session.ethogram.points,
+        of_recording=lambda each: (
+            f"{watched_s[each.video]:.1f} of {each.length / each.fps:.1f} s were "
+            "watched for some action; elsewhere nothing is known."
+        ),
+    )
+    return boris_project(recordings, heading)

@@ -84,4 +84,4 @@ def test_poses_show_themselves_in_a_notebook():
     shown = Poses(xy, keypoints=["nose"], animals=["<b>", "Мышь"], fps=25)._repr_html_()
     assert "50 (25 per second)" in shown
     assert "&lt;b&gt;, Мышь" in shown
-    assert "25.0%" in shown
+    assert "25.0 %" in shown

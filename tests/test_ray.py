@@ -137,7 +137,7 @@ def test_a_bad_file_is_named_and_left_out_when_asked(cluster, tmp_path, capsys):
     )
 
     assert code == 2
-    assert "mabe: Ray: 2 machine(s), 2 cores, 0 GPUs" in told
+    assert "mabe: Ray: 2 machines, cores: 2, GPUs: 0" in told
     assert "1 of 2 recordings cannot be used" in told.splitlines()[-1]
     assert again == 3
     assert "✓ 1 recording," in capsys.readouterr().out

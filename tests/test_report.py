@@ -357,7 +357,8 @@ def test_pairs_are_named_and_nothing_is_a_column():
 def test_plain_words_say_what_the_numbers_mean():
     errors = count_errors(fight(), 2)
     assert class_words("fights", errors) == (
-        "fights: recall 60% of the annotated time, precision 60% of the predicted time."
+        "fights: recall 60 % of the annotated time, "
+        "precision 60 % of the predicted time."
     )
     assert "false bouts (1 of 2)" in error_words("fights", errors)
 

@@ -1,6 +1,7 @@
 """URLs in the place of paths: fetched before a command, put back after it."""
 
 import json
+import shutil
 from pathlib import Path
 
 import fsspec
@@ -126,3 +127,37 @@ def test_a_url_with_nothing_is_named(memory, capsys):
     assert "memory://labs/nothing: no such file or folder" in capsys.readouterr().err
     assert main(["tune", "memory://labs/nothing"]) == 2
     assert "memory://labs/nothing: no model here" in capsys.readouterr().err
+
+
+def test_what_is_written_names_urls_and_no_temporary_copies(memory, labs, tmp_path):
+    """Lists of failures, scores, notes and reports of what came from URLs."""
+    shutil.copytree(labs, tmp_path / "bad")
+    (tmp_path / "bad/train_tracking/Lab/2.parquet").write_bytes(b"PAR1")
+    write_dlc_csv(tmp_path / "aDLC_x.csv")
+    for name, path in {
+        "bad": tmp_path / "bad",
+        "tracks/aDLC_x.csv": tmp_path / "aDLC_x.csv",
+        "tracks/bDLC_x.csv": tmp_path / "bad/train_tracking/Lab/2.parquet",
+    }.items():
+        memory.put(str(path), f"/labs/{name}", recursive=path.is_dir())
+    run, out = "memory://labs/run", tmp_path / "out"
+    told = {}
+    for name, *words in (
+        ("import", "memory://labs/tracks", "--fps", "30", "--skip-bad"),
+        ("predict", run, "memory://labs/tracks", "--fps", "30", "--skip-bad"),
+        ("evaluate", run, "memory://labs/bad", "--include-training", "--skip-bad"),
+        ("summary", "memory://labs/out/predict", "--data", "memory://labs/data"),
+    ):
+        for place in (str(out / name), f"memory://labs/out/{name}"):
+            no_figures = ["--no-figures"] if name == "summary" else []
+            told[name] = main([name, *words, "--out", place, *no_figures])
+        if name == "predict":
+            labelled = ["memory://labs/data", "--out", "memory://labs/out/predict"]
+            assert main(["predict", run, *labelled]) == 0
+
+    assert told == {"import": 3, "predict": 3, "evaluate": 3, "summary": 0}
+    written = {str(path): path.read_bytes() for path in out.rglob("*.*")}
+    written |= {path: memory.cat(path) for path in memory.find("/labs/out")}
+    assert sum(path.endswith("failures.csv") for path in written) == 5
+    assert [path for path, data in written.items() if b"mabe-url-" in data] == []
+    assert b"memory://labs/bad" in written[str(out / "evaluate/metrics.json")]

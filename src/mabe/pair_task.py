@@ -35,6 +35,7 @@ from mabe.bouts import (
 from mabe.errors import ConfigError, DataError
 from mabe.recording import StoredRecording
 from mabe.resampling import nearest_frames
+from mabe.runtime.console import count
 from mabe.scene_task import FrameLabels, TaskKind
 
 Pair = TypeVar("Pair")
@@ -208,7 +209,7 @@ class PairTask:
         kept = (set(actions) if actions else occurs) - ignored
         if not kept:
             raise DataError(
-                f"the {len(recordings)} labelled recordings have no action to learn; "
+                f"{count(len(recordings), 'labelled recording')}: no action to learn; "
                 f"found {sorted(occurs) or 'no label at all'}"
             )
         return cls(

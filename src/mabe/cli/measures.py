@@ -157,7 +157,8 @@ def summary(
 
             pictures = draw_all(result)
             save_all(out / "figures", pictures)
-            print(f"✓ {len(pictures)} pictures: {out / 'figures'}, .svg, .pdf and .png")
+            drawn = count(len(pictures), "picture")
+            print(f"✓ {drawn}: {out / 'figures'}, .svg, .pdf and .png")
         elif figures:
             print(
                 '! no pictures: matplotlib is not installed; pip install "mabe[plot]"'

@@ -24,10 +24,16 @@ from typing import Annotated, Any, cast
 import typer
 
 from mabe import __version__
-from mabe.cli.url_roles import UrlPlaces, roles_of
+from mabe.cli.url_roles import UrlPlaces, naming_urls_in_errors, roles_of
 from mabe.errors import ConfigError, MabeError, StopRequested
 from mabe.runtime.console import finite_or_none, one_line, quietly
+from mabe.runtime.copies_of_urls import (
+    naming_urls,
+    values_with_urls,
+    with_urls,
+)
 from mabe.runtime.failures import Failure, collecting_failures, note_failure
+from mabe.runtime.files import removing_empty_folders
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.log_lines import LogFile, Stream, logging_lines, open_log
 from mabe.runtime.object_storage import display_path
@@ -168,12 +174,16 @@ def _run(
         if as_json:
             nowhere = held.enter_context(Path(os.devnull).open("w"))
             lines_to = nowhere if quiet else sys.stderr
-        lines = logging_lines(log_file, out=lines_to, naming=places.naming)
-        held.enter_context(lines)
+        held.enter_context(naming_urls(places.names))
+        held.enter_context(logging_lines(log_file, out=lines_to, naming=with_urls))
         held.enter_context(quietly(quiet))
         failures = held.enter_context(collecting_failures())
         try:
-            with _in_log(log_file), places.naming_in_errors():
+            with (
+                _in_log(log_file),
+                naming_urls_in_errors(),
+                removing_empty_folders(),
+            ):
                 result = call.run(places)
         except (*EXPECTED_ERRORS, StopRequested) as error:
             if as_json:
@@ -185,7 +195,7 @@ def _run(
             code = ExitCode.DONE_IN_PART
         if as_json:
             values = _document(call.name, code, failures) | to_plain(result)
-            _print_json(out, _named(values, places))
+            _print_json(out, values)
     return code
 
 
@@ -219,7 +229,8 @@ def _print_json(out: Stream, values: Mapping[str, Any]) -> None:
         return
     # A console that cannot write a name gets its code, which means the same in JSON.
     is_utf8 = (out.encoding or "").lower().replace("-", "") == "utf8"
-    text = json.dumps(values, indent=1, ensure_ascii=not is_utf8, allow_nan=False)
+    named = values_with_urls(values)
+    text = json.dumps(named, indent=1, ensure_ascii=not is_utf8, allow_nan=False)
     print(text, file=out, flush=True)
 
 
@@ -241,17 +252,6 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Path):
         return display_path(value)
     return finite_or_none(value) if isinstance(value, float) else value
-
-
-def _named(value: Any, places: UrlPlaces) -> Any:
-    """Return plain values with URLs in the place of local copies."""
-    if isinstance(value, str):
-        return places.naming(value)
-    if isinstance(value, list):
-        return [_named(each, places) for each in value]
-    if isinstance(value, dict):
-        return {places.naming(key): _named(each, places) for key, each in value.items()}
-    return value
 
 
 @contextmanager

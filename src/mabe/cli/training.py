@@ -30,7 +30,7 @@ from mabe.cli.results import (
 )
 from mabe.cli.url_roles import UrlRole
 from mabe.errors import ConfigError
-from mabe.runtime.console import print_lines
+from mabe.runtime.console import count, print_lines
 from mabe.runtime.executors import HERE, prepare_workers
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.model_hub import hub_address
@@ -160,8 +160,8 @@ def train(
     settings = build_config(given, where="settings")
     if max_sequences:
         print_lines(
-            f"Quick test: {max_sequences} recordings, {settings.epochs} epochs (--set "
-            "epochs=… for more)"
+            f"Quick test: {max_sequences} recordings, "
+            f"{count(settings.epochs, 'epoch')} (--set epochs=… for more)"
         )
     _check_place(settings.model_type, ray)
     with listing_failures(settings.checkpoint_dir):

@@ -2,7 +2,7 @@
 
 Each path of a command has a role, given beside its option. A URL in the place of a path
 is fetched, or written at the end, by `UrlPlaces`; a command itself has local paths.
-What it prints names the URLs.
+What it prints and writes names the URLs.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import ConfigError, MabeError
+from mabe.runtime.copies_of_urls import with_urls
 from mabe.runtime.model_hub import hub_address
 from mabe.runtime.object_storage import as_url, exists
 from mabe.runtime.url_mirror import (
@@ -66,7 +67,7 @@ class UrlPlaces:
     held: ExitStack
     mirrors: list[Mirror] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
-    """The URL of each local path."""
+    """The URL of each local path, and of each path that is read from its URL."""
 
     def localize(
         self, given: Mapping[str, Any], roles: Mapping[str, UrlRole]
@@ -86,31 +87,17 @@ class UrlPlaces:
         for mirror in self.mirrors:
             mirror.put_back()
 
-    def naming(self, text: str) -> str:
-        """Return a text with URLs in the place of local copies."""
-        for path, url in self.names.items():
-            text = text.replace(path, url)
-        return text
-
-    @contextmanager
-    def naming_in_errors(self) -> Iterator[None]:
-        """Within the context, name URLs in errors in the place of local copies."""
-        try:
-            yield
-        except MabeError as error:
-            text = self.naming(str(error))
-            if text == str(error):
-                raise
-            raise type(error)(text) from None
-
     def _localize(self, name: str, value: Any, role: UrlRole | None) -> Any:
         if isinstance(value, list | tuple):
             return [self._localize(name, each, role) for each in value]
         url = as_url(value) if isinstance(value, Path) else None
-        if url is None or (role is UrlRole.DATA and is_data_set(url)):
+        if url is None:
             return value
-        if role in (UrlRole.READ, UrlRole.FOLDER) and hub_address(value):
-            return value  # a model, which is fetched where models are loaded
+        is_model = role in (UrlRole.READ, UrlRole.FOLDER) and hub_address(value)
+        if is_model or (role is UrlRole.DATA and is_data_set(url)):
+            # Read where it is. As a path it has one slash less.
+            self.names[str(value)] = url
+            return value
         if role is None:
             option = name.replace("_", "-")
             raise ConfigError(
@@ -128,3 +115,15 @@ class UrlPlaces:
         self.names[str(place)] = url.rstrip("/")
         self.names[str(place.parent)] = url.rstrip("/").rpartition("/")[0]
         return place
+
+
+@contextmanager
+def naming_urls_in_errors() -> Iterator[None]:
+    """Within the context, name URLs in errors in the place of local copies."""
+    try:
+        yield
+    except MabeError as error:
+        text = with_urls(str(error))
+        if text == str(error):
+            raise
+        raise type(error)(text) from None

@@ -23,6 +23,7 @@ from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.pair_task import UNWATCHED, Nearness, PairTask, ViewLabels
 from mabe.recording import mean_of_tracked
+from mabe.runtime.console import count
 
 OTHERS = 3
 """Animals beside agent and target in a view: where there are more, the nearest."""
@@ -186,9 +187,9 @@ class PairSampler:
         self._buckets = watched + acting
         if not self._buckets:
             raise DataError(
-                f"none of the {len(recordings)} training recordings has a frame that "
-                "counts. Are the animals in the labels tracked, and are some frames "
-                "not in `ignore`?"
+                f"none of {count(len(recordings), 'training recording')} has a frame "
+                "that counts. Are the animals in the labels tracked, and are some "
+                "frames not in `ignore`?"
             )
         share = action_share if acting else 0.0
         probabilities = np.concatenate(

@@ -48,7 +48,12 @@ from mabe.runtime.executors import (
     is_importing_main,
 )
 from mabe.runtime.failures import Failure, note_failure
-from mabe.runtime.files import cache_folder, write_atomically, write_text
+from mabe.runtime.files import (
+    cache_folder,
+    create_folder,
+    write_atomically,
+    write_text,
+)
 from mabe.runtime.object_storage import as_url, small_file
 from mabe.runtime.threads import usable_cores
 
@@ -317,8 +322,8 @@ def report_notes(recordings: Sequence[StoredRecording]) -> None:
             videos[recording.lab, note].append(recording.video)
     for number, ((lab, note), those) in enumerate(videos.items()):
         if number == 4 * _SHOWN:
-            more = len(videos) - number
-            print(f"mabe: … and {more} more notes, see {INDEX_NAME}", file=sys.stderr)
+            more = count(len(videos) - number, "more note")
+            print(f"mabe: … and {more}, see {INDEX_NAME}", file=sys.stderr)
             break
         where = (
             f"{lab}/{those[0]}" if len(those) == 1 else f"{lab}, {len(those)} videos"
@@ -329,7 +334,7 @@ def report_notes(recordings: Sequence[StoredRecording]) -> None:
 @contextlib.contextmanager
 def _lock(out_dir: Path) -> Iterator[None]:
     """Lock the store for other processes; a lock ends with the process holding it."""
-    out_dir.mkdir(parents=True, exist_ok=True)
+    create_folder(out_dir)
     lock = FileLock(out_dir / _LOCK_NAME)
     try:
         lock.acquire(timeout=0)
@@ -342,7 +347,13 @@ def _lock(out_dir: Path) -> Iterator[None]:
         print(f"mabe: waiting: another process is preparing {out_dir}", file=sys.stderr)
         lock.acquire()
     try:
+        create_folder(out_dir)  # a process that was refused may have removed it
         yield
+    except BaseException:
+        _remove(out_dir / _PARTS_NAME)
+        if {path.name for path in out_dir.iterdir()} == {_LOCK_NAME}:
+            _remove(out_dir / _LOCK_NAME)
+        raise
     finally:
         lock.release()
 

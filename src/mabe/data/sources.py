@@ -48,6 +48,7 @@ from mabe.io.standardize import (
 from mabe.io.track_files import drop_duplicates, with_unique_names
 from mabe.io.watched_actions import watched_of
 from mabe.recording import Recording, StoredRecording, VideoInfo
+from mabe.runtime.console import count
 from mabe.runtime.failures import note_failure
 from mabe.runtime.file_names import problem_with_name, shorten
 from mabe.runtime.object_storage import as_url
@@ -135,7 +136,8 @@ def report_opened(opened: Sequence[StoredRecording], wanted: int) -> None:
     """Print the notes on recordings that were read, and how many were not."""
     report_notes(opened)
     if bad := wanted - len(opened):
-        tqdm.write(f"{bad} of {wanted} recordings left out: they cannot be read")
+        all_of_them = count(wanted, "recording")
+        tqdm.write(f"{bad} of {all_of_them} left out: not readable")
 
 
 def _stored_sources(path: Path, rate_fps: float) -> list[Source]:
@@ -193,8 +195,9 @@ def _is_kaggle_layout(path: Path) -> bool:
 def find_tracks(path: Path, project: Project) -> list[Track]:
     """Return the tracks of a pose file, or of the pose files of a folder.
 
-    Files of a folder that are not used are printed. Raises `DataError` where a file is
-    of no known format, or there are no tracks.
+    Files of a folder that are not used are printed; those that cannot be read are noted
+    as left out. Raises `DataError` where a file is of no known format, or there are no
+    tracks.
     """
     if path.is_file():
         content = read_again(path)
@@ -205,6 +208,9 @@ def find_tracks(path: Path, project: Project) -> list[Track]:
         kept, notes, _ = drop_duplicates(contents.tracks, path)
         tracks = with_unique_names(kept, path)
         notes += list_problems(contents.problems, path)
+        for each in contents.problems:
+            if each.is_recognised and not (each.is_known or each.is_expected):
+                note_failure(str(each.path), each.reason)
     for note in notes:
         print(f"mabe: {note}", file=sys.stderr)
     if not tracks:

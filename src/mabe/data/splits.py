@@ -14,6 +14,7 @@ import numpy as np
 
 from mabe.errors import DataError
 from mabe.recording import StoredRecording
+from mabe.runtime.console import count
 
 GroupBy = Literal["recording", "animal", "lab"]
 
@@ -137,11 +138,11 @@ def split_train_validation(
     parts = split_folds(recordings, folds=folds, seed=seed, by=by)
     if len(parts) < 2:
         raise DataError(
-            f"{len(recordings)} labelled recording(s) found, of "
-            f"{len({r.tracking_hash for r in recordings})} different track(s) in "
-            f"{len({r.lab for r in recordings})} lab(s), which split_by: {by} keeps "
-            "together; at least two groups are needed, one to train on and one to "
-            "validate on"
+            f"{count(len(recordings), 'labelled recording')} found, of "
+            f"{count(len({r.tracking_hash for r in recordings}), 'different track')} "
+            f"in {count(len({r.lab for r in recordings}), 'lab')}, which "
+            f"split_by: {by} keeps together; at least two groups are needed, one to "
+            "train on and one to validate on"
         )
     held_out = parts[fold % len(parts)]
     training = sorted(set(range(len(recordings))) - set(held_out))

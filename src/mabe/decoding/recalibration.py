@@ -31,6 +31,7 @@ from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
 from mabe.metrics.confidence_interval import FEWEST_TRACKS, interval_of_difference
 from mabe.metrics.frame_scores import macro_f1
+from mabe.runtime.console import count
 from mabe.scene_task import TaskKind
 
 FEWEST_RECORDINGS = 3
@@ -109,9 +110,9 @@ def recalibrate(
     tracks = {view.track for view in views}
     if len(tracks) < FEWEST_RECORDINGS:
         raise DataError(
-            f"{len(tracks)} scored recording(s): at least {FEWEST_RECORDINGS} are "
-            "needed to tell whether new rules are better than the model's own; score "
-            "more of them, a few minutes of each are enough"
+            f"{count(len(tracks), 'scored recording')}: at least {FEWEST_RECORDINGS} "
+            "are needed to tell whether new rules are better than the model's own; "
+            "score more of them, a few minutes of each are enough"
         )
     alone = len(tracks) <= MOST_RECORDINGS_ALONE
     folds = len(tracks) if alone else FOLDS_OF_MANY

@@ -15,6 +15,7 @@ from mabe.decoding.joined_recordings import Timeline
 from mabe.decoding.smoothing import Smoothing, smooth, switch_rate
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
+from mabe.runtime.console import count
 from mabe.scene_task import TaskKind
 
 FRAMES, BOUTS, ON_S, OFF_S = range(4)
@@ -229,7 +230,7 @@ def _assign_folds(
             assigned.setdefault(groups[place], len(assigned) % folds)
     if len(set(assigned.values())) < 3:
         raise DataError(
-            f"tuning: {len(assigned)} track(s) in {folds} folds; at least "
+            f"tuning: {count(len(assigned), 'track')} in {folds} folds; at least "
             "three are needed: to tune on one, choose on another, and judge on a third"
         )
     return assigned

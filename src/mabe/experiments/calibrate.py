@@ -176,7 +176,8 @@ def _conclusion(found: Recalibrated) -> list[str]:
         )
     else:
         lines.append(
-            f"• Gain not shown: an interval needs {found.fewest_to_show} recordings, "
-            f"there are {number}; score more to be sure"
+            "• Gain not shown: an interval needs "
+            f"{count(found.fewest_to_show, 'recording')}, found {number}; score more "
+            "to be sure"
         )
     return lines

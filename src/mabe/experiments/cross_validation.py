@@ -7,9 +7,9 @@ are not repeated, and a run that was stopped is resumed.
 """
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from mabe.errors import ConfigError, RunError
 from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.out_of_fold import FILE_NAME, blend, join, write_out_of_fold
 from mabe.models.checkpoint import SUFFIX, load_checkpoint, save_ensemble
-from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.console import count, finite_or_none, format_score, print_lines
 from mabe.runtime.documents import read_json
 from mabe.runtime.executors import HERE, Executor
 from mabe.runtime.files import write_json
@@ -225,7 +225,7 @@ def crossval(
         )
     data = load_training_data(config, skip_bad=skip_bad)
     plan = make_plan(config, data, folds=folds, seeds=seeds)
-    numbers = count(1)
+    numbers = itertools.count(1)
 
     def after_each(fold_run: FoldRun) -> None:
         score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
@@ -297,9 +297,9 @@ def _check_folds(config: RunConfig, data: TrainingData, folds: int) -> None:
     groups = len(find_groups(recordings, by=config.split_by))
     if groups < folds:
         raise ConfigError(
-            f"--folds {folds}: the {len(recordings)} usable recordings form {groups} "
-            f"group(s), as split_by: {config.split_by} keeps some together; give "
-            f"--folds {groups} or less"
+            f"--folds {folds}: {count(len(recordings), 'usable recording')} in "
+            f"{count(groups, 'group')}, as split_by: {config.split_by} keeps some "
+            f"together; give --folds {groups} or less"
         )
 
 

@@ -27,6 +27,7 @@ from mabe.models.checkpoint import (
     save_ensemble,
 )
 from mabe.models.ensemble import Ensemble
+from mabe.runtime.console import count
 from mabe.runtime.unfinished import finished_names
 from mabe.training.best_epoch import ranked_f1
 from mabe.training.history import read_history
@@ -170,8 +171,8 @@ def kept_epochs(run: Path, *, last: int | None, best: int | None) -> list[Path]:
     chosen = paths[-(last or best or 0) :]
     if len(chosen) < 2:
         raise RunError(
-            f"{run}: has {len(paths)} saved epoch(s), of which {last or best} are "
-            "wanted; train with a smaller save_freq"
+            f"{run}: has {count(len(paths), 'saved epoch')}, of which {last or best} "
+            "are wanted; train with a smaller save_freq"
         )
     return chosen
 

@@ -27,8 +27,9 @@ from mabe.experiments.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.models.checkpoint import SUFFIX, load_checkpoint
-from mabe.runtime.console import print_lines
+from mabe.runtime.console import count, print_lines
 from mabe.runtime.executors import HERE, Executor
+from mabe.runtime.files import make_folder
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.run import train
 from mabe.training.run_directory import is_begun, wait_for_run
@@ -110,7 +111,7 @@ def find_fold_runs(run: Path) -> list[FoldRun]:
     if not is_complete or not (run / FILE_NAME).is_file():
         raise RunError(
             f"{run}: expected a finished cross-validation, found {len(finished)} "
-            f"finished of {len(fold_runs)} runs; the same command continues it"
+            f"finished of {count(len(fold_runs), 'run')}; the same command continues it"
         )
     return fold_runs
 
@@ -152,7 +153,7 @@ def train_fold_runs(
         return
     folders = sorted({fold_run.run_dir.parent for fold_run in left})
     for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     done = executor.run(
         _run_in_worker if executor.threads else _run_here,
         _Shared(skip_bad, executor.threads, executor.patience_s),

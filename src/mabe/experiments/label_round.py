@@ -29,6 +29,7 @@ from mabe.models.input_contract import InputContract
 from mabe.models.trees_model import TreesModel, build_trees
 from mabe.pair_task import PairTask, watched_in_labels
 from mabe.recording import StoredRecording
+from mabe.runtime.files import make_folder
 from mabe.scene_task import TaskKind
 from mabe.skeleton import PoseLayout
 from mabe.training.grow_trees import labelled_rows, tree_settings
@@ -270,5 +271,5 @@ def _save(model: TreesModel, objective: PairObjective, model_dir: Path) -> None:
         contract=InputContract.of([data.store.recordings[i] for i in data.learned]),
         data_dir=str(objective.config.data_dir),
     )
-    model_dir.mkdir(parents=True, exist_ok=True)
+    make_folder(model_dir)
     save_checkpoint(model_dir / "best.safetensors", model, provenance)

@@ -80,7 +80,7 @@ def _describe_store(path: Path) -> OwnFiles:
     }
     lines = [
         f"Store of {count(len(store.recordings), 'recording')}, {labelled} with "
-        f"labels, {frames:,} frames at {store.rate_fps:g} fps",
+        f"labels, {count(frames, 'frame')} at {store.rate_fps:g} fps",
         f"Labs: {', '.join(labs)}",
         f"Keypoints: {', '.join(store.layout.keypoints)}; at most "
         f"{count(store.layout.animals, 'animal')}",

@@ -18,7 +18,7 @@ from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import RunError
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
-from mabe.runtime.console import finite_or_none, format_score, print_lines
+from mabe.runtime.console import count, finite_or_none, format_score, print_lines
 from mabe.runtime.documents import read_json
 from mabe.runtime.files import write_json
 from mabe.training.objectives import load_training_data
@@ -69,8 +69,8 @@ def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
             f"{run}: its recordings are split otherwise now than when it was trained, "
             "so it would be tuned on recordings that it learned from; train again"
         )
-    number = len(objective.data.held_out)
-    print_lines(f"Predicting {number} held-out recordings with {checkpoint.path}")
+    number = count(len(objective.data.held_out), "held-out recording")
+    print_lines(f"Predicting {number} with {checkpoint.path}")
     return predict_held_out(checkpoint.model, objective)
 
 

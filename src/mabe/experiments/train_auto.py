@@ -310,10 +310,11 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     )
     write_json(root / RECIPE_REPORT, report.to_json())
     card = write_model_card(root)
+    of_members = count(len(members), "member")
     print_lines(
         "✓ Expected score on new recordings of this kind: "
         f"{format_score(report.expected)}",
-        f"✓ Model: {root / f'best{SUFFIX}'}, {len(members)} members; its card: {card}",
+        f"✓ Model: {root / f'best{SUFFIX}'}, {of_members}; its card: {card}",
     )
     return report
 

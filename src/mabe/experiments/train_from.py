@@ -324,8 +324,10 @@ def _known(source: Source, labelled: Sequence[StoredRecording]) -> list[str]:
     known = sum(each.tracking_hash in source.known_tracks for each in labelled)
     fresh = len(labelled) - known
     if not known:
-        return [f"None of the {fresh} labelled recordings had a part in the model"]
+        new = count(fresh, "labelled recording")
+        return [f"None of {new} had a part in the model"]
     return [
-        f"{known} of {len(labelled)} labelled recordings had a part in the model: they "
-        f"are learned from and never scored; scores are of the other {fresh}"
+        f"{known} of {count(len(labelled), 'labelled recording')} had a part in the "
+        "model: learned from and never scored; scores are of the other "
+        f"{fresh}"
     ]

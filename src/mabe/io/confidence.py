@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from mabe.io.readers.poses import Poses
+from mabe.runtime.console import percent
 
 
 def drop_unsure(poses: Poses, min_confidence: float | None = None) -> Poses:
@@ -55,4 +56,4 @@ def _drop_absent(poses: Poses, tracked: Bool[np.ndarray, " animal"]) -> Poses:
 
 
 def _share(mask: Bool[np.ndarray, "..."]) -> str:
-    return f"{np.count_nonzero(mask):,} ({mask.mean():.1%})"
+    return f"{np.count_nonzero(mask):,} ({percent(mask.mean(), digits=1)})"

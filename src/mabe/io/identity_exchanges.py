@@ -52,7 +52,8 @@ def note_on_exchanges(poses: Poses, *, fps: float, pixels_per_cm: float) -> str 
         f"{poses.animals[a]} and {poses.animals[b]} ({found[a, b]})"
         for a, b in most[:_SHOWN]
     ]
-    more = f" and {len(most) - _SHOWN} more pairs" if len(most) > _SHOWN else ""
+    others = len(most) - _SHOWN
+    more = f" and {count(others, 'more pair')}" if others > 0 else ""
     return (
         f"identities look exchanged about {count(sum(found.values()), 'time')}: "
         f"{', '.join(named)}{more}; who does what to whom may be wrong after each"

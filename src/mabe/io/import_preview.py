@@ -36,7 +36,7 @@ from mabe.io.readers.poses import Poses
 from mabe.io.recording_zones import RecordingZones
 from mabe.io.standardize import StandardPoses, standardize
 from mabe.io.unknown_files import describe_unread, may_be_bouts
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 
 _ANY_FPS = 30.0
 """Stands for a rate that is not known, where only names are looked at."""
@@ -89,7 +89,8 @@ def _describe_poses(poses: Poses, standard: StandardPoses | MabeError) -> str:
         known = f" ({matched} known)"
     return (
         f"{count(len(poses.xy_px), 'frame')} from {poses.first_frame:,}, {rate}, "
-        f"{count(len(poses.keypoints), 'keypoint')}{known}, {missing:.1%} missing, "
+        f"{count(len(poses.keypoints), 'keypoint')}{known}, "
+        f"{percent(missing, digits=1)} missing, "
         f"{count(len(poses.animals), 'animal')}: {', '.join(poses.animals)}"
     )
 

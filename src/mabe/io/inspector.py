@@ -22,7 +22,7 @@ from mabe.io.readers.poses import RELATIVE, Poses
 from mabe.io.standardize import separate_animals
 from mabe.io.unknown_files import describe_unread
 from mabe.recording import VideoInfo
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 
 _SHOWN = 4
 """Number of recordings of one file that are described in full."""
@@ -108,10 +108,11 @@ def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator
     yield f"    {rate}, {scale}"
     missing = 1 - poses.present.mean(axis=(0, 2))
     of_each = ", ".join(
-        f"{name} {share:.1%}"
+        f"{name} {percent(share, digits=1)}"
         for name, share in zip(poses.animals, missing, strict=True)
     )
-    yield f"    missing points: {1 - poses.present.mean():.1%} ({of_each})"
+    all_missing = percent(1 - poses.present.mean(), digits=1)
+    yield f"    missing points: {all_missing} ({of_each})"
     matches = match_names(poses.keypoints, project.keypoints)
     if is_one:
         yield f"    {count(len(poses.keypoints), 'keypoint')}, read as:"

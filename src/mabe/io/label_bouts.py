@@ -22,6 +22,7 @@ from mabe.io.behaviour_names import (
 )
 from mabe.io.readers.annotations import SELF, Event, FileAnnotations
 from mabe.io.recording_names import same_name
+from mabe.runtime.console import count
 
 
 def to_bouts(
@@ -59,7 +60,7 @@ def to_bouts(
                 mapping.number_of(target),
             )
         )
-    notes = [f"{what}: {count} events" for what, count in dropped.items()]
+    notes = [f"{what}: {count(events, 'event')}" for what, events in dropped.items()]
     return join_overlaps(bouts), notes
 
 

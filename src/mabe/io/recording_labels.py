@@ -41,7 +41,7 @@ from mabe.io.watched_actions import (
     of_own_subjects,
     watched_of,
 )
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 
 Clipped = TypeVar("Clipped", Bout, WatchedSpan)
 
@@ -196,7 +196,7 @@ def describe_coverage(
             int((spans[:, 1] - spans[:, 0]).sum())
         )
     shares = [
-        f"{action} {max(of_pairs) / max(1, length):.0%}"
+        f"{action} {percent(max(of_pairs) / max(1, length))}"
         for action, of_pairs in sorted(frames.items())
     ]
     return f"watched for part of the time: {', '.join(shares) or 'never'}"

@@ -321,7 +321,8 @@ def _in_words(
         lines.append(f"  Left out: {len(collected.without)} without {by}.")
     if collected.copies:
         lines.append(
-            f"  Left out: {collected.copies} copies of a track, annotated again."
+            "  Left out, as they are annotated again: "
+            f"{count(collected.copies, 'copy')} of a track."
         )
     if repeated:
         lines.append(

@@ -53,6 +53,7 @@ from mabe.measures.sequences import (
 )
 from mabe.measures.space import Nearness, Travel
 from mabe.measures.tables import table_of, to_long, to_wide, write_tables
+from mabe.runtime.console import percent
 from mabe.runtime.files import write_text
 
 LEVELS: dict[str, Callable[[Observation], list[Series]]] = {
@@ -294,8 +295,9 @@ def describe(summary: Summary) -> list[str]:
     """Return the means of each action, the uncertainty beside them, and all notes."""
     lines = []
     for row in summary.tables.get("actions", pl.DataFrame()).to_dicts():
+        share = percent(row["mean_share"], digits=2)
         lines.append(
-            f"{row['source']:9} {row['action']:20} {_percent(row['mean_share'])} of "
+            f"{row['source']:9} {row['action']:20} {share} of "
             f"the time, {row['mean_per_min']:.2f} bouts/min, mean bout "
             f"{_seconds(row['mean_mean_s'])} (n = {row['n']}){_doubt(row)}"
         )
@@ -316,10 +318,6 @@ def _doubt(row: dict[str, Any]) -> str:
         f"{points}, 95 % limits {100 * row['model_limit_low']:+.1f} to "
         f"{100 * row['model_limit_high']:+.1f}, ICC {icc}"
     )
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def _seconds(value: float | None) -> str:

@@ -14,6 +14,7 @@ from mabe.errors import RunError
 from mabe.models.model import Context, Model
 from mabe.models.model_config import ModelConfig
 from mabe.pair_task import PairTask
+from mabe.runtime.console import count
 from mabe.scene_task import SceneTask
 
 WeightedModel = tuple[Model, float]
@@ -53,8 +54,9 @@ class Ensemble:
         is_wrong = len(weights) != len(members) or any(each < 0 for each in weights)
         if not members or is_wrong or not total > 0:
             raise RunError(
-                f"ensemble: expected a weight for each of {len(members)} models, "
-                f"none below zero and some above, found {list(weights)}"
+                "ensemble: expected a weight for each of "
+                f"{count(len(members), 'model')}, none below zero and some above, "
+                f"found {list(weights)}"
             )
         rates = sorted({member.config.fps for member in members})
         if len(rates) > 1:

@@ -214,8 +214,16 @@ def finite_or_none(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else float(value)
 
 
+def percent(share: float | None, *, digits: int = 0) -> str:
+    """Return a share of 1 in percent, or a dash where there is none (None or NaN)."""
+    share = finite_or_none(share)
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
 def count(number: SupportsIndex, noun: str) -> str:
-    """Return a number of things: ``1 animal``, ``2 animals``, ``2 classes``."""
+    """Return a number of things: ``1 animal``, ``2 animals``, ``2 copies``."""
     ending = "es" if noun.endswith(("s", "x", "sh", "tch")) else "s"
+    has_ies = noun.endswith("y") and noun[-2] not in "aeiou"
+    several = f"{noun[:-1]}ies" if has_ies else f"{noun}{ending}"
     whole = index(number)
-    return f"{whole:,} {noun}{'' if whole == 1 else ending}"
+    return f"{whole:,} {noun if whole == 1 else several}"

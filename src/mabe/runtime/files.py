@@ -1,4 +1,4 @@
-"""Files that are written whole, folders, hashes, the cache folder, CPU cores.
+"""Files that are written whole, folders, hashes, the cache folder.
 
 A file is written beside its place, flushed to the disk, and renamed into place;
 a crash leaves either the old file or the new one.
@@ -10,16 +10,22 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from mabe.errors import OutputError
+from mabe.runtime.copies_of_urls import values_with_urls, with_urls
 from mabe.runtime.unfinished import remove_left, unfinished
 
 _PIECE_BYTES = 1 << 20
 
 _HASH_LETTERS = 20
+
+_made: list[list[Path]] = []
+"""Folders that were created in the contexts of `removing_empty_folders` that are open,
+the innermost last; of nested ones the outermost."""
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
@@ -30,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     `OutputError` where the operating system refuses.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(path.parent)
         remove_left(path.parent)
         with unfinished(path) as beside:
             write(beside)
@@ -58,12 +64,46 @@ def remove(path: Path) -> None:
 def make_folder(path: Path) -> None:
     """Create a folder where there is none; raises `OutputError` where that fails."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        create_folder(path)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be created: {error.strerror or error}; is a folder of "
             "this path a file, or read-only?"
         ) from error
+
+
+@contextmanager
+def removing_empty_folders() -> Iterator[None]:
+    """After an error within the context, remove what it created and left empty.
+
+    So a command that is refused leaves no folder behind. Folders that hold a file stay,
+    and so do those that were there before.
+    """
+    made: list[Path] = []
+    _made.append(made)
+    try:
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            _remove_empty(folder)
+        raise
+    finally:
+        _made.pop()
+
+
+def create_folder(path: Path) -> None:
+    """Do what `make_folder` does, with the error of the operating system."""
+    above = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    if above and _made:
+        _made[-1].append(above[-1])
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder, and those in it, where there is no file; others stay."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):  # it holds a file, or may not be removed
+            Path(place).rmdir()
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
@@ -72,14 +112,18 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file atomically, with the same bytes on every system."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 text file atomically, with the same bytes on every system.
+
+    It names URLs in the place of their local copies.
+    """
+    write_bytes(path, with_urls(text).encode())
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write indented JSON atomically."""
+    named = values_with_urls(value)
     write_text(
-        path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        path, json.dumps(named, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     )
 
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from mabe import __version__
 from mabe.errors import ConfigError, MabeError, RunError, StopRequested
+from mabe.runtime.console import count
 from mabe.runtime.executors import STOPPED, Result, Shared, Task
 from mabe.runtime.threads import usable_cores
 
@@ -134,8 +135,8 @@ class RayCluster:
         share = (GPU_SHARE if gpus else 0.0) if share is None else share
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         print(
-            f"mabe: Ray: {len(nodes)} machine(s), {total.get('CPU', 0):g} cores, "
-            f"{gpus:g} GPUs",
+            f"mabe: Ray: {count(len(nodes), 'machine')}, cores: "
+            f"{total.get('CPU', 0):g}, GPUs: {gpus:g}",
             file=sys.stderr,
         )
         wanted = {"CPU": self.cpus_per_task, "GPU": share}

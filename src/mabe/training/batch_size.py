@@ -13,6 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
+from mabe.runtime.console import count
 from mabe.runtime.distributed import smallest
 from mabe.training.gradient_accumulation import fits
 from mabe.training.objectives import Objective
@@ -55,7 +56,7 @@ def settle_batch_size(
         why = None if windows == useful else "what the memory of the GPU holds"
     why = why or f"an epoch keeps about {STEPS_AN_EPOCH} steps or more"
     settled = config.changed(batch_size=windows)
-    return settled, f"Batch size: {windows} windows ({why})"
+    return settled, f"Batch size: {count(windows, 'window')} ({why})"
 
 
 def useful_windows(counted_frames: int, config: RunConfig, processes: int) -> int:

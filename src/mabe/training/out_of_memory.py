@@ -6,6 +6,7 @@ import torch
 from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
+from mabe.runtime.console import count
 from mabe.training.state import TrainingState
 
 
@@ -17,7 +18,8 @@ def halve_micro_batch(state: TrainingState, config: RunConfig, fabric: Fabric) -
         torch.cuda.empty_cache()
     if fabric.is_global_zero:
         print(
-            f"Out of memory: going on with {state.micro_batch} windows at a time, "
+            f"Out of memory: going on with {count(state.micro_batch, 'window')} at a "
+            "time, "
             f"accumulated to the same batch of {config.windows}"
         )
 

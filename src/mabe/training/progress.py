@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
-from mabe.runtime.console import format_score, progress_bar
+from mabe.runtime.console import count, format_score, percent, progress_bar
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.best_epoch import best_epoch
 from mabe.training.history import Epoch
@@ -41,7 +41,8 @@ def describe_data(
     """Return lines with the numbers of recordings and frames, and class shares."""
     total = sum(each.learned for each in counts)
     shares = ", ".join(
-        f"{each.name} {each.learned / max(1, total):.1%}" for each in counts
+        f"{each.name} {percent(each.learned / max(1, total), digits=1)}"
+        for each in counts
     )
     lines = [
         f"✓ Training recordings: {learned}, {total:,} {unit} that count ({shares})",
@@ -82,7 +83,8 @@ def describe_model(
         features.title,
         f"Input dimension: {len(features.names)}",
         f"Network: {config.model_type}, {parameters:,} parameters",
-        f"✓ Training batches: {steps} an epoch, of {each}{config.windows} windows of "
+        f"✓ Training batches: {steps} an epoch, of {each}"
+        f"{count(config.windows, 'window')} of "
         f"{config.sequence_length / config.fps:.1f} s",
     ]
 
@@ -106,7 +108,7 @@ def epoch_line(history: Sequence[Epoch], *, epochs: int) -> str:
 def grown_line(grown: Epoch) -> str:
     """Return one line for trees that were grown."""
     return (
-        f"Trees: {grown.step} rounds  held-out loss {grown.val_loss:.3f}  "
+        f"Trees: {count(grown.step, 'round')}  held-out loss {grown.val_loss:.3f}  "
         f"macro F1 {format_score(grown.macro_f1)}  "
         f"[{_worst_and_best(grown.scores)}]  {grown.seconds:.0f} s"
     )

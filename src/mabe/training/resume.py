@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 from mabe.config import RunConfig, dump_config, load_config
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.models.migrations import CARD_FORMAT, migrate_weights
-from mabe.runtime.console import print_lines
+from mabe.runtime.console import count, print_lines
 from mabe.runtime.distributed import (
     in_first_process,
 )
@@ -106,8 +106,9 @@ def check_same_settings(
     ]
     if total and config.windows * processes != total:
         changed.append(
-            f"a step saw {total} windows and would see {config.windows * processes}: "
-            f"batch_size {config.batch_size} in {processes} process(es)"
+            f"a step saw {count(total, 'window')} and would see "
+            f"{config.windows * processes}: batch_size {config.batch_size} in "
+            f"{count(processes, 'process')}"
         )
     if changed:
         raise ConfigError(
@@ -193,7 +194,7 @@ def resume_state(state: TrainingState, config: RunConfig, fabric: Fabric) -> Non
             "train again"
         ) from error
     if is_finished(config, epoch_scores(state.history)):
-        print_lines(f"✓ {run_dir} is finished: {len(state.history)} epochs")
+        print_lines(f"✓ {run_dir} is finished: {count(len(state.history), 'epoch')}")
     else:
         print_lines(
             f"✓ Continuing from step {state.step}, in epoch {len(state.history) + 1}"

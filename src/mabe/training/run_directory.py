@@ -28,7 +28,13 @@ from mabe import __version__
 from mabe.errors import RunError
 from mabe.models.checkpoint import SUFFIX, Provenance, save_checkpoint
 from mabe.models.model import Model
-from mabe.runtime.files import remove, write_bytes, write_json, write_text
+from mabe.runtime.files import (
+    make_folder,
+    remove,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from mabe.runtime.unfinished import finished_names
 from mabe.training.history import HISTORY_NAME, Epoch, write_history
 
@@ -65,7 +71,7 @@ def lock_run(run_dir: Path) -> Iterator[None]:
 
 def _lock_path(run_dir: Path) -> Path:
     place = run_dir.resolve()
-    place.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(place.parent)
     return place.with_name(f".{place.name}.lock")
 
 

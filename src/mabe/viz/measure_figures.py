@@ -24,6 +24,7 @@ from mabe.measures.group_tables import group_of
 from mabe.measures.groups import FEWEST_UNITS
 from mabe.measures.observation import Actor, Observation, find_actors, join_spans
 from mabe.measures.summary import Summary
+from mabe.runtime.console import count
 from mabe.viz.colours import colours_of
 from mabe.viz.paper_figures import KINDS, NOT_COUNTED, STYLE, WIDTH_IN, save
 from mabe.viz.transition_graph import draw_transitions
@@ -199,7 +200,7 @@ def draw_rasters(rows: Sequence[Row], actions: Sequence[str]) -> Figure | None:
             axis.set_ylim(len(chosen), 0)
             axis.set_yticks([0, len(chosen)])
             every = f", 1 in {step} shown" if step > 1 else ""
-            axis.set_title(f"{action} ({len(events[action])} bouts{every})")
+            axis.set_title(f"{action} ({count(len(events[action]), 'bout')}{every})")
         figure.supxlabel("seconds from the start of the bout", fontsize=8)
         _legend(figure, actions)
     return figure
@@ -249,7 +250,7 @@ def draw_time_course(
                     colour = _GROUPS[number % len(_GROUPS)]
                     _course(axis, values, bin_s, colour)
             axis.set_ylim(0, None)
-            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
             sizes = [str(len(values)) for values in shares[action].values()]
             axis.set_title(f"{action} (n = {', '.join(sizes)})")
         figure.supxlabel("minutes", fontsize=8)
@@ -358,9 +359,9 @@ def draw_durations(rows: Sequence[Row], actions: Sequence[str]) -> Figure | None
             axis.set_xscale("log")
             axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
             axis.set_ylim(0, 1.4 * axis.get_ylim()[1])
-            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-            number = sum(map(len, durations[action].values()))
-            axis.set_title(f"{action} ({number} bouts)")
+            axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+            bouts = count(sum(map(len, durations[action].values())), "bout")
+            axis.set_title(f"{action} ({bouts})")
             axis.legend(fontsize=6)
         figure.supxlabel("duration of a bout, seconds", fontsize=8)
         figure.supylabel("share of bouts", fontsize=8)

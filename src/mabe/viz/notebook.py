@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from markupsafe import escape
 
 from mabe.bouts import Bout, RecordingBouts
+from mabe.runtime.console import count
 from mabe.viz.colours import NOTHING, colours_of
 
 _WIDTH, _ROW, _NAMES = 900, 18, 240
@@ -40,7 +41,7 @@ def ethogram_svg(recording: RecordingBouts, actions: Sequence[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_NAMES + _WIDTH}" '
         f'height="{height}" font-family="sans-serif" font-size="11" fill="#555" '
-        f'role="img" aria-label="{len(recording.bouts)} predicted bouts">'
+        f'role="img" aria-label="{count(len(recording.bouts), "predicted bout")}">'
         f'{names}<line x1="{_NAMES}" x2="{_NAMES + _WIDTH}" y1="{height - 16}" '
         f'y2="{height - 16}" stroke="#999"/><text x="{_NAMES}" y="{height - 4}">0 s'
         f'</text><text x="{_NAMES + _WIDTH}" y="{height - 4}" text-anchor="end">'

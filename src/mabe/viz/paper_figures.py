@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mabe.errors import ConfigError, OutputError
+from mabe.runtime.console import percent
 from mabe.runtime.files import write_bytes
 from mabe.viz.colours import colours_of
 from mabe.viz.report.contents import TrainingCurve
@@ -128,7 +129,7 @@ def draw_confusion(study: ResultSummary) -> Figure:
             axis.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, color="#08306b"))
         for (row, column), share in np.ndenumerate(shares):
             ink = "white" if share > 0.75 else "black"
-            text = f"{share:.0%}"
+            text = percent(share)
             axis.text(column, row, text, ha="center", va="center", color=ink)
         labels = [names[place] for place in kept]
         axis.set_xticks(range(len(kept)), labels, rotation=45, ha="right")

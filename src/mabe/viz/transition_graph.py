@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mabe.runtime.console import percent
 from mabe.viz.colours import colours_of
 from mabe.viz.paper_figures import STYLE
 
@@ -96,7 +97,7 @@ def _arrow(axis: Axes, start: np.ndarray, end: np.ndarray, row: dict[str, Any]) 
     axis.text(
         float(beside[0]),
         float(beside[1]),
-        f"{row['probability']:.0%}",
+        percent(row["probability"]),
         fontsize=6,
         ha="center",
         va="center",

@@ -7,7 +7,7 @@ from mabe.experiments.checklist.limits import (
     MISSING_TO_KNOW,
     MISSING_TO_MEND,
 )
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 from mabe.skeleton import KEYPOINTS
 
 _NO_DATA = "no DATA given"
@@ -94,7 +94,7 @@ def check_missing_points(facts: Facts) -> Finding:
     absent = [name for name in KEYPOINTS if is_rodent and name not in present]
     details = (
         *(
-            f"{lab.lab}: {lab.missing_share:.1%} of "
+            f"{lab.lab}: {percent(lab.missing_share, digits=1)} of "
             f"{count(len(lab.keypoints), 'keypoint')}"
             for lab in data.labs
         ),
@@ -102,7 +102,7 @@ def check_missing_points(facts: Facts) -> Finding:
         *(f"nothing tracked: {recording}" for recording in data.untracked),
     )
     found = (
-        f"{worst.missing_share:.1%} in {worst.lab}, the worst of "
+        f"{percent(worst.missing_share, digits=1)} in {worst.lab}, the worst of "
         f"{count(len(data.labs), 'lab')}"
     )
     if absent:

@@ -9,7 +9,7 @@ from mabe.experiments.checklist.limits import (
     LEAST_CLASS_F1,
     LEAST_MACRO_F1,
 )
-from mabe.runtime.console import count, format_score
+from mabe.runtime.console import count, format_score, percent
 
 _NO_SCORES = "no score on recordings it never saw"
 
@@ -90,10 +90,11 @@ def check_background(facts: Facts) -> Finding:
     if first.recall is None:
         found = f"no held-out frame is labelled {first.name}"
         return Finding(name, Verdict.SKIPPED, found)
-    found = f"{first.recall:.1%} of {count(first.labelled, 'frame')} of {first.name}"
+    frames = count(first.labelled, "frame")
+    found = f"{percent(first.recall, digits=1)} of {frames} of {first.name}"
     if first.recall > LEAST_BACKGROUND_RECALL:
         return Finding(name, Verdict.OK, found)
-    found += f"; expected above {LEAST_BACKGROUND_RECALL:.0%}"
+    found += f"; expected above {percent(LEAST_BACKGROUND_RECALL)}"
     advice = "lower the class_weights of the other classes, or `mabe tune` thresholds"
     return Finding(name, Verdict.FAILED, found, advice)
 

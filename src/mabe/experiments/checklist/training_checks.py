@@ -12,7 +12,7 @@ from mabe.experiments.checklist.limits import (
     RISE_TO_KNOW,
     RISE_TO_MEND,
 )
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 from mabe.training.best_epoch import ranked_f1
 
 _NO_HISTORY = "no history of epochs belongs to this model"
@@ -40,7 +40,7 @@ def check_epochs(facts: Facts) -> Finding:
     shortest = min(len(run.epochs) for run in facts.trainings)
     found = judged[0].found
     if len(judged) > 1:
-        found = f"{len(judged)} runs, the shortest of {shortest} epochs"
+        found = f"{len(judged)} runs, the shortest of {count(shortest, 'epoch')}"
     return Finding(name, Verdict.OK, found, details=details)
 
 
@@ -103,24 +103,25 @@ def check_validation_loss(facts: Facts) -> Finding:
     ends = {run.name: rises_of(run)[-1] for run in long}
     end = max(ends.values())
     details = tuple(
-        f"{run.name}: {rise:+.0%} in epoch {run.used_epoch}, which is used; "
-        f"{ends[run.name]:+.0%} at the end"
+        f"{run.name}: {100 * rise:+.0f} % in epoch {run.used_epoch}, which is used; "
+        f"{100 * ends[run.name]:+.0f} % at the end"
         for rise, run in rises.values()
     )
     if max(used, end) <= RISE_TO_KNOW:
-        found = f"within {max(used, end):.0%} of its lowest, up to the end"
+        found = f"within {percent(max(used, end))} of its lowest, up to the end"
         return Finding(name, Verdict.OK, found, details=details)
     if used > RISE_TO_KNOW:
         verdict = Verdict.FAILED if used > RISE_TO_MEND else Verdict.WARNING
         found = (
-            f"{worst_run.name}: {used:.0%} above its lowest in epoch "
+            f"{worst_run.name}: {percent(used)} above its lowest in epoch "
             f"{worst_run.used_epoch}, which is used; {_training_trend(worst_run)}"
         )
     else:
         verdict = Verdict.WARNING
         run_name = max(ends, key=lambda each: ends[each])
         found = (
-            f"{run_name}: {end:.0%} above its lowest at the end, not where it is used"
+            f"{run_name}: {percent(end)} above its lowest at the end, not where it is "
+            "used"
         )
     advice = (
         "it memorises: more recordings or augmentation, higher dropout or "

@@ -17,6 +17,7 @@ from mabe.bouts import find_spans
 from mabe.errors import DataError
 from mabe.io.readers.poses import Poses
 from mabe.recording import MAX_FRAMES
+from mabe.runtime.console import count
 
 Unit = Literal["s", "frame"]
 
@@ -269,9 +270,9 @@ def compare_lengths(
     if difference > limit:
         raise DataError(
             f"{annotations.name}: labels of {annotated:,.0f} frames (the last ends at "
-            f"{last:,.0f}) do not fit tracks of {tracked:,}; at most {limit} frames "
-            "may differ. Is the frame rate right, and is it the same video? "
-            "max_length_difference in project.yaml allows more."
+            f"{last:,.0f}) do not fit tracks of {tracked:,}; at most "
+            f"{count(limit, 'frame')} may differ. Is the frame rate right, and is it "
+            "the same video? max_length_difference in project.yaml allows more."
         )
     if difference > 0.5:
         return (

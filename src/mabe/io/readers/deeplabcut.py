@@ -21,6 +21,7 @@ from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
 from mabe.io.readers.poses import USUAL_CONFIDENCE, X_AND_Y, Poses, place_frames
+from mabe.runtime.console import count
 
 FACTS = facts.tracks(
     "DeepLabCut CSV, HDF5; Lightning Pose",
@@ -204,7 +205,8 @@ def poses_of_columns(
     """Return columns of coordinates in the order animal, keypoint, xy."""
     if len(columns) != values.shape[1]:
         raise DataError(
-            f"{path}: {len(columns)} column names for {values.shape[1]} columns."
+            f"{path}: {count(len(columns), 'column name')} for "
+            f"{count(values.shape[1], 'column')}."
         )
     columns, values, notes = _without_unique_parts(columns, values)
     scorers = _scorers(columns)

@@ -18,6 +18,7 @@ from mabe.io.readers import facts
 from mabe.io.readers.annotations import Content, Event, annotations_of
 from mabe.io.readers.boris_events import media_stems
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.runtime.console import count
 
 FACTS = facts.labels(
     "ELAN `.eaf`, tab-delimited text",
@@ -72,7 +73,8 @@ def read_elan(peek: Peek) -> Content:
             "are those of the film"
         )
     if lost := referring + marked - len(events):
-        notes.append(f"{lost} annotations without times of their own left out")
+        without = count(lost, "annotation")
+        notes.append(f"{without} left out: no time of their own")
     media = [each.attrib.get("MEDIA_URL", "") for each in root.iter("MEDIA_DESCRIPTOR")]
     stems = media_stems(each.removeprefix("file:///") for each in media)
     name = stems[0].rsplit("/", 1)[-1] if len(stems) == 1 else peek.stem

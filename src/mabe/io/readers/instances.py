@@ -19,6 +19,7 @@ from mabe.io.readers.track_pieces import (
     assign_pieces,
     describe_pieces,
 )
+from mabe.runtime.console import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +63,8 @@ def place_instances(
     untracked = max(free.values(), default=0)
     if untracked > 1 or (untracked and order):
         notes.append(
-            f"up to {untracked} animals per frame belong to no track: their order in "
-            "the frame is used as their identity"
+            f"up to {count(untracked, 'animal')} per frame without a track: their "
+            "order in the frame is used as their identity"
         )
     animals = (*order, *(f"untracked_{at + 1}" for at in range(untracked)))
     first = min(each.frame for each in found)

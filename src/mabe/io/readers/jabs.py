@@ -122,8 +122,8 @@ def _identities(
         if unknown.any():
             numbers[unknown] = -1
             return numbers, [
-                f"{unknown.sum()} detections with an identity above {len(centres)} "
-                "were left out"
+                f"{count(unknown.sum(), 'detection')} with an identity above "
+                f"{len(centres)} left out"
             ]
     if len(known) > shape[1]:
         return _longest_tracks(numbers, shape[1])

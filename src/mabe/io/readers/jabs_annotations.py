@@ -21,6 +21,7 @@ from mabe.io.readers.annotations import (
 from mabe.io.readers.file_head import Peek, read_json
 from mabe.io.readers.jabs import FPS
 from mabe.recording import MAX_FRAMES
+from mabe.runtime.console import count
 
 FACTS = facts.labels(
     "JABS annotations",
@@ -47,7 +48,8 @@ def read_jabs_annotations(peek: Peek) -> Content:
     name = PurePosixPath(str(data.get("file") or peek.stem).replace("\\", "/")).stem
     notes = []
     if intervals := data.get("annotations"):
-        notes.append(f"{len(intervals)} tagged intervals of the timeline are not read")
+        tagged = count(len(intervals), "tagged interval")
+        notes.append(f"{tagged} of the timeline not read")
     annotations = annotations_of(
         name,
         "frame",

@@ -37,6 +37,7 @@ from mabe.io.readers import facts
 from mabe.io.readers.kaggle_tracks import open_parquet, read_tracks, whole_numbers
 from mabe.io.readers.zone_tables import EVERY_RECORDING, ZoneFile, read_zone_table
 from mabe.recording import Recording, VideoInfo, problem_with_rate, problem_with_scale
+from mabe.runtime.console import count
 from mabe.runtime.csv_cells import text_of
 from mabe.runtime.documents import parse_json
 from mabe.runtime.file_names import problem_with_name, shorten
@@ -528,8 +529,8 @@ def _notes_on_coverage(bouts: Sequence[Bout], coverage: Coverage | None) -> list
     if not lost:
         return []
     return [
-        f"labels outside the frames that train_coverage says were watched: {lost:,} "
-        "frames, which count neither as yes nor as no"
+        f"labels outside the frames that train_coverage says were watched: "
+        f"{count(lost, 'frame')}, which count neither as yes nor as no"
     ]
 
 

@@ -31,6 +31,7 @@ from mabe.io.readers.boris_events import (
 )
 from mabe.io.readers.ethovision_trials import HEADER, about_trial, recording_name
 from mabe.io.readers.file_head import Peek, read_text
+from mabe.runtime.console import count
 
 OBSERVER = facts.labels(
     "The Observer XT, event logs, text or Excel",
@@ -202,6 +203,7 @@ def _annotations(
     kept = [replace(each, start=max(0, each.start)) for each in events if each.stop > 0]
     kept += [each for each in events if each.start == each.stop == 0]
     if early := sum(each.start < 0 for each in events):
-        notes.append(f"before the beginning of the recording: {early} events cut there")
+        cut = count(early, "event")
+        notes.append(f"before the beginning of the recording: {cut} cut there")
     events = kept
     return annotations_of(name, "s", events, length=end_s, media=media, notes=notes)

@@ -18,6 +18,7 @@ from mabe.io.readers.hdf5 import (
     MAX_VALUES,
 )
 from mabe.recording import MAX_FRAMES
+from mabe.runtime.console import percent
 from mabe.runtime.html_table import html_table
 
 _MANY_VALUES = 1 << 24
@@ -129,7 +130,7 @@ class Poses:
                 "frames": f"{self.length:,} ({rate})",
                 "animals": ", ".join(self.animals),
                 "keypoints": ", ".join(self.keypoints),
-                "missing points": f"{missing:.1%}",
+                "missing points": percent(missing, digits=1),
                 "pixels per cm": "unknown" if scale is None else f"{scale:.4g}",
             }
         )
@@ -203,7 +204,8 @@ def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses
         return chosen
     shown = ", ".join(gone[:_SHOWN])
     more = f" and {len(gone) - _SHOWN} more" if len(gone) > _SHOWN else ""
-    return chosen.noting(f"animals left out: {shown}{more} ({lost:.1%} of all poses)")
+    share = percent(lost, digits=1)
+    return chosen.noting(f"animals left out: {shown}{more} ({share} of all poses)")
 
 
 def check_names(count: int, kind: str, where: str) -> None:

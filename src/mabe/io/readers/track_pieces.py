@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mabe.io.readers.poses import Poses
+from mabe.runtime.console import count
 
 _NUMBERED = re.compile(
     r"(track|tracklet|trk|instance|inst|untracked)[ _-]?\d+", re.IGNORECASE
@@ -63,9 +64,10 @@ def _distance(before: Piece, after: Piece) -> float:
 def describe_pieces(pieces: int, animals: int) -> str:
     """Return what was done with broken tracks, for people."""
     return (
-        f"{pieces} pieces of track of at most {animals} animals at a time: laid into "
-        f"{animals} animals by place, so identities are uncertain after each break; "
-        "correct them in the tracking program if it matters who is who"
+        f"{count(pieces, 'piece')} of track of at most {count(animals, 'animal')} at a "
+        f"time: laid into {count(animals, 'animal')} by place, so identities are "
+        "uncertain after each break; correct them in the tracking program if "
+        "it matters who is who"
     )
 
 

@@ -30,6 +30,7 @@ from mabe.io.readers.file_head import Peek
 from mabe.io.readers.instances import Instance, poses_of_instances
 from mabe.io.readers.left_out import LeftOut
 from mabe.recording import MAX_FRAMES
+from mabe.runtime.console import count
 
 FACTS = facts.tracks(
     "Ultralytics (YOLO) texts of `save_txt`",
@@ -153,7 +154,7 @@ def read_yolo(peek: Peek) -> Content:
     if poses is None:
         raise DataError(f"{peek.path}: no animal was found in any frame.")
     notes = [
-        f"{len(files):,} files, a frame each",
+        f"{count(len(files), 'file')}, a frame each",
         "keypoints have no names in the files: name them in project.yaml, "
         "`keypoints: {point1: nose, …}`",
     ]

@@ -9,7 +9,7 @@ from typing import Any
 
 from mabe.config import dump_config, load_config
 from mabe.errors import ConfigError, DataError, MabeError, RunError
-from mabe.runtime.console import format_score
+from mabe.runtime.console import count, format_score
 from mabe.training.modal.costs import Machine, describe_price, describe_spent
 from mabe.training.modal.transfer import Upload, read_manifest, upload_code, upload_data
 from mabe.training.modal.volume import VOLUME_NAME, Volume, check_name, data_name
@@ -116,7 +116,7 @@ def report(job: Job, outcome: dict[str, Any]) -> None:
         raise RunError(error)
     best = outcome["best_f1"]
     print(
-        f"✓ {job.name}: {outcome['epochs']} epochs, best macro F1 on held-out "
+        f"✓ {job.name}: {count(outcome['epochs'], 'epoch')}, best macro F1 on held-out "
         f"recordings {format_score(best)}; "
         f"{describe_spent(outcome['seconds'], outcome['usd'])} in all\n"
         f"  Bring it back: modal run fetch_run_from_modal.py --name {job.name}"

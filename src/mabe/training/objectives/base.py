@@ -31,6 +31,7 @@ from mabe.metrics.summary import ScoreSummary
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig
 from mabe.models.model import Model, NetworkModel
 from mabe.pair_task import PairTask
+from mabe.runtime.console import count
 from mabe.scene_task import SceneTask
 from mabe.training.gpu_poses import ResidentPoses, fits_on
 from mabe.training.reuse import known_tracks
@@ -214,8 +215,9 @@ def split_recordings(
     usable = list(usable)
     if not usable:
         raise DataError(
-            f"{config.data_dir}: none of the {len(store.recordings)} recordings has a "
-            "frame that counts. Were they annotated (`behaviors_labeled`), and do "
+            f"{config.data_dir}: none of "
+            f"{count(len(store.recordings), 'recording')} has a frame that counts. "
+            "Were they annotated (`behaviors_labeled`), and do "
             "`classes`, `actions` and `ignore` in the config name their actions?"
         )
     if config.max_sequences:
@@ -232,9 +234,10 @@ def split_recordings(
         if config.model_type == "auto":  # which then holds nothing out
             return sorted([*seen, *usable]), []
         raise DataError(
-            f"{config.data_dir}: {len(fresh)} labelled recording(s) that the model of "
-            "--from did not learn from; two are needed, one to learn from and one to "
-            "score. --set hold_out=false learns from all of them, without a score"
+            f"{config.data_dir}: {count(len(fresh), 'labelled recording')} that the "
+            "model of --from did not learn from; two are needed, one to learn from and "
+            "one to score. --set hold_out=false learns from all of them, without a "
+            "score"
         )
     learned, held_out = split_train_validation(
         fresh,

@@ -10,6 +10,7 @@ import av  # imported after `film_reader`, which says what to install
 import numpy as np
 
 from mabe.errors import ConfigError, OutputError
+from mabe.runtime.files import create_folder
 from mabe.runtime.unfinished import unfinished
 from mabe.viz.film.film_reader import Image
 
@@ -79,7 +80,7 @@ def writing_film(
     """
     check_ending(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        create_folder(out.parent)
         with unfinished(out) as beside:
             with av.open(str(beside), "w", format=_format(out)) as container:
                 stream = _add_stream(container, out, size, quality)

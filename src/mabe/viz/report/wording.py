@@ -7,6 +7,7 @@ from markupsafe import Markup, escape
 
 from mabe.metrics.confidence_interval import FEWEST_TRACKS, Confidence
 from mabe.runtime.console import count, format_score
+from mabe.runtime.console import percent as in_percent
 from mabe.viz.error_types import ClassErrors
 
 __all__ = [
@@ -83,7 +84,7 @@ def part(number: int, of: int) -> str:
 
 def percent(share: float, *, digits: int = 0) -> str:
     """Return a share of 1 in percent."""
-    return "–" if not math.isfinite(share) else f"{share:.{digits}%}"
+    return "–" if not math.isfinite(share) else in_percent(share, digits=digits)
 
 
 def points(difference: float) -> str:

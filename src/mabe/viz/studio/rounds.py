@@ -128,7 +128,9 @@ def reasons_not_ready(action: dict[str, Any]) -> list[str]:
     """Return why the predictions of an action are not to be trusted yet."""
     reasons = []
     if action["bouts"] < FEWEST_BOUTS:
-        reasons.append(f"{action['bouts']} labelled bouts, at least {FEWEST_BOUTS}")
+        reasons.append(
+            f"{count(action['bouts'], 'labelled bout')}, at least {FEWEST_BOUTS}"
+        )
     if action["recordings"] < 2:
         reasons.append("labelled in one recording only, so not scored")
     elif action["f1"] is None:

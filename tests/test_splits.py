@@ -74,7 +74,7 @@ def test_training_and_validation_share_nothing():
 
 
 def test_one_track_cannot_be_split_even_with_two_annotators():
-    with pytest.raises(DataError, match=r"2 labelled recording\(s\).* 1 different"):
+    with pytest.raises(DataError, match=r"2 labelled recordings.* 1 different"):
         split_train_validation([stored_video("a", "x")] * 2, folds=5, fold=0, seed=0)
 
 

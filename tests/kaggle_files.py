@@ -23,7 +23,7 @@ def write_index(folder: Path, *rows: dict[str, str], split: str = "train") -> Pa
     (folder / f"{split}_annotation").mkdir(parents=True, exist_ok=True)
     path = folder / f"{split}.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(ROW))
+        writer = csv.DictWriter(file, list(ROW | (rows or ({},))[0]))
         writer.writeheader()
         writer.writerows(ROW | row for row in rows)
     return path

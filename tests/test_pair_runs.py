@@ -54,6 +54,14 @@ def checkpoint(run):
     return load_checkpoint(run)
 
 
+@pytest.fixture(scope="module")
+def predicted(checkpoint, unseen, tmp_path_factory):
+    """The predictions of all recordings of `unseen`."""
+    out = tmp_path_factory.mktemp("predicted")
+    predict(Predictor(checkpoint), unseen, out)
+    return out
+
+
 def read_rows(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -75,11 +83,8 @@ def test_recordings_learned_from_are_left_out_of_the_score(checkpoint, unseen):
     assert labels == 4 * FRAMES // 2  # four of eight videos, chases in half of each
 
 
-def test_bouts_say_who_and_whom_at_the_recordings_own_frames(
-    checkpoint, unseen, tmp_path
-):
-    predict(Predictor(checkpoint), unseen, tmp_path)
-    bouts = [b for b in read_rows(tmp_path / "bouts.csv") if b["video"] == "8"]
+def test_bouts_say_who_and_whom_at_the_recordings_own_frames(predicted):
+    bouts = [b for b in read_rows(predicted / "bouts.csv") if b["video"] == "8"]
     long = [b for b in bouts if int(b["stop_frame"]) - int(b["start_frame"]) > FPS]
     # In video 8 the chases are from 4, 12 and 20 s on, mouse 1 beginning.
     assert [float(b["start_s"]) for b in long] == pytest.approx([4, 12, 20], abs=0.7)
@@ -91,9 +96,8 @@ def test_bouts_say_who_and_whom_at_the_recordings_own_frames(
     assert all(int(b["stop_frame"]) <= FRAMES for b in bouts)
 
 
-def test_there_is_a_probability_for_each_view_and_action(checkpoint, unseen, tmp_path):
-    predict(Predictor(checkpoint), unseen, tmp_path)
-    table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
+def test_there_is_a_probability_for_each_view_and_action(predicted):
+    table = pl.read_parquet(predicted / "probabilities" / "Lab" / "8.parquet")
     assert table.columns == ["frame", "mouse1,mouse2,chase", "mouse2,mouse1,chase"]
     assert table["frame"].to_list() == list(range(FRAMES))
     assert table.drop("frame").to_numpy().max() <= 1
@@ -105,15 +109,14 @@ def test_only_what_the_metadata_ask_for_is_marked(checkpoint, tmp_path):
     assert {b["agent"] for b in read_rows(tmp_path / "out" / "bouts.csv")} == {"mouse2"}
 
 
-def test_a_scored_recording_is_marked_as_a_new_one_is(checkpoint, unseen, tmp_path):
+def test_a_scored_recording_is_marked_as_a_new_one_is(
+    checkpoint, unseen, predicted, tmp_path
+):
     hidden = tmp_path / "hidden"
     shutil.copytree(unseen, hidden)
     shutil.rmtree(hidden / "train_annotation")
-    predict(Predictor(checkpoint), unseen, tmp_path / "labelled")
-    predict(Predictor(checkpoint), hidden, tmp_path / "new")
-    same = [
-        (tmp_path / name / "bouts.csv").read_bytes() for name in ("labelled", "new")
-    ]
+    predict(Predictor(checkpoint), hidden, tmp_path)
+    same = [(folder / "bouts.csv").read_bytes() for folder in (predicted, tmp_path)]
     assert same[0] == same[1]
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -41,16 +42,21 @@ def checkpoint(run):
     return load_checkpoint(run)
 
 
+@pytest.fixture(scope="module")
+def predicted(checkpoint, unseen, tmp_path_factory):
+    """The predictions of all recordings of `unseen`."""
+    out = tmp_path_factory.mktemp("predicted")
+    predict(Predictor(checkpoint), unseen, out)
+    return out
+
+
 def read_bouts(path):
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_predicted_bouts_are_the_fights_at_the_recordings_own_frames(
-    checkpoint, unseen, tmp_path
-):
-    predict(Predictor(checkpoint), unseen, tmp_path)
-    bouts = [b for b in read_bouts(tmp_path / "bouts.csv") if b["video"] == "8"]
+def test_predicted_bouts_are_the_fights_at_the_recordings_own_frames(predicted):
+    bouts = [b for b in read_bouts(predicted / "bouts.csv") if b["video"] == "8"]
     # In an even video the fights are from 4 to 8 s, 12 to 16 s and 20 to 24 s.
     long = [b for b in bouts if int(b["stop_frame"]) - int(b["start_frame"]) > FPS]
     starts = [float(b["start_s"]) for b in long]
@@ -62,48 +68,46 @@ def test_predicted_bouts_are_the_fights_at_the_recordings_own_frames(
         assert 0.25 < float(bout["probability"]) <= 1
 
 
-def test_there_is_a_probability_for_each_class_and_frame(checkpoint, unseen, tmp_path):
-    predict(Predictor(checkpoint), unseen, tmp_path)
-    table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
+def test_there_is_a_probability_for_each_class_and_frame(predicted):
+    table = pl.read_parquet(predicted / "probabilities" / "Lab" / "8.parquet")
     assert table.columns == ["frame", "background", "social", "mating", "aggressive"]
     assert table["frame"].to_list() == list(range(FRAMES))
     np.testing.assert_allclose(table.drop("frame").to_numpy().sum(1), 1, rtol=1e-5)
 
 
-def test_classes_nobody_watched_for_are_not_predicted(checkpoint, unseen, tmp_path):
-    predict(Predictor(checkpoint), unseen, tmp_path)
-    table = pl.read_parquet(tmp_path / "probabilities" / "Lab" / "8.parquet")
+def test_classes_nobody_watched_for_are_not_predicted(predicted):
+    table = pl.read_parquet(predicted / "probabilities" / "Lab" / "8.parquet")
     assert (table["mating"] == 0).all()
 
 
-def test_one_file_a_folder_and_a_store_give_the_same(checkpoint, unseen, tmp_path):
+def test_one_file_a_folder_and_a_store_give_the_same(
+    checkpoint, unseen, predicted, tmp_path
+):
     prepare(unseen, tmp_path / "store", rate_fps=33.3, workers=1, progress=False)
     one_file = unseen / "train_tracking" / "Lab" / "8.parquet"
-    for name, source in {
-        "folder": unseen,
-        "store": tmp_path / "store",
-        "file": one_file,
-    }.items():
-        predict(Predictor(checkpoint), source, tmp_path / name)
+    of_store, of_file = tmp_path / "of_store", tmp_path / "of_file"
+    predict(Predictor(checkpoint), tmp_path / "store", of_store)
+    predict(Predictor(checkpoint), one_file, of_file)
     tables = [
-        pl.read_parquet(tmp_path / n / "probabilities" / "Lab" / "8.parquet")
-        for n in ("folder", "store", "file")
+        pl.read_parquet(folder / "probabilities" / "Lab" / "8.parquet")
+        for folder in (predicted, of_store, of_file)
     ]
     assert tables[0].equals(tables[1])
     assert tables[0].equals(tables[2])
-    assert len(read_bouts(tmp_path / "file" / "bouts.csv")) < len(
-        read_bouts(tmp_path / "folder" / "bouts.csv")
+    assert len(read_bouts(of_file / "bouts.csv")) < len(
+        read_bouts(predicted / "bouts.csv")
     )
 
 
 def test_files_of_an_earlier_call_stay_and_are_told(
-    checkpoint, unseen, tmp_path, capsys
+    checkpoint, unseen, predicted, tmp_path, capsys
 ):
-    predict(Predictor(checkpoint), unseen, tmp_path)
+    shutil.copytree(predicted, tmp_path, dirs_exist_ok=True)
+    one_file = unseen / "train_tracking" / "Lab" / "8.parquet"
+    predict(Predictor(checkpoint), one_file, tmp_path / "new")
     assert "earlier call" not in capsys.readouterr().out
-    predict(
-        Predictor(checkpoint), unseen / "train_tracking" / "Lab" / "8.parquet", tmp_path
-    )
+    shutil.rmtree(tmp_path / "new")
+    predict(Predictor(checkpoint), one_file, tmp_path)
     assert "holds 7 files of an earlier call" in capsys.readouterr().out
     assert len(list(tmp_path.rglob("*.parquet"))) == 8
 

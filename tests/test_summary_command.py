@@ -24,6 +24,7 @@ from mabe.io.predictions import (
 from mabe.io.probabilities import PROBABILITIES, probabilities_path, write_probabilities
 from mabe.measures.agreement import compare
 from mabe.measures.observation import PREDICTED
+from mabe.measures.summary import TABLES
 
 DATA = Path(os.environ.get("MABE_DATA", "../shared/data"))
 WATCHED = ["mouse1,mouse2,attack", "mouse2,mouse1,attack", "mouse1,self,rear"]
@@ -215,6 +216,28 @@ def test_groups_are_compared_by_a_fact_of_the_animals(data, tmp_path, capsys):
     told = capsys.readouterr().out
     assert "drug (n = 6), saline (n = 6)" in told
     assert "--unit recording" in told
+
+
+def test_a_second_summary_leaves_no_table_or_figure_of_the_first(data, tmp_path):
+    predicted = write_predicted(tmp_path / "predicted")
+    both = ["summary", predicted, "--data", data, "--out", tmp_path / "out"]
+    assert summarize(*both[1:], "--by", "condition", "--bins", "10s") == 0
+    (tmp_path / "out" / "figures").mkdir()
+    (tmp_path / "out" / "figures" / "ethogram_predicted.svg").write_text("<svg/>")
+    names = {path.stem for path in (tmp_path / "out").glob("*.csv")}
+    assert names <= set(TABLES)
+    assert {"comparisons", "animals_bins_wide", "agreement"} <= names
+
+    assert main(["summary", str(data), "--out", str(tmp_path / "out")]) == 0
+
+    book = CalamineWorkbook.from_path(str(tmp_path / "out" / "summary.xlsx"))
+    for ending in ("csv", "parquet"):
+        left = {path.stem for path in (tmp_path / "out").glob(f"*.{ending}")}
+        assert left == set(book.sheet_names)
+    assert not (tmp_path / "out" / "comparisons.csv").exists()
+    drawn = {path.stem for path in (tmp_path / "out" / "figures").iterdir()}
+    assert "ethogram" in drawn
+    assert drawn <= {"ethogram", "raster", "time_course", "durations", "transitions"}
 
 
 def test_facts_come_from_a_table_of_the_lab_s_own(data, tmp_path):

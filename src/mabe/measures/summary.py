@@ -52,7 +52,13 @@ from mabe.measures.sequences import (
     recording_transitions,
 )
 from mabe.measures.space import Nearness, Travel
-from mabe.measures.tables import table_of, to_long, to_wide, write_tables
+from mabe.measures.tables import (
+    remove_table,
+    table_of,
+    to_long,
+    to_wide,
+    write_tables,
+)
 from mabe.runtime.console import percent
 from mabe.runtime.files import write_text
 
@@ -63,6 +69,16 @@ LEVELS: dict[str, Callable[[Observation], list[Series]]] = {
     "recordings": recording_series,
 }
 """The tables of bout measures, by level."""
+
+TABLES = (
+    *("actions", "groups", "comparisons", "uncertainty"),
+    *(f"{level}{form}" for level in LEVELS for form in ("", "_wide")),
+    *(f"{level}_bins{form}" for level in LEVELS for form in ("", "_wide")),
+    *("long", "transitions", "recording_transitions", "follows", "dyads"),
+    *("dominance", "agreement", "recording_agreement"),
+    *("travel", "nearness", "places"),
+)
+"""The names of all tables that there may be."""
 
 
 _PLACE = ["source", "lab", "recording", "agent", "target"]
@@ -284,8 +300,11 @@ def _agreement_tables(
 def write_summary(out: Path, summary: Summary) -> list[str]:
     """Write all tables and ``summary.txt`` into a folder.
 
-    Returns the names of tables that are too large for a sheet of the workbook.
+    Tables of an earlier summary that this one does not have are removed. Returns
+    the names of tables that are too large for a sheet of the workbook.
     """
+    for name in set(TABLES) - summary.tables.keys():
+        remove_table(out, name)
     too_large = write_tables(out, summary.tables)
     write_text(out / "summary.txt", "\n".join(describe(summary)) + "\n")
     return too_large

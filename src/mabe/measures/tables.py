@@ -15,7 +15,7 @@ import polars as pl
 import xlsxwriter
 
 from mabe.runtime.csv_cells import cell_of
-from mabe.runtime.files import write_atomically, write_bytes, write_text
+from mabe.runtime.files import remove, write_atomically, write_bytes, write_text
 
 WORKBOOK = "summary.xlsx"
 
@@ -95,6 +95,12 @@ def write_tables(folder: Path, tables: Mapping[str, pl.DataFrame]) -> list[str]:
     fitting = {name: table for name, table in tables.items() if _fits(table)}
     write_bytes(folder / WORKBOOK, _workbook(fitting))
     return [name for name in tables if name not in fitting]
+
+
+def remove_table(folder: Path, name: str) -> None:
+    """Remove the files of a table that may be absent."""
+    for ending in (".csv", ".parquet"):
+        remove(folder / f"{name}{ending}")
 
 
 def _fits(table: pl.DataFrame) -> bool:

@@ -5,6 +5,7 @@ writes it as .svg, .pdf and .png. Colours of actions are those of all other figu
 Rows, lines and bars are of animals (of recordings, in scenes), never of frames.
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,9 +23,17 @@ from mabe.measures.bout_measures import (
 )
 from mabe.measures.group_tables import group_of
 from mabe.measures.groups import FEWEST_UNITS
-from mabe.measures.observation import Actor, Observation, find_actors, join_spans
+from mabe.measures.observation import (
+    ANNOTATED,
+    PREDICTED,
+    Actor,
+    Observation,
+    find_actors,
+    join_spans,
+)
 from mabe.measures.summary import Summary
 from mabe.runtime.console import count
+from mabe.runtime.files import remove
 from mabe.viz.colours import colours_of
 from mabe.viz.paper_figures import KINDS, NOT_COUNTED, STYLE, WIDTH_IN, save
 from mabe.viz.transition_graph import draw_transitions
@@ -55,6 +64,10 @@ _DRAWS = 1000
 
 
 _GROUPS = ("#2a7fb8", "#c26a00", "#00805f", "#a8457f", "#5b53b5", "#6b5b4b")
+
+
+DRAWINGS = ("ethogram", "raster", "time_course", "durations", "transitions")
+"""The names of all figures, of one source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,15 @@ def draw_all(summary: Summary) -> dict[str, Figure]:
 
 
 def save_all(folder: Path, figures: Mapping[str, Figure]) -> list[Path]:
-    """Write each figure in each format."""
+    """Write each figure in each format.
+
+    Those of an earlier summary that are not among them are removed.
+    """
+    for name, source, kind in itertools.product(
+        DRAWINGS, ("", f"_{ANNOTATED}", f"_{PREDICTED}"), KINDS
+    ):
+        if name + source not in figures:
+            remove(folder / f"{name}{source}{kind}")
     files = []
     for name, figure in figures.items():
         for kind in KINDS:

@@ -27,6 +27,11 @@ def story():
     return xy
 
 
+def with_z(xy):
+    """Return x, y and z of the story's points; z is 0.25 more than x."""
+    return np.concatenate([xy, xy[..., :1] + 0.25], axis=-1)
+
+
 CONFIDENCE = np.where(np.isnan(story()[..., 0]), 0, 0.9).astype(np.float32)
 
 
@@ -38,7 +43,7 @@ def write_dlc_csv(path, *, order=None, frames=None, xy=None, separator=","):
         (animal, part, coord)
         for animal in range(2)
         for part in range(3)
-        for coord in ("x", "y", "likelihood")
+        for coord in (*"xyz"[: xy.shape[-1]], "likelihood")
     ]
     columns = columns if order is None else [columns[at] for at in order]
     rows = [
@@ -51,7 +56,7 @@ def write_dlc_csv(path, *, order=None, frames=None, xy=None, separator=","):
         cells = []
         for animal, part, coord in columns:
             point = points[animal, part]
-            value = 0.9 if coord == "likelihood" else point["xy".index(coord)]
+            value = 0.9 if coord == "likelihood" else point["xyz".index(coord)]
             cells.append("" if np.isnan(point).any() else f"{value:g}")
         rows.append([str(frame), *cells])
     text = "\n".join(separator.join(row) for row in rows) + "\n"
@@ -83,17 +88,18 @@ def write_sleap(path, *, order="matlab", dims=True):
     return path
 
 
-def write_movement(path, *, singular=False, fps=25.0):
+def write_movement(path, *, singular=False, fps=25.0, xy=None):
     """Write a data set as xarray's netCDF files are inside, in either spelling."""
+    xy = story() if xy is None else xy
     individual, keypoint = (
         ("individual", "keypoint") if singular else ("individuals", "keypoints")
     )
     with h5py.File(path, "w") as file:
         file["time"] = np.arange(LENGTH) / fps if fps else np.arange(LENGTH)
-        file["space"] = ["x", "y"]
+        file["space"] = list("xyz"[: xy.shape[-1]])
         file[keypoint] = list(KEYPOINTS)
         file[individual] = list(ANIMALS)
-        file["position"] = story().transpose(0, 3, 2, 1)
+        file["position"] = xy.transpose(0, 3, 2, 1)
         file["confidence"] = CONFIDENCE.transpose(0, 2, 1)
         for name in ("time", "space", keypoint, individual):
             file[name].make_scale(name)
@@ -111,8 +117,9 @@ def write_movement(path, *, singular=False, fps=25.0):
     return path
 
 
-def write_nwb(path, *, rate=25.0):
+def write_nwb(path, *, rate=25.0, xy=None):
     """Write what pynwb writes of two animals, each a PoseEstimation."""
+    xy = story() if xy is None else xy
     with h5py.File(path, "w") as file:
         file.attrs["nwb_version"] = "2.7.0"
         for animal, name in enumerate(ANIMALS):
@@ -121,7 +128,7 @@ def write_nwb(path, *, rate=25.0):
             for part, keypoint in enumerate(KEYPOINTS):
                 series = group.create_group(keypoint)
                 series.attrs["neurodata_type"] = "PoseEstimationSeries"
-                series["data"] = story()[:, animal, part]
+                series["data"] = xy[:, animal, part]
                 series["confidence"] = CONFIDENCE[:, animal, part]
                 if rate:
                     series["starting_time"] = 0.0
@@ -131,15 +138,15 @@ def write_nwb(path, *, rate=25.0):
     return path
 
 
-def write_long(path, *, separator=","):
+def write_long(path, *, separator=",", xy=None):
     """Write one row for each point that is there."""
-    lines = [
-        separator.join(("frame", "individual", "keypoint", "x", "y", "confidence"))
-    ]
+    xy = story() if xy is None else xy
+    axes = "xyz"[: xy.shape[-1]]
+    lines = [separator.join(("frame", "individual", "keypoint", *axes, "confidence"))]
     for (frame, animal, part), _ in np.ndenumerate(CONFIDENCE):
-        x, y = story()[frame, animal, part]
-        if not np.isnan(x):
-            cells = (frame, ANIMALS[animal], KEYPOINTS[part], f"{x:g}", f"{y:g}", 0.9)
+        point = [f"{value:g}" for value in xy[frame, animal, part]]
+        if "nan" not in point:
+            cells = (frame, ANIMALS[animal], KEYPOINTS[part], *point, 0.9)
             lines.append(separator.join(map(str, cells)))
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path

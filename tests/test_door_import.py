@@ -203,11 +203,14 @@ def test_inspect_shows_which_labels_go_to_which_tracks():
     assert "Guessed, so check these:" in told
 
 
-def test_that_z_is_left_out_is_shown_and_kept(tmp_path, capsys):
+def test_that_z_is_taken_for_the_height_is_shown_and_kept(tmp_path, capsys):
     place = tmp_path / "lab"
     shutil.copytree(case("long_3d"), place)
     words = ["--fps", "30", "--out", str(tmp_path / "out")]
-    told = "x and y  (z is left out: lengths are those seen along z)  [trial]"
+    told = (
+        "x, y and heights  (z is taken to point up; `vertical` names another axis)  "
+        "[trial]"
+    )
 
     assert main(["inspect", str(place)]) == 0
     assert told in capsys.readouterr().out

@@ -784,10 +784,10 @@ def test_a_confidence_called_likelihood_has_its_usual_limit():
     assert recording.standard.pixels_per_cm == pytest.approx(8, abs=0.5)
 
 
-def test_three_dimensions_are_said():
-    assert (
-        "three dimensions: x and y are used" in poses_of("long_3d", "trial.csv").notes
-    )
+def test_the_third_dimension_is_kept():
+    z = poses_of("long_3d", "trial.csv").z_px
+
+    np.testing.assert_array_equal(z[0, 0], [20, 21, 22, 23])
 
 
 def test_coordinates_relative_to_the_picture_ask_for_its_size():

@@ -45,6 +45,7 @@ SETTINGS_OF_FORMAT = {
 SINCE_THEN = {
     "animals": 4,
     "base_classes": (),
+    "heights": False,
     "nearest_targets": 3,
     "object_targets": False,
     "skeleton": None,

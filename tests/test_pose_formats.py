@@ -15,6 +15,7 @@ from format_files import (
     KEYPOINTS,
     LENGTH,
     story,
+    with_z,
     write_dlc_csv,
     write_long,
     write_movement,
@@ -99,6 +100,16 @@ def test_movement_in_both_spellings(tmp_path, singular, fps):
     assert_is_story(poses)
     assert poses.fps == fps
     np.testing.assert_array_equal(poses.confidence, CONFIDENCE)
+
+
+@pytest.mark.parametrize(
+    "write", [write_dlc_csv, write_movement, write_nwb, write_long]
+)
+def test_three_dimensions_are_read_beside_x_and_y(tmp_path, write):
+    poses = read(write(tmp_path / "x.csv", xy=with_z(story())))
+
+    assert_is_story(poses)
+    np.testing.assert_array_equal(poses.z_px, poses.xy_px[..., 0] + 0.25)
 
 
 @pytest.mark.parametrize("rate", [25.0, None])

@@ -35,8 +35,8 @@ needed for every frame up to the last one."""
 
 
 def mean_of_tracked(
-    points: Float[np.ndarray, "*any k 2"],
-) -> Float[np.ndarray, "*any 2"]:
+    points: Float[np.ndarray, "*any k c"],
+) -> Float[np.ndarray, "*any c"]:
     """Return the mean of the tracked ones of several points; NaN where none is."""
     tracked = np.isfinite(points[..., :1]).sum(axis=-2)
     with np.errstate(invalid="ignore"):  # 0 / 0 where none is
@@ -111,6 +111,8 @@ class Recording:
     keypoints: tuple[str, ...] = KEYPOINTS
     """The keypoints that slots number."""
     xy_px: Float[np.ndarray, "time slot 2"]
+    z_px: Float[np.ndarray, "time slot"] | None = None
+    """How high points are, from anywhere, upwards; None: poses have two dimensions."""
     bouts: tuple[Bout, ...]
     coverage: Coverage | None = None
     """When annotators watched for what; None: for all of `watched`, all the time."""
@@ -142,6 +144,9 @@ class Recording:
             xy = tracked[rows]
             points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0
             digest.update(np.ascontiguousarray(points, "<f4").data)
+        if self.z_px is not None:
+            z = np.nan_to_num(self.z_px[: len(tracked)])
+            digest.update(np.ascontiguousarray(z, "<f4").data)
         return digest.hexdigest()[:20]
 
     def _tracked_frames(self) -> int:
@@ -172,6 +177,8 @@ class StoredRecording:
     """The keypoints that slots number."""
     origin_cm: tuple[float, float]
     """The point (0, 0) of the stored poses, in the recording's own coordinates."""
+    floor_cm: float | None = None
+    """Where stored heights are 0, in the recording's own z; None: it has none."""
     offset: int
     """Index of the recording's first value in the store's array."""
     bouts: tuple[Bout, ...]
@@ -251,6 +258,16 @@ class StoredRecording:
         return tuple(each for each in self.watched if each in named)
 
     @property
+    def has_heights(self) -> bool:
+        """Whether a height is stored with every point."""
+        return self.floor_cm is not None
+
+    @property
+    def stored_points(self) -> int:
+        """Number of the recording's points in the store's array, also missing ones."""
+        return self.length * len(self.slots)
+
+    @property
     def values(self) -> int:
         """Number of the recording's values in the store's array."""
-        return self.length * len(self.slots) * 2
+        return self.stored_points * (3 if self.has_heights else 2)

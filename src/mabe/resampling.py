@@ -50,8 +50,8 @@ def nearest_frames(
 
 
 def resampled_pieces(
-    xy: Float[np.ndarray, "time slot 2"], *, from_fps: float, to_fps: float
-) -> Iterator[Float[np.ndarray, "_ slot 2"]]:
+    xy: Float[np.ndarray, "time slot c"], *, from_fps: float, to_fps: float
+) -> Iterator[Float[np.ndarray, "_ slot c"]]:
     """Yield the points at a new rate: means of several frames, or interpolated.
 
     Consecutive pieces, so that a long recording is never in memory twice; where the
@@ -71,8 +71,8 @@ def resampled_pieces(
 
 
 def _mean_of_nearest(
-    xy: Float[np.ndarray, "time slot 2"], start: int, stop: int, ratio: float
-) -> Float[np.ndarray, "out slot 2"]:
+    xy: Float[np.ndarray, "time slot c"], start: int, stop: int, ratio: float
+) -> Float[np.ndarray, "out slot c"]:
     """Return the means of the input frames nearest to output frames [start, stop)."""
     edges = np.ceil((np.arange(start, stop + 1) - 0.5) * ratio - _ROUNDING)
     edges = edges.astype(np.int64).clip(0, len(xy))
@@ -85,8 +85,8 @@ def _mean_of_nearest(
 
 
 def _between_neighbours(
-    xy: Float[np.ndarray, "time slot 2"], positions: Float[np.ndarray, " out"]
-) -> Float[np.ndarray, "out slot 2"]:
+    xy: Float[np.ndarray, "time slot c"], positions: Float[np.ndarray, " out"]
+) -> Float[np.ndarray, "out slot c"]:
     """Return the points interpolated at fractional input frames.
 
     Where one neighbour is missing (NaN), the other one is used if it is the nearest.

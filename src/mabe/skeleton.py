@@ -1,9 +1,10 @@
 """Skeletons: which keypoints poses have, and what they are to a body.
 
 Poses have the axes ``[..., animal, keypoint, xy]``, with the animals and keypoints of a
-`PoseLayout`. A *slot* is one (animal, keypoint) in that order; animals and keypoints of
-slots are indices from 0. A `Skeleton` says which keypoints are a body's snout, rump …,
-which are left and right of each other, and how they are joined.
+`PoseLayout`; a height may follow x and y. A *slot* is one (animal, keypoint) in that
+order; animals and keypoints of slots are indices from 0. A `Skeleton` says which
+keypoints are a body's snout, rump …, which are left and right of each other, and how
+they are joined.
 
 The keypoints of rodents (`KEYPOINTS`, `RODENT`) are those of the challenge and of the
 V1 and V2 recipes. Other bodies have the keypoints of their own data.
@@ -75,6 +76,13 @@ class PoseLayout:
 
     animals: int = ANIMALS
     keypoints: tuple[str, ...] = KEYPOINTS
+    has_heights: bool = False
+    """Whether a point has a third coordinate, its height above the floor."""
+
+    @property
+    def coordinates(self) -> int:
+        """The number of coordinates of a point."""
+        return 3 if self.has_heights else 2
 
     @property
     def of_bodies(self) -> tuple[str, ...]:

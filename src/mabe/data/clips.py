@@ -31,7 +31,8 @@ class Clips:
 
 ReadClips = Callable[[Clips, int], Any]
 """``read(clips, length)`` returns poses ``[clip, length, seat, keypoint, 2]`` in cm, an
-array or a tensor on a device, resampled to `length` frames; missing points are NaN."""
+array or a tensor on a device, resampled to `length` frames; missing points are NaN. A
+point has three coordinates where the store's layout has heights."""
 
 
 def gather(
@@ -74,14 +75,14 @@ def gather(
 
 def read_clips(
     store: PoseStore, clips: Clips, length: int
-) -> Float[np.ndarray, "b length seat k 2"]:
+) -> Float[np.ndarray, "b length seat k c"]:
     """Return the poses of clips from a store.
 
     Only the points that are tracked are resampled.
     """
     windows, seats = clips.seats.shape
-    keypoints = len(store.layout.keypoints)
-    poses = np.full((windows, length, seats * keypoints, 2), np.nan, np.float32)
+    keypoints, size = len(store.layout.keypoints), store.layout.coordinates
+    poses = np.full((windows, length, seats * keypoints, size), np.nan, np.float32)
     places = neighbours(clips.frames, length) if clips.frames != length else None
     for into, recording, start, animals in zip(
         poses,
@@ -91,7 +92,7 @@ def read_clips(
         strict=True,
     ):
         about = store.recordings[recording]
-        points = store.points_cm(
+        points = store.coordinates_cm(
             recording, start, min(start + clips.frames, about.length)
         )
         points = _pad_end(points, clips.frames, np.nan)
@@ -99,7 +100,7 @@ def read_clips(
             points = stretch_time(points, *places)
         columns, slots = _seated(store.slots_read(recording), animals, store.layout)
         into[:, slots] = points[:, columns]
-    return poses.reshape(windows, length, seats, keypoints, 2)
+    return poses.reshape(windows, length, seats, keypoints, size)
 
 
 def _seated(
@@ -123,10 +124,10 @@ def _pad_end(
 
 
 def stretch_time(
-    poses: Float[np.ndarray, "t *point 2"],
+    poses: Float[np.ndarray, "t *point c"],
     before: Int[np.ndarray, " u"],
     share: Float[np.ndarray, " u"],
-) -> Float[np.ndarray, "u *point 2"]:
+) -> Float[np.ndarray, "u *point c"]:
     """Return a clip resampled in time, as means of its `neighbours`.
 
     Between two frames of which one is missing, points are missing.

@@ -118,7 +118,7 @@ def order_animals(view: View, animals: Sequence[int]) -> list[int]:
 
 
 def order_by_distance(
-    poses: Float[np.ndarray, "t a k 2"], agent: int, places: Sequence[int] = ()
+    poses: Float[np.ndarray, "t a k c"], agent: int, places: Sequence[int] = ()
 ) -> Sequence[int]:
     """Return the animals from 0 in the order of their median distance to the agent.
 
@@ -129,7 +129,7 @@ def order_by_distance(
     if animals <= OTHERS + 1:
         return _without(places, range(animals))
     some = poses[:: max(1, len(poses) // _SAMPLES)]
-    centres = mean_of_tracked(some)
+    centres = mean_of_tracked(some[..., :2])
     away = np.linalg.norm(centres - centres[:, agent - 1 : agent], axis=2)
     is_known = np.isfinite(away)
     median = np.full(animals, np.inf)
@@ -143,8 +143,8 @@ def _without(places: Sequence[int], order: Sequence[int]) -> list[int]:
 
 
 def from_view(
-    poses: Float[np.ndarray, "t a k 2"], view: View, places: Sequence[int] = ()
-) -> Float[np.ndarray, "t p k 2"]:
+    poses: Float[np.ndarray, "t a k c"], view: View, places: Sequence[int] = ()
+) -> Float[np.ndarray, "t p k c"]:
     """Return the poses in a view's order of animals; those of `NOBODY` are missing.
 
     Objects and zones may be the target, and are no others.

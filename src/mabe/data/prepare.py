@@ -270,7 +270,7 @@ class _Builder:
             with place.open("wb") as file:
                 for content in contents:
                     if self.old and content in in_old:
-                        file.write(self.old.quantized(in_old[content]).data)
+                        file.write(self.old.values_of(in_old[content]).data)
                     else:
                         copy_part_poses(part_path(self.parts_dir, content), file)
 

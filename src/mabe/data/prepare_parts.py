@@ -103,7 +103,7 @@ def _make_part(place: PartsPlace, task: PartTask) -> PartOutcome:
 
 
 def _write_part(
-    path: Path, stored: StoredRecording, poses: Int16[np.ndarray, "time slot 2"]
+    path: Path, stored: StoredRecording, poses: Int16[np.ndarray, " value"]
 ) -> None:
     """Write a line of JSON and the poses.
 

@@ -4,8 +4,9 @@ A store is a folder with ``index.json`` (all recordings, their labels, and where
 poses are) and one ``poses-<key>.i16``: little-endian 16-bit quantization steps, see
 `mabe.data.poses_in_cm`, relative to each recording's `origin_cm`. The poses of a
 recording are contiguous, in the order [time, slot, xy], with the slots that occur in
-it, so that two animals need half the space of four. Poses are at the store's rate;
-labels are in the recording's own frames.
+it, so that two animals need half the space of four. Where they have three dimensions,
+the heights above the recording's floor follow, in the order [time, slot]. Poses are at
+the store's rate; labels are in the recording's own frames.
 """
 
 from collections.abc import Iterable
@@ -20,6 +21,8 @@ from mabe.data.poses_in_cm import (
     MISSING,
     REACH_CM,
     STEP_DTYPE,
+    QuantizedHeights,
+    quantize_heights,
     quantize_points,
     quantize_poses,
     to_cm,
@@ -97,8 +100,8 @@ class PoseStore:
         """Return the hash of a recording's poses."""
         if isinstance(self._poses, PosesFile):
             name = self.recordings[index].name
-            return self._poses.hashes.get(name) or hash_of(self.quantized(index))
-        return hash_of(self.quantized(index))
+            return self._poses.hashes.get(name) or hash_of(self.values_of(index))
+        return hash_of(self.values_of(index))
 
     def is_sound(self) -> bool:
         """Return whether all poses are those that were stored."""
@@ -185,12 +188,42 @@ class PoseStore:
         With `every` only each so many frames are. Frames are at the store's rate,
         centimetres relative to the recording's origin.
         """
+        points = self.points_cm(index, start, stop, every=every)
+        return self._in_layout(index, points)
+
+    def inputs_cm(
+        self, index: int, start: int, stop: int
+    ) -> Float[np.ndarray, "time a k c"]:
+        """Return what a model reads of frames [start, stop): poses, and heights.
+
+        A point has a third coordinate where the layout has heights.
+        """
+        return self._in_layout(index, self.coordinates_cm(index, start, stop))
+
+    def _in_layout(
+        self, index: int, points: Float[np.ndarray, "time slot c"]
+    ) -> Float[np.ndarray, "time a k c"]:
         layout = self.layout
         columns, slots = self.slots_read(index)
-        points = self.points_cm(index, start, stop, every=every)
-        poses = np.full((len(points), layout.slots, 2), np.nan, np.float32)
+        size = points.shape[2]
+        poses = np.full((len(points), layout.slots, size), np.nan, np.float32)
         poses[:, slots] = points[:, columns]
-        return poses.reshape(-1, layout.animals, len(layout.keypoints), 2)
+        return poses.reshape(-1, layout.animals, len(layout.keypoints), size)
+
+    def coordinates_cm(
+        self, index: int, start: int, stop: int
+    ) -> Float[np.ndarray, "time slot c"]:
+        """Return `points_cm`, with heights where the layout has them.
+
+        Zones have none. Raises `DataError` for a recording in two dimensions.
+        """
+        points = self.points_cm(index, start, stop)
+        if not self.layout.has_heights:
+            return points
+        stored = to_cm(self.quantized_heights(index)[start:stop])
+        heights = np.full((*points.shape[:2], 1), np.nan, np.float32)
+        heights[:, : stored.shape[1], 0] = stored
+        return np.concatenate([points, heights], axis=2)
 
     def points_cm(
         self, index: int, start: int, stop: int, *, every: int = 1
@@ -237,11 +270,28 @@ class PoseStore:
         Raises `DataError` where they are not those that were stored.
         """
         recording = self.recordings[index]
-        if isinstance(self._poses, PosesFile):
-            flat = self._poses.of_recording(recording)
-        else:
-            flat = self._poses[recording.offset : recording.offset + recording.values]
+        flat = self.values_of(index)[: 2 * recording.stored_points]
         return flat.reshape(recording.length, len(recording.slots), 2)
+
+    def quantized_heights(self, index: int) -> Int16[np.ndarray, "time slot"]:
+        """Return the same of the heights of its points.
+
+        Raises `DataError` for a recording in two dimensions.
+        """
+        recording = self.recordings[index]
+        check_heights(recording)
+        flat = self.values_of(index)[2 * recording.stored_points :]
+        return flat.reshape(recording.length, len(recording.slots))
+
+    def values_of(self, index: int) -> Int16[np.ndarray, " value"]:
+        """Return all that is stored of a recording's poses, as a view of the file.
+
+        Raises `DataError` where it is not what was stored.
+        """
+        recording = self.recordings[index]
+        if isinstance(self._poses, PosesFile):
+            return self._poses.of_recording(recording)
+        return self._poses[recording.offset : recording.offset + recording.values]
 
     def tracked_span(self, index: int) -> tuple[int, int] | None:
         """Return the first frame with a point, and the one after the last."""
@@ -284,6 +334,16 @@ def open_store(root: Path) -> PoseStore:
         recordings=recordings,
         poses=PosesFile(poses, hashes),
     )
+
+
+def check_heights(recording: StoredRecording) -> None:
+    """Raise `DataError` where a recording has no heights, for models that read them."""
+    if not recording.has_heights:
+        raise DataError(
+            f"{recording.name}: its tracks have two dimensions, and the model was "
+            "trained on three; give tracks with z, or train without it (`vertical: "
+            "none` in project.yaml)."
+        )
 
 
 def is_store(root: Path) -> bool:
@@ -334,7 +394,7 @@ def from_recording(recording: Recording, rate_fps: float) -> PoseStore:
         root=recording.info.tracking_path,
         rate_fps=rate_fps,
         recordings=(stored,),
-        poses=poses.reshape(-1),
+        poses=poses,
     )
 
 
@@ -343,8 +403,8 @@ def quantize_recording(
     rate_fps: float,
     *,
     content_hash: str = "",
-) -> tuple[StoredRecording, Int16[np.ndarray, "time slot 2"]]:
-    """Return what a store holds of a recording, and its quantized poses.
+) -> tuple[StoredRecording, Int16[np.ndarray, " value"]]:
+    """Return what a store holds of a recording, and its values: poses, then heights.
 
     The content hash is empty for a recording that is not written to a store.
     """
@@ -362,6 +422,7 @@ def quantize_recording(
         from_fps=info.fps,
         to_fps=rate_fps,
     )
+    heights = _heights_of(recording, poses.values, rate_fps)
     notes = recording.notes
     if poses.out_of_reach:
         far = f"points over {REACH_CM:.0f} cm from the middle: {poses.out_of_reach}"
@@ -381,6 +442,7 @@ def quantize_recording(
         slots=tuple(int(slot) for slot in recording.slots),
         keypoints=recording.keypoints,
         origin_cm=poses.origin_cm,
+        floor_cm=None if heights is None else heights.floor_cm,
         offset=0,
         bouts=recording.bouts,
         watched=info.watched,
@@ -395,4 +457,23 @@ def quantize_recording(
         missing_share=poses.missing_share,
         notes=notes,
     )
-    return stored, poses.values
+    values = poses.values.reshape(-1)
+    if heights is not None:
+        values = np.concatenate([values, heights.values.reshape(-1)])
+    return stored, values
+
+
+def _heights_of(
+    recording: Recording, poses: Int16[np.ndarray, "time slot 2"], rate_fps: float
+) -> QuantizedHeights | None:
+    """Return the heights of those points whose place is known."""
+    if recording.z_px is None:
+        return None
+    heights = quantize_heights(
+        recording.z_px,
+        pixels_per_cm=recording.info.pixels_per_cm,
+        from_fps=recording.info.fps,
+        to_fps=rate_fps,
+    )
+    heights.values[poses[..., 0] == MISSING] = MISSING
+    return heights

@@ -41,6 +41,9 @@ WITH_OTHER_SKELETONS = 6
 WITH_ZONES = 7
 
 
+WITH_HEIGHTS = 8
+
+
 INDEX_NAME = "index.json"
 
 
@@ -70,7 +73,7 @@ def read_index(root: Path) -> dict[str, Any]:
 
 def check_version(index: Mapping[str, Any], root: Path) -> None:
     """Raise `DataError` where an index is of a version that cannot be read."""
-    known = (FORMAT_VERSION, WITH_COVERAGE, WITH_OTHER_SKELETONS, WITH_ZONES)
+    known = range(FORMAT_VERSION, WITH_HEIGHTS + 1)
     if (found := index.get("version")) not in known:
         is_newer = isinstance(found, int) and found > max(known)
         raise DataError(
@@ -112,6 +115,7 @@ def recordings_of(
             and isinstance(recording.has_labels, bool)
             and len(recording.origin_cm) == 2
             and all(isinstance(each, float | int) for each in recording.origin_cm)
+            and isinstance(recording.floor_cm, float | int | None)
             and isinstance(recording.missing_share, float | int)
             and recording.offset == offset
             and 0 <= recording.length <= MAX_FRAMES
@@ -173,6 +177,8 @@ def write_index(
 
 def _version_of(recordings: Sequence[StoredRecording]) -> int:
     """Return the oldest version of the format that can hold recordings."""
+    if any(each.has_heights for each in recordings):
+        return WITH_HEIGHTS
     if any(each.zones for each in recordings):
         return WITH_ZONES
     if any(
@@ -193,6 +199,8 @@ def recording_to_json(recording: StoredRecording) -> dict[str, Any]:
         del plain["keypoints"]
     if not recording.objects:
         del plain["objects"]
+    if not recording.has_heights:
+        del plain["floor_cm"]
     if recording.zones:
         plain["zones"] = [_zone_to_json(each) for each in recording.zones]
     else:

@@ -31,10 +31,9 @@ from mabe.pair_task import PairTask, watched_in_labels
 from mabe.recording import StoredRecording
 from mabe.runtime.files import make_folder
 from mabe.scene_task import TaskKind
-from mabe.skeleton import PoseLayout
 from mabe.training.grow_trees import labelled_rows, tree_settings
 from mabe.training.objectives import PairData, PairObjective
-from mabe.training.skeleton_of_data import settle_skeleton
+from mabe.training.skeleton_of_data import in_layout_of_run, settle_skeleton
 
 QUICK: Mapping[str, Any] = {
     "task": "pair",
@@ -134,9 +133,7 @@ def _objective(
         "undirected": sorted(occurs & set(undirected)),
     }
     config, _ = settle_skeleton(build_config(settings, where="studio"), store)
-    room = store.individuals if config.zone_targets else store.layout.animals
-    layout = PoseLayout(max(config.animals, room), config.pose_keypoints)
-    store = store.in_layout(layout, objects=True)
+    store = in_layout_of_run(config, store)
     learned = [
         index
         for index, recording in enumerate(store.recordings)

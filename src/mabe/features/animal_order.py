@@ -12,15 +12,20 @@ from mabe.runtime import tensors
 
 Poses = Float[Tensor, "b t a k 2"]
 
+PosesWithHeights = Float[Tensor, "b t a k c"]
+"""Poses; a height may follow x and y."""
 
-def center_scene(poses_BTAK2: Poses) -> Poses:
+
+def center_scene(poses_BTAK2: PosesWithHeights) -> PosesWithHeights:
     """Move the mean of all tracked points of a window to the origin.
 
-    Behaviour does not depend on where a camera's pixel (0, 0) lies.
+    Behaviour does not depend on where a camera's pixel (0, 0) lies. Heights, if there
+    are any, stay those above the floor.
     """
     # A sum and a count take half as long as `nanmean`.
     sum_B2 = poses_BTAK2.nansum(dim=(1, 2, 3))
     center_B2 = sum_B2 / count_tracked(poses_BTAK2).sum(dim=(1, 2))[:, None]
+    center_B2[:, 2:] = 0
     return poses_BTAK2 - center_B2[:, None, None, None]
 
 
@@ -40,7 +45,7 @@ def _out_of_order(absent_BA: Bool[Tensor, "b a"]) -> bool:
     return bool((absent_BA[:, :-1] & ~absent_BA[:, 1:]).any())
 
 
-def absent_animals(poses_BTAK2: Poses) -> Bool[Tensor, "b a"]:
+def absent_animals(poses_BTAK2: PosesWithHeights) -> Bool[Tensor, "b a"]:
     """Return which animals have no tracked point in a window."""
     return count_tracked(poses_BTAK2).sum(dim=2) == 0
 

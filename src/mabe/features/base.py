@@ -44,6 +44,8 @@ class Features(nn.Module):
         key: tuple[Hashable, ...],
         keypoints: int,
         named: Callable[[Tensor], Iterable[tuple[str, str]]],
+        *,
+        coordinates: int = 2,
     ) -> None:
         """Set the key, the names and the groups.
 
@@ -53,7 +55,7 @@ class Features(nn.Module):
         self.key = key
         if key not in _NAMED:
             with torch.device("cpu"):  # also where a network is built without memory
-                nobody = torch.full((1, 1, 2, keypoints, 2), torch.nan)
+                nobody = torch.full((1, 1, 2, keypoints, coordinates), torch.nan)
                 _NAMED[key] = tuple(named(nobody))
         self.names = tuple(name for _, name in _NAMED[key])
         owners = [group for group, _ in _NAMED[key]]

@@ -29,7 +29,7 @@ def bridge_gaps(
 
 
 def count_tracked(
-    poses_BTP2: Float[Tensor, "b t *p 2"],
+    poses_BTP2: Float[Tensor, "b t *p c"],
 ) -> Int[Tensor, "b *p"]:
     """Return the number of frames of its window in which each point is tracked."""
     # A sum over time takes half as long as `any` or `all`.

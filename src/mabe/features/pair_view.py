@@ -29,6 +29,7 @@ from mabe.features.egocentric import (
     without_gaps,
 )
 from mabe.features.gaps import bridge_gaps
+from mabe.features.heights import on_the_floor
 from mabe.features.kinematics import change_per_second
 from mabe.features.social import SocialFeatures
 from mabe.runtime import tensors
@@ -236,7 +237,8 @@ class PairSocialFeatures(Features):
     """`PairFeatures`, then the social features of agent and target.
 
     With `object_targets` the latter include those of `mabe.features.target_point`, with
-    `zone_targets` those of `mabe.features.target_zone`.
+    `zone_targets` those of `mabe.features.target_zone`, with `heights` those of
+    `mabe.features.heights`.
     """
 
     title = SocialFeatures.title
@@ -252,6 +254,7 @@ class PairSocialFeatures(Features):
         skeleton: Skeleton = RODENT,
         object_targets: bool = False,
         zone_targets: bool = False,
+        heights: bool = False,
     ) -> None:
         super().__init__()
         self.view = PairFeatures(
@@ -266,6 +269,7 @@ class PairSocialFeatures(Features):
             skeleton=skeleton,
             object_targets=object_targets,
             zone_targets=zone_targets,
+            heights=heights,
         )
         self.names = (*self.view.names, *self.social.names)
         self.key = (*self.view.key, *self.social.key)
@@ -275,8 +279,8 @@ class PairSocialFeatures(Features):
         }
 
     def forward(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+        self, poses_BTPK2: Float[Tensor, "b t p k c"]
     ) -> Float[Tensor, "b t f"]:
         """Return the features, NaN where a point is missing."""
-        of_body_BTPK2 = poses_BTPK2[:, :, :, : self.view.layout.points]
+        of_body_BTPK2 = on_the_floor(poses_BTPK2[:, :, :, : self.view.layout.points])
         return torch.cat([self.view(of_body_BTPK2), self.social(poses_BTPK2)], dim=2)

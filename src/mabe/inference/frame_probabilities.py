@@ -26,7 +26,7 @@ from mabe.models.model import Context, Model
 from mabe.models.prediction_windows import Stretch, batched
 from mabe.runtime.disk_arrays import make_array
 from mabe.scene_task import TaskKind
-from mabe.skeleton import ANIMALS, PoseLayout
+from mabe.skeleton import ANIMALS
 
 PIECE_MARGIN_S = 5.0
 """Time around the frames that are looked at in a group, for their features."""
@@ -45,17 +45,23 @@ def in_layout_of(model: Model | Ensemble, store: PoseStore) -> PoseStore:
     ]
     own = store.individuals if model.config.zone_targets else store.layout.animals
     animals = min(room) if room else max(own, model.config.animals)
+    layout = model.config.layout_for(animals)
     return store.in_layout(
-        PoseLayout(animals, model.config.pose_keypoints),
+        replace(layout, has_heights=reads_heights(model)),
         objects=model.task.kind is TaskKind.PAIR,
     )
+
+
+def reads_heights(model: Model | Ensemble) -> bool:
+    """Return whether a model, or a member of an ensemble, needs three dimensions."""
+    return any(member.config.heights for member, _ in model.members_with_weights)
 
 
 FeatureExtractor = Callable[[Model, Tensor], Tensor]
 """Returns the features that a model has of poses."""
 
 
-ReadPoses = Callable[[int, int], Float[np.ndarray, "t a k 2"]]
+ReadPoses = Callable[[int, int], Float[np.ndarray, "t a k c"]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ class Tracks:
         _, slots = store.slots_read(index)
         return cls(
             store.recordings[index].length,
-            lambda start, stop: store.poses_cm(index, start, stop),
+            lambda start, stop: store.inputs_cm(index, start, stop),
             tuple(slots.tolist()),
             store.recordings[index].places,
             store.layout.animals,

@@ -27,12 +27,17 @@ from mabe.bouts import (
 )
 from mabe.data.near_pairs import NearPairs
 from mabe.data.sources import Source, find_sources, leave_out, report_opened
-from mabe.data.store import PoseStore
+from mabe.data.store import PoseStore, check_heights
 from mabe.data.store_index import recording_to_json
 from mabe.decoding.rules import decide
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import ConfigError, DataError
-from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
+from mabe.inference.frame_probabilities import (
+    Tracks,
+    in_layout_of,
+    predict_view,
+    reads_heights,
+)
 from mabe.io.predictions import (
     PredictionProvenance,
     Predictions,
@@ -513,10 +518,13 @@ def recording_provenance(
 ) -> RecordingProvenance:
     """Return where a recording comes from, and how it differs from the training data.
 
-    Raises `DataError` where it has no keypoint in common with them, or lacks a zone.
+    Raises `DataError` where it has no keypoint in common with them, or lacks a zone or
+    heights.
     """
     about = store.recordings[index]
     predictor.task.check_zones(about)
+    if reads_heights(predictor.checkpoint.model):
+        check_heights(about)
     contract = predictor.checkpoint.contract
     read = predictor.checkpoint.model.config.body.keypoints
     odd = (

@@ -27,22 +27,26 @@ class Variant:
     """Radians."""
 
     def of(
-        self, poses_BTAK2: Float[Tensor, "b t a k 2"], skeleton: Skeleton = RODENT
-    ) -> Float[Tensor, "b t a k 2"]:
-        """Return changed poses; further points than the skeleton's are a zone's."""
+        self, poses_BTAK2: Float[Tensor, "b t a k c"], skeleton: Skeleton = RODENT
+    ) -> Float[Tensor, "b t a k c"]:
+        """Return changed poses; further points than the skeleton's are a zone's.
+
+        Heights, which may follow x and y, stay.
+        """
         if self.reverse:
             poses_BTAK2 = poses_BTAK2.flip(2)
         if self.mirror:
             further = range(len(skeleton.keypoints), poses_BTAK2.shape[3])
             order = [*skeleton.mirror_order(), *further]
             order_K = torch.tensor(order, device=poses_BTAK2.device)
-            sides_2 = poses_BTAK2.new_tensor([-1.0, 1.0])
+            upright = [1.0] * (poses_BTAK2.shape[-1] - 1)
+            sides_2 = poses_BTAK2.new_tensor([-1.0, *upright])
             poses_BTAK2 = poses_BTAK2.index_select(3, order_K) * sides_2
         if self.turn:
             cos, sin = math.cos(self.turn), math.sin(self.turn)
-            poses_BTAK2 = poses_BTAK2 @ poses_BTAK2.new_tensor(
-                [[cos, sin], [-sin, cos]]
-            )
+            turn_22 = poses_BTAK2.new_tensor([[cos, sin], [-sin, cos]])
+            turned_BTAK2 = poses_BTAK2[..., :2] @ turn_22
+            poses_BTAK2 = torch.cat([turned_BTAK2, poses_BTAK2[..., 2:]], dim=-1)
         return poses_BTAK2
 
 

@@ -32,7 +32,10 @@ def drop_unsure(poses: Poses, min_confidence: float | None = None) -> Poses:
             f"points with a confidence below {least:g}: {_share(is_weak)}, "
             "treated as missing"
         )
-    cleaned = replace(poses, xy_px=xy.astype(np.float32, copy=False)).noting(*notes)
+    z = None if poses.z_px is None else np.where(sure, poses.z_px, np.float32(np.nan))
+    cleaned = replace(poses, xy_px=xy.astype(np.float32, copy=False), z_px=z).noting(
+        *notes
+    )
     return _drop_absent(cleaned, sure.any(axis=(0, 2)))
 
 
@@ -46,13 +49,9 @@ def _drop_absent(poses: Poses, tracked: Bool[np.ndarray, " animal"]) -> Poses:
         for name, is_tracked in zip(poses.animals, tracked, strict=True)
         if not is_tracked
     ]
-    kept = poses.confidence
-    return replace(
-        poses,
-        animals=tuple(poses.animals[at] for at in keep.tolist()),
-        xy_px=poses.xy_px[:, keep],
-        confidence=None if kept is None else kept[:, keep],
-    ).noting(f"animals without a single point left out: {', '.join(gone)}")
+    return poses.selected(animals=keep.tolist()).noting(
+        f"animals without a single point left out: {', '.join(gone)}"
+    )
 
 
 def _share(mask: Bool[np.ndarray, "..."]) -> str:

@@ -76,7 +76,10 @@ def _bare_standard(
     except MabeError as error:
         return error
     nothing = np.broadcast_to(np.float32(np.nan), standard.poses.xy_px.shape)
-    bare = replace(standard.poses, xy_px=nothing, confidence=None, fps=poses.fps)
+    z = None if standard.poses.z_px is None else nothing[..., 0]
+    bare = replace(
+        standard.poses, xy_px=nothing, z_px=z, confidence=None, fps=poses.fps
+    )
     return replace(standard, poses=bare)
 
 

@@ -247,7 +247,10 @@ def label_recording(
         where = "of all films" if plan.usual_scale else "in each film"
         reason = f"from the length of bodies {where}"
         guesses.append(Guess("scale", "pixels per cm", reason, name, scale))
-    if X_AND_Y in standard.poses.notes:
+    if standard.poses.z_px is not None and plan.project.vertical is None:
+        reason = "z is taken to point up; `vertical` names another axis"
+        guesses.append(Guess("dimensions", "x, y and heights", reason, name))
+    elif any(note.startswith(X_AND_Y) for note in standard.poses.notes):
         reason = "z is left out: lengths are those seen along z"
         guesses.append(Guess("dimensions", "x and y", reason, name))
     if standard.body is not None:
@@ -276,6 +279,7 @@ def split_recording(
             poses,
             name=f"{poses.name}.{number + 1}of{pieces}",
             xy_px=poses.xy_px[rows],
+            z_px=None if poses.z_px is None else poses.z_px[rows],
             confidence=None,
             first_frame=0,
         )
@@ -305,6 +309,7 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
         standard.poses.xy_px,
         standard.parts,
         first_frame=standard.poses.first_frame,
+        z_px=standard.poses.z_px,
     )
     if recording.has_labels:
         write_annotation(place("train_annotation"), labels.bouts)
@@ -333,7 +338,8 @@ def _write_recording(recording: ImportedRecording, lab: str, out: Path) -> Metad
 def _without_poses(recording: ImportedRecording) -> ImportedRecording:
     """Return what is kept of a recording that has been written."""
     poses = recording.standard.poses
-    bare = replace(poses, xy_px=poses.xy_px[:0], confidence=None)
+    z = None if poses.z_px is None else poses.z_px[:0]
+    bare = replace(poses, xy_px=poses.xy_px[:0], z_px=z, confidence=None)
     return replace(recording, standard=replace(recording.standard, poses=bare))
 
 

@@ -21,6 +21,7 @@ from mabe.io.readers.kaggle import read_index
 from mabe.io.readers.poses import RELATIVE, Poses
 from mabe.io.standardize import separate_animals
 from mabe.io.unknown_files import describe_unread
+from mabe.io.vertical import settle_heights
 from mabe.recording import VideoInfo
 from mabe.runtime.console import count, percent
 
@@ -93,6 +94,7 @@ def _describe_content(content: Content, project: Project) -> Iterator[str]:
 def _describe_poses(poses: Poses, project: Project, *, is_one: bool) -> Iterator[str]:
     poses = poses.in_pixels(project.size) if project.size else poses
     poses = drop_unsure(separate_animals(poses), project.min_confidence)
+    poses = settle_heights(poses, project.vertical)
     seconds = f" ({len(poses.xy_px) / poses.fps:,.1f} s)" if poses.fps else ""
     span = f"frames {poses.first_frame:,} to {poses.length - 1:,}"
     frames = count(len(poses.xy_px), "frame")

@@ -110,7 +110,7 @@ def take_objects(
             f"{poses.name}: `objects` in project.yaml leaves no animal; it has the "
             f"individuals {list(poses.animals)} and keypoints {list(poses.keypoints)}."
         )
-    return _only(poses, animals, parts), found
+    return poses.selected(animals=animals, keypoints=parts), found
 
 
 def _track(
@@ -154,18 +154,6 @@ def _mean_of_present(
     return np.where(count > 0, mean, np.nan).astype(np.float32)
 
 
-def _only(poses: Poses, animals: Sequence[int], parts: Sequence[int]) -> Poses:
-    """Return poses of some animals and keypoints."""
-    kept = poses.confidence
-    return replace(
-        poses,
-        animals=tuple(poses.animals[at] for at in animals),
-        keypoints=tuple(poses.keypoints[at] for at in parts),
-        xy_px=poses.xy_px[:, animals][:, :, parts],
-        confidence=None if kept is None else kept[:, animals][:, :, parts],
-    )
-
-
 def add_objects(
     poses: Poses,
     objects: Sequence[SceneObject],
@@ -175,8 +163,8 @@ def add_objects(
 ) -> Poses:
     """Return poses in which objects follow the animals, with one point each.
 
-    Their point is in the column of a keypoint. Notes tell which of them rest. Raises
-    `DataError` where an object and an animal have one name.
+    Their point is in the column of a keypoint and has no z. Notes tell which of them
+    rest. Raises `DataError` where an object and an animal have one name.
     """
     if not objects:
         return poses
@@ -195,9 +183,11 @@ def add_objects(
         else:
             where = f"at ({place[0]:.0f}, {place[1]:.0f}) px in all frames"
             notes.append(f"object {each.name}: {where}")
+    no_z = xy[..., 0] * np.nan
     return replace(
         poses,
         animals=(*poses.animals, *(each.name for each in objects)),
         xy_px=np.concatenate([poses.xy_px, xy], axis=1),
+        z_px=None if poses.z_px is None else np.concatenate([poses.z_px, no_z], axis=1),
         confidence=None,
     ).noting(*notes)

@@ -7,6 +7,7 @@
     pixels_per_cm: 12.3          # else that of the file, else from body length
     size: [640, 480]             # of the picture, for coordinates from 0 to 1
     min_confidence: 0.6          # below: missing; else the tracker's usual limit
+    vertical: -z                 # the axis that points up in three dimensions; else z
     repair_identities: true      # exchange tracks where a tracker did; else left alone
     animals: [adult, juvenile]   # mouse1, mouse2 …
     animal_names: {track_0: Ada} # what an animal of the tracks is called
@@ -51,6 +52,7 @@ from pydantic import (
 from mabe.errors import ConfigError
 from mabe.io.objects import ObjectSettings, named_objects
 from mabe.io.skeleton_settings import SkeletonSettings
+from mabe.io.vertical import Vertical
 from mabe.io.zone_settings import ZoneSettings
 from mabe.recording import RATES_FPS, SCALES_PX_PER_CM
 from mabe.runtime.documents import parse_yaml, shorten_value
@@ -216,6 +218,8 @@ class Project(BaseModel):
     min_confidence: Annotated[float, Field(ge=0)] | None = None
     repair_identities: bool | None = None
     """Whether identities that look exchanged are put back; None: they are not."""
+    vertical: Vertical | None = None
+    """The axis of three-dimensional poses that points up; None: z does."""
     animals: tuple[str, ...] = ()
     """Those of the tracks that count, in their order."""
     animal_names: Mapping[str, str] = Field(default_factory=dict)

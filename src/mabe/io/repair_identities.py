@@ -70,12 +70,15 @@ def repair_identities(
     if not found:
         return poses, ()
     order = np.arange(len(poses.animals))
-    xy, confidence = poses.xy_px.copy(), poses.confidence
+    xy, z, confidence = poses.xy_px.copy(), poses.z_px, poses.confidence
+    z = None if z is None else z.copy()
     confidence = None if confidence is None else confidence.copy()
     stops = [*(row for row, *_ in found[1:]), len(xy)]
     for (row, animals, tracks, _), stop in zip(found, stops, strict=True):
         order[animals] = tracks
         xy[row:stop] = poses.xy_px[row:stop][:, order]
+        if z is not None and poses.z_px is not None:
+            z[row:stop] = poses.z_px[row:stop][:, order]
         if confidence is not None and poses.confidence is not None:
             confidence[row:stop] = poses.confidence[row:stop][:, order]
     exchanged = tuple(
@@ -87,7 +90,7 @@ def repair_identities(
         )
         for row, animals, tracks, gain in found
     )
-    return replace(poses, xy_px=xy, confidence=confidence), exchanged
+    return replace(poses, xy_px=xy, z_px=z, confidence=confidence), exchanged
 
 
 def note_on_repairs(exchanges: Sequence[Exchange]) -> str:

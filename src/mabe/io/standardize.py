@@ -25,6 +25,7 @@ from mabe.io.project import Project
 from mabe.io.readers.poses import Poses, pick_animals
 from mabe.io.recording_names import same_name
 from mabe.io.repair_identities import Exchange, note_on_repairs, repair_identities
+from mabe.io.vertical import settle_heights
 from mabe.io.zone_corners import Place, take_corners
 from mabe.recording import (
     Recording,
@@ -147,6 +148,7 @@ def standardize(
     """
     poses = separate_animals(poses.in_pixels(project.size))
     poses = drop_unsure(poses, project.min_confidence)
+    poses = settle_heights(poses, project.vertical)
     poses, corners_px = take_corners(poses, corners)
     poses, found = take_objects(poses, {**project.objects, **(objects or {})})
     wanted = tuple(name for name in project.animals if name not in project.objects)
@@ -285,12 +287,13 @@ def separate_animals(poses: Poses) -> Poses:
         [poses.keypoints.index(of_animal[part]) for part in parts]
         for of_animal in groups.values()
     ]
-    confidence = poses.confidence
+    confidence, z = poses.confidence, poses.z_px
     return replace(
         poses,
         animals=tuple(groups),
         keypoints=tuple(parts),
         xy_px=poses.xy_px[:, 0][:, order],
+        z_px=None if z is None else z[:, 0][:, order],
         confidence=None if confidence is None else confidence[:, 0][:, order],
     ).noting(f"keypoint names of {count(len(groups), 'animal')}: {', '.join(groups)}")
 
@@ -400,7 +403,7 @@ def to_recording(
 ) -> Recording:
     """Return a recording of the canonical keypoints, as the layout's reader does."""
     names = joined_keypoints([_keypoints_of(standard).values()])
-    slots, xy = _to_slots(standard, names)
+    slots, points = _to_slots(standard, names)
     info = VideoInfo(
         lab=lab,
         video=standard.name,
@@ -419,7 +422,8 @@ def to_recording(
         info=info,
         slots=slots,
         keypoints=names,
-        xy_px=xy,
+        xy_px=np.ascontiguousarray(points[..., :2]),
+        z_px=points[..., 2] if standard.poses.z_px is not None else None,
         bouts=bouts,
         coverage=coverage,
         notes=standard.poses.notes,
@@ -439,9 +443,15 @@ def _keypoints_of(standard: StandardPoses) -> dict[int, str]:
 
 def _to_slots(
     standard: StandardPoses, names: tuple[str, ...]
-) -> tuple[Int[np.ndarray, " slot"], Float[np.ndarray, "time slot 2"]]:
-    """Return the slots that are tracked in any frame, ascending, and their points."""
+) -> tuple[Int[np.ndarray, " slot"], Float[np.ndarray, "time slot c"]]:
+    """Return the slots that are tracked in any frame, ascending, and their points.
+
+    A point has three coordinates in three-dimensional poses.
+    """
     poses = standard.poses
+    places = poses.xy_px
+    if poses.z_px is not None:
+        places = np.concatenate([places, poses.z_px[..., None]], axis=-1)
     columns: dict[int, list[tuple[int, int]]] = {}
     layout = PoseLayout(keypoints=names)
     for at, keypoint in _keypoints_of(standard).items():
@@ -451,12 +461,13 @@ def _to_slots(
                 columns.setdefault(slot, []).append((animal, at))
     tracked = np.flatnonzero(poses.present.any(axis=(1, 2)))
     length = poses.first_frame + (int(tracked[-1]) + 1 if len(tracked) else 0)
-    xy = np.full((length, len(columns), 2), np.nan, np.float32)
+    shape = length, len(columns), places.shape[-1]
+    found = np.full(shape, np.nan, np.float32)
     rows = slice(poses.first_frame, length)
     for column, slot in enumerate(sorted(columns)):
         animals, keypoints = zip(*columns[slot], strict=True)
-        points = poses.xy_px[: length - poses.first_frame, animals, keypoints]
+        points = places[: length - poses.first_frame, animals, keypoints]
         # Several are the corners of a headpiece.
         is_one = points.shape[1] == 1
-        xy[rows, column] = points[:, 0] if is_one else mean_of_tracked(points)
-    return np.array(sorted(columns), int), xy
+        found[rows, column] = points[:, 0] if is_one else mean_of_tracked(points)
+    return np.array(sorted(columns), int), found

@@ -16,7 +16,6 @@ Source: `AddZones` of ETHZ-INS/DLCAnalyzer, whose example is ``EPM_zoneinfo.csv`
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -79,14 +78,7 @@ def take_corners(
         x, y = np.median(known, axis=0).tolist()
         places[name] = (x, y)
     kept = [at for at, name in enumerate(poses.keypoints) if name not in places]
-    confidence = poses.confidence
-    without = replace(
-        poses,
-        keypoints=tuple(poses.keypoints[at] for at in kept),
-        xy_px=poses.xy_px[:, :, kept],
-        confidence=None if confidence is None else confidence[:, :, kept],
-    )
-    return without, places
+    return poses.selected(keypoints=kept), places
 
 
 def zones_px(

@@ -58,6 +58,7 @@ def _pair_social(settings: ModelSettings) -> Inputs:
         skeleton=settings.body,
         object_targets=settings.object_targets,
         zone_targets=settings.zone_targets,
+        heights=settings.heights,
     )
     social = len(features.social.names)
     return features, PairSocialScaling(features.view.layout, social=social)

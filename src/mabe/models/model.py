@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from mabe.errors import ConfigError
 from mabe.features.animal_order import pack_animals
 from mabe.features.base import Features
+from mabe.features.heights import on_the_floor
 from mabe.models.feature_sets import build_inputs
 from mabe.models.input_scaling import (
     InputScaling,
@@ -103,10 +104,16 @@ class Model(nn.Module):
         return self.features.reach_s * self.config.fps
 
     def extract_features(
-        self, poses_BTAK2: Float[Tensor, "b t a k 2"]
+        self, poses_BTAK2: Float[Tensor, "b t a k c"]
     ) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
         raise NotImplementedError
+
+    def as_read(
+        self, poses_BTAK: Float[Tensor, "b t a k c"]
+    ) -> Float[Tensor, "b t a k d"]:
+        """Return poses without heights that other members of an ensemble read."""
+        return poses_BTAK if self.config.heights else on_the_floor(poses_BTAK)
 
     def overlap(self, length: int) -> int:
         """Return by how much windows overlap in a recording of so many frames."""
@@ -266,11 +273,11 @@ class PairModel(NetworkModel):
         nn.init.constant_(self.network.head.bias, FIRST_LOGIT)
 
     def extract_features(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+        self, poses_BTPK2: Float[Tensor, "b t p k c"]
     ) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
         with torch.autocast(poses_BTPK2.device.type, enabled=False):
-            return self.features(poses_BTPK2)
+            return self.features(self.as_read(poses_BTPK2))
 
     def logits(
         self,
@@ -290,7 +297,7 @@ class PairModel(NetworkModel):
 
     def forward(
         self,
-        poses_BTPK2: Float[Tensor, "b t p k 2"],
+        poses_BTPK2: Float[Tensor, "b t p k c"],
         lab_B: Int[Tensor, " b"],
         is_self_B: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b t n"]:

@@ -66,6 +66,8 @@ class ModelSettings(Settings):
     """Features of targets that are one point. A run on data with objects sets it."""
     zone_targets: bool = False
     """Features of targets that are zones. A run on data with labels of them sets it."""
+    heights: bool = False
+    """Features of heights. A run on data with heights in every recording sets it."""
 
     # The network
     model_type: Literal["conv_bilstm", "tcn", "conv_gru", "trees", "auto"] = (
@@ -113,6 +115,10 @@ class ModelSettings(Settings):
         """The keypoints of the poses: the body's, then a zone's border."""
         return (*self.body.keypoints, *(BORDER if self.zone_targets else ()))
 
+    def layout_for(self, animals: int) -> PoseLayout:
+        """Return the layout of what a model reads, with room for so many animals."""
+        return PoseLayout(animals, self.pose_keypoints, self.heights)
+
     @property
     def nearness(self) -> Nearness:
         """How near a target has to be in a group."""
@@ -139,6 +145,10 @@ class ModelSettings(Settings):
             raise ValueError(
                 "actions are directed at zones, which needs social features; set "
                 "feature_set: social"
+            )
+        if self.heights and self.feature_set != "social":
+            raise ValueError(
+                "heights are used by social features alone; set feature_set: social"
             )
         if self.conv_kernel % 2 == 0:
             raise ValueError(f"conv_kernel has to be odd, is {self.conv_kernel}")

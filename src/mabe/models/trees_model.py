@@ -230,14 +230,15 @@ class PairTreesModel(TreesModel):
             skeleton=config.body,
             object_targets=config.object_targets,
             zone_targets=config.zone_targets,
+            heights=config.heights,
         )
         super().__init__(config, task, features, forest, base)
 
     def extract_features(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
+        self, poses_BTPK2: Float[Tensor, "b t p k c"]
     ) -> Float[Tensor, "b t f"]:
         """Return features of poses in cm at the working rate, NaN where missing."""
-        return self.features(poses_BTPK2)
+        return self.features(self.as_read(poses_BTPK2))
 
 
 def _as_tensor(forest: Forest) -> Tensor:

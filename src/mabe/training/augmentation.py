@@ -7,7 +7,7 @@ missing points (NaN) stay missing.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Generator, Tensor
 
 from mabe.config import Augmentation
-from mabe.features.animal_order import Poses, absent_animals, in_order
+from mabe.features.animal_order import (
+    Poses,
+    PosesWithHeights,
+    absent_animals,
+    in_order,
+)
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.skeleton import RODENT, PoseLayout, Skeleton
@@ -97,28 +102,69 @@ def _draw_turns(
     return torch.stack(rows, dim=1).view(-1, 2, 2), flip_B
 
 
-def augment(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton = RODENT) -> Poses:
+def augment(
+    poses_BTAK2: PosesWithHeights, changes: Changes, skeleton: Skeleton = RODENT
+) -> PosesWithHeights:
     """Return changed poses; time is stretched where windows are drawn.
 
     Points after those of the skeleton are the border of a zone: they are turned and
-    moved with the poses, have no noise and are not dropped.
+    moved with the poses, have no noise and are not dropped. Heights, which may follow x
+    and y, are stretched and have no noise either.
     """
+    if poses_BTAK2.shape[-1] == 2:
+        return _augment_floor(poses_BTAK2, changes, skeleton)
+    floor_BTAK2 = poses_BTAK2[..., :2].contiguous()
+    heights = _augment_heights(poses_BTAK2, changes, skeleton)
+    return torch.cat([_augment_floor(floor_BTAK2, changes, skeleton), heights], dim=-1)
+
+
+def _augment_heights(
+    poses_BTAK3: Float[Tensor, "b t a k 3"], changes: Changes, skeleton: Skeleton
+) -> Float[Tensor, "b t a k 1"]:
+    """Return changed heights: in the order of the points, missing where they are."""
+    own = len(skeleton.keypoints)
+    upwards_BTAK2 = poses_BTAK3[:, :, :, :own, 2:].expand(-1, -1, -1, -1, 2)
+    matrix_B22 = changes.matrix_B22
+    if matrix_B22 is not None:
+        stretch_B = torch.linalg.det(matrix_B22).abs().sqrt()
+        matrix_B22 = stretch_B[:, None, None] * torch.eye(2, device=stretch_B.device)
+    still = replace(changes, matrix_B22=matrix_B22, shift_B2=None, noise_BTAK2=None)
+    absent_BA = absent_animals(poses_BTAK3[:, :, :, :own])
+    changed_BTAK2 = _augment_bodies(
+        upwards_BTAK2.contiguous(), absent_BA, still, skeleton
+    )
+    return torch.cat(
+        [changed_BTAK2[..., :1], poses_BTAK3[:, :, :, own:, 2:]],
+        dim=3,
+    )
+
+
+def _augment_floor(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton) -> Poses:
+    """Return changed poses without heights."""
     own = len(skeleton.keypoints)
     if poses_BTAK2.shape[3] == own:
-        return _augment_bodies(poses_BTAK2, changes, skeleton)
+        absent_BA = absent_animals(poses_BTAK2)
+        return _augment_bodies(poses_BTAK2, absent_BA, changes, skeleton)
     border_BTAE2 = poses_BTAK2[:, :, :, own:]
     if changes.matrix_B22 is not None:
         turned = border_BTAE2.flatten(1, 3) @ changes.matrix_B22
         border_BTAE2 = turned.view(border_BTAE2.shape)
     if changes.shift_B2 is not None:
         border_BTAE2 = border_BTAE2 + changes.shift_B2[:, None, None, None]
-    bodies = _augment_bodies(poses_BTAK2[:, :, :, :own].contiguous(), changes, skeleton)
+    own_BTAK2 = poses_BTAK2[:, :, :, :own].contiguous()
+    absent_BA = absent_animals(own_BTAK2)
+    bodies = _augment_bodies(own_BTAK2, absent_BA, changes, skeleton)
     return torch.cat([bodies, border_BTAE2], dim=3)
 
 
-def _augment_bodies(poses_BTAK2: Poses, changes: Changes, skeleton: Skeleton) -> Poses:
+def _augment_bodies(
+    poses_BTAK2: Poses,
+    absent_BA: Bool[Tensor, "b a"],
+    changes: Changes,
+    skeleton: Skeleton,
+) -> Poses:
     """Return changed poses of animals and objects."""
-    shape, absent_BA = poses_BTAK2.shape, absent_animals(poses_BTAK2)
+    shape = poses_BTAK2.shape
     if (slot_BS := _new_order(absent_BA, changes, skeleton)) is not None:
         poses_BTAK2 = in_order(poses_BTAK2.flatten(2, 3), slot_BS).view(shape)
     if changes.matrix_B22 is not None:

@@ -28,7 +28,8 @@ class ResidentPoses:
     def __init__(self, store: PoseStore, device: torch.device) -> None:
         self.device = device
         recordings = store.recordings
-        self.first_R = np.array([about.offset // 2 for about in recordings])
+        points_R = [about.stored_points for about in recordings]
+        self.first_R = np.cumsum([0, *points_R])[:-1]
         self.width_R = np.array([len(about.slots) for about in recordings])
         self.length_R = np.array([about.length for about in recordings])
         self.keypoints = len(store.layout.keypoints)
@@ -40,7 +41,7 @@ class ResidentPoses:
         still = [
             np.ascontiguousarray(store.zone_points(i)) for i in range(len(self.width_R))
         ]
-        moving = sum(about.values for about in recordings) // 2
+        moving = sum(points_R)
         self.still_R = moving + np.cumsum([0, *map(len, still)])[:-1]
         self.points_V = torch.empty(
             moving + sum(map(len, still)), dtype=torch.int32, device=device
@@ -48,9 +49,8 @@ class ResidentPoses:
         for first, points in zip(self.still_R.tolist(), still, strict=True):
             packed = points.reshape(-1).view(np.int32).copy()
             self.points_V[first : first + len(packed)] = torch.from_numpy(packed)
-        for index, about in enumerate(recordings):
+        for index, first in enumerate(self.first_R.tolist()):
             steps = np.ascontiguousarray(store.quantized(index)).reshape(-1)
-            first = about.offset // 2
             self.points_V[first : first + len(steps) // 2] = torch.from_numpy(
                 steps.view(np.int32).copy()
             )
@@ -109,8 +109,11 @@ class ResidentPoses:
 
 
 def fits_on(device: torch.device, store: PoseStore) -> bool:
-    """Tell whether a GPU has room for all poses beside a network."""
-    if device.type != "cuda":
+    """Tell whether a GPU has room for all poses beside a network.
+
+    Heights are not kept there: poses that have them are read by the host.
+    """
+    if device.type != "cuda" or store.layout.has_heights:
         return False
     free, _ = torch.cuda.mem_get_info(device)
     return 2 * sum(about.values for about in store.recordings) < LARGEST_SHARE * free

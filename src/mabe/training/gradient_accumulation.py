@@ -24,7 +24,7 @@ from mabe.training.out_of_memory import halve_micro_batch, is_out_of_memory
 from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState
 
-Poses = Float[np.ndarray | Tensor, "b t a k 2"] | Float[Tensor, "b t f"]
+Poses = Float[np.ndarray | Tensor, "b t a k c"] | Float[Tensor, "b t f"]
 """Read from the store, or from the device's own memory; or features of whole
 recordings (`mabe.training.recording_features`)."""
 
@@ -99,7 +99,7 @@ def _backward_in_pieces(
     if shown.ndim == POSE_AXES:
         generator = torch.Generator(device)
         generator.manual_seed(step_seed(config.seed, state.step))
-        bodies = shown[:, :, :, : len(config.body.keypoints)]
+        bodies = shown[:, :, :, : len(config.body.keypoints), :2]
         changes = draw_changes(
             bodies.shape, config.augmentation, RandomNumbers(generator, group)
         )

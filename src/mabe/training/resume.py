@@ -82,6 +82,7 @@ def with_settled_skeleton(run_dir: Path, config: RunConfig) -> RunConfig:
         animals=max(config.animals, begun.animals),
         object_targets=config.object_targets or begun.object_targets,
         zone_targets=config.zone_targets or begun.zone_targets,
+        heights=config.heights or begun.heights,
     )
 
 

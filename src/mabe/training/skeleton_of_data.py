@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mabe.config import RunConfig
-from mabe.data.store import PoseStore
+from mabe.data.store import PoseStore, check_heights
 from mabe.errors import ConfigError
 from mabe.io.guess_skeleton import (
     MOST_FRAMES,
@@ -23,6 +23,7 @@ from mabe.io.guess_skeleton import (
 )
 from mabe.io.project import FILE_NAME, project_beside
 from mabe.pair_task import acts_on_zones
+from mabe.runtime.console import count
 from mabe.runtime.object_storage import display_path
 from mabe.scene_task import TaskKind
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout, Skeleton
@@ -47,6 +48,15 @@ def settle_skeleton(
     if config.task is TaskKind.PAIR and any(map(acts_on_zones, store.recordings)):
         changes["zone_targets"] = True
     reasons: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    if config.heights:
+        for each in store.recordings:
+            check_heights(each)
+    elif any(each.has_heights for each in store.recordings):
+        unused = _why_without_heights(config, store)
+        if unused is None:
+            changes["heights"] = True
+        told = (f"heights: {f'not used, {unused}' if unused else 'of all recordings'}",)
     if config.skeleton is None and layout.of_bodies != KEYPOINTS:
         found = find_skeleton(config, store)
         if config.feature_set == "motion" and all(
@@ -57,7 +67,28 @@ def settle_skeleton(
         else:
             changes["skeleton"] = found.skeleton
             reasons = tuple(map(str, found.guesses))
-    return (config.changed(**changes) if changes else config), reasons
+    return (config.changed(**changes) if changes else config), (*told, *reasons)
+
+
+def _why_without_heights(config: RunConfig, store: PoseStore) -> str | None:
+    """Return why heights are no features of a run; None where they are."""
+    if config.task is not TaskKind.PAIR:
+        return "features of a scene have two dimensions"
+    if config.feature_set != "social":
+        return f"features of feature_set: {config.feature_set} have two dimensions"
+    flat = sum(not each.has_heights for each in store.recordings)
+    if flat:
+        return f"{flat} of {count(len(store.recordings), 'recording')} have none"
+    return None
+
+
+def in_layout_of_run(config: RunConfig, store: PoseStore) -> PoseStore:
+    """Return the store with the animals and keypoints that a settled run reads."""
+    room = store.individuals if config.zone_targets else store.layout.animals
+    return store.in_layout(
+        config.layout_for(max(config.animals, room)),
+        objects=config.task is TaskKind.PAIR,
+    )
 
 
 def find_skeleton(config: RunConfig, store: PoseStore) -> GuessedSkeleton:

@@ -20,7 +20,7 @@ from mabe.io.readers.annotations import Content
 from mabe.io.readers.csv_numbers import has_cut_row, read_numbers
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.left_out import NothingToImport
-from mabe.io.readers.poses import USUAL_CONFIDENCE, X_AND_Y, Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 from mabe.runtime.console import count
 
 FACTS = facts.tracks(
@@ -30,7 +30,7 @@ FACTS = facts.tracks(
     animals="`individuals`, else one animal",
     notes="both ways in which pandas stores a table, without PyTables; other coords "
     "(EKS) are left out; raw and filtered, CSV and HDF5 of a video are one recording; "
-    "a project's training data are no recordings",
+    "a project's training data are no recordings; of three dimensions z is the height",
 )
 
 
@@ -202,7 +202,7 @@ def poses_of_columns(
     values: np.ndarray,
     columns: Sequence[Column],
 ) -> Poses:
-    """Return columns of coordinates in the order animal, keypoint, xy."""
+    """Return columns of coordinates in the order animal, keypoint, xy (and z)."""
     if len(columns) != values.shape[1]:
         raise DataError(
             f"{path}: {count(len(columns), 'column name')} for "
@@ -218,29 +218,28 @@ def poses_of_columns(
     animals = tuple(dict.fromkeys(column.animal for column in columns))
     keypoints = tuple(dict.fromkeys(column.keypoint for column in columns))
     shape = (len(values), len(animals), len(keypoints))
-    xy = np.full((*shape, 2), np.nan, np.float32)
+    coords = dict.fromkeys(column.coord for column in columns)
+    axes = "xyz" if "z" in coords else "xy"
+    points = np.full((*shape, len(axes)), np.nan, np.float32)
     confidence = np.full(shape, np.nan, np.float32)
     has_confidence = False
     for at, column in enumerate(columns):
         animal = animals.index(column.animal)
         keypoint = keypoints.index(column.keypoint)
-        if column.coord in ("x", "y"):
-            xy[:, animal, keypoint, "xy".index(column.coord)] = values[:, at]
+        if column.coord in tuple(axes):
+            points[:, animal, keypoint, axes.index(column.coord)] = values[:, at]
         elif column.coord in _LIKELIHOOD:
             confidence[:, animal, keypoint] = values[:, at]
             has_confidence = True
-    both = np.concatenate([xy, confidence[..., None]], axis=-1)
+    both = np.concatenate([points, confidence[..., None]], axis=-1)
     first, placed, frame_notes = place_frames(
         np.asarray(frames, float), both, str(path)
     )
     notes += frame_notes
-    coords = dict.fromkeys(column.coord for column in columns)
     if not {"x", "y"} <= coords.keys():
         raise DataError(
             f"{path}: expected the coords x, y and likelihood, found {list(coords)}."
         )
-    if "z" in coords:
-        notes.append(X_AND_Y)
     known = ("x", "y", "z", *_LIKELIHOOD)
     if others := [coord for coord in coords if coord not in known]:
         notes.append(f"other coords left out: {', '.join(others)}")
@@ -249,7 +248,8 @@ def poses_of_columns(
         animals=animals,
         keypoints=keypoints,
         xy_px=placed[..., :2],
-        confidence=placed[..., 2] if has_confidence else None,
+        z_px=placed[..., 2] if "z" in axes else None,
+        confidence=placed[..., -1] if has_confidence else None,
         usual_confidence=USUAL_CONFIDENCE if has_confidence else 0.0,
         first_frame=first,
         tracker=scorers[0],

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from mabe.errors import DataError
-from mabe.io.readers.poses import Poses, check_names, check_span
+from mabe.io.readers.poses import X_AND_Y, Poses, check_names, check_span
 
 _SAME_RATE = 1e-3
 """Largest relative difference between the frame rates of one recording."""
@@ -46,6 +46,11 @@ def join_animals(parts: Sequence[Poses], where: str) -> Poses:
     xy = np.full((*shape, 2), np.nan, np.float32)
     is_sure = all(part.confidence is not None for part in parts)
     confidence = np.full(shape, np.nan, np.float32) if is_sure else None
+    has_z = all(part.z_px is not None for part in parts)
+    z = np.full(shape, np.nan, np.float32) if has_z else None
+    notes = [note for part in parts for note in part.notes]
+    if not has_z and any(part.z_px is not None for part in parts):
+        notes.append(f"{X_AND_Y}: not every file of the recording has z")
     animal = 0
     for part in parts:
         start = part.first_frame - first
@@ -55,15 +60,18 @@ def join_animals(parts: Sequence[Poses], where: str) -> Poses:
             xy[rows, animal, points] = part.xy_px[:, own]
             if confidence is not None and part.confidence is not None:
                 confidence[rows, animal, points] = part.confidence[:, own]
+            if z is not None and part.z_px is not None:
+                z[rows, animal, points] = part.z_px[:, own]
             animal += 1
     return replace(
         parts[0],
         xy_px=xy,
+        z_px=z,
         animals=animals,
         keypoints=keypoints,
         confidence=confidence,
         first_frame=first,
-        notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        notes=tuple(dict.fromkeys(notes)),
     )
 
 

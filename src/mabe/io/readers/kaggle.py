@@ -449,6 +449,7 @@ def read_recording(info: VideoInfo) -> Recording:
         slots=tracks.slots,
         keypoints=tracks.keypoints,
         xy_px=tracks.xy_px,
+        z_px=tracks.z_px,
         bouts=bouts,
         coverage=coverage,
         notes=(*tracks.notes, *notes),

@@ -1,7 +1,8 @@
 """Tracking tables of the Kaggle layout: one row per frame, animal and body part.
 
 Columns ``video_frame, mouse_id, bodypart, x, y``; animals count from 1, a missing
-point is an absent row (or a coordinate that is not finite), rows come in any order.
+point is an absent row (or a coordinate that is not finite), rows come in any order. A
+column ``z`` may tell how high points are; files of the challenge have none.
 Files are read a batch of rows at a time, so that memory holds the result and little
 else. The length of the recording is in the file's statistics, or is read first.
 """
@@ -32,6 +33,9 @@ _CELL_COLUMNS = ("video_frame", "mouse_id", "bodypart")
 
 
 _COLUMNS = (*_CELL_COLUMNS, "x", "y")
+
+
+_HEIGHT = "z"
 
 
 _TEXTS = frozenset({"bodypart", "action"})
@@ -68,6 +72,8 @@ class Tracks:
     keypoints: tuple[str, ...]
     """The keypoints that slots number."""
     xy_px: Float[np.ndarray, "time slot 2"]
+    z_px: Float[np.ndarray, "time slot"] | None
+    """None: the file has no heights."""
     notes: tuple[str, ...]
     """Irregularities, for people to read."""
 
@@ -87,12 +93,18 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
                 f"most {MAX_FRAMES:,} frames. Is this file or its annotation broken?"
             )
         builder = _TrackBuilder(length, path)
-        for batch in _batches(file, _COLUMNS):
-            if batch.num_rows:
-                builder.add(batch)
+        builders = [builder]
+        if _HEIGHT in file.schema.names:
+            builders.append(_TrackBuilder(length, path, (_HEIGHT, _HEIGHT)))
+        for batch in _batches(file, (*_COLUMNS, *([_HEIGHT] if builders[1:] else []))):
+            for each in builders if batch.num_rows else ():
+                each.add(batch)
     keypoints = _keypoints_of({part for _, part in builder.columns})
     names = joined_keypoints([keypoints.values()])
     slots, merged = builder.merged(keypoints, names)
+    z_px = builders[1].merged(keypoints, names)[1].real if builders[1:] else None
+    if z_px is not None and not np.isfinite(z_px).any():
+        z_px = None
     notes = _notes_on_parts(keypoints)
     if repeated := builder.rows - builder.given_points():
         notes.append(f"points given twice: {repeated}, the last one was taken")
@@ -100,6 +112,7 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
         slots=slots,
         keypoints=names,
         xy_px=merged.view(np.float32).reshape(*merged.shape, 2),
+        z_px=z_px,
         notes=tuple(notes),
     )
 
@@ -215,12 +228,16 @@ class _TrackBuilder:
     """The points of one recording, stored as rows are read.
 
     A point is x + iy, NaN where missing: a complex number is moved as one value, which
-    halves the work of the slowest step. Each (mouse_id, body part) has a column of its
+    halves the work of the slowest step. `axes` names other columns to read as a point,
+    such as heights. Each (mouse_id, body part) has a column of its
     own, added when its first row is read.
     """
 
-    def __init__(self, length: int, path: Path) -> None:
+    def __init__(
+        self, length: int, path: Path, axes: tuple[str, str] = ("x", "y")
+    ) -> None:
         self.path = path
+        self.axes = axes
         self.columns: dict[tuple[int, str], int] = {}
         """The column of each (mouse_id, body part)."""
         self.keys: list[tuple[int, str]] = []
@@ -241,7 +258,7 @@ class _TrackBuilder:
         column = self._columns_of(cell, parts)
         place = np.multiply(frame, len(self.keys), dtype=np.int64)
         place += column
-        values, given = _as_complex(batch.column("x"), batch.column("y"))
+        values, given = _as_complex(*map(batch.column, self.axes))
         self.rows += given
         self.points.reshape(-1)[place] = values
         self.touched.add(values.nbytes)

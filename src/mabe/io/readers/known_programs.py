@@ -22,6 +22,8 @@ _TRACKS = (
     "confidence"
 )
 
+_TRACKS_3D = _TRACKS.replace("x, y,", "x, y, z,")
+
 _LABELS = (
     "write the bouts as a CSV with the columns video, subject, target, action, "
     "start_s, stop_s"
@@ -232,7 +234,7 @@ PROGRAMS: Sequence[Program] = (
     Program(
         "Anipose's three-dimensional points",
         _is_anipose,
-        "give the tracks of one camera (pose-2d), or " + _TRACKS,
+        _TRACKS_3D,
     ),
     Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
     Program(
@@ -250,12 +252,12 @@ PROGRAMS: Sequence[Program] = (
     Program(
         "FreeMoCap's three-dimensional points",
         _is_freemocap,
-        f"track the film of one camera, and {_TRACKS}",
+        _TRACKS_3D,
     ),
     Program(
         "DANNCE's three-dimensional points",
         _is_dannce,
-        f"project them into one camera, and {_TRACKS}",
+        _TRACKS_3D,
     ),
     Program(
         "ToxTrac's table",

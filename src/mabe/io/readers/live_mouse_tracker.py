@@ -170,7 +170,7 @@ def _poses(rows: np.ndarray, animals: dict[int, str], peek: Peek) -> Poses:
         fps=FPS,
         pixels_per_cm=PIXELS_PER_CM,
         tracker="Live Mouse Tracker",
-        notes=(X_AND_Y,),
+        notes=(f"{X_AND_Y}: the depth camera's z is in another unit",),
     )
 
 

@@ -23,7 +23,7 @@ from mabe.io.readers.hdf5 import (
     read_names,
     text,
 )
-from mabe.io.readers.poses import USUAL_CONFIDENCE, X_AND_Y, Poses, place_frames
+from mabe.io.readers.poses import USUAL_CONFIDENCE, Poses, place_frames
 
 FACTS = facts.tracks(
     "movement NetCDF-4",
@@ -67,12 +67,10 @@ def read(peek: Peek) -> Content:
         facts = attributes(file, peek.path)
         time = read_array(file, "time", peek.path, ndim=1).astype(float)
         unit = text(attribute(file["time"], "units", peek.path, b""))
-    space = [
-        names["space"].index(axis) for axis in ("x", "y") if axis in names["space"]
-    ]
-    if len(space) != 2:
+    axes = [axis for axis in "xyz" if axis in names["space"]]
+    if axes[:2] != ["x", "y"]:
         raise DataError(f"{peek.path}: space has {names['space']}; expected x and y.")
-    notes = [X_AND_Y] if len(names["space"]) > 2 else []
+    space = [names["space"].index(axis) for axis in axes]
     fps = _rate(facts)
     if unit and fps is None:
         raise DataError(f"{peek.path}: time is in {unit}, but no fps is given.")
@@ -89,12 +87,13 @@ def read(peek: Peek) -> Content:
         animals=names["individual"],
         keypoints=names["keypoint"],
         xy_px=placed[..., :2],
-        confidence=placed[..., 2] if confidence is not None else None,
+        z_px=placed[..., 2] if "z" in axes else None,
+        confidence=placed[..., -1] if confidence is not None else None,
         usual_confidence=USUAL_CONFIDENCE if software in _LIKELIHOODS else 0.0,
         first_frame=first,
         fps=fps,
         tracker=software or "movement",
-        notes=(*notes, *frame_notes),
+        notes=tuple(frame_notes),
     )
     return Content("movement NetCDF", poses=(poses,))
 

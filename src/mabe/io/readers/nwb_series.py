@@ -1,8 +1,9 @@
 """`PoseEstimation` groups of NWB files and their series, read one by one.
 
-A series is one keypoint: ``data (time, xy)``, ``confidence``, and ``timestamps`` or a
-starting time and rate. Which camera a group belongs to is given by its devices (links)
-and its original videos. `mabe.io.readers.nwb_tracks` joins the groups.
+A series is one keypoint: ``data (time, xy or xyz)``, ``confidence``, and
+``timestamps`` or a starting time and rate. Which camera a group belongs to is given by
+its devices (links) and its original videos. `mabe.io.readers.nwb_tracks` joins the
+groups.
 """
 
 import re
@@ -40,7 +41,8 @@ class Series:
 
     animal: str
     keypoint: str
-    xy: np.ndarray
+    points: np.ndarray
+    """``[time, xy]``, or with z."""
     confidence: np.ndarray | None
     times_s: np.ndarray
 
@@ -200,7 +202,7 @@ def _read_series(group: h5py.Group, animal: str, keypoint: str, peek: Peek) -> S
         raise DataError(
             f"{peek.path}: {group.name} has {len(data)} points and {len(times)} times."
         )
-    return Series(animal, keypoint, data[:, :2], confidence, times)
+    return Series(animal, keypoint, data, confidence, times)
 
 
 def step_between(times_s: np.ndarray) -> float:

@@ -129,11 +129,11 @@ def _join(
             f"{peek.path}: its timestamps are irregular; expected a constant rate."
         )
     shape = (length, len(animals), len(keypoints))
-    xy = np.full((*shape, 2), np.nan, np.float32)
+    points = np.full((*shape, 3), np.nan, np.float32)
     sure = np.full(shape, np.nan, np.float32)
     for each, numbers in zip(series, frames, strict=True):
         place = animals.index(each.animal), keypoints.index(each.keypoint)
-        xy[(numbers, *place)] = each.xy
+        points[:, *place, : each.points.shape[1]][numbers] = each.points
         if each.confidence is not None:
             sure[(numbers, *place)] = each.confidence
     # Tables without a frame rate are converted to timestamps that count frames.
@@ -145,12 +145,13 @@ def _join(
     software = "/".join(sorted({group.software for group in groups} - {""}))
     is_likelihood = any(each in software.lower() for each in _LIKELIHOODS)
     if software == "JABS":
-        xy[sure <= 0] = np.nan
+        points[sure <= 0] = np.nan
     return Poses(
         name=name,
         animals=animals,
         keypoints=keypoints,
-        xy_px=xy,
+        xy_px=points[..., :2],
+        z_px=points[..., 2] if any(s.points.shape[1] == 3 for s in series) else None,
         confidence=sure if any(s.confidence is not None for s in series) else None,
         usual_confidence=USUAL_CONFIDENCE if is_likelihood else 0.0,
         fps=None if is_counted else 1 / step_s,

@@ -39,7 +39,7 @@ _FEW_NUMBERS = 40
 
 
 X_AND_Y = "three dimensions: x and y are used"
-"""The note on tracks with a z, of which features make nothing."""
+"""The beginning of a note on poses whose z is left out; the reason follows."""
 
 Unit = Literal["pixel", "picture"]
 
@@ -67,6 +67,10 @@ class Poses:
     """The lab's names; by default ``animal1``, ``animal2`` …"""
     name: str = "recording"
     """The recording's name: the file's stem, or a name inside the file."""
+    z_px: Float[np.ndarray, "time animal keypoint"] | None = field(
+        default=None, repr=False
+    )
+    """The third coordinate of three-dimensional poses, in the unit of x and y."""
     confidence: Float[np.ndarray, "time animal keypoint"] | None = field(
         default=None, repr=False
     )
@@ -97,8 +101,8 @@ class Poses:
                 f"found an array of shape {xy.shape}; for one animal give xy[:, None]"
             )
         names = list(self.animals) or [f"animal{n + 1}" for n in range(xy.shape[1])]
-        for kind, given in (("animal", names), ("keypoint", self.keypoints)):
-            check_names(len(given), kind, self.name)
+        for kind, listed in (("animal", names), ("keypoint", self.keypoints)):
+            check_names(len(listed), kind, self.name)
         # Sequences and integers become what the rest of the code expects.
         object.__setattr__(self, "animals", tuple(names))
         object.__setattr__(self, "keypoints", tuple(self.keypoints))
@@ -111,14 +115,15 @@ class Poses:
                 f"{self.name}: {len(self.animals)} animals and {len(self.keypoints)} "
                 f"keypoints need coordinates of shape {expected}, found {xy.shape}"
             )
-        if self.confidence is not None and self.confidence.shape != expected[:3]:
-            raise DataError(
-                f"{self.name}: expected confidences of shape {expected[:3]}, found "
-                f"{self.confidence.shape}"
-            )
-        for kind, given in (("animals", names), ("keypoints", self.keypoints)):
-            if len(set(given)) < len(given):
-                raise DataError(f"{self.name}: {kind} are named twice: {list(given)}")
+        for what, given in (("confidences", self.confidence), ("z", self.z_px)):
+            if given is not None and given.shape != expected[:3]:
+                raise DataError(
+                    f"{self.name}: expected {what} of shape {expected[:3]}, found "
+                    f"{given.shape}"
+                )
+        for kind, listed in (("animals", names), ("keypoints", self.keypoints)):
+            if len(set(listed)) < len(listed):
+                raise DataError(f"{self.name}: {kind} are named twice: {list(listed)}")
 
     def _repr_html_(self) -> str:
         missing = 1 - self.present.mean() if self.present.size else 0.0
@@ -149,9 +154,9 @@ class Poses:
     def is_relative(self) -> bool:
         """Whether all points lie between 0 and 1, relative to the picture's size.
 
-        Not where the scale is known.
+        Not where the scale is known, nor in three dimensions, which no picture has.
         """
-        if self.pixels_per_cm is not None:
+        if self.pixels_per_cm is not None or self.z_px is not None:
             return False
         given = self.xy_px[np.isfinite(self.xy_px)]
         return given.size >= _FEW_NUMBERS and bool(((given >= 0) & (given <= 1)).all())
@@ -167,6 +172,30 @@ class Poses:
             raise DataError(f"{self.name}: {RELATIVE}")
         xy = self.xy_px * np.asarray(size_px, np.float32)
         return replace(self, xy_px=xy, unit="pixel")
+
+    def selected(
+        self,
+        *,
+        animals: Sequence[int] | None = None,
+        keypoints: Sequence[int] | None = None,
+    ) -> "Poses":
+        """Return the poses of some animals and keypoints, in these orders."""
+
+        def pick(values: np.ndarray) -> np.ndarray:
+            values = values if animals is None else values[:, animals]
+            return values if keypoints is None else values[:, :, keypoints]
+
+        def of(names: Sequence[str], places: Sequence[int] | None) -> Sequence[str]:
+            return names if places is None else [names[at] for at in places]
+
+        return replace(
+            self,
+            animals=of(self.animals, animals),
+            keypoints=of(self.keypoints, keypoints),
+            xy_px=pick(self.xy_px),
+            z_px=None if self.z_px is None else pick(self.z_px),
+            confidence=None if self.confidence is None else pick(self.confidence),
+        )
 
     def noting(self, *notes: str) -> "Poses":
         """Return the same poses with more notes."""
@@ -190,16 +219,10 @@ def pick_animals(poses: Poses, most: int, wanted: tuple[str, ...] = ()) -> Poses
         order = sorted(np.argsort(-frames, kind="stable")[:most].tolist())
     else:
         return poses
-    kept = poses.confidence
     gone = [name for at, name in enumerate(poses.animals) if at not in order]
     seen = poses.present.any(axis=2).sum(axis=0)
     lost = 1 - seen[order].sum() / max(1, seen.sum())
-    chosen = replace(
-        poses,
-        animals=tuple(poses.animals[at] for at in order),
-        xy_px=poses.xy_px[:, order],
-        confidence=None if kept is None else kept[:, order],
-    )
+    chosen = poses.selected(animals=order)
     if not gone:
         return chosen
     shown = ", ".join(gone[:_SHOWN])

@@ -24,7 +24,6 @@ from mabe.io.readers.deeplabcut import ONE_ANIMAL
 from mabe.io.readers.file_head import Peek
 from mabe.io.readers.poses import (
     USUAL_CONFIDENCE,
-    X_AND_Y,
     Poses,
     check_names,
     check_span,
@@ -42,7 +41,7 @@ FACTS = facts.tracks(
     clock="`frame`, from 0",
     missing="empty, no row; a `likelihood` below 0.6",
     animals="`individual`, `mouse_id`, `track` …",
-    notes="`frame, individual, keypoint, x, y[, confidence]`; a column `video` "
+    notes="`frame, individual, keypoint, x, y[, z][, confidence]`; a column `video` "
     "separates recordings",
 )
 
@@ -56,6 +55,7 @@ _LONG = {
     "keypoint": ("bodypart", "bodyparts", "body_part", "keypoint", "keypoints", "node"),
     "x": ("x", "x_px"),
     "y": ("y", "y_px"),
+    "z": ("z", "z_px"),
     "confidence": ("confidence", "likelihood", "score", "p"),
     "video": ("video", "video_id", "video_name"),
 }
@@ -64,7 +64,7 @@ _LONG = {
 _NEEDED = ("frame", "keypoint", "x", "y")
 
 
-_NUMBERS = ("frame", "x", "y", "confidence")
+_NUMBERS = ("frame", "x", "y", "z", "confidence")
 
 
 def _long_columns(names: list[str]) -> dict[str, str]:
@@ -120,7 +120,6 @@ def _describe(poses: Poses, video: str, peek: Peek) -> Poses:
     names = parquet_names(peek.path) if peek.kind == "parquet" else peek.rows[0]
     column = _long_columns(names).get("confidence", "")
     is_likelihood = column.lower() == "likelihood"
-    has_depth = any(name.lower() == "z" for name in names)
     stem = re.sub(r"\.[A-Za-z0-9]{2,4}$", "", video.replace("\\", "/").split("/")[-1])
     poses = lay_out_pieces(poses)
     return replace(
@@ -128,10 +127,6 @@ def _describe(poses: Poses, video: str, peek: Peek) -> Poses:
         name=stem or poses.name,
         video=video,
         usual_confidence=USUAL_CONFIDENCE if is_likelihood else 0.0,
-        notes=(
-            *poses.notes,
-            *([X_AND_Y] if has_depth else []),
-        ),
     )
 
 
@@ -203,7 +198,7 @@ class _Spread:
         self.first, self.last = math.inf, -math.inf
         self.animals: dict[str, None] = {}
         self.keypoints: dict[str, None] = {}
-        self.has_confidence = False
+        self.has_confidence = self.has_z = False
 
     def add(self, table: pl.DataFrame) -> None:
         """Note what some more rows have; raises `DataError` where a row lacks it."""
@@ -225,6 +220,7 @@ class _Spread:
             )
             check_names(len(known), kind, str(self.peek.path))
         self.has_confidence |= "confidence" in table.columns
+        self.has_z |= "z" in table.columns
 
 
 class _Points:
@@ -240,7 +236,7 @@ class _Points:
             self.first,
             int(spread.last),
             rows=spread.rows,
-            values=2 * width,
+            values=(3 if spread.has_z else 2) * width,
             where=str(self.peek.path),
         )
         self.shape = (
@@ -250,6 +246,7 @@ class _Points:
         )
         self.rows = spread.rows
         self.xy = np.full((*self.shape, 2), np.nan, np.float32)
+        self.z = np.full(self.shape, np.nan, np.float32) if spread.has_z else None
         self.given = np.zeros(self.shape, bool)
         self.confidence = (
             np.full(self.shape, np.nan, np.float32) if spread.has_confidence else None
@@ -264,6 +261,8 @@ class _Points:
         )
         with np.errstate(over="ignore"):  # infinite, hence missing
             self.xy[at] = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1)
+            if self.z is not None:
+                self.z[at] = table["z"].to_numpy()
             if self.confidence is not None:
                 self.confidence[at] = table["confidence"].to_numpy()
         self.given[at] = True
@@ -277,6 +276,7 @@ class _Points:
             animals=self.animals,
             keypoints=self.keypoints,
             xy_px=self.xy,
+            z_px=self.z,
             confidence=self.confidence,
             first_frame=self.first,
             notes=notes if repeated else (),

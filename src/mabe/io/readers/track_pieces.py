@@ -88,18 +88,23 @@ def lay_out_pieces(poses: Poses) -> Poses:
         return poses
     shape = (len(poses.xy_px), count, *poses.xy_px.shape[2:])
     xy = np.full(shape, np.nan, poses.xy_px.dtype)
-    confidence = None
+    confidence = z = None
     if poses.confidence is not None:
         confidence = np.full(shape[:3], np.nan, poses.confidence.dtype)
+    if poses.z_px is not None:
+        z = np.full(shape[:3], np.nan, poses.z_px.dtype)
     for at, piece, animal in zip(used, pieces, animal_of, strict=True):
         rows = slice(piece.first, piece.last + 1)
         xy[rows, animal] = poses.xy_px[rows, at]
         if confidence is not None and poses.confidence is not None:
             confidence[rows, animal] = poses.confidence[rows, at]
+        if z is not None and poses.z_px is not None:
+            z[rows, animal] = poses.z_px[rows, at]
     return replace(
         poses,
         animals=tuple(f"animal{number + 1}" for number in range(count)),
         xy_px=xy,
+        z_px=z,
         confidence=confidence,
     ).noting(describe_pieces(len(used), count))
 

@@ -101,8 +101,12 @@ def write_tracking(
     parts: Sequence[str | None],
     *,
     first_frame: int,
+    z_px: Float[np.ndarray, "time animal part"] | None = None,
 ) -> None:
-    """Write the points that are not missing as rows; parts named None are left out."""
+    """Write the points that are not missing as rows; parts named None are left out.
+
+    There is a column of heights where these are known; objects have none.
+    """
     schema = pa.schema(
         [
             ("video_frame", pa.int32()),
@@ -110,6 +114,7 @@ def write_tracking(
             ("bodypart", pa.dictionary(pa.int16(), pa.string())),
             ("x", pa.float32()),
             ("y", pa.float32()),
+            *([] if z_px is None else [("z", pa.float32())]),
         ]
     )
     kept = [at for at, name in enumerate(parts) if name is not None]
@@ -130,6 +135,9 @@ def write_tracking(
                     pa.array(present[:, 0].astype(np.float32)),
                     pa.array(present[:, 1].astype(np.float32)),
                 ]
+                if z_px is not None:
+                    heights = z_px[:, animal][:, kept][frame, part].astype(np.float32)
+                    columns.append(pa.array(heights, from_pandas=True))
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
 
     write_atomically(path, write)

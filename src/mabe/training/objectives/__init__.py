@@ -9,7 +9,6 @@ from mabe.config import RunConfig
 from mabe.data.prepare import load_store
 from mabe.runtime.console import print_lines
 from mabe.scene_task import TaskKind
-from mabe.skeleton import PoseLayout
 from mabe.training.objectives.base import (
     ClassCount,
     HeldOutScore,
@@ -19,7 +18,7 @@ from mabe.training.objectives.base import (
 )
 from mabe.training.objectives.pair import PairData, PairObjective
 from mabe.training.objectives.scene import SceneData, SceneObjective
-from mabe.training.skeleton_of_data import settle_skeleton
+from mabe.training.skeleton_of_data import in_layout_of_run, settle_skeleton
 
 __all__ = [
     "ClassCount",
@@ -60,9 +59,4 @@ def load_training_data(
     settled, reasons = settle_skeleton(config, store)
     if notes and reasons:
         print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
-    room = store.individuals if settled.zone_targets else store.layout.animals
-    store = store.in_layout(
-        PoseLayout(max(settled.animals, room), settled.pose_keypoints),
-        objects=config.task is TaskKind.PAIR,
-    )
-    return DATA_OF_TASK[config.task].label(settled, store)
+    return DATA_OF_TASK[config.task].label(settled, in_layout_of_run(settled, store))

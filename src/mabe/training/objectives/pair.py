@@ -102,7 +102,7 @@ class PairTargets:
         ).sum()
 
     def loss(
-        self, model: nn.Module, poses: Float[Tensor, "b t p k 2"]
+        self, model: nn.Module, poses: Float[Tensor, "b t p k c"]
     ) -> Float[Tensor, ""]:
         """Return the summed, weighted binary cross entropy of the labels that count."""
         return pair_loss(

@@ -287,6 +287,67 @@ def test_the_project_of_an_import_gives_the_same_again(data, tmp_path):
         assert read_recording(one).bouts == read_recording(other).bouts
 
 
+BORIS = (
+    "Observation id,Subject,Behavior,Modifier #1,Behavior type,Time,FPS,"
+    "Media duration (s),Media file name\n"
+)
+
+
+def boris_rows(modifier, start_s, stop_s, behaviour="dig", subject="mouse"):
+    return "".join(
+        f"day0,{subject},{behaviour},{modifier},{status},{time},10,60,day0.mp4\n"
+        for status, time in (("START", start_s), ("STOP", stop_s))
+    )
+
+
+def import_boris(folder, rows, **changes):
+    write_recording(folder, 0, target=None)
+    (folder / "day0.csv").write_text(BORIS + rows)
+    settings = settings_of([0]) | changes
+    (folder / "project.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["import", str(folder), "--out", str(folder / "out")]) == 0
+    [info] = read_index(folder / "out")
+    return info, [(b.action, b.target) for b in read_recording(info).bouts]
+
+
+def test_a_modifier_of_boris_that_names_a_zone_is_the_target(tmp_path):
+    rows = boris_rows("nest", 1, 3) + boris_rows("Middle", 5, 6)
+    info, bouts = import_boris(tmp_path, rows)
+
+    assert info.animals == ("mouse", "middle", "nest")
+    assert bouts == [("dig", 3), ("dig", 2)]
+    assert info.watched == (Watched(1, 2, "dig"), Watched(1, 3, "dig"))
+    found = read_recording(info).bouts
+    assert [(bout.start, bout.stop) for bout in found] == [(10, 30), (50, 60)]
+
+
+def test_of_several_modifiers_the_one_that_names_a_zone_is_the_target(tmp_path):
+    """As BORIS writes two sets of modifiers in one cell of its older exports."""
+    info, bouts = import_boris(tmp_path, boris_rows("fast|nest", 1, 3))
+
+    assert bouts == [("dig", 3)]
+    assert info.watched == (Watched(1, 3, "dig"),)
+
+
+def test_a_modifier_that_names_no_zone_of_the_recording_is_said(tmp_path, capsys):
+    """When the mouse did not dig is then unknown, until the project says so."""
+    rows = boris_rows("nest", 1, 3) + boris_rows("cave", 5, 6)
+    settings = {"actions": {"dig": {"target": "zone"}}}
+    info, bouts = import_boris(tmp_path, rows, **settings)
+
+    told = capsys.readouterr().out
+    assert (info.watched, bouts) == ((), [])
+    assert (
+        "dig: not used here, and not counted as absent, because cave cannot be one of "
+        "mouse, middle, nest; in project.yaml set `recordings: {day0: {subjects: "
+        "{cave: null}}}`"
+    ) in told
+
+    own = {"zones": {"nest": nest_of(0)}, "subjects": {"cave": None}}
+    _, bouts = import_boris(tmp_path, rows, **settings, recordings={"day0": own})
+    assert bouts == [("dig", 3)]
+
+
 def test_an_action_towards_another_animal_is_not_watched_for_at_zones(tmp_path):
     xy = np.tile(np.arange(60.0)[:, None] + [[0, 0]], (1, 1))
     rows = [

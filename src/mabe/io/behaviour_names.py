@@ -207,6 +207,9 @@ def _map_subjects(
         else:
             animal_of[name] = None
             reasons[name] = "guess: left out, all animals have a subject"
+    for name, told in project.subjects.items():
+        if told is None and name not in animal_of:  # named as a target alone
+            animal_of[name], reasons[name] = None, "project.yaml"
     if "" in own and "" not in animal_of:
         animal_of[""], reasons[""] = animals[0], only or "guess: the first animal"
     return animal_of, reasons

@@ -77,23 +77,24 @@ def _lost_animal(
     return event.target if is_named and not is_known else None
 
 
-def lost_behaviours(annotations: FileAnnotations, mapping: LabelMapping) -> set[str]:
-    """Return the behaviours of events whose agent or target has no animal.
+def lost_behaviours(
+    annotations: FileAnnotations, mapping: LabelMapping
+) -> dict[str, set[str]]:
+    """Return the behaviours of events whose agent or target has no animal, and these.
 
     Not those of subjects that the project leaves out. Of such a behaviour a recording
     does not tell when it did not occur.
     """
-    lost = set()
+    lost: dict[str, set[str]] = {}
     for event in annotations.events:
         action = mapping.actions[event.behaviour]
-        is_homeless = event.subject in mapping.homeless
+        nobody = event.subject if event.subject in mapping.homeless else None
         if mapping.subjects.get(event.subject) is not None:
             target = _lost_animal(event, action, mapping)
-            is_homeless = target is not None and mapping.reasons.get(
-                target, "guess"
-            ).startswith("guess")
-        if is_homeless and action.name is not None:
-            lost.add(event.behaviour)
+            is_guess = mapping.reasons.get(target or "", "guess").startswith("guess")
+            nobody = target if is_guess else None
+        if nobody is not None and action.name is not None:
+            lost.setdefault(event.behaviour, set()).add(nobody)
     return lost
 
 

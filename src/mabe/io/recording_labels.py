@@ -4,7 +4,7 @@ All label files of the recording are brought to its frames, its animals and its 
 What was assumed on the way is listed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -87,14 +87,15 @@ def read_labels(
     length = standard.poses.length
     notes: list[str] = []
     read: list[tuple[FileAnnotations, set[Bout]]] = []
-    lost: set[str] = set()
+    lost: dict[str, set[str]] = {}
     for each in files.labels:
         annotations = to_frames(each.annotations, standard.fps)
         notes += annotations.notes
         notes += compare_lengths(annotations, length, project.max_length_difference)
         bouts, left_out = to_bouts(annotations, mapping)
         notes += left_out
-        lost |= lost_behaviours(annotations, mapping)
+        for behaviour, names in lost_behaviours(annotations, mapping).items():
+            lost.setdefault(behaviour, set()).update(names)
         read.append((annotations, clip_bouts(bouts, 0, length)))
     watched = watched_of(
         mapping,
@@ -219,16 +220,18 @@ def clip_bouts(bouts: Iterable[Clipped], start: int, stop: int) -> set[Clipped]:
 
 
 def _describe_lost(
-    lost: Iterable[str], mapping: LabelMapping, files: RecordingFiles
+    lost: Mapping[str, set[str]], mapping: LabelMapping, files: RecordingFiles
 ) -> Iterator[str]:
-    """Yield a note where behaviours are not used because of their subjects."""
+    """Yield a note where behaviours are not used because of agents or targets."""
     if names := sorted(lost):
-        homeless = sorted(mapping.homeless) or ["the targets of some events"]
+        homeless = sorted(set().union(*lost.values()))
+        # What is a target alone can be left out, and stand for no animal.
+        animal = "…" if homeless[0] in mapping.homeless else "null"
         yield (
             f"{', '.join(names)}: not used here, and not counted as absent, because "
-            f"{', '.join(homeless)} cannot be one of the animals "
-            f"{', '.join(mapping.animals)}; in project.yaml set `recordings: "
-            f"{{{files.track.name}: {{subjects: {{{homeless[0]}: …}}}}}}`"
+            f"{', '.join(homeless)} cannot be one of {', '.join(mapping.animals)}; "
+            "in project.yaml set `recordings: "
+            f"{{{files.track.name}: {{subjects: {{{homeless[0]}: {animal}}}}}}}`"
         )
 
 

@@ -12,7 +12,7 @@ from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.data.pair_windows import from_view
 from mabe.data.prepare import load_store
-from mabe.data.sources import read_pose_file
+from mabe.data.sources import find_sources, read_pose_file
 from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError
 from mabe.experiments.auto_recipe import OBJECT_FPS, rate_for_objects
@@ -186,6 +186,24 @@ def test_predicting_on_the_labs_own_files_finds_the_same_objects(data, store):
 
     assert read.info.objects == (2, 3)
     assert stored.tracking_hash == store.recordings[0].tracking_hash
+
+
+def test_a_recordings_own_objects_rate_and_scale_are_used_in_prediction(data, tmp_path):
+    """Day1 has a bell too, and was filmed at another rate and scale."""
+    (tmp_path / "day1.parquet").write_bytes((data.parent / "day1.parquet").read_bytes())
+    own = {"objects": {"bell": [250.0, 120.0]}, "fps": 20.0, "pixels_per_cm": 8.0}
+    settings = SETTINGS | {"recordings": {"day1": own}}
+    (tmp_path / "project.yaml").write_text(yaml.safe_dump(settings))
+    assert main(["import", str(tmp_path), "--out", str(tmp_path / "data")]) == 0
+    imported = read_recording(read_index(tmp_path / "data")[0])
+
+    [source] = find_sources(tmp_path / "day1.parquet", rate_fps=FPS)
+    read = source.read()
+    assert (read.info.fps, read.info.pixels_per_cm) == (20.0, 8.0)
+    assert read.info.objects == imported.info.objects == (2, 3, 4)
+    bell = read.xy_px[:, [point.animal for point in read.points].index(3)]
+    np.testing.assert_allclose(bell, np.tile([250.0, 120.0], (len(bell), 1)))
+    assert read.tracking_hash() == imported.tracking_hash()
 
 
 def test_trees_learn_which_object_is_explored(trained, store):

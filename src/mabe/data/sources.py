@@ -311,13 +311,23 @@ def recording_of(
 ) -> Recording:
     """Return poses as a recording, standardized.
 
-    `file` is where they come from. A file of `zones` is by default beside
-    it. Where no frame rate is given, `usual_fps` is assumed, with a note.
+    The settings of the recording of their name are used. `file` is where they come
+    from. A file of `zones` is by default beside it. Where no frame rate is given,
+    `usual_fps` is assumed, with a note.
     """
-    if not (project.fps or poses.fps):
+    own = project.of_recording(poses.name)
+    own_fps = own.fps if own else None
+    if not (own_fps or project.fps or poses.fps):
         poses = assume_fps(poses, usual_fps)
     zones = zones or RecordingZones.of(project, file.parent)
-    standard = standardize(poses, project, corners=zones.corners)
+    standard = standardize(
+        poses,
+        project,
+        fps=own_fps,
+        pixels_per_cm=own.pixels_per_cm if own else None,
+        objects=own.objects if own else None,
+        corners=zones.corners,
+    )
     standard = place_zones(standard, zones)
     watched = _watched(standard, project)
     return to_recording(standard, file, lab=lab, watched=watched)

@@ -293,6 +293,13 @@ class Project(BaseModel):
             for key, value in actions.items()
         }
 
+    def of_recording(self, name: str) -> RecordingSettings | None:
+        """Return the settings of the recording of a name; None where it has none."""
+        for each in self.recordings:
+            if name in (each.name, Path(each.tracks or "").stem):
+                return each
+        return None
+
     def with_changes(self, **changes: Any) -> "Project":
         """Return the project with the changes that are not None.
 

@@ -58,10 +58,8 @@ class RecordingZones:
 
     def own_of(self, name: str) -> Mapping[str, ZoneSettings]:
         """Return the zones that the settings of the recording of a name give."""
-        for each in self.project.recordings:
-            if name in (each.name, Path(each.tracks or "").stem):
-                return each.zones
-        return {}
+        own = self.project.of_recording(name)
+        return own.zones if own else {}
 
 
 def read_zone_file(project: Project, folder: Path) -> ZoneFile | None:

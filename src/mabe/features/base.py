@@ -4,12 +4,14 @@ Dimension key: B batch, T time, A animal (or seat), K keypoint, F feature, S slo
 keypoint of one animal).
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from mabe.skeleton import RODENT, Skeleton
 
 Symmetry = Literal["mirror", "order", "turn"]
 """A change of the poses that does not change the behaviour: a mirror image, another
@@ -71,3 +73,72 @@ class Features(nn.Module):
     def for_slots(self, slots: Sequence[int]) -> "Features | None":
         """Return a module that leaves out slots that never occur; None: it cannot."""
         return None
+
+
+class BodyFeatures(Features):
+    """Features of the keypoints of bodies, whose short gaps are bridged."""
+
+    def __init__(
+        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
+    ) -> None:
+        super().__init__()
+        self.rate_fps = rate_fps
+        self.max_gap_frames = round(max_gap_s * rate_fps)
+        self.skeleton = skeleton
+
+
+NamedSignal = tuple[str, str, Float[Tensor, "b t"]]
+"""The group, the name and the values of a feature."""
+
+
+class SignalFeatures(BodyFeatures):
+    """Features of an agent and a target that are computed one by one."""
+
+    kind: str
+    """The first part of the key."""
+    further_keypoints: int = 0
+    """Points of a seat after those of the skeleton."""
+    coordinates: int = 2
+
+    def __init__(
+        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
+    ) -> None:
+        super().__init__(rate_fps=rate_fps, max_gap_s=max_gap_s, skeleton=skeleton)
+        self.name_by(
+            (self.kind, rate_fps, max_gap_s, skeleton),
+            len(skeleton.keypoints) + self.further_keypoints,
+            lambda poses_BTPK: (
+                (group, name) for group, name, _ in self.signals(poses_BTPK)
+            ),
+            coordinates=self.coordinates,
+        )
+
+    def signals(self, poses_BTPK: Float[Tensor, "b t p k c"]) -> Iterator[NamedSignal]:
+        """Yield each feature."""
+        raise NotImplementedError
+
+    def forward(self, poses_BTPK: Float[Tensor, "b t p k c"]) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        values = [values_BT for _, _, values_BT in self.signals(poses_BTPK)]
+        return torch.stack(values, dim=2)
+
+
+class JoinedFeatures(Features):
+    """The features of one module, then those of another."""
+
+    def __init__(self, first: Features, second: Features) -> None:
+        super().__init__()
+        self.first, self.second = first, second
+        self.title = first.title
+        self.changed_by = first.changed_by | second.changed_by
+        self.reach_s = max(first.reach_s, second.reach_s)
+        self.names = (*first.names, *second.names)
+        self.key = (*first.key, *second.key)
+        self.groups = first.groups | {
+            name: [len(first.names) + place for place in places]
+            for name, places in second.groups.items()
+        }
+
+    def forward(self, poses_BTPK: Float[Tensor, "b t p k c"]) -> Float[Tensor, "b t f"]:
+        """Return the features, NaN where a point is missing."""
+        return torch.cat([self.first(poses_BTPK), self.second(poses_BTPK)], dim=2)

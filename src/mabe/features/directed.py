@@ -1,10 +1,12 @@
 """The features of an agent and a target: an animal, an object or a zone."""
 
-from mabe.features.base import Features
-from mabe.features.heights import WithHeightFeatures
+from typing import Any
+
+from mabe.features.base import Features, JoinedFeatures
+from mabe.features.heights import HeightFeatures, WithHeightFeatures
 from mabe.features.social import SocialFeatures
-from mabe.features.target_point import JoinedFeatures, TargetPointFeatures
-from mabe.features.target_zone import WithZoneFeatures
+from mabe.features.target_point import TargetPointFeatures
+from mabe.features.target_zone import TargetZoneFeatures, WithZoneFeatures
 from mabe.skeleton import RODENT, Skeleton
 
 
@@ -22,12 +24,16 @@ def directed_features(
     With `zone_targets` poses have the points of `mabe.skeleton.BORDER` after those of
     the skeleton; with `heights` a point has three coordinates.
     """
-    body = {"rate_fps": rate_fps, "max_gap_s": max_gap_s}
-    found: Features = SocialFeatures(**body, directed=True, skeleton=skeleton)
+    body: dict[str, Any] = {
+        "rate_fps": rate_fps,
+        "max_gap_s": max_gap_s,
+        "skeleton": skeleton,
+    }
+    found: Features = SocialFeatures(**body, directed=True)
     if object_targets:
-        found = JoinedFeatures(found, TargetPointFeatures(**body, skeleton=skeleton))
+        found = JoinedFeatures(found, TargetPointFeatures(**body))
     if zone_targets:
-        found = WithZoneFeatures(found, **body, skeleton=skeleton)
+        found = WithZoneFeatures(found, TargetZoneFeatures(**body))
     if heights:
-        found = WithHeightFeatures(found, **body, skeleton=skeleton)
+        found = WithHeightFeatures(found, HeightFeatures(**body))
     return found

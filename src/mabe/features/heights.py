@@ -17,14 +17,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mabe.features.base import Features
+from mabe.features.base import JoinedFeatures, NamedSignal, SignalFeatures
 from mabe.features.further_points import further_groups
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_over
 from mabe.features.landmarks import BODY, RUMP, SNOUT, find_landmarks
-from mabe.features.target_point import JoinedFeatures
 from mabe.features.vectors import least
-from mabe.skeleton import LANDMARKS, RODENT, Skeleton
+from mabe.skeleton import LANDMARKS, Skeleton
 
 MOTION_SPAN_S = 0.2
 """Speeds are differences over this time, as those of the landmarks are."""
@@ -40,19 +39,6 @@ def on_the_floor(
 class WithHeightFeatures(JoinedFeatures):
     """The features of points on the floor, then those of their heights."""
 
-    def __init__(
-        self,
-        on_floor: Features,
-        *,
-        rate_fps: float,
-        max_gap_s: float,
-        skeleton: Skeleton,
-    ) -> None:
-        of_heights = HeightFeatures(
-            rate_fps=rate_fps, max_gap_s=max_gap_s, skeleton=skeleton
-        )
-        super().__init__(on_floor, of_heights)
-
     def forward(
         self, poses_BTPK3: Float[Tensor, "b t p k 3"]
     ) -> Float[Tensor, "b t f"]:
@@ -61,38 +47,15 @@ class WithHeightFeatures(JoinedFeatures):
         return torch.cat([first_BTF, self.second(poses_BTPK3)], dim=2)
 
 
-class HeightFeatures(Features):
+class HeightFeatures(SignalFeatures):
     """How high the points of an agent and of a target are, and distances in 3-D."""
 
     title = "Features of heights"
+    kind = "heights"
+    coordinates = 3
 
-    def __init__(
-        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
-    ) -> None:
-        super().__init__()
-        self.rate_fps = rate_fps
-        self.max_gap_frames = round(max_gap_s * rate_fps)
-        self.skeleton = skeleton
-        self.name_by(
-            ("heights", rate_fps, max_gap_s, skeleton),
-            len(skeleton.keypoints),
-            lambda poses_BTPK3: (
-                (group, name) for group, name, _ in self._parts(poses_BTPK3)
-            ),
-            coordinates=3,
-        )
-
-    def forward(
-        self, poses_BTPK3: Float[Tensor, "b t p k 3"]
-    ) -> Float[Tensor, "b t f"]:
-        """Return the features, NaN where a point is missing."""
-        parts = self._parts(poses_BTPK3)
-        return torch.stack([values_BT for _, _, values_BT in parts], dim=2)
-
-    def _parts(
-        self, poses_BTPK3: Float[Tensor, "b t p k 3"]
-    ) -> Iterator[tuple[str, str, Tensor]]:
-        """Yield the group, the name and the values of each feature."""
+    def signals(self, poses_BTPK3: Float[Tensor, "b t p k 3"]) -> Iterator[NamedSignal]:
+        """Yield each feature."""
         pair_BTPK3 = poses_BTPK3[:, :, :2, : len(self.skeleton.keypoints)]
         pair_BTPK3 = bridged(pair_BTPK3, longest=self.max_gap_frames)
         points_BTPL3 = landmarks_3d(pair_BTPK3, self.skeleton)
@@ -106,7 +69,7 @@ class HeightFeatures(Features):
         self,
         points_BTK3: Float[Tensor, "b t k 3"],
         marks_BTL3: Float[Tensor, "b t l 3"],
-    ) -> Iterator[tuple[str, str, Tensor]]:
+    ) -> Iterator[NamedSignal]:
         height_BTL = marks_BTL3[..., 2]
         rise_BTL = change_over(height_BTL, MOTION_SPAN_S, self.rate_fps)
         for at, name in enumerate(LANDMARKS):
@@ -132,7 +95,7 @@ class HeightFeatures(Features):
 
 def _between(
     pair_BTPK3: Float[Tensor, "b t 2 k 3"], points_BTPL3: Float[Tensor, "b t 2 l 3"]
-) -> Iterator[tuple[str, str, Tensor]]:
+) -> Iterator[NamedSignal]:
     """Yield distances between the two animals in three dimensions."""
     for name, (first, second) in {
         "nearest_point": pair_BTPK3.unbind(dim=2),

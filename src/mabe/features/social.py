@@ -23,7 +23,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mabe.features.base import Features
+from mabe.features.base import BodyFeatures
 from mabe.features.further_points import (
     further_groups,
     further_signals,
@@ -140,7 +140,7 @@ class AnimalSignals:
         return PairSignals(tuple(names), torch.cat([larger_BTF, smaller_BTF], dim=2))
 
 
-class SocialFeatures(Features):
+class SocialFeatures(BodyFeatures):
     """Named features of a scene's first two animals, or of an agent and a target."""
 
     title = "Social features: what two animals are to each other"
@@ -154,10 +154,7 @@ class SocialFeatures(Features):
         directed: bool,
         skeleton: Skeleton = RODENT,
     ) -> None:
-        super().__init__()
-        self.skeleton = skeleton
-        self.rate_fps = rate_fps
-        self.max_gap_frames = round(max_gap_s * rate_fps)
+        super().__init__(rate_fps=rate_fps, max_gap_s=max_gap_s, skeleton=skeleton)
         self.directed = directed
         self.name_by(
             ("social", rate_fps, max_gap_s, directed, skeleton),

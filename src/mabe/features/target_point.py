@@ -12,14 +12,12 @@ right. All are NaN where a point they need is missing.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mabe.features.base import Features
+from mabe.features.base import NamedSignal, SignalFeatures
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_over
 from mabe.features.landmarks import (
@@ -31,82 +29,29 @@ from mabe.features.landmarks import (
     first_known,
 )
 from mabe.features.vectors import cross, dot, least, length
-from mabe.skeleton import RODENT, Skeleton
+from mabe.skeleton import Skeleton
 
 MOTION_SPAN_S = 0.16
 """Changes are over this time: sniffs and turns of the head are brief."""
 
 
-class JoinedFeatures(Features):
-    """The features of one module, then those of another."""
-
-    def __init__(self, first: Features, second: Features) -> None:
-        super().__init__()
-        self.first, self.second = first, second
-        self.title = first.title
-        self.changed_by = first.changed_by | second.changed_by
-        self.reach_s = max(first.reach_s, second.reach_s)
-        self.names = (*first.names, *second.names)
-        self.key = (*first.key, *second.key)
-        self.groups = first.groups | {
-            name: [len(first.names) + place for place in places]
-            for name, places in second.groups.items()
-        }
-
-    def forward(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
-    ) -> Float[Tensor, "b t f"]:
-        """Return the features, NaN where a point is missing."""
-        return torch.cat([self.first(poses_BTPK2), self.second(poses_BTPK2)], dim=2)
-
-
-class _Part(NamedTuple):
-    """One named signal."""
-
-    name: str
-    values_BT: Tensor
-
-
-class TargetPointFeatures(Features):
+class TargetPointFeatures(SignalFeatures):
     """Where a target that is one point is, relative to an agent's head and body."""
 
     title = "Features of an agent and a target that is one point"
     reach_s = 30.0
+    kind = "target point"
 
-    def __init__(
-        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
-    ) -> None:
-        super().__init__()
-        self.rate_fps = rate_fps
-        self.max_gap_frames = round(max_gap_s * rate_fps)
-        self.skeleton = skeleton
-        self.head = _head_keypoints(skeleton)
-        self.name_by(
-            ("target point", rate_fps, max_gap_s, skeleton),
-            len(skeleton.keypoints),
-            lambda poses_BTPK2: (
-                (group, part.name) for group, part in self._parts(poses_BTPK2)
-            ),
-        )
-
-    def forward(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
-    ) -> Float[Tensor, "b t f"]:
-        """Return the features, NaN where a point is missing."""
-        parts = self._parts(poses_BTPK2)
-        return torch.stack([part.values_BT for _, part in parts], dim=2)
-
-    def _parts(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
-    ) -> Iterator[tuple[str, _Part]]:
-        """Yield each feature with its group."""
+    def signals(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Iterator[NamedSignal]:
+        """Yield each feature."""
         agent_BTK2 = bridge_gaps(poses_BTPK2[:, :, 0], longest=self.max_gap_frames)
         target_BT2 = poses_BTPK2[:, :, 1].nanmean(dim=2)
         points_BTL2 = find_landmarks(agent_BTK2[:, :, None], self.skeleton)[:, :, 0]
         snout_BT2, neck_BT2, body_BT2, rump_BT2 = (
             points_BTL2[:, :, place] for place in (SNOUT, NECK, BODY, RUMP)
         )
-        head_BT2 = first_known(agent_BTK2[:, :, self.head].nanmean(dim=2), neck_BT2)
+        head_K = _head_keypoints(self.skeleton)
+        head_BT2 = first_known(agent_BTK2[:, :, head_K].nanmean(dim=2), neck_BT2)
         places = {
             "snout": snout_BT2,
             "head": head_BT2,
@@ -114,71 +59,72 @@ class TargetPointFeatures(Features):
             "body": body_BT2,
             "rump": rump_BT2,
         }
-        for part in self._distances(agent_BTK2, places, target_BT2):
-            yield "target distances", part
+        for name, values_BT in self._distances(agent_BTK2, places, target_BT2):
+            yield "target distances", name, values_BT
         axes = {
             "head": snout_BT2 - head_BT2,
             "neck": snout_BT2 - neck_BT2,
             "trunk": neck_BT2 - rump_BT2,
         }
         for name, axis_BT2 in axes.items():
-            for part in self._direction(name, axis_BT2, target_BT2 - snout_BT2):
-                yield "target direction", part
-        for part in _lengths(axes, snout_BT2 - rump_BT2):
-            yield "head and body lengths", part
+            to_target_BT2 = target_BT2 - snout_BT2
+            for each, values_BT in self._direction(name, axis_BT2, to_target_BT2):
+                yield "target direction", each, values_BT
+        for name, values_BT in _lengths(axes, snout_BT2 - rump_BT2):
+            yield "head and body lengths", name, values_BT
         for name in ("snout", "body"):
-            for part in self._motion(name, places[name], target_BT2):
-                yield "motion to target", part
+            for each, values_BT in self._motion(name, places[name], target_BT2):
+                yield "motion to target", each, values_BT
 
     def _distances(
         self,
         agent_BTK2: Float[Tensor, "b t k 2"],
         places: dict[str, Float[Tensor, "b t 2"]],
         target_BT2: Float[Tensor, "b t 2"],
-    ) -> Iterator[_Part]:
+    ) -> Iterator[tuple[str, Tensor]]:
         """Distances of parts of the agent, and of the nearest of all its keypoints."""
         for name, place_BT2 in places.items():
-            yield _Part(f"{name}_to_target_cm", length(target_BT2 - place_BT2))
+            yield f"{name}_to_target_cm", length(target_BT2 - place_BT2)
         each_BTK = length(agent_BTK2 - target_BT2[:, :, None])
-        yield _Part("nearest_to_target_cm", least(each_BTK))
+        yield "nearest_to_target_cm", least(each_BTK)
 
     def _direction(
         self,
         name: str,
         axis_BT2: Float[Tensor, "b t 2"],
         to_target_BT2: Float[Tensor, "b t 2"],
-    ) -> Iterator[_Part]:
+    ) -> Iterator[tuple[str, Tensor]]:
         """Where the target is from the snout, along a part's axis and beside it."""
         unit_BT2 = F.normalize(axis_BT2, dim=-1)
         turn_BT2 = change_over(unit_BT2, MOTION_SPAN_S, self.rate_fps)
         line_BT2 = F.normalize(to_target_BT2, dim=-1)
-        yield _Part(f"{name}_target_cosine", dot(unit_BT2, line_BT2))
-        yield _Part(f"{name}_target_ahead_cm", dot(unit_BT2, to_target_BT2))
-        yield _Part(f"{name}_target_aside_cm", cross(unit_BT2, to_target_BT2).abs())
-        yield _Part(f"{name}_turning_rad_per_s", length(turn_BT2))
+        yield f"{name}_target_cosine", dot(unit_BT2, line_BT2)
+        yield f"{name}_target_ahead_cm", dot(unit_BT2, to_target_BT2)
+        yield f"{name}_target_aside_cm", cross(unit_BT2, to_target_BT2).abs()
+        yield f"{name}_turning_rad_per_s", length(turn_BT2)
 
     def _motion(
         self,
         name: str,
         place_BT2: Float[Tensor, "b t 2"],
         target_BT2: Float[Tensor, "b t 2"],
-    ) -> Iterator[_Part]:
+    ) -> Iterator[tuple[str, Tensor]]:
         """Speed of a part, and its speed towards the target."""
         velocity_BT2 = change_over(place_BT2, MOTION_SPAN_S, self.rate_fps)
         line_BT2 = F.normalize(target_BT2 - place_BT2, dim=-1)
-        yield _Part(f"{name}_cm_per_s", length(velocity_BT2))
-        yield _Part(f"{name}_to_target_cm_per_s", dot(velocity_BT2, line_BT2))
+        yield f"{name}_cm_per_s", length(velocity_BT2)
+        yield f"{name}_to_target_cm_per_s", dot(velocity_BT2, line_BT2)
 
 
 def _lengths(
     axes: dict[str, Float[Tensor, "b t 2"]], body_BT2: Float[Tensor, "b t 2"]
-) -> Iterator[_Part]:
+) -> Iterator[tuple[str, Tensor]]:
     """Lengths in the picture, which shrink where a part is lowered or raised."""
     for name, axis_BT2 in axes.items():
-        yield _Part(f"{name}_cm", length(axis_BT2))
-    yield _Part("snout_to_rump_cm", length(body_BT2))
+        yield f"{name}_cm", length(axis_BT2)
+    yield "snout_to_rump_cm", length(body_BT2)
     neck_BT2, trunk_BT2 = axes["neck"], axes["trunk"]
-    yield _Part("bend_cosine", F.cosine_similarity(neck_BT2, trunk_BT2, dim=-1))
+    yield "bend_cosine", F.cosine_similarity(neck_BT2, trunk_BT2, dim=-1)
 
 
 def _head_keypoints(skeleton: Skeleton) -> list[int]:

@@ -19,13 +19,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from mabe.features.base import Features
+from mabe.features.base import JoinedFeatures, NamedSignal, SignalFeatures
 from mabe.features.gaps import bridge_gaps
 from mabe.features.kinematics import change_over
 from mabe.features.landmarks import BODY, NECK, RUMP, SNOUT, find_landmarks
-from mabe.features.target_point import MOTION_SPAN_S, JoinedFeatures
+from mabe.features.target_point import MOTION_SPAN_S
 from mabe.features.vectors import cross, dot, length
-from mabe.skeleton import BORDER, RODENT, Skeleton
+from mabe.skeleton import BORDER
 
 PARTS = {"snout": SNOUT, "body": BODY, "rump": RUMP}
 """The parts of the body whose distances to the border are features."""
@@ -33,21 +33,6 @@ PARTS = {"snout": SNOUT, "body": BODY, "rump": RUMP}
 
 class WithZoneFeatures(JoinedFeatures):
     """The features of a body's keypoints, then those of a target that is a zone."""
-
-    def __init__(
-        self,
-        of_body: Features,
-        *,
-        rate_fps: float,
-        max_gap_s: float,
-        skeleton: Skeleton,
-    ) -> None:
-        super().__init__(
-            of_body,
-            TargetZoneFeatures(
-                rate_fps=rate_fps, max_gap_s=max_gap_s, skeleton=skeleton
-            ),
-        )
 
     def forward(
         self, poses_BTPK2: Float[Tensor, "b t p k 2"]
@@ -66,38 +51,16 @@ class _Border(NamedTuple):
     """The point of the border that is nearest to each."""
 
 
-class TargetZoneFeatures(Features):
+class TargetZoneFeatures(SignalFeatures):
     """Where an agent's head and body are relative to the border of a zone."""
 
     title = "Features of an agent and a target that is a zone"
     reach_s = 30.0
+    kind = "target zone"
+    further_keypoints = len(BORDER)
 
-    def __init__(
-        self, *, rate_fps: float, max_gap_s: float, skeleton: Skeleton = RODENT
-    ) -> None:
-        super().__init__()
-        self.rate_fps = rate_fps
-        self.max_gap_frames = round(max_gap_s * rate_fps)
-        self.skeleton = skeleton
-        self.name_by(
-            ("target zone", rate_fps, max_gap_s, skeleton),
-            len(skeleton.keypoints) + len(BORDER),
-            lambda poses_BTPK2: (
-                (group, name) for group, name, _ in self._parts(poses_BTPK2)
-            ),
-        )
-
-    def forward(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
-    ) -> Float[Tensor, "b t f"]:
-        """Return the features, NaN where a point is missing."""
-        parts = self._parts(poses_BTPK2)
-        return torch.stack([values_BT for _, _, values_BT in parts], dim=2)
-
-    def _parts(
-        self, poses_BTPK2: Float[Tensor, "b t p k 2"]
-    ) -> Iterator[tuple[str, str, Tensor]]:
-        """Yield the group, the name and the values of each feature."""
+    def signals(self, poses_BTPK2: Float[Tensor, "b t p k 2"]) -> Iterator[NamedSignal]:
+        """Yield each feature."""
         own = len(self.skeleton.keypoints)
         agent_BTK2 = poses_BTPK2[:, :, 0, :own]
         agent_BTK2 = bridge_gaps(agent_BTK2, longest=self.max_gap_frames)

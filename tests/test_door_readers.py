@@ -13,6 +13,7 @@ from mabe.io.import_plan import describe_plan, plan_import
 from mabe.io.inspector import inspect
 from mabe.io.project import Project
 from mabe.io.readers.annotations import SELF, Event
+from mabe.io.readers.formats import read_file
 from mabe.io.readers.left_out import LeftOut
 
 MICE = ("nose", "left_ear", "right_ear", "tail_base")
@@ -732,7 +733,6 @@ def test_events_of_the_observer_before_the_beginning_are_cut(tmp_path):
 # Programs whose files are not read: refused by name, in one sentence.
 
 REFUSED = [
-    ("anipose", "pose-3d/trial.csv", "Anipose"),
     ("anymaze", "Test 1.csv", "ANY-maze"),
     ("coco_results", "trial_coco_instances_results.json", "no identities"),
     ("jwatcher", "social.fmf", "JWatcher"),
@@ -782,6 +782,25 @@ def test_a_confidence_called_likelihood_has_its_usual_limit():
     missing = 1 - recording.standard.poses.present.mean()
     assert missing == pytest.approx(0.125, abs=0.01)
     assert recording.standard.pixels_per_cm == pytest.approx(8, abs=0.5)
+
+
+def test_points_of_anipose_have_three_dimensions_and_a_score():
+    poses = poses_of("anipose", "pose-3d/trial.csv")
+
+    assert poses.keypoints == ("nose", "left_ear", "right_ear", "tail_base")
+    assert (poses.animals, poses.length) == (("animal1",), 250)
+    np.testing.assert_array_equal(poses.xy_px[1, 0, 0], [324.375, 295.875])
+    np.testing.assert_array_equal(poses.z_px[0, 0], [20, 21, 22, 23])
+    assert any("axes are those of its first camera" in note for note in poses.notes)
+
+
+def test_the_axes_that_anipose_was_given_need_no_note(tmp_path):
+    text = case("anipose").joinpath("pose-3d", "trial.csv").read_text()
+    place = tmp_path / "trial.csv"
+    place.write_text(text.replace(",1,0,0,0,1,0,0,0,1,", ",0,1,0,1,0,0,0,0,-1,"))
+    [poses] = read_file(place).poses
+
+    assert not any("axes" in note for note in poses.notes)
 
 
 def test_the_third_dimension_is_kept():

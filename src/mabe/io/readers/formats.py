@@ -13,6 +13,7 @@ from pathlib import Path
 from mabe.errors import DataError
 from mabe.io.readers import (
     animalta,
+    anipose,
     apt,
     bento,
     boris,
@@ -232,6 +233,7 @@ FORMATS = (
         (idtracker.FACTS,),
     ),
     Format("Ultralytics (YOLO) texts", yolo.is_yolo, yolo.read_yolo, (yolo.FACTS,)),
+    Format("Anipose CSV", anipose.is_anipose, anipose.read_anipose, (anipose.FACTS,)),
     Format("TRex npz", trex.is_trex, trex.read_trex, (trex.FACTS,)),
     Format("TRex CSV", trex_csv.is_trex_csv, trex_csv.read_trex_csv, (trex_csv.FACTS,)),
     Format("outlines of TRex", trex.is_outlines, trex.refuse_outlines, (trex.FACTS,)),

@@ -84,11 +84,6 @@ def _key(name: str) -> str:
     return rf'"{name}"\s*:'
 
 
-def _is_anipose(peek: Peek) -> bool:
-    header = set(_header(peek))
-    return "fnum" in header and any(name.endswith("_ncams") for name in header)
-
-
 def _is_ethovision(peek: Peek) -> bool:
     first = peek.lines[0] if peek.kind == "text" and peek.lines else ""
     return "Number of header lines:" in first
@@ -230,11 +225,6 @@ PROGRAMS: Sequence[Program] = (
         "arrays of numpy (npz) of an unknown program",
         lambda peek: peek.kind == "npz",
         _TRACKS,
-    ),
-    Program(
-        "Anipose's three-dimensional points",
-        _is_anipose,
-        _TRACKS_3D,
     ),
     Program("Ultralytics' (YOLO) table of boxes", _is_ultralytics_table, _TRACKS),
     Program(

@@ -203,7 +203,9 @@ def test_where_only_some_films_have_z_x_and_y_are_used_and_it_is_said(tmp_path, 
     data = import_films(tmp_path, numbers=range(3), axes=["xyz", "xy", "xyz"])
     run = train_on(data)
 
-    assert "heights: not used, 1 of 3 recordings have none" in capsys.readouterr().out
+    assert (
+        "heights: not used, as 1 of 3 recordings lack them" in capsys.readouterr().out
+    )
     assert not load_checkpoint(run.model_path).model.config.heights
 
 
@@ -295,7 +297,7 @@ def test_points_without_z_leave_x_and_y():
 
     assert recording.z_px is None
     assert (
-        "three dimensions: x and y are used: 1 points (0.7%) have no z"
+        "three dimensions: x and y are used: 1 point without z (0.7%)"
         in recording.notes
     )
 

@@ -73,12 +73,12 @@ def settle_skeleton(
 def _why_without_heights(config: RunConfig, store: PoseStore) -> str | None:
     """Return why heights are no features of a run; None where they are."""
     if config.task is not TaskKind.PAIR:
-        return "features of a scene have two dimensions"
+        return "as features of a scene have two dimensions"
     if config.feature_set != "social":
-        return f"features of feature_set: {config.feature_set} have two dimensions"
+        return f"as those of feature_set: {config.feature_set} have two dimensions"
     flat = sum(not each.has_heights for each in store.recordings)
     if flat:
-        return f"{flat} of {count(len(store.recordings), 'recording')} have none"
+        return f"as {flat} of {count(len(store.recordings), 'recording')} lack them"
     return None
 
 

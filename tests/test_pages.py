@@ -397,6 +397,26 @@ def test_the_film_lies_behind_the_poses_at_their_scale(browser, tmp_path):
     session.close()
 
 
+@needs_browser
+def test_a_film_that_ends_before_the_tracks_says_so(browser, tmp_path):
+    films = pytest.importorskip("films")  # needs av
+    films.write_film(tmp_path / "film.webm", frames=50)
+    session = open_session(
+        tmp_path / "data",
+        tmp_path / "out",
+        video=tmp_path / "film.webm",
+        video_of="Lab/1",
+    )
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as address:
+        open_view(browser, address)
+        browser.wait("document.getElementById('film').videoWidth === 64")
+        told = browser.run("return document.getElementById('state').textContent")
+        assert told == "the video ends 22 s before the tracks: 0:02 of 0:24"
+    session.close()
+
+
 HOURS = 10
 FPS = 30.0
 

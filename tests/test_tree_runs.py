@@ -2,6 +2,7 @@
 
 import json
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from mabe.models.checkpoint import load_checkpoint
 from mabe.training import skeleton_of_data
 from mabe.training.objectives import load_training_data
 from mabe.training.run import train
+from mabe.viz.report.gather_contents import own_data
 
 TREES = {
     "model_type": "trees",
@@ -100,6 +102,18 @@ def test_trees_learn_who_chases_whom(tmp_path):
     assert epoch["f1_macro"] > 0.9
     predictor = Predictor(load_checkpoint(run))
     assert evaluate(Unseen(predictor, data)).macro_f1 > 0.85
+
+
+def test_a_run_finds_its_data_from_any_folder(tmp_path, monkeypatch):
+    data = write_chases(tmp_path / "here" / "data", videos=2, seconds=12)
+    monkeypatch.chdir(tmp_path / "here")
+    train(settings(Path("data"), Path("run"), TINY_PAIRS))
+    monkeypatch.chdir(tmp_path)
+
+    checkpoint = load_checkpoint(tmp_path / "here" / "run")
+    assert own_data(checkpoint) == data
+    facts = json.loads((tmp_path / "here" / "run" / "run.json").read_text("utf-8"))
+    assert facts["data"] == str(data)
 
 
 def test_the_roles_of_a_run_are_guessed_once(tmp_path, monkeypatch):

@@ -1,11 +1,11 @@
 """Make the pictures of docs/seeing.md in a headless browser, of a run on `rat_dyad`.
 
-    mabe crossval --config configs/rat_dyad.yaml --set model_type=trees \
-        --set feature_set=social --checkpoint-dir RUN
+    mabe train --config configs/rat_dyad.yaml --set model_type=trees \
+        --set feature_set=social --set folds=5 --set fold=1 --out RUN
     python benchmarks/page_pictures.py RUN docs
     mabe plot ethogram RUN --out docs/ethogram.png
 
-The report is of all folds, the review page of the one that held its recording out.
+RUN may be a cross-validation too. All recordings shown are held out.
 `--dark` and `--film` give pictures to look at that are not in the docs.
 """
 
@@ -31,6 +31,8 @@ from mabe.viz.review.server import build_app
 from mabe.viz.review.session import ReviewSession
 
 TOKEN = "t"
+BOUT = 17
+"""The bout, predicted or annotated, at which the review page is shown."""
 WIDE, NARROW = (1280, 860), (390, 844)
 
 
@@ -78,7 +80,7 @@ def take_review(
                 browser.wait(
                     "window.mabe?.page.views && window.mabe.timeline.curves", 90
                 )
-                for _ in range(6):
+                for _ in range(BOUT):
                     browser.keys("n")
                 time.sleep(1)
                 browser.picture(out / "view.png")
@@ -91,8 +93,8 @@ def take_review(
 
 
 def open_held_out(run: Path, recording: str, **options: Path | None) -> ReviewSession:
-    """Return a session with the model of the fold that held a recording out."""
-    for fold in sorted(run.glob("seed*/fold*")):
+    """Return a session with the run, or the fold, that held a recording out."""
+    for fold in sorted(run.glob("seed*/fold*")) or [run]:
         predictor = Predictor(load_checkpoint(fold))
         place = find_place(recording, predictor, None)
         session = open_session(predictor, place, **options)
@@ -125,7 +127,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--recording", default="RatDyad/58000018")
+    parser.add_argument("--recording", default="RatDyad/58000004")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--film", type=Path, help="shown behind the poses")
     given = parser.parse_args()

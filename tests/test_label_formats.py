@@ -373,7 +373,7 @@ def test_a_modifier_names_the_target_and_settings_go_before_guesses():
     bouts, notes = to_bouts(annotations, mapping(Project(actions=settings)))
 
     assert bouts == (Bout(0, 5, "interact", 1, 2), Bout(5, 6, "interact", 1, 1))
-    assert notes == ["'rear' left out: 1 events"]
+    assert notes == ["'rear' left out: 1 event"]
 
 
 def test_of_three_animals_each_event_must_say_whom():

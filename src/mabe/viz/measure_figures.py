@@ -218,6 +218,8 @@ def draw_rasters(rows: Sequence[Row], actions: Sequence[str]) -> Figure | None:
                 _raster_line(axis, at, row, start, colours)
             axis.axvline(0, color="black", linewidth=0.6)
             axis.set_xlim(-AROUND_S, AROUND_S)
+            axis.set_xticks([-AROUND_S, -AROUND_S / 2, 0, AROUND_S / 2, AROUND_S])
+            axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
             axis.set_ylim(len(chosen), 0)
             axis.set_yticks([0, len(chosen)])
             every = f", 1 in {step} shown" if step > 1 else ""

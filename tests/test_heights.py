@@ -297,7 +297,7 @@ def test_points_without_z_leave_x_and_y():
 
     assert recording.z_px is None
     assert (
-        "three dimensions: x and y are used: 1 point without z (0.7%)"
+        "three dimensions: x and y are used: 1 point without z (0.7 %)"
         in recording.notes
     )
 

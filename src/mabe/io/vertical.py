@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from mabe.io.readers.poses import X_AND_Y, Poses
-from mabe.runtime.console import count
+from mabe.runtime.console import count, percent
 
 Vertical = Literal["x", "-x", "y", "-y", "z", "-z", "none"]
 
@@ -48,7 +48,9 @@ def settle_heights(poses: Poses, vertical: Vertical | None) -> Poses:
     if lacking:
         share = lacking / max(1, int(np.count_nonzero(turned.present)))
         floor = " and ".join(places)
-        reason = f"{count(lacking, 'point')} without {axis[-1]} ({share:.1%})"
+        reason = (
+            f"{count(lacking, 'point')} without {axis[-1]} ({percent(share, digits=1)})"
+        )
         note = X_AND_Y if axis[-1] == "z" else f"three dimensions: {floor} are used"
         return replace(turned, z_px=None).noting(f"{note}: {reason}")
     settled = replace(turned, z_px=-height if axis.startswith("-") else height)

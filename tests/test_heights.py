@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mabe.bouts import View
 from mabe.cli.main import main
 from mabe.config import Augmentation, build_config
 from mabe.data.clips import Clips, read_clips
@@ -18,12 +19,18 @@ from mabe.data.prepare import load_store
 from mabe.data.store import from_recording, open_store
 from mabe.features.directed import directed_features
 from mabe.features.heights import HeightFeatures
+from mabe.inference.frame_probabilities import (
+    Tracks,
+    in_layout_of,
+    view_probabilities,
+)
 from mabe.inference.tta import Variant
 from mabe.io.project import Project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.io.readers.poses import Poses
 from mabe.io.standardize import standardize, to_recording
 from mabe.models.checkpoint import load_checkpoint
+from mabe.models.ensemble import Ensemble
 from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.gpu_poses import ResidentPoses
@@ -163,12 +170,33 @@ def test_an_action_that_only_height_shows_is_learned_with_it(
     assert frame_f1(found, (10, 11)) > 0.95
 
 
-def test_and_not_without_it(new_films, tmp_path):
-    run = train_on(import_films(tmp_path, vertical="none"))
-    found = predict(run, new_films, tmp_path / "out")
+@pytest.fixture(scope="module")
+def trained_flat(tmp_path_factory):
+    return train_on(import_films(tmp_path_factory.mktemp("flat"), vertical="none"))
 
-    assert not load_checkpoint(run.model_path).model.config.heights
+
+def test_and_not_without_it(trained_flat, new_films, tmp_path):
+    found = predict(trained_flat, new_films, tmp_path / "out")
+
+    assert not load_checkpoint(trained_flat.model_path).model.config.heights
     assert frame_f1(found, (10, 11)) < 0.6
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_models_with_and_without_heights_predict_together(
+    trained, trained_flat, store, order
+):
+    runs = trained, trained_flat
+    members = [load_checkpoint(runs[at].model_path).model for at in order]
+
+    def probabilities(model):
+        tracks = Tracks.of_stored(in_layout_of(model, store), 0)
+        return view_probabilities(model, tracks, View(1, 1), "lab")
+
+    each = [probabilities(member) for member in members]
+    assert np.abs(each[0] - each[1]).max() > 0.1
+    together = probabilities(Ensemble.of(members))
+    np.testing.assert_allclose(together, np.mean(each, axis=0), atol=1e-6)
 
 
 def test_a_network_learns_it_too(data, new_films, tmp_path):

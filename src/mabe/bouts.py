@@ -118,23 +118,30 @@ Coverage = tuple[WatchedSpan, ...]
 def spans_of(coverage: Coverage, *watched: Watched) -> Spans:
     """Return the frames in which any of some was watched for, joined and sorted."""
     rows = [(each.start, each.stop) for each in coverage if each.watched in watched]
-    joined: list[list[int]] = []
-    for start, stop in sorted(rows):
+    return np.array(_joined(rows), int).reshape(-1, 2)
+
+
+def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans joined where they meet, sorted."""
+    joined: list[tuple[int, int]] = []
+    for start, stop in sorted(spans):
         if joined and start <= joined[-1][1]:
-            joined[-1][1] = max(joined[-1][1], stop)
+            joined[-1] = joined[-1][0], max(joined[-1][1], stop)
         else:
-            joined.append([start, stop])
-    return np.array(joined, int).reshape(-1, 2)
+            joined.append((start, stop))
+    return joined
 
 
 def join_coverage(coverage: Iterable[WatchedSpan]) -> Coverage:
     """Return spans of each action joined where they meet, sorted."""
-    spans = tuple(coverage)
+    rows: dict[Watched, list[tuple[int, int]]] = {}
+    for each in coverage:
+        rows.setdefault(each.watched, []).append((each.start, each.stop))
     return tuple(
         sorted(
-            WatchedSpan(start, stop, each.action, each.agent, each.target)
-            for each in {span.watched for span in spans}
-            for start, stop in spans_of(spans, each).tolist()
+            WatchedSpan(start, stop, of.action, of.agent, of.target)
+            for of, spans in rows.items()
+            for start, stop in _joined(spans)
         )
     )
 

@@ -5,18 +5,15 @@ changes of the other. Labels have three states in each frame: *yes* (a bout), *n
 (watched, and no bout) and *unwatched*.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
 
 from mabe.bouts import (
     Bout,
     Coverage,
-    Spans,
     Watched,
     WatchedSpan,
-    find_spans,
     join_coverage,
     spans_of,
 )
@@ -68,24 +65,32 @@ def join_bouts(bouts: Iterable[Bout]) -> tuple[Bout, ...]:
 
 
 def without(coverage: Coverage, unwatched: Sequence[WatchedSpan]) -> Coverage:
-    """Return coverage without the frames of some spans."""
-    if not unwatched:
-        return coverage
-    kept: list[WatchedSpan] = []
-    for key in {span.watched for span in coverage}:
-        gone = spans_of(tuple(unwatched), key)
-        for start, stop in _minus(spans_of(coverage, key), gone).tolist():
-            kept.append(WatchedSpan(start, stop, key.action, key.agent, key.target))
-    return tuple(sorted(kept))
+    """Return coverage without the frames of some spans; each span stays one by itself.
+
+    Spans of one action and pair do not overlap.
+    """
+    gone = {
+        key: spans_of(tuple(unwatched), key).tolist()
+        for key in {span.watched for span in unwatched}
+    }
+    return tuple(
+        sorted(
+            WatchedSpan(start, stop, span.action, span.agent, span.target)
+            for span in coverage
+            for start, stop in _outside(span, gone.get(span.watched, []))
+        )
+    )
 
 
-def _minus(spans: Spans, gone: Spans) -> Spans:
-    """Return the frames of spans that are in none of others, as spans."""
-    if not len(spans) or not len(gone):
-        return spans
-    edges = np.unique(np.concatenate([spans, gone]))
-    is_kept = np.zeros(len(edges), bool)
-    for of, value in ((spans, True), (gone, False)):
-        for start, stop in np.searchsorted(edges, of):
-            is_kept[start:stop] = value
-    return edges[np.minimum(find_spans(is_kept), len(edges) - 1)]
+def _outside(span: WatchedSpan, gone: Sequence[list[int]]) -> Iterator[tuple[int, int]]:
+    """Yield the frames of a span that are in none of others, as spans."""
+    start = span.start
+    first = bisect_right(gone, span.start, key=lambda each: each[1])
+    for from_, to in gone[first:]:
+        if from_ >= span.stop:
+            break
+        if start < from_:
+            yield start, from_
+        start = to
+    if start < span.stop:
+        yield start, span.stop

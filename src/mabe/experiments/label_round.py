@@ -5,9 +5,10 @@ use, and once for each fold of the recordings to score what they predict in reco
 they did not learn from.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,9 @@ QUICK: Mapping[str, Any] = {
     "task": "pair",
     "model_type": "trees",
     "feature_set": "social",
-    "tree_rounds": 100,
-    "tree_learning_rate": 0.1,
+    "tree_rounds": 50,
+    "tree_learning_rate": 0.2,
+    "tree_feature_share": 0.05,
     "tree_min_rows": 20,
     "tree_max_rows": 20_000,
 }
@@ -163,7 +165,7 @@ def reading_labels(
     of_rows: list[Int[np.ndarray, "row 2"]] = []
     with rows_on_disk(_rows(objective, untrained, of_rows, report)) as rows:
         about = np.concatenate(of_rows) if of_rows else np.empty((0, 2), int)
-        yield LabelledRound(config, objective, rows, about)
+        yield LabelledRound(config, objective, rows.binned(), about)
 
 
 def _rows(
@@ -174,7 +176,7 @@ def _rows(
 ) -> Iterator[LabelledRows]:
     """Yield rows to learn from; append (recording, is self) of each to `of_rows`."""
     frames = objective.config.tree_max_rows * model.block_frames
-    every = max(1, objective.counted_frames // frames)
+    every = max(1, math.ceil(objective.counted_frames / frames))
     views = objective.sampler.views
     for number, view in enumerate(views):
         report("reading what is labelled", number, len(views))
@@ -214,7 +216,7 @@ def score_held_out(
     is_learned = np.isin(about[:, 0], [index[place] for place in learned])
     kept = np.where(is_learned[:, None], rows.labels, np.int8(-1))
     try:
-        forest = objective.grow_forest(RowsOnDisk(rows.path, kept), settings)
+        forest = objective.grow_forest(replace(rows, labels=kept), settings)
     except DataError:  # in these recordings is no action to learn
         forest = Forest(("",) * len(task.actions))
     tracks: dict[str, Int[np.ndarray, "labs classes 3"]] = {}

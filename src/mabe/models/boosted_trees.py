@@ -15,7 +15,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -35,6 +35,14 @@ Rows = Float[np.ndarray, "row statistic"]
 
 
 _BINS = 63
+
+
+_OWN_BINS = {"max_bin": _BINS, "verbosity": -1}
+_SHARED_BINS = {
+    **_OWN_BINS,
+    "bin_construct_sample_cnt": 5000,
+    "enable_bundle": False,  # looking for sparse statistics, of which there are none
+}
 
 
 _DIGEST = 20
@@ -203,18 +211,30 @@ class RowsOnDisk:
 
     path: Path
     labels: Int[np.ndarray, "row columns"]
+    bins: "lgb.Dataset | None" = None
+    """All rows in bins, where forests of parts of them share these."""
+
+    def binned(self) -> "RowsOnDisk":
+        """Return the rows with bins for all forests that are grown on parts of them.
+
+        Bins take most of the time of a small forest. Their edges are those of a sample,
+        without any labels, of all rows: also of rows that a forest does not learn from.
+        """
+        rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
+        bins = import_lightgbm().Dataset(rows, params=_SHARED_BINS, free_raw_data=True)
+        return replace(self, bins=bins.construct())
 
     def data(self, kept: Int[np.ndarray, " kept"]) -> "lgb.Dataset":
         """Return some rows, in order, as a data set without labels.
 
         LightGBM reads them where they lie, and keeps one byte for each value.
         """
+        if self.bins is not None:
+            return self.bins.subset(kept, params=_SHARED_BINS)
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
         if len(kept) < len(rows):
             rows = _rows_of(rows, kept)
-        return import_lightgbm().Dataset(
-            rows, params={"max_bin": _BINS, "verbosity": -1}, free_raw_data=True
-        )
+        return import_lightgbm().Dataset(rows, params=_OWN_BINS, free_raw_data=True)
 
 
 def _rows_of(
@@ -314,7 +334,7 @@ def _boost(
     start: Float[np.ndarray, " *row"] | None,
 ) -> str:
     data.set_label(labels).set_weight(weights).set_init_score(start)
-    parameters = objective | config.parameters()
+    parameters = objective | data.get_params() | config.parameters()
     booster = import_lightgbm().train(parameters, data, config.rounds)
     return booster.model_to_string(num_iteration=-1)
 

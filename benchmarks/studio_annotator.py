@@ -24,13 +24,14 @@ from pathlib import Path
 import numpy as np
 
 from mabe.bouts import NO_ACTION
+from mabe.data.prepare import load_store
 from mabe.errors import DataError
-from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
-from mabe.experiments.label_round import _decide, _objective, load_recordings
+from mabe.experiments.label_round import _decide, _objective
 from mabe.io.project import load_project
 from mabe.metrics.frame_scores import count_frames, f_scores
 from mabe.models.boosted_trees import Forest, LabelledRows, RowsOnDisk
 from mabe.models.trees_model import build_trees
+from mabe.pair_task import OBJECT_FPS, PAIR_FPS
 from mabe.training.grow_trees import labelled_rows, tree_settings
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.stretches import Stretches, cut_stretches
@@ -73,7 +74,8 @@ def prepare(name: str, work: Path, pool: int, held_out: int) -> Pool:
             copy(path, root / path.name)
     project = open_project(root, load_project(root))
     fps = OBJECT_FPS if name == "mouse_objects" else PAIR_FPS
-    store = load_recordings(project.data, work / f"{name}-store", fps=fps)
+    place = work / f"{name}-store"
+    store = load_store(project.data, rate_fps=fps, store_dir=place, notes=False)
     order = np.random.default_rng(0).permutation(len(store.recordings))
     chosen = sorted(order[: pool + held_out].tolist())
     out = set(order[pool : pool + held_out].tolist())

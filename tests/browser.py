@@ -24,19 +24,16 @@ needs_browser = pytest.mark.skipif(
     "(apt-get install chromium chromium-driver)",
 )
 FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+_FIREFOX = pytest.param(
+    "firefox",
+    marks=pytest.mark.skipif(
+        not FIREFOX, reason="Firefox is not installed (apt-get install firefox-esr)"
+    ),
+)
+_CHROMIUM = pytest.param("chromium", marks=needs_browser)
+in_firefox = pytest.mark.parametrize("browser", [_FIREFOX], indirect=True)
 in_both_browsers = pytest.mark.parametrize(
-    "browser",
-    [
-        pytest.param("chromium", marks=needs_browser),
-        pytest.param(
-            "firefox",
-            marks=pytest.mark.skipif(
-                not FIREFOX,
-                reason="Firefox is not installed (apt-get install firefox-esr)",
-            ),
-        ),
-    ],
-    indirect=True,
+    "browser", [_CHROMIUM, _FIREFOX], indirect=True
 )
 _FLAGS = (
     "--headless",

@@ -15,7 +15,7 @@ from mabe.data.prepare import load_store
 from mabe.data.sources import find_sources, read_pose_file
 from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError
-from mabe.experiments.auto_recipe import OBJECT_FPS, rate_for_objects
+from mabe.experiments.auto_recipe import rate_for_objects
 from mabe.features.target_point import TargetPointFeatures
 from mabe.inference.frame_probabilities import in_layout_of
 from mabe.io.project import Project, dump_project, load_project
@@ -23,7 +23,7 @@ from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.io.writers.zones_csv import write_zones
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.input_contract import InputContract
-from mabe.pair_task import PairTask, all_views
+from mabe.pair_task import OBJECT_FPS, PairTask, all_views
 from mabe.training.run import train
 from mabe.zones import Polygon, Zone
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import numpy as np
 import pytest
-from browser import in_both_browsers, needs_browser, served
+from browser import in_firefox, needs_browser, served
 from films import write_film
 from hypothesis import given
 from hypothesis import strategies as st
@@ -591,7 +591,42 @@ def check_trust_of_three_recordings(browser):
     assert "No recording was labelled twice" in agreement
 
 
-@in_both_browsers
+@in_firefox
+def test_labels_by_keys_are_learned_and_a_suggestion_is_answered(browser, tmp_path):
+    write_fights(tmp_path / "p", videos=2, seconds=12, labelled=False)
+    session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    session.start("read")
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as address:
+        browser.open(address)
+        browser.wait("window.mabe?.project.state?.isRead", 60)
+        browser.run("document.getElementById('action-name').focus()")
+        browser.keys("attack", "\ue007")
+        browser.wait("window.mabe.project.state.ethogram.length === 1")
+        open_recording(browser, 0)
+        label(browser, 0, BLOCK)
+        browser.keys("W")
+        browser.wait(SAVED)
+        browser.wait("!document.getElementById('train-here').disabled", 20)
+        click(browser, "#train-here")
+        browser.wait("window.mabe.project.state.round", 120)
+        browser.wait("window.mabe.suggestions.list.some(s => s.recording === 1)", 20)
+        browser.keys("s")
+        browser.wait(f"{PAGE}.recording?.index === 1 && {PAGE}.views?.length", 20)
+        browser.wait("!document.getElementById('suggestion').hidden")
+        browser.keys("x")  # nothing of it is an attack
+        browser.wait(f"{SAVED} && {PAGE}.labels.past.length === 1")
+        assert browser.errors() == []
+        browser.open("about:blank")  # it asks the server no more
+    session.close()
+    labels = session.labels.read("Lab/2", frames=300)
+    assert (labels.bouts, len(labels.coverage)) == ((), 2)
+    first = session.labels.read("Lab/1", frames=300)
+    assert first.bouts == (bout(0, BLOCK),)
+
+
+@needs_browser
 def test_from_no_labels_to_a_trained_model(browser, tmp_path):
     write_fights(tmp_path / "p", videos=4, seconds=24, labelled=False)
     session = StudioSession.of_project(open_project(tmp_path / "p", Project()))

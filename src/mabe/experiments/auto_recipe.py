@@ -15,6 +15,7 @@ from mabe.bouts import Bout, watched_frames
 from mabe.config import RunConfig, build_config
 from mabe.errors import ConfigError
 from mabe.io.readers.column_names import squeeze
+from mabe.pair_task import OBJECT_FPS, PAIR_FPS
 from mabe.recording import StoredRecording
 
 SHARED: Mapping[str, Any] = {
@@ -26,11 +27,6 @@ SHARED: Mapping[str, Any] = {
 """Settings of every kind. No held-out recording may choose an epoch."""
 SCENE_FPS = 10.0
 """Annotators mark scenes no finer than a tenth of a second."""
-PAIR_FPS = 15.0
-"""Attacks and flinches are brief."""
-OBJECT_FPS = 30.0
-"""The fastest rate where actions are at objects: bouts of a few tenths of a second. On
-`mouse_objects` trees scored 0.03 more of frame F1 at 25 than at 15 fps."""
 NO_EFFECT_ON_SCENES = ("augment_turn", "augment_mirror", "augment_reorder_animals")
 """Augmentation that does not change the social features of a scene: wasted time."""
 NETWORK: Mapping[str, Any] = {

@@ -18,7 +18,6 @@ from jaxtyping import Bool, Float, Int
 from mabe.bouts import NO_ACTION, watched_frames
 from mabe.config import RunConfig, build_config
 from mabe.data.pair_windows import label_views
-from mabe.data.prepare import load_store
 from mabe.data.splits import split_folds
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
@@ -85,11 +84,6 @@ class LabelledRound:
         """The recordings with labels; *places* are those in this list."""
         data = self.objective.data
         return [data.store.recordings[index] for index in data.learned]
-
-
-def load_recordings(data_dir: Path, store_dir: Path, *, fps: float) -> PoseStore:
-    """Return the poses of all recordings of a data set."""
-    return load_store(data_dir, rate_fps=fps, store_dir=store_dir, notes=False)
 
 
 def grow_round(

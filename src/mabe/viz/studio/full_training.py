@@ -24,8 +24,9 @@ from mabe.experiments.train_auto import train_recipe
 from mabe.runtime.executors import Executor
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
+from mabe.viz.studio.reading import read
 from mabe.viz.studio.rounds import new_round
-from mabe.viz.studio.worker import complete_round, describe_round, read
+from mabe.viz.studio.worker import complete_round, describe_round
 
 FEWEST_RECORDINGS = 2
 """With fewer no recording can be held out."""

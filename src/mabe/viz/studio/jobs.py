@@ -18,6 +18,7 @@ What = Literal[
 
 _MODULES: dict[str, str] = {
     "full": "mabe.viz.studio.full_training",
+    "read": "mabe.viz.studio.reading",
     "trust": "mabe.viz.studio.trust",
     "settle": "mabe.viz.studio.settling",
     "incoming": "mabe.viz.studio.incoming",

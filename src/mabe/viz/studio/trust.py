@@ -27,9 +27,9 @@ from mabe.runtime.files import write_json
 from mabe.viz.studio.drift import Drift, find_drift
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
+from mabe.viz.studio.reading import read
 from mabe.viz.studio.rounds import TRUST, rounds_folder
 from mabe.viz.studio.stretches import Stretches, labelled_share
-from mabe.viz.studio.worker import read
 
 TOLERANCE_S = 0.25
 """At the edges of bouts, as `mabe summary` has it."""

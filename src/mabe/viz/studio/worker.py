@@ -1,8 +1,7 @@
-"""The process that reads recordings and trains, apart from the server.
+"""The process that trains and predicts, apart from the server.
 
 ::
 
-    python -m mabe.viz.studio.worker read DATA
     python -m mabe.viz.studio.worker train DATA
     python -m mabe.viz.studio.worker predict DATA
 
@@ -13,7 +12,6 @@ is used.
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,9 @@ import numpy as np
 from mabe.data.store import PoseStore
 from mabe.decoding.view_predictions import ViewPredictions
 from mabe.errors import DataError
-from mabe.experiments.auto_recipe import OBJECT_FPS, PAIR_FPS
 from mabe.experiments.label_round import (
     grow_round,
     labelled_min,
-    load_recordings,
 )
 from mabe.inference.predict import (
     Predictor,
@@ -40,7 +36,6 @@ from mabe.io.probabilities import (
     probabilities_path,
     write_probabilities,
 )
-from mabe.io.readers.kaggle import read_index
 from mabe.metrics.confidence_interval import Confidence
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
@@ -51,27 +46,10 @@ from mabe.viz.review.compact_timeline import (
 )
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
+from mabe.viz.studio.reading import read
 from mabe.viz.studio.rounds import Round, finish_round, finished_rounds, new_round
-from mabe.viz.studio.shown_poses import shown_poses
-from mabe.viz.studio.stretches import Stretches, cut_stretches
+from mabe.viz.studio.stretches import Stretches
 from mabe.viz.studio.suggest import StretchScores
-
-
-def read(data: Path) -> PoseStore:
-    """Read all recordings of a data set, and cut them into stretches."""
-    infos = read_index(data, splits=("train",))
-    for number, info in enumerate(infos):
-        report("reading recordings", number, len(infos))
-        with suppress(DataError):  # said of all that are broken below
-            shown_poses(data, info)
-    has_objects = any(info.objects for info in infos)
-    rate_fps = OBJECT_FPS if has_objects else PAIR_FPS
-    store = load_recordings(data, data / "studio" / "store", fps=rate_fps)
-    path = data / "studio" / "stretches.npz"
-    names = tuple(each.name for each in store.recordings)
-    if not path.is_file() or Stretches.read(path).names != names:
-        cut_stretches(store).write(path)
-    return store
 
 
 def train(data: Path) -> None:
@@ -229,7 +207,7 @@ def _number(value: float) -> float | None:
 
 def main() -> int:
     """Do what the command line says."""
-    work = {"read": read, "predict": predict, "train": train}[sys.argv[1]]
+    work = {"predict": predict, "train": train}[sys.argv[1]]
 
     def do() -> None:
         work(Path(sys.argv[2]))

@@ -48,6 +48,8 @@ export class Timeline {
     if (recording.frames < 1.6 * this.stop) this.stop = recording.frames;
     this.curves = null;
     this.requested = "";
+    this.kept = null;
+    this.rows = new Map(recording.rows.flatMap(({ actions }, place) => actions.map((action) => [action, place])).reverse()); // the first row counts
     this.nameRows();
   }
   nameRows() {
@@ -86,11 +88,17 @@ export class Timeline {
     const box = this.detail.getBoundingClientRect();
     return this.start + ((event.clientX - box.left) / box.width) * (this.stop - this.start);
   }
-  rowOf(bout) { return this.host.recording.rows.findIndex((row) => row.actions.includes(bout.action)); }
+  rowOf(bout) { return this.rows.get(bout.action) ?? -1; }
   // The annotated bouts that are shown: of a pair model those of the chosen pair.
   shown() {
-    const { labels, recording } = this.host;
-    return recording.isDirected ? labels.bouts.filter((bout) => this.isShown(bout)) : labels.bouts;
+    const { labels: { bouts }, recording, pair } = this.host, shownPair = pair.join();
+    if (!recording.isDirected) return bouts;
+    if (this.kept?.bouts !== bouts || this.kept.shownPair !== shownPair) {
+      const pairs = new Map([...this.rows.keys()].map((action) => [action, this.host.pairFor(action).join()]));
+      const shown = bouts.filter(({ action, agent, target }) => pairs.get(action) === `${agent},${target}`);
+      this.kept = { bouts, shownPair, shown }; // a list of bouts is never changed in place
+    }
+    return this.kept.shown;
   }
   isShown({ action, agent, target }) {
     const pair = this.host.pairFor(action);

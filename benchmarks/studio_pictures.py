@@ -96,7 +96,7 @@ def take_pictures(browser, session, address, true, out) -> None:
     browser.wait(f"{PAGE}.recording && document.getElementById('waiting').hidden")
     time.sleep(0.5)
     browser.picture(out / "studio-label.png")
-    for index in range(3):
+    for index in range(5):
         label(session, index, true[session.project.videos[index].name])
     session.start("train")
     browser.wait("window.mabe.project.state.round", 240)
@@ -109,6 +109,11 @@ def take_pictures(browser, session, address, true, out) -> None:
     browser.run("document.querySelector('.project').scrollBy(0, -40)")
     time.sleep(0.3)
     browser.picture(out / "studio-scores.png")
+    browser.wait("window.mabe.project.state.trust", 600)
+    browser.run("document.getElementById('trust').scrollIntoView({block: 'start'})")
+    browser.run("document.querySelector('.project').scrollBy(0, -20)")
+    time.sleep(0.3)
+    browser.picture(out / "studio-trust.png")
     browser.run("document.querySelector('#suggestions button').click()")
     browser.wait(f"{PAGE}.views?.length && document.getElementById('waiting').hidden")
     browser.wait("window.mabe.timeline.curves")

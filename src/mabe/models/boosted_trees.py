@@ -230,7 +230,7 @@ class RowsOnDisk:
         LightGBM reads them where they lie, and keeps one byte for each value.
         """
         if self.bins is not None:
-            return self.bins.subset(kept, params=_SHARED_BINS)
+            return self.bins.subset(kept.tolist(), params=_SHARED_BINS)
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
         if len(kept) < len(rows):
             rows = _rows_of(rows, kept)

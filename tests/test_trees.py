@@ -127,6 +127,31 @@ def test_each_action_has_trees_of_its_own_and_only_what_was_watched_counts():
     assert forest.importance().argmax() == 0
 
 
+def test_forests_that_share_bins_predict_what_each_alone_does():
+    """Labels of an action reach its trees in the second forest of the bins, too."""
+    known = part(0)
+    high = known.labels[:, 0]
+    both = np.stack([high, 1 - high], axis=1).astype(np.int8)
+    half = np.where(np.arange(600)[:, None] < 300, both, np.int8(-1))
+    with rows_on_disk([LabelledRows(known.rows, both)]) as rows:
+        shared = rows.binned()
+        for labels in (both, half):
+            alone, found = (
+                grow_for_actions(
+                    replace(each, labels=labels),
+                    happening_weights=(1.0, 1.0),
+                    config=SMALL,
+                )
+                for each in (rows, shared)
+            )
+            new = part(7)
+            for forest in (alone, found):
+                chosen = forest.probabilities(new.rows, threads=1) > 0.5
+                is_high = new.labels[:, 0] == 1
+                assert (chosen[:, 0] == is_high).mean() > 0.97
+                assert (chosen[:, 1] == ~is_high).mean() > 0.97
+
+
 def test_actions_that_share_rows_have_the_trees_of_each_alone():
     """Neither labels nor weights of one action reach the other."""
     known = part(0)

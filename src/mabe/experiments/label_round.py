@@ -41,7 +41,6 @@ QUICK: Mapping[str, Any] = {
     "feature_set": "social",
     "tree_rounds": 50,
     "tree_learning_rate": 0.2,
-    "tree_feature_share": 0.05,
     "tree_min_rows": 20,
     "tree_max_rows": 20_000,
 }

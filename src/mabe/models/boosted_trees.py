@@ -42,6 +42,7 @@ _SHARED_BINS = {
     **_OWN_BINS,
     "bin_construct_sample_cnt": 5000,
     "enable_bundle": False,  # looking for sparse statistics, of which there are none
+    "feature_pre_filter": False,  # statistics are not dropped for one size of leaves
 }
 
 
@@ -230,7 +231,8 @@ class RowsOnDisk:
         LightGBM reads them where they lie, and keeps one byte for each value.
         """
         if self.bins is not None:
-            return self.bins.subset(kept.tolist(), params=_SHARED_BINS)
+            # Constructed now: labels that are set before are lost in a subset.
+            return self.bins.subset(kept.tolist(), params=_SHARED_BINS).construct()
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
         if len(kept) < len(rows):
             rows = _rows_of(rows, kept)

@@ -110,6 +110,7 @@ def take_pictures(browser, session, address, true, out) -> None:
     time.sleep(0.3)
     browser.picture(out / "studio-scores.png")
     browser.wait("window.mabe.project.state.trust", 600)
+    browser.wait("!window.mabe.project.state.trustJob.running", 60)
     browser.run("document.getElementById('trust').scrollIntoView({block: 'start'})")
     browser.run("document.querySelector('.project').scrollBy(0, -20)")
     time.sleep(0.3)

@@ -147,7 +147,8 @@ def test_wide_tables_of_the_report_say_so_and_scroll_by_keys(report):
 @needs_browser
 def test_the_studio_is_walked_by_keys_alone(studio):
     studio.run("document.getElementById('action-name').focus()")
-    studio.keys("attack", TAB, TAB, TAB, ENTER)  # name, key, kind, Add
+    # name, key, whom it concerns, whether it lasts, Add
+    studio.keys("attack", TAB, TAB, TAB, TAB, ENTER)
     studio.wait("window.mabe.project.state.ethogram.length === 1")
     studio.wait("document.querySelector('#suggestions button')")
     reached = tabbed(studio)

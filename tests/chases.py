@@ -51,7 +51,9 @@ def write_chases(folder, *, videos=6, seconds=24, lab="Lab", watched=None, excha
                 "frames_per_second": str(FPS),
                 "pix_per_cm_approx": str(PX_PER_CM),
                 "behaviors_labeled": json.dumps(
-                    watched or ["mouse1,mouse2,chase", "mouse2,mouse1,chase"]
+                    ["mouse1,mouse2,chase", "mouse2,mouse1,chase"]
+                    if watched is None
+                    else watched
                 ),
             }
         )

@@ -57,6 +57,7 @@ REFUSED = {
     "train from": ["train", "unlabelled", "--from", RUN],
     "crossval": ["crossval", "--data-dir", "damaged", "--set", "task=pair"],
     "calibrate": ["calibrate", RUN, "damaged"],
+    "distil": ["distil", RUN, "damaged"],
     "ensemble": ["ensemble", RUN, MODELS / "scene_v2.safetensors"],
     "check-submission": ["check-submission", "empty"],
     "summary": ["summary", "unlabelled"],

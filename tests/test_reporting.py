@@ -66,6 +66,9 @@ def work(tmp_path_factory):
     return folder
 
 
+SHORT = [*("--set", "steps_per_epoch=2"), *("--set", "sequence_length=32")]
+
+
 def words_of(work):
     """Return the words of each command, in an order in which they can be run."""
     config, data, run = work / "config.yaml", work / "data", work / "run"
@@ -81,6 +84,7 @@ def words_of(work):
         "tune": [crossval, "--folds", 3],
         "explain": [crossval],
         "calibrate": [run, work / "fresh", "--out", work / "calibrated"],
+        "distil": [run, data, "--out", work / "student", *SHORT],
         "info": [run],
         "push": [run, "hf://lab/chases"],
         "ensemble": [run, crossval / "seed1" / "fold0", "--out", work / "joined"],

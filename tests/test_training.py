@@ -7,15 +7,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from pair_stories import stored
+from stories import TINY, write_fights
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mabe.config import RunConfig
 from mabe.data.pair_windows import SEATS, PairBatch
 from mabe.data.scene_windows import Batch
 from mabe.errors import RunError
+from mabe.models.checkpoint import load_checkpoint
 from mabe.pair_task import PairTask
 from mabe.runtime.distributed import make_fabric
-from mabe.training.best_epoch import epochs_since_best
+from mabe.training.best_epoch import UNSCORED, epochs_since_best
 from mabe.training.early_stopping import is_finished
 from mabe.training.gradient_accumulation import accumulate_gradients
 from mabe.training.learning_rate import count_plateaus, learning_rate
@@ -24,6 +26,7 @@ from mabe.training.losses import ActionWeights, scene_loss
 from mabe.training.objectives.pair import PairTargets
 from mabe.training.objectives.scene import SceneTargets
 from mabe.training.resume import restore_state, state_values
+from mabe.training.run import train
 from mabe.training.state import averaged_model, start_state
 from mabe.training.training_step import steps_in_epoch, take_step
 
@@ -240,6 +243,23 @@ def test_a_run_stops_after_its_patience_or_its_epochs():
     assert is_finished(config, [i / 10 for i in range(10)])
     never = config.changed(early_stopping_patience=0)
     assert not is_finished(never, [0.5, 0.1, 0.1, 0.1, 0.1])
+
+
+def test_without_a_score_a_run_goes_on_to_its_end_at_its_rate():
+    config = RunConfig(early_stopping_patience=3, epochs=10, warmup_epochs=0)
+    assert not is_finished(config, [UNSCORED] * 9)
+    assert is_finished(config, [UNSCORED] * 10)
+    assert count_plateaus([UNSCORED] * 9, patience=3) == 0
+
+
+def test_without_a_score_the_model_is_of_the_last_epoch(tmp_path):
+    fights = write_fights(tmp_path / "data", videos=2, seconds=8)
+    settings = {**TINY, "data_dir": fights, "checkpoint_dir": tmp_path / "run"}
+    config = RunConfig(**settings, hold_out=False, epochs=2, steps_per_epoch=2)
+    finished = train(config)
+    assert finished.macro_f1 is None
+    [member] = load_checkpoint(finished.run_dir).members
+    assert member.provenance.epoch == 2
 
 
 def test_an_epoch_shows_as_many_frames_as_count():

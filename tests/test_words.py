@@ -99,6 +99,7 @@ def calls(folder):
     """Return commands on one recording with their exit codes, in a useful order."""
     data, out, trained = folder / "data", folder / "out", folder / "trained"
     config = ["--config", folder / "config.yaml"]
+    short = ("--set", "steps_per_epoch=2", "--set", "sequence_length=32")
     of_run = [trained, "--data", data, "--include-training", "--out"]
     measures = [out, "--data", data, "--metadata", folder / "facts.csv"]
     measures += ["--by", "treatment", "--bins", "60s"]
@@ -118,6 +119,7 @@ def calls(folder):
         (2, "crossval", *config, "--data-dir", data, "--checkpoint-dir", folder / "c"),
         (2, "tune", trained),
         (2, "calibrate", trained, data, "--out", folder / "calibrated"),
+        (0, "distil", trained, data, "--out", folder / "student", *short),
         (0, "info", trained),
         (0, "predict", trained, data, "--out", out),
         (0, "predict", trained, data, "--out", out),

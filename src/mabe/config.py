@@ -251,8 +251,15 @@ class ReuseSettings(Settings):
     """Networks: only the heads learn. Trees never change the old ones."""
     hold_out: bool = True
     """False: all recordings are learned from, and nothing is scored."""
+    teacher: Path | None = None
+    """A model whose probabilities are learned where there are no labels (`mabe
+    distil`)."""
+    teacher_hash: str | None = None
+    """Hash of its file. A run sets it, and refuses to go on with another file."""
+    ignore_labels: bool = False
+    """With a teacher: learn its probabilities also where there are labels."""
 
-    @field_serializer("from_model")
+    @field_serializer("from_model", "teacher")
     def _model_as_written(self, value: Path | None) -> str | None:
         return None if value is None else display_path(value)
 

@@ -147,6 +147,21 @@ class Calibrated(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Distilled(Result):
+    """`mabe distil`."""
+
+    model: Annotated[str, "the network"]
+    of: Annotated[str, "the model that it imitates"]
+    recordings: Annotated[int, "that it learned from"]
+    frames: Annotated[int, "of these, at the working rate"]
+    agreement: Annotated[
+        Values,
+        "F1 by class of its decisions on these; truth is what it was taught",
+    ]
+    macro_agreement: Annotated[Score, "their mean"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed(Result):
     """`mabe push`."""
 
@@ -163,8 +178,8 @@ class ModelInfo(Result):
         Values,
         "`name`, `file`, `file_hash`, `task`, `classes`, `undirected`, `members`, "
         "`rate_fps`, `keypoints`, `landmarks`, `animals`, `rates_fps`, `labs`, "
-        "`trained_on`, `data`, `started_from`, `rules`, `scores`, `authors`, "
-        "`licences`, `citations`",
+        "`trained_on`, `data`, `started_from`, `distilled_from`, `rules`, `scores`, "
+        "`authors`, `licences`, `citations`",
     ]
 
 

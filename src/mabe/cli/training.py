@@ -1,6 +1,6 @@
 """Commands that make models, or change how they decide.
 
-`mabe train | crossval | tune | calibrate | ensemble | explain | push`.
+`mabe train | crossval | tune | calibrate | ensemble | distil | explain | push`.
 """
 
 from pathlib import Path
@@ -22,6 +22,7 @@ from mabe.cli.reporting import listing_failures
 from mabe.cli.results import (
     Calibrated,
     CrossValidated,
+    Distilled,
     Explained,
     Joined,
     Pushed,
@@ -46,6 +47,7 @@ def register(app: typer.Typer) -> None:
     app.command()(tune)
     app.command()(calibrate)
     app.command()(ensemble)
+    app.command()(distil)
     app.command()(explain)
     app.command()(push)
 
@@ -374,6 +376,58 @@ def ensemble(
         score=score.score if score else None,
         interval_95=(score.low, score.high) if score else (None, None),
     )
+
+
+def distil(
+    model: Annotated[
+        Path,
+        UrlRole.READ,
+        typer.Argument(help="The model to imitate: a run, or a checkpoint file."),
+    ],
+    data: Annotated[
+        Path,
+        UrlRole.DATA,
+        typer.Argument(
+            help="Recordings to learn from, with labels or without: a folder in the "
+            "Kaggle layout (`mabe import` makes one of tracks alone too), or a store."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Run directory to write.")],
+    ignore_labels: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-labels", help="Imitate the model also where there are labels."
+        ),
+    ] = False,
+    changes: Changes = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run that was stopped.")
+    ] = False,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+) -> Distilled:
+    """Train one network to predict what a model of many members does.
+
+    It marks recordings in the time of one network. It learns labels where there are
+    some, elsewhere the model's probabilities, so recordings that nobody scored count
+    too: with few labels it is more accurate than the model itself (docs/reuse.md).
+    """
+    from mabe.config import parse_changes
+    from mabe.experiments.distil import distil as run_distillation
+
+    prepare_workers()
+    with listing_failures(out):
+        done = run_distillation(
+            model,
+            data,
+            out,
+            changes=parse_changes(changes or [])
+            | {"device": device, "ignore_labels": ignore_labels},
+            resume=resume,
+            skip_bad=skip_bad,
+        )
+        print(done.to_text())
+    return Distilled(**done.to_json())
 
 
 def explain(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Int8, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from mabe.data.store import PoseStore, SlotsRead
 from mabe.skeleton import PoseLayout
@@ -43,10 +43,10 @@ def gather(
     recording_lengths: Sequence[int],
     frames: int,
     seats: Callable[[int, int, int], Sequence[int]],
-    labels: Callable[[int, int, int], Int8[np.ndarray, "_ *action"]],
+    labels: Callable[[int, int, int], Shaped[np.ndarray, "_ *action"]],
     not_counted: int,
     length: int,
-) -> tuple[Any, Int8[np.ndarray, "b t *action"]]:
+) -> tuple[Any, Shaped[np.ndarray, "b t *action"]]:
     """Return poses and labels of clips of so many `frames`, resampled to `length`.
 
     Clips are moved to lie within their recordings where they fit. Of a clip's frames,

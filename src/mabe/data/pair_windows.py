@@ -11,17 +11,17 @@ import functools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int8
+from jaxtyping import Bool, Float, Int, Shaped
 
-from mabe.bouts import Spans, View
+from mabe.bouts import Spans, View, find_spans
 from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
 from mabe.data.near_pairs import NearPairs
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
-from mabe.pair_task import UNWATCHED, Nearness, PairTask, ViewLabels
+from mabe.pair_task import UNWATCHED, Nearness, PairTask
 from mabe.recording import mean_of_tracked
 from mabe.runtime.console import count
 
@@ -36,8 +36,78 @@ BOUT_MARGIN_S = 2.0
 """Time around bouts that counts in groups, whoever is near."""
 
 
+_HALF = 0.5
+
+
 _SAMPLES = 64
 """Frames of a clip in which the distances to other animals are measured."""
+
+
+@runtime_checkable
+class LabelsOfView(Protocol):
+    """What windows are drawn by, and filled with: see `ViewLabels`."""
+
+    @property
+    def recording(self) -> int:
+        """Index of the recording in its store."""
+
+    @property
+    def view(self) -> View:
+        """Agent and target."""
+
+    @property
+    def length(self) -> int:
+        """Frames at the working rate."""
+
+    def counted_spans(self) -> Spans:
+        """Return the spans of frames that count for some action."""
+
+    def watched_frames(self, action: int) -> int:
+        """Return the number of frames that count for an action."""
+
+    def occurring(self) -> list[int]:
+        """Return the actions that occur."""
+
+    def action_spans(self, action: int) -> Spans:
+        """Return the spans of frames that count in which an action occurs."""
+
+    def frames(self, start: int, stop: int) -> Shaped[np.ndarray, "time actions"]:
+        """Return the state, or the share, of every action in frames [start, stop)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtView:
+    """The share of each action in every frame of one view of one recording."""
+
+    recording: int
+    view: View
+    shares: Float[np.ndarray, "time actions"]
+    """`UNWATCHED` where a frame does not count for an action."""
+
+    @property
+    def length(self) -> int:
+        """Frames at the working rate."""
+        return len(self.shares)
+
+    def counted_spans(self) -> Spans:
+        """Return the spans of frames that count for some action."""
+        return find_spans((self.shares != UNWATCHED).any(axis=1))
+
+    def watched_frames(self, action: int) -> int:
+        """Return the number of frames that count for an action."""
+        return int((self.shares[:, action] != UNWATCHED).sum())
+
+    def occurring(self) -> list[int]:
+        """Return the actions that occur: more likely than not in some frame."""
+        return np.flatnonzero((self.shares > _HALF).any(axis=0)).tolist()
+
+    def action_spans(self, action: int) -> Spans:
+        """Return the spans of frames in which an action is more likely than not."""
+        return find_spans(self.shares[:, action] > _HALF)
+
+    def frames(self, start: int, stop: int) -> Float[np.ndarray, "time actions"]:
+        """Return the share of every action in frames [start, stop)."""
+        return self.shares[start:stop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +116,9 @@ class LabelledViews:
 
     store: PoseStore
     task: PairTask
-    views: tuple[ViewLabels, ...]
+    views: tuple[LabelsOfView, ...]
 
-    def of(self, recordings: Sequence[int]) -> list[ViewLabels]:
+    def of(self, recordings: Sequence[int]) -> list[LabelsOfView]:
         """Return the views of some recordings."""
         wanted = set(recordings)
         return [labels for labels in self.views if labels.recording in wanted]
@@ -60,7 +130,8 @@ class PairBatch:
 
     poses: Any
     """``[b, t, p, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
-    labels: Int8[np.ndarray, "b t actions"]
+    labels: Shaped[np.ndarray, "b t actions"]
+    """States, or shares."""
     lab: Int[np.ndarray, " b"]
     """Number of the lab, see `PairTask.lab_number`."""
     is_self: Bool[np.ndarray, " b"]
@@ -97,7 +168,7 @@ def label_views(
     """
     near = NearPairs(store, nearness or Nearness())
     margin = round(BOUT_MARGIN_S * store.rate_fps)
-    views: list[ViewLabels] = []
+    views: list[LabelsOfView] = []
     for index, recording in enumerate(store.recordings):
         for labels in task.view_labels(recording, index, store.rate_fps):
             spans = near.spans(index, labels.view)
@@ -247,7 +318,7 @@ class PairSampler:
             np.array([of_view.view.is_self for of_view in views]),
         )
 
-    def _seats(self, labels: ViewLabels, start: int, stop: int) -> list[int]:
+    def _seats(self, labels: LabelsOfView, start: int, stop: int) -> list[int]:
         """Return the animal in each seat of a clip."""
         store = self.data.store
         places = store.recordings[labels.recording].places
@@ -259,13 +330,13 @@ class PairSampler:
         nearest = order_by_distance(poses, labels.view.agent, places)
         return order_animals(labels.view, nearest)
 
-    def _lab_number(self, labels: ViewLabels) -> int:
+    def _lab_number(self, labels: LabelsOfView) -> int:
         lab = self.data.store.recordings[labels.recording].lab
         return self.data.task.lab_number(lab)
 
 
 def count_states(
-    views: Sequence[ViewLabels], actions: int
+    views: Sequence[LabelsOfView], actions: int
 ) -> tuple[Int[np.ndarray, " actions"], Int[np.ndarray, " actions"]]:
     """Return the number of frames of each action, and of those watched for it."""
     happened = np.zeros(actions, np.int64)

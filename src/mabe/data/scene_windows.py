@@ -8,10 +8,10 @@ around frames that do.
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 
 from mabe.bouts import find_spans
 from mabe.data.clips import ReadClips, gather, read_clips
@@ -26,9 +26,27 @@ class LabelledStore:
     """A store, with the class of every frame and the classes possible in each video."""
 
     store: PoseStore
-    labels: tuple[Int[np.ndarray, "_"], ...]
+    labels: tuple[Shaped[np.ndarray, "_ *classes"], ...]
     """For each recording, the class of each frame at the working rate."""
     possible: tuple[Bool[np.ndarray, " classes"], ...]
+    not_counted: ClassVar[int] = NOT_COUNTED
+    """The label of frames after the end of a recording."""
+
+    def counted(self, recording: int) -> Bool[np.ndarray, " time"]:
+        """Return which frames of a recording count."""
+        counts: Bool[np.ndarray, " time"] = self.labels[recording] != NOT_COUNTED
+        return counts
+
+
+class TaughtStore(LabelledStore):
+    """A store with the share of each class in every frame; all frames count."""
+
+    not_counted: ClassVar[int] = 0
+    """Shares of nothing have no weight in a loss."""
+
+    def counted(self, recording: int) -> Bool[np.ndarray, " time"]:
+        """Return True for every frame of a recording."""
+        return np.ones(len(self.labels[recording]), bool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +55,8 @@ class Batch:
 
     poses: Any
     """``[b, t, a, k, 2]``: an array, or a tensor on a device (see `ReadClips`)."""
-    labels: Int[np.ndarray, "b t"]
+    labels: Shaped[np.ndarray, "b t *classes"]
+    """Classes, or shares of all classes."""
     possible: Bool[np.ndarray, "b classes"]
 
 
@@ -82,8 +101,7 @@ class WindowSampler:
         self.read: ReadClips = functools.partial(read_clips, data.store)
         """Reads poses."""
         spans = [
-            np.insert(find_spans(data.labels[r] != NOT_COUNTED), 0, r, axis=1)
-            for r in recordings
+            np.insert(find_spans(data.counted(r)), 0, r, axis=1) for r in recordings
         ]
         self._spans = np.concatenate([np.empty((0, 3), int), *spans])
         """Rows of (recording, start, stop)."""
@@ -125,7 +143,7 @@ class WindowSampler:
             frames=shown,
             seats=lambda clip, start, stop: range(self.data.store.layout.animals),
             labels=lambda clip, start, stop: labels_of[clip][start:stop],
-            not_counted=NOT_COUNTED,
+            not_counted=self.data.not_counted,
             length=self.length,
         )
         possible = np.stack([self.data.possible[r] for r in recordings])

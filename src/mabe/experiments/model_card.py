@@ -94,6 +94,7 @@ class ModelCard:
     data: tuple[str, ...]
     """The folders' names, or URLs."""
     started_from: tuple[str, ...]
+    distilled_from: tuple[str, ...]
     rules: str
     scores: CardScores | None
     authors: tuple[str, ...]
@@ -160,6 +161,8 @@ class ModelCard:
         ]
         if self.started_from:
             rows.append(("Started from", ", ".join(self.started_from)))
+        if self.distilled_from:
+            rows.append(("Imitates", ", ".join(self.distilled_from)))
         rows += [
             ("Keypoints", ", ".join(self.keypoints)),
             (
@@ -284,6 +287,7 @@ def card_of(checkpoint: Checkpoint) -> ModelCard:
         trained_on=len(checkpoint.trained_on),
         data=_distinct(Path(each.data_dir).name for each in origins if each.data_dir),
         started_from=_distinct(each.started_from for each in origins),
+        distilled_from=_distinct(each.distilled_from for each in origins),
         rules="plain" if checkpoint.rules == plain_rules(task) else "tuned",
         scores=_scores(checkpoint),
         authors=_distinct(each.author for each in origins),

@@ -138,7 +138,7 @@ def _kind(
     shared = dict(SHARED)
     if given.get("task") == TaskKind.PAIR:
         shared.pop("class_weights")
-    of_model = _fields(member)
+    of_model = settings_as_given(member)
     return build_config(
         {**shared, **of_training, **given, **of_model}, where="settings of --from"
     )
@@ -161,7 +161,7 @@ def _first_member(source: Source, config: RunConfig) -> Member:
     return fitting[0]
 
 
-def _fields(member: Member) -> dict[str, Any]:
+def settings_as_given(member: Member) -> dict[str, Any]:
     """Return the settings of a model as a run gives them."""
     values = member.model.config.model_dump(mode="json", exclude={"base_classes"})
     # Named, also where it is a rodent's, so that none is guessed from the new data.
@@ -174,7 +174,7 @@ def _settings_of_model(given: Mapping[str, Any], member: Member) -> dict[str, An
 
     Raises `ConfigError` where the user gave others.
     """
-    own = _fields(member)
+    own = settings_as_given(member)
     shared = {"fps", "feature_set", "skeleton", "animals", "object_targets"}
     is_auto = given.get("model_type", "auto") == "auto"
     names = shared if is_auto else set(ModelSettings.model_fields)

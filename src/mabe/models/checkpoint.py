@@ -75,6 +75,8 @@ class Provenance:
     """Folder or URL of the data when it was trained; they may be elsewhere now."""
     started_from: str | None = None
     """Name and hash of the model that it was started from (`--from`)."""
+    distilled_from: str | None = None
+    """Name and hash of the model that it imitates (`mabe distil`)."""
     author: str | None = None
     licence: str | None = None
     cite: str | None = None
@@ -455,6 +457,9 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         # Cards of 0.3.0 and earlier may lack these.
         **{
             name: values.get(name)
-            for name in ("started_from", "author", "licence", "cite")
+            for name in (
+                *("started_from", "distilled_from"),
+                *("author", "licence", "cite"),
+            )
         },
     )

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from mabe.config import RunConfig
+from mabe.training.best_epoch import UNSCORED
 
 
 def learning_rate(
@@ -33,9 +34,12 @@ def count_plateaus(scores: Sequence[float], *, patience: int) -> int:
     """Return how often the score went `patience` epochs without a new best.
 
     Each plateau starts its count anew, so a run that stands still falls step by step.
+    Epochs without a score do not count.
     """
     best, waited, plateaus = -math.inf, 0, 0
     for score in scores:
+        if score == UNSCORED:
+            continue
         if score > best:
             best, waited = score, 0
         else:

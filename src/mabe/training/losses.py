@@ -95,3 +95,48 @@ def pair_loss_weights(
     """Return the weight of each label in the loss, 0 where it does not count."""
     weights_BTN = torch.where(labels_BTN == 1, happening_weights_N, 1.0)
     return weights_BTN * action_weights_N * (labels_BTN >= 0)
+
+
+def scene_loss_of_shares(
+    logits_BTN: Float[Tensor, "b t n"],
+    shares_BTN: Float[Tensor, "b t n"],
+    possible_BN: Bool[Tensor, "b n"],
+    weights_N: Float[Tensor, " n"],
+) -> Float[Tensor, ""]:
+    """Return the summed, class-weighted cross entropy with shares of classes.
+
+    A frame without shares does not count.
+    """
+    logits_BTN = logits_BTN.float().masked_fill(~possible_BN[:, None], -torch.inf)
+    terms_BTN = shares_BTN * weights_N * logits_BTN.log_softmax(dim=-1)
+    return -terms_BTN.masked_fill(shares_BTN == 0, 0.0).sum()
+
+
+def pair_loss_of_shares(
+    logits_BTN: Float[Tensor, "b t n"],
+    shares_BTN: Float[Tensor, "b t n"],
+    action_weights_N: Float[Tensor, " n"],
+    happening_weights_N: Float[Tensor, " n"],
+) -> Float[Tensor, ""]:
+    """Return the summed, weighted binary cross entropy with shares; -1 does not count.
+
+    The mean of the losses with and without the action, weighted by its share.
+    """
+    counts_BTN = shares_BTN >= 0
+    on_BTN = shares_BTN.clamp(min=0) * happening_weights_N
+    off_BTN = (1 - shares_BTN) * counts_BTN
+    logits_BTN = logits_BTN.float()
+    with_BTN = on_BTN * F.logsigmoid(logits_BTN)
+    without_BTN = off_BTN * F.logsigmoid(-logits_BTN)
+    return -((with_BTN + without_BTN) * action_weights_N).sum()
+
+
+def pair_share_weights(
+    shares_BTN: Float[Tensor, "b t n"],
+    action_weights_N: Float[Tensor, " n"],
+    happening_weights_N: Float[Tensor, " n"],
+) -> Float[Tensor, "b t n"]:
+    """Return the weight of each share in the loss, 0 where it does not count."""
+    counts_BTN = shares_BTN >= 0
+    on_BTN = shares_BTN.clamp(min=0) * happening_weights_N
+    return (on_BTN + (1 - shares_BTN) * counts_BTN) * action_weights_N

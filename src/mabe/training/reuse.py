@@ -32,6 +32,12 @@ class Source:
     """Of its file."""
 
     @property
+    def name(self) -> str:
+        """Name and hash, for the cards of models that were made of it."""
+        path = self.checkpoint.path
+        return f"{path.parent.name}/{path.name} ({self.hash})"
+
+    @property
     def known_tracks(self) -> frozenset[str]:
         """Content hashes of the tracks that had a part in it."""
         tuned = self.checkpoint.tuned_on
@@ -159,7 +165,4 @@ def joined_tracks(own: Iterable[str], old: Iterable[str]) -> tuple[str, ...]:
 def name_of_source(config: RunConfig) -> str | None:
     """Return name and hash of the model that a run starts from, for its card."""
     source = find_source(config)
-    if source is None:
-        return None
-    path = source.checkpoint.path
-    return f"{path.parent.name}/{path.name} ({source.hash})"
+    return source.name if source else None

@@ -48,6 +48,7 @@ from mabe.training.run_directory import (
     save_state,
 )
 from mabe.training.state import TrainingState, averaged_model
+from mabe.training.teacher import load_teacher
 from mabe.training.training_step import steps_in_epoch, train_epoch
 
 _ASK_EVERY = 8
@@ -112,10 +113,12 @@ def train_epochs(
             if watcher and fabric.is_global_zero:
                 watcher(state.history)
             keeper.stop_if_asked()
-    best = best_epoch(state.history)
+    best, epochs = best_epoch(state.history), len(state.history)
     print_lines(
-        f"✓ Best macro F1 on held-out recordings: {format_score(best.macro_f1)} "
-        f"(epoch {best.number} of {len(state.history)})",
+        f"No score: nothing was held out; the model is of the last epoch, {epochs}"
+        if best.macro_f1 is None
+        else f"✓ Best macro F1 on held-out recordings: {format_score(best.macro_f1)} "
+        f"(epoch {best.number} of {epochs})",
         f"✓ Model: {config.checkpoint_dir / f'best{SUFFIX}'}",
         always=True,
     )
@@ -229,6 +232,8 @@ def save_epoch(
     data, member = objective.data, source_member(config)
     learned, held_out = data.tracks(data.learned), data.tracks(data.held_out)
     old = member.provenance if member else None
+    teacher = load_teacher(config) if config.teacher else None
+    learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     contract = InputContract.of([data.store.recordings[i] for i in data.learned])
     provenance = Provenance(
         epoch=epoch.number,
@@ -239,6 +244,7 @@ def save_epoch(
         contract=joined_contract(contract, member),
         data_dir=full_path(config.data_dir),
         started_from=name_of_source(config),
+        distilled_from=teacher.name if teacher else None,
         author=config.author,
         licence=config.licence,
         cite=config.cite,

@@ -18,6 +18,7 @@ from mabe.training.objectives.base import (
 )
 from mabe.training.objectives.pair import PairData, PairObjective
 from mabe.training.objectives.scene import SceneData, SceneObjective
+from mabe.training.objectives.taught import TaughtPairData, TaughtSceneData
 from mabe.training.skeleton_of_data import in_layout_of_run, settle_skeleton
 
 __all__ = [
@@ -29,6 +30,8 @@ __all__ = [
     "SceneData",
     "SceneObjective",
     "Targets",
+    "TaughtPairData",
+    "TaughtSceneData",
     "TrainingData",
     "load_training_data",
 ]
@@ -37,6 +40,13 @@ DATA_OF_TASK: dict[TaskKind, type[TrainingData]] = {
     TaskKind.SCENE: SceneData,
     TaskKind.PAIR: PairData,
 }
+
+
+TAUGHT_DATA_OF_TASK: dict[TaskKind, type[TrainingData]] = {
+    TaskKind.SCENE: TaughtSceneData,
+    TaskKind.PAIR: TaughtPairData,
+}
+"""The same for a run that imitates a model."""
 
 
 def load_training_data(
@@ -59,4 +69,5 @@ def load_training_data(
     settled, reasons = settle_skeleton(config, store)
     if notes and reasons:
         print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
-    return DATA_OF_TASK[config.task].label(settled, in_layout_of_run(settled, store))
+    of_task = TAUGHT_DATA_OF_TASK if config.teacher else DATA_OF_TASK
+    return of_task[config.task].label(settled, in_layout_of_run(settled, store))

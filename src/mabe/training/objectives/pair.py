@@ -18,6 +18,7 @@ from mabe.config import RunConfig
 from mabe.data.near_pairs import EVERY_PAIR_UP_TO, NearPairs, widened
 from mabe.data.pair_windows import (
     LabelledViews,
+    LabelsOfView,
     PairBatch,
     PairSampler,
     count_states,
@@ -267,7 +268,8 @@ class PairObjective(Objective):
         return [
             labels.as_annotated()
             for labels in views
-            if labels.watched_as_annotated.any()
+            # What a teacher predicts is never held out.
+            if isinstance(labels, ViewLabels) and labels.watched_as_annotated.any()
         ]
 
     def held_out_views(self) -> Iterator[HeldOutView]:
@@ -285,7 +287,7 @@ class PairObjective(Objective):
         for labels in self.sampler.views:
             yield from self.tracks_of(labels)
 
-    def tracks_of(self, labels: ViewLabels) -> Iterator[tuple[Tracks, TrackLabels]]:
+    def tracks_of(self, labels: LabelsOfView) -> Iterator[tuple[Tracks, TrackLabels]]:
         """Yield a view with its labels; in a group the pieces of it that count."""
         margin = round(PIECE_MARGIN_S * self.data.store.rate_fps)
         whole = Tracks.of_stored(self.data.store, labels.recording)

@@ -137,7 +137,7 @@ def test_when_memory_is_short_the_batch_stays_and_goes_through_in_pieces(capsys)
     assert tight.micro_batch == 1
     assert roomy.micro_batch == 4
     assert pieces == pytest.approx(whole, rel=1e-4)
-    assert "1 windows at a time" in capsys.readouterr().out
+    assert "1 window at a time" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("precision", ["bf16", "16"])

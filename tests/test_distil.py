@@ -1,6 +1,8 @@
 """Distilling: one network learns what a model predicts, without any labels."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from mabe.bouts import View
 from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
 from mabe.data.pair_windows import TaughtView
-from mabe.models.checkpoint import load_checkpoint
+from mabe.data.prepare import load_store
+from mabe.experiments.distil import settings_of_student
+from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_rules
 from mabe.pair_task import UNWATCHED
 from mabe.training import teacher
 from mabe.training.losses import (
@@ -26,6 +30,8 @@ from mabe.training.losses import (
     scene_loss_of_shares,
 )
 from mabe.training.objectives import load_training_data
+from mabe.training.objectives.taught import possible_where_taught
+from mabe.training.reuse import load_source
 from mabe.training.run import train
 
 TREES = {
@@ -184,13 +190,18 @@ def test_its_card_names_the_teacher_and_all_that_either_learned_from(
     assert "Imitates" in capsys.readouterr().out
 
 
-def test_it_decides_by_the_rules_of_its_teacher(fights, capsys):
-    assert main(["calibrate", str(fights / "teacher"), str(fights / "scored")]) == 0
-    tuned = fights / "teacher" / "best-calibrated.safetensors"
-    words = [str(tuned), str(fights / "films"), "--out", str(fights / "tuned")]
+def test_it_decides_by_the_rules_of_its_teacher(fights):
+    known = load_checkpoint(fights / "teacher")
+    plain = known.rules
+    strict = plain.with_class(1, replace(plain.classes[1], threshold=0.7))
+    place = fights / "strict" / "best.safetensors"
+    save_rules(known, strict, tuned_on=["a track"], path=place)
+    words = [str(place), str(fights / "films"), "--out", str(fights / "tuned")]
     assert main(["distil", *words, *STUDENT]) == 0
-    rules = load_checkpoint(fights / "tuned").rules
-    assert rules == load_checkpoint(tuned).rules
+
+    made = load_checkpoint(fights / "tuned")
+    assert made.rules == strict != plain
+    assert made.tuned_on == ("a track",)
 
 
 def test_the_same_command_gives_the_same_and_a_finished_run_is_left_as_it_is(
@@ -207,6 +218,8 @@ def test_the_same_command_gives_the_same_and_a_finished_run_is_left_as_it_is(
     ("change", "said"),
     [
         ("fps=20", "--set fps: the model that is imitated settles this"),
+        ("actions=[attack]", "--set actions: the model that is imitated"),
+        ("max_sequences=3", "all recordings are learned from"),
         ("model_type=trees", "a network imitates the model"),
         ("model_type=auto", "a network imitates the model"),
     ],
@@ -217,10 +230,54 @@ def test_what_contradicts_the_model_is_refused(fights, change, said, capsys):
     assert not (fights / "refused").exists()
 
 
-def test_a_run_is_not_gone_on_with_by_another_teacher(fights, student, capsys):
-    words = [str(student), str(fights / "films"), "--out", str(student), "--resume"]
+def test_a_run_goes_on_with_its_teacher_wherever_it_is_and_with_no_other(
+    fights, student, tmp_path, capsys
+):
+    moved = shutil.copytree(fights / "teacher", tmp_path / "teacher")
+    words = [str(moved), str(fights / "films"), "--out", str(student), "--resume"]
+    assert main(["distil", *words, *STUDENT]) == 0
+
+    shutil.copy(student / "best.safetensors", moved / "best.safetensors")
     assert main(["distil", *words, *STUDENT]) == 2
-    assert "teacher" in capsys.readouterr().err
+    assert "teacher_hash" in capsys.readouterr().err
+
+
+def test_a_labelled_class_that_nobody_watched_for_is_learned(fights, tmp_path):
+    data = write_fights(tmp_path / "data", videos=2, seconds=8)
+    listing = data / "train.csv"
+    watched = listing.read_text(encoding="utf-8").replace("attack", "sniff")
+    listing.write_text(watched, encoding="utf-8")
+    config = RunConfig(
+        data_dir=data,
+        fps=10.0,
+        teacher=fights / "teacher",
+        classes={"quiet": [], "attack": ["attack"], "sniff": ["sniff"]},
+        feature_set="social",
+    )
+    assert possible_in(config) == {(True, True, True)}
+    assert possible_in(config.changed(ignore_labels=True)) == {(True, False, True)}
+
+
+def possible_in(config):
+    """Return the classes that are possible in the recordings of a run."""
+    store = load_store(config.data_dir, rate_fps=config.fps)
+    return {
+        tuple(possible_where_taught(config, config.scene_task, recording).tolist())
+        for recording in store.recordings
+    }
+
+
+def test_a_student_takes_over_who_made_its_teacher(fights, tmp_path):
+    known = load_checkpoint(fights / "teacher")
+    [member] = known.members
+    signed = replace(member.provenance, licence="cc-by-nc-4.0", author="A. Lab")
+    place = tmp_path / "signed" / "best.safetensors"
+    save_checkpoint(place, member.model, signed)
+    settings = settings_of_student(
+        load_source(place), place, fights / "films", tmp_path / "out", {"cite": "B"}
+    )
+    assert (settings.licence, settings.author) == ("cc-by-nc-4.0", "A. Lab")
+    assert settings.cite == "B"
 
 
 def test_who_chases_whom_is_learned_from_a_teacher_too(tmp_path, capsys):

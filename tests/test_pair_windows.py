@@ -299,7 +299,7 @@ def test_without_any_action_the_other_windows_are_drawn_alone():
 
 def test_recordings_without_a_frame_that_counts_are_a_line_for_people():
     untracked = stored(("1>3 attack", 0, 9), animals=(1, 2))
-    with pytest.raises(DataError, match=r"none of the 1 training recordings .* counts"):
+    with pytest.raises(DataError, match=r"none of 1 training recording .* counts"):
         sampler(untracked)
 
 

@@ -273,7 +273,7 @@ def test_a_run_can_be_told_to_use_few_recordings(data, tmp_path):
 
 def test_data_nobody_annotated_cannot_be_learned_from(tmp_path):
     unlabelled = write_fights(tmp_path / "data", videos=2, seconds=4, labelled=False)
-    with pytest.raises(DataError, match="none of the 2 recordings"):
+    with pytest.raises(DataError, match="none of 2 recordings"):
         train(settings(unlabelled, tmp_path / "run"))
 
 

@@ -257,6 +257,7 @@ def test_two_animals_of_one_name_are_refused(session):
     for names, reason in (
         ({"a": "Ada", "b": "Ada"}, "two animals would be called"),
         ({"a": "b"}, "two animals would be called b"),
+        ({"a": "b", "b": "a"}, "is the name of another track"),
     ):
         with pytest.raises(MabeError, match=reason):
             settle_at_once(session, Change("animal_names", {}, names))

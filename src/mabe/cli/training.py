@@ -399,6 +399,16 @@ def distil(
             "--ignore-labels", help="Imitate the model also where there are labels."
         ),
     ] = False,
+    author: Annotated[
+        str | None, typer.Option(help="Who made the network; else the model's author.")
+    ] = None,
+    licence: Annotated[
+        str | None,
+        typer.Option(help="Under which others may use it; else the model's licence."),
+    ] = None,
+    cite: Annotated[
+        str | None, typer.Option(help="How to cite it; else as the model.")
+    ] = None,
     changes: Changes = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
@@ -408,9 +418,9 @@ def distil(
 ) -> Distilled:
     """Train one network to predict what a model of many members does.
 
-    It marks recordings in the time of one network. It learns labels where there are
+    It predicts recordings in the time of one network. It learns labels where there are
     some, elsewhere the model's probabilities, so recordings that nobody scored count
-    too: with few labels it is more accurate than the model itself (docs/reuse.md).
+    too (docs/reuse.md has measurements).
     """
     from mabe.config import parse_changes
     from mabe.experiments.distil import distil as run_distillation
@@ -422,7 +432,15 @@ def distil(
             data,
             out,
             changes=parse_changes(changes or [])
-            | {"device": device, "ignore_labels": ignore_labels},
+            | {
+                name: value
+                for name, value in (
+                    *(("ignore_labels", ignore_labels), ("author", author)),
+                    *(("licence", licence), ("cite", cite)),
+                    ("device", None if device == "auto" else device),
+                )
+                if value
+            },
             resume=resume,
             skip_bad=skip_bad,
         )

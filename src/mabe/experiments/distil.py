@@ -2,17 +2,18 @@
 
 The student is the automatic recipe's network. It learns from all recordings of a data
 set: labels where there are some, elsewhere the model's probabilities. So films that
-nobody scored are worth something, and marking takes the time of one network.
+nobody scored are of use, and prediction takes the time of one network.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mabe.config import RunConfig
+from mabe.config import RunConfig, build_config
+from mabe.data.near_pairs import NearPairs
 from mabe.data.prepare import load_store
 from mabe.decoding.rules import decide
 from mabe.errors import ConfigError
@@ -37,8 +38,18 @@ from mabe.training.run import train
 from mabe.training.run_directory import is_begun
 
 REPORT_NAME = "distillation.json"
-_OF_MODEL = ("fps", "skeleton", "animals", "object_targets", "zone_targets", "heights")
+_OF_MODEL = (
+    *("fps", "skeleton", "animals", "object_targets", "zone_targets", "heights"),
+    *("nearest_targets", "target_distance_cm"),
+)
 """Settings of the teacher that its student has too."""
+_OF_LABELS = frozenset(
+    {
+        *("actions", "ignore", "undirected", "background", "classes", "other"),
+        *("max_sequences", "folds", "fold", "val_share", "split_by", "from_model"),
+    }
+)
+"""Settings without effect: the task is the teacher's, and nothing is held out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,8 +92,8 @@ class Distilled:
                 "Agreement with what it was taught (F1), on the "
                 f"{count(self.recordings, 'recording')} it learned from: "
                 f"{format_score(self.macro_agreement)} ({each})",
-                "How right it is, labels that neither model saw have to tell: mabe "
-                f"evaluate {self.model.parent} SCORED",
+                "Accuracy is not known: measure it on labelled recordings that neither "
+                f"model learned from: mabe evaluate {self.model.parent} SCORED",
             ]
         )
 
@@ -140,7 +151,8 @@ def settings_of_student(
     Raises `ConfigError` where `changes` contradict the model.
     """
     teacher = source.checkpoint.model
-    own = settings_as_given(source.checkpoint.members[0])
+    members = source.checkpoint.members
+    own = settings_as_given(members[0])
     fixed = {name: own[name] for name in _OF_MODEL} | {
         **_task_settings(teacher.task),
         "data_dir": data,
@@ -149,21 +161,31 @@ def settings_of_student(
         "teacher_hash": source.hash,
         "hold_out": False,
     }
-    if wrong := sorted(fixed.keys() & changes.keys()):
+    rights = {
+        name: _only([getattr(each.provenance, name) for each in members])
+        for name in ("author", "licence", "cite")
+    }
+    if wrong := sorted((fixed.keys() | _OF_LABELS) & changes.keys()):
         raise ConfigError(
-            f"--set {', '.join(wrong)}: the model that is imitated settles this"
+            f"--set {', '.join(wrong)}: the model that is imitated settles this, and "
+            "all recordings are learned from"
         )
     if changes.get("model_type", "conv_gru") in ("trees", "auto"):
         raise ConfigError(
             f"--set model_type={changes['model_type']}: a network imitates the model; "
             "name conv_gru, tcn or conv_bilstm"
         )
+    given = build_config(dict(changes), where="--set")
     store = load_store(
-        data, rate_fps=teacher.config.fps, store_dir=None, workers=4, skip_bad=skip_bad
+        data,
+        rate_fps=teacher.config.fps,
+        store_dir=given.store_dir,
+        workers=given.num_workers,
+        skip_bad=skip_bad,
     )
     views = [len(teacher.task.choices(each)) * each.length for each in store.recordings]
     recipe = choose_recipe(
-        {**changes, **fixed},
+        {**rights, **changes, **fixed},
         groups=2,
         counted_frames=sum(views),
         has_objects=teacher.config.object_targets,
@@ -171,6 +193,11 @@ def settings_of_student(
     [network] = [kind.config for kind in recipe.kinds if not kind.config.is_grown]
     kind = {"model_type": changes.get("model_type", network.model_type)}
     return network.changed(folds=None, **kind)
+
+
+def _only(values: Sequence[str | None]) -> str | None:
+    """Return what members say of their rights, each text once."""
+    return "; ".join(dict.fromkeys(filter(None, values))) or None
 
 
 def _task_settings(task: Task) -> dict[str, Any]:
@@ -195,15 +222,19 @@ def measure_agreement(
     classes = teacher.model.task.classes
     total = np.zeros((len(classes), 3), np.int64)
     model = student.model
+    near = NearPairs(data.store, model.config.nearness)
     for index, view, shares in data.taught():
         recording = data.store.recordings[index]
         possible = teacher.model.task.choices(recording)[view]
+        if isinstance(data, TaughtSceneData):
+            possible = data.labelled.possible[index]
         own = predict_view(
             model,
             Tracks.of_stored(data.store, index),
             view,
             lab=recording.lab,
             possible=possible,
+            spans=near.spans(index, view),
         )
         decided = [
             decide(

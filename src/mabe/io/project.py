@@ -265,11 +265,23 @@ class Project(BaseModel):
         for name in new:
             if not name.isprintable() or not 0 < len(name) <= 60 or "," in name:
                 raise ValueError("a name has 1 to 60 letters, and no comma")
+        moved = {its for track, its in zip(names, new, strict=True) if track != its}
+        if taken := sorted(moved & names.keys()):
+            raise ValueError(
+                f"{taken[0]!r} is the name of another track, so a label by it could "
+                "mean either; choose another name"
+            )
         return dict(zip(names, new, strict=True))
 
     @model_validator(mode="after")
     def _labels_by_new_names(self) -> "Project":
-        """Let labels call animals by these names, too."""
+        """Let labels call animals by these names, too; none is that of an object."""
+        of_recordings = (each.objects for each in self.recordings)
+        objects = {name for each in (self.objects, *of_recordings) for name in each}
+        if taken := sorted(objects & set(self.animal_names.values())):
+            raise ValueError(
+                f"animal_names: {taken[0]!r} is the name of an object; choose another"
+            )
         new = {name: track for track, name in self.animal_names.items()}
         object.__setattr__(self, "subjects", {**new, **self.subjects})
         return self

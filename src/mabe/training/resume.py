@@ -35,9 +35,13 @@ FREE_TO_CHANGE = frozenset(
         "save_every_s",
         "save_freq",
         "store_dir",
+        "teacher",
     }
 )
-"""Settings a resumed run may have changed without becoming another run."""
+"""Settings a resumed run may have changed without becoming another run.
+
+`from_model` and `teacher` are places; the hashes of their files may not change.
+"""
 
 
 _OF_DAMAGED_STATES = (

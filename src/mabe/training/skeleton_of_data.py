@@ -72,6 +72,8 @@ def settle_skeleton(
 
 def _why_without_heights(config: RunConfig, store: PoseStore) -> str | None:
     """Return why heights are no features of a run; None where they are."""
+    if config.teacher or config.from_model:
+        return "as the model that this one is made from has none"
     if config.task is not TaskKind.PAIR:
         return "as features of a scene have two dimensions"
     if config.feature_set != "social":

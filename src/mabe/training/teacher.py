@@ -82,7 +82,7 @@ def teach(
     model = teacher.to(choose_device(config.device))
     own_store = in_layout_of(model, store)
     near = NearPairs(own_store, model.config.nearness)
-    bar: tqdm[int] = progress_bar(recordings, desc="Asking the model", unit="recording")
+    bar: tqdm[int] = progress_bar(recordings, desc="Predicting", unit="recording")
     for index in bar:
         recording = own_store.recordings[index]
         tracks = Tracks.of_stored(own_store, index)

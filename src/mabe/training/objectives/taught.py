@@ -1,8 +1,8 @@
 """The objectives of runs that imitate a model: its probabilities beside labels.
 
 Dimension key: B batch, T time, K keypoint, P seat, N classes or actions.
-All recordings are learned from and none is held out: what a student is worth, labels
-that neither it nor its teacher saw have to tell.
+All recordings are learned from and none is held out: accuracy is measured on labels
+that neither the student nor its teacher learned from.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,9 @@ from mabe.data.pair_windows import LabelledViews, PairBatch, TaughtView
 from mabe.data.scene_windows import Batch, TaughtStore
 from mabe.data.store import PoseStore
 from mabe.pair_task import PairTask
+from mabe.recording import StoredRecording
 from mabe.runtime.tensors import to_device
+from mabe.scene_task import SceneTask
 from mabe.training.losses import (
     pair_loss_of_shares,
     pair_share_weights,
@@ -78,7 +80,7 @@ class TaughtSceneData(SceneData):
         labelled = TaughtStore(
             store,
             tuple(of_recording.get(index, nothing) for index in range(len(recordings))),
-            tuple(task.choices(each)[SCENE] for each in recordings),
+            tuple(possible_where_taught(config, task, each) for each in recordings),
         )
         return cls(config, store, learned, [], labelled)
 
@@ -90,6 +92,16 @@ class TaughtSceneData(SceneData):
     def objective(self, config: RunConfig) -> "TaughtSceneObjective":
         """Return what a run with these settings learns from the data."""
         return TaughtSceneObjective(config, self)
+
+
+def possible_where_taught(
+    config: RunConfig, task: SceneTask, recording: StoredRecording
+) -> Bool[np.ndarray, " classes"]:
+    """Return the classes that are predicted or labelled in a recording."""
+    possible = task.choices(recording)[SCENE]
+    if config.ignore_labels:
+        return possible
+    return possible | task.possible(recording.annotated, recording.bouts)
 
 
 class TaughtSceneObjective(SceneObjective):

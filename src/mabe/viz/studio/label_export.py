@@ -17,14 +17,16 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
     recordings: list[RecordingBouts] = []
     watched_s: dict[str, float] = {}
     for index, info in enumerate(session.project.videos):
+        if not (info.has_labels or session.labels.read(info.name).coverage):
+            continue  # and it may be long, or damaged
         about = session.open(index).recordings[0]
         labels = session.labels.read(info.name, frames=about.native_length)
         if not labels.coverage:
             continue
         if info.video in watched_s:
             raise DataError(
-                f"several recordings are called {info.video!r}, and BORIS names "
-                "observations by them: export the labels of one lab"
+                f"several labelled recordings are called {info.video!r}, and BORIS "
+                "names observations by them: rename one of the files"
             )
         watched_s[info.video] = watched_frames(labels.coverage) / about.fps
         recordings.append(

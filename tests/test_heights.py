@@ -35,6 +35,7 @@ from mabe.skeleton import KEYPOINTS, RODENT, PoseLayout
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
 from mabe.training.gpu_poses import ResidentPoses
 from mabe.training.run import train
+from mabe.training.skeleton_of_data import settle_skeleton
 
 FPS = 10.0
 SCALE = 10.0
@@ -235,6 +236,21 @@ def test_where_only_some_films_have_z_x_and_y_are_used_and_it_is_said(tmp_path, 
         "heights: not used, as 1 of 3 recordings lack them" in capsys.readouterr().out
     )
     assert not load_checkpoint(run.model_path).model.config.heights
+
+
+def test_a_model_made_from_one_without_heights_has_none_either(data, trained):
+    """Else its features would be others, and it would refuse what the other takes."""
+    config = build_config(
+        {"data_dir": data, "task": "pair", "feature_set": "social", "fps": FPS},
+        where="test",
+    )
+    store = load_store(data, rate_fps=FPS)
+    assert settle_skeleton(config, store)[0].heights
+    for source in ("from_model", "teacher"):
+        made_from = config.changed(**{source: trained.model_path})
+        settled, told = settle_skeleton(made_from, store)
+        assert not settled.heights
+        assert "the model that this one is made from has none" in told[0]
 
 
 def test_an_import_says_that_z_is_taken_to_point_up(data, capsys):

@@ -25,7 +25,6 @@ from jaxtyping import Bool, Float, Int
 
 from mabe.errors import ConfigError, DataError, RunError
 from mabe.models.tree_text import check_text, without_settings
-from mabe.runtime.disk_arrays import make_array, row_blocks
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -35,6 +34,9 @@ Rows = Float[np.ndarray, "row statistic"]
 
 
 _BINS = 63
+
+
+_READ_ROWS = 4_096
 
 
 _OWN_BINS = {"max_bin": _BINS, "verbosity": -1}
@@ -228,25 +230,25 @@ class RowsOnDisk:
     def data(self, kept: Int[np.ndarray, " kept"]) -> "lgb.Dataset":
         """Return some rows, in order, as a data set without labels.
 
-        LightGBM reads them where they lie, and keeps one byte for each value.
+        LightGBM reads them in pieces, and keeps one byte for each value. Given them as
+        one array it grows other trees: 0.002 worse in each fold of `rat_dyad`.
         """
         if self.bins is not None:
             # Constructed now: labels that are set before are lost in a subset.
             return self.bins.subset(kept.tolist(), params=_SHARED_BINS).construct()
         rows = np.memmap(self.path, np.float32, mode="r").reshape(len(self.labels), -1)
-        if len(kept) < len(rows):
-            rows = _rows_of(rows, kept)
-        return import_lightgbm().Dataset(rows, params=_OWN_BINS, free_raw_data=True)
+        lightgbm = import_lightgbm()
 
+        class Pieces(lightgbm.Sequence):  # type: ignore[misc]
+            batch_size = _READ_ROWS
 
-def _rows_of(
-    rows: Rows, kept: Int[np.ndarray, " kept"]
-) -> Float[np.ndarray, "kept statistic"]:
-    """Return a copy of some rows, on disk where it is large."""
-    some = make_array((len(kept), rows.shape[1]), rows.dtype)
-    for piece in row_blocks(some):
-        some[piece] = rows[kept[piece]]
-    return some
+            def __len__(self) -> int:
+                return len(kept)
+
+            def __getitem__(self, index: Any) -> np.ndarray:
+                return np.asarray(rows[kept[index]], np.float64)
+
+        return lightgbm.Dataset(Pieces(), params=_OWN_BINS, free_raw_data=True)
 
 
 def grow_for_classes(

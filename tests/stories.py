@@ -23,6 +23,16 @@ TINY = {
     "seed": 1,
 }
 """A network that learns the story in seconds; MABE_TEST_DEVICE=cuda tries a GPU."""
+TINY_TREES = {
+    "model_type": "trees",
+    "feature_set": "social",
+    "fps": 10.0,
+    "tree_rounds": 15,
+    "tree_min_rows": 5,
+    "tree_feature_share": 0.5,
+    "tree_learning_rate": 0.2,
+}
+"""The same of trees."""
 
 
 def write_fights(folder, *, videos=6, seconds=24, labelled=True):

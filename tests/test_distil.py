@@ -10,7 +10,7 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import TINY, write_fights
+from stories import TINY, TINY_TREES, write_fights
 
 from mabe.bouts import View
 from mabe.cli.main import main
@@ -34,15 +34,6 @@ from mabe.training.objectives.taught import possible_where_taught
 from mabe.training.reuse import load_source
 from mabe.training.run import train
 
-TREES = {
-    "model_type": "trees",
-    "feature_set": "social",
-    "fps": 10.0,
-    "tree_rounds": 15,
-    "tree_min_rows": 5,
-    "tree_feature_share": 0.5,
-    "tree_learning_rate": 0.2,
-}
 STUDENT = [
     *("--set", "gru_width=16", "--set", "sequence_length=64", "--set", "batch_size=8"),
     *("--set", "steps_per_epoch=40", "--set", "num_workers=1"),
@@ -126,7 +117,7 @@ def fights(tmp_path_factory):
     write_fights(root / "labelled", videos=4, seconds=16)
     write_fights(root / "films", videos=6, seconds=20, labelled=False)
     write_fights(root / "scored", videos=3, seconds=24)
-    settings = {**TINY, **TREES, "classes": {"quiet": [], "attack": ["attack"]}}
+    settings = {**TINY, **TINY_TREES, "classes": {"quiet": [], "attack": ["attack"]}}
     places = {"data_dir": root / "labelled", "checkpoint_dir": root / "teacher"}
     train(build_config(settings | places, where="test"))
     return root
@@ -289,7 +280,7 @@ def test_who_chases_whom_is_learned_from_a_teacher_too(tmp_path, capsys):
         "data_dir": tmp_path / "labelled",
         "checkpoint_dir": tmp_path / "teacher",
     }
-    train(build_config({**TINY_PAIRS, **TREES, **places}, where="test"))
+    train(build_config({**TINY_PAIRS, **TINY_TREES, **places}, where="test"))
     assert distil(tmp_path) == 0
     assert "Agreement with" in capsys.readouterr().out
 

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 import torch
 from chases import TINY_PAIRS, write_chases
-from stories import TINY, write_fights
+from stories import TINY, TINY_TREES, write_fights
 
 from mabe.cli.main import main
 from mabe.config import build_config
@@ -23,15 +23,6 @@ from mabe.training.run import train
 SMALL = ModelConfig(
     fps=10.0, model_type="conv_gru", gru_width=4, lab_channels=2, sequence_length=32
 )
-TREES = {
-    "model_type": "trees",
-    "feature_set": "social",
-    "fps": 10.0,
-    "tree_rounds": 15,
-    "tree_min_rows": 5,
-    "tree_feature_share": 0.5,
-    "tree_learning_rate": 0.2,
-}
 
 
 def pair_task(actions, labs):
@@ -113,7 +104,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def old(data):
-    settings = {**TINY, **TREES, "classes": {"quiet": [], "attack": ["attack"]}}
+    settings = {**TINY, **TINY_TREES, "classes": {"quiet": [], "attack": ["attack"]}}
     places = {"data_dir": data / "old", "checkpoint_dir": data / "run"}
     return train(build_config(settings | places, where="test")).run_dir
 
@@ -200,7 +191,7 @@ def test_of_one_recording_a_model_is_made_and_not_scored(data, old, capsys):
 def test_old_actions_are_kept_where_that_is_wanted(tmp_path):
     """The old model knows chases, the new labels are of flights alone."""
     old_data = write_chases(tmp_path / "old", videos=2, seconds=16)
-    settings = {**TINY_PAIRS, **TREES, "data_dir": old_data, "hold_out": False}
+    settings = {**TINY_PAIRS, **TINY_TREES, "data_dir": old_data, "hold_out": False}
     old_run = train(
         build_config({**settings, "checkpoint_dir": tmp_path / "run"}, where="test")
     ).run_dir

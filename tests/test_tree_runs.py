@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 from chases import TINY_PAIRS, write_chases
-from stories import TINY, write_fights
+from stories import TINY, TINY_TREES, write_fights
 
 from mabe.config import build_config
 from mabe.errors import ConfigError
@@ -23,20 +23,11 @@ from mabe.training.objectives import load_training_data
 from mabe.training.run import train
 from mabe.viz.report.gather_contents import own_data
 
-TREES = {
-    "model_type": "trees",
-    "feature_set": "social",
-    "fps": 10.0,
-    "tree_rounds": 15,
-    "tree_min_rows": 5,
-    "tree_feature_share": 0.5,
-    "tree_learning_rate": 0.2,
-}
 ALL = np.ones(4, bool)
 
 
 def settings(data, root, story, **changes):
-    values = {**story, **TREES, "data_dir": data, "checkpoint_dir": root}
+    values = {**story, **TINY_TREES, "data_dir": data, "checkpoint_dir": root}
     values["store_dir"] = data.with_name(f"{data.name}-store")
     return build_config({**values, **changes}, where="test")
 

@@ -212,10 +212,16 @@ class SceneTask:
         The first class needs none; another without any is an action of its own name.
         """
         return tuple(
-            tuple(action for action, of in self.class_of.items() if of == place)
-            or ((name,) if place else ())
-            for place, name in enumerate(self.classes)
+            tuple(actions) or ((name,) if place else ())
+            for place, (name, actions) in enumerate(self.groups().items())
         )
+
+    def groups(self) -> dict[str, list[str]]:
+        """Return the annotated actions of each class by its name, as settings do."""
+        groups: dict[str, list[str]] = {name: [] for name in self.classes}
+        for action, place in self.class_of.items():
+            groups[self.classes[place]].append(action)
+        return groups
 
     @classmethod
     def from_groups(
@@ -240,11 +246,8 @@ class SceneTask:
 
     def to_json(self) -> dict[str, Any]:
         """Return the task as plain values."""
-        groups: dict[str, list[str]] = {name: [] for name in self.classes}
-        for action, index in self.class_of.items():
-            groups[self.classes[index]].append(action)
         return {
-            "classes": groups,
+            "classes": self.groups(),
             "ignored": sorted(self.ignored),
             "others_are_first": self.others_are_first,
         }

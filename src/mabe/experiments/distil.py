@@ -117,7 +117,7 @@ def distil(
         source, model, data, out, changes or {}, skip_bad=skip_bad
     )
     trained = train(config, resume=resume and is_begun(out), skip_bad=skip_bad)
-    teacher = load_source(model).checkpoint
+    teacher = source.checkpoint
     student = load_checkpoint(trained.model_path)
     if teacher.rules != plain_rules(teacher.model.task):
         save_rules(student, teacher.rules, tuned_on=teacher.tuned_on)
@@ -204,12 +204,9 @@ def _task_settings(task: Task) -> dict[str, Any]:
     """Return a task as the settings of a run give it."""
     if not isinstance(task, SceneTask):
         return {"task": "pair"}
-    groups: dict[str, list[str]] = {name: [] for name in task.classes}
-    for action, place in task.class_of.items():
-        groups[task.classes[place]].append(action)
     return {
         "task": "scene",
-        "classes": groups,
+        "classes": task.groups(),
         "ignore": sorted(task.ignored),
         "other": "background" if task.others_are_first else "error",
     }
@@ -225,9 +222,7 @@ def measure_agreement(
     near = NearPairs(data.store, model.config.nearness)
     for index, view, shares in data.taught():
         recording = data.store.recordings[index]
-        possible = teacher.model.task.choices(recording)[view]
-        if isinstance(data, TaughtSceneData):
-            possible = data.labelled.possible[index]
+        possible = data.possible(index, view)
         own = predict_view(
             model,
             Tracks.of_stored(data.store, index),

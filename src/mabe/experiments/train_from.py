@@ -20,7 +20,7 @@ from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
 from mabe.runtime.console import count
 from mabe.scene_task import SceneTask, TaskKind
-from mabe.training.reuse import Source, load_source
+from mabe.training.reuse import Source, load_same_source, load_source
 
 NETWORK_STEPS = (40, 400)
 """Fewest and most steps of a network; one for each so many frames between them."""
@@ -56,12 +56,9 @@ def with_source(given: Mapping[str, Any], *, skip_bad: bool = False) -> Starting
     """
     config = build_config(dict(given), where="settings")
     assert config.from_model is not None
-    source = load_source(config.from_model)
-    if config.from_hash not in (None, source.hash):
-        raise ConfigError(
-            f"{config.from_model}: is not the model that this run started from; "
-            "restore it, or start a new run with another --out"
-        )
+    source = load_same_source(
+        config.from_model, config.from_hash, use="this run started from"
+    )
     member = _first_member(source, config)
     settings = dict(given) | {"from_hash": source.hash}
     settings |= _settings_of_model(given, member)
@@ -224,9 +221,7 @@ def _scene_settings(
     if "classes" in given:
         reasons = _say_actions(list(given["classes"]), task.classes, keep=False)
         return StartingPoint({"task": "scene"}, tuple(reasons))
-    groups: dict[str, list[str]] = {name: [] for name in task.classes}
-    for action, place in task.class_of.items():
-        groups[task.classes[place]].append(action)
+    groups = task.groups()
     ignored = set(given.get("ignore", task.ignored))
     here = {b.action for each in labelled for b in each.bouts} - ignored
     unknown = sorted(here - task.class_of.keys())

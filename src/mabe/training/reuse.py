@@ -69,12 +69,21 @@ def find_source(config: RunConfig) -> Source | None:
     """
     if config.from_model is None:
         return None
-    source = load_source(config.from_model)
-    if config.from_hash not in (None, source.hash):
+    return load_same_source(
+        config.from_model, config.from_hash, use="this run started from"
+    )
+
+
+def load_same_source(path: Path, expected: str | None, *, use: str) -> Source:
+    """Return a model that a run began with; `use` says in messages what for.
+
+    Raises `ConfigError` where its hash is another than the one expected, if any.
+    """
+    source = load_source(path)
+    if expected not in (None, source.hash):
         raise ConfigError(
-            f"{config.from_model}: is not the model that this run started from "
-            f"(hash {source.hash}, expected {config.from_hash}); restore it, or start "
-            "a new run with another --checkpoint-dir"
+            f"{path}: is not the model that {use} (hash {source.hash}, expected "
+            f"{expected}); restore it, or start a new run in another directory"
         )
     return source
 

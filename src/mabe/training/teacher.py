@@ -17,7 +17,7 @@ from mabe.bouts import View
 from mabe.config import RunConfig
 from mabe.data.near_pairs import NearPairs
 from mabe.data.store import PoseStore
-from mabe.errors import ConfigError, DataError
+from mabe.errors import DataError
 from mabe.inference.frame_probabilities import Tracks, in_layout_of, predict_view
 from mabe.pair_task import UNWATCHED
 from mabe.recording import StoredRecording
@@ -26,7 +26,7 @@ from mabe.runtime.console import progress_bar
 from mabe.runtime.devices import choose_device
 from mabe.runtime.disk_arrays import make_array
 from mabe.scene_task import Task
-from mabe.training.reuse import Source, load_source
+from mabe.training.reuse import Source, load_same_source
 
 Shares = Float[np.ndarray, "time classes"]
 """The probability of each class, as float16."""
@@ -39,14 +39,9 @@ def load_teacher(config: RunConfig) -> Source:
     one that the run began with.
     """
     assert config.teacher is not None
-    source = load_source(config.teacher)
-    if config.teacher_hash not in (None, source.hash):
-        raise ConfigError(
-            f"{config.teacher}: is not the model that this run imitates (hash "
-            f"{source.hash}, expected {config.teacher_hash}); restore it, or start a "
-            "new run with another --out"
-        )
-    return source
+    return load_same_source(
+        config.teacher, config.teacher_hash, use="this run imitates"
+    )
 
 
 def recordings_to_learn(config: RunConfig, store: PoseStore) -> list[int]:

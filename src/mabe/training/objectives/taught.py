@@ -89,6 +89,10 @@ class TaughtSceneData(SceneData):
         for index in self.learned:
             yield index, SCENE, self.labelled.labels[index]
 
+    def possible(self, index: int, _view: View) -> Bool[np.ndarray, " classes"]:
+        """Return the classes that are predicted or labelled in a recording."""
+        return self.labelled.possible[index]
+
     def objective(self, config: RunConfig) -> "TaughtSceneObjective":
         """Return what a run with these settings learns from the data."""
         return TaughtSceneObjective(config, self)
@@ -186,6 +190,10 @@ class TaughtPairData(PairData):
         """Yield each view to learn from with the teacher's probabilities."""
         for each in self.labelled.views:
             yield each.recording, each.view, each.frames(0, each.length)
+
+    def possible(self, index: int, view: View) -> Bool[np.ndarray, " actions"]:
+        """Return the actions that are predicted in a view of a recording."""
+        return self.labelled.task.choices(self.store.recordings[index])[view]
 
     def objective(self, config: RunConfig) -> "TaughtPairObjective":
         """Return what a run with these settings learns from the data."""

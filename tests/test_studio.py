@@ -615,8 +615,10 @@ def test_labels_by_keys_are_learned_and_a_suggestion_is_answered(browser, tmp_pa
         browser.keys("s")
         browser.wait(f"{PAGE}.recording?.index === 1 && {PAGE}.views?.length", 20)
         browser.wait("!document.getElementById('suggestion').hidden")
-        browser.keys("x")  # nothing of it is an attack
-        browser.wait(f"{SAVED} && {PAGE}.labels.past.length === 1")
+        browser.keys("x")  # nothing of it is an attack, and all is labelled now
+        state = "document.getElementById('state').textContent"
+        browser.wait(f"{state} === 'no more suggestions'")
+        assert browser.run("return document.getElementById('suggestion').hidden")
         assert browser.errors() == []
         browser.open("about:blank")  # it asks the server no more
     session.close()

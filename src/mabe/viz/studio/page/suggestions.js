@@ -58,8 +58,10 @@ export async function next() {
   const place = suggestions.list.indexOf(suggestions.now);
   if (place + 1 >= suggestions.list.length || place < 0) await load();
   const following = suggestions.list[place >= 0 ? place + 1 : 0] ?? suggestions.list[0];
-  if (following) await go(following);
-  else showState("no more suggestions");
+  if (following) { await go(following); return; }
+  suggestions.now = null;
+  mark();
+  showState("no more suggestions");
 }
 
 const isOf = (pair) => ({ agent, target }) => pair.includes(agent) && pair.includes(target);

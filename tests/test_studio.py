@@ -28,6 +28,7 @@ from mabe.viz.film.film_reader import read_facts
 from mabe.viz.studio.drift import find_drift
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.full_training import train_full
+from mabe.viz.studio.jobs import WaitingWorker, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
 from mabe.viz.studio.project_folder import open_project
@@ -507,6 +508,38 @@ def test_a_training_that_is_cancelled_or_cannot_begin_leaves_no_round(session):
     assert finished_rounds(session.data) == []
 
 
+def test_work_goes_to_the_worker_that_waits_and_without_one_to_a_new_process(tmp_path):
+    waiting = WaitingWorker()
+    assert waiting.take("predict", tmp_path) is None
+    waiting.prepare()
+    waiting.prepare()  # one is enough
+    first = waiting._process
+    job = start_job("predict", tmp_path, lambda: None, waiting=waiting)
+    assert job.process is first
+    assert first.wait(120) == 2
+    end = time.monotonic() + 20
+    while job.is_running and time.monotonic() < end:
+        time.sleep(0.02)
+    assert "train first" in job.error
+    other = start_job("read", tmp_path, lambda: None, waiting=waiting)
+    assert other.process is not first
+    other.cancel()
+    waiting.prepare()
+    left = waiting._process
+    waiting.end()
+    assert left.poll() is not None
+    assert waiting.take("predict", tmp_path) is None
+
+
+def test_a_worker_that_waits_ends_with_its_server(tmp_path):
+    waiting = WaitingWorker()
+    waiting.prepare()
+    process = waiting._process
+    process.stdin.close()  # as the system does for a server that was killed
+    assert process.wait(120) == 0
+    assert waiting.take("train", tmp_path) is None
+
+
 def test_the_full_recipe_becomes_a_round_that_the_page_uses(tmp_path):
     write_fights(tmp_path / "p", videos=2, seconds=24)
     session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
@@ -595,6 +628,7 @@ def check_trust_of_three_recordings(browser):
 def test_labels_by_keys_are_learned_and_a_suggestion_is_answered(browser, tmp_path):
     write_fights(tmp_path / "p", videos=2, seconds=12, labelled=False)
     session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    session.waiting = WaitingWorker()
     session.start("read")
     with served(
         lambda port: build_app(session, port=port, token=TOKEN), TOKEN

@@ -24,6 +24,7 @@ _MODULES: dict[str, str] = {
     "incoming": "mabe.viz.studio.incoming",
 }
 """Of work that has a module of its own."""
+_WORKER = "mabe.viz.studio.worker"
 
 
 @dataclass(slots=True)
@@ -100,22 +101,75 @@ class Job:
         self.finished = True
 
 
-def start_job(what: What, data: Path, after: Callable[[], None], *given: str) -> Job:
+class WaitingWorker:
+    """A worker that has loaded its libraries, which takes seconds, before it is needed.
+
+    It holds about 400 MB of memory until it is used or ended, and ends by itself
+    when the server is gone.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Start one, unless one is waiting."""
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._process = _start_process(_WORKER, "wait", stdin=subprocess.PIPE)
+
+    def take(self, what: What, data: Path) -> "subprocess.Popen[str] | None":
+        """Let the one that waits do some work, and return it; None if none waits."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return None
+        assert process.stdin is not None
+        with process.stdin as told:
+            told.write(json.dumps([what, str(data)]))
+        return process
+
+    def end(self) -> None:
+        """End the one that waits, if one does."""
+        with self._lock:
+            process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+
+def start_job(
+    what: What,
+    data: Path,
+    after: Callable[[], None],
+    *given: str,
+    waiting: WaitingWorker | None = None,
+) -> Job:
     """Start work on a data set in a process, and follow it in a thread.
 
-    `given` are further arguments of the process.
+    `given` are further arguments of the process. Training and prediction are done by
+    the worker that is waiting, if one is.
     """
-    arguments = ["mabe.viz.studio.worker", what]
+    arguments = [_WORKER, what]
     if what in ("copy", "film"):
         arguments = ["mabe.viz.studio.film_jobs", what]
     elif what in _MODULES:
         arguments = [_MODULES[what]]
-    process = subprocess.Popen(
-        [sys.executable, "-m", *arguments, str(data), *given],
+    process = None
+    if waiting is not None and arguments[0] == _WORKER:
+        process = waiting.take(what, data)
+    job = Job(what, process or _start_process(*arguments, str(data), *given), after)
+    threading.Thread(target=job.follow, daemon=True, name=f"mabe-{what}").start()
+    return job
+
+
+def _start_process(
+    module: str, *given: str, stdin: int | None = None
+) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *given],
+        stdin=stdin,
         stdout=subprocess.PIPE,
         text=True,
         encoding="utf-8",
     )
-    job = Job(what, process, after)
-    threading.Thread(target=job.follow, daemon=True, name=f"mabe-{what}").start()
-    return job

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mabe.errors import ConfigError
 from mabe.io.project import Project
+from mabe.viz.studio.jobs import WaitingWorker
 from mabe.viz.studio.label_files import only_server
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.session import StudioSession
@@ -37,6 +38,7 @@ def serve_project(
         session = StudioSession.of_project(open_project(root, settings, file=file))
         for line in session.project.problems:
             print(f"  ! {line}")
+        session.waiting = WaitingWorker()
         session.start("read")
         try:
             serve_app(

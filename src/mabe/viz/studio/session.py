@@ -14,7 +14,7 @@ from mabe.viz.review.session import KEPT_OPEN
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
 from mabe.viz.studio.film_jobs import playable_film
 from mabe.viz.studio.incoming import LabelImport
-from mabe.viz.studio.jobs import Job, What, start_job
+from mabe.viz.studio.jobs import Job, WaitingWorker, What, start_job
 from mabe.viz.studio.label_edits import LabelEdit
 from mabe.viz.studio.label_files import LabelFiles, labels_to_json
 from mabe.viz.studio.open_recordings import OpenRecordings
@@ -39,6 +39,8 @@ class StudioSession:
     """What measures the trust in the last round, beside other work."""
     full_job: Job | None = None
     """The full recipe, which is trained beside other work."""
+    waiting: WaitingWorker | None = None
+    """What trains without a delay once labels have changed; None: nothing waits."""
     times_settled: int = 0
     label_import: LabelImport = field(default_factory=LabelImport)
     rounds: list[Round] = field(default_factory=list)
@@ -87,7 +89,7 @@ class StudioSession:
             after = self.load_rounds
             if what == "train":
                 after = self._load_trained
-            self.job = start_job(what, self.data, after, *given)
+            self.job = start_job(what, self.data, after, *given, waiting=self.waiting)
 
     def start_full(self) -> None:
         """Start to train the full recipe, unless that is going on.
@@ -106,8 +108,12 @@ class StudioSession:
 
     def check_idle(self) -> None:
         """Raise `DataError` where other work is going on."""
-        if self.job is not None and self.job.is_running:
+        if self.job is not None and self._is_working:
             raise DataError(f"please wait: {self.job.stage}, or cancel it")
+
+    @property
+    def _is_working(self) -> bool:
+        return self.job is not None and self.job.is_running
 
     def _load_trained(self) -> None:
         """Take over a new round, and measure how far it can be trusted."""
@@ -153,6 +159,8 @@ class StudioSession:
         self.cancel_full()
         if self.job is not None:
             self.job.cancel()
+        if self.waiting is not None:
+            self.waiting.end()
 
     # ── labels ──
 
@@ -216,6 +224,8 @@ class StudioSession:
         name = recording.name
         before = self.labels.version(name)
         now, labels = self.labels.apply(name, edit, frames=recording.native_length)
+        if self.waiting is not None and not self._is_working:
+            self.waiting.prepare()
         is_alone = version == before and now <= before + 1
         return {"version": now, **({} if is_alone else labels_to_json(labels))}
 

@@ -4,11 +4,13 @@
 
     python -m mabe.viz.studio.worker train DATA
     python -m mabe.viz.studio.worker predict DATA
+    python -m mabe.viz.studio.worker wait
 
 It prints what `mabe.viz.studio.job_lines` describes. A killed one leaves nothing that
-is used.
+is used. One that waits reads what to do, ``["train", DATA]``, once it has started.
 """
 
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -206,11 +208,17 @@ def _number(value: float) -> float | None:
 
 
 def main() -> int:
-    """Do what the command line says."""
-    work = {"predict": predict, "train": train}[sys.argv[1]]
+    """Do what the command line says, or the line that is sent to one that waits."""
+    given = sys.argv[1:]
+    if given == ["wait"]:
+        sent = sys.stdin.read()
+        if not sent:  # the server has ended
+            return 0
+        given = json.loads(sent)
+    work = {"predict": predict, "train": train}[given[0]]
 
     def do() -> None:
-        work(Path(sys.argv[2]))
+        work(Path(given[1]))
 
     return run_job(do)
 

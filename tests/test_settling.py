@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kills import killed_at
 from lab_folders import write_table, write_tracks
+from stories import FPS, write_fights
 from test_exports import provenance, source
 
 from mabe.bouts import Bout, RecordingBouts, WatchedSpan
@@ -31,7 +32,9 @@ from mabe.viz.studio.label_import import (
     take_import,
     undo_import,
 )
+from mabe.viz.studio.layout_table import read_rows, write_rows
 from mabe.viz.studio.project_folder import open_project
+from mabe.viz.studio.reading import read
 from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.settings import Change, change_values, settled
@@ -289,6 +292,18 @@ def test_a_data_set_in_the_standard_layout_keeps_its_table(session):
         settle(inner, [Change("fps", numbers(), numbers(30))])
 
 
+def test_an_imported_data_set_takes_labels_though_its_sources_are_elsewhere(
+    session, tmp_path
+):
+    files = {"recordings": [{"name": "cage1", "tracks": "elsewhere.csv"}]}
+    (session.data / "project.yaml").write_text(yaml.safe_dump(files))
+    inner = StudioSession.of_project(open_project(session.data, Project()))
+    read(inner.data)
+    path = write_table(tmp_path / "cage1.csv", [("chase", 2, 4, "b")])
+    bring(inner, path, "theirs")
+    assert Bout(2, 4, "chase", 2, 1) in inner.labels.read("p/cage1").bouts
+
+
 # ── labels of other programs ──
 
 FRAMES = 6
@@ -362,6 +377,47 @@ def test_predictions_that_were_exported_to_boris_come_back_as_labels(session, tm
     [path, *_] = write_boris(tmp_path / "out", [bouts], made)
     bring(session, path, "theirs")
     assert labels_of(session).bouts == mine.bouts
+
+
+def layout_session(root, *, names):
+    """Return a session of a data set that was imported before, with its store read."""
+    write_fights(root, videos=2, seconds=6)
+    rows = read_rows(root / "train.csv")
+    for row in rows:
+        row |= {f"mouse{n}_id": name for n, name in enumerate(names, 1)}
+    write_rows(root / "train.csv", rows)
+    session = StudioSession.of_project(open_project(root, Project()))
+    read(session.data)
+    return session
+
+
+@pytest.mark.parametrize("names", [(), ("Клара", "b")])
+def test_labels_come_back_into_a_data_set_in_the_standard_layout(tmp_path, names):
+    session = layout_session(tmp_path / "p", names=names)
+    mine = {name: session.labels.read(name) for name in ("Lab/1", "Lab/2")}
+    assert all(each.bouts for each in mine.values())
+    path = tmp_path / "labels.boris"
+    path.write_text(json.dumps(labels_as_boris(session)))
+    for name, each in mine.items():
+        edit = LabelEdit(remove=each.bouts)
+        session.labels.apply(name, edit, frames=int(6 * FPS))
+        assert not session.labels.read(name).bouts
+    shown = bring(session, path, "theirs")
+    assert {row["recording"] for row in shown["rows"]} == {"1", "2"}
+    assert {name: session.labels.read(name).bouts for name in mine} == {
+        name: each.bouts for name, each in mine.items()
+    }
+
+
+def test_a_data_set_that_is_not_read_yet_says_so_and_a_stranger_is_refused(tmp_path):
+    write_fights(tmp_path / "p", videos=2, seconds=6)
+    session = StudioSession.of_project(open_project(tmp_path / "p", Project()))
+    path = write_table(tmp_path / "zebra.csv", RUN_AND_REST)
+    with pytest.raises(DataError, match="not read yet"):
+        read_file(session.data, path)
+    read(session.data)
+    with pytest.raises(DataError, match="of no recording here"):
+        read_file(session.data, path)
 
 
 def test_an_import_is_not_taken_back_over_later_labels(session, tmp_path):

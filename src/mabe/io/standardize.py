@@ -97,8 +97,8 @@ class StandardPoses:
     @property
     def agents(self) -> tuple[str, ...]:
         """The tracks' names of the animals, without objects and zones."""
-        tracked = tuple(self.poses.animals)
-        return tracked[: len(tracked) - len(self.objects)]
+        numbered = enumerate(self.poses.animals, 1)
+        return tuple(name for at, name in numbered if at not in self.objects)
 
     @property
     def targets(self) -> tuple[TargetZone, ...]:

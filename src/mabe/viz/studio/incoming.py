@@ -22,14 +22,17 @@ from mabe.io.coders import describe_conflicts
 from mabe.io.folder_files import FolderContents, scan_files, scan_folder
 from mabe.io.guesses import Guess
 from mabe.io.import_plan import ImportPlan, make_plan
-from mabe.io.importer import import_recording
+from mabe.io.importer import import_recording, label_recording
 from mabe.io.project import Project, load_project
+from mabe.io.readers.kaggle import read_index
 from mabe.runtime.documents import read_json
 from mabe.runtime.files import write_json
 from mabe.viz.studio.ethogram import MOST_ACTIONS, Ethogram, Kind, free_keys
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels, without
 from mabe.viz.studio.label_files import labels_of_json, labels_to_json
+from mabe.viz.studio.layout_recordings import LayoutRecording, layout_recordings
+from mabe.viz.studio.layout_table import is_layout
 from mabe.viz.studio.settling import guess_lines
 
 Prefer = Literal["mine", "theirs"]
@@ -67,19 +70,26 @@ def read_file(data: Path, file: Path) -> None:
     Raises `DataError` where it holds no labels, or none of these recordings.
     """
     settings = _without_label_files(load_project(data))
+    root = data.parent
+    known: dict[str, LayoutRecording] = {}
+    if is_layout(root):
+        # Its project.yaml lists files that it was imported from, elsewhere.
+        settings = settings.with_changes(recordings=())
+        recordings = layout_recordings(data, read_index(data, splits=("train",)))
+        known = {each.track.name: each for each in recordings}
     report("reading the labels", 0, 1)
     held = scan_files([file], settings)
     if not held.labels:
         reason = "; ".join(each.reason for each in held.problems) or "it has none"
         raise DataError(f"{file.name}: no labels are read from it: {reason}")
-    root = data.parent
-    tracks = scan_folder(root, settings, skip=data).tracks
+    tracks = tuple(each.track for each in known.values())
+    tracks = tracks or scan_folder(root, settings, skip=data).tracks
     # Matched by their names as if the file lay beside the tracks.
     beside = tuple(replace(each, path=root / file.name) for each in held.labels)
     plan = make_plan(FolderContents(tracks, beside, ()), settings, root)
     if plan.conflicts:
         raise DataError(f"{file.name}: {describe_conflicts(plan.conflicts)}")
-    labels, notes, guesses = _labels_of(plan)
+    labels, notes, guesses = _labels_of(plan, known)
     notes += [f"{each.labels.annotations.name}: {each.reason}" for each in plan.unused]
     if not labels:
         raise DataError(
@@ -94,7 +104,7 @@ def read_file(data: Path, file: Path) -> None:
 
 
 def _labels_of(
-    plan: ImportPlan,
+    plan: ImportPlan, known: Mapping[str, LayoutRecording]
 ) -> tuple[dict[str, StudioLabels], list[str], list[Guess]]:
     labels: dict[str, StudioLabels] = {}
     notes: list[str] = []
@@ -102,7 +112,12 @@ def _labels_of(
     wanted = [files for files in plan.recordings if files.labels]
     for number, files in enumerate(wanted):
         report("reading the labels", number, len(wanted))
-        done = import_recording(files, plan)
+        name = f"{plan.lab}/{files.track.name}"
+        if recording := known.get(files.track.name):
+            name = recording.name
+            done = label_recording(files, plan, recording.standard)
+        else:
+            done = import_recording(files, plan)
         coverage = done.coverage
         if coverage is None:
             stop = done.standard.poses.length
@@ -111,7 +126,7 @@ def _labels_of(
                 for each in done.watched
             )
         found = LabelEdit().applied(StudioLabels(tuple(done.bouts), coverage))
-        labels[f"{plan.lab}/{files.track.name}"] = found
+        labels[name] = found
         notes += [f"{files.track.name}: {note}" for note in done.labels.notes]
         guesses += [g for g in done.guesses if g.kind not in ("scale", "skeleton")]
     return labels, notes, guesses

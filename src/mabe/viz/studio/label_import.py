@@ -27,17 +27,11 @@ from mabe.viz.studio.session import StudioSession
 def start_import(session: StudioSession, name: str, content: bytes) -> None:
     """Start to read a file of labels; nothing becomes a label yet.
 
-    Raises `DataError` for a name that is none, and in a data set in the standard
-    layout, whose files are not read again.
+    Raises `DataError` for a name that is none.
     """
     if problem := problem_with_name(name):
         raise DataError(f"the file's name {problem}; rename it")
     with session.lock:
-        if session.project.is_layout:
-            raise DataError(
-                f"{session.project.root} is a data set in the standard layout: add "
-                "labels to the files it was imported from, and import them again"
-            )
         session.check_idle()
         session.label_import.incoming = None
         path = session.data / "studio" / "incoming" / name

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from mabe.bouts import Watched
+from mabe.io.readers.kaggle import SPLITS
 from mabe.io.writers.kaggle import format_watched
 from mabe.runtime.csv_cells import text_of
 from mabe.runtime.files import write_text
@@ -14,6 +15,11 @@ NAME = "train.csv"
 
 
 Row = dict[str, str]
+
+
+def is_layout(folder: Path) -> bool:
+    """Return whether a folder is a data set, with rates and scales of its own."""
+    return any((folder / f"{split}.csv").is_file() for split in SPLITS)
 
 
 def read_rows(table: Path) -> list[Row]:

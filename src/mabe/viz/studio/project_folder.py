@@ -22,7 +22,7 @@ from mabe.recording import VideoInfo
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import make_folder, write_bytes, write_json
-from mabe.viz.studio.layout_table import NAME, name_of, read_rows
+from mabe.viz.studio.layout_table import NAME, is_layout, name_of, read_rows
 from mabe.viz.studio.settling import (
     append_rows,
     complete,
@@ -61,7 +61,7 @@ class StudioProject:
     @property
     def is_layout(self) -> bool:
         """Whether the folder is a data set already, with its own rates and scales."""
-        return any((self.root / f"{split}.csv").is_file() for split in SPLITS)
+        return is_layout(self.root)
 
     def settings_text(self) -> str:
         """Return project.yaml as it is now, or that of the folder above, or nothing."""
@@ -128,7 +128,7 @@ def _import_new(
 ) -> dict[str, Any]:
     """Add the recordings of a folder that its data set lacks; return what to note."""
     known = {name_of(row) for row in read_rows(data / NAME)}
-    if any((root / f"{split}.csv").is_file() for split in SPLITS):
+    if is_layout(root):
         _add_layout(root, data, known)
         return {"problems": []}
     new = data / "studio" / "new"

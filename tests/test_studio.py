@@ -393,7 +393,10 @@ def test_labelled_recordings_that_differ_as_much_make_nothing_unlike():
         names=("a", "b", "c"),
         recording=np.repeat([0, 1, 2], 30),
     )
-    assert find_drift(stretches, np.repeat([1.0, 1.0, 0.0], 30)).unlike == ()
+    drift = find_drift(stretches, np.repeat([1.0, 1.0, 0.0], 30))
+    assert drift.unlike == ()
+    assert "(one in 100 % of its stretches)" in drift.describe()
+    assert "cannot be said" in drift.describe()
 
 
 def test_labels_that_came_with_the_tracks_give_the_actions(tmp_path):

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from mabe.runtime.console import percent
 from mabe.viz.studio.stretches import LEAST_TRACKED, NUMBERS, Stretches
 from mabe.viz.studio.suggest import LABELLED_FROM
 
 LEAST = 0.2
 
+TOO_UNLIKE = 0.5
+"""From this score of a labelled recording on, too little is usual to compare with."""
 
 FEWEST_STRETCHES = 20
 """Fewer labelled stretches say too little about what is usual."""
@@ -59,11 +62,17 @@ class Drift:
                 "Whether recordings are unlike the labelled ones cannot be said yet: "
                 f"it needs {FEWEST_STRETCHES} labelled stretches in two recordings."
             )
+        if not self.unlike and self.usual >= TOO_UNLIKE:
+            return (
+                "The labelled recordings are so unlike each other, in movement and "
+                f"distance (one in {percent(self.usual)} of its stretches), that "
+                "whether others are more unlike them cannot be said: label more."
+            )
         if not self.unlike:
             return (
                 "No recording is more unlike the labelled ones, in movement and "
                 "distance, than these are unlike each other (up to "
-                f"{100 * self.usual:.0f} % of their stretches)."
+                f"{percent(self.usual)} of their stretches)."
             )
         return (
             "Unlike the labelled recordings, so predictions there are less certain "
@@ -121,5 +130,5 @@ def _share_outside(
     often = np.stack([above.mean(axis=0), below.mean(axis=0)])
     side, number = np.unravel_index(int(often.argmax()), often.shape)
     word = "higher" if side == 0 else "lower"
-    part = f"{100 * often[side, number]:.0f} % of its stretches"
+    part = f"{percent(often[side, number])} of its stretches"
     return share, f"{NUMBERS[number]} {word} than anything labelled in {part}"

@@ -224,6 +224,7 @@ function showTrust(isNew) {
   else if (job?.error) text = `not measured: ${job.error}`;
   else if (job?.cancelled && !trust) text = "not measured: stopped";
   byId("trust-state").textContent = text;
+  byId("trust-state").parentElement.hidden = !text;
   if (!isNew) return;
   const { curve, drift, agreement } = trust ?? { curve: { text: "", minutes: [] }, drift: { text: "", unlike: [] }, agreement: null };
   byId("curve-text").textContent = curve.text;

@@ -8,7 +8,13 @@ import time
 import pytest
 
 from mabe.errors import DataError, RunError, StopRequested
-from mabe.runtime.executors import HERE, Processes, SpreadTasks, usual_executor
+from mabe.runtime.executors import (
+    HERE,
+    Processes,
+    SpreadTasks,
+    Threads,
+    usual_executor,
+)
 
 
 def divided(shared, task):
@@ -28,9 +34,11 @@ def test_tasks_are_done_in_order_here_and_all_the_same_in_processes():
         (1, (2, 1)),
     ]
     assert list(Processes(2).run(divided, 7, [])) == []
+    assert sorted(Threads(2).run(divided, 7, [30, 15])) == [(0, (4, 2)), (1, (2, 1))]
+    assert list(Threads(2).run(divided, 7, [])) == []
 
 
-@pytest.mark.parametrize("executor", [HERE, Processes(2)])
+@pytest.mark.parametrize("executor", [HERE, Processes(2), Threads(2)])
 def test_the_error_of_a_task_is_raised_as_it_is(executor):
     with pytest.raises(DataError, match=r"^x\.parquet: broken$"):
         list(executor.run(divided, 7, [0]))
@@ -44,7 +52,7 @@ def test_a_worker_that_dies_is_told_with_what_to_do():
 
 
 def test_several_workers_have_a_thread_each_and_one_as_many_as_it_likes():
-    assert (HERE.threads, Processes(4).threads) == (None, 1)
+    assert (HERE.threads, Processes(4).threads, Threads(2).threads) == (None, 1, 1)
 
 
 def process_after(seconds, task):
@@ -138,3 +146,46 @@ def test_workers_save_when_their_parent_alone_is_asked_to_stop(tmp_path, name):
     )
     assert done.stdout == "stopped\n", done.stderr
     assert {path.name for path in tmp_path.glob("saved*")} == {"saved1", "saved2"}
+
+
+IN_THREADS = """
+import os, signal, sys, time
+from pathlib import Path
+from mabe.errors import StopRequested
+from mabe.runtime.executors import Threads
+
+def work(folder, number):
+    (folder / f"begun{number}").touch()
+    if number == 1:
+        os.kill(os.getpid(), signal.Signals[sys.argv[2]])
+    time.sleep(0.3)
+    (folder / f"finished{number}").touch()
+
+try:
+    list(Threads(2).run(work, Path(sys.argv[1]), range(9)))
+except StopRequested:
+    print("stopped")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_threads_that_are_stopped_finish_what_they_have_begun(tmp_path, name):
+    script = tmp_path / "script.py"
+    script.write_text(IN_THREADS)
+    words = [sys.executable, script, tmp_path, name]
+    heard = functools.partial(
+        signal.signal,
+        signal.Signals[name],
+        signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL,
+    )
+    done = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=True, preexec_fn=heard
+    )
+    assert done.stdout == "stopped\n", done.stderr
+    begun, finished = (
+        {path.name.removeprefix(state) for path in tmp_path.glob(f"{state}*")}
+        for state in ("begun", "finished")
+    )
+    assert begun == finished
+    assert len(finished) < 9

@@ -24,8 +24,9 @@ from mabe.data import prepare_parts as parts
 from mabe.data.poses_in_cm import REACH_CM, STEP_CM, quantize_poses, to_cm
 from mabe.data.prepare import default_store_path, prepare
 from mabe.data.store import from_recording, open_store
-from mabe.errors import ConfigError, DataError
+from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.io.readers.kaggle import read_index, read_recording
+from mabe.runtime.executors import Processes, Threads
 from mabe.skeleton import KEYPOINTS
 
 NOSE, TAIL_BASE = KEYPOINTS.index("nose"), KEYPOINTS.index("tail_base")
@@ -175,11 +176,25 @@ def test_an_arena_twice_the_reach_wide_still_fits():
     assert steps.out_of_reach == 0
 
 
-def test_several_processes_make_the_same_bytes(data, tmp_path):
+@pytest.mark.parametrize("several", [{"workers": 2}, {"executor": Processes(2)}])
+def test_several_threads_or_processes_make_the_same_bytes(data, tmp_path, several):
     build(data, tmp_path / "one")
-    build(data, tmp_path / "two", workers=2)
+    build(data, tmp_path / "two", **several)
 
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_few_workers_are_threads_and_many_with_much_work_are_processes(data, tmp_path):
+    path = tmp_path / "t.parquet"
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+    info = read_index(data)[0]
+    task = parts.PartTask(replace(info, tracking_path=path), None)
+    assert parts.usual_executor([task] * 3, 8) == Threads(3)
+    assert parts.usual_executor([task] * 9, 2) == Threads(2)
+    assert parts.usual_executor([task] * 9, 8) == Processes(8)
+    path.write_bytes(b"")
+    assert parts.usual_executor([task] * 9, 8) == Threads(1)
 
 
 def test_a_finished_store_is_returned_without_reading_or_writing(
@@ -264,7 +279,7 @@ def test_a_run_that_broke_off_is_taken_up_to_the_same_bytes(
 
     with monkeypatch.context() as broken:
         broken.setattr(module, step, break_off)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises((KeyboardInterrupt, StopRequested)):
             build(data, tmp_path / "store")
 
     with pytest.raises(DataError, match="no pose store here"):
@@ -527,8 +542,11 @@ UNGUARDED = """
 import sys
 from pathlib import Path
 from mabe.data.prepare import prepare
-prepare(*map(Path, sys.argv[1:]), rate_fps=30.0, workers=2, progress=False)
+from mabe.runtime.executors import Processes
+prepare(*map(Path, sys.argv[1:]), rate_fps=30.0, executor=Processes(2), progress=False)
 """
+
+IN_TWO_THREADS = UNGUARDED.replace("executor=Processes(2)", "workers=2")
 
 
 def test_a_script_without_a_guard_says_so_instead_of_waiting_for_ever(data, tmp_path):
@@ -538,3 +556,6 @@ def test_a_script_without_a_guard_says_so_instead_of_waiting_for_ever(data, tmp_
     done = subprocess.run(words, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1, done.stderr
     assert 'under `if __name__ == "__main__":`' in done.stderr
+    script.write_text(IN_TWO_THREADS)
+    subprocess.run(words, check=True, timeout=100)
+    assert len(open_store(tmp_path / "store").recordings) == 3

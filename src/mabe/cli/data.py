@@ -278,7 +278,8 @@ def prepare(
         float, typer.Option(min=1, max=240, help="Working rate, frames per second.")
     ] = 33.3,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; all cores by default.")
+        int | None,
+        typer.Option(min=1, help="Recordings read at once; one for each core."),
     ] = None,
     ray: RayAddress = None,
     cpus_per_task: Cpus = 1.0,

@@ -32,6 +32,7 @@ from mabe.data.prepare_parts import (
     part_path,
     read_part_header,
     short_digest,
+    usual_executor,
 )
 from mabe.data.store import PoseStore, is_store, open_store
 from mabe.data.store_index import INDEX_NAME, write_index
@@ -44,7 +45,6 @@ from mabe.runtime.documents import read_json
 from mabe.runtime.executors import (
     MAIN_GUARD,
     Executor,
-    Processes,
     is_importing_main,
 )
 from mabe.runtime.failures import Failure, note_failure
@@ -85,9 +85,9 @@ def prepare(
 
     A complete store is returned at once if sizes and times of the files are unchanged;
     else contents are compared, and only changed files are read again. `skip_bad` leaves
-    out recordings whose files are absent or broken, and prints which. `workers` is the
-    number of processes, by default as many as there are cores and work for; an
-    `executor` does the work instead, possibly on other machines. Without `notes`, those
+    out recordings whose files are absent or broken, and prints which. `workers` is how
+    many are read at once, by default as many as there are cores; an `executor` does
+    the work instead, possibly on other machines. Without `notes`, those
     on a store that was complete before are not printed.
 
     Raises `DataError` when there are no videos or (without `skip_bad`) a bad file.
@@ -106,9 +106,14 @@ def prepare(
             # Another process may have completed it while this one waited.
             store = _find_finished(out_dir, stamps)
             if store is None:
-                builder = _Builder(out_dir, rate_fps, progress=progress)
-                executor = executor or (Processes(workers) if workers else None)
-                store = builder.build(videos, stamps, executor, skip_bad=skip_bad)
+                builder = _Builder(
+                    out_dir,
+                    rate_fps,
+                    workers=workers,
+                    executor=executor,
+                    progress=progress,
+                )
+                store = builder.build(videos, stamps, skip_bad=skip_bad)
             for path in _leftovers(out_dir, store):
                 _remove(path)
             _copy_project(data_dir, out_dir)
@@ -185,9 +190,19 @@ def _read_sources(out_dir: Path) -> dict[str, tuple[str, str]]:
 class _Builder:
     """Builds one store, in the process that holds its lock."""
 
-    def __init__(self, out_dir: Path, rate_fps: float, *, progress: bool) -> None:
+    def __init__(
+        self,
+        out_dir: Path,
+        rate_fps: float,
+        *,
+        workers: int | None,
+        executor: Executor | None,
+        progress: bool,
+    ) -> None:
         self.out_dir = out_dir
         self.rate_fps = rate_fps
+        self.workers = workers
+        self.executor = executor
         self.progress = progress
         self.parts_dir = out_dir / _PARTS_NAME
         old = _open_if_whole(out_dir)
@@ -198,14 +213,13 @@ class _Builder:
         self,
         videos: list[VideoInfo],
         stamps: dict[str, str],
-        executor: Executor | None,
         *,
         skip_bad: bool,
     ) -> PoseStore:
         """Bring the store up to date and return it."""
         contents = _unchanged(self.out_dir, self.old, stamps)
         bad: list[Failure] = []
-        for outcome in self._make_parts(videos, contents, executor):
+        for outcome in self._make_parts(videos, contents):
             if outcome.error:
                 bad.append(Failure(outcome.name, outcome.error))
             else:
@@ -220,10 +234,7 @@ class _Builder:
         return store
 
     def _make_parts(
-        self,
-        videos: list[VideoInfo],
-        unchanged: dict[str, str],
-        executor: Executor | None,
+        self, videos: list[VideoInfo], unchanged: dict[str, str]
     ) -> Iterator[PartOutcome]:
         """Make the parts of all recordings that may have changed."""
         old = self.old.recordings if self.old else ()
@@ -237,6 +248,7 @@ class _Builder:
         tasks.sort(key=lambda task: -task.bytes)
         self.parts_dir.mkdir(exist_ok=True)
         place = PartsPlace(self.parts_dir, self.rate_fps)
+        executor = self.executor or usual_executor(tasks, self.workers)
         with progress_bar(
             total=len(tasks),
             desc="Preparing",

@@ -1,4 +1,4 @@
-"""The per-recording files of a store build, its *parts*, made by worker processes.
+"""The per-recording files of a store build, its *parts*, made by several workers.
 
 A part is a line of JSON (the recording's entry of the index) and its quantized poses.
 Its name is the hash of everything it depends on, so an existing part need not be made
@@ -23,11 +23,15 @@ from mabe.data.store_index import FORMAT_VERSION, recording_from_json, recording
 from mabe.errors import DataError
 from mabe.io.readers.kaggle import fetched, read_recording
 from mabe.recording import StoredRecording, VideoInfo
-from mabe.runtime.executors import Executor, Processes
+from mabe.runtime.executors import Executor, Processes, Threads
 from mabe.runtime.files import append_rest, hash_file
 from mabe.runtime.threads import usable_cores
 
-_BYTES_WORTH_A_WORKER = 16 << 20
+MOST_THREADS = 4
+"""Of more workers, each is a process. Two threads on two cores take 0.55 of the time
+of one; the tenth that is Python code would hold up many."""
+
+_BYTES_WORTH_A_PROCESS = 16 << 20
 """Number of bytes that are read in the time that starting a process takes."""
 
 
@@ -70,17 +74,19 @@ def part_path(parts_dir: Path, content_hash: str) -> Path:
     return parts_dir / f"{content_hash}.part"
 
 
-def usual_workers(tasks: Sequence[PartTask]) -> int:
-    """Return how many processes to start: at most one for each core."""
-    work = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_WORKER
-    return min(usable_cores(), work)
+def usual_executor(tasks: Sequence[PartTask], workers: int | None) -> Executor:
+    """Return what makes parts on this machine, by default with all cores."""
+    cores = min(workers or usable_cores(), len(tasks))
+    if cores <= MOST_THREADS:
+        return Threads(max(1, cores))
+    worth = 1 + sum(task.bytes for task in tasks) // _BYTES_WORTH_A_PROCESS
+    return Processes(min(cores, worth)) if worth > MOST_THREADS else Threads(worth)
 
 
 def make_parts(
-    tasks: Sequence[PartTask], place: PartsPlace, executor: Executor | None
+    tasks: Sequence[PartTask], place: PartsPlace, executor: Executor
 ) -> Iterator[PartOutcome]:
-    """Make parts and yield outcomes in any order; by default in local processes."""
-    executor = executor or Processes(min(usual_workers(tasks), len(tasks)))
+    """Make parts and yield outcomes in any order."""
     for _, outcome in executor.run(_make_part, place, tasks, folders=[place.folder]):
         yield outcome
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
@@ -104,6 +104,49 @@ class Processes:
             return
         for index, task in enumerate(tasks):
             yield index, work(shared, task)
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """Threads of this process, which start at once, where processes take seconds.
+
+    For work that mostly decodes, hashes and computes with arrays: other Python code
+    is done by one thread at a time, so more than a few are of no use.
+    """
+
+    workers: int = 1
+    patience_s: float = 0.0
+
+    @property
+    def threads(self) -> int | None:
+        """See `Executor.threads`."""
+        return 1 if self.workers > 1 else None
+
+    def run(
+        self,
+        work: Callable[[Shared, Task], Result],
+        shared: Shared,
+        tasks: Sequence[Task],
+        *,
+        folders: Sequence[Path] = (),
+        wants_gpu: Callable[[Task], bool] | None = None,
+        hears_interrupts: bool = False,
+    ) -> Generator[tuple[int, Result], None, None]:
+        """See `Executor.run`; work hears no interrupts."""
+        pool = ThreadPoolExecutor(self.workers)
+        try:
+            with handling_stops(_stop_workers):
+                waiting = {
+                    pool.submit(work, shared, task): index
+                    for index, task in enumerate(tasks)
+                }
+                for future in as_completed(waiting):
+                    yield waiting.pop(future), future.result()
+        except KeyboardInterrupt:
+            raise StopRequested(STOPPED) from None
+        finally:
+            # Tasks that run are finished, the others left for next time.
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Poses of three dimensions: from files to features, models and their predictions."""
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ from hypothesis import strategies as st
 from mabe.bouts import View
 from mabe.cli.main import main
 from mabe.config import Augmentation, build_config
+from mabe.data import prepare_parts
 from mabe.data.clips import Clips, read_clips
 from mabe.data.poses_in_cm import STEP_CM
-from mabe.data.prepare import load_store
+from mabe.data.prepare import load_store, prepare
 from mabe.data.store import from_recording, open_store
 from mabe.features.directed import directed_features
 from mabe.features.heights import HeightFeatures
@@ -273,6 +276,22 @@ def test_import_writes_z_and_a_store_keeps_heights_above_the_floor(store, data):
     poses = in_3d(again).inputs_cm(0, 0, FRAMES)[:, 0]
     nose = poses[:, KEYPOINTS.index("nose"), 2]
     np.testing.assert_allclose(nose, walk(0)[:, 0, 2] / SCALE - floor, atol=STEP_CM)
+
+
+def test_a_store_of_a_version_that_did_not_read_heights_is_made_again(
+    data, tmp_path, monkeypatch
+):
+    make = partial(prepare, data, tmp_path / "store", rate_fps=FPS, progress=False)
+    with monkeypatch.context() as older:
+        older.setattr(prepare_parts, "_READS", 1)
+        older.setattr(prepare_parts, "has_heights", lambda path: False)
+        older.setattr(
+            prepare_parts,
+            "read_recording",
+            lambda info: replace(read_recording(info), z_px=None),
+        )
+        assert not make().recordings[0].has_heights
+    assert make().recordings[0].has_heights
 
 
 def in_3d(store):

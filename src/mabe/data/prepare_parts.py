@@ -22,10 +22,15 @@ from mabe.data.store import quantize_recording
 from mabe.data.store_index import FORMAT_VERSION, recording_from_json, recording_to_json
 from mabe.errors import DataError
 from mabe.io.readers.kaggle import fetched, read_recording
+from mabe.io.readers.kaggle_tracks import has_heights
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.runtime.executors import Executor, Processes, Threads
 from mabe.runtime.files import append_rest, hash_file
 from mabe.runtime.threads import usable_cores
+
+_READS = 2
+"""What is read of files: 2 since heights are. Contents are compared again where it
+was less when a store was made."""
 
 MOST_THREADS = 4
 """Of more workers, each is a process. Two threads on two cores take 0.55 of the time
@@ -160,22 +165,24 @@ def file_stamp(info: VideoInfo, rate_fps: float) -> str:
     """Return a hash of sizes and times, by which unchanged files are recognised."""
     if info.remote:
         versions = [(file.bytes, file.version) for file in info.remote]
-        return short_digest(versions, *_settings(info, rate_fps))
+        return short_digest(_READS, versions, *_settings(info, rate_fps))
     times = [
         _size_and_times(path) for path in (info.tracking_path, info.annotation_path)
     ]
     if info.coverage_path:
         times.append(_size_and_times(info.coverage_path))
-    return short_digest(times, *_settings(info, rate_fps))
+    return short_digest(_READS, times, *_settings(info, rate_fps))
 
 
 def _content_hash(info: VideoInfo, rate_fps: float) -> str:
     """Return a hash of all that a recording's stored poses and labels depend on."""
     tracks = _hash_source(info.tracking_path)
     labels = _hash_source(info.annotation_path) if info.annotation_path else None
-    # Without a file of coverage the hash is that of earlier versions.
+    # Without a file of coverage or heights the hash is that of earlier versions, which
+    # did not read these.
     coverage = [_hash_source(info.coverage_path)] if info.coverage_path else []
-    return short_digest(tracks, labels, *coverage, *_settings(info, rate_fps))
+    heights = ["heights"] if has_heights(info.tracking_path) else []
+    return short_digest(tracks, labels, *coverage, *heights, *_settings(info, rate_fps))
 
 
 def _hash_source(path: Path) -> str:

@@ -117,6 +117,14 @@ def read_tracks(path: Path, *, at_least_frames: int) -> Tracks:
     )
 
 
+def has_heights(path: Path) -> bool:
+    """Return whether a tracking file has heights; False where it cannot be read."""
+    try:
+        return _HEIGHT in pq.read_schema(path).names
+    except (OSError, pa.ArrowException):  # reading the tracks says what is wrong
+        return False
+
+
 @contextmanager
 def open_parquet(
     path: Path, columns: tuple[str, ...], *, kind: str

@@ -385,6 +385,21 @@ def test_of_three_animals_each_event_must_say_whom():
         to_bouts(annotations, of_three)
 
 
+@pytest.mark.parametrize(
+    "named", [{"animal_names": {"c": "Cleo"}}, {"subjects": {"Cleo": "c"}}]
+)
+def test_a_name_that_the_project_gives_is_found_where_it_is_a_target_alone(named):
+    project = Project(**named)
+    of_three = map_labels(("a", "b", "c"), ("a",), ("chase",), project)
+    events = [Event(0, 5, "chase", "a", "Cleo"), Event(6, 7, "chase", "a", "b")]
+
+    bouts, notes = to_bouts(annotations_of("r", "frame", events), of_three)
+
+    assert bouts == (Bout(0, 5, "chase", 1, 3), Bout(6, 7, "chase", 1, 2))
+    assert notes == []
+    assert list(of_three.subjects) == ["a"]  # Cleo is not known to have been watched
+
+
 def test_watched_is_every_action_of_everyone_who_acts():
     assert watched_of(mapping(), ("adult",), Project()) == (
         Watched(1, 1, "rear"),

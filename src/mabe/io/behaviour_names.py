@@ -98,6 +98,9 @@ class LabelMapping:
     """Animals include objects and zones, which are targets alone."""
     zones: tuple[str, ...] = ()
     """The last of `animals`, which are zones."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """The animals that the project gives other names, also where no event of the
+    recording has such a name as its subject."""
 
     @property
     def tracked(self) -> tuple[str, ...]:
@@ -165,8 +168,14 @@ def map_labels(
         )
         for behaviour in behaviours
     }
-    everything = (*animals, *zones)
-    return LabelMapping(everything, animal_of, reasons, actions, tuple(zones))
+    return LabelMapping(
+        (*animals, *zones),
+        animal_of,
+        reasons,
+        actions,
+        tuple(zones),
+        {name: told for name, told in project.subjects.items() if told in animals},
+    )
 
 
 def _map_subjects(

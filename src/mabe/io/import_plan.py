@@ -207,9 +207,16 @@ def _known_names(contents: FolderContents, project: Project) -> frozenset[str]:
     """Return all names of animals and subjects, also of other recordings."""
     animals = {animal for track in contents.tracks for animal in track.animals}
     subjects = {s for each in contents.labels for s in each.annotations.subjects}
-    told = {*project.animals, *project.subjects, *project.objects}
-    of_recordings = {name for each in project.recordings for name in each.subjects}
-    return frozenset((animals | subjects | told | of_recordings) - {""})
+    told = {*project.animals, *project.objects, *_told_names(project)}
+    return frozenset((animals | subjects | told) - {""})
+
+
+def _told_names(project: Project) -> list[str]:
+    """Return the names of subjects that the project has, also of one recording."""
+    own = (each.subjects for each in project.recordings)
+    return list(
+        dict.fromkeys(name for each in (project.subjects, *own) for name in each)
+    )
 
 
 def _settle_labels(
@@ -282,7 +289,7 @@ def _label_names(
     named_targets, named_zones = find_named_targets(
         files,
         list(dict.fromkeys((*project.animals, *project.objects, *animals))),
-        subjects,
+        (*subjects, *_told_names(project)),
         zones,
     )
     return LabelNames(

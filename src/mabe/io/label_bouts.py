@@ -152,11 +152,13 @@ def _only_zone(action: ActionMapping, mapping: LabelMapping) -> str | None:
 
 def animal_of_modifier(modifier: str, mapping: LabelMapping) -> str | None:
     """Return the animal or zone that an event's modifier names; None where none is."""
-    if not named_animal(modifier, mapping.tracked, mapping.subjects):
+    names = (*mapping.subjects, *mapping.names)
+    if not named_animal(modifier, mapping.tracked, names):
         return find_zone(modifier, mapping.zones)
-    same = next((s for s in mapping.subjects if s and same_name(s, modifier)), None)
-    if same is not None and mapping.subjects[same]:
-        return mapping.subjects[same]
+    for known in (mapping.subjects, mapping.names):
+        same = next((name for name in known if name and same_name(name, modifier)), "")
+        if same and (animal := known.get(same)):
+            return animal
     return mapping.find_target(modifier)
 
 

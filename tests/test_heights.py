@@ -365,6 +365,26 @@ def test_points_without_z_leave_x_and_y():
     )
 
 
+def test_a_height_out_of_reach_is_missing_and_it_is_said():
+    xyz = walk(0)
+    xyz[500, 0, 2] += 200 * SCALE  # 2 m above the floor
+    [stored] = from_recording(recording_of(xyz), FPS).recordings
+    assert "1 point without a height, or over 164 cm above the floor" in stored.notes[1]
+    [usual] = from_recording(recording_of(walk(0)), FPS).recordings
+    assert len(usual.notes) == 1  # z is taken to point up
+
+
+def test_z_that_is_left_out_by_the_project_is_no_guess(tmp_path, capsys):
+    folder = tmp_path / "films"
+    folder.mkdir()
+    write_film(folder, 0)
+    words = ["import", str(folder), "--out", str(tmp_path / "out")]
+    (folder / "project.yaml").write_text("vertical: none\nfps: 10\npixels_per_cm: 10\n")
+    assert main(words) == 0
+    assert "z is left out" not in capsys.readouterr().out
+    assert "z is left out" not in (tmp_path / "out/project.yaml").read_text()
+
+
 def test_a_vertical_that_is_no_axis_is_refused(tmp_path):
     (tmp_path / "project.yaml").write_text("vertical: up\n")
     with pytest.raises(Exception, match="vertical"):

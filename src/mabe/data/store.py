@@ -41,6 +41,7 @@ from mabe.recording import (
     StoredRecording,
 )
 from mabe.resampling import resampled_length
+from mabe.runtime.console import count
 from mabe.runtime.disk_arrays import Touched, row_blocks
 from mabe.runtime.documents import shorten_value
 from mabe.runtime.object_storage import as_url, exists, fetch_store
@@ -424,6 +425,11 @@ def quantize_recording(
     )
     heights = _heights_of(recording, poses.values, rate_fps)
     notes = recording.notes
+    if heights is not None and (lost := _without_height(poses.values, heights.values)):
+        notes += (
+            f"{count(lost, 'point')} without a height, or over {REACH_CM:.0f} cm above "
+            "the floor, treated as of unknown height",
+        )
     if poses.out_of_reach:
         far = f"points over {REACH_CM:.0f} cm from the middle: {poses.out_of_reach}"
         notes += (f"{far}, treated as missing",)
@@ -461,6 +467,13 @@ def quantize_recording(
     if heights is not None:
         values = np.concatenate([values, heights.values.reshape(-1)])
     return stored, values
+
+
+def _without_height(
+    poses: Int16[np.ndarray, "time slot 2"], heights: Int16[np.ndarray, "time slot"]
+) -> int:
+    """Return how many points are known, and their heights not."""
+    return int(np.count_nonzero((heights == MISSING) & (poses[..., 0] != MISSING)))
 
 
 def _heights_of(

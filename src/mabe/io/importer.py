@@ -250,7 +250,9 @@ def label_recording(
     if standard.poses.z_px is not None and plan.project.vertical is None:
         reason = "z is taken to point up; `vertical` names another axis"
         guesses.append(Guess("dimensions", "x, y and heights", reason, name))
-    elif any(note.startswith(X_AND_Y) for note in standard.poses.notes):
+    elif plan.project.vertical != "none" and any(
+        note.startswith(X_AND_Y) for note in standard.poses.notes
+    ):
         reason = "z is left out: lengths are those seen along z"
         guesses.append(Guess("dimensions", "x and y", reason, name))
     if standard.body is not None:

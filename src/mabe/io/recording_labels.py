@@ -256,7 +256,7 @@ def _guesses(
     }
     for part in sorted(parts - {"", SELF}):
         named = animal_of_modifier(part, mapping)
-        if named != part:
+        if named != part and part not in mapping.names:
             what = f"{part} → {named or 'no animal'}"
             is_number = part.isdecimal() and not named
             reason = "no animal or subject is called by a number" if is_number else ""

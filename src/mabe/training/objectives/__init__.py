@@ -68,6 +68,6 @@ def load_training_data(
     )
     settled, reasons = settle_skeleton(config, store)
     if notes and reasons:
-        print_lines("Skeleton:", *(f"  {reason}" for reason in reasons))
+        print_lines("Poses:", *(f"  {reason}" for reason in reasons))
     of_task = TAUGHT_DATA_OF_TASK if config.teacher else DATA_OF_TASK
     return of_task[config.task].label(settled, in_layout_of_run(settled, store))

@@ -425,9 +425,9 @@ def quantize_recording(
     )
     heights = _heights_of(recording, poses.values, rate_fps)
     notes = recording.notes
-    if heights is not None and (lost := _without_height(poses.values, heights.values)):
+    if heights is not None and (gone := _without_height(poses.values, heights.values)):
         notes += (
-            f"{count(lost, 'point')} without a height, or over {REACH_CM:.0f} cm above "
+            f"{count(gone, 'point')} without a height, or over {REACH_CM:.0f} cm above "
             "the floor, treated as of unknown height",
         )
     if poses.out_of_reach:

@@ -174,7 +174,11 @@ def map_labels(
         reasons,
         actions,
         tuple(zones),
-        {name: told for name, told in project.subjects.items() if told in animals},
+        {
+            name: told
+            for name, told in project.subjects.items()
+            if told is not None and told in animals
+        },
     )
 
 

@@ -114,14 +114,19 @@ class Bench:
             torch.cuda.set_sync_debug_mode("default")
 
     def measure_batch(self, batch: int) -> None:
-        """Print what a step of so many windows takes."""
+        """Print what a step of so many windows takes, also with CUDA graphs."""
         frames = batch * self.config.sequence_length
-        for in_device in (True, False):
+        for in_device, graphs in ((True, False), (True, True), (False, False)):
+            if graphs and self.device.type != "cuda":
+                continue
             with self._peak_memory() as peak, self._watch_card() as busy:
-                seconds = self._seconds_a_step(self._stepper(batch, in_device))
+                step = self._stepper(batch, in_device, graphs=graphs)
+                seconds = self._seconds_a_step(step)
             floor, where = self._floor(frames), "the device" if in_device else "host"
+            how = ", CUDA graphs" if graphs else ""
             print(
-                f"batch {batch}, poses from {where}: {1e3 * seconds:.2f} ms a step, "
+                f"batch {batch}, poses from {where}{how}: {1e3 * seconds:.2f} ms a "
+                "step, "
                 f"{frames / seconds / 1e6:.2f} M frames/s, "
                 f"peak {peak[0] / 1e9:.2f} GB; "
                 f"floor {1e3 * floor:.2f} ms, ratio {seconds / floor:.1f}"
@@ -167,10 +172,14 @@ class Bench:
         print(f"prediction: {frames / seconds:,.0f} of the recordings' frames a second")
 
     def _stepper(
-        self, batch: int, in_device: bool, compiled: bool = False
+        self,
+        batch: int,
+        in_device: bool,
+        compiled: bool = False,
+        graphs: bool = False,
     ) -> Callable[[], None]:
         """Return what takes one step of a fresh network."""
-        config = self.config.changed(batch_size=batch)
+        config = self.config.changed(batch_size=batch, cuda_graphs=graphs)
         fabric = make_fabric(
             self.device,
             choose_precision(

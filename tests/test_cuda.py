@@ -94,6 +94,19 @@ def test_the_same_steps_twice_give_the_same_weights(fights, tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_replayed_steps_learn_what_launched_ones_learn(fights, tmp_path, kind):
+    plain, replayed = (
+        Run(settings(fights, tmp_path, **kind, device="cuda", cuda_graphs=on), "bf16")
+        for on in (False, True)
+    )
+    assert [replayed.learn(1) for _ in range(6)] == [plain.learn(1) for _ in range(6)]
+    assert replayed.state.recorded is not None
+    expected = averaged_model(plain.state).state_dict()
+    for name, value in averaged_model(replayed.state).state_dict().items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_in_32_bits_the_same_steps_twice_nearly_agree(fights, tmp_path, kind):
     """There a GPU's sums run in any order."""
     config = settings(fights, tmp_path, **kind, device="cuda")

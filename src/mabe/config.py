@@ -293,6 +293,9 @@ class TrainingSettings(Settings):
     optimizer: Literal["adamw", "adam"] = "adamw"
     learning_rate: LearningRate = 3e-4
     weight_decay: Weight = 1e-4
+    cuda_graphs: bool = False
+    """On one GPU, record loss and gradients of a step once and replay them; losses
+    stay the same (see `mabe.training.cuda_graphs`)."""
     grad_clip: Weight = 1.0
     """Largest norm of a gradient; 0 does not clip."""
     scheduler: Literal["plateau", "cosine", "none"] = "plateau"

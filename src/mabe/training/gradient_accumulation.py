@@ -19,6 +19,7 @@ from mabe.runtime.distributed import sum_over_all
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.runtime.tensors import to_device
 from mabe.training.augmentation import RandomNumbers, augment, draw_changes
+from mabe.training.cuda_graphs import RecordedBackward, record_on_gpu
 from mabe.training.objectives import Targets
 from mabe.training.out_of_memory import halve_micro_batch, is_out_of_memory
 from mabe.training.seeds import step_seed
@@ -32,6 +33,11 @@ recordings (`mabe.training.recording_features`)."""
 def group_of(fabric: Fabric) -> ProcessGroup:
     """Return this process's place among those that share a step."""
     return ProcessGroup(fabric.global_rank, fabric.world_size)
+
+
+def seed_step(config: RunConfig, step: int, fabric: Fabric) -> None:
+    """Let dropout of a step depend on the seed, the step and the process alone."""
+    torch.manual_seed(step_seed(config.seed, step, rank=fabric.global_rank))
 
 
 def fits(
@@ -104,6 +110,8 @@ def _backward_in_pieces(
             bodies.shape, config.augmentation, RandomNumbers(generator, group)
         )
         shown = augment(center_scene(shown), changes, config.body)
+    if not rehearsal and replays(state, config, fabric):
+        return _replayed(state, shown, targets, config, fabric)
     total = targets.total()
     if not rehearsal:
         total = sum_over_all(fabric, total)
@@ -124,3 +132,39 @@ def _backward_in_pieces(
             fabric.backward(piece * group.size if group.size > 1 else piece)
         loss += piece.detach()
     return loss if rehearsal else sum_over_all(fabric, loss)
+
+
+def replays(state: TrainingState, config: RunConfig, fabric: Fabric) -> bool:
+    """Return whether loss and gradients are replayed from a CUDA graph.
+
+    One process has all windows of a step then, and no loss is scaled, as it is in
+    float16.
+    """
+    return (
+        config.cuda_graphs
+        and fabric.device.type == "cuda"
+        and fabric.world_size == 1
+        and state.micro_batch >= config.windows
+        and getattr(fabric.strategy.precision, "scaler", None) is None
+    )
+
+
+def _replayed(
+    state: TrainingState,
+    shown: Tensor,
+    targets: Targets,
+    config: RunConfig,
+    fabric: Fabric,
+) -> Tensor:
+    """Set the gradients of a batch by the state's graph, and return the loss."""
+    if state.recorded is None or not state.recorded.takes(shown, targets):
+        state.recorded = RecordedBackward(
+            state.model,
+            shown,
+            targets,
+            backward=fabric.backward,
+            record=record_on_gpu,
+        )
+        # Recording has drawn some of the step's random numbers.
+        seed_step(config, state.step, fabric)
+    return state.recorded(shown, targets)

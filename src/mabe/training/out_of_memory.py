@@ -13,6 +13,7 @@ from mabe.training.state import TrainingState
 def halve_micro_batch(state: TrainingState, config: RunConfig, fabric: Fabric) -> None:
     """Halve the windows that go through the network at once, and print it."""
     state.micro_batch = math.ceil(state.micro_batch / 2)
+    state.recorded = None
     state.optimizer.zero_grad(set_to_none=True)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

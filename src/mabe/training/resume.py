@@ -27,6 +27,7 @@ FREE_TO_CHANGE = frozenset(
         "checkpoint_dir",
         "cite",
         "data_dir",
+        "cuda_graphs",
         "device",
         "early_stopping_patience",
         "from_model",

@@ -26,6 +26,7 @@ from mabe.runtime.precision import choose_precision
 from mabe.training.batch_size import settle_batch_size
 from mabe.training.best_epoch import best_epoch, epoch_scores
 from mabe.training.early_stopping import is_finished
+from mabe.training.gradient_accumulation import replays
 from mabe.training.grow_trees import grow_trees
 from mabe.training.history import Epoch, read_history, write_history
 from mabe.training.objectives import (
@@ -180,6 +181,10 @@ def _train(
         print_lines("Features: computed once, of whole recordings")
     elif objective.keep_poses_on(fabric.device):
         print_lines(f"Poses: all in the memory of {fabric.device}")
+    if config.cuda_graphs:
+        is_used = replays(state, config, fabric)
+        unused = "not used, they need one GPU and no float16"
+        print_lines(f"CUDA graphs: {'loss and gradients' if is_used else unused}")
     parameters = sum(p.numel() for p in state.model.parameters())
     steps = steps_in_epoch(objective.counted_frames, config, processes=processes)
     print_lines(

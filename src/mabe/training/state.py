@@ -14,6 +14,7 @@ from mabe.models.reused_weights import freeze_trunk, start_from
 from mabe.pair_task import PairTask
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
+from mabe.training.cuda_graphs import RecordedBackward
 from mabe.training.history import Epoch
 from mabe.training.loss_log import LossLog
 from mabe.training.objectives import Objective
@@ -38,6 +39,8 @@ class TrainingState:
     step: int = 0
     micro_batch: int = 0
     """Windows that go through the network at once; shrinks when memory is short."""
+    recorded: RecordedBackward | None = None
+    """Loss and gradients as a CUDA graph, where they are replayed; it is not saved."""
     epoch_seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
 

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
 from mabe.config import RunConfig
@@ -27,12 +26,12 @@ from mabe.training.gradient_accumulation import (
     accumulate_gradients,
     fits,
     group_of,
+    seed_step,
 )
 from mabe.training.learning_rate import learning_rate as rate_of_step
 from mabe.training.objectives import Objective, Targets
 from mabe.training.objectives.base import AnyBatch
 from mabe.training.out_of_memory import halve_micro_batch
-from mabe.training.seeds import step_seed
 from mabe.training.state import TrainingState, unwrapped
 from mabe.training.weight_average import update_average
 
@@ -47,7 +46,7 @@ def take_step(
     learning_rate: float,
 ) -> None:
     """Learn from one batch; its loss goes into the state's log."""
-    torch.manual_seed(step_seed(config.seed, state.step, rank=fabric.global_rank))
+    seed_step(config, state.step, fabric)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate
 

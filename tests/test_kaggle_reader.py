@@ -332,6 +332,14 @@ def test_quoted_duplicates_in_what_was_watched_count_once(tmp_path):
     assert info.watched == (Watched(1, 2, "sniff"), Watched(2, 2, "rear"))
 
 
+def test_the_name_of_an_action_keeps_its_blanks_as_in_annotation_files(tmp_path):
+    write_index(tmp_path, {"behaviors_labeled": '["mouse1, mouse2, jump up"]'})
+
+    [info] = read_index(tmp_path)
+
+    assert info.watched == (Watched(1, 2, "jump up"),)
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [

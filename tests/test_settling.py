@@ -357,10 +357,34 @@ def test_exported_labels_come_back_as_they_were_states_and_points(session, tmp_p
     [cage1] = project["observations"].values()  # nothing is labelled in the other
     assert len(cage1["events"]) == 4  # two of the chase, one of each bite
     assert "0.2 s were watched" in cage1["description"]
+    assert list(cage1["media_info"]["fps"]) == ["cage1.mp4"]
     path = tmp_path / "labels.boris"
     path.write_text(json.dumps(project))
+    forget(session, "p/cage1", FRAMES)
     bring(session, path, "theirs")
-    assert labels_of(session).bouts == mine.bouts
+    assert labels_of(session) == mine  # also what nobody has watched
+
+
+def forget(session, name, frames):
+    """Take all labels of a recording back."""
+    labels = session.labels.read(name, frames=frames)
+    session.labels.apply(name, LabelEdit(remove=labels.bouts), frames=frames)
+    unwatch = session.labels.read(name, frames=frames).coverage
+    session.labels.apply(name, LabelEdit(unwatch=unwatch), frames=frames)
+    left = session.labels.read(name, frames=frames)
+    assert (left.bouts, left.coverage) == ((), ())
+
+
+def test_what_mabe_has_noted_of_what_was_watched_is_read_or_refused(session, tmp_path):
+    project = labels_as_boris(session)
+    [cage1] = project["observations"].values()
+    [noted] = cage1["independent_variables"].values()
+    assert json.loads(noted)[0][2:] == ["chase", "a", "b"]
+    cage1["independent_variables"]["watched (mabe)"] = "[[0, 1"
+    path = tmp_path / "labels.boris"
+    path.write_text(json.dumps(project))
+    with pytest.raises(DataError, match="delete it, or export the labels again"):
+        read_file(session.data, path)
 
 
 def test_predictions_that_were_exported_to_boris_come_back_as_labels(session, tmp_path):
@@ -394,19 +418,18 @@ def layout_session(root, *, names):
 @pytest.mark.parametrize("names", [(), ("Клара", "b")])
 def test_labels_come_back_into_a_data_set_in_the_standard_layout(tmp_path, names):
     session = layout_session(tmp_path / "p", names=names)
-    mine = {name: session.labels.read(name) for name in ("Lab/1", "Lab/2")}
+    frames = int(6 * FPS)
+    names = "Lab/1", "Lab/2"
+    mine = {name: session.labels.read(name, frames=frames) for name in names}
     assert all(each.bouts for each in mine.values())
     path = tmp_path / "labels.boris"
     path.write_text(json.dumps(labels_as_boris(session)))
-    for name, each in mine.items():
-        edit = LabelEdit(remove=each.bouts)
-        session.labels.apply(name, edit, frames=int(6 * FPS))
-        assert not session.labels.read(name).bouts
+    for name in mine:
+        forget(session, name, frames)
     shown = bring(session, path, "theirs")
     assert {row["recording"] for row in shown["rows"]} == {"1", "2"}
-    assert {name: session.labels.read(name).bouts for name in mine} == {
-        name: each.bouts for name, each in mine.items()
-    }
+    now = {name: session.labels.read(name, frames=frames) for name in mine}
+    assert now == mine
 
 
 def test_a_data_set_that_is_not_read_yet_says_so_and_a_stranger_is_refused(tmp_path):

@@ -287,23 +287,34 @@ def find_named_targets(
     """Return what the events of each behaviour have as targets, and which zones."""
     found: dict[str, set[str]] = {}
     at_zones: dict[str, set[str]] = {}
-    for event in {event for each in files for event in each.events}:
-        parts = [part for part in event.target.split("|") if part]
+    for behaviour, subject, target in _directions(files):
+        parts = [part for part in target.split("|") if part]
         kinds = {
-            "self" if part in (SELF, event.subject) else "other"
+            "self" if part in (SELF, subject) else "other"
             for part in parts
             if part == SELF or named_animal(part, animals, subjects)
         }
         named = {zone for part in parts if (zone := find_zone(part, zones))}
         if not kinds and named:
-            at_zones.setdefault(event.behaviour, set()).update(named)
-            found.setdefault(event.behaviour, set())
+            at_zones.setdefault(behaviour, set()).update(named)
+            found.setdefault(behaviour, set())
         else:
-            found.setdefault(event.behaviour, set()).update(kinds or {""})
+            found.setdefault(behaviour, set()).update(kinds or {""})
     return (
         {behaviour: frozenset(kinds) for behaviour, kinds in found.items()},
         {behaviour: frozenset(names) for behaviour, names in at_zones.items()},
     )
+
+
+def _directions(files: Iterable[FileAnnotations]) -> set[tuple[str, str, str]]:
+    """Return behaviour, subject and target of events, and of what was watched for."""
+    found: set[tuple[str, str, str]] = set()
+    for each in files:
+        found |= {(e.behaviour, e.subject, e.target) for e in each.events}
+        for watched in each.watched or ():
+            if watched.behaviour and watched.target:
+                found.add((watched.behaviour, watched.subject, watched.target))
+    return found
 
 
 def _map_action(

@@ -22,8 +22,9 @@ from mabe.io.behaviour_names import (
     slug,
     zones_of_action,
 )
+from mabe.io.label_bouts import animal_of_modifier
 from mabe.io.project import Project
-from mabe.io.readers.annotations import FileAnnotations, WatchedInterval
+from mabe.io.readers.annotations import SELF, FileAnnotations, WatchedInterval
 
 
 def watched_of(
@@ -141,7 +142,8 @@ def coverage_of(
         mapped = (mapping.actions[behaviour].name for behaviour in behaviours)
         actions = {name for name in mapped if name is not None}
         animal = mapping.subjects.get(interval.subject) if interval.subject else None
-        if interval.subject and animal is None:
+        target = _target_of(interval, animal, mapping)
+        if (interval.subject and animal is None) or (interval.target and not target):
             continue
         spans |= {
             WatchedSpan(start, stop, each.action, each.agent, each.target)
@@ -149,8 +151,18 @@ def coverage_of(
             if start < stop
             and each.action in actions
             and (animal is None or each.agent == mapping.number_of(animal))
+            and (target is None or each.target == mapping.number_of(target))
         }
     return spans
+
+
+def _target_of(
+    interval: WatchedInterval, agent: str | None, mapping: LabelMapping
+) -> str | None:
+    """Return the animal or zone at which actions were watched; None: any, or none."""
+    if interval.target == SELF:
+        return agent
+    return animal_of_modifier(interval.target, mapping) if interval.target else None
 
 
 def agreement(

@@ -54,6 +54,8 @@ class WatchedInterval:
     """What was watched for; empty: all behaviours of the file."""
     subject: str = ""
     """Which animal was watched; empty: all subjects of the file."""
+    target: str = ""
+    """At whom, or ``self``; empty: all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,10 @@ be limited to an interval, outside of which nobody watched. Observations of pict
 have the picture's number, from 1, with each event.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mabe.errors import DataError
@@ -43,7 +45,8 @@ FACTS = facts.labels(
     "subtracted",
     stop="times",
     fps="`media_info`",
-    watched="the observation's interval, the whole ethogram",
+    watched="the observation's interval, the whole ethogram; in labels that "
+    "`mabe studio` has exported, what it has noted",
     animals="subjects of the project",
     assumed="an open state lasts until the end",
 )
@@ -58,6 +61,10 @@ _KEYS = (
 
 _CREATION_TIMES = ("media_creation_time", "media creation time")
 """Where versions of BORIS keep when videos were filmed, in seconds since 1970."""
+
+WATCHED = "watched (mabe)"
+"""The independent variable in which `mabe` notes what was watched: JSON rows of start
+and stop in s, behaviour, subject, and target."""
 
 _NUMERIC = 2
 """BORIS's code of modifiers that are numbers."""
@@ -146,7 +153,7 @@ def _read_observation(
         notes.append(f"behaviours its ethogram does not have: {', '.join(unknown)}")
     if of_pictures:
         return (_of_pictures(name, observation, events, ethogram, notes),)
-    return annotations_by_video(
+    found = annotations_by_video(
         name,
         events,
         media,
@@ -157,6 +164,35 @@ def _read_observation(
         watched=_interval(observation),
         notes=notes,
     )
+    watched = _watched_by_mabe(observation, where)
+    return found if watched is None else (replace(found[0], watched=watched),)
+
+
+def _watched_by_mabe(
+    observation: Mapping[str, Any], where: str
+) -> tuple[WatchedInterval, ...] | None:
+    """Return what `mabe` has noted of an observation; None where it has not.
+
+    BORIS has no place of its own for it.
+    """
+    variables = observation.get("independent_variables")
+    text = variables.get(WATCHED) if isinstance(variables, Mapping) else None
+    if not text:
+        return None
+    try:
+        rows = json.loads(text)
+        return tuple(
+            sorted(
+                WatchedInterval(float(start), float(stop), *map(str, names))
+                for start, stop, *names in rows
+                if len(names) == 3
+            )
+        )
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{where}: its independent variable {WATCHED!r} is not what mabe has "
+            f"written ({error}); delete it, or export the labels again"
+        ) from None
 
 
 def _modifiers(cell: str, numeric: frozenset[int]) -> tuple[str, ...]:

@@ -418,8 +418,12 @@ def _parse_watched(text: str) -> tuple[Watched, ...]:
 
 
 def _parse_watched_entry(entry: object) -> Watched:
-    """Return an entry such as ``mouse1,mouse2,attack`` or ``mouse1,self,rear``."""
-    bare = re.sub(r"[\s'\"]", "", str(entry))
+    """Return an entry such as ``mouse1,mouse2,attack`` or ``mouse1,self,rear``.
+
+    Blanks count within an action's name alone, as they do in annotation files.
+    """
+    parts = str(entry).strip(" \t'\"").split(",", maxsplit=2)
+    bare = ",".join(part.strip(" \t\r\n'\"") for part in parts)
     number = r"([1-9]\d{0,3})"
     match = re.fullmatch(rf"mouse{number},(?:mouse{number}|self),(.+)", bare)
     if match is None or max(map(int, filter(None, match.groups()[:2]))) > MOST_ANIMALS:

@@ -7,14 +7,16 @@ BORIS accepts from the clipboard (time, subject, code, modifier, comment, frame)
 additional line.
 """
 
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mabe.bouts import NO_ANIMAL, Bout, RecordingBouts
+from mabe.bouts import NO_ANIMAL, Bout, Coverage, RecordingBouts
 from mabe.io.predictions import PredictionProvenance
 from mabe.io.readers import facts
+from mabe.io.readers.boris_project import WATCHED
 from mabe.runtime.csv_cells import cell_of
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import write_json, write_text
@@ -33,6 +35,16 @@ FACTS = facts.written(
 _KEYS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
+_WATCHED_VARIABLE = {
+    "label": WATCHED,
+    "description": "When was watched for what: start and stop in s, behaviour, "
+    "subject, target. Elsewhere nothing is known.",
+    "type": "text",
+    "default value": "",
+    "possible values": "",
+}
+
+
 _DATE = "1970-01-01T00:00:00"
 """BORIS needs a date; that of the recording is not known."""
 
@@ -49,6 +61,13 @@ class BorisHeading:
     """Actions that are point events: of their bouts only the starts are written."""
     is_exclusive: bool = False
     """Whether each action excludes all others."""
+    places: frozenset[str] = frozenset()
+    """Names of objects and zones, which are targets alone and no subjects."""
+    media: Mapping[str, str] = field(default_factory=dict)
+    """The film of each recording; without one it is called ``VIDEO.mp4``."""
+    watched: Mapping[str, Coverage] = field(default_factory=dict)
+    """When was watched for what, which BORIS has no place for: it is noted as an
+    independent variable, from which mabe reads it again."""
     of_recording: Callable[[RecordingBouts], str]
     """Gives the description of an observation."""
 
@@ -99,6 +118,7 @@ def boris_project(
     bouts = [bout for each in recordings for bout in each.bouts]
     actions = dict.fromkeys((*heading.actions, *(bout.action for bout in bouts)))
     has_targets = any(bout.target != NO_ANIMAL for bout in bouts)
+    subjects = [name for name in animals if name not in heading.places]
     return {
         "time_format": "s",
         "project_date": _DATE,
@@ -107,7 +127,7 @@ def boris_project(
         "project_format_version": "7.0",
         "subjects_conf": {
             str(at): {"key": _key(at), "name": name, "description": ""}
-            for at, name in enumerate(animals)
+            for at, name in enumerate(subjects)
         },
         "behaviors_conf": {
             str(at): _behaviour(
@@ -125,7 +145,7 @@ def boris_project(
             each.video: _observation(each, heading) for each in recordings
         },
         "behavioral_categories": [],
-        "independent_variables": {},
+        "independent_variables": {"0": _WATCHED_VARIABLE} if heading.watched else {},
         "coding_map": {},
         "behaviors_coding_map": [],
         "converters": {},
@@ -166,7 +186,8 @@ def _behaviour(
 
 
 def _observation(each: RecordingBouts, heading: BorisHeading) -> dict[str, Any]:
-    media = f"{each.video}.mp4"
+    media = heading.media.get(each.video, f"{each.video}.mp4")
+    watched = heading.watched.get(each.video)
     return {
         "file": {"1": [media], **{str(player): [] for player in range(2, 9)}},
         "type": "MEDIA",
@@ -175,7 +196,9 @@ def _observation(each: RecordingBouts, heading: BorisHeading) -> dict[str, Any]:
         "time offset": 0.0,
         "events": [list(event) for event in boris_events(each, heading.points)],
         "observation time interval": [0, 0],
-        "independent_variables": {},
+        "independent_variables": {}
+        if watched is None
+        else {WATCHED: json.dumps(_rows_of(each, watched), ensure_ascii=False)},
         "visualize_spectrogram": False,
         "visualize_waveform": False,
         "close_behaviors_between_videos": False,
@@ -188,6 +211,20 @@ def _observation(each: RecordingBouts, heading: BorisHeading) -> dict[str, Any]:
             "offset": {"1": 0.0},
         },
     }
+
+
+def _rows_of(each: RecordingBouts, watched: Coverage) -> list[list[Any]]:
+    """Return what was watched as start and stop in s, action, agent and target."""
+    return [
+        [
+            round(span.start / each.fps, 3),
+            round(span.stop / each.fps, 3),
+            span.action,
+            each.name_of(span.agent),
+            "self" if span.target == span.agent else each.name_of(span.target),
+        ]
+        for span in watched
+    ]
 
 
 def boris_events(

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mabe.bouts import RecordingBouts, watched_frames
+from mabe.bouts import Coverage, RecordingBouts, watched_frames
 from mabe.errors import DataError
 from mabe.io.writers.boris import BorisHeading, boris_project
 from mabe.viz.studio.session import StudioSession
@@ -11,11 +11,12 @@ from mabe.viz.studio.session import StudioSession
 def labels_as_boris(session: StudioSession) -> dict[str, Any]:
     """Return the bouts of all labelled recordings as a BORIS project.
 
-    BORIS has no time that was not watched: how much was is in words. Raises `DataError`
-    where two recordings would have one name.
+    BORIS has no time that was not watched: how much was is in words, and noted where
+    `mabe` reads it again. Raises `DataError` where two recordings would have one name.
     """
     recordings: list[RecordingBouts] = []
-    watched_s: dict[str, float] = {}
+    watched: dict[str, Coverage] = {}
+    places: set[str] = set()
     for index, info in enumerate(session.project.videos):
         if not (info.has_labels or session.labels.read(info.name).coverage):
             continue  # and it may be long, or damaged
@@ -23,12 +24,14 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
         labels = session.labels.read(info.name, frames=about.native_length)
         if not labels.coverage:
             continue
-        if info.video in watched_s:
+        if info.video in watched:
             raise DataError(
                 f"several labelled recordings are called {info.video!r}, and BORIS "
                 "names observations by them: rename one of the files"
             )
-        watched_s[info.video] = watched_frames(labels.coverage) / about.fps
+        watched[info.video] = labels.coverage
+        names = about.animal_names
+        places |= {names[number - 1] for number in about.places if names}
         recordings.append(
             RecordingBouts(
                 lab=info.lab,
@@ -44,9 +47,17 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
         description="Labelled in mabe studio.",
         actions=session.ethogram.names,
         points=session.ethogram.points,
+        places=frozenset(places),
+        media={
+            info.video: session.films[info.name].name
+            for info in session.project.videos
+            if info.name in session.films
+        },
+        watched=watched,
         of_recording=lambda each: (
-            f"{watched_s[each.video]:.1f} of {each.length / each.fps:.1f} s were "
-            "watched for some action; elsewhere nothing is known."
+            f"{watched_frames(watched[each.video]) / each.fps:.1f} of "
+            f"{each.length / each.fps:.1f} s were watched for some action; elsewhere "
+            "nothing is known."
         ),
     )
     return boris_project(recordings, heading)

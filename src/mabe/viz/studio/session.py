@@ -9,6 +9,7 @@ from typing import Any
 from mabe.bouts import Bout, WatchedSpan
 from mabe.data.store import PoseStore, is_store, open_store
 from mabe.errors import DataError
+from mabe.io.behaviour_names import slug
 from mabe.recording import StoredRecording, VideoInfo
 from mabe.viz.review.session import KEPT_OPEN
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram, write_ethogram
@@ -167,9 +168,17 @@ class StudioSession:
     def set_ethogram(self, ethogram: Ethogram) -> None:
         """Write the actions; those with labels keep all but their key.
 
-        Raises `DataError` where one with labels is changed or removed.
+        Names of new ones get underscores for blanks, as in all files of labels. Raises
+        `DataError` where one with labels is changed or removed.
         """
         with self.lock:
+            known = set(self.ethogram.names)
+            ethogram = Ethogram(
+                tuple(
+                    each if each.name in known else replace(each, name=slug(each.name))
+                    for each in ethogram.actions
+                )
+            )
             now = {each.name: each for each in ethogram.actions}
             for action in self.ethogram.actions:
                 new = now.get(action.name)

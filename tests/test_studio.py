@@ -247,9 +247,9 @@ def test_a_new_action_gets_underscores_for_blanks_as_files_of_labels_have(tmp_pa
     session = StudioSession.of_project(project_of(tmp_path / "p"))
     session.set_ethogram(Ethogram((StudioAction("jump  up", "1", Kind.SELF),)))
     assert session.ethogram.names == ("jump_up",)
+    two = Ethogram((*session.ethogram.actions, StudioAction("jump up", "2", Kind.SELF)))
     with pytest.raises(DataError, match="two actions have the name jump_up"):
-        two = StudioAction("jump up", "2", Kind.SELF)
-        session.set_ethogram(Ethogram((*session.ethogram.actions, two)))
+        session.set_ethogram(two)
 
 
 def test_an_action_with_labels_keeps_its_kind(tmp_path):

@@ -21,7 +21,7 @@ from mabe.bouts import Bout, Watched, WatchedSpan, spans_of
 from mabe.errors import DataError, OutputError
 from mabe.experiments.learning_curve import Gain, LearningCurve, gain_per_doubling
 from mabe.io.predictions import read_predictions
-from mabe.io.project import Project
+from mabe.io.project import Project, load_project
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
 from mabe.runtime.executors import HERE
 from mabe.viz.film.film_reader import read_facts
@@ -31,6 +31,7 @@ from mabe.viz.studio.full_training import train_full
 from mabe.viz.studio.jobs import WaitingWorker, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
+from mabe.viz.studio.launch import serve_project
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.project_overview import overview
 from mabe.viz.studio.recording_pages import RecordingPages
@@ -204,6 +205,52 @@ def test_a_folder_as_labs_have_it_has_its_films_labels_and_problems(tmp_path):
     assert before - {"mabe"} == {
         *(path.name for path in (tmp_path / "p").iterdir() if path.name != "mabe")
     }
+
+
+def lab_folder(root, *, settings="pixels_per_cm: 2\n"):
+    """Return a folder with tracks that give no rate, and a film of 50 fps."""
+    write_tracks(root, "cage1")
+    write_film(root / "cage1.mp4", frames=3, fps=50)
+    (root / "project.yaml").write_text(settings)
+    return root
+
+
+def opened(root, **given):
+    return open_project(root, load_project(root).with_changes(**given))
+
+
+def test_tracks_without_a_rate_have_that_of_their_film_and_it_is_a_guess(tmp_path):
+    project = opened(lab_folder(tmp_path / "p"))
+    assert [info.fps for info in project.videos] == [50]
+    assert project.sources["p/cage1"]["fps"] == "its film (guessed)"
+    assert any("that of its film" in line for line in project.problems)
+
+
+def test_a_film_of_another_rate_than_its_tracks_is_named(tmp_path):
+    root = lab_folder(tmp_path / "p", settings="fps: 25\npixels_per_cm: 2\n")
+    project = opened(root)
+    assert [info.fps for info in project.videos] == [25]
+    [problem] = [line for line in project.problems if "drift apart" in line]
+    assert "cage1: its tracks are read at 25 fps, and cage1.mp4 has 50" in problem
+
+
+def test_a_rate_of_the_command_line_stays_and_another_one_later_is_refused(tmp_path):
+    root = lab_folder(tmp_path / "p")
+    assert opened(root, fps=25).given == {"fps": 25}
+    again = opened(root)
+    assert (again.given, again.videos[0].fps) == ({"fps": 25}, 25)
+    other = opened(root, fps=30)
+    assert (other.given, other.videos[0].fps) == ({"fps": 25}, 25)
+    assert other.problems[0].startswith("fps: 30 of the command line is not used")
+
+
+def test_a_folder_without_a_project_stays_as_it_is(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        serve_project(tmp_path / "nosuch", Project())
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="track"):
+        serve_project(tmp_path / "empty", Project())
+    assert [path.name for path in tmp_path.rglob("*")] == ["empty"]
 
 
 def test_a_film_is_sent_by_ranges_and_only_with_the_secret(session, address):
@@ -674,6 +721,15 @@ def test_labels_by_keys_are_learned_and_a_suggestion_is_answered(browser, tmp_pa
     assert first.bouts == (bout(0, BLOCK),)
 
 
+def check_finished(predictions):
+    """Check what *Finish* has written of four recordings."""
+    written = read_predictions(predictions)
+    assert len(written.recordings) == 4
+    assert [each.action for each in written.recordings[3].bouts] == ["attack"] * 3
+    boris = json.loads((predictions / "boris/predictions.boris").read_text())
+    assert len(boris["observations"]) == 4
+
+
 @needs_browser
 def test_from_no_labels_to_a_trained_model(browser, tmp_path):
     write_fights(tmp_path / "p", videos=4, seconds=24, labelled=False)
@@ -734,9 +790,7 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
         assert read_facts(session.data / "films/Lab/1.mp4").frames == 24 * FPS
         assert browser.errors() == []
     session.close()
-    written = read_predictions(session.data / "predictions")
-    assert len(written.recordings) == 4
-    assert [each.action for each in written.recordings[3].bouts] == ["attack"] * 3
+    check_finished(session.data / "predictions")
     model = finished_rounds(session.data)[-1].folder / "model"
     assert json.loads((model / "best.json").read_text())
 

@@ -29,7 +29,7 @@ def export(folder: Path, to: str, out: Path) -> list[Path]:
     if to not in WRITERS:
         raise ConfigError(f"--to: {to!r} is unknown; known: {', '.join(WRITERS)}")
     predictions = read_predictions(folder)
-    _refuse_same_names(predictions)
+    refuse_same_names(predictions)
     return write_export(predictions, to, out / to)
 
 
@@ -40,7 +40,7 @@ def write_export(predictions: Predictions, to: str, folder: Path) -> list[Path]:
     return [*written, folder / PROVENANCE]
 
 
-def _refuse_same_names(predictions: Predictions) -> None:
+def refuse_same_names(predictions: Predictions) -> None:
     """Raise `DataError` where two labs have videos of one name: they name files."""
     names = Counter(each.video for each in predictions.recordings)
     if twice := sorted(name for name, count in names.items() if count > 1):

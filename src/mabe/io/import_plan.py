@@ -58,6 +58,8 @@ class RecordingFiles:
     """True where only what all annotators marked counts."""
     notes: tuple[str, ...] = ()
     guesses: tuple[Guess, ...] = ()
+    film_fps: float | None = None
+    """The frame rate of its film, where nothing else gives one."""
 
     @property
     def scored_fps(self) -> float | None:

@@ -198,7 +198,8 @@ def import_recording(
     """
     track, settings = files.track, files.settings
     poses = read_again(track.path).poses[track.place]
-    poses = replace(poses, name=track.name, fps=poses.fps or files.scored_fps)
+    fps = poses.fps or files.scored_fps or files.film_fps
+    poses = replace(poses, name=track.name, fps=fps)
     own_fps = settings.fps if settings else None
     if not (own_fps or poses.fps or plan.project.fps) and usual_fps:
         poses = assume_fps(poses, usual_fps)
@@ -241,6 +242,9 @@ def label_recording(
     own_fps = files.settings.fps if files.settings else None
     if scored_fps and not (own_fps or files.track.fps):
         reason = "that of the labels"
+        guesses.append(Guess("frame rate", "fps", reason, name, standard.fps))
+    elif files.film_fps and not files.track.fps:
+        reason = "that of its film"
         guesses.append(Guess("frame rate", "fps", reason, name, standard.fps))
     if standard.is_scale_estimated:
         scale = standard.pixels_per_cm

@@ -84,17 +84,24 @@ class BorisHeading:
 
 
 def write_boris(
-    folder: Path, recordings: Sequence[RecordingBouts], provenance: PredictionProvenance
+    folder: Path,
+    recordings: Sequence[RecordingBouts],
+    provenance: PredictionProvenance,
+    *,
+    heading: BorisHeading | None = None,
 ) -> list[Path]:
-    """Write a project with all recordings as observations, and one table for each."""
+    """Write a project with all recordings as observations, and one table for each.
+
+    The heading is that of the predictions, unless another one is given.
+    """
+    heading = heading or BorisHeading.of_predictions(provenance)
     project = folder / "predictions.boris"
-    write_json(
-        project, boris_project(recordings, BorisHeading.of_predictions(provenance))
-    )
+    write_json(project, boris_project(recordings, heading))
     tables = []
     for each in recordings:
         table = path_under(folder, each.video, ending=".paste.tsv")
-        write_text(table, "\n".join(map(_pasted_line, boris_events(each))))
+        events = boris_events(each, heading.points)
+        write_text(table, "\n".join(map(_pasted_line, events)))
         tables.append(table)
     return [project, *tables]
 

@@ -101,6 +101,16 @@ def _is_played(container: str, codec: str, pixel_format: str) -> bool:
     return is_known and pixel_format in PLAYED.get(codec, ())
 
 
+def read_rate(path: Path) -> float | None:
+    """Return a film's mean rate as it states it; None where it does not.
+
+    Raises `DataError` where it is no film.
+    """
+    with _open(path) as container:
+        rate = _stream(container, path).average_rate
+    return float(rate) if rate else None
+
+
 def read_facts(path: Path) -> FilmFacts:
     """Return what is known of a film; raises `DataError` where it is none."""
     with _open(path) as container:

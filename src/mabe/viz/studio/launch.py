@@ -1,11 +1,13 @@
 """`mabe studio`: open a project and serve its page."""
 
+import shutil
 from pathlib import Path
 
-from mabe.errors import ConfigError
+from mabe.errors import ConfigError, DataError
 from mabe.io.project import Project
 from mabe.viz.studio.jobs import WaitingWorker
 from mabe.viz.studio.label_files import only_server
+from mabe.viz.studio.layout_table import NAME
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.session import StudioSession
 
@@ -30,9 +32,23 @@ def serve_project(
 
     `file` is the project.yaml of the settings, by default that of the folder.
     Raises `MabeError` where there are no tracks, the folder cannot be written, or
-    another server has it open.
+    another server has it open; then nothing is left in a folder that had no project.
     """
+    if not root.is_dir():
+        raise DataError(f"{root}: no such folder; give one with tracks")
     check_writable(root / "mabe")
+    is_new = not (root / "mabe").exists()
+    try:
+        _serve(root, settings, file=file, port=port, open_browser=open_browser)
+    except DataError:
+        if is_new and not (root / "mabe" / NAME).exists():
+            shutil.rmtree(root / "mabe", ignore_errors=True)
+        raise
+
+
+def _serve(
+    root: Path, settings: Project, *, file: Path | None, port: int, open_browser: bool
+) -> None:
     with only_server(root / "mabe"):
         print(f"Reading {root}", flush=True)
         session = StudioSession.of_project(open_project(root, settings, file=file))

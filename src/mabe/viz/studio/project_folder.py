@@ -22,6 +22,7 @@ from mabe.recording import VideoInfo
 from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import make_folder, write_bytes, write_json
+from mabe.viz.studio.film_rates import contradictions, with_film_rates
 from mabe.viz.studio.layout_table import NAME, is_layout, name_of, read_rows
 from mabe.viz.studio.settling import (
     append_rows,
@@ -33,6 +34,7 @@ from mabe.viz.studio.settling import (
     state_of,
 )
 
+_OF_COMMAND_LINE = ("fps", "pixels_per_cm")
 _KINDS = ("train_tracking", "train_annotation", "train_coverage")
 
 
@@ -65,17 +67,21 @@ class StudioProject:
 
     def settings_text(self) -> str:
         """Return project.yaml as it is now, or that of the folder above, or nothing."""
-        above = self.root.absolute().parent / FILE_NAME
-        for path in (self.file, above):
-            if path.is_file():
-                return path.read_text(encoding="utf-8-sig")
-        return ""
+        return settings_text(self.root, self.file)
 
     def films(self) -> dict[str, Path]:
         """Return the film of each recording, by its name, where one is named for it."""
         files = find_films(self.root, skip=self.data)
         found = {info.name: film_of(info.video, files) for info in self.videos}
         return {name: film for name, film in found.items() if film}
+
+
+def settings_text(root: Path, file: Path) -> str:
+    """Return the settings of a project as they are now; see `StudioProject`."""
+    for path in (file, root.absolute().parent / FILE_NAME):
+        if path.is_file():
+            return path.read_text(encoding="utf-8-sig")
+    return ""
 
 
 def open_project(
@@ -94,28 +100,42 @@ def open_project(
     complete(data)
     note = data / "studio" / "import.json"
     before = read_json(note) if note.is_file() else {}
+    file = file or root / FILE_NAME
+    asked = _given(root, file, settings)
+    given: dict[str, float] = before.get("given", asked)
+    of_file = parse_project(settings_text(root, file), file)
+    settings = settings.with_changes(
+        **{key: given.get(key, getattr(of_file, key)) for key in _OF_COMMAND_LINE}
+    )
     state = state_of(root)
     if before.get("state") != state or not (data / NAME).is_file():
-        before |= _import_new(root, data, settings, before) | {"state": state}
+        before |= _import_new(root, data, settings, before)
+        before |= {"state": state, "given": given}
         write_json(note, before)
     videos = tuple(read_index(data, splits=("train",)))
     if not videos:
         raise DataError(f"{root}: no recordings were imported")
-    project = StudioProject(
+    unused = [
+        f"{key}: {value:g} of the command line is not used, as the project was read "
+        "without it before; settle it on the page"
+        for key, value in asked.items()
+        if value != given.get(key)
+    ]
+    return StudioProject(
         root,
         videos,
-        tuple(before["problems"]),
-        file=file or root / FILE_NAME,
+        (*unused, *before["problems"]),
+        file=file,
         sources=before.get("sources", {}),
         settled_after=before.get("settled_after", 0),
+        given=given,
     )
-    return replace(project, given=_given(project, settings))
 
 
-def _given(project: StudioProject, settings: Project) -> dict[str, float]:
+def _given(root: Path, file: Path, settings: Project) -> dict[str, float]:
     """Return the rate and the scale that the settings have, and the file has not."""
-    of_file = parse_project(project.settings_text(), project.file)
-    own = {key: getattr(settings, key) for key in ("fps", "pixels_per_cm")}
+    of_file = parse_project(settings_text(root, file), file)
+    own = {key: getattr(settings, key) for key in _OF_COMMAND_LINE}
     return {
         key: value
         for key, value in own.items()
@@ -133,7 +153,7 @@ def _import_new(
         return {"problems": []}
     new = data / "studio" / "new"
     shutil.rmtree(new, ignore_errors=True)  # of an import that was stopped
-    plan = plan_import(root, settings, skip=data)
+    plan = with_film_rates(plan_import(root, settings, skip=data), root)
     problems = list_unused(plan)
     plan = replace(
         plan,
@@ -144,6 +164,7 @@ def _import_new(
         ),
     )
     guesses: list[Guess] = []
+    rates: list[tuple[str, float]] = []
     sources = dict(before.get("sources", {}))
     if plan.recordings:
         for done in run_import(plan, new):
@@ -151,10 +172,12 @@ def _import_new(
                 problems.append(f"! {done.reason}")
             else:
                 guesses += done.guesses
+                rates.append((done.standard.name, done.standard.fps))
                 sources[f"{plan.lab}/{done.standard.name}"] = sources_of(done, settings)
         put_in_place(new, data)
     earlier: Sequence[str] = before.get("problems", [])
     kept = [line for line in earlier if line.startswith("guessed")]
+    problems += contradictions(root, rates)
     lines = [*problems, *dict.fromkeys([*kept, *guess_lines(guesses)])]
     return {"problems": problem_lines(lines), "sources": sources}
 

@@ -36,6 +36,7 @@ from mabe.runtime.files import (
     write_json,
     write_text,
 )
+from mabe.viz.studio.film_rates import contradictions, with_film_rates
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.label_edits import StudioLabels
 from mabe.viz.studio.layout_table import NAME, name_of, read_rows, write_rows
@@ -61,9 +62,11 @@ def try_proposal(data: Path) -> None:
     shutil.rmtree(new, ignore_errors=True)
     report("standardizing recordings", 0, 1)
     plan = plan_import(data.parent, settings, skip=data)
+    plan = with_film_rates(plan, data.parent)
     known = {name_of(row): row for row in read_rows(data / NAME)}
     problems, sources = list_unused(plan), {}
     guesses: list[Guess] = []
+    rates: list[tuple[str, float]] = []
     for number, done in enumerate(run_import(plan, new)):
         report("standardizing recordings", number, len(plan.recordings))
         name = f"{plan.lab}/{done.files.track.name}"
@@ -73,8 +76,10 @@ def try_proposal(data: Path) -> None:
             problems.append(f"! {done.reason}")
             continue
         guesses += done.guesses
+        rates.append((done.standard.name, done.standard.fps))
         sources[name] = sources_of(done, settings)
         problems += _labels_at_another_rate(done, known.get(name))
+    problems += contradictions(data.parent, rates)
     lines = problem_lines([*problems, *guess_lines(guesses)])
     write_json(new / "import.json", {"problems": lines, "sources": sources})
 
@@ -145,7 +150,7 @@ def complete(data: Path) -> None:
     put_in_place(new, data)
     # Cut again from the tracks in their new scale.
     (data / "studio" / "stretches.npz").unlink(missing_ok=True)
-    note["state"] = state_of(data.parent)
+    note |= {"state": state_of(data.parent), "given": {}}  # all is in the file now
     write_json(data / "studio" / "import.json", note)
     remove(decided)
     shutil.rmtree(new, ignore_errors=True)
@@ -209,6 +214,8 @@ def sources_of(done: ImportedRecording, settings: Project) -> dict[str, str]:
         rate = "its file"
     elif done.files.scored_fps:
         rate = "its labels (guessed)"
+    elif done.files.film_fps:
+        rate = "its film (guessed)"
     else:
         rate = "settled for all"
     if own and own.pixels_per_cm:

@@ -13,7 +13,8 @@ is used. One that waits reads what to do, ``["train", DATA]``, once it has start
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,15 @@ from mabe.inference.predict import (
     prediction_provenance,
     recording_provenance,
 )
-from mabe.io.exporter import write_export
-from mabe.io.predictions import Predictions, write_predictions
+from mabe.io.exporter import refuse_same_names, write_export
+from mabe.io.film_files import film_of, find_films
+from mabe.io.predictions import Predictions, write_predictions, write_provenance
 from mabe.io.probabilities import (
     PROBABILITIES,
     probabilities_path,
     write_probabilities,
 )
+from mabe.io.writers.boris import BorisHeading, write_boris
 from mabe.metrics.confidence_interval import Confidence
 from mabe.models.checkpoint import load_checkpoint
 from mabe.recording import StoredRecording
@@ -98,8 +101,33 @@ def predict(data: Path) -> None:
         sources.append(recording_provenance(predictor, bare, index))
     done = Predictions(prediction_provenance(predictor, sources), tuple(bouts))
     write_predictions(out, done)
-    for to in ("csv", "boris"):
-        write_export(done, to, out / to)
+    refuse_same_names(done)
+    write_export(done, "csv", out / "csv")
+    films = find_films(data.parent, skip=data)
+    heading = BorisHeading.of_predictions(done.provenance)
+    write_boris(
+        out / "boris",
+        done.recordings,
+        done.provenance,
+        heading=replace(
+            heading,
+            points=(read_ethogram(data) or Ethogram()).points,
+            places=frozenset(_place_names(bare.recordings)),
+            media={
+                each.video: film.name
+                for each in bare.recordings
+                if (film := film_of(each.video, films))
+            },
+        ),
+    )
+    write_provenance(out / "boris", done.provenance)
+
+
+def _place_names(recordings: Iterable[StoredRecording]) -> Iterator[str]:
+    """Yield the names of objects and zones."""
+    for each in recordings:
+        names = each.animal_names
+        yield from (names[number - 1] for number in each.places if names)
 
 
 def complete_round(

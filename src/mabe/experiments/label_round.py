@@ -22,7 +22,7 @@ from mabe.data.splits import split_folds
 from mabe.data.store import PoseStore
 from mabe.errors import DataError
 from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
-from mabe.metrics.frame_scores import count_frames
+from mabe.metrics.frame_scores import count_frames, without_unlearned
 from mabe.models.boosted_trees import Forest, LabelledRows, RowsOnDisk, rows_on_disk
 from mabe.models.checkpoint import Provenance, save_checkpoint
 from mabe.models.input_contract import InputContract
@@ -181,7 +181,10 @@ def _rows(
 
 
 def _score(labels: LabelledRound) -> Confidence | None:
-    """Return the F1 of trees on the recordings of each fold, grown without them."""
+    """Return the F1 of trees on the recordings of each fold, grown without them.
+
+    Of an action that only one recording contains there is none.
+    """
     folds = split_folds(labels.recordings, folds=FOLDS, seed=0)
     if len(folds) < 2:
         return None
@@ -191,7 +194,8 @@ def _score(labels: LabelledRound) -> Confidence | None:
         others = [place for place in places if place not in set(fold)]
         for key, counts in score_held_out(labels, fold, others).items():
             tracks[key] = tracks.get(key, 0) + counts
-    return confidence_of_counts(np.stack(list(tracks.values())), TaskKind.PAIR)
+    counts = without_unlearned(np.stack(list(tracks.values())))
+    return confidence_of_counts(counts, TaskKind.PAIR)
 
 
 def score_held_out(

@@ -27,7 +27,7 @@ from mabe.experiments.label_round import (
     score_held_out,
 )
 from mabe.metrics.confidence_interval import FEWEST_TRACKS, RESAMPLES
-from mabe.metrics.frame_scores import macro_f1
+from mabe.metrics.frame_scores import macro_f1, without_unlearned
 from mabe.recording import StoredRecording
 from mabe.scene_task import TaskKind
 
@@ -131,7 +131,8 @@ def measure_curve(
         if len(folds) < 2:
             return _curve(recordings, minutes, np.empty(0), None)
         learned_min, counts = _score_parts(labels, folds, minutes, report)
-    return _curve(recordings, minutes, learned_min, counts)
+        scored = np.stack([without_unlearned(each) for each in counts])
+    return _curve(recordings, minutes, learned_min, scored)
 
 
 def _score_parts(

@@ -102,6 +102,18 @@ def macro_f1(
     return _mean_of_known(_mean_of_known(f1_scores(counts, kind), -1), 0)
 
 
+def without_unlearned(
+    counts: Int[np.ndarray, "tracks labs classes 3"],
+) -> Int[np.ndarray, "tracks labs classes 3"]:
+    """Return counts on held-out tracks without classes that nothing could learn.
+
+    A class annotated in one track only is learned from nothing when that track is held
+    out. Its counts are zero, so it has no F1 and is no part of the mean.
+    """
+    tracks_with = (counts[..., LABELLED].sum(axis=1) > 0).sum(axis=0)
+    return np.where((tracks_with >= 2)[:, None], counts, 0)
+
+
 def class_scores(counts: Counts) -> ClassScores:
     """Return the scores of each class; F1 is NaN where nothing is annotated."""
     labelled, predicted, hits = counts.T

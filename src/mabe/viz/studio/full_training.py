@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mabe.decoding.view_predictions import score_with_confidence
+from mabe.decoding.view_predictions import OutOfFold, count_by_track
 from mabe.errors import DataError
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.train_auto import train_recipe
+from mabe.metrics.confidence_interval import Confidence, confidence_of_counts
+from mabe.metrics.frame_scores import without_unlearned
 from mabe.runtime.executors import Executor
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
@@ -76,12 +78,15 @@ def train_full(
         about = describe_round(
             actions=predictions.classes,
             labelled=[each for each in store.recordings if each.has_labels],
-            confidence=score_with_confidence(predictions.views, predictions.plain_rules)
-            if predictions.views
-            else None,
+            confidence=_score(predictions) if predictions.views else None,
         )
         about |= {"undirected": undirected, "recipe": "full"}
         complete_round(data, folder, store, about, began=began, trained_s=trained_s)
+
+
+def _score(predictions: OutOfFold) -> Confidence:
+    counts = count_by_track(predictions.views, predictions.plain_rules)
+    return confidence_of_counts(without_unlearned(counts), predictions.kind)
 
 
 def main() -> int:

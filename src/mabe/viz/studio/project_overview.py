@@ -74,7 +74,22 @@ def _row(session: StudioSession, index: int, info: VideoInfo) -> dict[str, Any]:
 
 
 def _round_json(of: Round) -> dict[str, Any]:
+    """Return a round as the page shows it.
+
+    In rounds without ``scored``, which are older, an action labelled in one recording
+    has an F1 of 0, which is part of the mean.
+    """
+    old = "scored" not in of.about
     actions = [
-        {**each, "notReady": reasons_not_ready(each)} for each in of.about["actions"]
+        {
+            **each,
+            "f1": None if old and each["recordings"] < 2 else each["f1"],
+            "notReady": reasons_not_ready(each),
+        }
+        for each in of.about["actions"]
     ]
-    return {**of.about, "number": of.number, "actions": actions}
+    known = {
+        "scored": sum(each["f1"] is not None for each in actions),
+        "isMeanOfAll": old and any(each["recordings"] < 2 for each in actions),
+    }
+    return {**of.about, **known, "number": of.number, "actions": actions}

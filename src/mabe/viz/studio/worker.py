@@ -205,6 +205,7 @@ def describe_round(
 ) -> dict[str, Any]:
     """Return what is shown of a round: its scores, and what it learned from."""
     bouts = [[bout.action for bout in each.bouts] for each in labelled]
+    scored = int(np.isfinite(confidence.f1).sum()) if confidence else 0
     return {
         "actions": [
             {
@@ -217,6 +218,7 @@ def describe_round(
             for place, name in enumerate(actions)
         ],
         "f1": _number(confidence.score) if confidence else None,
+        "scored": scored,
         "interval": None
         if confidence is None or not np.isfinite(confidence.low)
         else [_number(confidence.low), _number(confidence.high)],

@@ -87,12 +87,12 @@ class Firefox(Window):
         return json.loads(answer["result"]["value"])
 
     def keys(self, *keys):
-        pressed = [
-            {"type": kind, "value": key}
-            for text in keys
-            for key in text
-            for kind in ("keyDown", "keyUp")
-        ]
+        """Press keys one after the other; a capital with Shift held, as people do."""
+        pressed = []
+        for key in "".join(keys):
+            held = ["\ue008", key] if key.isupper() else [key]
+            pressed += [{"type": "keyDown", "value": each} for each in held]
+            pressed += [{"type": "keyUp", "value": each} for each in held]
         self._perform({"type": "key", "id": "keys", "actions": pressed})
 
     def drag(self, start, stop):

@@ -3,7 +3,7 @@ import { Labels } from "./labels.js";
 import { Poses, Stage, colourOfAnimal } from "./poses.js";
 import * as server from "./server.js";
 import { Timeline, clock } from "./timeline.js";
-import { count } from "./words.js";
+import { count, numberOf } from "./words.js";
 import "./scroll_hint.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
@@ -25,8 +25,8 @@ export const page = {
   Labels, program: "mabe view", useRecording: () => {}, animalName: (animal) => page.recording.animals[animal - 1] ?? `animal ${animal}`,
   // The agent and target of an action in the pair that is shown; a row's kind says whether it
   // is of the agent by itself, or of both without a direction.
-  pairFor: (action) => {
-    const kind = page.recording.rows.find((row) => row.actions.includes(action))?.kind, [agent, target] = page.pair;
+  pairFor: (action, [agent, target] = page.pair) => {
+    const kind = page.recording.rows.find((row) => row.actions.includes(action))?.kind;
     if (kind === "self") return [agent, agent];
     return kind === "mutual" && agent > target ? [target, agent] : [agent, target];
   },
@@ -39,6 +39,7 @@ export const page = {
   isOpen: () => true, // whether a predicted bout is still to be answered
   keyOf: (row, place) => row.key ?? (place < 9 ? String(place + 1) : ""),
   ownPairs: () => [], // further pairs that bouts may have
+  drawn: () => {}, // called after each drawing
   rowOfKey: (key) => (/^[1-9]$/.test(key) ? Number(key) - 1 : -1),
 };
 const film = byId("film");
@@ -84,7 +85,6 @@ export async function open(index) {
   timeline.open();
   openFilm();
   fillPanels();
-  byId("frame").max = recording.frames - 1;
   const notes = [recording.corrected && "labels corrected earlier are shown", recording.trainedOn && "the model was trained on this recording, so its predictions are not independent of the labels"];
   showState(notes.filter(Boolean).join(" · "));
   showChosen();
@@ -207,6 +207,7 @@ function draw() {
   showWatched();
   byId("undo").disabled = !page.labels.past.length;
   byId("redo").disabled = !page.labels.future.length;
+  page.drawn();
 }
 
 // ── bouts ──
@@ -259,6 +260,7 @@ function remove() {
 }
 
 function travel(how) {
+  if (!page.labels[how === "undo" ? "past" : "future"].length) showState(`nothing to ${how} in this recording`);
   page.labels[how]();
   choose(null, false);
 }
@@ -311,7 +313,7 @@ function showWatched() {
   const time = (count) => clock(count / recording.fps);
   byId("watched-note").textContent = watched === null
     ? "All of it: a frame without a bout counts as “no”."
-    : `${time(frames)} of ${time(recording.frames)}. Elsewhere only bouts count.`;
+    : `${labels.partly?.(time) ?? `${time(frames)} of ${time(recording.frames)}`}. Elsewhere only bouts count.`;
   byId("watched-mark").textContent = watching === null ? "From here" : "To here";
   byId("watched-mark").disabled = watched === null;
   byId("watched-all").textContent = watched === null ? "Nothing yet" : "All";
@@ -361,7 +363,6 @@ function showChosen() {
   const { recording } = page, start = bout?.start ?? predicted[0], stop = bout?.stop ?? predicted[1];
   byId("bout-start").value = start;
   byId("bout-stop").value = stop;
-  byId("bout-stop").max = recording.frames;
   const seconds = `${((stop - start) / recording.fps).toFixed(2)} s`;
   if (bout) {
     byId("bout-action").value = bout.action;
@@ -375,7 +376,7 @@ function showChosen() {
 
 // ── panels ──
 
-const pairName = ([agent, target]) => (agent === target ? `${page.animalName(agent)} itself` : `${page.animalName(agent)} → ${page.animalName(target)}`);
+export const pairName = ([agent, target]) => (agent === target ? `${page.animalName(agent)} itself` : `${page.animalName(agent)} → ${page.animalName(target)}`);
 
 function fillPanels() {
   const { recording } = page;
@@ -419,7 +420,7 @@ function listUncertain() {
   byId("uncertain-title").textContent = isAnnotated ? "Differences from the annotations" : "Uncertain predictions";
   const spans = count(all.length, "span");
   const wrong = isAnnotated ? `${total.toFixed(0)} s differ` : `about ${total.toFixed(0)} s of wrong decisions`;
-  byId("uncertain-note").textContent = all.length ? `${spans}, ${wrong}. The longest first:` : "No such span.";
+  byId("uncertain-note").textContent = all.length ? `${spans}, ${wrong}. The longest first:` : page.views?.length ? "No such span." : "Nothing is predicted yet.";
   byId("uncertain").replaceChildren(...all.slice(0, 50).map((span) => {
     const button = document.createElement("button"), item = document.createElement("li");
     button.type = "button";
@@ -466,7 +467,7 @@ function changeField() {
   const bout = page.chosen?.bout;
   if (!bout) return;
   const [agent, target] = byId("bout-pair").value.split(",").map(Number);
-  const start = Number(byId("bout-start").value), stop = Number(byId("bout-stop").value);
+  const start = numberOf(byId("bout-start").value), stop = numberOf(byId("bout-stop").value);
   if (!(Number.isInteger(start) && Number.isInteger(stop) && start >= 0 && start < stop && stop <= page.recording.frames)) {
     showState(`a bout needs whole frames, 0 ≤ from < to ≤ ${page.recording.frames}`, true);
     showChosen();
@@ -513,21 +514,53 @@ export const KEYS = {
   "Ctrl+z": () => travel("undo"), "Ctrl+y": () => travel("redo"), "Ctrl+Shift+Z": () => travel("redo"),
 };
 
+const ON_LATIN = { BracketLeft: "[", BracketRight: "]" };
+
+// The key of an event. A letter is a capital with Shift alone, whatever Caps Lock is; a key
+// of another script, which no action has, is what it is on a Latin keyboard.
+export function keyOf({ key, code = "", shiftKey }) {
+  if (key.length > 1) return key;
+  const isKnown = key.charCodeAt(0) < 128 || page.rowOfKey(key.toLowerCase()) >= 0;
+  const plain = isKnown ? key : /^(?:Key|Digit)(.)$/.exec(code)?.[1] ?? ON_LATIN[code] ?? key;
+  return shiftKey ? plain.toUpperCase() : plain.toLowerCase();
+}
+
+// Fields of whole numbers: arrows step, Enter leaves with the number, Esc without it. Of other
+// fields Esc leaves, too; it does nothing else there.
+function typeKey(event) {
+  const { target, key } = event, isWhole = target.matches("input.whole"), by = { ArrowUp: 1, ArrowDown: -1 }[key];
+  if (key === "Escape") {
+    if (target.id === "frame") target.value = page.frame;
+    if (target.form?.id === "bout") showChosen();
+    target.blur();
+  } else if (isWhole && key === "Enter") {
+    target.blur(); // which is a change, where there is one
+  } else if (isWhole && by && Number.isInteger(numberOf(target.value))) {
+    target.value = Math.max(numberOf(target.value) + by, 0);
+    target.dispatchEvent(new Event("change", { bubbles: true }));
+  } else return;
+  event.preventDefault();
+}
+
 addEventListener("keydown", (event) => {
-  if (!page.recording || document.querySelector("dialog[open]") || byId("stage").closest("[hidden]")) return;
-  const isTyping = event.target.matches("input, select, textarea");
-  const isPressing = event.target.matches("button") && (event.key === " " || event.key === "Enter");
-  if (event.altKey || isPressing || (isTyping && event.key !== "Escape")) return;
-  const isControl = event.ctrlKey || event.metaKey;
-  const isNamed = event.key.length > 1;
-  const name = `${isControl ? "Ctrl+" : ""}${event.shiftKey && (isNamed || isControl) ? "Shift+" : ""}${event.key}`;
+  if (!page.recording || document.querySelector("dialog[open]") || byId("stage").closest("[hidden]") || event.altKey) return;
+  if (event.target.matches("input, select, textarea")) { typeKey(event); return; }
+  if (event.target.matches("button") && (event.key === " " || event.key === "Enter")) return;
+  const isControl = event.ctrlKey || event.metaKey, key = keyOf(event);
+  const name = `${isControl ? "Ctrl+" : ""}${event.shiftKey && (key.length > 1 || isControl) ? "Shift+" : ""}${key}`;
   const row = page.rowOfKey(name);
   const act = row >= 0 ? () => event.repeat || press(row) : KEYS[name];
   if (!act) return;
   event.preventDefault();
-  if (isTyping) event.target.blur();
   act();
 });
+
+function goToFrame() {
+  const frame = numberOf(byId("frame").value);
+  if (Number.isInteger(frame)) { seek(frame); return; }
+  showState(`a frame is a whole number, not “${byId("frame").value}”`, true);
+  byId("frame").value = page.frame;
+}
 
 byId("speed").replaceChildren(...SPEEDS.map((speed) => new Option(`${speed}×`, speed)));
 setSpeed(SPEEDS.indexOf(1));
@@ -540,8 +573,9 @@ for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("clic
 for (const id of ["bout-action", "bout-pair", "bout-start", "bout-stop"]) byId(id).addEventListener("change", changeField);
 byId("bout").addEventListener("submit", (event) => event.preventDefault());
 byId("speed").addEventListener("change", () => { setSpeed(SPEEDS.indexOf(Number(byId("speed").value))); byId("speed").blur(); });
-byId("frame").addEventListener("change", () => seek(Number(byId("frame").value)));
+byId("frame").addEventListener("change", () => page.recording && goToFrame());
 byId("pair").addEventListener("change", () => { setPair(byId("pair").value.split(",").map(Number)); choose(null, false); });
+for (const id of ["pair", "bout-action", "bout-pair"]) byId(id).addEventListener("change", () => byId(id).blur()); // the keys act again
 byId("recordings").addEventListener("change", () => {
   byId("recordings").blur();
   open(Number(byId("recordings").value)).catch((error) => showState(error.message, true));

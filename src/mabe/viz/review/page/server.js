@@ -1,6 +1,6 @@
 // Requests to the server. The token comes after the # of the address, is kept in this tab
 // (so that a reload works), and is sent as a header of every request.
-const KEY = "mabe-token";
+const KEY = "mabe-token", PROGRAM = document.body.dataset.studio ? "mabe studio" : "mabe view";
 const given = new URLSearchParams(location.hash.slice(1)).get("token");
 if (given) {
   sessionStorage.setItem(KEY, given);
@@ -21,11 +21,11 @@ export async function request(path, options = {}) {
     response = await fetch(`/api/${path}`, { ...options, headers: { "x-mabe-token": token, ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServerError(0, "no connection to the server; start it again");
+    throw new ServerError(0, `no connection to the server: start \`${PROGRAM}\` again, and open the new address that it prints`);
   }
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
-    const reason = response.status === 401 ? `open the address that \`${document.body.dataset.studio ? "mabe studio" : "mabe view"}\` printed` : error;
+    const reason = response.status === 401 ? `open the address that \`${PROGRAM}\` printed` : error;
     throw new ServerError(response.status, reason ?? `error ${response.status}`);
   }
   return response;

@@ -1,6 +1,6 @@
 // The studio: the page of the project, and the page of a recording, which is that of
 // `mabe view` with labels, keys and suggestions of the studio.
-import { KEYS, begin, choose, open, page, paint, press, setPair, showState, watch } from "./main.js";
+import { KEYS, begin, choose, keyOf, open, page, paint, press, setPair, showState, watch } from "./main.js";
 import { StudioLabels, minus } from "./edits.js";
 import { follow, load, project } from "./project.js";
 import * as settings from "./settings.js";
@@ -18,7 +18,7 @@ page.ownPairs = (recording) => {
   const every = recording.watchable.map(([, agent, target]) => `${agent},${target}`);
   return [...new Set(every)].filter((pair) => !shown.includes(pair)).map((pair) => pair.split(",").map(Number));
 };
-page.rowOfKey = (key) => page.recording.rows.findIndex((row) => row.key === key.toLowerCase() && key === key.toLowerCase());
+page.rowOfKey = (key) => page.recording.rows.findIndex((row) => row.key.toLowerCase() === key); // a capital is the key with Shift
 
 // A predicted bout is answered where half of it is labelled, yes or no.
 page.isOpen = ([start, stop, index]) => {
@@ -114,7 +114,7 @@ Object.assign(KEYS, {
   Enter: () => (page.chosen ? playBout() : suggest.playStretch()),
 });
 
-const rowOfShifted = (event) => page.recording.rows.findIndex(({ key }) => event.code === `Digit${key}` || event.key === key.toUpperCase() && key !== key.toUpperCase());
+const rowOfShifted = (event) => page.recording.rows.findIndex(({ key }) => event.code === `Digit${key}` || keyOf(event).toLowerCase() === key.toLowerCase() && /\p{L}/u.test(key));
 const isFree = (event) => page.recording && !byId("record").hidden && !document.querySelector("dialog[open]") && !event.target.matches("input, select, textarea") && !event.ctrlKey && !event.metaKey && !event.altKey;
 
 addEventListener("keydown", (event) => {
@@ -128,14 +128,16 @@ addEventListener("keydown", (event) => {
 // With "hold" a bout lasts as long as its key is down.
 addEventListener("keydown", (event) => {
   if (!byId("hold").checked || event.repeat || !isFree(event) || event.shiftKey) return;
-  if (page.rowOfKey(event.key) >= 0) released = event.key;
+  if (page.rowOfKey(keyOf(event)) >= 0) released = keyOf(event);
 });
 addEventListener("keyup", (event) => {
-  if (event.key !== released) return;
+  if (!released || keyOf(event).toLowerCase() !== released) return; // Shift may be held by now
+  const row = page.rowOfKey(released);
   released = null;
-  const row = page.rowOfKey(event.key);
   if (page.begun && page.recording.rows[row]?.actions.includes(page.begun.action)) press(row);
 });
+
+byId("hold").addEventListener("change", () => byId("hold").blur()); // the keys act again
 
 byId("to-project").addEventListener("click", () => show("project"));
 byId("to-record").addEventListener("click", () => openRecording(page.recording?.index ?? 0).catch((error) => showState(error.message, true)));

@@ -2,7 +2,7 @@
 // bout), "no" (watched, and no bout) or not watched. What goes to the server is what was
 // added and removed since it last answered, so two windows do not replace each other's
 // labels; what others have changed comes back and is put below one's own changes. Undo
-// takes back one's own edits only. Spans are [start, stop), sorted and disjoint.
+// takes back one's own edits only, as long as the page is open. Spans are [start, stop), sorted and disjoint.
 import * as server from "./server.js";
 
 const WAIT_MS = 150, RETRY_MS = 1000, LOOK_MS = 2000;
@@ -66,6 +66,20 @@ function difference(before, after) {
 }
 
 const inverse = ({ add, remove, watch, unwatch }) => ({ add: remove, remove: add, watch: unwatch, unwatch: watch });
+// The edits of each recording, to be undone and redone after it was opened again.
+const histories = new Map();
+function historyOf({ name, watchable, rows }) {
+  const known = new Set(watchable.map(([action, agent, target]) => keyOf({ action, agent, target })));
+  const points = new Set(rows.filter((row) => row.point).map((row) => row.name));
+  const fits = (span) => known.has(keyOf(span));
+  const isPossible = ({ add, remove, watch, unwatch }) => [add, remove, watch, unwatch].every((part) => part.every(fits))
+    && [...add, ...remove].every(({ start, stop, action }) => !points.has(action) || stop === start + 1);
+  const { past = [], future = [] } = histories.get(name) ?? {};
+  const history = { past: past.filter(isPossible), future: future.filter(isPossible) }; // actions may have changed
+  histories.set(name, history);
+  return history;
+}
+
 const isNothing = (edit) => Object.values(edit).every((part) => !part.length);
 
 export class StudioLabels {
@@ -74,8 +88,7 @@ export class StudioLabels {
     this.watchable = recording.watchable.map(([action, agent, target]) => ({ action, agent, target }));
     this.version = recording.version;
     this.saved = this.now = stateOf(recording.bouts, recording.coverage);
-    this.past = [];
-    this.future = [];
+    Object.assign(this, historyOf(recording));
     this.timer = null;
     this.saving = Promise.resolve();
     this.unsaved = false;
@@ -97,6 +110,19 @@ export class StudioLabels {
       return spans;
     });
   }
+  // What was watched for some actions or animals alone, in words; null where there is none.
+  partly(time) {
+    return this.memo("partly", () => {
+      const length = (spans) => spans.reduce((sum, [start, stop]) => sum + stop - start, 0);
+      const rows = this.coverage, some = union(rows.map(([start, stop]) => [start, stop])), all = length(this.watched);
+      if (length(some) === all) return null;
+      const actions = [...new Set(this.watchable.map(({ action }) => action))];
+      const lacking = actions.filter((action) => minus(some, rows.filter((row) => row[2] === action)).length);
+      const names = lacking.length > 3 ? [...lacking.slice(0, 3), `${lacking.length - 3} more`] : lacking;
+      const what = names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names[0] ?? "all animals";
+      return `${time(length(some))} of ${time(this.frames)}, but not for ${what}${all ? ` (for everything: ${time(all)})` : ""}`;
+    });
+  }
   memo(name, make) {
     if (this.memoOf !== this.now) { this.memoOf = this.now; this.memos = {}; }
     return (this.memos[name] ??= make());
@@ -110,7 +136,7 @@ export class StudioLabels {
     const after = applied(this.now, edit), made = difference(this.now, after);
     if (isNothing(made)) return;
     this.past.push(made);
-    this.future = [];
+    this.future.length = 0; // the list is kept for when the recording is opened again
     this.take(after);
   }
   add(bout) { return this.place(this.held(bout)); }
@@ -177,7 +203,8 @@ export class StudioLabels {
       this.unsaved = this.now !== sent && !isNothing(difference(this.saved, this.now));
       this.showState(this.unsaved ? "saving …" : "saved");
     } catch (error) {
-      this.showState(`not saved: ${error.message}`, true);
+      const again = error.status === 0 ? "; make the edits since the last “saved” again there" : "";
+      this.showState(`not saved: ${error.message}${again}`, true);
       if (error.status === 0) this.timer = setTimeout(() => this.save(), RETRY_MS); // the server may come back
     }
   }

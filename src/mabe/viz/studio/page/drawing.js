@@ -1,15 +1,18 @@
 // The scale by a line of known length, and zones: drawn, typed, listed, removed.
 import { page } from "./main.js";
 import { element, project } from "./project.js";
-import { known, say, settle, snapshot, undo } from "./settings.js";
+import { AGAIN, isBlocked, known, say, settle, snapshot, undo } from "./settings.js";
 import { StageDrawing } from "./stage_drawing.js";
+import { numberOf } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const LABELS = { line: "from x y to x y", rectangle: "left top right bottom", circle: "x y radius", polygon: "x y of each corner" };
+const COMMAS = "Type numbers with spaces between them, and a point before decimals.";
 const round = (value) => Math.round(value * 10) / 10;
 const figure = (value) => Number(value.toPrecision(4));
 export const drawing = new StageDrawing(byId("draw"), () => { byId("draw-numbers").value = numbersOf(drawing.shape, drawing.points).join(" "); showResult(); });
-let shown = "", version = 0, isSent = false, seen = null; // the settings when a drawing was begun
+let shown = "", shownJob = "", version = 0, isSent = false;
+let seen = null, edited = ""; // the settings when a drawing was begun, and the zone that is edited
 
 const recordingName = () => project.state.recordings[page.recording.index].name;
 
@@ -28,7 +31,10 @@ function pointsOf(shape, numbers) {
   return pairs;
 }
 
-const typed = () => (byId("draw-numbers").value.match(/-?\d+(\.\d+)?/g) ?? []).map(Number);
+// The typed numbers. A comma between digits may be before decimals or between two numbers, so
+// it makes NaN, of which nothing is drawn.
+const typed = () => byId("draw-numbers").value.split(/[\s;]+|,(?=\s|$)/).filter(Boolean).map((each) => (each.includes(",") ? NaN : numberOf(each)));
+const isTyped = () => !typed().some(Number.isNaN);
 
 function shapeOf(shape, numbers) {
   const count = { rectangle: 4, circle: 3 }[shape];
@@ -41,12 +47,14 @@ function shapeOf(shape, numbers) {
 export function show() {
   if (!page.recording || !project.state?.settings) return;
   const { settings, recordings, job } = project.state, here = recordings[page.recording.index];
-  byId("draw-apply").disabled = Boolean(job?.running) || settings.isLayout || !settings.values;
+  byId("draw-apply").disabled = isBlocked() || settings.isLayout || !settings.values;
   byId("scale-note").textContent = settings.isLayout
     ? `${figure(here.pixelsPerCm)} pixels per cm, as train.csv says.`
     : `${figure(here.pixelsPerCm)} pixels per cm: ${here.sources.pixels_per_cm ?? "as imported"}.`;
-  if (job?.what === "settle" && job.running) say("draw-result", "Standardizing the project anew; labels are kept …");
-  else if (job?.what === "settle" && job.error) say("draw-result", `Not applied: ${job.error}`, true);
+  const isOtherJob = shownJob !== JSON.stringify(job);
+  shownJob = JSON.stringify(job);
+  if (isOtherJob && job?.what === "settle" && job.running) say("draw-result", AGAIN);
+  else if (isOtherJob && job?.what === "settle" && job.error) say("draw-result", `Not applied: ${job.error}`, true);
   else if (settings.version !== version) say("draw-result", "Applied; labels are kept.");
   if (settings.version !== version && isSent) clear();
   version = settings.version;
@@ -82,7 +90,8 @@ function button(text, title, act) {
 }
 
 function showResult() {
-  const shape = byId("draw-shape").value, numbers = typed(), length = Number(byId("draw-length").value);
+  const shape = byId("draw-shape").value, numbers = typed(), length = numberOf(byId("draw-length").value);
+  if (!isTyped()) { say("draw-result", COMMAS, true); return; }
   if (shape !== "line") { say("draw-result", ""); return; }
   if (numbers.length !== 4) { say("draw-result", ""); return; }
   const pixels = Math.hypot(numbers[2] - numbers[0], numbers[3] - numbers[1]);
@@ -102,7 +111,7 @@ function useShape() {
 
 function clear() {
   isSent = false;
-  seen = null;
+  [seen, edited] = [null, ""];
   byId("draw-numbers").value = "";
   drawing.set(drawing.shape, []);
 }
@@ -110,7 +119,7 @@ function clear() {
 function begin() {
   seen ??= snapshot();
   byId("draw-keys").hidden = false;
-  drawing.set(byId("draw-shape").value, pointsOf(byId("draw-shape").value, typed()));
+  drawing.set(byId("draw-shape").value, isTyped() ? pointsOf(byId("draw-shape").value, typed()) : []);
   drawing.open();
 }
 
@@ -120,7 +129,7 @@ function stop() {
 }
 
 function edit(zone, kind, numbers, isOwn) {
-  seen = snapshot();
+  [seen, edited] = [snapshot(), zone];
   byId("draw-shape").value = kind;
   useShape();
   byId("draw-name").value = zone;
@@ -145,8 +154,9 @@ function spread(before, value) {
 
 function wanted() {
   const shape = byId("draw-shape").value, numbers = typed(), name = byId("draw-name").value.trim();
+  if (!isTyped()) return { reason: COMMAS };
   if (shape === "line") {
-    const pixels = Math.hypot(numbers[2] - numbers[0], numbers[3] - numbers[1]), length = Number(byId("draw-length").value);
+    const pixels = Math.hypot(numbers[2] - numbers[0], numbers[3] - numbers[1]), length = numberOf(byId("draw-length").value);
     if (numbers.length !== 4 || !(pixels > 0)) return { reason: "Draw a line first, or type its two ends." };
     if (!(length > 0)) return { reason: "Say how long the line is, in cm." };
     const before = known("pixels_per_cm", "", seen ?? snapshot());
@@ -155,14 +165,17 @@ function wanted() {
   const drawn = shapeOf(shape, numbers);
   if (!drawn) return { reason: shape === "polygon" ? "A polygon needs three corners at least." : `Draw it first, or type ${LABELS[shape]}.` };
   if (!name) return { reason: "Name the zone." };
-  const before = known("zone", name, seen ?? snapshot());
-  return { key: "zone", name, before, value: spread(before, drawn) };
+  const before = known("zone", name, seen ?? snapshot()), value = spread(before, drawn);
+  const isReplaced = value.all !== before.all && before.all || Object.entries(before.own).some(([recording, given]) => value.own[recording] !== given);
+  if (isReplaced && name !== edited) return { reason: `There is a zone ${name} already: name this one otherwise, or change that one by Edit in the list.` };
+  return { key: "zone", name, before, value };
 }
 
 async function apply(event) {
   event.preventDefault();
   const { reason, ...change } = wanted();
   isSent = !reason;
+  if (!reason && project.state.job?.running) say("draw-result", "Waits until the tracks are read …");
   const refused = reason ?? (await settle([change]));
   if (refused) {
     say("draw-result", refused, true);
@@ -170,7 +183,7 @@ async function apply(event) {
     return;
   }
   stop();
-  say("draw-result", "Standardizing the project anew; labels are kept …");
+  say("draw-result", AGAIN);
 }
 
 async function remove(zone, isOwn) {
@@ -178,15 +191,15 @@ async function remove(zone, isOwn) {
   delete own[recordingName()];
   const value = isOwn ? { ...before, own } : { all: null, own: before.own };
   const refused = await settle([{ key: "zone", name: zone, before, value }]);
-  say("draw-result", refused || "Standardizing the project anew; labels are kept …", Boolean(refused));
+  say("draw-result", refused || AGAIN, Boolean(refused));
 }
 
 byId("draw-form").addEventListener("submit", apply);
 byId("draw-form").addEventListener("input", () => { seen ??= snapshot(); });
 byId("draw-begin").addEventListener("click", () => page.recording && begin());
-byId("draw-cancel").addEventListener("click", () => { stop(); seen = null; useShape(); });
+byId("draw-cancel").addEventListener("click", () => { stop(); [seen, edited] = [null, ""]; useShape(); });
 byId("draw-undo").addEventListener("click", async () => { const refused = await undo(); if (refused) say("draw-result", refused, true); });
 byId("draw-shape").addEventListener("change", useShape);
 byId("draw-for").addEventListener("change", useFor);
-byId("draw-numbers").addEventListener("input", () => { drawing.set(byId("draw-shape").value, pointsOf(byId("draw-shape").value, typed())); showResult(); });
+byId("draw-numbers").addEventListener("input", () => { if (isTyped()) drawing.set(byId("draw-shape").value, pointsOf(byId("draw-shape").value, typed())); showResult(); });
 byId("draw-length").addEventListener("input", showResult);

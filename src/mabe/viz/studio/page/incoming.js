@@ -6,12 +6,13 @@ import * as server from "./server.js";
 import { count } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
+const NOTE = ["incoming-note"];
 
-project.incoming = (isOther) => {
+project.incoming = (isOther, isOtherJob) => {
   const { incoming, job } = project.state, isBusy = Boolean(job?.running);
   byId("incoming-file").disabled = isBusy;
   byId("incoming-undo").hidden = !project.state.canUndoImport;
-  if (job?.what === "incoming") say("incoming-state", isBusy ? "Reading the labels …" : job.error ?? "", Boolean(job.error));
+  if (job?.what === "incoming" && isOtherJob) say("incoming-state", isBusy ? "Reading the labels …" : job.error ?? "", Boolean(job.error));
   if (!isOther) return;
   byId("incoming").hidden = !incoming;
   if (!incoming) return;
@@ -34,13 +35,20 @@ project.incoming = (isOther) => {
 
 byId("incoming-file").addEventListener("change", async () => {
   const [file] = byId("incoming-file").files;
-  if (file) await send(`incoming?name=${encodeURIComponent(file.name)}`, "POST", await file.arrayBuffer());
+  say("incoming-state", "");
+  if (file) await send(`incoming?name=${encodeURIComponent(file.name)}`, "POST", await file.arrayBuffer(), NOTE);
   byId("incoming-file").value = "";
 });
-const DONE = { mine: "Imported.", theirs: "Imported.", discard: "Discarded; nothing is changed.", undo: "Taken back." };
+const IMPORTED = "is imported: its labels are in the table of recordings. “Take the import back” undoes it.";
+const DONE = {
+  mine: (file) => `${file} ${IMPORTED}`, theirs: (file) => `${file} ${IMPORTED}`,
+  discard: (file) => `${file} is discarded; nothing is changed.`,
+  undo: () => "The import is taken back: the labels are as they were before it.",
+};
 for (const what of Object.keys(DONE)) {
   byId(`incoming-${what}`).addEventListener("click", async () => {
-    if (await send(`incoming/${what}`, "POST")) say("incoming-state", DONE[what]);
+    const file = project.state.incoming?.file ?? "";
+    if (await send(`incoming/${what}`, "POST", undefined, NOTE)) say("incoming-state", DONE[what](file));
     byId("incoming-file").focus();
   });
 }

@@ -40,22 +40,23 @@ export async function follow() {
   }
 }
 
-export async function send(path, method, body) {
+// Why something is refused is shown beside it, in elements of these ids, until the next try.
+export async function send(path, method, body, ids) {
+  for (const id of ids) note("", id);
   try {
     take(await (await server.request(path, { method, body })).json());
-    note("");
     return true;
   } catch (error) {
-    note(error.message);
+    for (const id of ids) note(error.message, id);
     return false;
   }
 }
 
-export const start = (what) => send(`job/${what}`, "POST");
+const start = (what, ids = ["train-note", "train-here-note"]) => send(`job/${what}`, "POST", undefined, ids);
 
-function note(text) {
-  byId("project-note").textContent = text;
-  byId("project-note").hidden = !text;
+function note(text, id = "project-note") {
+  byId(id).textContent = text;
+  byId(id).hidden = !text;
 }
 
 const isOther = (before, ...names) => names.some((name) => JSON.stringify(before?.[name]) !== JSON.stringify(project.state[name]));
@@ -67,7 +68,7 @@ export function take(state) {
   if (wasBusy !== isBusy || isOther(before, "recordings", "problems", "round")) showRecordings();
   showJob();
   project.settings(before);
-  project.incoming(isOther(before, "incoming"));
+  project.incoming(isOther(before, "incoming"), isOther(before, "job"));
   if (isOther(before, "ethogram")) showActions();
   if (isOther(before, "round", "rounds") || before?.settings.version !== state.settings.version) showScores();
   showTrust(isOther(before, "trust"));
@@ -82,12 +83,13 @@ function showRecordings() {
   byId("folder").textContent = folder;
   const here = [...byId("table-body").querySelectorAll("th button")].indexOf(document.activeElement);
   byId("table-body").replaceChildren(...recordings.map((each) => {
-    const row = element("tr"), open = element("button", each.name, { type: "button" });
+    const row = element("tr"), open = element("button", "", { type: "button" });
+    open.append(...breakable(each.name));
     open.addEventListener("click", () => project.open(each.index));
     const cell = element("th", "", { scope: "row" });
     cell.append(open);
     const labels = each.bouts === null ? "…" : each.watched ? `${time(each.watched)}, ${count(each.bouts, "bout")}` : "none";
-    row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), filmCell(each), element("td", labels), element("td", each.problems.join("; ")));
+    row.append(cell, element("td", time(each.seconds)), element("td", each.animals ?? "…"), filmCell(each), element("td", labels), element("td", each.problems.map((problem) => problem.replace(/\.$/, "")).join("; ")));
     return row;
   }));
   byId("table-body").querySelectorAll("th button")[here]?.focus(); // it was on an earlier copy
@@ -95,12 +97,15 @@ function showRecordings() {
   byId("problems-box").hidden = !problems.length;
 }
 
+// A name that may be broken after its parts.
+const breakable = (name) => name.split(/(?<=[-_./ ])/).flatMap((part) => [part, element("wbr")]);
+
 function filmCell({ index, film, isPlayed }) {
   const cell = element("td", film ?? "none"), isBusy = Boolean(project.state.job?.running);
   const add = (text, what, title) => {
     const button = element("button", text, { type: "button", title, class: "small" });
     button.disabled = isBusy;
-    button.addEventListener("click", () => start(`${what}?recording=${index}`));
+    button.addEventListener("click", () => start(`${what}?recording=${index}`, ["film-note"]));
     cell.append(" ", button);
   };
   if (film !== null && !isPlayed) {
@@ -133,7 +138,7 @@ function freeKey() {
   return [..."123456789efghijklmoqrtvyzbc"].find((key) => !taken.includes(key)) ?? "";
 }
 
-const saveActions = (ethogram) => send("ethogram", "PUT", JSON.stringify(ethogram.map(({ name, key, kind, point }) => ({ name, key, kind, point }))));
+const saveActions = (ethogram) => send("ethogram", "PUT", JSON.stringify(ethogram.map(({ name, key, kind, point }) => ({ name, key, kind, point }))), ["action-note"]);
 
 async function addAction(event) {
   event.preventDefault();
@@ -170,9 +175,10 @@ function showScores() {
   byId("scores").hidden = !round;
   if (!round) return;
   const interval = round.interval ? share(round.interval) : ` (no interval: it needs 5 recordings with labels, there ${round.recordings === 1 ? "is 1" : `are ${round.recordings}`})`;
+  const old = " Actions that are not scored count as 0 in this mean: train again."; // of an earlier version
   byId("score-text").textContent = round.f1 === null
-    ? "No score yet: label parts of a second recording, so that one can be held out."
-    : `Mean F1 ${round.f1.toFixed(2)}${interval}, in recordings that were not learned from.`;
+    ? "No score yet: label an action in a second recording, so that one can be held out."
+    : `Mean F1 ${round.f1.toFixed(2)}${interval}, mean of ${count(round.scored, "scored action")}, in recordings that were not learned from.${round.isMeanOfAll ? old : ""}`;
   byId("score-note").textContent = `${round.number <= project.state.settings.settledAfter ? "Something was settled since: train again. " : ""}Round ${round.number}${round.recipe === "full" ? ", the full recipe" : ""}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
   byId("score-body").replaceChildren(...round.actions.map((each) => {
     const row = element("tr");
@@ -251,6 +257,6 @@ byId("auto-train").addEventListener("change", ({ target }) => localStorage.setIt
 byId("trust-cancel").addEventListener("click", () => start("cancel-trust"));
 byId("add-action").addEventListener("submit", addAction);
 for (const id of ["train", "train-here"]) byId(id).addEventListener("click", () => start("train"));
-byId("predict").addEventListener("click", () => start("predict"));
+byId("predict").addEventListener("click", () => start("predict", ["finish-note"]));
 byId("cancel").addEventListener("click", () => start("cancel"));
 dark.addEventListener("change", () => project.state && showActions());

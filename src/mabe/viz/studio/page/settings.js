@@ -2,12 +2,14 @@
 // A change says what was shown before; the server refuses it where that is no longer so.
 import { element, project, take } from "./project.js";
 import * as server from "./server.js";
+import { numberOf } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const ROLES = ["snout", "neck", "body", "rump", "tail", "tip"];
 const NUMBERS = { fps: "frames per second", pixels_per_cm: "pixels per cm" };
 const done = []; // the changes that can be taken back
-let isTouched = false, shown = null, pending = null;
+let isTouched = false, shown = null, pending = null, isWaiting = false;
+export const AGAIN = "Reading the tracks again with the new settings; labels are kept …";
 
 const values = () => project.state.settings.values;
 const figure = (value) => (value === null ? "–" : String(Number(value.toPrecision(4))));
@@ -17,9 +19,16 @@ const figure = (value) => (value === null ? "–" : String(Number(value.toPrecis
 export const known = (key, name = "", of = values()) => (name ? of?.zones[name] : of?.[key]) ?? { all: null, own: {} };
 export const snapshot = () => structuredClone(values());
 
+// Whether work goes on that ends before anything is settled: all but the reading of tracks,
+// which begins by itself and is waited for.
+export const isBlocked = () => Boolean(project.state.job?.running) && project.state.job.what !== "read";
+
 // Sends changes; the project is then standardized anew. Gives the reason where it is not.
 export async function settle(changes, undone = null) {
+  if (isWaiting) return "Please wait: the last change is being applied.";
+  isWaiting = true;
   try {
+    while (project.state.job?.running && !isBlocked()) await new Promise((resolve) => setTimeout(resolve, 100));
     const response = await server.request("settings", { method: "POST", body: JSON.stringify(changes) });
     if (undone) done.pop();
     else done.push(changes);
@@ -28,6 +37,8 @@ export async function settle(changes, undone = null) {
     take(await response.json());
   } catch (error) {
     return error.message;
+  } finally {
+    isWaiting = false;
   }
   return "";
 }
@@ -61,11 +72,11 @@ export function say(id, text, isBad = false) {
 project.settings = (before) => {
   const { settings, job, recordings } = project.state;
   const isSame = JSON.stringify([before?.settings, before?.recordings]) === JSON.stringify([settings, recordings]);
-  for (const id of ["settings-undo", "draw-undo"]) byId(id).disabled = !canUndo() || Boolean(job?.running);
-  byId("settings-apply").disabled = Boolean(job?.running);
-  const isHere = job?.what === "settle";
+  for (const id of ["settings-undo", "draw-undo"]) byId(id).disabled = !canUndo() || isBlocked();
+  byId("settings-apply").disabled = isBlocked();
+  const isHere = job?.what === "settle" && JSON.stringify(before?.job) !== JSON.stringify(job);
   follow(before?.settings.version, project.state);
-  if (isHere && job.running) say("settings-state", "Standardizing the project anew; labels are kept …");
+  if (isHere && job.running) say("settings-state", AGAIN);
   else if (isHere && job.error) say("settings-state", `Not applied, nothing is changed: ${job.error}`, true);
   else if (isHere && job.cancelled) say("settings-state", "Cancelled; nothing is changed.");
   else if (before && before.settings.version !== settings.version) say("settings-state", "Applied; labels are kept.");
@@ -86,7 +97,7 @@ function fill() {
     const row = element("tr");
     row.append(element("th", each.title, { scope: "row" }));
     for (const [key, name] of Object.entries(NUMBERS)) {
-      const cell = element("td"), input = element("input", "", { type: "number", step: "any", min: "0", "aria-label": `${name} of ${each.title}` });
+      const cell = element("td"), input = element("input", "", { inputmode: "decimal", autocomplete: "off", "aria-label": `${name} of ${each.title}` });
       input.dataset.key = key;
       input.dataset.recording = each.name;
       input.value = (each.name ? known(key).own[each.name] : known(key).all) ?? "";
@@ -131,13 +142,15 @@ function chosenSkeleton() {
 }
 
 function changes() {
-  const found = [];
+  const found = [], wrong = [];
   for (const key of Object.keys(NUMBERS)) {
     const value = { all: null, own: {} };
     for (const input of byId("settings-numbers").querySelectorAll(`input[data-key="${key}"]`)) {
-      if (input.value === "") continue;
-      if (input.dataset.recording) value.own[input.dataset.recording] = Number(input.value);
-      else value.all = Number(input.value);
+      if (input.value.trim() === "") continue;
+      const number = numberOf(input.value);
+      if (!(number > 0)) wrong.push(`${input.getAttribute("aria-label")}: expected a number above 0, such as 29.97, not “${input.value}”`);
+      if (input.dataset.recording) value.own[input.dataset.recording] = number;
+      else value.all = number;
     }
     found.push({ key, before: known(key, "", shown), value });
   }
@@ -152,14 +165,16 @@ function changes() {
   const isOther = [...byId("settings-roles").querySelectorAll("select")].some((each) => each.value !== (shown.roles[each.dataset.keypoint] ?? ""));
   if (isOther) found.push({ key: "skeleton", before: shown.skeleton, value: chosenSkeleton() });
   const flat = (value) => JSON.stringify(value, (_, each) => (each && each.constructor === Object ? Object.fromEntries(Object.entries(each).sort()) : each));
-  return found.filter(({ before, value }) => flat(before) !== flat(value));
+  return { wrong, made: found.filter(({ before, value }) => flat(before) !== flat(value)) };
 }
 
 byId("settings").addEventListener("input", () => { isTouched = true; });
 byId("settings").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const made = changes();
+  const { made, wrong } = changes();
+  if (wrong.length) { say("settings-state", wrong.join("; "), true); return; }
   if (!made.length) { say("settings-state", "Nothing is changed."); return; }
+  if (project.state.job?.running) say("settings-state", "Waits until the tracks are read …");
   const reason = await settle(made);
   if (!reason) return;
   say("settings-state", reason, true);

@@ -534,6 +534,35 @@ def page(browser, address, session):
     browser.open("about:blank")  # it asks the server no more
 
 
+@needs_browser
+def test_rates_are_typed_with_a_comma_and_nonsense_is_refused(page):
+    field = "document.querySelector('#settings-numbers input[data-recording]')"
+    page.run(f"{field}.value = '25,0x'")
+    click(page, "settings-apply")
+    told = "document.getElementById('settings-state').textContent"
+    assert "frames per second" in page.run(f"return {told}")
+    page.run(f"{field}.value = '25,0'")
+    click(page, "settings-apply")
+    assert page.run(f"return {told}") == "Nothing is changed."  # 25 as before
+
+
+@needs_browser
+def test_an_import_and_its_taking_back_are_said_and_stay_said(page, session, tmp_path):
+    read_file(session.data, write_table(tmp_path / "cage1.csv", RUN_AND_REST))
+    session.label_import.incoming = load_incoming(session.data)
+    before = labels_of(session)
+    click(page, "to-project")
+    told = "document.getElementById('incoming-state').textContent"
+    page.wait(f"{told}.startsWith('cage1.csv: 2 bouts')")
+    click(page, "incoming-mine")
+    page.wait(f"{told}.startsWith('cage1.csv is imported')")
+    click(page, "to-project")
+    page.wait("!document.getElementById('incoming-undo').hidden")
+    click(page, "incoming-undo")
+    page.wait(f"{told}.startsWith('The import is taken back')")
+    assert labels_of(session) == before
+
+
 def put(browser, field, value):
     browser.run(
         f"const field = document.getElementById('{field}'); field.value = {value!r};"
@@ -563,7 +592,7 @@ def wait_until_settled(browser, version=1):
 def test_a_line_of_known_length_gives_the_scale(page, session):
     click(page, "draw-begin")
     page.drag(at_pixel(page, (10, 20)), at_pixel(page, (40, 60)))  # 50 pixels
-    put(page, "draw-length", "5")
+    put(page, "draw-length", "5,0")
     told = page.run("return document.getElementById('draw-result').textContent")
     drawn = float(told.split()[0])
     assert drawn == pytest.approx(50, abs=1.5)
@@ -575,8 +604,7 @@ def test_a_line_of_known_length_gives_the_scale(page, session):
     page.wait("window.mabe.page.recording.pixelsPerCm === 10", 20)
     file = session.project.root / "project.yaml"
     assert file.read_text() == "fps: 25  # of the camera\npixels_per_cm: 10\n"
-    session.job.cancel()  # reading, which is not waited for
-    page.wait("!document.getElementById('draw-undo').disabled")
+    page.wait("!document.getElementById('draw-undo').disabled")  # while tracks are read
     click(page, "draw-undo")
     wait_until_settled(page, 2)
     assert session.project.videos[0].pixels_per_cm == 2
@@ -615,6 +643,11 @@ def test_a_zone_is_drawn_by_keys_alone_for_one_recording(page, session):
     )
     page.wait("document.querySelector('#zone-list li')?.textContent.includes('Ёлка')")
     page.wait("window.mabe.page.recording.zones.length === 1", 20)
+    put(page, "draw-numbers", "0,0 9,9")  # of which nobody knows what it means
+    assert "spaces between them" in page.run(f"return {told}")
+    put(page, "draw-numbers", "0 0 9 9")
+    click(page, "draw-apply")  # the name is still there
+    page.wait(f"{told}.startsWith('There is a zone Ёлка already')")
     click(page, "to-project")
     page.run("document.getElementById('settings-box').open = true")
     assert violations(page) == []

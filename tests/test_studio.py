@@ -23,7 +23,10 @@ from mabe.experiments.learning_curve import Gain, LearningCurve, gain_per_doubli
 from mabe.io.predictions import read_predictions
 from mabe.io.project import Project, load_project
 from mabe.io.readers.kaggle import read_coverage, read_index, read_labels
+from mabe.metrics.confidence_interval import confidence_of_counts
+from mabe.metrics.frame_scores import without_unlearned
 from mabe.runtime.executors import HERE
+from mabe.scene_task import TaskKind
 from mabe.viz.film.film_reader import read_facts
 from mabe.viz.studio.drift import find_drift
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
@@ -35,12 +38,13 @@ from mabe.viz.studio.launch import serve_project
 from mabe.viz.studio.project_folder import open_project
 from mabe.viz.studio.project_overview import overview
 from mabe.viz.studio.recording_pages import RecordingPages
-from mabe.viz.studio.rounds import finished_rounds, reasons_not_ready
+from mabe.viz.studio.rounds import Round, finished_rounds, reasons_not_ready
 from mabe.viz.studio.server import build_app
 from mabe.viz.studio.session import StudioSession
 from mabe.viz.studio.stretches import Stretches
 from mabe.viz.studio.suggest import StretchScores, suggest
 from mabe.viz.studio.trust import agreement_rows, ethogram_of
+from mabe.viz.studio.worker import describe_round
 
 TOKEN = "secret"
 ATTACK = StudioAction("attack", "1", Kind.DIRECTED)
@@ -387,6 +391,35 @@ def test_a_wide_interval_is_a_reason_and_is_given():
     assert "0.31 to 0.92" in reason
 
 
+def test_an_action_of_one_recording_alone_is_not_scored_and_not_in_the_mean():
+    counts = np.zeros((3, 1, 2, 3), int)
+    counts[:, 0, 0] = [10, 10, 8]  # in all three recordings
+    counts[0, 0, 1] = [10, 0, 0]  # in the first one, where others could not learn it
+    counts[1, 0, 1] = [0, 5, 0]
+    confidence = confidence_of_counts(without_unlearned(counts), TaskKind.PAIR)
+    assert confidence.score == pytest.approx(0.8)
+    one = stored(("1>2 attack", 1, 2), ("1>1 rear", 5, 9), frames=30)
+    about = describe_round(
+        actions=("attack", "rear"), labelled=[one], confidence=confidence
+    )
+    assert [each["f1"] for each in about["actions"]] == [0.8, None]
+    assert (about["f1"], about["scored"]) == (0.8, 1)
+
+
+def test_a_round_of_an_earlier_version_says_what_its_mean_is_of(session):
+    actions = [
+        {"name": "attack", "bouts": 9, "recordings": 5, "f1": 0.8, "interval": None},
+        {"name": "rear", "bouts": 2, "recordings": 1, "f1": 0.0, "interval": None},
+    ]
+    about = {"actions": actions, "f1": 0.4, "minutes": 2, "recordings": 5}
+    session.rounds = [Round(session.data / "studio/rounds/1", about)]
+    told = overview(session)["round"]
+    assert [each["f1"] for each in told["actions"]] == [0.8, None]
+    assert (told["scored"], told["isMeanOfAll"]) == (1, True)
+    session.rounds = [Round(session.data / "studio/rounds/1", {**about, "scored": 1})]
+    assert not overview(session)["round"]["isMeanOfAll"]
+
+
 # ── trust ──
 
 
@@ -639,6 +672,10 @@ def click(browser, what):
     browser.run(f"document.querySelector('{what}').click()")
 
 
+def text_of(browser, what):
+    return browser.run(f"return document.getElementById('{what}').textContent")
+
+
 def open_recording(browser, place):
     click(browser, f"#table-body tr:nth-child({place + 1}) button")
     browser.wait(f"{PAGE}.recording?.index === {place}")
@@ -673,6 +710,13 @@ def label_fights(browser, place):
     browser.wait(SAVED)
 
 
+def check_score_of_three_recordings(browser):
+    told = text_of(browser, "score-text")
+    assert told.startswith(("Mean F1 0.9", "Mean F1 1.00"))
+    assert "no interval" in told
+    assert "mean of 1 scored action," in told
+
+
 def check_trust_of_three_recordings(browser):
     """Wait for what is measured after a training, and check what the page says."""
     browser.wait("window.mabe.project.state.trust", 120)
@@ -681,6 +725,21 @@ def check_trust_of_three_recordings(browser):
     assert "needs 5 recordings with labels, there are 3" in curve
     agreement = browser.run(told.format("agreement-text"))
     assert "No recording was labelled twice" in agreement
+
+
+def check_suggestion_of_the_last(browser):
+    """Check that it lists what would be accepted, and that Enter plays it."""
+    click(browser, "#suggestions-here button")
+    browser.wait("!document.getElementById('suggestion').hidden")
+    told = browser.run("return document.getElementById('suggestion').textContent")
+    assert "4, 0:" in told
+    assert "predicted: attack, animal 1 → animal 2, " in told
+    browser.run("document.querySelector('#suggestions-here button').focus()")
+    browser.keys("\ue007")  # goes there, and leaves the button
+    browser.wait("document.activeElement.id === 'detail'")
+    browser.keys("\ue007")
+    browser.wait(f"{PAGE}.playing")
+    browser.keys(" ")
 
 
 @in_firefox
@@ -761,9 +820,7 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
         click(browser, "#train-here")
         browser.wait("window.mabe.project.state.round", 120)
         click(browser, "#to-project")
-        told = browser.run("return document.getElementById('score-text').textContent")
-        assert told.startswith(("Mean F1 0.9", "Mean F1 1.00"))
-        assert "no interval" in told
+        check_score_of_three_recordings(browser)
         check_trust_of_three_recordings(browser)
 
         open_recording(browser, 3)  # which nobody has labelled
@@ -772,6 +829,7 @@ def test_from_no_labels_to_a_trained_model(browser, tmp_path):
         assert len(spans) == 3
         assert abs(spans[0][0] - BLOCK) <= 10
         assert not session.labels.read("Lab/4", frames=600).bouts
+        check_suggestion_of_the_last(browser)
         browser.run(f"{PAGE}.seek(0)")
         browser.keys("n", "a")  # accepts the first
         browser.wait(f"{PAGE}.labels.bouts.length === 1 && {SAVED}")
@@ -862,6 +920,106 @@ def test_a_held_key_is_a_bout_and_shift_makes_a_no(browser, address, session):
     browser.run(f"{PAGE}.seek(219); document.body.{event.format('keyup')}")
     browser.wait(f"{PAGE}.labels.bouts.length === 2 && {SAVED}")
     assert bout(200, 220) in session.labels.read("Lab/2", frames=600).bouts
+
+
+def press(browser, key, code, **held):
+    """Press a key of a keyboard with another layout, or with Caps Lock on."""
+    event = json.dumps({"key": key, "code": code, "bubbles": True, **held})
+    browser.run(
+        f"document.body.dispatchEvent(new KeyboardEvent('keydown', {event}));"
+        f"document.body.dispatchEvent(new KeyboardEvent('keyup', {event}))"
+    )
+
+
+@needs_browser
+def test_after_a_field_the_keys_act_again_on_any_keyboard(browser, address, session):
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    open_recording(browser, 0)
+    browser.wait(f"!!{PAGE}.views")
+    assert text_of(browser, "uncertain-note") == "Nothing is predicted yet."
+    browser.run("document.getElementById('pair').focus()")
+    browser.keys("\ue015")  # ↓, the other direction
+    assert browser.run(f"return {PAGE}.pair") == [2, 1]
+    browser.keys("1")
+    frame = "const field = document.getElementById('frame'); field.focus();"
+    browser.run(frame + "field.select()")
+    browser.keys("50", "\ue00c")  # Esc leaves the field, and the bout begun
+    assert browser.run(f"return [{PAGE}.frame, {PAGE}.begun.start]") == [0, 0]
+    browser.run(frame + "field.select()")
+    browser.keys("24,0", "\ue007")
+    assert browser.run(f"return {PAGE}.frame") == 24
+    press(browser, "1", "Digit1")
+    browser.wait(f"{PAGE}.labels.bouts.length === 1 && {SAVED}")
+    assert session.labels.read("Lab/1", frames=600).bouts == (
+        bout(0, 25, agent=2, target=1),
+    )
+    told = text_of(browser, "watched-note")
+    assert told.startswith("0:01 of 0:24, but not for rear.")
+    press(browser, "W", "KeyW")  # with Caps Lock
+    assert browser.run(f"return {PAGE}.watching") == 24
+    browser.run(f"{PAGE}.seek(49)")
+    press(browser, "ц", "KeyW")  # of a Russian layout
+    browser.wait(f"{PAGE}.labels.watched.length === 1 && {SAVED}")
+    press(browser, "я", "KeyZ", ctrlKey=True)
+    browser.wait(f"!{PAGE}.labels.watched.length && {SAVED}")
+    assert browser.errors() == []
+
+
+@needs_browser
+def test_edits_are_undone_after_another_recording_was_open(browser, address, session):
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    for place in (0, 1):
+        click(browser, "#to-project")
+        open_recording(browser, place)
+        label(browser, 10, 20)
+        browser.wait(SAVED)
+    click(browser, "#to-project")
+    open_recording(browser, 0)
+    control(browser, "z")
+    browser.wait(f"!{PAGE}.labels.bouts.length && {SAVED}")
+    assert not session.labels.read("Lab/1", frames=600).bouts
+    assert session.labels.read("Lab/2", frames=600).bouts
+    control(browser, "y")
+    browser.wait(f"{PAGE}.labels.bouts.length && {SAVED}")
+    control(browser, "y")
+    assert text_of(browser, "state") == "nothing to redo in this recording"
+
+
+@needs_browser
+def test_a_refused_action_says_so_beside_add_until_the_next_try(browser, address):
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    browser.run("document.getElementById('action-name').focus()")
+    browser.keys("rear", "\ue007")
+    note = "document.getElementById('action-note')"
+    browser.wait(f"!{note}.hidden")
+    assert text_of(browser, "action-note") == "two actions have the name rear"
+    assert browser.run(f"return {note}.form === undefined && !!{note}.closest('form')")
+    [refusal] = browser.errors()
+    assert "400" in refusal
+    browser.keys("2", "\ue007")  # rear2
+    browser.wait(f"{note}.hidden && window.mabe.project.state.ethogram.length === 3")
+
+
+@needs_browser
+def test_where_the_server_has_ended_the_page_says_what_to_do(browser, session):
+    with served(
+        lambda port: build_app(session, port=port, token=TOKEN), TOKEN
+    ) as address:
+        browser.open(address)
+        browser.wait("window.mabe?.project.state")
+        open_recording(browser, 0)
+    label(browser, 10, 20)
+    state = "document.getElementById('state').textContent"
+    browser.wait(f"{state}.startsWith('not saved: no connection')")
+    told = text_of(browser, "state")
+    assert "start `mabe studio` again, and open the new address" in told
+    assert "make the edits since the last “saved” again" in told
+    browser.run(f"{PAGE}.labels.unsaved = false")  # no question on leaving
+    browser.open("about:blank")
+    browser.errors()
 
 
 @needs_browser

@@ -719,7 +719,7 @@ def check_score_of_three_recordings(browser):
 
 def check_trust_of_three_recordings(browser):
     """Wait for what is measured after a training, and check what the page says."""
-    browser.wait("window.mabe.project.state.trust", 120)
+    browser.wait("window.mabe.project.state.trust", 400)
     told = "return document.getElementById('{}').textContent"
     curve = browser.run(told.format("curve-text"))
     assert "needs 5 recordings with labels, there are 3" in curve

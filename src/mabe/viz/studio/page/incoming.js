@@ -1,6 +1,6 @@
 // Labels of another program's file: chosen, shown beside the labels there are, taken; and all
 // labels as a file for BORIS.
-import { element, project, send, time } from "./project.js";
+import { breakable, element, project, send, time } from "./project.js";
 import { say } from "./settings.js";
 import * as server from "./server.js";
 import { count } from "./words.js";
@@ -19,10 +19,11 @@ project.incoming = (isOther, isOtherJob) => {
   const differing = incoming.rows.reduce((sum, each) => sum + each.conflictSeconds, 0);
   say("incoming-state", `${incoming.file}: ${count(incoming.rows.reduce((sum, each) => sum + each.bouts, 0), "bout")}. ${differing ? `In ${differing.toFixed(1)} s it differs from labels here.` : "Nothing differs from labels here."}`);
   byId("incoming-rows").replaceChildren(...incoming.rows.map((each) => {
-    const row = element("tr"), isNew = incoming.newActions.includes(each.action);
+    const row = element("tr"), head = element("th", "", { scope: "row" }), isNew = incoming.newActions.includes(each.action);
     const leftOut = each.leftOut ? `, ${each.leftOut} left out: not between the animals that this action is of here` : "";
+    head.append(...breakable(each.recording));
     row.append(
-      element("th", each.recording, { scope: "row" }), element("td", `${each.action}${isNew ? " (new)" : ""}`),
+      head, element("td", `${each.action}${isNew ? " (new)" : ""}`),
       element("td", `${each.bouts}${leftOut}`), element("td", time(each.newSeconds)),
       element("td", each.conflictSeconds ? `${each.conflictSeconds.toFixed(1)} s` : "–"),
     );

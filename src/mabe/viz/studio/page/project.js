@@ -98,7 +98,7 @@ function showRecordings() {
 }
 
 // A name that may be broken after its parts.
-const breakable = (name) => name.split(/(?<=[-_./ ])/).flatMap((part) => [part, element("wbr")]);
+export const breakable = (name) => name.split(/(?<=[-_./ ])/).flatMap((part) => [part, element("wbr")]);
 
 function filmCell({ index, film, isPlayed }) {
   const cell = element("td", film ?? "none"), isBusy = Boolean(project.state.job?.running);
@@ -178,7 +178,7 @@ function showScores() {
   const old = " Actions that are not scored count as 0 in this mean: train again."; // of an earlier version
   byId("score-text").textContent = round.f1 === null
     ? "No score yet: label an action in a second recording, so that one can be held out."
-    : `Mean F1 ${round.f1.toFixed(2)}${interval}, mean of ${count(round.scored, "scored action")}, in recordings that were not learned from.${round.isMeanOfAll ? old : ""}`;
+    : `Mean F1 ${round.f1.toFixed(2)}, mean of ${count(round.scored, "scored action")}${interval}, in recordings that were not learned from.${round.isMeanOfAll ? old : ""}`;
   byId("score-note").textContent = `${round.number <= project.state.settings.settledAfter ? "Something was settled since: train again. " : ""}Round ${round.number}${round.recipe === "full" ? ", the full recipe" : ""}: ${round.minutes.toFixed(1)} labelled minutes in ${count(round.recordings, "recording")}; trained in ${round.seconds} s, predicted after ${round.seconds_with_predictions} s.`;
   byId("score-body").replaceChildren(...round.actions.map((each) => {
     const row = element("tr");

@@ -1,6 +1,6 @@
 // Rate, scale, animals and skeleton of the project, and what zones and lines become of it.
 // A change says what was shown before; the server refuses it where that is no longer so.
-import { element, project, take } from "./project.js";
+import { breakable, element, project, take } from "./project.js";
 import * as server from "./server.js";
 import { numberOf } from "./words.js";
 
@@ -95,7 +95,9 @@ function fill() {
   const rows = [{ name: "", title: "all recordings" }, ...recordings.map((each) => ({ ...each, title: each.name }))];
   byId("settings-numbers").replaceChildren(...rows.map((each) => {
     const row = element("tr");
-    row.append(element("th", each.title, { scope: "row" }));
+    const head = element("th", "", { scope: "row" });
+    head.append(...breakable(each.title));
+    row.append(head);
     for (const [key, name] of Object.entries(NUMBERS)) {
       const cell = element("td"), input = element("input", "", { inputmode: "decimal", autocomplete: "off", "aria-label": `${name} of ${each.title}` });
       input.dataset.key = key;

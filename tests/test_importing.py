@@ -16,6 +16,7 @@ from mabe.data.store import from_recording
 from mabe.errors import ConfigError, DataError
 from mabe.inference.predict import Predictor, predict, within_tracks
 from mabe.io.import_plan import plan_import
+from mabe.io.importer import run_import
 from mabe.io.project import Project, dump_project, load_project
 from mabe.io.readers.kaggle import read_index, read_recording
 from mabe.models.checkpoint import load_checkpoint
@@ -325,6 +326,30 @@ def test_a_pose_file_is_marked_as_the_same_recording_imported(model, folder):
     )
     assert first["tracks_hash"] == second["tracks_hash"]
     assert first["file"] == file.name
+
+
+@pytest.mark.parametrize(
+    "names", ["headpiece_topfrontleft headpiece_back", "led1 led2"]
+)
+def test_several_points_of_a_headpiece_are_its_mean_imported_and_directly(
+    tmp_path, names
+):
+    folder, both = tmp_path / "lab", names.split()
+    folder.mkdir()
+    points = {both[0]: (10, 20), both[1]: (14, 26), "nose": (30, 30)}
+    rows = [(f, "m", k, x + f, y) for f in range(4) for k, (x, y) in points.items()]
+    with (folder / "day1.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("frame", "animal", "keypoint", "x", "y"))
+        writer.writerows(rows)
+    keypoints = {each: "headpiece" for each in both if each.startswith("led")}
+    project = Project(fps=25, pixels_per_cm=2, keypoints=keypoints)
+    directly = read_pose_file(folder / "day1.csv", 0, project, usual_fps=25)
+    list(run_import(plan_import(folder, project), tmp_path / "out"))
+    imported = read_recording(read_index(tmp_path / "out")[0])
+    assert imported.tracking_hash() == directly.tracking_hash()
+    assert imported.xy_px[0].tolist() == [[30, 30], [12, 23]]
+    assert not [note for note in imported.notes if "given twice" in note]
 
 
 def test_what_differs_from_the_card_is_said(model, folder, capsys):

@@ -122,7 +122,13 @@ class StandardPoses:
     @property
     def parts(self) -> tuple[str | None, ...]:
         """The standard layout's name of each keypoint; None: left out."""
-        return tuple(_part(match) for match in self.matches)
+        parts = [_part(match) for match in self.matches]
+        return tuple(
+            _of_several(part, match.name, at)
+            if part and parts.count(part) > 1
+            else part
+            for at, (part, match) in enumerate(zip(parts, self.matches, strict=True))
+        )
 
 
 def standardize(
@@ -381,6 +387,14 @@ def _part(match: Match) -> str | None:
         return match.keypoint
     # The layout's reader must not map an extra body part to a canonical keypoint.
     return f"{EXTRA}{match.name}" if match_keypoint(match.name) else match.name
+
+
+def _of_several(keypoint: str | None, name: str, number: int) -> str:
+    """Return a name of its own for one of several points that stand for a keypoint.
+
+    They are the corners of a headpiece, whose mean the layout's reader computes.
+    """
+    return name if match_keypoint(name) == keypoint else f"{keypoint}_{number}"
 
 
 def assume_fps(poses: Poses, usual_fps: float) -> Poses:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from accessibility import violations
 from browser import needs_browser, served
+from films import write_film
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kills import killed_at
@@ -22,6 +23,7 @@ from mabe.io.project import Project, load_project
 from mabe.io.project_edits import edit_yaml
 from mabe.io.readers.kaggle import read_index, read_labels
 from mabe.io.writers.boris import write_boris
+from mabe.viz.studio import label_import
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.incoming import load_incoming, read_file
 from mabe.viz.studio.label_edits import LabelEdit
@@ -385,6 +387,93 @@ def test_what_mabe_has_noted_of_what_was_watched_is_read_or_refused(session, tmp
     path.write_text(json.dumps(project))
     with pytest.raises(DataError, match="delete it, or export the labels again"):
         read_file(session.data, path)
+
+
+def exported(session, tmp_path, change):
+    """Return the labels of a project as a BORIS file that somebody has changed."""
+    project = labels_as_boris(session)
+    [cage1] = project["observations"].values()
+    change(project, cage1)
+    path = tmp_path / "labels.boris"
+    path.write_text(json.dumps(project))
+    return path
+
+
+def bring_changed(session, tmp_path, change):
+    path = exported(session, tmp_path, change)
+    forget(session, "p/cage1", FRAMES)
+    return bring(session, path, "theirs")
+
+
+def test_a_bout_that_was_added_in_boris_is_brought_and_its_time_was_watched(
+    session, tmp_path
+):
+    before = labels_of(session)
+
+    def add_one(_, cage1):
+        cage1["events"] += [[0.2, "b", "chase", "a", ""], [0.24, "b", "chase", "a", ""]]
+
+    bring_changed(session, tmp_path, add_one)
+    added = Bout(5, 6, "chase", 2, 1)
+    assert set(labels_of(session).bouts) == {*before.bouts, added}
+
+
+def test_names_that_were_changed_in_boris_keep_their_bouts_and_it_is_said(
+    session, tmp_path
+):
+    before = labels_of(session)
+
+    def rename(project, cage1):
+        project["behaviors_conf"]["0"]["code"] = "chasing"
+        for event in cage1["events"]:
+            event[2] = "chasing"
+
+    shown = bring_changed(session, tmp_path, rename)
+    assert any("other ones than mabe has noted (chase)" in n for n in shown["notes"])
+    found = labels_of(session)
+    assert [(b.start, b.stop, b.action) for b in found.bouts] == [
+        (b.start, b.stop, "chasing") for b in before.bouts
+    ]
+    assert len(found.coverage) == len(found.bouts)
+
+
+def test_rows_of_another_shape_are_refused(session, tmp_path):
+    def shorten(_, cage1):
+        cage1["independent_variables"]["watched (mabe)"] = '[[0, 1, "chase", "a"]]'
+
+    path = exported(session, tmp_path, shorten)
+    with pytest.raises(DataError, match="not what mabe has written"):
+        read_file(session.data, path)
+
+
+def test_an_action_with_a_blank_of_an_earlier_version_comes_back_as_it_is(
+    session, tmp_path
+):
+    old = StudioAction("jump up", "3", Kind.SELF)
+    write_ethogram(session.data, Ethogram((*session.ethogram.actions, old)))
+    session.ethogram = Ethogram((*session.ethogram.actions, old))
+    session.edit(0, LabelEdit(add=(Bout(0, 2, "jump up", 1, 1),)), 0)
+    mine = labels_of(session)
+    path = tmp_path / "labels.boris"
+    path.write_text(json.dumps(labels_as_boris(session)))
+    forget(session, "p/cage1", FRAMES)
+    read_file(session.data, path)
+    label_import._show(session)
+    take_import(session, "theirs")
+    assert labels_of(session) == mine
+
+
+def test_labels_are_read_where_the_rate_is_that_of_the_film(tmp_path):
+    write_tracks(tmp_path / "p", "cage1")
+    write_film(tmp_path / "p/cage1.mp4", frames=3, fps=50)
+    (tmp_path / "p/project.yaml").write_text("pixels_per_cm: 2\n")
+    session = StudioSession.of_project(
+        open_project(tmp_path / "p", load_project(tmp_path / "p"))
+    )
+    path = write_table(tmp_path / "cage1.csv", [("chase", 2, 4, "b")])
+    read_file(session.data, path)
+    [labels] = load_incoming(session.data).labels.values()
+    assert labels.bouts == (Bout(2, 4, "chase", 2, 1),)
 
 
 def test_predictions_that_were_exported_to_boris_come_back_as_labels(session, tmp_path):

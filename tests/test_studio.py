@@ -1,6 +1,7 @@
 """The studio: from tracks without labels to a trained model, on a page."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -236,6 +237,8 @@ def test_a_film_of_another_rate_than_its_tracks_is_named(tmp_path):
     assert [info.fps for info in project.videos] == [25]
     [problem] = [line for line in project.problems if "drift apart" in line]
     assert "cage1: its tracks are read at 25 fps, and cage1.mp4 has 50" in problem
+    write_tracks(root, "cage2")
+    assert problem in opened(root).problems  # also once another one was added
 
 
 def test_a_rate_of_the_command_line_stays_and_another_one_later_is_refused(tmp_path):
@@ -246,6 +249,41 @@ def test_a_rate_of_the_command_line_stays_and_another_one_later_is_refused(tmp_p
     other = opened(root, fps=30)
     assert (other.given, other.videos[0].fps) == ({"fps": 25}, 25)
     assert other.problems[0].startswith("fps: 30 of the command line is not used")
+
+
+def test_a_rate_of_the_file_counts_for_new_recordings_whatever_was_given(tmp_path):
+    root = lab_folder(tmp_path / "p")
+    opened(root, fps=25)
+    (root / "project.yaml").write_text("fps: 30\npixels_per_cm: 2\n")
+    write_tracks(root, "cage2")
+    project = opened(root)
+    assert [info.fps for info in project.videos] == [25, 30]
+    assert "those that were read with 25 keep it" in project.problems[0]
+    assert project.given == {}
+
+
+def test_what_an_earlier_version_was_given_is_known_by_its_recordings(tmp_path):
+    root = lab_folder(tmp_path / "p")
+    opened(root, fps=25)
+    note = root / "mabe/studio/import.json"
+    about = json.loads(note.read_text())
+    del about["given"]
+    note.write_text(json.dumps(about))
+    assert opened(root).given == {"fps": 25}
+    other = opened(root, fps=30)
+    assert other.given == {"fps": 25}
+    assert "is not used, the project was read with 25" in other.problems[0]
+
+
+def test_a_rate_that_comes_later_counts_for_recordings_that_lacked_one(tmp_path):
+    root = lab_folder(tmp_path / "p")  # its rate is that of its film
+    opened(root)
+    write_tracks(root, "cage2")
+    assert any("give --fps" in line for line in opened(root).problems)
+    project = opened(root, fps=25)
+    assert [info.fps for info in project.videos] == [50, 25]
+    assert "counts for new recordings" in project.problems[0]
+    assert not any("give --fps" in line for line in project.problems)
 
 
 def test_a_folder_without_a_project_stays_as_it_is(tmp_path):
@@ -398,6 +436,8 @@ def test_an_action_of_one_recording_alone_is_not_scored_and_not_in_the_mean():
     counts[1, 0, 1] = [0, 5, 0]
     confidence = confidence_of_counts(without_unlearned(counts), TaskKind.PAIR)
     assert confidence.score == pytest.approx(0.8)
+    in_one_fold = without_unlearned(counts, np.array([0, 0, 0]))
+    assert not in_one_fold.any()
     one = stored(("1>2 attack", 1, 2), ("1>1 rear", 5, 9), frames=30)
     about = describe_round(
         actions=("attack", "rear"), labelled=[one], confidence=confidence
@@ -623,6 +663,21 @@ def test_work_goes_to_the_worker_that_waits_and_without_one_to_a_new_process(tmp
     assert waiting.take("predict", tmp_path) is None
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_worker_that_waits_hears_no_ctrl_c_and_one_that_has_ended_is_replaced(
+    tmp_path,
+):
+    waiting = WaitingWorker()
+    waiting.prepare()
+    process = waiting._process
+    assert os.getpgid(process.pid) != os.getpgid(0)
+    process.kill()
+    process.wait()
+    process.returncode = None  # as if it ended just after it was asked
+    process.poll = lambda: None
+    assert waiting.take("predict", tmp_path) is None
+
+
 def test_a_worker_that_waits_ends_with_its_server(tmp_path):
     waiting = WaitingWorker()
     waiting.prepare()
@@ -719,7 +774,10 @@ def check_score_of_three_recordings(browser):
 
 def check_trust_of_three_recordings(browser):
     """Wait for what is measured after a training, and check what the page says."""
-    browser.wait("window.mabe.project.state.trust", 400)
+    browser.wait(
+        "window.mabe.project.state.trust || window.mabe.project.state.trustJob?.error",
+        400,
+    )
     told = "return document.getElementById('{}').textContent"
     curve = browser.run(told.format("curve-text"))
     assert "needs 5 recordings with labels, there are 3" in curve
@@ -947,7 +1005,10 @@ def test_after_a_field_the_keys_act_again_on_any_keyboard(browser, address, sess
     browser.keys("50", "\ue00c")  # Esc leaves the field, and the bout begun
     assert browser.run(f"return [{PAGE}.frame, {PAGE}.begun.start]") == [0, 0]
     browser.run(frame + "field.select()")
-    browser.keys("24,0", "\ue007")
+    browser.keys("24,0", "\ue007")  # which is no frame
+    assert browser.run(f"return {PAGE}.frame") == 0
+    browser.run(frame + "field.select()")
+    browser.keys("24", "\ue007")
     assert browser.run(f"return {PAGE}.frame") == 24
     press(browser, "1", "Digit1")
     browser.wait(f"{PAGE}.labels.bouts.length === 1 && {SAVED}")

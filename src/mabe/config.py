@@ -295,7 +295,7 @@ class TrainingSettings(Settings):
     weight_decay: Weight = 1e-4
     cuda_graphs: bool = False
     """On one GPU, record loss and gradients of a step once and replay them; losses
-    stay the same (see `mabe.training.cuda_graphs`)."""
+    are meant to stay the same (see `mabe.training.cuda_graphs`)."""
     grad_clip: Weight = 1.0
     """Largest norm of a gradient; 0 does not clip."""
     scheduler: Literal["plateau", "cosine", "none"] = "plateau"

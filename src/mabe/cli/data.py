@@ -299,7 +299,9 @@ def prepare(
             place,
             rate_fps=fps,
             skip_bad=skip_bad,
-            executor=choose_executor(workers, ray, cpus_per_task),
+            workers=workers,
+            # Without Ray the number of workers decides what they are.
+            executor=choose_executor(workers if ray else None, ray, cpus_per_task),
         )
         frames = sum(recording.length for recording in store.recordings)
         print(

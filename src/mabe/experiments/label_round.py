@@ -189,12 +189,16 @@ def _score(labels: LabelledRound) -> Confidence | None:
     if len(folds) < 2:
         return None
     tracks: dict[str, Int[np.ndarray, "labs classes 3"]] = {}
+    fold_of: dict[str, int] = {}
     places = range(len(labels.recordings))
-    for fold in folds:
+    for number, fold in enumerate(folds):
         others = [place for place in places if place not in set(fold)]
         for key, counts in score_held_out(labels, fold, others).items():
             tracks[key] = tracks.get(key, 0) + counts
-    counts = without_unlearned(np.stack(list(tracks.values())))
+            fold_of[key] = number
+    counts = without_unlearned(
+        np.stack(list(tracks.values())), np.array([fold_of[key] for key in tracks])
+    )
     return confidence_of_counts(counts, TaskKind.PAIR)
 
 

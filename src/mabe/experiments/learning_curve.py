@@ -131,7 +131,13 @@ def measure_curve(
         if len(folds) < 2:
             return _curve(recordings, minutes, np.empty(0), None)
         learned_min, counts = _score_parts(labels, folds, minutes, report)
-        scored = np.stack([without_unlearned(each) for each in counts])
+        fold_of = {
+            recordings[place].tracking_hash: number
+            for number, fold in enumerate(folds)
+            for place in fold
+        }
+        of_tracks = np.array([fold_of[track] for track in sorted(fold_of)])
+        scored = np.stack([without_unlearned(each, of_tracks) for each in counts])
     return _curve(recordings, minutes, learned_min, scored)
 
 

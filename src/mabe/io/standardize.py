@@ -123,11 +123,10 @@ class StandardPoses:
     def parts(self) -> tuple[str | None, ...]:
         """The standard layout's name of each keypoint; None: left out."""
         parts = [_part(match) for match in self.matches]
+        twice = {part for part in parts if part and parts.count(part) > 1}
         return tuple(
-            _of_several(part, match.name, at)
-            if part and parts.count(part) > 1
-            else part
-            for at, (part, match) in enumerate(zip(parts, self.matches, strict=True))
+            _of_several(part, match.name) if part in twice else part
+            for part, match in zip(parts, self.matches, strict=True)
         )
 
 
@@ -389,12 +388,12 @@ def _part(match: Match) -> str | None:
     return f"{EXTRA}{match.name}" if match_keypoint(match.name) else match.name
 
 
-def _of_several(keypoint: str | None, name: str, number: int) -> str:
+def _of_several(keypoint: str | None, name: str) -> str:
     """Return a name of its own for one of several points that stand for a keypoint.
 
     They are the corners of a headpiece, whose mean the layout's reader computes.
     """
-    return name if match_keypoint(name) == keypoint else f"{keypoint}_{number}"
+    return name if match_keypoint(name) == keypoint else f"{keypoint}_{name}"
 
 
 def assume_fps(poses: Poses, usual_fps: float) -> Poses:

@@ -104,14 +104,18 @@ def macro_f1(
 
 def without_unlearned(
     counts: Int[np.ndarray, "tracks labs classes 3"],
+    folds: Int[np.ndarray, " tracks"] | None = None,
 ) -> Int[np.ndarray, "tracks labs classes 3"]:
     """Return counts on held-out tracks without classes that nothing could learn.
 
-    A class annotated in one track only is learned from nothing when that track is held
-    out. Its counts are zero, so it has no F1 and is no part of the mean.
+    A class annotated in the tracks of one fold only is learned from nothing when that
+    fold is held out. Its counts are zero, so it has no F1 and is no part of the mean.
+    `folds` is the fold of each track, by default one of its own.
     """
-    tracks_with = (counts[..., LABELLED].sum(axis=1) > 0).sum(axis=0)
-    return np.where((tracks_with >= 2)[:, None], counts, 0)
+    folds = np.arange(len(counts)) if folds is None else folds
+    is_labelled = counts[..., LABELLED].sum(axis=1) > 0
+    folds_with = np.array([len(np.unique(folds[each])) for each in is_labelled.T])
+    return np.where((folds_with >= 2)[:, None], counts, 0)
 
 
 def class_scores(counts: Counts) -> ClassScores:

@@ -30,16 +30,31 @@ WARM_UPS = 3
 
 
 def record_on_gpu(work: Work) -> Work:
-    """Return the replay of work that only a GPU does."""
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
+    """Return the replay of work that only a GPU does.
+
+    Raises what the work raises, such as lack of memory.
+    """
+    usual, side = torch.cuda.current_stream(), torch.cuda.Stream()
+    side.wait_stream(usual)
     with torch.cuda.stream(side):
         for _ in range(WARM_UPS):
             work()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
+    usual.wait_stream(side)
+    graph, failures = torch.cuda.CUDAGraph(), list[RuntimeError]()
+    try:
+        with torch.cuda.graph(graph):
+            try:
+                work()
+            except RuntimeError as error:
+                failures.append(error)
+                raise
+    except RuntimeError:
+        # Ending a recording that failed raises an error of its own, and leaves its
+        # stream in use.
+        torch.cuda.set_stream(usual)
+        if failures:
+            raise failures[0] from None
+        raise
     return graph.replay
 
 

@@ -158,6 +158,7 @@ def _replayed(
 ) -> Tensor:
     """Set the gradients of a batch by the state's graph, and return the loss."""
     if state.recorded is None or not state.recorded.takes(shown, targets):
+        state.recorded = None  # its memory is free for the new one
         state.recorded = RecordedBackward(
             state.model,
             shown,

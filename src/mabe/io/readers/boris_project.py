@@ -164,13 +164,15 @@ def _read_observation(
         watched=_interval(observation),
         notes=notes,
     )
-    watched = _watched_by_mabe(observation, where)
-    return found if watched is None else (replace(found[0], watched=watched),)
+    noted = _watched_by_mabe(observation, where)
+    if noted is None:
+        return found
+    return (_with_noted(found[0], noted, ethogram),)
 
 
 def _watched_by_mabe(
     observation: Mapping[str, Any], where: str
-) -> tuple[WatchedInterval, ...] | None:
+) -> list[WatchedInterval] | None:
     """Return what `mabe` has noted of an observation; None where it has not.
 
     BORIS has no place of its own for it.
@@ -180,19 +182,43 @@ def _watched_by_mabe(
     if not text:
         return None
     try:
-        rows = json.loads(text)
-        return tuple(
-            sorted(
-                WatchedInterval(float(start), float(stop), *map(str, names))
-                for start, stop, *names in rows
-                if len(names) == 3
-            )
-        )
+        return [
+            WatchedInterval(float(start), float(stop), str(what), str(who), str(whom))
+            for start, stop, what, who, whom in json.loads(text)
+        ]
     except (TypeError, ValueError) as error:
         raise DataError(
             f"{where}: its independent variable {WATCHED!r} is not what mabe has "
             f"written ({error}); delete it, or export the labels again"
         ) from None
+
+
+def _with_noted(
+    annotations: FileAnnotations, noted: Sequence[WatchedInterval], ethogram: _Ethogram
+) -> FileAnnotations:
+    """Return annotations that count where they have events, and where was watched.
+
+    Of behaviours and subjects that were renamed since, only the events count.
+    """
+    gone = {each.behaviour for each in noted} - set(ethogram.behaviours)
+    gone |= {each.subject for each in noted} - set(ethogram.subjects)
+    watched = {
+        each
+        for each in noted
+        if each.behaviour not in gone and each.subject not in gone
+    }
+    watched |= {
+        WatchedInterval(event.start, event.stop, event.behaviour, event.subject, whom)
+        for event in annotations.events
+        for whom in event.target.split("|")
+    }
+    annotations = replace(annotations, watched=tuple(sorted(watched)))
+    if not gone:
+        return annotations
+    return annotations.noting(
+        f"its names are other ones than mabe has noted ({', '.join(sorted(gone))}), so "
+        "what was watched is known of their events alone"
+    )
 
 
 def _modifiers(cell: str, numeric: frozenset[int]) -> tuple[str, ...]:

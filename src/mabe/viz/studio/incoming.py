@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from mabe.bouts import Bout, Coverage, WatchedSpan, join_coverage
 from mabe.errors import DataError
+from mabe.io.behaviour_names import slug
 from mabe.io.coders import describe_conflicts
 from mabe.io.folder_files import FolderContents, scan_files, scan_folder
 from mabe.io.guesses import Guess
@@ -28,6 +29,7 @@ from mabe.io.readers.kaggle import read_index
 from mabe.runtime.documents import read_json
 from mabe.runtime.files import write_json
 from mabe.viz.studio.ethogram import MOST_ACTIONS, Ethogram, Kind, free_keys
+from mabe.viz.studio.film_rates import with_film_rates
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels, without
 from mabe.viz.studio.label_files import labels_of_json, labels_to_json
@@ -87,6 +89,8 @@ def read_file(data: Path, file: Path) -> None:
     # Matched by their names as if the file lay beside the tracks.
     beside = tuple(replace(each, path=root / file.name) for each in held.labels)
     plan = make_plan(FolderContents(tracks, beside, ()), settings, root)
+    if not known:
+        plan = with_film_rates(plan, root)
     if plan.conflicts:
         raise DataError(f"{file.name}: {describe_conflicts(plan.conflicts)}")
     labels, notes, guesses = _labels_of(plan, known)
@@ -143,6 +147,24 @@ def load_incoming(data: Path) -> Incoming:
     about = read_json(data / "studio" / _NAME)
     labels = {name: labels_of_json(each) for name, each in about["labels"].items()}
     return Incoming(about["file"], labels, tuple(about["notes"]))
+
+
+def by_own_names(incoming: Incoming, ethogram: Ethogram) -> Incoming:
+    """Return labels with the names of actions here, which may have blanks."""
+    own = {slug(name): name for name in ethogram.names}
+
+    def renamed(spans: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(
+            replace(each, action=own.get(each.action, each.action)) for each in spans
+        )
+
+    return replace(
+        incoming,
+        labels={
+            name: StudioLabels(renamed(each.bouts), renamed(each.coverage))
+            for name, each in incoming.labels.items()
+        },
+    )
 
 
 def joined_ethogram(ethogram: Ethogram, incoming: Incoming) -> Ethogram:

@@ -125,8 +125,13 @@ class WaitingWorker:
         if process is None or process.poll() is not None:
             return None
         assert process.stdin is not None
-        with process.stdin as told:
-            told.write(json.dumps([what, str(data)]))
+        try:
+            with process.stdin as sent:
+                sent.write(json.dumps([what, str(data)]))
+        except OSError:  # it has just ended: another one is started
+            process.kill()
+            process.wait()
+            return None
         return process
 
     def end(self) -> None:
@@ -168,6 +173,8 @@ def _start_process(
 ) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", module, *given],
+        # Ctrl-C is for the server, which ends its processes.
+        start_new_session=True,
         stdin=stdin,
         stdout=subprocess.PIPE,
         text=True,

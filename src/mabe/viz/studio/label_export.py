@@ -5,6 +5,8 @@ from typing import Any
 from mabe.bouts import Coverage, RecordingBouts, watched_frames
 from mabe.errors import DataError
 from mabe.io.writers.boris import BorisHeading, boris_project
+from mabe.recording import StoredRecording
+from mabe.viz.studio.boris_names import film_names, place_names
 from mabe.viz.studio.session import StudioSession
 
 
@@ -16,7 +18,7 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
     """
     recordings: list[RecordingBouts] = []
     watched: dict[str, Coverage] = {}
-    places: set[str] = set()
+    stored: list[StoredRecording] = []
     for index, info in enumerate(session.project.videos):
         if not (info.has_labels or session.labels.read(info.name).coverage):
             continue  # and it may be long, or damaged
@@ -30,8 +32,7 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
                 "names observations by them: rename one of the files"
             )
         watched[info.video] = labels.coverage
-        names = about.animal_names
-        places |= {names[number - 1] for number in about.places if names}
+        stored.append(about)
         recordings.append(
             RecordingBouts(
                 lab=info.lab,
@@ -47,12 +48,8 @@ def labels_as_boris(session: StudioSession) -> dict[str, Any]:
         description="Labelled in mabe studio.",
         actions=session.ethogram.names,
         points=session.ethogram.points,
-        places=frozenset(places),
-        media={
-            info.video: session.films[info.name].name
-            for info in session.project.videos
-            if info.name in session.films
-        },
+        places=place_names(stored),
+        media=film_names(session.project.root, [each.video for each in stored]),
         watched=watched,
         of_recording=lambda each: (
             f"{watched_frames(watched[each.video]) / each.fps:.1f} of "

@@ -12,6 +12,7 @@ from mabe.runtime.file_names import problem_with_name
 from mabe.runtime.files import make_folder, write_bytes
 from mabe.viz.studio.incoming import (
     Prefer,
+    by_own_names,
     compare,
     edit_of,
     fitting,
@@ -43,7 +44,7 @@ def start_import(session: StudioSession, name: str, content: bytes) -> None:
 
 
 def _show(session: StudioSession) -> None:
-    found = load_incoming(session.data)
+    found = by_own_names(load_incoming(session.data), session.ethogram)
     joined_ethogram(session.ethogram, found)  # raises where it cannot be taken
     session.label_import.incoming = found
 

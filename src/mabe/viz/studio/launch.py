@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from mabe.errors import ConfigError, DataError
+from mabe.errors import ConfigError, DataError, MabeError
 from mabe.io.project import Project
 from mabe.viz.studio.jobs import WaitingWorker
 from mabe.viz.studio.label_files import only_server
@@ -40,7 +40,7 @@ def serve_project(
     is_new = not (root / "mabe").exists()
     try:
         _serve(root, settings, file=file, port=port, open_browser=open_browser)
-    except DataError:
+    except MabeError:
         if is_new and not (root / "mabe" / NAME).exists():
             shutil.rmtree(root / "mabe", ignore_errors=True)
         raise

@@ -23,6 +23,7 @@ from mabe.runtime.documents import read_json
 from mabe.runtime.file_names import path_under
 from mabe.runtime.files import make_folder, write_bytes, write_json
 from mabe.viz.studio.film_rates import contradictions, with_film_rates
+from mabe.viz.studio.given_settings import given_settings
 from mabe.viz.studio.layout_table import NAME, is_layout, name_of, read_rows
 from mabe.viz.studio.settling import (
     append_rows,
@@ -34,7 +35,6 @@ from mabe.viz.studio.settling import (
     state_of,
 )
 
-_OF_COMMAND_LINE = ("fps", "pixels_per_cm")
 _KINDS = ("train_tracking", "train_annotation", "train_coverage")
 
 
@@ -101,46 +101,29 @@ def open_project(
     note = data / "studio" / "import.json"
     before = read_json(note) if note.is_file() else {}
     file = file or root / FILE_NAME
-    asked = _given(root, file, settings)
-    given: dict[str, float] = before.get("given", asked)
     of_file = parse_project(settings_text(root, file), file)
-    settings = settings.with_changes(
-        **{key: given.get(key, getattr(of_file, key)) for key in _OF_COMMAND_LINE}
-    )
+    given = given_settings(settings, of_file, before, read_rows(data / NAME))
+    settings = given.added_to(settings, of_file)
     state = state_of(root)
-    if before.get("state") != state or not (data / NAME).is_file():
+    # What could not be read may be readable by other settings.
+    is_whole = (data / NAME).is_file() and before.get("is_whole", True)
+    if before.get("state") != state or not is_whole:
         before |= _import_new(root, data, settings, before)
-        before |= {"state": state, "given": given}
+        before |= {"state": state, "given": dict(given.values)}
         write_json(note, before)
     videos = tuple(read_index(data, splits=("train",)))
     if not videos:
         raise DataError(f"{root}: no recordings were imported")
-    unused = [
-        f"{key}: {value:g} of the command line is not used, as the project was read "
-        "without it before; settle it on the page"
-        for key, value in asked.items()
-        if value != given.get(key)
-    ]
+    rates = [(info.video, info.fps) for info in videos]
     return StudioProject(
         root,
         videos,
-        (*unused, *before["problems"]),
+        (*given.notes, *contradictions(root, rates), *before["problems"]),
         file=file,
         sources=before.get("sources", {}),
         settled_after=before.get("settled_after", 0),
-        given=given,
+        given=given.values,
     )
-
-
-def _given(root: Path, file: Path, settings: Project) -> dict[str, float]:
-    """Return the rate and the scale that the settings have, and the file has not."""
-    of_file = parse_project(settings_text(root, file), file)
-    own = {key: getattr(settings, key) for key in _OF_COMMAND_LINE}
-    return {
-        key: value
-        for key, value in own.items()
-        if value not in (None, getattr(of_file, key))
-    }
 
 
 def _import_new(
@@ -164,22 +147,29 @@ def _import_new(
         ),
     )
     guesses: list[Guess] = []
-    rates: list[tuple[str, float]] = []
     sources = dict(before.get("sources", {}))
-    if plan.recordings:
-        for done in run_import(plan, new):
+    failed: list[str] = []
+    try:
+        for done in run_import(plan, new) if plan.recordings else ():
             if isinstance(done, FailedRecording):
-                problems.append(f"! {done.reason}")
+                failed.append(f"! {done.reason}")
             else:
                 guesses += done.guesses
-                rates.append((done.standard.name, done.standard.fps))
                 sources[f"{plan.lab}/{done.standard.name}"] = sources_of(done, settings)
+    except DataError as error:
+        if not known:
+            raise
+        failed = failed or [f"! {error}"]  # the others are there all the same
+    if (new / NAME).is_file():
         put_in_place(new, data)
     earlier: Sequence[str] = before.get("problems", [])
     kept = [line for line in earlier if line.startswith("guessed")]
-    problems += contradictions(root, rates)
-    lines = [*problems, *dict.fromkeys([*kept, *guess_lines(guesses)])]
-    return {"problems": problem_lines(lines), "sources": sources}
+    lines = [*problems, *failed, *dict.fromkeys([*kept, *guess_lines(guesses)])]
+    return {
+        "problems": problem_lines(lines),
+        "sources": sources,
+        "is_whole": not failed,
+    }
 
 
 def _add_layout(root: Path, data: Path, known: set[str]) -> None:

@@ -36,7 +36,7 @@ from mabe.runtime.files import (
     write_json,
     write_text,
 )
-from mabe.viz.studio.film_rates import contradictions, with_film_rates
+from mabe.viz.studio.film_rates import with_film_rates
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.label_edits import StudioLabels
 from mabe.viz.studio.layout_table import NAME, name_of, read_rows, write_rows
@@ -66,7 +66,6 @@ def try_proposal(data: Path) -> None:
     known = {name_of(row): row for row in read_rows(data / NAME)}
     problems, sources = list_unused(plan), {}
     guesses: list[Guess] = []
-    rates: list[tuple[str, float]] = []
     for number, done in enumerate(run_import(plan, new)):
         report("standardizing recordings", number, len(plan.recordings))
         name = f"{plan.lab}/{done.files.track.name}"
@@ -76,10 +75,8 @@ def try_proposal(data: Path) -> None:
             problems.append(f"! {done.reason}")
             continue
         guesses += done.guesses
-        rates.append((done.standard.name, done.standard.fps))
         sources[name] = sources_of(done, settings)
         problems += _labels_at_another_rate(done, known.get(name))
-    problems += contradictions(data.parent, rates)
     lines = problem_lines([*problems, *guess_lines(guesses)])
     write_json(new / "import.json", {"problems": lines, "sources": sources})
 

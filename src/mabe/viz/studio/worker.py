@@ -13,7 +13,7 @@ is used. One that waits reads what to do, ``["train", DATA]``, once it has start
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from mabe.inference.predict import (
     recording_provenance,
 )
 from mabe.io.exporter import refuse_same_names, write_export
-from mabe.io.film_files import film_of, find_films
 from mabe.io.predictions import Predictions, write_predictions, write_provenance
 from mabe.io.probabilities import (
     PROBABILITIES,
@@ -49,6 +48,7 @@ from mabe.viz.review.compact_timeline import (
     error_probability,
     write_timelines,
 )
+from mabe.viz.studio.boris_names import film_names, place_names
 from mabe.viz.studio.ethogram import Ethogram, read_ethogram
 from mabe.viz.studio.job_lines import report, run_job
 from mabe.viz.studio.reading import read
@@ -103,31 +103,14 @@ def predict(data: Path) -> None:
     write_predictions(out, done)
     refuse_same_names(done)
     write_export(done, "csv", out / "csv")
-    films = find_films(data.parent, skip=data)
-    heading = BorisHeading.of_predictions(done.provenance)
-    write_boris(
-        out / "boris",
-        done.recordings,
-        done.provenance,
-        heading=replace(
-            heading,
-            points=(read_ethogram(data) or Ethogram()).points,
-            places=frozenset(_place_names(bare.recordings)),
-            media={
-                each.video: film.name
-                for each in bare.recordings
-                if (film := film_of(each.video, films))
-            },
-        ),
+    heading = replace(
+        BorisHeading.of_predictions(done.provenance),
+        points=(read_ethogram(data) or Ethogram()).points,
+        places=place_names(bare.recordings),
+        media=film_names(data.parent, [each.video for each in bare.recordings]),
     )
+    write_boris(out / "boris", done.recordings, done.provenance, heading=heading)
     write_provenance(out / "boris", done.provenance)
-
-
-def _place_names(recordings: Iterable[StoredRecording]) -> Iterator[str]:
-    """Yield the names of objects and zones."""
-    for each in recordings:
-        names = each.animal_names
-        yield from (names[number - 1] for number in each.places if names)
 
 
 def complete_round(

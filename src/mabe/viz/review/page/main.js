@@ -3,7 +3,7 @@ import { Labels } from "./labels.js";
 import { Poses, Stage, colourOfAnimal } from "./poses.js";
 import * as server from "./server.js";
 import { Timeline, clock } from "./timeline.js";
-import { count, numberOf } from "./words.js";
+import { count, wholeOf } from "./words.js";
 import "./scroll_hint.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
@@ -467,7 +467,7 @@ function changeField() {
   const bout = page.chosen?.bout;
   if (!bout) return;
   const [agent, target] = byId("bout-pair").value.split(",").map(Number);
-  const start = numberOf(byId("bout-start").value), stop = numberOf(byId("bout-stop").value);
+  const start = wholeOf(byId("bout-start").value), stop = wholeOf(byId("bout-stop").value);
   if (!(Number.isInteger(start) && Number.isInteger(stop) && start >= 0 && start < stop && stop <= page.recording.frames)) {
     showState(`a bout needs whole frames, 0 ≤ from < to ≤ ${page.recording.frames}`, true);
     showChosen();
@@ -535,8 +535,8 @@ function typeKey(event) {
     target.blur();
   } else if (isWhole && key === "Enter") {
     target.blur(); // which is a change, where there is one
-  } else if (isWhole && by && Number.isInteger(numberOf(target.value))) {
-    target.value = Math.max(numberOf(target.value) + by, 0);
+  } else if (isWhole && by && Number.isInteger(wholeOf(target.value))) {
+    target.value = Math.max(wholeOf(target.value) + by, 0);
     target.dispatchEvent(new Event("change", { bubbles: true }));
   } else return;
   event.preventDefault();
@@ -556,7 +556,7 @@ addEventListener("keydown", (event) => {
 });
 
 function goToFrame() {
-  const frame = numberOf(byId("frame").value);
+  const frame = wholeOf(byId("frame").value);
   if (Number.isInteger(frame)) { seek(frame); return; }
   showState(`a frame is a whole number, not “${byId("frame").value}”`, true);
   byId("frame").value = page.frame;

@@ -1,0 +1,24 @@
+"""Names in BORIS files of a project: of objects and zones, and of films."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mabe.io.film_files import film_of, find_films
+from mabe.recording import StoredRecording
+
+
+def place_names(recordings: Iterable[StoredRecording]) -> frozenset[str]:
+    """Return the names of objects and zones, which are targets alone."""
+    return frozenset(
+        each.animal_names[number - 1]
+        for each in recordings
+        for number in each.places
+        if each.animal_names
+    )
+
+
+def film_names(root: Path, videos: Sequence[str]) -> dict[str, str]:
+    """Return the name of the film of each recording that has one."""
+    films = find_films(root, skip=root / "mabe")
+    found = {video: film_of(video, films) for video in videos}
+    return {video: film.name for video, film in found.items() if film}

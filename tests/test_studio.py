@@ -952,6 +952,33 @@ def test_two_tabs_see_each_others_labels(browser, address, session):
 
 
 @needs_browser
+def test_a_stretch_is_repeated_and_an_animal_is_shown_near(browser, address, session):
+    browser.open(address)
+    browser.wait("window.mabe?.project.state")
+    open_recording(browser, 0)
+    browser.wait(f"{PAGE}.poses.at(0)")
+    zoom = "return window.mabe.stage.scale().zoom"
+    whole = browser.run(zoom)
+    browser.keys("z")  # the first animal
+    assert browser.run("return document.getElementById('follow').value") == "0"
+    browser.wait("window.mabe.stage.centre")
+    assert browser.run(zoom) == pytest.approx(4 * whole)
+    browser.keys("zz")  # the other one, then all
+    assert browser.run(zoom) == pytest.approx(whole)
+    label(browser, 10, 30)
+    browser.wait(SAVED)
+    browser.run(f"{PAGE}.seek(0)")
+    browser.run(f"{PAGE}.speed = 0.5")
+    browser.keys("l", "n", "\ue007")  # repeat; the next bout; play it
+    for _ in range(2):
+        browser.wait(f"{PAGE}.playing && {PAGE}.frame > 22")
+        browser.wait(f"{PAGE}.playing && {PAGE}.frame < 18")
+    browser.keys("l")
+    browser.wait(f"!{PAGE}.playing && {PAGE}.frame === 29")
+    assert browser.errors() == []
+
+
+@needs_browser
 def test_a_held_key_is_a_bout_and_shift_makes_a_no(browser, address, session):
     browser.open(address)
     browser.wait("window.mabe?.project.state")

@@ -150,7 +150,7 @@ function syncFilm(exactly) {
 
 export function play(until = null) {
   if (page.frame >= page.recording.frames - 1) page.frame = 0;
-  Object.assign(page, { playing: true, until, place: page.frame });
+  Object.assign(page, { playing: true, until, from: page.frame, place: page.frame });
   byId("play").textContent = "Pause";
   last = performance.now();
   if (page.recording.video) {
@@ -175,8 +175,10 @@ function tick(now) {
   last = now;
   const end = Math.min(page.until ?? recording.frames, recording.frames) - 1;
   page.frame = Math.min(Math.floor(page.place), end);
-  if (page.place >= end) pause();
-  syncFilm(false);
+  const isAgain = page.place >= end && byId("loop").checked;
+  if (isAgain) page.place = page.frame = page.from;
+  else if (page.place >= end) pause();
+  syncFilm(isAgain);
   timeline.follow(page.frame);
   draw();
   requestAnimationFrame(tick);
@@ -398,6 +400,7 @@ function fillPanels() {
     return item;
   }));
   const animals = [...new Set(recording.points.map((point) => point.animal))];
+  byId("follow").replaceChildren(new Option("all", ""), ...animals.map((animal) => new Option(page.animalName(animal + 1), animal)));
   byId("animals").replaceChildren(...animals.map((animal) => {
     const item = document.createElement("li"), dot = document.createElement("span");
     dot.className = "dot";
@@ -499,6 +502,18 @@ const playBout = () => {
   seek(chosen.bout?.start ?? chosen.predicted[0]);
   play(chosen.bout?.stop ?? chosen.predicted[1]);
 };
+// Shows all of the recording, or what is around one animal.
+export function follow(animal) {
+  byId("follow").value = animal ?? "";
+  stage.follow(animal);
+  paint();
+}
+
+function followNext() {
+  const { options, selectedIndex } = byId("follow"), { value } = options[(selectedIndex + 1) % options.length];
+  follow(value === "" ? null : Number(value));
+}
+
 export const KEYS = {
   " ": () => (page.playing ? pause() : play()),
   ArrowLeft: () => seek(page.frame - 1), ArrowRight: () => seek(page.frame + 1),
@@ -507,6 +522,7 @@ export const KEYS = {
   ArrowDown: () => bySecond(-10), ArrowUp: () => bySecond(10),
   Home: () => seek(0), End: () => seek(page.recording.frames - 1),
   "-": () => setSpeed(SPEEDS.indexOf(page.speed) - 1), "+": () => setSpeed(SPEEDS.indexOf(page.speed) + 1), "=": () => setSpeed(SPEEDS.indexOf(page.speed) + 1),
+  l: () => { byId("loop").checked = !byId("loop").checked; }, z: followNext,
   PageUp: () => timeline.zoom(0.5), PageDown: () => timeline.zoom(2), 0: all,
   n: () => step(1), p: () => step(-1), d: nextUncertain, a: takeOver, w: markWatched, W: watchAll, Enter: playBout,
   "[": () => setEdge("start"), "]": () => setEdge("stop"),
@@ -572,6 +588,8 @@ const onClick = {
 for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("click", () => page.recording && act());
 for (const id of ["bout-action", "bout-pair", "bout-start", "bout-stop"]) byId(id).addEventListener("change", changeField);
 byId("bout").addEventListener("submit", (event) => event.preventDefault());
+byId("loop").addEventListener("change", () => byId("loop").blur());
+byId("follow").addEventListener("change", () => { const { value } = byId("follow"); follow(value === "" ? null : Number(value)); byId("follow").blur(); });
 byId("speed").addEventListener("change", () => { setSpeed(SPEEDS.indexOf(Number(byId("speed").value))); byId("speed").blur(); });
 byId("frame").addEventListener("change", () => page.recording && goToFrame());
 byId("pair").addEventListener("change", () => { setPair(byId("pair").value.split(",").map(Number)); choose(null, false); });
@@ -587,5 +605,5 @@ addEventListener("beforeunload", (event) => {
   page.labels.save();
   event.preventDefault(); // the browser asks whether to stay
 });
-window.mabe = { page, timeline }; // for tests and debugging
+window.mabe = { page, timeline, stage }; // for tests and debugging
 if (!document.body.dataset.studio) begin();

@@ -76,9 +76,25 @@ export class Stage {
     this.recording = recording;
     this.lastSeen = [];
     this.lastFrame = -1;
+    this.followed = this.centre = null;
+  }
+  // Shows a quarter of the recording around one animal, by its number from 0; null: all of it.
+  follow(animal) {
+    this.followed = animal;
+    this.centre = null;
+  }
+  // What is shown, in cm. An animal that is not seen stays in the middle where it was last.
+  shown() {
+    const { bounds, points } = this.recording, [left, top, right, bottom] = bounds;
+    if (this.followed === null) return bounds;
+    const seen = this.lastSeen.filter((point, place) => point && points[place].animal === this.followed);
+    if (seen.length) this.centre = [0, 1].map((axis) => seen.reduce((sum, point) => sum + point[axis], 0) / seen.length);
+    if (!this.centre) return bounds;
+    const [x, y] = this.centre, [width, height] = [(right - left) / 8, (bottom - top) / 8];
+    return [x - width, y - height, x + width, y + height];
   }
   scale() {
-    const [left, top, right, bottom] = this.recording.bounds;
+    const [left, top, right, bottom] = this.shown();
     const { clientWidth: width, clientHeight: height } = this.canvas;
     const zoom = Math.min(width / (right - left), height / (bottom - top));
     return { zoom, x: (width - zoom * (right - left)) / 2 - left * zoom, y: (height - zoom * (bottom - top)) / 2 - top * zoom };
@@ -93,13 +109,15 @@ export class Stage {
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
+    const isNear = Math.abs(frame - this.lastFrame) <= this.recording.fps;
+    if (points) {
+      this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
+      this.lastFrame = frame;
+    }
     const { zoom, x, y } = this.scale();
     this.placeFilm(zoom, x, y);
     this.zones(pen, zoom, x, y, isDark);
     if (!points) { this.ruler(pen, zoom, width, height, isDark); return; }
-    const isNear = Math.abs(frame - this.lastFrame) <= this.recording.fps;
-    this.lastSeen = points.map((point, place) => point ?? (isNear ? this.lastSeen[place] ?? null : null));
-    this.lastFrame = frame;
     const colour = (place) => {
       const of = colourOfAnimal(this.recording, this.recording.points[place].animal);
       return isDark ? of.dark : of.light;

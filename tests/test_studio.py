@@ -32,6 +32,7 @@ from mabe.viz.film.film_reader import read_facts
 from mabe.viz.studio.drift import find_drift
 from mabe.viz.studio.ethogram import Ethogram, Kind, StudioAction, write_ethogram
 from mabe.viz.studio.full_training import train_full
+from mabe.viz.studio.job_lines import run_job
 from mabe.viz.studio.jobs import WaitingWorker, start_job
 from mabe.viz.studio.label_edits import LabelEdit, StudioLabels
 from mabe.viz.studio.label_files import LabelFiles, only_server
@@ -676,6 +677,17 @@ def test_a_worker_that_waits_hears_no_ctrl_c_and_one_that_has_ended_is_replaced(
     process.returncode = None  # as if it ended just after it was asked
     process.poll = lambda: None
     assert waiting.take("predict", tmp_path) is None
+
+
+def test_work_whose_server_is_gone_ends_in_silence(monkeypatch):
+    def nobody_reads(*_, **__):
+        raise BrokenPipeError
+
+    def fail():
+        raise DataError("and nobody hears it")
+
+    monkeypatch.setattr("builtins.print", nobody_reads)
+    assert [run_job(work) for work in (lambda: None, fail)] == [1, 1]
 
 
 def test_a_worker_that_waits_ends_with_its_server(tmp_path):

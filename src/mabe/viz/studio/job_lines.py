@@ -19,13 +19,18 @@ def report(stage: str, done: int, total: int) -> None:
 def run_job(work: Callable[[], object]) -> int:
     """Do some work; print its result, the path it has written, and return a code."""
     try:
+        return _run(work)
+    except BrokenPipeError:  # the server is gone, and nobody reads
+        return 1
+
+
+def _run(work: Callable[[], object]) -> int:
+    try:
         written = work()
-        _print({"finished": True, "written": "" if written is None else str(written)})
     except MabeError as error:
         _print({"error": str(error)})
         return 2
-    except BrokenPipeError:  # the server is gone
-        return 1
+    _print({"finished": True, "written": "" if written is None else str(written)})
     return 0
 
 

@@ -625,6 +625,12 @@ def test_requests_without_the_secret_or_of_other_pages_are_refused(
         assert ask(address, method, path, headers=other).status_code == 403
 
 
+def wait_for(job):
+    end = time.monotonic() + 20
+    while job.is_running and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def test_a_training_that_is_cancelled_or_cannot_begin_leaves_no_round(session):
     session.start("train")
     with pytest.raises(DataError, match="please wait"):
@@ -634,9 +640,7 @@ def test_a_training_that_is_cancelled_or_cannot_begin_leaves_no_round(session):
     assert session.job.to_json()["cancelled"]
     session.start("train")  # nothing is labelled
     session.job.process.wait(120)
-    end = time.monotonic() + 20
-    while session.job.is_running and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for(session.job)
     assert "label a few bouts first" in session.job.error
     assert finished_rounds(session.data) == []
 
@@ -650,9 +654,7 @@ def test_work_goes_to_the_worker_that_waits_and_without_one_to_a_new_process(tmp
     job = start_job("predict", tmp_path, lambda: None, waiting=waiting)
     assert job.process is first
     assert first.wait(120) == 2
-    end = time.monotonic() + 20
-    while job.is_running and time.monotonic() < end:
-        time.sleep(0.02)
+    wait_for(job)
     assert "train first" in job.error
     other = start_job("read", tmp_path, lambda: None, waiting=waiting)
     assert other.process is not first

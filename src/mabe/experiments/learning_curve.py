@@ -131,14 +131,7 @@ def measure_curve(
         if len(folds) < 2:
             return _curve(recordings, minutes, np.empty(0), None)
         learned_min, counts = _score_parts(labels, folds, minutes, report)
-        fold_of = {
-            recordings[place].tracking_hash: number
-            for number, fold in enumerate(folds)
-            for place in fold
-        }
-        of_tracks = np.array([fold_of[track] for track in sorted(fold_of)])
-        scored = np.stack([without_unlearned(each, of_tracks) for each in counts])
-    return _curve(recordings, minutes, learned_min, scored)
+    return _curve(recordings, minutes, learned_min, counts)
 
 
 def _score_parts(
@@ -152,6 +145,7 @@ def _score_parts(
     tracks = sorted({each.tracking_hash for each in labels.recordings})
     classes = len(labels.objective.task.actions)
     counts = np.zeros((len(SHARES), len(tracks), 1, classes, 3), int)
+    fold_of = np.zeros(len(tracks), int)
     learned = np.zeros(len(SHARES))
     total, done = len(folds) * ORDERS * len(SHARES), 0
     for order in range(ORDERS):
@@ -163,9 +157,10 @@ def _score_parts(
                 some = others[: int(np.ceil(share * len(others)))].tolist()
                 for track, found in score_held_out(labels, fold, some).items():
                     counts[size, tracks.index(track)] += found
+                    fold_of[tracks.index(track)] = number
                 learned[size] += minutes[some].sum() / (len(folds) * ORDERS)
                 done += 1
-    return learned, counts
+    return learned, np.stack([without_unlearned(each, fold_of) for each in counts])
 
 
 def _curve(

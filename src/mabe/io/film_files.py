@@ -50,6 +50,15 @@ def find_films(folder: Path, *, skip: Path | None = None) -> list[Path]:
     ]
 
 
+def films_of(
+    folder: Path, recordings: Iterable[str], *, skip: Path | None = None
+) -> dict[str, Path]:
+    """Return the film of each recording that has one in a folder, by its name."""
+    films = find_films(folder, skip=skip)
+    found = {name: film_of(name, films) for name in recordings}
+    return {name: film for name, film in found.items() if film}
+
+
 def pair_film(film: str, recordings: Sequence[str]) -> Pairing:
     """Return the recording that a film of some name belongs to.
 

@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Executor as Pool
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import FrameType
@@ -134,19 +136,7 @@ class Threads:
     ) -> Generator[tuple[int, Result], None, None]:
         """See `Executor.run`; work hears no interrupts."""
         pool = ThreadPoolExecutor(self.workers)
-        try:
-            with handling_stops(_stop_workers):
-                waiting = {
-                    pool.submit(work, shared, task): index
-                    for index, task in enumerate(tasks)
-                }
-                for future in as_completed(waiting):
-                    yield waiting.pop(future), future.result()
-        except KeyboardInterrupt:
-            raise StopRequested(STOPPED) from None
-        finally:
-            # Tasks that run are finished, the others left for next time.
-            pool.shutdown(cancel_futures=True)
+        yield from _results_of(pool, partial(work, shared), tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +275,7 @@ def _run_in_pool(
         initargs=(shared, hears_interrupts, dict(os.environ)),
     )
     try:
-        with handling_stops(_stop_workers):
-            waiting = {
-                pool.submit(_do, work, task): index for index, task in enumerate(tasks)
-            }
-            for future in as_completed(waiting):
-                yield waiting.pop(future), future.result()
+        yield from _results_of(pool, partial(_do, work), tasks)
     except BrokenProcessPool as error:
         raise RunError(
             "a worker process ended early, perhaps for lack of memory: close other "
@@ -298,6 +283,17 @@ def _run_in_pool(
             "it, --workers 1. (In a script of your own, call it under "
             f"{MAIN_GUARD}.)"
         ) from error
+
+
+def _results_of(
+    pool: Pool, work: Callable[[Task], Result], tasks: Sequence[Task]
+) -> Generator[tuple[int, Result], None, None]:
+    """Yield the index of each task that a pool has finished, and its result."""
+    try:
+        with handling_stops(_stop_workers):
+            waiting = {pool.submit(work, task): at for at, task in enumerate(tasks)}
+            for future in as_completed(waiting):
+                yield waiting.pop(future), future.result()
     except KeyboardInterrupt:
         raise StopRequested(STOPPED) from None
     finally:

@@ -5,7 +5,7 @@ compute them for some hundred windows; a graph is one launch. Recorded are featu
 network, loss and gradients of one batch, at fixed places in memory. Drawing, reading
 and changing windows, the optimizer and the average are done as without it: they are
 few kernels, and depend on numbers of the host. torch's generator is seeded before each
-replay as before each step, so losses are those without a graph.
+replay as before each step, so losses are meant to be those without a graph.
 
 Method: "CUDA Graphs" in PyTorch's notes on CUDA semantics (capture of forward and
 backward, with gradients that keep their memory).
@@ -71,7 +71,7 @@ class RecordedBackward:
         targets: Targets,
         *,
         backward: Callable[[Tensor], None],
-        record: Recorder = record_on_gpu,
+        record: Recorder,
     ) -> None:
         self._model = model
         self._shown = shown.clone()

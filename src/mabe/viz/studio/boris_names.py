@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mabe.io.film_files import film_of, find_films
+from mabe.io.film_files import films_of
 from mabe.recording import StoredRecording
 
 
@@ -19,6 +19,5 @@ def place_names(recordings: Iterable[StoredRecording]) -> frozenset[str]:
 
 def film_names(root: Path, videos: Sequence[str]) -> dict[str, str]:
     """Return the name of the film of each recording that has one."""
-    films = find_films(root, skip=root / "mabe")
-    found = {video: film_of(video, films) for video in videos}
-    return {video: film.name for video, film in found.items() if film}
+    films = films_of(root, videos, skip=root / "mabe")
+    return {video: film.name for video, film in films.items()}

@@ -1,11 +1,11 @@
 """Frame rates of films: for tracks whose files give none, and compared with others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mabe.errors import ConfigError, DataError
-from mabe.io.film_files import film_of, find_films
+from mabe.io.film_files import films_of
 from mabe.io.import_plan import ImportPlan, RecordingFiles
 
 _APART = 0.01
@@ -16,26 +16,30 @@ def with_film_rates(plan: ImportPlan, root: Path) -> ImportPlan:
     """Return a plan in which recordings without a rate have that of their films."""
     if plan.project.fps:
         return plan
-    films = find_films(root, skip=root / "mabe")
+    names = [files.track.name for files in plan.recordings if not _has_rate(files)]
+    films = films_of(root, names, skip=root / "mabe")
+    rates = {name: _rate_of(film) for name, film in films.items()}
     return replace(
-        plan, recordings=tuple(_with_rate(each, films) for each in plan.recordings)
+        plan,
+        recordings=tuple(
+            replace(files, film_fps=rates.get(files.track.name))
+            for files in plan.recordings
+        ),
     )
 
 
-def _with_rate(files: RecordingFiles, films: Sequence[Path]) -> RecordingFiles:
-    is_known = files.track.fps or files.scored_fps
-    if is_known or (files.settings and files.settings.fps):
-        return files
-    return replace(files, film_fps=_rate_of(film_of(files.track.name, films)))
+def _has_rate(files: RecordingFiles) -> bool:
+    own = files.settings.fps if files.settings else None
+    return bool(own or files.track.fps or files.scored_fps)
 
 
-def contradictions(root: Path, rates: Iterable[tuple[str, float]]) -> list[str]:
+def contradictions(root: Path, rates: Sequence[tuple[str, float]]) -> list[str]:
     """Return which recordings, given with their rates, have films of other rates."""
-    films = find_films(root, skip=root / "mabe")
+    films = films_of(root, [name for name, _ in rates], skip=root / "mabe")
     found = []
     for name, fps in rates:
-        film = film_of(name, films)
-        rate = _rate_of(film)
+        film = films.get(name)
+        rate = _rate_of(film) if film else None
         if film and rate and abs(rate / fps - 1) > _APART:
             found.append(
                 f"{name}: its tracks are read at {fps:g} fps, and {film.name} has "
@@ -45,10 +49,8 @@ def contradictions(root: Path, rates: Iterable[tuple[str, float]]) -> list[str]:
     return found
 
 
-def _rate_of(film: Path | None) -> float | None:
-    """Return the rate of a film; None without one, or where it cannot be read."""
-    if film is None:
-        return None
+def _rate_of(film: Path) -> float | None:
+    """Return the rate of a film; None where it cannot be read."""
     try:
         from mabe.viz.film.film_reader import read_rate
 

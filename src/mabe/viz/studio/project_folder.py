@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mabe.errors import DataError
-from mabe.io.film_files import film_of, find_films
+from mabe.io.film_files import films_of
 from mabe.io.guesses import Guess
 from mabe.io.import_plan import list_unused, plan_import
 from mabe.io.importer import FailedRecording, run_import
@@ -71,9 +71,9 @@ class StudioProject:
 
     def films(self) -> dict[str, Path]:
         """Return the film of each recording, by its name, where one is named for it."""
-        files = find_films(self.root, skip=self.data)
-        found = {info.name: film_of(info.video, files) for info in self.videos}
-        return {name: film for name, film in found.items() if film}
+        videos = {info.name: info.video for info in self.videos}
+        films = films_of(self.root, videos.values(), skip=self.data)
+        return {name: films[video] for name, video in videos.items() if video in films}
 
 
 def settings_text(root: Path, file: Path) -> str:

@@ -109,12 +109,13 @@ class StudioSession:
 
     def check_idle(self) -> None:
         """Raise `DataError` where other work is going on."""
-        if self.job is not None and self._is_working:
-            raise DataError(f"please wait: {self.job.stage}, or cancel it")
+        if working := self._working:
+            raise DataError(f"please wait: {working.stage}, or cancel it")
 
     @property
-    def _is_working(self) -> bool:
-        return self.job is not None and self.job.is_running
+    def _working(self) -> Job | None:
+        """The work that is going on."""
+        return self.job if self.job is not None and self.job.is_running else None
 
     def _load_trained(self) -> None:
         """Take over a new round, and measure how far it can be trusted."""
@@ -233,7 +234,7 @@ class StudioSession:
         name = recording.name
         before = self.labels.version(name)
         now, labels = self.labels.apply(name, edit, frames=recording.native_length)
-        if self.waiting is not None and not self._is_working:
+        if self.waiting is not None and self._working is None:
             self.waiting.prepare()
         is_alone = version == before and now <= before + 1
         return {"version": now, **({} if is_alone else labels_to_json(labels))}

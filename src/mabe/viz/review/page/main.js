@@ -502,16 +502,23 @@ const playBout = () => {
   seek(chosen.bout?.start ?? chosen.predicted[0]);
   play(chosen.bout?.stop ?? chosen.predicted[1]);
 };
-// Shows all of the recording, or what is around one animal.
-export function follow(animal) {
-  byId("follow").value = animal ?? "";
-  stage.follow(animal);
+
+// Shows all of the recording, or what is around the animal that is chosen.
+function showView() {
+  const { value } = byId("follow");
+  stage.follow(value === "" ? null : Number(value));
   paint();
 }
 
-function followNext() {
-  const { options, selectedIndex } = byId("follow"), { value } = options[(selectedIndex + 1) % options.length];
-  follow(value === "" ? null : Number(value));
+function showNextView() {
+  const list = byId("follow");
+  list.selectedIndex = (list.selectedIndex + 1) % list.options.length;
+  showView();
+}
+
+export function showAll() {
+  byId("follow").value = "";
+  showView();
 }
 
 export const KEYS = {
@@ -522,7 +529,7 @@ export const KEYS = {
   ArrowDown: () => bySecond(-10), ArrowUp: () => bySecond(10),
   Home: () => seek(0), End: () => seek(page.recording.frames - 1),
   "-": () => setSpeed(SPEEDS.indexOf(page.speed) - 1), "+": () => setSpeed(SPEEDS.indexOf(page.speed) + 1), "=": () => setSpeed(SPEEDS.indexOf(page.speed) + 1),
-  l: () => { byId("loop").checked = !byId("loop").checked; }, z: followNext,
+  l: () => { byId("loop").checked = !byId("loop").checked; }, z: showNextView,
   PageUp: () => timeline.zoom(0.5), PageDown: () => timeline.zoom(2), 0: all,
   n: () => step(1), p: () => step(-1), d: nextUncertain, a: takeOver, w: markWatched, W: watchAll, Enter: playBout,
   "[": () => setEdge("start"), "]": () => setEdge("stop"),
@@ -588,12 +595,11 @@ const onClick = {
 for (const [id, act] of Object.entries(onClick)) byId(id).addEventListener("click", () => page.recording && act());
 for (const id of ["bout-action", "bout-pair", "bout-start", "bout-stop"]) byId(id).addEventListener("change", changeField);
 byId("bout").addEventListener("submit", (event) => event.preventDefault());
-byId("loop").addEventListener("change", () => byId("loop").blur());
-byId("follow").addEventListener("change", () => { const { value } = byId("follow"); follow(value === "" ? null : Number(value)); byId("follow").blur(); });
-byId("speed").addEventListener("change", () => { setSpeed(SPEEDS.indexOf(Number(byId("speed").value))); byId("speed").blur(); });
+byId("follow").addEventListener("change", showView);
+byId("speed").addEventListener("change", () => setSpeed(SPEEDS.indexOf(Number(byId("speed").value))));
 byId("frame").addEventListener("change", () => page.recording && goToFrame());
 byId("pair").addEventListener("change", () => { setPair(byId("pair").value.split(",").map(Number)); choose(null, false); });
-for (const id of ["pair", "bout-action", "bout-pair"]) byId(id).addEventListener("change", () => byId(id).blur()); // the keys act again
+for (const id of ["pair", "bout-action", "bout-pair", "loop", "follow", "speed"]) byId(id).addEventListener("change", () => byId(id).blur()); // the keys act again
 byId("recordings").addEventListener("change", () => {
   byId("recordings").blur();
   open(Number(byId("recordings").value)).catch((error) => showState(error.message, true));

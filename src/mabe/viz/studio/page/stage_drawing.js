@@ -1,6 +1,6 @@
 // A line, rectangle, circle or polygon over the film: by mouse, or by a cross that keys move.
 // Points are pixels of the film, [x, y].
-import { follow, page, paint, stage } from "./main.js";
+import { page, paint, showAll, stage } from "./main.js";
 
 const NEAR = 9; // of a point that is taken hold of, in pixels of the window
 
@@ -17,7 +17,7 @@ export class StageDrawing {
   // All of the film is shown while something is drawn, without one also what lies around.
   open() {
     const { recording } = page, film = stage.film;
-    follow(null);
+    showAll();
     if (!this.isOpen) {
       this.bounds = recording.bounds;
       const [x, y] = recording.originCm, [left, top, right, bottom] = this.bounds;

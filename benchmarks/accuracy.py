@@ -172,8 +172,11 @@ def predictions_of(trial: Trial, config: RunConfig) -> OutOfFold:
     folder = trial.work / "runs" / key_of(config, data, any_code=trial.any_code)
     fold_run = FoldRun(config.changed(checkpoint_dir=folder))
     if not fold_run.is_finished:
+        # A run takes its settings from the data, in which the skeleton is settled.
+        settled = data.config.changed(checkpoint_dir=folder)
+        of_run = replace(data, config=settled)
         with patch.object(
-            training_run, "load_training_data", lambda *_args, **_how: data
+            training_run, "load_training_data", lambda *_args, **_how: of_run
         ):
             train_fold_run(fold_run, skip_bad=False)
     return fold_run.predictions

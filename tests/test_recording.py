@@ -35,6 +35,20 @@ def test_copies_of_a_track_are_known_by_their_content(xy_px):
     assert renamed.tracking_hash() == one.tracking_hash()
 
 
+def test_the_hash_of_a_track_is_that_of_earlier_versions():
+    xy_px = np.arange(80, dtype=np.float32).reshape(20, 2, 2)
+    xy_px[3:6, 1] = np.nan
+    assert recording(xy_px).tracking_hash() == "fb279e6846b1dfe6b521"
+
+
+def test_other_bits_of_the_same_values_are_the_same_track(xy_px):
+    xy_px[0, 0] = 0
+    other = xy_px.copy()
+    other[0, 0] = -0.0
+    other.view(np.int32)[3:5, 1] = -1  # another NaN, a negative one
+    assert recording(other).tracking_hash() == recording(xy_px).tracking_hash()
+
+
 def test_frames_behind_the_last_tracked_one_do_not_make_another_track(xy_px):
     longer = np.concatenate([xy_px, np.full((5, 2, 2), np.nan, np.float32)])
     assert recording(longer).tracking_hash() == recording(xy_px).tracking_hash()

@@ -22,6 +22,9 @@ from mabe.zones import TargetZone
 _FRAMES_AT_ONCE = 1 << 12
 
 
+_NAN_BITS = np.float32(np.nan).view(np.int32)
+
+
 RATES_FPS = (0.1, 10_000.0)
 """The lowest and highest frame rate of a recording; others are mistakes."""
 
@@ -140,10 +143,13 @@ class Recording:
             digest.update("\n".join(self.keypoints).encode())
         tracked = self.xy_px[: self._tracked_frames()]
         for rows in row_blocks(tracked):
-            # NaN has many bit patterns; adding 0 makes -0 and 0 equal.
-            xy = tracked[rows]
-            points = np.where(np.isnan(xy), np.float32(np.nan), xy) + 0
-            digest.update(np.ascontiguousarray(points, "<f4").data)
+            points = np.ascontiguousarray(tracked[rows] + 0, "<f4")  # -0 becomes 0
+            # NaN has many bit patterns; most trackers' is the usual one.
+            is_usual = points.view("<i4") == _NAN_BITS
+            missing = np.isnan(points)
+            if np.count_nonzero(is_usual) < np.count_nonzero(missing):
+                np.copyto(points, np.nan, where=missing)
+            digest.update(points.data)
         if self.z_px is not None:
             z = np.nan_to_num(self.z_px[: len(tracked)])
             digest.update(np.ascontiguousarray(z, "<f4").data)

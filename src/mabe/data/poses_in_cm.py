@@ -75,14 +75,16 @@ def quantize_poses(
     for piece in resampled_pieces(xy_px, from_fps=from_fps, to_fps=to_fps):
         xy = piece.reshape(len(piece), len(origin_of_row)) - origin_of_row
         xy *= steps_per_px
-        present, kept = _both(xy == xy), _both(np.abs(xy) <= -MISSING - 1)
-        present_here, kept_here = np.count_nonzero(present), np.count_nonzero(kept)
-        missing += kept.size - int(kept_here)
-        out_of_reach += int(present_here) - int(kept_here)
+        known, kept = xy == xy, _both(np.abs(xy) <= -MISSING - 1)
+        kept_here = int(np.count_nonzero(kept))
+        missing += kept.size - kept_here
         made = values[done : done + len(xy)]
-        with np.errstate(invalid="ignore"):  # NaN has no integer
+        np.fmax(xy, np.float32(MISSING), out=xy)  # the other one of NaN and a number
+        with np.errstate(invalid="ignore"):  # what is out of reach may have no integer
             np.rint(xy, out=made.reshape(xy.shape), casting="unsafe")
-        np.putmask(made.view(np.int32)[..., 0], ~kept, _MISSING_POINT)
+        if np.count_nonzero(known) > 2 * kept_here:  # else all others are NaN
+            out_of_reach += int(np.count_nonzero(_both(known))) - kept_here
+            np.putmask(made.view(np.int32)[..., 0], ~kept, _MISSING_POINT)
         done += len(xy)
         for each in touched:
             each.add(xy.nbytes)

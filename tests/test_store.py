@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from kaggle_files import write_index, write_labels, write_tracking
 
 from mabe.bouts import Bout, Watched
-from mabe.data import poses_file, store_index
+from mabe.data import joined_poses, poses_file, store_index
 from mabe.data import prepare as preparing
 from mabe.data import prepare_parts as parts
-from mabe.data.poses_in_cm import REACH_CM, STEP_CM, quantize_poses, to_cm
+from mabe.data.poses_in_cm import MISSING, REACH_CM, STEP_CM, quantize_poses, to_cm
 from mabe.data.prepare import default_store_path, prepare
 from mabe.data.store import from_recording, open_store
 from mabe.errors import ConfigError, DataError, StopRequested
@@ -168,6 +168,17 @@ def test_a_lost_point_far_away_is_missing_and_moves_nothing_else():
     assert (np.delete(cm, 7, axis=0) == 0).all()
 
 
+def test_a_point_with_one_coordinate_alone_is_missing():
+    xy_px = np.ones((4, 2, 2), np.float32)
+    xy_px[1, 0, 0] = np.nan
+
+    poses = quantize_poses(xy_px, pixels_per_cm=1, from_fps=30, to_fps=30)
+
+    assert (poses.values[1, 0] == MISSING).all()
+    assert (poses.values == MISSING).sum() == 2
+    assert (poses.missing_share, poses.out_of_reach) == (1 / 8, 0)
+
+
 def test_an_arena_twice_the_reach_wide_still_fits():
     corners = np.array([[0, 0], [2 * REACH_CM - 0.1] * 2], np.float32)[:, None]
 
@@ -268,7 +279,8 @@ def test_a_run_that_broke_off_is_taken_up_to_the_same_bytes(
     data, tmp_path, monkeypatch, step
 ):
     build(data, tmp_path / "whole")
-    module = parts if step == "_write_part" else preparing
+    modules = {"_write_part": parts, "copy_part_poses": joined_poses}
+    module = modules.get(step, preparing)
     real, calls = getattr(module, step), []
 
     def break_off(*args, **options):

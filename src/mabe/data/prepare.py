@@ -1,7 +1,7 @@
 """Building a pose store: every file is read once, in parallel.
 
 Each recording becomes a per-recording file (a *part*), named by the hash of everything
-it depends on; then all parts are joined into one file of poses, and the index is
+it depends on; meanwhile the parts are joined into one file of poses, and the index is
 written last. Existing parts are not made again. A run that was stopped at any moment is
 therefore resumed where it was, and ends with the same bytes as one that was not.
 
@@ -14,23 +14,19 @@ import hashlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from mabe.data.poses_file import hash_in_file
-from mabe.data.poses_in_cm import STEP_DTYPE
+from mabe.data.joined_poses import JoinedPoses
 from mabe.data.prepare_parts import (
     PartOutcome,
     PartsPlace,
     PartTask,
-    copy_part_poses,
     file_stamp,
     make_parts,
-    part_path,
-    read_part_header,
     short_digest,
     usual_executor,
 )
@@ -51,11 +47,12 @@ from mabe.runtime.failures import Failure, note_failure
 from mabe.runtime.files import (
     cache_folder,
     create_folder,
-    write_atomically,
+    put_in_place,
     write_text,
 )
 from mabe.runtime.object_storage import as_url, small_file
 from mabe.runtime.threads import usable_cores
+from mabe.runtime.unfinished import unfinished
 
 SOURCES_NAME = "sources.json"
 
@@ -217,25 +214,58 @@ class _Builder:
         skip_bad: bool,
     ) -> PoseStore:
         """Bring the store up to date and return it."""
-        contents = _unchanged(self.out_dir, self.old, stamps)
-        bad: list[Failure] = []
-        for outcome in self._make_parts(videos, contents):
-            if outcome.error:
-                bad.append(Failure(outcome.name, outcome.error))
-            else:
-                contents[outcome.name] = outcome.content_hash
-        _report_bad(sorted(bad), len(videos), skip_bad=skip_bad)
-        names = [info.name for info in videos if info.name in contents]
-        self._join([contents[name] for name in names])
-        sources = {name: (stamps[name], contents[name]) for name in names}
+        with unfinished(self.out_dir / "poses-joined.i16") as beside:
+            with beside.open("wb") as file:
+                joined = JoinedPoses(file, self.parts_dir, self.old)
+                self._join(joined, videos, stamps, skip_bad=skip_bad)
+                poses = joined.finish()
+            if poses is None:
+                # Named by its content, so that an index never refers to other poses.
+                contents = [each.content_hash for each in joined.recordings]
+                poses = self.out_dir / f"poses-{short_digest(*contents)}.i16"
+                put_in_place(beside, poses)
+        write_index(
+            self.out_dir,
+            rate_fps=self.rate_fps,
+            poses=poses.name,
+            recordings=tuple(joined.recordings),
+            hashes=joined.hashes,
+        )
+        sources = {
+            each.name: (stamps[each.name], each.content_hash)
+            for each in joined.recordings
+        }
         write_text(self.out_dir / SOURCES_NAME, json.dumps(sources, indent=0) + "\n")
         store = open_store(self.out_dir)
         report_notes(store.recordings)
         return store
 
+    def _join(
+        self,
+        joined: JoinedPoses,
+        videos: list[VideoInfo],
+        stamps: dict[str, str],
+        *,
+        skip_bad: bool,
+    ) -> None:
+        """Append all recordings that can be read, in the order of the videos."""
+        unchanged = _unchanged(self.out_dir, self.old, stamps)
+        done = {name: PartOutcome(name, content) for name, content in unchanged.items()}
+        bad: list[Failure] = []
+        with closing(self._make_parts(videos, unchanged)) as made:
+            for info in videos:
+                while info.name not in done:
+                    outcome = next(made)
+                    done[outcome.name] = outcome
+                if error := done[info.name].error:
+                    bad.append(Failure(info.name, error))
+                else:
+                    joined.append(done[info.name].content_hash)
+        _report_bad(sorted(bad), len(videos), skip_bad=skip_bad)
+
     def _make_parts(
         self, videos: list[VideoInfo], unchanged: dict[str, str]
-    ) -> Iterator[PartOutcome]:
+    ) -> Generator[PartOutcome, None, None]:
         """Make the parts of all recordings that may have changed."""
         old = self.old.recordings if self.old else ()
         stored = {each.name: each.content_hash for each in old}
@@ -244,8 +274,10 @@ class _Builder:
             for info in videos
             if info.name not in unchanged
         ]
-        # The longest first, so that all workers finish at about the same time.
-        tasks.sort(key=lambda task: -task.bytes)
+        # Long ones first, so that all workers finish at about the same time; the others
+        # in the order of the store, so that they are joined while others are read.
+        long = 2 * sum(task.bytes for task in tasks) / max(1, len(tasks))
+        tasks.sort(key=lambda task: -task.bytes if task.bytes > long else 0)
         self.parts_dir.mkdir(exist_ok=True)
         place = PartsPlace(self.parts_dir, self.rate_fps)
         executor = self.executor or usual_executor(tasks, self.workers)
@@ -259,55 +291,6 @@ class _Builder:
             for outcome in make_parts(tasks, place, executor):
                 bar.update()
                 yield outcome
-
-    def _join(self, contents: list[str]) -> None:
-        """Write the poses of all recordings into one file, then the index."""
-        old = self.old.recordings if self.old else ()
-        in_old = {each.content_hash: number for number, each in enumerate(old)}
-        recordings: list[StoredRecording] = []
-        hashes: list[str] = []
-        offset = 0
-        for content in contents:
-            if self.old and content in in_old:
-                recording = old[in_old[content]]
-                hashes.append(self.old.poses_hash(in_old[content]))
-            else:
-                part = part_path(self.parts_dir, content)
-                recording, poses_hash = read_part_header(part)
-                hashes.append(poses_hash)
-            recordings.append(replace(recording, offset=offset))
-            offset += recording.values
-
-        def write_poses(place: Path) -> None:
-            with place.open("wb") as file:
-                for content in contents:
-                    if self.old and content in in_old:
-                        file.write(self.old.values_of(in_old[content]).data)
-                    else:
-                        copy_part_poses(part_path(self.parts_dir, content), file)
-
-        # Named by its content, so that an index never refers to other poses.
-        poses = self.out_dir / f"poses-{short_digest(*contents)}.i16"
-        if not (poses.exists() and _holds(poses, recordings, hashes)):
-            write_atomically(poses, write_poses)
-        write_index(
-            self.out_dir,
-            rate_fps=self.rate_fps,
-            poses=poses.name,
-            recordings=tuple(recordings),
-            hashes=hashes,
-        )
-
-
-def _holds(
-    poses: Path, recordings: Sequence[StoredRecording], hashes: Sequence[str]
-) -> bool:
-    """Return whether a file holds the poses of all recordings, and nothing else."""
-    size = sum(each.values for each in recordings) * STEP_DTYPE.itemsize
-    return poses.stat().st_size == size and all(
-        hash_in_file(poses, recording) == poses_hash
-        for recording, poses_hash in zip(recordings, hashes, strict=True)
-    )
 
 
 def _report_bad(bad: list[Failure], videos: int, *, skip_bad: bool) -> None:

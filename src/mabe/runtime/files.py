@@ -40,14 +40,19 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         remove_left(path.parent)
         with unfinished(path) as beside:
             write(beside)
-            flush_to_disk(beside)
-            _replace(beside, path)
-        _flush_folder(path.parent)
+            put_in_place(beside, path)
     except OSError as error:
         raise OutputError(
             f"{path}: cannot be written: {error.strerror or error}; "
             "is the disk full, or a folder of this path a file or read-only?"
         ) from error
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """Flush a complete file to the disk, then rename it; raises `OSError`."""
+    flush_to_disk(beside)
+    _replace(beside, path)
+    _flush_folder(path.parent)
 
 
 def remove(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The model of `mabe train DATA`: what is chosen, and that it fits together."""
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from chases import write_chases
+from hypothesis import given
+from hypothesis import strategies as st
 from kaggle_files import write_labels
 from stories import TINY, write_fights
 
@@ -65,7 +68,7 @@ def test_trees_and_networks_are_weighted_equally():
         ("network", 0.5),
     ]
     assert all(kind.config.feature_set == "social" for kind in recipe.kinds)
-    assert recipe.runs == 5 * (1 + recipes.NETWORKS)
+    assert recipe.runs == 5 * (1 + recipes.NETWORKS) + 1 + recipes.FINAL_NETWORKS
 
 
 def test_no_held_out_recording_chooses_an_epoch():
@@ -311,17 +314,39 @@ def run(fights, tmp_path_factory):
         return train_recipe(settings(fights, root), executor=HERE).run_dir
 
 
-def test_all_members_are_one_model(run):
+def test_the_model_to_use_learned_from_all_recordings(run):
     checkpoint = load_checkpoint(run)
 
     assert isinstance(checkpoint.model, Ensemble)
     members = checkpoint.model.members
     is_trees = [isinstance(member, TreesModel) for member in members]
-    assert sum(is_trees) == 4
-    assert len(members) == 4 + 2 * 4
+    assert sum(is_trees) == recipes.FINAL_TREES
+    assert len(members) == recipes.FINAL_TREES + recipes.FINAL_NETWORKS
     weights = np.array(checkpoint.model.weights)
     assert weights[is_trees].sum() == pytest.approx(0.5)
-    assert len(checkpoint.trained_on) == 4
+    for member in checkpoint.members:
+        assert len(set(member.provenance.trained_on)) == 4
+        assert not member.provenance.validated_on
+
+
+def test_its_networks_differ_by_their_seeds(run):
+    networks = [
+        member
+        for member in load_checkpoint(run).model.members
+        if not isinstance(member, TreesModel)
+    ]
+    firsts = [next(network.parameters()).detach().numpy() for network in networks]
+    for one, other in itertools.combinations(firsts, 2):
+        assert not np.allclose(one, other)
+
+
+@given(frames=st.integers(1, 60_000))
+def test_a_network_does_not_see_few_recordings_over_and_over(frames):
+    _, network = choose(frames=frames).kinds
+    config = network.config
+    steps = config.epochs * config.steps_per_epoch
+    seen = steps * config.batch_size * config.sequence_length
+    assert steps == recipes.FEWEST_STEPS or seen / frames <= recipes.PASSES
 
 
 def test_decisions_are_tuned_only_where_that_is_worth_it_on_what_did_not_choose(run):

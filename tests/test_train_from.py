@@ -11,6 +11,7 @@ from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.errors import ConfigError
 from mabe.experiments.out_of_fold import read_out_of_fold
+from mabe.experiments.rule_tuning import find_predictions
 from mabe.models.boosted_trees import Forest
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Context, build_model
@@ -143,9 +144,14 @@ def test_what_the_old_model_learned_from_is_never_scored(old, new):
     assert known.trained_on <= load_checkpoint(new).trained_on
 
 
+def test_rules_of_a_single_member_are_tuned_on_what_no_fold_learned_from(new):
+    found = find_predictions(new, load_checkpoint(new))
+    assert found.tracks == read_out_of_fold(new / "out_of_fold.npz").tracks
+
+
 def test_the_card_says_what_a_model_started_from_and_loads(old, new):
     checkpoint = load_checkpoint(new)
-    assert len(checkpoint.members) == 2
+    assert len(checkpoint.members) == 1  # the forest of all recordings
     for member in checkpoint.members:
         assert member.provenance.started_from.startswith("run/best.safetensors (")
         assert member.model.config.base_classes == (("quiet", "attack"),)

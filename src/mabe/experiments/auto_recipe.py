@@ -17,6 +17,7 @@ from mabe.errors import ConfigError
 from mabe.io.readers.column_names import squeeze
 from mabe.pair_task import OBJECT_FPS, PAIR_FPS
 from mabe.recording import StoredRecording
+from mabe.runtime.console import count
 
 SHARED: Mapping[str, Any] = {
     "feature_set": "social",
@@ -50,15 +51,23 @@ WINDOW_S = 46.0
 OBJECT_WINDOW_S = 16.0
 """The same where actions are at objects, which depend on little around them: on
 `mouse_objects` a step takes a third of the time."""
+FEWEST_STEPS = 30
+PASSES = 20
+"""With few recordings a network sees each frame that counts about so often; with more
+passes it learns the recordings by heart."""
+USUAL_STEPS = 300
+"""More than these are taken only where `FRAMES_A_STEP` asks for them."""
 FRAMES_A_STEP = 4_000
-"""A network takes one step for so many frames that count, within the two limits."""
-FEWEST_STEPS = 300
+"""With many frames a network takes one step for so many that count."""
 MOST_STEPS = 6_000
 FOLDS = 5
 NETWORKS = 2
 """Seeds of the network for each fold; their errors differ."""
 MANY_FRAMES = 1_000_000
 """From here on one seed of the network for each fold is enough."""
+FINAL_TREES = 1
+FINAL_NETWORKS = 3
+"""Number of models of each kind that learn from all recordings: those to use."""
 COVERED_SHARE = 0.95
 """Share of a recording's frames that labels cover if each frame has one class."""
 
@@ -70,6 +79,9 @@ class ModelKind:
     name: str
     config: RunConfig
     seeds: int
+    """Seeds of each fold, for the scores."""
+    final: int
+    """Number of models that learn from all recordings: those to use."""
     weight: float
     """Weight of all its members together in the joined model."""
 
@@ -86,7 +98,7 @@ class Recipe:
     @property
     def runs(self) -> int:
         """Number of models that are trained."""
-        return self.folds * sum(kind.seeds for kind in self.kinds)
+        return sum(self.folds * kind.seeds + kind.final for kind in self.kinds)
 
 
 def choose_recipe(
@@ -109,9 +121,10 @@ def choose_recipe(
             "one, name a model_type such as conv_gru or trees"
         )
     folds = min(config.folds or FOLDS, groups)
-    steps = min(MOST_STEPS, max(FEWEST_STEPS, counted_frames // FRAMES_A_STEP))
     seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
     window_s = OBJECT_WINDOW_S if has_objects else WINDOW_S
+    window_frames = round(window_s * config.fps)
+    steps = _steps(counted_frames, window_frames=window_frames)
     no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()
     trees = _under(given, {"model_type": "trees", "fps": config.fps})
     network = _under(
@@ -120,15 +133,17 @@ def choose_recipe(
             **NETWORK,
             **dict.fromkeys(no_effect, False),
             "fps": config.fps,
-            "sequence_length": round(window_s * config.fps),
+            "sequence_length": window_frames,
             "steps_per_epoch": steps // int(NETWORK["epochs"]),
         },
     )
     names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
     return Recipe(
         kinds=(
-            ModelKind("trees", trees, 1, 0.5),
-            ModelKind("network", network, seeds, 0.5),
+            ModelKind("trees", trees, seeds=1, final=FINAL_TREES, weight=0.5),
+            ModelKind(
+                "network", network, seeds=seeds, final=FINAL_NETWORKS, weight=0.5
+            ),
         ),
         folds=folds,
         reasons=(
@@ -140,8 +155,22 @@ def choose_recipe(
             "actions that need context",
             "Trees and networks weighted equally: better than either on held-out "
             "recordings",
+            f"The model to use: {count(FINAL_TREES, 'forest')} and "
+            f"{count(FINAL_NETWORKS, 'network')} that learn from all recordings; those "
+            "of the folds give its score",
         ),
     )
+
+
+def _steps(counted_frames: int, *, window_frames: int) -> int:
+    """Return the number of steps of a network.
+
+    A step of fewer recordings than `USUAL_STEPS` suit shows each frame more often.
+    """
+    frames_of_step = int(NETWORK["batch_size"]) * window_frames
+    of_passes = PASSES * counted_frames // frames_of_step
+    few = min(USUAL_STEPS, max(FEWEST_STEPS, of_passes))
+    return min(MOST_STEPS, max(few, counted_frames // FRAMES_A_STEP))
 
 
 def _describe(network: RunConfig) -> str:

@@ -119,6 +119,11 @@ class Plan:
         return self.config.checkpoint_dir
 
     @property
+    def holds_out(self) -> bool:
+        """Whether there is anything to score: a single group is learned from."""
+        return self.identity.number_of_folds > 1
+
+    @property
     def fold_runs(self) -> list[FoldRun]:
         """All runs, seed by seed."""
         return [fold_run for seed in self.each_seed for fold_run in self.of_seed(seed)]
@@ -136,7 +141,7 @@ class Plan:
                 self.config.changed(
                     folds=max(2, folds),
                     fold=fold,
-                    hold_out=folds > 1,
+                    hold_out=self.holds_out,
                     seed=seed,
                     checkpoint_dir=self.root / f"seed{seed}" / f"fold{fold}",
                 )

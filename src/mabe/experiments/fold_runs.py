@@ -1,7 +1,8 @@
 """Fold runs: one training run for one fold and one seed.
 
 A fold run is finished when its directory holds its out-of-fold predictions; these are
-written last. A fold run that was stopped is resumed, on any machine.
+written last. A fold run that was stopped is resumed, on any machine. A run that learns
+from all recordings is one, too, of no fold: its file of predictions is empty.
 
 Fold runs are done one after the other in this process, or several at once in worker
 processes of one thread each. What a worker prints goes into a file beside the run
@@ -43,10 +44,20 @@ kind of model."""
 
 @dataclass(frozen=True, slots=True)
 class FoldRun:
-    """One run of a cross-validation."""
+    """One run of a cross-validation, or one that learns from all recordings."""
 
     config: RunConfig
     """With its own fold, seed and directory."""
+
+    @classmethod
+    def of_all(cls, config: RunConfig, root: Path, *, seed: int) -> "FoldRun":
+        """Return the run of a seed that learns from all recordings."""
+        own = {"checkpoint_dir": root / "all" / f"seed{seed}", "seed": seed}
+        return cls(
+            config.changed(
+                **own, folds=None, fold=0, hold_out=False, early_stopping_patience=0
+            )
+        )
 
     @property
     def run_dir(self) -> Path:
@@ -55,7 +66,7 @@ class FoldRun:
 
     @property
     def name(self) -> str:
-        """The name in messages, such as ``seed42/fold0``."""
+        """The name in messages, such as ``seed42/fold0`` or ``all/seed42``."""
         return f"{self.run_dir.parent.name}/{self.run_dir.name}"
 
     @property

@@ -16,6 +16,7 @@ from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule
 from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import RunError
+from mabe.experiments.fold_runs import RECIPE_REPORT
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import count, finite_or_none, format_score, print_lines
@@ -27,16 +28,21 @@ REPORT_NAME = "tuning.json"
 
 
 def tune_run(
-    run: Path, *, folds: int = 5, seed: int = 0, if_better: bool = False
+    run: Path,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    if_better: bool = False,
+    predictions: OutOfFold | None = None,
 ) -> Tuned:
     """Tune the rules of a run's model and save them in it.
 
     With `if_better` they are saved only where they score higher than plain decisions on
-    recordings that did not choose them. Raises `RunError` where the run has no
-    recording that it did not learn from.
+    recordings that did not choose them. `predictions` are those of recordings not
+    learned from; by default the run's own. Raises `RunError` where it has none.
     """
     checkpoint = load_checkpoint(run)
-    predictions = find_predictions(run, checkpoint)
+    predictions = predictions or find_predictions(run, checkpoint)
     tuned = tune(predictions.views, folds=folds, seed=seed)
     if tuned.nested > tuned.plain or not if_better:
         save_rules(checkpoint, tuned.rules, tuned_on=predictions.tracks)
@@ -53,7 +59,8 @@ def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
     """
     path = checkpoint.path.parent / FILE_NAME
     config_path = checkpoint.path.parent / "config.yaml"
-    is_single = len(checkpoint.members) == 1 and config_path.is_file()
+    is_recipe = (checkpoint.path.parent / RECIPE_REPORT).is_file()
+    is_single = len(checkpoint.members) == 1 and config_path.is_file() and not is_recipe
     if not is_single and path.is_file():
         return read_out_of_fold(path)
     if not is_single:

@@ -1,13 +1,13 @@
 """Training by the automatic recipe (`model_type: auto`): several kinds of model.
 
 Each kind is cross-validated. So each recording is predicted by models that did not
-learn from it, which gives scores and tuned decision rules on all of the data. The
-models of all folds and kinds are then used as one (bagging; Breiman, Machine Learning
-1996).
+learn from it, which gives scores and tuned decision rules on all of the data. The model
+to use is made of others, which learn from all recordings: a model of a fold lacks a
+fifth of them, which are many where few are labelled.
 
-A run directory holds a cross-validation for each kind (``trees``, ``network``), the
-joined model (``best.safetensors``), its out-of-fold predictions, and ``recipe.json``
-with the scores.
+A run directory holds a cross-validation for each kind (``trees``, ``network``), in it
+the models that learned from all recordings (``all``), these as one model
+(``best.safetensors``), out-of-fold predictions, and ``recipe.json`` with the scores.
 """
 
 import itertools
@@ -144,7 +144,7 @@ def train_recipe(
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor, report=report)
-        scores = _join(run_dir, recipe, plans)
+        scores = _join(run_dir, plans, recipe.reasons)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
     return TrainedRecipe(run_dir, scores)
@@ -244,28 +244,58 @@ def _begin(
     document(run_dir, settings, facts)
 
 
-def _plan(kind: ModelKind, recipe: Recipe, data: TrainingData, root: Path) -> Plan:
+@dataclass(frozen=True, slots=True)
+class KindPlan:
+    """The runs of one kind of model."""
+
+    kind: ModelKind
+    folds: Plan
+
+    @property
+    def final_runs(self) -> list[FoldRun]:
+        """The runs whose models are used: those that learn from all recordings."""
+        if not self.folds.holds_out:
+            return self.folds.fold_runs
+        config = self.folds.config
+        seeds = range(config.seed, config.seed + self.kind.final)
+        return [FoldRun.of_all(config, self.folds.root, seed=seed) for seed in seeds]
+
+    @property
+    def runs(self) -> list[FoldRun]:
+        """All runs: of folds, then of all recordings."""
+        if not self.folds.holds_out:
+            return self.folds.fold_runs
+        return [*self.folds.fold_runs, *self.final_runs]
+
+
+def _plan(kind: ModelKind, recipe: Recipe, data: TrainingData, root: Path) -> KindPlan:
     """Claim a directory for the runs of one kind."""
     own = kind.config.changed(checkpoint_dir=root / kind.name)
-    return make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
+    plan = make_plan(own, data, folds=recipe.folds, seeds=kind.seeds)
+    return KindPlan(kind, plan)
 
 
 def _train_all(
-    plans: Sequence[Plan],
+    plans: Sequence[KindPlan],
     *,
     skip_bad: bool,
     executor: Executor,
     report: Callable[[str, int, int], None],
 ) -> None:
-    """Do the fold runs of all kinds."""
+    """Do the runs of all kinds."""
     # The longest ones first, so that no worker is left alone at the end.
-    fold_runs = [fold_run for plan in reversed(plans) for fold_run in plan.fold_runs]
+    fold_runs = [fold_run for plan in reversed(plans) for fold_run in plan.runs]
     done = sum(fold_run.is_finished for fold_run in fold_runs)
     numbers = itertools.count(1 + done)
     report("training the full recipe", done, len(fold_runs))
 
     def after_each(fold_run: FoldRun) -> None:
-        score = format_score(OutOfFoldScore.of(fold_run.predictions).score)
+        held_out = fold_run.predictions
+        score = (
+            format_score(OutOfFoldScore.of(held_out).score)
+            if held_out.views
+            else "learned from all recordings"
+        )
         name = f"{fold_run.kind}/{fold_run.name}"
         number = next(numbers)
         print_lines(f"✓ {number} of {len(fold_runs)}: {name} {score}")
@@ -276,19 +306,21 @@ def _train_all(
     )
 
 
-def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
-    """Write all runs as one model, tune its decisions, and print the scores."""
+def _join(
+    root: Path, plans: Sequence[KindPlan], reasons: tuple[str, ...]
+) -> RecipeReport:
+    """Write the model to use, tune its decisions, and print the scores."""
     members: list[Member] = []
     weights: list[float] = []
     predictions: list[OutOfFold] = []
     scores: dict[str, OutOfFoldScore] = {}
-    for kind, plan in zip(recipe.kinds, plans, strict=True):
-        scores[kind.name] = assemble(plan).all_seeds
-        loaded = load_checkpoint(plan.root)
-        members += loaded.members
-        weights += [kind.weight / len(loaded.members)] * len(loaded.members)
-        predictions.append(read_out_of_fold(plan.root / FILE_NAME))
-    joined = blend(predictions, [kind.weight for kind in recipe.kinds])
+    for plan in plans:
+        scores[plan.kind.name] = assemble(plan.folds).all_seeds
+        final = [load_checkpoint(each.model).members[0] for each in plan.final_runs]
+        members += final
+        weights += [plan.kind.weight / len(final)] * len(final)
+        predictions.append(read_out_of_fold(plan.folds.root / FILE_NAME))
+    joined = blend(predictions, [plan.kind.weight for plan in plans])
     write_out_of_fold(root / FILE_NAME, joined)
     save_ensemble(root / f"best{SUFFIX}", members, weights)
     together = OutOfFoldScore.of(joined)
@@ -300,7 +332,7 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     )
     tuned, is_better = _tune(root, joined)
     report = RecipeReport(
-        reasons=recipe.reasons,
+        reasons=reasons,
         kinds=scores,
         together=together,
         tuned=finite_or_none(tuned.nested) if tuned else None,
@@ -310,11 +342,12 @@ def _join(root: Path, recipe: Recipe, plans: Sequence[Plan]) -> RecipeReport:
     )
     write_json(root / RECIPE_REPORT, report.to_json())
     card = write_model_card(root)
-    of_members = count(len(members), "member")
+    of_members = count(len(members), "model")
     print_lines(
         "✓ Expected score on new recordings of this kind: "
         f"{format_score(report.expected)}",
-        f"✓ Model: {root / f'best{SUFFIX}'}, {of_members}; its card: {card}",
+        f"✓ Model: {root / f'best{SUFFIX}'}, {of_members} that learned from all "
+        f"recordings; its card: {card}",
     )
     return report
 
@@ -330,7 +363,7 @@ def _tune(root: Path, predictions: OutOfFold) -> tuple[Tuned | None, bool]:
             f"• Default thresholds kept: {scored} scored, tuning needs {FEWEST_TO_TUNE}"
         )
         return None, False
-    tuned = tune_run(root, if_better=True)
+    tuned = tune_run(root, if_better=True, predictions=predictions)
     is_better = tuned.nested > tuned.plain
     print_lines(
         format_tuned(tuned),

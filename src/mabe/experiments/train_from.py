@@ -37,6 +37,8 @@ GROWN: Mapping[str, Any] = {
     "tree_min_rows": 40,
 }
 """Settings of the trees that are grown on old ones."""
+FINAL: Mapping[str, int] = {"trees": 1, "network": 2}
+"""Number of models of each kind that learn from all recordings: those to use."""
 _NOT_OF_MODEL = frozenset({"model_type", "dropout", "lab_dropout"})
 """Settings of a model that a run which starts from it may change."""
 
@@ -122,7 +124,10 @@ def choose_kinds(
         rounds = GROWN["tree_rounds"]
         reasons.append(f"Trees: {rounds} rounds more, grown on the old ones")
     return Recipe(
-        kinds=tuple(ModelKind(name, each, 1, 1 / len(kinds)) for name, each in kinds),
+        kinds=tuple(
+            ModelKind(name, each, seeds=1, final=FINAL[name], weight=1 / len(kinds))
+            for name, each in kinds
+        ),
         folds=folds,
         reasons=tuple(reasons),
     )

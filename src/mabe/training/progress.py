@@ -54,7 +54,8 @@ def describe_data(
         )
     if never := [each.name for each in counts if not each.learned]:
         lines.append(f"! No frame to learn from: {', '.join(never)}")
-    if unscored := [each.name for each in counts if not each.held_out]:
+    unscored = [each.name for each in counts if not each.held_out]
+    if held_out and unscored:
         lines.append(f"! No held-out frame, so no score: {', '.join(unscored)}")
     return lines
 

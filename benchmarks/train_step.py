@@ -29,8 +29,9 @@ from mabe.models.model import SceneModel
 from mabe.models.networks import is_quick_in_bf16
 from mabe.runtime.devices import choose_device
 from mabe.runtime.distributed import make_fabric
+from mabe.runtime.freed_memory import keeping_freed_memory
 from mabe.runtime.precision import choose_precision
-from mabe.training import training_step as training
+from mabe.training import gradient_accumulation, training_step
 from mabe.training.objectives import load_training_data
 from mabe.training.state import start_state
 
@@ -154,27 +155,26 @@ def measure_steps(config: RunConfig, data: Any, steps: int) -> dict[str, float]:
     state = start_state(config, objective.task, fabric, objective)
     clock = Clock()
     objective.draw = clock.timed("draw", objective.draw)  # type: ignore[method-assign]
-    real = {name: getattr(training, name) for name in AUGMENTING}
+    real = {name: getattr(gradient_accumulation, name) for name in AUGMENTING}
     for name, work in real.items():
-        setattr(training, name, clock.timed("augment", work))
+        setattr(gradient_accumulation, name, clock.timed("augment", work))
     real_extract = SceneModel.extract_features
     SceneModel.extract_features = clock.timed("features", real_extract)  # type: ignore[method-assign]
-    for step in range(steps + 3):
-        if step == 3:  # the first ones warm up
-            clock.seconds.clear()
-        with clock.of("step"):
-            batch = training.draw_batch(objective, config, state.step)
-            training.take_step(
-                state,
-                batch.poses,
-                objective.targets(batch, fabric.device),
-                config=config,
-                fabric=fabric,
-                learning_rate=config.learning_rate,
-            )
+    with keeping_freed_memory():  # as a run does
+        for step in range(steps + 3):
+            if step == 3:  # the first ones warm up
+                clock.seconds.clear()
+            with clock.of("step"):
+                training_step.draw_and_take_step(
+                    state,
+                    objective,
+                    config=config,
+                    fabric=fabric,
+                    learning_rate=config.learning_rate,
+                )
     SceneModel.extract_features = real_extract  # type: ignore[method-assign]
     for name, work in real.items():
-        setattr(training, name, work)
+        setattr(gradient_accumulation, name, work)
     parts = {
         name: clock.seconds[name] / steps for name in ("draw", "augment", "features")
     }

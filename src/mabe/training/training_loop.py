@@ -6,6 +6,7 @@ it. So a run that is stopped at any moment repeats little when it is resumed.
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from mabe.runtime.distributed import (
     in_first_process,
     wait_for_all,
 )
+from mabe.runtime.freed_memory import keeping_freed_memory
 from mabe.runtime.object_storage import full_path
 from mabe.runtime.stop_signals import noting_stops
 from mabe.training.best_epoch import best_epoch, epoch_scores
@@ -99,7 +101,9 @@ def train_epochs(
     steps = steps_in_epoch(
         objective.counted_frames, config, processes=fabric.world_size
     )
-    with noting_stops() as stop_asked:
+    on_cpu = fabric.device.type == "cpu"
+    memory = keeping_freed_memory() if on_cpu else nullcontext()
+    with memory, noting_stops() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
             mean_loss = _train_one_epoch(

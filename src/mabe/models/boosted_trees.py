@@ -6,7 +6,7 @@ one binary booster for each action (pair task).
 
 *Out of core.* Rows for training are written to a temporary file, from which LightGBM
 reads them. It keeps one byte for each value, once for all actions that count in the
-same rows.
+same rows; while it finds the edges of their bins it needs about 20.
 
 *On disk* a forest is LightGBM's own text. Loading executes nothing.
 """

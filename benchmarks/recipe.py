@@ -43,6 +43,7 @@ from mabe.training.objectives import TrainingData
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("MABE_DATA", ROOT.parent / "shared" / "data")) / "rat_dyad"
 OUT = ROOT / "out" / "recipe"
+VIDEOS = 43
 SIZES = (3, 5, 10, 20, 34)
 """Videos learned from; a fold leaves 34 or 35."""
 GROUPS = tuple(SocialFeatures(rate_fps=10, max_gap_s=0.5, directed=False).groups)
@@ -110,7 +111,7 @@ def run_cell(cell: Cell) -> str:
     path = OUT / f"{cell.name}.json"
     if path.is_file():
         return cell.name
-    trees, network = kinds(cell.fold)
+    trees, network = kinds(cell)
     if cell.without in PARTS:
         changed = network.changed(**PARTS[cell.without])
         with without_part(cell.without):
@@ -126,11 +127,12 @@ def run_cell(cell: Cell) -> str:
     return cell.name
 
 
-def kinds(fold: int) -> list[RunConfig]:
-    """Return the recipe's settings of trees and of one network."""
+def kinds(cell: Cell) -> list[RunConfig]:
+    """Return the recipe's settings of trees and of one network, for so many videos."""
     given = read_settings(ROOT / "configs" / "rat_dyad.yaml", {"data_dir": DATA})
-    recipe = choose_recipe(given, groups=43, counted_frames=175_000)
-    changes = {"folds": 5, "fold": fold, "num_workers": 1}
+    frames = 175_000 * (cell.videos or VIDEOS) // VIDEOS
+    recipe = choose_recipe(given, groups=VIDEOS, counted_frames=frames)
+    changes = {"folds": 5, "fold": cell.fold, "num_workers": 1}
     return [kind.config.changed(**changes) for kind in recipe.kinds]
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -494,12 +495,24 @@ def test_the_question_is_guessed_only_where_nobody_asked_one(fights, tmp_path):
     assert with_guessed_task(asked) is asked
 
 
+def without_labels(data, *, video):
+    """Make a video of a data set one that nobody labelled."""
+    (data / "train_annotation" / "Lab" / f"{video}.parquet").unlink()
+    table = pl.read_csv(data / "train.csv")
+    is_it = pl.col("video_id").cast(pl.String) == video
+    labelled = pl.when(is_it).then(pl.lit("[]")).otherwise(pl.col("behaviors_labeled"))
+    table.with_columns(labelled.alias("behaviors_labeled")).write_csv(
+        data / "train.csv"
+    )
+
+
 def test_one_command_trains_on_labelled_data_and_says_what_it_chose(
     tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(recipes, "NETWORKS", 1)
     monkeypatch.setenv("MABE_CACHE", str(tmp_path / "cache"))
-    data = write_chases(tmp_path / "data", videos=4)
+    data = write_chases(tmp_path / "data", videos=5)
+    without_labels(data, video="5")
     words = [f"--set={key}={value}" for key, value in QUICK.items()]
 
     code = main(
@@ -511,6 +524,8 @@ def test_one_command_trains_on_labelled_data_and_says_what_it_chose(
     assert "Task: pair" in told
     assert "4 folds by recording" in told
     assert "Expected score on new recordings" in told
+    assert "nobody labelled them: 1 recording" in told
+    assert f"mabe distil {tmp_path / 'run'} {data} --out" in told
     scores = json.loads((tmp_path / "run" / "recipe.json").read_text(encoding="utf-8"))
     assert scores["scores"]["together"]["score"] > 0.8
     assert main(["evaluate", str(tmp_path / "run"), str(data)]) == 2  # all were seen

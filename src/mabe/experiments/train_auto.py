@@ -147,7 +147,23 @@ def train_recipe(
         scores = _join(run_dir, plans, recipe.reasons)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
+        print_lines(*_hint_at_unlabelled(config, data))
     return TrainedRecipe(run_dir, scores)
+
+
+def _hint_at_unlabelled(config: RunConfig, data: TrainingData) -> list[str]:
+    """Return a line on recordings that nobody labelled, if there are any."""
+    unlabelled = sum(
+        each.length > 0 and not each.has_labels for each in data.store.recordings
+    )
+    if not unlabelled:
+        return []
+    run = config.checkpoint_dir
+    return [
+        f"• Not learned from, as nobody labelled them: {count(unlabelled, 'recording')}"
+        ". One network can learn from these, too, which helps most where few are "
+        f"labelled: mabe distil {run} {config.data_dir} --out {run}-distilled"
+    ]
 
 
 def with_guessed_task(

@@ -21,7 +21,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -111,20 +111,23 @@ def run_trial(trial: Trial) -> None:
     }
     if len(found) > 1:
         weights = [each.weight for each in recipe.kinds if each.name in found]
-        found["together"] = blend(list(found.values()), weights)
+        found["together"] = [
+            blend(of_fold, weights) for of_fold in zip(*found.values(), strict=True)
+        ]
     print_rows(found)
 
 
-def predictions_of_kind(trial: Trial, recipe: Recipe, kind: ModelKind) -> OutOfFold:
-    """Return the mean over a kind's seeds of its predictions of all folds."""
-    by_seed = []
-    for seed in range(kind.config.seed, kind.config.seed + kind.seeds):
-        folds = [
-            kind.config.changed(folds=recipe.folds, fold=fold, seed=seed, num_workers=1)
-            for fold in trial.folds or range(recipe.folds)
-        ]
-        by_seed.append(join([predictions_of(trial, config) for config in folds]))
-    return blend(by_seed, [1.0] * len(by_seed))
+def predictions_of_kind(
+    trial: Trial, recipe: Recipe, kind: ModelKind
+) -> list[OutOfFold]:
+    """Return for each fold the mean over a kind's seeds of its predictions."""
+    seeds = range(kind.config.seed, kind.config.seed + kind.seeds)
+    of_folds = []
+    for fold in trial.folds or range(recipe.folds):
+        of_fold = kind.config.changed(folds=recipe.folds, fold=fold, num_workers=1)
+        found = [predictions_of(trial, of_fold.changed(seed=seed)) for seed in seeds]
+        of_folds.append(blend(found, [1.0] * len(found)))
+    return of_folds
 
 
 @cache
@@ -217,21 +220,22 @@ def hash_of_code() -> str:
     return digest.hexdigest()
 
 
-def print_rows(found: Mapping[str, OutOfFold]) -> None:
+def print_rows(found: Mapping[str, Sequence[OutOfFold]]) -> None:
     """Print a line for each kind of model and for all together."""
-    classes = next(iter(found.values())).classes
+    classes = next(iter(found.values()))[0].classes
     named = " | ".join(f"F1 {name}" for name in classes)
     print(
-        "| | plain (95 % over recordings) | nested | average precision | bout F1 "
-        f"| calibration error | {named} |"
+        "| | plain (95 % over recordings) | by fold | nested | average precision "
+        f"| bout F1 | calibration error | {named} |"
     )
-    print("|---" * (6 + len(classes)) + "|")
-    for name, predictions in found.items():
-        print(f"| {name} | {' | '.join(cells_of(predictions))} |", flush=True)
+    print("|---" * (7 + len(classes)) + "|")
+    for name, of_folds in found.items():
+        print(f"| {name} | {' | '.join(cells_of(of_folds))} |", flush=True)
 
 
-def cells_of(predictions: OutOfFold) -> Iterator[str]:
+def cells_of(of_folds: Sequence[OutOfFold]) -> Iterator[str]:
     """Yield the figures of a row; a background has none but its F1."""
+    predictions = join(of_folds)
     kind, classes = predictions.kind, predictions.classes
     rules = DecisionRules.plain(kind, classes)
     confidence = score_with_confidence(predictions.views, rules)
@@ -243,6 +247,9 @@ def cells_of(predictions: OutOfFold) -> Iterator[str]:
     ]
     errors = [tuned.reliability[classes[i]][0].expected_error for i in actions]
     yield str(confidence)
+    yield " ".join(
+        f"{score_with_confidence(each.views, rules).score:.3f}" for each in of_folds
+    )
     yield f"{tuned.nested:.3f}"
     yield f"{np.nanmean([average_precision(predictions, i) for i in actions]):.3f}"
     yield f"{np.nanmean([bout_f1(predictions, rules, i) for i in actions]):.3f}"

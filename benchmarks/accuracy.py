@@ -160,12 +160,14 @@ def recipe_for(trial: Trial) -> Recipe:
     config = at_working_rate(given)
     data = load_training_data(config, notes=False)
     used = [data.store.recordings[i] for i in (*data.learned, *data.held_out)]
-    frames = data.objective(config).counted_frames
+    objective = data.objective(config)
+    frames = objective.counted_frames
     recordings = trial.videos or len(used)
     return choose_recipe(
         given,
         groups=len(find_groups(used, by=config.split_by)),
         counted_frames=round(frames * recordings / len(data.learned)),
+        counted_in_window=objective.counted_in_window,
         has_objects=any(each.objects for each in used),
     )
 

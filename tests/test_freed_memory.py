@@ -6,7 +6,7 @@ import pytest
 
 from mabe.runtime.freed_memory import keeping_freed_memory
 
-SIZE = 48 << 20
+SIZE = 24 << 20
 
 
 def faults_of_repeats(times):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -341,13 +342,32 @@ def test_its_networks_differ_by_their_seeds(run):
         assert not np.allclose(one, other)
 
 
-@given(frames=st.integers(1, 60_000))
-def test_a_network_does_not_see_few_recordings_over_and_over(frames):
-    _, network = choose(frames=frames).kinds
-    config = network.config
+@given(
+    frames=st.integers(1, 200_000),
+    share=st.floats(0.01, 1.0),
+    batch=st.sampled_from([2, 16, 64]),
+)
+def test_a_network_is_trained_on_few_recordings_a_fixed_number_of_times(
+    frames, share, batch
+):
+    recipe = recipes.choose_recipe(
+        {"batch_size": batch},
+        groups=20,
+        counted_frames=frames,
+        counted_in_window=lambda length: share * length,
+    )
+    config = recipe.kinds[1].config
     steps = config.epochs * config.steps_per_epoch
-    seen = steps * config.batch_size * config.sequence_length
-    assert steps == recipes.FEWEST_STEPS or seen / frames <= recipes.PASSES
+    of_step = batch * max(1 / batch, share * config.sequence_length)
+    if recipes.FEWEST_STEPS < steps < recipes.USUAL_STEPS:
+        assert abs(steps - recipes.PASSES * frames / of_step) <= 2
+    assert recipes.FEWEST_STEPS <= steps <= recipes.USUAL_STEPS
+
+
+def test_patience_is_refused_as_nothing_is_left_to_stop_the_model_to_use():
+    with pytest.raises(ConfigError, match="fixed number of epochs"):
+        choose(early_stopping_patience=3)
+    assert choose(early_stopping_patience=0).kinds
 
 
 def test_decisions_are_tuned_only_where_that_is_worth_it_on_what_did_not_choose(run):
@@ -415,8 +435,16 @@ def test_the_checklist_knows_its_runs(run):
     assert check_epochs(facts).verdict is not Verdict.FAILED  # trees have only one
 
 
+def parts_of(run):
+    """Return the weights and trees of a run's model."""
+    for member in load_checkpoint(run).model.members:
+        yield from map(str, getattr(getattr(member, "forest", None), "texts", ()))
+        yield from (each.detach().numpy().tobytes() for each in member.parameters())
+
+
+@pytest.mark.parametrize("stopped", [3, 10], ids=["in a fold", "in a model to use"])
 def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
-    run, fights, tmp_path, monkeypatch
+    run, fights, tmp_path, monkeypatch, stopped
 ):
     """The same with a run cut short: fold runs are kept, and the end is the same."""
     monkeypatch.setattr(recipes, "NETWORKS", 2)
@@ -424,14 +452,14 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     given = settings(fights, root)
     calls = [0]
 
-    def stop_at_third(own, **how):
+    def stop_once(own, **how):
         calls[0] += 1
-        if calls[0] == 3:
+        if calls[0] == stopped:
             raise KeyboardInterrupt
         return train(own, **how)
 
     with monkeypatch.context() as patch:
-        patch.setattr("mabe.experiments.fold_runs.train", stop_at_third)
+        patch.setattr("mabe.experiments.fold_runs.train", stop_once)
         with pytest.raises(KeyboardInterrupt):
             train_recipe(given, executor=HERE)
     train_recipe(given, resume=True, executor=HERE)
@@ -439,6 +467,22 @@ def test_a_recipe_stopped_and_gone_on_with_repeats_nothing(
     assert (root / FILE_NAME).read_bytes() == (run / FILE_NAME).read_bytes()
     one, other = (load_checkpoint(each) for each in (root, run))
     assert one.rules == other.rules
+    assert list(parts_of(root)) == list(parts_of(run))
+
+
+def test_a_recipe_of_an_earlier_version_gets_its_models_of_all_recordings(
+    run, fights, tmp_path, monkeypatch
+):
+    """Earlier versions joined the models of the folds."""
+    monkeypatch.setattr(recipes, "NETWORKS", 2)
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    for kind in ("trees", "network"):
+        shutil.rmtree(root / kind / "all")
+    shutil.copy(root / "network" / "best.safetensors", root / "best.safetensors")
+    train_recipe(settings(fights, root), resume=True, executor=HERE)
+
+    assert list(parts_of(root)) == list(parts_of(run))
 
 
 RECIPE = Path(__file__).parent / "hostile" / "resume_same_command_auto" / "auto.yaml"
@@ -525,7 +569,7 @@ def test_one_command_trains_on_labelled_data_and_says_what_it_chose(
     assert "4 folds by recording" in told
     assert "Expected score on new recordings" in told
     assert "nobody labelled them: 1 recording" in told
-    assert f"mabe distil {tmp_path / 'run'} {data} --out" in told
+    assert "mabe distil" in told
     scores = json.loads((tmp_path / "run" / "recipe.json").read_text(encoding="utf-8"))
     assert scores["scores"]["together"]["score"] > 0.8
     assert main(["evaluate", str(tmp_path / "run"), str(data)]) == 2  # all were seen

@@ -10,6 +10,9 @@ from stories import TINY, TINY_TREES, write_fights
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.errors import ConfigError
+from mabe.experiments.checklist import gather_facts
+from mabe.experiments.checklist.findings import Verdict
+from mabe.experiments.checklist.training_checks import check_leaks
 from mabe.experiments.out_of_fold import read_out_of_fold
 from mabe.experiments.rule_tuning import find_predictions
 from mabe.models.boosted_trees import Forest
@@ -147,6 +150,12 @@ def test_what_the_old_model_learned_from_is_never_scored(old, new):
 def test_rules_of_a_single_member_are_tuned_on_what_no_fold_learned_from(new):
     found = find_predictions(new, load_checkpoint(new))
     assert found.tracks == read_out_of_fold(new / "out_of_fold.npz").tracks
+
+
+def test_the_checklist_scores_it_and_finds_no_leak(new):
+    facts = gather_facts(new, None, None)
+    assert facts.scores.macro_f1 is not None
+    assert check_leaks(facts).verdict is Verdict.OK
 
 
 def test_the_card_says_what_a_model_started_from_and_loads(old, new):

@@ -207,6 +207,34 @@ def find_spans(active: Bool[np.ndarray, " time"]) -> Spans:
     return edges.reshape(-1, 2)
 
 
+def mean_in_windows(spans_of_views: Iterable[Spans], window: int) -> float:
+    """Return how many frames of its view's spans a window of so many frames has.
+
+    The mean over windows that are drawn around a frame of the spans, each of which is
+    as probable, at any place in the window. A window may reach beyond a recording. 0
+    without spans.
+    """
+    total, frames = 0.0, 0
+    for spans in spans_of_views:
+        if not len(spans):
+            continue
+        inside = np.zeros(int(spans[-1, 1]) + 2 * window, np.int64)
+        for start, stop in spans:
+            inside[window + start : window + stop] = 1
+        of_window = _sums(inside, window)  # for each frame at which a window begins
+        around_frame = _sums(of_window, window) / window
+        counted = inside[window - 1 :][: len(around_frame)]
+        total += float(around_frame[counted == 1].sum())
+        frames += int(counted.sum())
+    return total / frames if frames else 0.0
+
+
+def _sums(values: Int[np.ndarray, " n"], window: int) -> Int[np.ndarray, " windows"]:
+    """Return the sum of each so many neighbours."""
+    ends = np.concatenate([[0], np.cumsum(values)])
+    return ends[window:] - ends[:-window]
+
+
 def label_runs(labels: Int[np.ndarray, " time"]) -> Int[np.ndarray, "_ 3"]:
     """Return the spans of equal labels as rows of (start, stop, label)."""
     if len(labels) == 0:

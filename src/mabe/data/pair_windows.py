@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from mabe.bouts import Spans, View, find_spans
+from mabe.bouts import Spans, View, find_spans, mean_in_windows
 from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
 from mabe.data.near_pairs import NearPairs
 from mabe.data.store import PoseStore
@@ -275,6 +275,14 @@ class PairSampler:
     def counted_frames(self) -> int:
         """Number of frames that count, over all views."""
         return _frames_in(*(labels.counted_spans() for labels in self.views))
+
+    def counted_in_window(self, length: int) -> float:
+        """Return how many frames that count a window of a length has on average.
+
+        Of windows around any frame that counts, whether something happens or not.
+        """
+        spans = (labels.counted_spans() for labels in self.views)
+        return mean_in_windows(spans, length)
 
     def draw(
         self,

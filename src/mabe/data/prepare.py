@@ -52,7 +52,7 @@ from mabe.runtime.files import (
 )
 from mabe.runtime.object_storage import as_url, small_file
 from mabe.runtime.threads import usable_cores
-from mabe.runtime.unfinished import unfinished
+from mabe.runtime.unfinished import remove_left, unfinished
 
 SOURCES_NAME = "sources.json"
 
@@ -214,6 +214,7 @@ class _Builder:
         skip_bad: bool,
     ) -> PoseStore:
         """Bring the store up to date and return it."""
+        remove_left(self.out_dir)  # a killed run's poses may be as large as these
         with unfinished(self.out_dir / "poses-joined.i16") as beside:
             with beside.open("wb") as file:
                 joined = JoinedPoses(file, self.parts_dir, self.old)

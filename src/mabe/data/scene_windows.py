@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
-from mabe.bouts import find_spans
+from mabe.bouts import find_spans, mean_in_windows
 from mabe.data.clips import ReadClips, gather, read_clips
 from mabe.data.store import PoseStore
 from mabe.recording import StoredRecording
@@ -112,6 +112,13 @@ class WindowSampler:
     def counted_frames(self) -> int:
         """Number of frames that count."""
         return int(self._ends[-1]) if len(self._ends) else 0
+
+    def counted_in_window(self, length: int) -> float:
+        """Return how many frames that count a window of a length has on average."""
+        recordings = np.unique(self._spans[:, 0])
+        return mean_in_windows(
+            (self._spans[self._spans[:, 0] == each, 1:] for each in recordings), length
+        )
 
     def draw(
         self,

@@ -6,7 +6,7 @@ measurements behind these choices are in docs/results.md.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -53,8 +53,8 @@ OBJECT_WINDOW_S = 16.0
 `mouse_objects` a step takes a third of the time."""
 FEWEST_STEPS = 30
 PASSES = 20
-"""With few recordings a network sees each frame that counts about so often; with more
-passes it learns the recordings by heart."""
+"""With few recordings a network is trained on each frame that counts about so often;
+after more passes it fits these recordings alone."""
 USUAL_STEPS = 300
 """More than these are taken only where `FRAMES_A_STEP` asks for them."""
 FRAMES_A_STEP = 4_000
@@ -80,7 +80,7 @@ class ModelKind:
     config: RunConfig
     seeds: int
     """Seeds of each fold, for the scores."""
-    final: int
+    final_models: int
     """Number of models that learn from all recordings: those to use."""
     weight: float
     """Weight of all its members together in the joined model."""
@@ -98,7 +98,7 @@ class Recipe:
     @property
     def runs(self) -> int:
         """Number of models that are trained."""
-        return sum(self.folds * kind.seeds + kind.final for kind in self.kinds)
+        return sum(self.folds * kind.seeds + kind.final_models for kind in self.kinds)
 
 
 def choose_recipe(
@@ -106,13 +106,17 @@ def choose_recipe(
     *,
     groups: int,
     counted_frames: int,
+    counted_in_window: Callable[[int], float] = float,
+    fewest_steps: int = FEWEST_STEPS,
     has_objects: bool = False,
 ) -> Recipe:
     """Return the recipe for data of so many groups (recordings, animals or labs).
 
     `given` are the user's settings; `counted_frames` are the labelled frames at the
-    recipe's working rate; `has_objects` is whether targets may be objects. Raises
-    `ConfigError` where they name one fold.
+    recipe's working rate, `counted_in_window` tells how many of them a window of a
+    length has on average (by default all are labelled); `has_objects` is whether
+    targets may be objects. Raises `ConfigError` where the settings name one fold, or
+    patience.
     """
     config = at_working_rate(given)
     if given.get("fold"):
@@ -120,11 +124,24 @@ def choose_recipe(
             "fold: the automatic recipe (model_type: auto) trains every fold; to train "
             "one, name a model_type such as conv_gru or trees"
         )
+    if config.early_stopping_patience and "early_stopping_patience" in given:
+        raise ConfigError(
+            "early_stopping_patience: the automatic recipe (model_type: auto) trains "
+            "for a fixed number of epochs, as its model learns from all recordings and "
+            "none is left to stop it; leave it out, or name a model_type"
+        )
     folds = min(config.folds or FOLDS, groups)
     seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
     window_s = OBJECT_WINDOW_S if has_objects else WINDOW_S
     window_frames = round(window_s * config.fps)
-    steps = _steps(counted_frames, window_frames=window_frames)
+    length = given.get("sequence_length", window_frames)
+    batch = given.get("batch_size", NETWORK["batch_size"])
+    windows = batch if isinstance(batch, int) else NETWORK["batch_size"]
+    steps = _steps(
+        counted_frames,
+        frames_of_step=windows * counted_in_window(length),
+        fewest=fewest_steps,
+    )
     no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()
     trees = _under(given, {"model_type": "trees", "fps": config.fps})
     network = _under(
@@ -140,9 +157,9 @@ def choose_recipe(
     names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
     return Recipe(
         kinds=(
-            ModelKind("trees", trees, seeds=1, final=FINAL_TREES, weight=0.5),
+            ModelKind("trees", trees, seeds=1, final_models=FINAL_TREES, weight=0.5),
             ModelKind(
-                "network", network, seeds=seeds, final=FINAL_NETWORKS, weight=0.5
+                "network", network, seeds=seeds, final_models=FINAL_NETWORKS, weight=0.5
             ),
         ),
         folds=folds,
@@ -162,14 +179,13 @@ def choose_recipe(
     )
 
 
-def _steps(counted_frames: int, *, window_frames: int) -> int:
+def _steps(counted_frames: int, *, frames_of_step: float, fewest: int) -> int:
     """Return the number of steps of a network.
 
-    A step of fewer recordings than `USUAL_STEPS` suit shows each frame more often.
+    `frames_of_step` are the frames that count in the windows of a step.
     """
-    frames_of_step = int(NETWORK["batch_size"]) * window_frames
-    of_passes = PASSES * counted_frames // frames_of_step
-    few = min(USUAL_STEPS, max(FEWEST_STEPS, of_passes))
+    of_passes = round(PASSES * counted_frames / max(1.0, frames_of_step))
+    few = min(USUAL_STEPS, max(fewest, of_passes))
     return min(MOST_STEPS, max(few, counted_frames // FRAMES_A_STEP))
 
 

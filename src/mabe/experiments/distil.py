@@ -17,7 +17,7 @@ from mabe.data.near_pairs import NearPairs
 from mabe.data.prepare import load_store
 from mabe.decoding.rules import decide
 from mabe.errors import ConfigError
-from mabe.experiments.auto_recipe import choose_recipe
+from mabe.experiments.auto_recipe import USUAL_STEPS, choose_recipe
 from mabe.experiments.model_card import write_model_card
 from mabe.experiments.train_from import settings_as_given
 from mabe.inference.frame_probabilities import Tracks, predict_view
@@ -188,6 +188,7 @@ def settings_of_student(
         {**rights, **changes, **fixed},
         groups=2,
         counted_frames=sum(views),
+        fewest_steps=USUAL_STEPS,  # probabilities are not fitted as labels are
         has_objects=teacher.config.object_targets,
     )
     [network] = [kind.config for kind in recipe.kinds if not kind.config.is_grown]

@@ -2,7 +2,7 @@
 
 A fold run is finished when its directory holds its out-of-fold predictions; these are
 written last. A fold run that was stopped is resumed, on any machine. A run that learns
-from all recordings is one, too, of no fold: its file of predictions is empty.
+from all recordings is kept the same way: its file of predictions is empty.
 
 Fold runs are done one after the other in this process, or several at once in worker
 processes of one thread each. What a worker prints goes into a file beside the run
@@ -40,6 +40,14 @@ CROSSVAL_REPORT = "crossval.json"
 RECIPE_REPORT = "recipe.json"
 """Identifies the directory of an automatic recipe, with a cross-validation for each
 kind of model."""
+
+
+def holds_several_runs(folder: Path) -> bool:
+    """Return whether a folder is that of a cross-validation or automatic recipe.
+
+    Its predictions are those of the models of its folds, whatever model lies there.
+    """
+    return any((folder / name).is_file() for name in (RECIPE_REPORT, CROSSVAL_REPORT))
 
 
 @dataclass(frozen=True, slots=True)

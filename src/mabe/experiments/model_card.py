@@ -18,6 +18,7 @@ import numpy as np
 from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import OutOfFold, count_by_track
 from mabe.experiments.calibrate import REPORT_NAME as CALIBRATION
+from mabe.experiments.fold_runs import RECIPE_REPORT
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.rule_tuning import read_tuning
 from mabe.metrics.confidence_interval import confidence_of_counts
@@ -339,9 +340,11 @@ def _out_of_fold_scores(predictions: OutOfFold, folder: Path) -> CardScores:
     ]
     known = sorted((pair for pair in each if pair[1] is not None), key=_value)
     tuning = read_tuning(folder)
+    is_recipe = (folder / RECIPE_REPORT).is_file()
     return CardScores(
-        how="On recordings that the predicting models did not learn from, default "
-        "thresholds",
+        how="On recordings that the predicting models did not learn from"
+        + (", models of the folds" if is_recipe else "")
+        + ", default thresholds",
         score=finite_or_none(confidence.score),
         low=finite_or_none(confidence.low),
         high=finite_or_none(confidence.high),

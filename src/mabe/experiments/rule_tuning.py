@@ -16,7 +16,7 @@ from mabe.decoding.nested_tuning import Tuned, tune
 from mabe.decoding.rules import ClassRule
 from mabe.decoding.view_predictions import OutOfFold
 from mabe.errors import RunError
-from mabe.experiments.fold_runs import RECIPE_REPORT
+from mabe.experiments.fold_runs import holds_several_runs
 from mabe.experiments.out_of_fold import FILE_NAME, predict_held_out, read_out_of_fold
 from mabe.models.checkpoint import Checkpoint, load_checkpoint, save_rules
 from mabe.runtime.console import count, finite_or_none, format_score, print_lines
@@ -59,8 +59,11 @@ def find_predictions(run: Path, checkpoint: Checkpoint) -> OutOfFold:
     """
     path = checkpoint.path.parent / FILE_NAME
     config_path = checkpoint.path.parent / "config.yaml"
-    is_recipe = (checkpoint.path.parent / RECIPE_REPORT).is_file()
-    is_single = len(checkpoint.members) == 1 and config_path.is_file() and not is_recipe
+    is_single = (
+        len(checkpoint.members) == 1
+        and config_path.is_file()
+        and not holds_several_runs(config_path.parent)
+    )
     if not is_single and path.is_file():
         return read_out_of_fold(path)
     if not is_single:

@@ -2,8 +2,8 @@
 
 Each kind is cross-validated. So each recording is predicted by models that did not
 learn from it, which gives scores and tuned decision rules on all of the data. The model
-to use is made of others, which learn from all recordings: a model of a fold lacks a
-fifth of them, which are many where few are labelled.
+to use is made of others, which learn from all recordings: a model of a fold lacks
+those of the fold (a fifth, with five folds).
 
 A run directory holds a cross-validation for each kind (``trees``, ``network``), in it
 the models that learned from all recordings (``all``), these as one model
@@ -147,22 +147,21 @@ def train_recipe(
         scores = _join(run_dir, plans, recipe.reasons)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
-        print_lines(*_hint_at_unlabelled(config, data))
+        print_lines(*_hint_at_unlabelled(data))
     return TrainedRecipe(run_dir, scores)
 
 
-def _hint_at_unlabelled(config: RunConfig, data: TrainingData) -> list[str]:
+def _hint_at_unlabelled(data: TrainingData) -> list[str]:
     """Return a line on recordings that nobody labelled, if there are any."""
     unlabelled = sum(
         each.length > 0 and not each.has_labels for each in data.store.recordings
     )
     if not unlabelled:
         return []
-    run = config.checkpoint_dir
     return [
-        f"• Not learned from, as nobody labelled them: {count(unlabelled, 'recording')}"
-        ". One network can learn from these, too, which helps most where few are "
-        f"labelled: mabe distil {run} {config.data_dir} --out {run}-distilled"
+        "• Not learned from, as nobody labelled them: "
+        f"{count(unlabelled, 'recording')}; mabe distil MODEL DATA trains one network "
+        "on these, too"
     ]
 
 
@@ -228,11 +227,13 @@ def _choose(given: Mapping[str, Any], config: RunConfig, data: TrainingData) -> 
             groups=len(find_groups(fresh, by=config.split_by)),
             counted_frames=data.objective(config).counted_frames,
         )
-    learned_frames = data.objective(config).counted_frames
+    objective = data.objective(config)
+    learned_frames = objective.counted_frames
     return choose_recipe(
         given,
         groups=len(find_groups(used, by=config.split_by)),
         counted_frames=round(learned_frames * len(used) / len(data.learned)),
+        counted_in_window=objective.counted_in_window,
         has_objects=any(each.objects for each in used),
     )
 
@@ -273,7 +274,7 @@ class KindPlan:
         if not self.folds.holds_out:
             return self.folds.fold_runs
         config = self.folds.config
-        seeds = range(config.seed, config.seed + self.kind.final)
+        seeds = range(config.seed, config.seed + self.kind.final_models)
         return [FoldRun.of_all(config, self.folds.root, seed=seed) for seed in seeds]
 
     @property

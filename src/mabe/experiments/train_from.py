@@ -37,7 +37,7 @@ GROWN: Mapping[str, Any] = {
     "tree_min_rows": 40,
 }
 """Settings of the trees that are grown on old ones."""
-FINAL: Mapping[str, int] = {"trees": 1, "network": 2}
+FINAL_MODELS: Mapping[str, int] = {"trees": 1, "network": 2}
 """Number of models of each kind that learn from all recordings: those to use."""
 _NOT_OF_MODEL = frozenset({"model_type", "dropout", "lab_dropout"})
 """Settings of a model that a run which starts from it may change."""
@@ -112,7 +112,7 @@ def choose_kinds(
             kinds.append((name, _kind(given, members[0], of_training)))
     folds = min(config.folds or FOLDS, groups) if groups > 1 else 1
     reasons = [
-        f"{folds} folds by {config.split_by}, each from another member of the model"
+        f"{folds} folds by {config.split_by}, from the members of the model in turn"
         if folds > 1
         else "No score: there is one recording that the model did not learn from, and "
         "it is learned from",
@@ -125,7 +125,13 @@ def choose_kinds(
         reasons.append(f"Trees: {rounds} rounds more, grown on the old ones")
     return Recipe(
         kinds=tuple(
-            ModelKind(name, each, seeds=1, final=FINAL[name], weight=1 / len(kinds))
+            ModelKind(
+                name,
+                each,
+                seeds=1,
+                final_models=FINAL_MODELS[name],
+                weight=1 / len(kinds),
+            )
             for name, each in kinds
         ),
         folds=folds,

@@ -19,12 +19,13 @@ _KEPT_BYTES = 2**31 - 1
 
 
 _MAPPED_BYTES = 256 << 20
-"""Larger pieces are returned at once."""
+"""Larger pieces are returned at once. Older versions of the library refuse so large a
+number."""
 
 
 _USUAL_MAPPED_BYTES = 32 << 20
-"""What the library itself arrives at in a process that frees large pieces; it keeps
-twice as many bytes."""
+"""What the library itself arrives at in a process that frees large pieces, and the most
+that older versions accept; it keeps twice as many bytes."""
 
 
 @contextmanager
@@ -34,7 +35,9 @@ def keeping_freed_memory() -> Iterator[None]:
         yield
         return
     library = ctypes.CDLL(None)
-    library.mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)
+    # Any setting ends the library's own adaptation of both.
+    if not library.mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES):
+        library.mallopt(_MMAP_THRESHOLD, _USUAL_MAPPED_BYTES)
     library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
     try:
         yield

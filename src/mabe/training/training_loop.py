@@ -238,12 +238,17 @@ def save_epoch(
     old = member.provenance if member else None
     teacher = load_teacher(config) if config.teacher else None
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
+    trained_on = joined_tracks(learned, old.trained_on if old else ())
     contract = InputContract.of([data.store.recordings[i] for i in data.learned])
     provenance = Provenance(
         epoch=epoch.number,
         step=epoch.step,
-        trained_on=joined_tracks(learned, old.trained_on if old else ()),
-        validated_on=joined_tracks(held_out, old.validated_on if old else ()),
+        trained_on=trained_on,
+        validated_on=tuple(
+            track
+            for track in joined_tracks(held_out, old.validated_on if old else ())
+            if track not in trained_on
+        ),
         validation=epoch.scores.to_json(),
         contract=joined_contract(contract, member),
         data_dir=full_path(config.data_dir),

@@ -23,6 +23,7 @@ from mabe.experiments.checklist.facts import (
     ClassScore,
     ScoreFacts,
 )
+from mabe.experiments.fold_runs import holds_several_runs
 from mabe.experiments.out_of_fold import FILE_NAME, read_out_of_fold
 from mabe.experiments.rule_tuning import NestedTuning, read_tuning
 from mabe.metrics.frame_scores import HITS, LABELLED, PREDICTED, f1_scores, macro_f1
@@ -41,8 +42,10 @@ def read_answers(checkpoint: Checkpoint) -> OutOfFold | None:
     if not path.is_file():
         return None
     answers = read_out_of_fold(path)
-    is_own = len(checkpoint.members) > 1 or set(answers.tracks) <= set(
-        checkpoint.tuned_on
+    is_own = (
+        len(checkpoint.members) > 1
+        or holds_several_runs(path.parent)
+        or set(answers.tracks) <= set(checkpoint.tuned_on)
     )
     return answers if is_own else None
 

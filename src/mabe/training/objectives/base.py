@@ -145,6 +145,10 @@ class Objective(ABC):
         """Number of frames that count."""
         return self.sampler.counted_frames
 
+    def counted_in_window(self, length: int) -> float:
+        """Return how many frames that count a window of a length has on average."""
+        return self.sampler.counted_in_window(length)
+
     def draw(
         self,
         rng: np.random.Generator,

@@ -36,6 +36,7 @@ from mabe.features.social import SocialFeatures
 from mabe.inference.frame_probabilities import Tracks, frame_probabilities
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.conv_gru import ConvGRU
+from mabe.models.ensemble import Ensemble
 from mabe.runtime.files import write_json
 from mabe.training import run as runs
 from mabe.training.objectives import TrainingData
@@ -231,7 +232,11 @@ def spread(cells: list[dict[str, Any]], kind: str) -> str:
 
 
 def measure_speed(run: Path) -> None:
-    """Tell frames of the recording (30 fps) marked a second, features included."""
+    """Tell frames of the recording (30 fps) marked a second, features included.
+
+    Of one model of each kind, of the model in use, and of all models of the folds,
+    which were the model in use before version 0.3.
+    """
     torch.set_num_threads(os.cpu_count() or 1)
     first: dict[str, FoldRun] = {}
     for fold_run in find_fold_runs(run):
@@ -243,7 +248,10 @@ def measure_speed(run: Path) -> None:
             kind: load_checkpoint(fold_run.model).model
             for kind, fold_run in first.items()
         },
-        "all members": load_checkpoint(run).model,
+        "the model in use": load_checkpoint(run).model,
+        "all models of the folds": Ensemble.of(
+            [load_checkpoint(each.model).model for each in find_fold_runs(run)]
+        ),
     }
     for name, model in subjects.items():
         possible = np.ones(len(model.task.classes), bool)

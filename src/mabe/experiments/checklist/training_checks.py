@@ -208,7 +208,7 @@ def _describe_separation(facts: Facts) -> str:
     )
     found = (
         f"none of {count(len(judged), 'held-out track')} was learned from by the "
-        f"member that it judges ({count(len(facts.members), 'member')})"
+        f"model that predicted it ({count(len(facts.members), 'model')})"
     )
     if facts.data and (copies := _copies(facts)):
         found += f"; {count(len(copies), 'track')} under several names"

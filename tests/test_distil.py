@@ -17,9 +17,11 @@ from mabe.cli.main import main
 from mabe.config import RunConfig, build_config
 from mabe.data.pair_windows import TaughtView
 from mabe.data.prepare import load_store
+from mabe.decoding.rules import NEVER, ClassRule, DecisionRules
 from mabe.experiments.distil import settings_of_student
 from mabe.models.checkpoint import load_checkpoint, save_checkpoint, save_rules
 from mabe.pair_task import UNWATCHED
+from mabe.scene_task import TaskKind
 from mabe.training import teacher
 from mabe.training.losses import (
     pair_loss,
@@ -181,18 +183,32 @@ def test_its_card_names_the_teacher_and_all_that_either_learned_from(
     assert "Imitates" in capsys.readouterr().out
 
 
-def test_it_decides_by_the_rules_of_its_teacher(fights):
+def test_thresholds_of_its_teacher_fit_other_probabilities_and_are_left_out(
+    fights, capsys
+):
     known = load_checkpoint(fights / "teacher")
     plain = known.rules
-    strict = plain.with_class(1, replace(plain.classes[1], threshold=0.7))
+    steady = plain.with_class(1, replace(plain.classes[1], min_bout_s=0.5))
+    strict = plain.with_class(1, replace(steady.classes[1], threshold=0.7))
     place = fights / "strict" / "best.safetensors"
     save_rules(known, strict, tuned_on=["a track"], path=place)
     words = [str(place), str(fights / "films"), "--out", str(fights / "tuned")]
     assert main(["distil", *words, *STUDENT]) == 0
 
     made = load_checkpoint(fights / "tuned")
-    assert made.rules == strict != plain
+    assert made.rules == steady != plain
     assert made.tuned_on == ("a track",)
+    assert "mabe calibrate" in capsys.readouterr().out
+
+
+def test_a_class_that_a_model_never_chooses_is_not_chosen_by_its_student():
+    rule = ClassRule(name="rare", threshold=NEVER, lab_thresholds={"A": 0.3, "B": 0.5})
+    other = ClassRule(name="rare", threshold=0.2, lab_thresholds={"A": NEVER})
+    rules = DecisionRules(kind=TaskKind.PAIR, classes=(rule,))
+
+    [kept] = rules.for_other_probabilities().classes
+    assert (kept.threshold, kept.lab_thresholds) == (NEVER, {"A": 0.5, "B": 0.5})
+    assert other.for_other_probabilities().lab_thresholds == {"A": NEVER}
 
 
 def test_the_same_command_gives_the_same_and_a_finished_run_is_left_as_it_is(

@@ -33,6 +33,10 @@ NEVER = 1.0
 """The threshold of a class that is never chosen."""
 
 
+_USUAL = 0.5
+"""The threshold of a class without a tuned one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRule:
     """The decision rule of one class."""
@@ -42,7 +46,7 @@ class ClassRule:
     name: str
     smoothing: Smoothing = field(default_factory=Smoothing)
     calibration: Calibration = field(default_factory=Calibration)
-    threshold: float = 0.5
+    threshold: float = _USUAL
     """A smoothed probability; for labs without one of their own."""
     lab_thresholds: dict[str, float] = field(default_factory=dict)
     min_bout_s: float = 0.0
@@ -64,6 +68,21 @@ class ClassRule:
                     f"rule of {self.name}: {name} must be >= 0, found "
                     f"{getattr(self, name)}"
                 )
+
+    def for_other_probabilities(self) -> "ClassRule":
+        """Return the rule without its thresholds and calibration."""
+
+        def usual(threshold: float) -> float:
+            return NEVER if threshold >= NEVER else _USUAL
+
+        own = {lab: usual(each) for lab, each in self.lab_thresholds.items()}
+        threshold = usual(self.threshold)
+        return replace(
+            self,
+            calibration=Calibration(),
+            threshold=threshold,
+            lab_thresholds={k: v for k, v in own.items() if v != threshold},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +117,16 @@ class DecisionRules:
         """Return the rules with another rule for one class."""
         classes = (*self.classes[:index], rule, *self.classes[index + 1 :])
         return replace(self, classes=classes)
+
+    def for_other_probabilities(self) -> "DecisionRules":
+        """Return what of the rules holds for another model of the same classes.
+
+        Smoothing, shortest bouts and gaps, and which classes are never chosen.
+        Thresholds and calibration fit the probabilities of one model alone.
+        """
+        return replace(
+            self, classes=tuple(rule.for_other_probabilities() for rule in self.classes)
+        )
 
     def to_json(self) -> str:
         """Return the rules as JSON text."""

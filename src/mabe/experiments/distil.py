@@ -119,10 +119,16 @@ def distil(
     trained = train(config, resume=resume and is_begun(out), skip_bad=skip_bad)
     teacher = source.checkpoint
     student = load_checkpoint(trained.model_path)
-    if teacher.rules != plain_rules(teacher.model.task):
-        save_rules(student, teacher.rules, tuned_on=teacher.tuned_on)
+    rules = teacher.rules.for_other_probabilities()
+    if rules != plain_rules(teacher.model.task):
+        save_rules(student, rules, tuned_on=teacher.tuned_on)
         student = load_checkpoint(trained.model_path)
-        print_lines("Decision rules: those of the model")
+        print_lines("Decision rules: smoothing and shortest bouts of the model")
+    if rules != teacher.rules:
+        print_lines(
+            "Thresholds and calibration of the model were left out: they fit its own "
+            f"probabilities. To fit some: mabe calibrate {out} SCORED"
+        )
     learned = trained.objective.data
     assert isinstance(learned, TaughtSceneData | TaughtPairData)
     done = Distilled(
@@ -237,10 +243,10 @@ def measure_agreement(
                 probabilities,
                 fps=data.store.rate_fps,
                 lab=recording.lab,
-                rules=teacher.rules,
+                rules=rules,
                 possible=possible,
             )
-            for probabilities in (shares, own)
+            for probabilities, rules in ((shares, teacher.rules), (own, student.rules))
         ]
         looked_at = (shares != UNWATCHED).any(axis=1)
         truth, found = (chosen[looked_at] for chosen in decided)

@@ -10,6 +10,8 @@ Prints macro F1 under the model's own rules, and nested. No part is chosen by a 
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from mabe.config import load_config
 from mabe.decoding.recalibration import recalibrate
 from mabe.inference.evaluate import Unseen, predict_annotated
@@ -43,9 +45,10 @@ def main() -> None:
         some = [view for view in views if view.track in tracks[:number]]
         found = recalibrate(some, checkpoint.rules)
         low, high = found.gain_interval
+        interval = "too few" if np.isnan(low) else f"{low:+.3f} to {high:+.3f}"
         print(
             f"| {number} | {found.score_before:.3f} | {found.score_after:.3f} | "
-            f"{low:+.3f} to {high:+.3f} | {found.way if found.is_better else 'own'} |"
+            f"{interval} | {found.way if found.is_better else 'own'} |"
         )
 
 

@@ -175,6 +175,12 @@ def test_the_same_command_gives_the_same_model(data, old, new, capsys):
     assert one.read_bytes() == two.read_bytes()
 
 
+def test_patience_is_refused_as_nothing_is_left_to_stop_the_model(data, old, capsys):
+    patience = ["--set", "early_stopping_patience=3"]
+    assert main([*words(data, old, "patient"), *patience]) == 2
+    assert "fixed number of epochs" in capsys.readouterr().err
+
+
 def test_a_finished_run_is_resumed_by_the_same_command(data, old, new):
     before = (new / "best.safetensors").read_bytes()
     assert main([*words(data, old, "out"), "--resume"]) == 0

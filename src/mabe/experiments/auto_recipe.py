@@ -124,12 +124,7 @@ def choose_recipe(
             "fold: the automatic recipe (model_type: auto) trains every fold; to train "
             "one, name a model_type such as conv_gru or trees"
         )
-    if config.early_stopping_patience and "early_stopping_patience" in given:
-        raise ConfigError(
-            "early_stopping_patience: the automatic recipe (model_type: auto) trains "
-            "for a fixed number of epochs, as its model learns from all recordings and "
-            "none is left to stop it; leave it out, or name a model_type"
-        )
+    refuse_patience(given)
     folds = min(config.folds or FOLDS, groups)
     seeds = 1 if counted_frames > MANY_FRAMES else NETWORKS
     window_s = OBJECT_WINDOW_S if has_objects else WINDOW_S
@@ -177,6 +172,16 @@ def choose_recipe(
             "of the folds give its score",
         ),
     )
+
+
+def refuse_patience(given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where the user's settings let a score end the training."""
+    if given.get("early_stopping_patience"):
+        raise ConfigError(
+            "early_stopping_patience: the automatic recipe (model_type: auto) trains "
+            "for a fixed number of epochs, as its model learns from all recordings and "
+            "none is left to stop it; leave it out, or name a model_type"
+        )
 
 
 def _steps(counted_frames: int, *, frames_of_step: float, fewest: int) -> int:

@@ -13,7 +13,14 @@ from typing import Any
 from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
 from mabe.errors import ConfigError
-from mabe.experiments.auto_recipe import FOLDS, NETWORK, SHARED, ModelKind, Recipe
+from mabe.experiments.auto_recipe import (
+    FOLDS,
+    NETWORK,
+    SHARED,
+    ModelKind,
+    Recipe,
+    refuse_patience,
+)
 from mabe.models.checkpoint import Member
 from mabe.models.model_config import ModelSettings
 from mabe.pair_task import PairTask
@@ -98,6 +105,7 @@ def choose_kinds(
     Of a single group no recording is held out, so there is no score.
     """
     config = build_config(dict(given), where="settings")
+    refuse_patience(given)
     assert config.from_model is not None
     source = load_source(config.from_model)
     fewest, most = NETWORK_STEPS

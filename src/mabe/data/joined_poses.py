@@ -1,7 +1,7 @@
 """Joining the poses of all recordings of a store into one file, in its order.
 
 Each recording is appended as soon as those before it are: while others are still read,
-so that joining takes hardly any time of its own.
+so that joining adds little to the time of reading.
 """
 
 import os

@@ -60,10 +60,10 @@ class FoldRun:
     @classmethod
     def of_all(cls, config: RunConfig, root: Path, *, seed: int) -> "FoldRun":
         """Return the run of a seed that learns from all recordings."""
-        own = {"checkpoint_dir": root / "all" / f"seed{seed}", "seed": seed}
+        place = root / "all" / f"seed{seed}"
         return cls(
             config.changed(
-                **own, folds=None, fold=0, hold_out=False, early_stopping_patience=0
+                folds=None, fold=0, hold_out=False, seed=seed, checkpoint_dir=place
             )
         )
 

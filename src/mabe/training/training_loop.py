@@ -239,6 +239,7 @@ def save_epoch(
     teacher = load_teacher(config) if config.teacher else None
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     trained_on = joined_tracks(learned, old.trained_on if old else ())
+    known = frozenset(trained_on)
     contract = InputContract.of([data.store.recordings[i] for i in data.learned])
     provenance = Provenance(
         epoch=epoch.number,
@@ -247,7 +248,7 @@ def save_epoch(
         validated_on=tuple(
             track
             for track in joined_tracks(held_out, old.validated_on if old else ())
-            if track not in trained_on
+            if track not in known
         ),
         validation=epoch.scores.to_json(),
         contract=joined_contract(contract, member),

@@ -261,6 +261,9 @@ def test_without_a_terminal_progress_is_printed_as_lines(monkeypatch, capsys):
     first, *_, last = capsys.readouterr().err.splitlines()
     assert first.startswith("Reading: 0 of 2 videos in 00:00")
     assert last.startswith("Reading: 2 of 2 videos in 00:00")
+    for _ in progress_bar(range(2), desc="Epoch", unit="batch"):
+        pass
+    assert "Epoch: 2 of 2 batches in" in capsys.readouterr().err
     monkeypatch.setattr(console, "PROGRESS_LINE_S", 30)
     with progress_bar(total=2, desc="Reading", unit="video") as bar:
         bar.update()

@@ -192,12 +192,14 @@ def progress_bar(
     if sys.stderr.isatty():
         return tqdm(iterable, **options)
     every = PROGRESS_LINE_S
+    unit = options.get("unit", "it")
+    units = unit if unit == "B" else plural(unit)
     return _ProgressLines(
         iterable,
         mininterval=every,
         maxinterval=2 * every,
         delay=every,
-        bar_format="{desc}: {n_fmt} of {total_fmt} {unit}s in {elapsed}, "
+        bar_format=f"{{desc}}: {{n_fmt}} of {{total_fmt}} {units} in {{elapsed}}, "
         "{remaining} left",
         **{**options, "leave": False},
     )
@@ -222,8 +224,12 @@ def percent(share: float | None, *, digits: int = 0) -> str:
 
 def count(number: SupportsIndex, noun: str) -> str:
     """Return a number of things: ``1 animal``, ``2 animals``, ``2 copies``."""
-    ending = "es" if noun.endswith(("s", "x", "sh", "tch")) else "s"
-    has_ies = noun.endswith("y") and noun[-2] not in "aeiou"
-    several = f"{noun[:-1]}ies" if has_ies else f"{noun}{ending}"
     whole = index(number)
-    return f"{whole:,} {noun if whole == 1 else several}"
+    return f"{whole:,} {noun if whole == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of an English noun: ``animals``, ``copies``, ``batches``."""
+    if noun.endswith("y") and noun[-2] not in "aeiou":
+        return f"{noun[:-1]}ies"
+    return f"{noun}es" if noun.endswith(("s", "x", "sh", "tch")) else f"{noun}s"

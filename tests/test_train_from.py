@@ -1,11 +1,13 @@
 """Training from a model: what is kept, what is new, and who is scored."""
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 import pytest
 import torch
 from chases import TINY_PAIRS, write_chases
-from stories import TINY, TINY_TREES, write_fights
+from stories import FPS, TINY, TINY_TREES, write_fights, write_labels
 
 from mabe.cli.main import main
 from mabe.config import build_config
@@ -15,18 +17,35 @@ from mabe.experiments.checklist.findings import Verdict
 from mabe.experiments.checklist.training_checks import check_leaks
 from mabe.experiments.out_of_fold import read_out_of_fold
 from mabe.experiments.rule_tuning import find_predictions
+from mabe.inference.evaluate import Unseen, evaluate
+from mabe.inference.predict import Predictor
 from mabe.models.boosted_trees import Forest
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import Context, build_model
 from mabe.models.model_config import ModelConfig
-from mabe.models.reused_weights import freeze_trunk, is_head, start_from
+from mabe.models.reused_weights import (
+    freeze_trunk,
+    is_head,
+    move_towards,
+    start_from,
+)
 from mabe.models.trees_model import BaseTrees, build_trees
 from mabe.pair_task import UNKNOWN_LAB, PairTask
+from mabe.runtime.documents import read_json
 from mabe.training.run import train
 
 SMALL = ModelConfig(
     fps=10.0, model_type="conv_gru", gru_width=4, lab_channels=2, sequence_length=32
 )
+TINY_NETWORK = {
+    **TINY,
+    "model_type": "conv_gru",
+    "feature_set": "social",
+    "fps": 10.0,
+    "gru_width": 8,
+    "epochs": 2,
+    "steps_per_epoch": 5,
+}
 
 
 def pair_task(actions, labs):
@@ -80,6 +99,21 @@ def test_before_it_learns_a_network_predicts_known_actions_as_the_old_one():
     torch.testing.assert_close(found[..., 2], before[..., 1])
 
 
+def test_weights_to_use_are_moved_towards_the_old_ones_as_far_as_these_go():
+    new, old = networks()
+    fresh = {name: value.clone() for name, value in new.state_dict().items()}
+    move_towards(new, old, 0.25)
+    weights, known = new.state_dict(), old.state_dict()
+
+    for name, value in weights.items():
+        if is_head(name):  # attack and bite are new, sniff was the second
+            assert torch.equal(value[:2], fresh[name][:2])
+            expected = 0.75 * fresh[name][2] + 0.25 * known[name][1]
+            torch.testing.assert_close(value[2], expected)
+        elif name == "network.conv.weight":
+            torch.testing.assert_close(value, 0.75 * fresh[name] + 0.25 * known[name])
+
+
 def test_of_a_frozen_network_only_the_heads_and_the_labs_learn():
     new, _ = networks()
     freeze_trunk(new)
@@ -119,11 +153,65 @@ def new(data, old):
     return data / "out"
 
 
+@pytest.fixture(scope="module")
+def old_network(data):
+    """A network that knows fights, and one video without labels of them."""
+    settings = {**TINY_NETWORK, "classes": {"quiet": [], "attack": ["attack"]}}
+    places = {"data_dir": data / "old", "checkpoint_dir": data / "network"}
+    return train(build_config(settings | places, where="test")).run_dir
+
+
+def learned_on(data, old_network, name, **changes):
+    """Return the weights of a network that learned on, by their names."""
+    settings = {
+        **TINY_NETWORK,
+        "classes": {"quiet": [], "attack": ["attack"]},
+        "data_dir": data / "new",
+        "checkpoint_dir": data / name,
+        "from_model": old_network,
+        "hold_out": False,
+    }
+    run = train(build_config(settings | changes, where="test"))
+    return load_checkpoint(run.run_dir / "last.safetensors").model.state_dict()
+
+
+def test_the_network_to_use_lies_halfway_between_the_old_and_the_new_weights(
+    data, old_network
+):
+    old = load_checkpoint(old_network).model.state_dict()
+    alone = learned_on(data, old_network, "alone", old_share=0.0)
+    halfway = learned_on(data, old_network, "halfway")
+
+    moved = [name for name in old if not torch.equal(alone[name], old[name])]
+    assert moved
+    for name in moved:
+        expected = (alone[name] + old[name]) / 2
+        torch.testing.assert_close(halfway[name], expected, atol=1e-6, rtol=1e-4)
+
+
+def test_with_a_new_action_the_new_weights_are_used_alone(data, old_network, capsys):
+    classes = {"quiet": [], "attack": ["attack"], "sniff": ["sniff"]}
+    alone, asked = (
+        learned_on(data, old_network, name, classes=classes, old_share=share)
+        for name, share in (("new-alone", 0.0), ("new-asked", 0.5))
+    )
+    assert all(torch.equal(alone[name], asked[name]) for name in alone)
+    assert "Weights to use: the new ones" in capsys.readouterr().out
+
+
 def words(data, old, name):
     return [
         *("train", str(data / "new"), "--from", str(old), "--out", str(data / name)),
         *("--set", "tree_rounds=5", "--set", "tree_min_rows=5", "--workers", "1"),
     ]
+
+
+def keep_videos(folder, numbers):
+    """List only some of the videos of a data set."""
+    listing = folder / "train.csv"
+    header, *rows = listing.read_text(encoding="utf-8").splitlines()
+    kept = [rows[number - 1] for number in numbers]
+    listing.write_text("\n".join([header, *kept]), encoding="utf-8")
 
 
 def test_trees_that_add_nothing_predict_as_the_old_ones(old):
@@ -167,6 +255,31 @@ def test_the_card_says_what_a_model_started_from_and_loads(old, new):
         assert set(member.provenance.contract.rates_fps) == {25.0}
 
 
+def test_the_old_model_is_scored_on_the_same_recordings(data, old, new):
+    scores = read_json(new / "recipe.json")["scores"]
+    fresh = frozenset({"Lab/5", "Lab/6"})
+    unseen = Unseen(Predictor(load_checkpoint(old)), data / "new", only=fresh)
+    expected = evaluate(unseen).macro_f1
+    assert scores["the old model"]["score"] == pytest.approx(expected, abs=0.01)
+
+
+def test_it_is_said_when_the_old_model_was_better(tmp_path, old, capsys):
+    """Of two new videos one is labelled the wrong way round, so neither teaches."""
+    write_fights(tmp_path, videos=6, seconds=16)
+    keep_videos(tmp_path, [5, 6])
+    path = next(tmp_path.glob("train_annotation/*/5.parquet"))
+    bouts = pl.read_parquet(path)
+    length = int(16 * FPS)
+    edges = sorted({0, length, *bouts["start_frame"], *bouts["stop_frame"]})
+    fights = set(bouts["start_frame"])
+    wrong = [(start, stop) for start, stop in pairwise(edges) if start not in fights]
+    write_labels(tmp_path, [(1, 2, "attack", *span) for span in wrong], video="5")
+    command = ["train", str(tmp_path), "--from", str(old), "--workers", "1"]
+    settings = ["--set", "tree_rounds=60", "--set", "tree_min_rows=5"]
+    assert main([*command, *settings, "--out", str(tmp_path / "out")]) == 0
+    assert "The old model scores higher" in capsys.readouterr().out
+
+
 def test_the_same_command_gives_the_same_model(data, old, new, capsys):
     assert main(words(data, old, "again")) == 0
     printed = capsys.readouterr().out
@@ -199,9 +312,7 @@ def test_settings_that_contradict_the_model_are_refused(data, old, capsys):
 
 def test_of_one_recording_a_model_is_made_and_not_scored(data, old, capsys):
     write_fights(data / "one", videos=7, seconds=16)
-    listing = data / "one" / "train.csv"
-    lines = listing.read_text(encoding="utf-8").splitlines()
-    listing.write_text("\n".join([lines[0], lines[-1]]), encoding="utf-8")
+    keep_videos(data / "one", [7])
     command = words(data, old, "of-one")
     command[1] = str(data / "one")
     assert main(command) == 0

@@ -249,6 +249,9 @@ class ReuseSettings(Settings):
     """Keep its classes, or actions, that the new labels do not have."""
     freeze: bool = False
     """Networks: only the heads learn. Trees never change the old ones."""
+    old_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Networks: the weights to use are so much the old ones and the rest the new ones;
+    the new ones alone where there are new actions."""
     hold_out: bool = True
     """False: all recordings are learned from, and nothing is scored."""
     teacher: Path | None = None

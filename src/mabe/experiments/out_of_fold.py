@@ -33,22 +33,29 @@ FILE_NAME = "out_of_fold.npz"
 def predict_held_out(
     model: Model | Ensemble, objective: Objective, *, variants: int = 1
 ) -> OutOfFold:
-    """Return a model's predictions of the recordings that its objective holds out."""
+    """Return a model's predictions of the recordings that an objective holds out.
+
+    The model may know further classes, which are then impossible.
+    """
     task = objective.task
+    known_classes = model.task.classes
+    places = [known_classes.index(name) for name in task.classes]
     store = in_layout_of(model, objective.data.store)
     near = NearPairs(store, model.config.nearness)
     views = []
     for each in objective.held_out_views():
         recording = store.recordings[each.recording]
+        possible = np.zeros(len(known_classes), bool)
+        possible[places] = each.possible
         probabilities = predict_view(
             model,
             Tracks.of_stored(store, each.recording),
             each.view,
             lab=recording.lab,
-            possible=each.possible,
+            possible=possible,
             spans=near.spans(each.recording, each.view),
             variants=variants,
-        )
+        )[:, places]
         known = np.where(each.possible, probabilities, np.nan)
         views.append(
             ViewPredictions(

@@ -46,7 +46,7 @@ from mabe.experiments.out_of_fold import (
     write_out_of_fold,
 )
 from mabe.experiments.rule_tuning import format_tuned, tune_run
-from mabe.experiments.train_from import choose_kinds
+from mabe.experiments.train_from import choose_kinds, score_as_it_is
 from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
 from mabe.runtime.console import count, finite_or_none, format_score, print_lines
 from mabe.runtime.devices import choose_device
@@ -62,6 +62,8 @@ from mabe.training.run_directory import document, lock_run, set_aside
 
 FEWEST_TO_TUNE = 3
 """Recordings: to tune on one, choose on another, and judge on a third."""
+AS_IT_IS = "the old model"
+"""Name of the scores of the model that a run starts from."""
 TASK_SETTINGS = frozenset({"task", "classes", "actions", "undirected"})
 """Where the user gave none of these, the task is chosen by the labels."""
 
@@ -79,12 +81,15 @@ class RecipeReport:
     """The score of tuned rules on recordings that did not choose them."""
     expected: float | None
     """The score to expect on new recordings of this kind."""
+    as_it_is: OutOfFoldScore | None
+    """With `from_model`: of that model, on the same recordings."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as `recipe.json` holds them."""
         scores = {
             **{name: score.to_json() for name, score in self.kinds.items()},
             "together": self.together.to_json(),
+            **({AS_IT_IS: self.as_it_is.to_json()} if self.as_it_is else {}),
             "tuned, nested": {"score": self.tuned},
             "expected": {"score": self.expected},
         }
@@ -144,7 +149,12 @@ def train_recipe(
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor, report=report)
-        scores = _join(run_dir, plans, recipe.reasons)
+        before = (
+            score_as_it_is(plans[0].fold_runs_of_first_seed, skip_bad=skip_bad)
+            if config.from_model is not None
+            else None
+        )
+        scores = _join(run_dir, plans, recipe.reasons, before)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
         print_lines(*_hint_at_unlabelled(data))
@@ -269,6 +279,12 @@ class KindPlan:
     folds: Plan
 
     @property
+    def fold_runs_of_first_seed(self) -> list[FoldRun]:
+        """A run for each fold; together they hold every recording out once."""
+        seed = self.folds.config.seed
+        return [each for each in self.folds.fold_runs if each.config.seed == seed]
+
+    @property
     def final_runs(self) -> list[FoldRun]:
         """The runs whose models are used: those that learn from all recordings."""
         if not self.folds.holds_out:
@@ -324,7 +340,10 @@ def _train_all(
 
 
 def _join(
-    root: Path, plans: Sequence[KindPlan], reasons: tuple[str, ...]
+    root: Path,
+    plans: Sequence[KindPlan],
+    reasons: tuple[str, ...],
+    as_it_is: OutOfFoldScore | None,
 ) -> RecipeReport:
     """Write the model to use, tune its decisions, and print the scores."""
     members: list[Member] = []
@@ -344,9 +363,9 @@ def _join(
     print_lines(
         "", "Macro F1 on recordings that the predicting models did not learn from:"
     )
-    print_lines(
-        *(_line(*each) for each in (*scores.items(), ("together", together))), ""
-    )
+    shown = {**scores, "together": together}
+    shown |= {AS_IT_IS: as_it_is} if as_it_is else {}
+    print_lines(*(_line(*each) for each in shown.items()), *_compare(shown), "")
     tuned, is_better = _tune(root, joined)
     report = RecipeReport(
         reasons=reasons,
@@ -356,6 +375,7 @@ def _join(
         expected=finite_or_none(tuned.nested if is_better else tuned.plain)
         if tuned
         else together.score,
+        as_it_is=as_it_is,
     )
     write_json(root / RECIPE_REPORT, report.to_json())
     card = write_model_card(root)
@@ -393,7 +413,18 @@ def _tune(root: Path, predictions: OutOfFold) -> tuple[Tuned | None, bool]:
     return tuned, is_better
 
 
+def _compare(scores: Mapping[str, OutOfFoldScore]) -> list[str]:
+    """Return a warning where the model started from scores higher as it is."""
+    old, new = scores.get(AS_IT_IS), scores["together"]
+    if not old or old.score is None or new.score is None or old.score <= new.score:
+        return []
+    return [
+        "! The old model scores higher on these recordings as it is. Use it, fit its "
+        "thresholds (mabe calibrate), or learn from more recordings"
+    ]
+
+
 def _line(name: str, score: OutOfFoldScore) -> str:
     """Return one kind's score with its interval, and that of each class."""
     interval = f"({score.interval_text})"
-    return f"  {name:<9} {format_score(score.score)}  {interval}  {score.f1_text}"
+    return f"  {name:<13} {format_score(score.score)}  {interval}  {score.f1_text}"

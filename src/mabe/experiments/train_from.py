@@ -21,13 +21,17 @@ from mabe.experiments.auto_recipe import (
     Recipe,
     refuse_patience,
 )
+from mabe.experiments.cross_validation import OutOfFoldScore
+from mabe.experiments.fold_runs import FoldRun
+from mabe.experiments.out_of_fold import join, predict_held_out
 from mabe.models.checkpoint import Member
 from mabe.models.model_config import ModelSettings
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
 from mabe.runtime.console import count
 from mabe.scene_task import SceneTask, TaskKind
-from mabe.training.reuse import Source, load_same_source, load_source
+from mabe.training.objectives import load_training_data
+from mabe.training.reuse import Source, find_source, load_same_source, load_source
 
 NETWORK_STEPS = (40, 400)
 """Fewest and most steps of a network; one for each so many frames between them."""
@@ -95,6 +99,29 @@ def with_source(given: Mapping[str, Any], *, skip_bad: bool = False) -> Starting
             *_known(source, labelled),
         ),
     )
+
+
+def score_as_it_is(
+    fold_runs: Sequence[FoldRun], *, skip_bad: bool = False
+) -> OutOfFoldScore | None:
+    """Return the score of the model started from, on what fold runs held out.
+
+    These are recordings that it did not learn from. It decides plainly. None where it
+    does not know all classes, or nothing was held out.
+    """
+    parts = []
+    for fold_run in fold_runs:
+        config = fold_run.config
+        source = find_source(config)
+        assert source is not None
+        data = load_training_data(config, skip_bad=skip_bad, notes=False)
+        objective = data.objective(data.config)
+        model = source.checkpoint.model
+        if not set(objective.task.classes) <= set(model.task.classes):
+            return None
+        parts.append(predict_held_out(model, objective))
+    joined = join(parts)
+    return OutOfFoldScore.of(joined) if joined.views else None
 
 
 def choose_kinds(

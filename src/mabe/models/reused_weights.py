@@ -4,9 +4,14 @@ The *trunk* is everything but the heads: the layers that give a logit for each c
 action). Heads have a row for each class, and the embedding of labs one for each lab.
 Rows of classes that both networks have are copied. A lab that the old network does not
 know starts as its "unknown" lab did.
+
+After training the weights to use lie between the old and the new ones: few recordings
+show some actions hardly at all, and a network that learned from them alone forgets
+these (`move_towards`). The method is that of Wortsman et al. 2022, *Robust
+fine-tuning of zero-shot models* (WiSE-FT).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -25,6 +30,30 @@ def start_from(model: NetworkModel, old: NetworkModel) -> None:
 
     Raises `ConfigError` where features or layers differ.
     """
+    for value, known in _shared_weights(model, old):
+        value.copy_(known)
+
+
+def has_new_classes(model: NetworkModel, old: NetworkModel) -> bool:
+    """Return whether a network has classes, or actions, that the old one has not."""
+    return not set(model.task.classes) <= set(old.task.classes)
+
+
+@torch.no_grad()
+def move_towards(model: NetworkModel, old: NetworkModel, share: float) -> None:
+    """Make a share of a network's weights those of the old one that it started from.
+
+    Not for new classes: their heads fit the new trunk alone.
+    """
+    for value, known in _shared_weights(model, old):
+        if value.is_floating_point():
+            value.lerp_(known.to(value), share)
+
+
+def _shared_weights(
+    model: NetworkModel, old: NetworkModel
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the weights that two networks share, to be changed in the first one."""
     check_same_features(model.feature_names, old.feature_names)
     weights, known = model.state_dict(), old.state_dict()
     for name, value in weights.items():
@@ -33,7 +62,7 @@ def start_from(model: NetworkModel, old: NetworkModel) -> None:
         elif name == _LABS:
             rows = _rows_of_labs(model, old)
         elif name in known and known[name].shape == value.shape:
-            value.copy_(known[name])
+            yield value, known[name]
             continue
         else:
             raise ConfigError(
@@ -41,8 +70,8 @@ def start_from(model: NetworkModel, old: NetworkModel) -> None:
                 f"{tuple(known[name].shape) if name in known else 'absent'} in the "
                 "model; leave out settings of the network's size"
             )
-        _copy_rows(value, known[name], rows)
-    model.load_state_dict(weights)
+        for here, there in rows:
+            yield value[here], known[name][there]
 
 
 def freeze_trunk(model: NetworkModel) -> None:
@@ -68,11 +97,6 @@ def check_same_features(here: Sequence[str], of_model: Sequence[str]) -> None:
         f"{', '.join(gone[:3]) or 'none'}). Other keypoints, numbers of animals or "
         "objects need a model that is trained from the beginning"
     )
-
-
-def _copy_rows(value: Tensor, known: Tensor, rows: Sequence[tuple[int, int]]) -> None:
-    for new, old in rows:
-        value[new].copy_(known[old])
 
 
 def _shared(here: Sequence[str], there: Sequence[str]) -> list[tuple[int, int]]:

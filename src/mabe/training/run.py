@@ -181,6 +181,8 @@ def _train(
         print_lines("Features: computed once, of whole recordings")
     elif objective.keep_poses_on(fabric.device):
         print_lines(f"Poses: all in the memory of {fabric.device}")
+    if state.started_from:
+        print_lines(f"Weights to use: {_describe_weights(state.old_share)}")
     if config.cuda_graphs:
         is_used = replays(state, config, fabric)
         unused = "not used, they need one GPU and no float16"
@@ -218,6 +220,12 @@ def _print_data(
             left_out=len(data.store.recordings) - learned - held_out,
         )
     )
+
+
+def _describe_weights(old_share: float) -> str:
+    if not old_share:
+        return "the new ones"
+    return f"{old_share:.0%} of the old model's, {1 - old_share:.0%} of the new ones"
 
 
 def _load_together(

@@ -1,5 +1,6 @@
 """Everything that changes while a run trains, and how it is saved and restored."""
 
+import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from mabe.config import RunConfig
 from mabe.models.model import NetworkModel, build_model
-from mabe.models.reused_weights import freeze_trunk, start_from
+from mabe.models.reused_weights import (
+    freeze_trunk,
+    has_new_classes,
+    move_towards,
+    start_from,
+)
 from mabe.pair_task import PairTask
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
@@ -41,6 +47,10 @@ class TrainingState:
     """Windows that go through the network at once; shrinks when memory is short."""
     recorded: RecordedBackward | None = None
     """Loss and gradients as a CUDA graph, where they are replayed; it is not saved."""
+    started_from: NetworkModel | None = None
+    """The network that this one started from, if any."""
+    old_share: float = 0.0
+    """How much of the weights to use are those of that network."""
     epoch_seconds: float = 0.0
     history: list[Epoch] = field(default_factory=list)
 
@@ -59,9 +69,10 @@ def start_state(
     torch.manual_seed(initial_seed(config.seed))
     model = build_model(config.model, task)
     member = source_member(config)
-    if member is not None:
-        assert isinstance(member.model, NetworkModel)
-        start_from(model, member.model)
+    started_from = member.model if member else None
+    if started_from is not None:
+        assert isinstance(started_from, NetworkModel)
+        start_from(model, started_from)
     elif objective:
         fit_scaling(model, objective, seed=config.seed)
     if config.freeze:
@@ -77,7 +88,16 @@ def start_state(
         average,
         LossLog.of_device(fabric.device),
         micro_batch=config.windows,
+        started_from=started_from,
+        old_share=_old_share(config, model, started_from),
     )
+
+
+def _old_share(
+    config: RunConfig, model: nn.Module, started_from: NetworkModel | None
+) -> float:
+    new = started_from is None or has_new_classes(unwrapped(model), started_from)
+    return 0.0 if new else config.old_share
 
 
 @torch.no_grad()
@@ -92,8 +112,17 @@ def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None
 
 
 def averaged_model(state: TrainingState) -> NetworkModel:
-    """Return the model to use, score and save, ready for prediction."""
-    return unwrapped(state.average).eval()
+    """Return the model to use, score and save, ready for prediction.
+
+    Its weights are the average over recent steps; of a run that started from another
+    network they are moved back towards that one.
+    """
+    model = unwrapped(state.average).eval()
+    if state.started_from is None or not state.old_share:
+        return model
+    model = copy.deepcopy(model)
+    move_towards(model, state.started_from, state.old_share)
+    return model
 
 
 def unwrapped(model: nn.Module) -> NetworkModel:

@@ -44,6 +44,7 @@ from mabe.experiments.auto_recipe import (
     choose_recipe,
 )
 from mabe.experiments.fold_runs import FoldRun, train_fold_run
+from mabe.experiments.kind_weights import blend_kinds
 from mabe.experiments.out_of_fold import blend, join
 from mabe.experiments.train_auto import with_guessed_task
 from mabe.metrics.bout_scores import count_matches
@@ -110,9 +111,12 @@ def run_trial(trial: Trial) -> None:
         if kind.name in trial.kinds
     }
     if len(found) > 1:
-        weights = [each.weight for each in recipe.kinds if each.name in found]
+        blended = blend_kinds([join(of_folds) for of_folds in found.values()])
+        first, *_ = found.values()
         found["together"] = [
-            blend(of_fold, weights) for of_fold in zip(*found.values(), strict=True)
+            replace(fold, views=tuple(v for v in blended.views if v.track in tracks))
+            for fold in first
+            for tracks in [set(fold.tracks)]
         ]
     print_rows(found)
 

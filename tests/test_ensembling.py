@@ -129,6 +129,14 @@ def test_the_weights_are_those_of_the_least_log_loss(seed):
     assert found[0] > found[1] > 0
 
 
+def test_balanced_weights_favour_the_run_that_knows_the_rare_frames():
+    # One action in ten frames: the first run misses it, the second sees too much.
+    labels = [1] + [0] * 9
+    runs = told([0.1] * 10, [0.6] + [0.3] * 9, labels=labels)
+    plain, balanced = find_weights(runs), find_weights(runs, balance=1.0)
+    assert plain[0] > 0.5 > balanced[0]
+
+
 def test_runs_that_say_the_same_have_the_same_say():
     probabilities = [0.2, 0.9, 0.4]
     found = find_weights(

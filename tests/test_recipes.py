@@ -38,6 +38,7 @@ from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.ensemble import Ensemble
 from mabe.models.trees_model import TreesModel
 from mabe.recording import StoredRecording
+from mabe.runtime.documents import read_json
 from mabe.runtime.executors import HERE
 from mabe.training.run import train
 
@@ -62,13 +63,10 @@ def choose(frames=100_000, groups=20, **given):
     return recipes.choose_recipe(given, groups=groups, counted_frames=frames)
 
 
-def test_trees_and_networks_are_weighted_equally():
+def test_the_recipe_is_trees_and_networks():
     recipe = choose()
 
-    assert [(kind.name, kind.weight) for kind in recipe.kinds] == [
-        ("trees", 0.5),
-        ("network", 0.5),
-    ]
+    assert [kind.name for kind in recipe.kinds] == ["trees", "network"]
     assert all(kind.config.feature_set == "social" for kind in recipe.kinds)
     assert recipe.runs == 5 * (1 + recipes.NETWORKS) + 1 + recipes.FINAL_NETWORKS
 
@@ -324,8 +322,10 @@ def test_the_model_to_use_learned_from_all_recordings(run):
     is_trees = [isinstance(member, TreesModel) for member in members]
     assert sum(is_trees) == recipes.FINAL_TREES
     assert len(members) == recipes.FINAL_TREES + recipes.FINAL_NETWORKS
+    of_kinds = read_json(run / "recipe.json")["weights"]
     weights = np.array(checkpoint.model.weights)
-    assert weights[is_trees].sum() == pytest.approx(0.5)
+    assert weights[is_trees].sum() == pytest.approx(of_kinds["trees"])
+    assert weights.sum() == pytest.approx(1)
     for member in checkpoint.members:
         assert len(set(member.provenance.trained_on)) == 4
         assert not member.provenance.validated_on

@@ -82,8 +82,6 @@ class ModelKind:
     """Seeds of each fold, for the scores."""
     final_models: int
     """Number of models that learn from all recordings: those to use."""
-    weight: float
-    """Weight of all its members together in the joined model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +150,8 @@ def choose_recipe(
     names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
     return Recipe(
         kinds=(
-            ModelKind("trees", trees, seeds=1, final_models=FINAL_TREES, weight=0.5),
-            ModelKind(
-                "network", network, seeds=seeds, final_models=FINAL_NETWORKS, weight=0.5
-            ),
+            ModelKind("trees", trees, seeds=1, final_models=FINAL_TREES),
+            ModelKind("network", network, seeds=seeds, final_models=FINAL_NETWORKS),
         ),
         folds=folds,
         reasons=(
@@ -165,8 +161,8 @@ def choose_recipe(
             "Trees on windowed social features: accurate with few recordings",
             f"Networks ({_describe(network)}), {seeds} for each fold: more accurate on "
             "actions that need context",
-            "Trees and networks weighted equally: better than either on held-out "
-            "recordings",
+            "Trees and networks as one, weighted by recordings that they did not "
+            "learn from",
             f"The model to use: {count(FINAL_TREES, 'forest')} and "
             f"{count(FINAL_NETWORKS, 'network')} that learn from all recordings; those "
             "of the folds give its score",

@@ -191,18 +191,22 @@ def find_common_predictions(
     return CommonPredictions(of_runs)
 
 
-def find_weights(of_runs: Sequence[OutOfFold]) -> Weights:
+def find_weights(of_runs: Sequence[OutOfFold], *, balance: float = 0.0) -> Weights:
     """Return the weights with which the mean has the least log loss.
 
-    By exponentiated gradient (Kivinen & Warmuth, Information and Computation 1997),
-    which keeps weights above zero and their sum at one.
+    A frame with a class counts as many times as (frames without / frames with) to the
+    power `balance`, if that is above one. By exponentiated gradient (Kivinen & Warmuth,
+    Information and Computation 1997), which keeps weights above zero and their sum at
+    one.
     """
-    probabilities, labels = _stack(of_runs)
+    probabilities, labels, odds = _stack(of_runs)
     weights = np.full(len(of_runs), 1 / len(of_runs))
+    counted = np.where(labels == 1, odds.clip(min=1) ** balance, 1.0)
+    counted /= counted.sum()
     for _ in range(ROUNDS):
         blended = weights @ probabilities
         slope = (blended - labels) / (blended * (1 - blended))
-        gradient = probabilities @ slope / len(labels)
+        gradient = probabilities @ (slope * counted)
         weights *= np.exp(-STEP * (gradient - gradient.mean()))
         weights /= weights.sum()
     return weights
@@ -216,12 +220,22 @@ def drop_useless(weights: Weights) -> Weights:
 
 def _stack(
     of_runs: Sequence[OutOfFold],
-) -> tuple[Float[np.ndarray, "runs cells"], Int[np.ndarray, " cells"]]:
-    """Return each run's probability for every frame and class with a label."""
+) -> tuple[
+    Float[np.ndarray, "runs cells"],
+    Int[np.ndarray, " cells"],
+    Float[np.ndarray, " cells"],
+]:
+    """Return each run's probability for every frame and class with a label.
+
+    Then the labels, and of each the odds against its class: frames without by frames
+    with it.
+    """
     by_key: list[dict[Any, Any]] = [
         {view.key: view for view in predictions.views} for predictions in of_runs
     ]
-    rows, labels = [], []
+    classes = len(of_runs[0].classes)
+    frames = np.zeros((2, classes), int)
+    rows, labels, places = [], [], []
     for key, first in by_key[0].items():
         each = np.stack(
             [views[key].probabilities.astype(np.float32) for views in by_key]
@@ -229,10 +243,15 @@ def _stack(
         counts = (first.labels >= 0) & np.isfinite(each).all(axis=0)
         rows.append(each[:, counts])
         labels.append(first.labels[counts])
+        places.append(np.nonzero(counts)[1])
+        for happens in (0, 1):
+            of_classes = places[-1][labels[-1] == happens]
+            frames[happens] += np.bincount(of_classes, minlength=classes)
     probabilities = np.concatenate(rows, axis=1).clip(
         _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY
     )
-    return probabilities, np.concatenate(labels)
+    odds = frames[0] / frames[1].clip(min=1)
+    return probabilities, np.concatenate(labels), odds[np.concatenate(places)]
 
 
 def _weighted_members(

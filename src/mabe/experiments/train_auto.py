@@ -38,10 +38,10 @@ from mabe.experiments.cross_validation import (
 )
 from mabe.experiments.fold_runs import RECIPE_REPORT, FoldRun, train_fold_runs
 from mabe.experiments.importance import explain_run, format_importance
+from mabe.experiments.kind_weights import blend_kinds, weights_of_kinds
 from mabe.experiments.model_card import write_model_card
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
-    blend,
     read_out_of_fold,
     write_out_of_fold,
 )
@@ -75,6 +75,8 @@ class RecipeReport:
     reasons: tuple[str, ...]
     """What was chosen, and why."""
     kinds: Mapping[str, OutOfFoldScore]
+    weights: Mapping[str, float]
+    """Of each kind in the model to use."""
     together: OutOfFoldScore
     """Of all kinds as one model."""
     tuned: float | None
@@ -93,7 +95,11 @@ class RecipeReport:
             "tuned, nested": {"score": self.tuned},
             "expected": {"score": self.expected},
         }
-        return {"reasons": list(self.reasons), "scores": scores}
+        return {
+            "reasons": list(self.reasons),
+            "scores": scores,
+            "weights": dict(self.weights),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,30 +352,43 @@ def _join(
     as_it_is: OutOfFoldScore | None,
 ) -> RecipeReport:
     """Write the model to use, tune its decisions, and print the scores."""
-    members: list[Member] = []
-    weights: list[float] = []
+    members: list[list[Member]] = []
     predictions: list[OutOfFold] = []
     scores: dict[str, OutOfFoldScore] = {}
     for plan in plans:
         scores[plan.kind.name] = assemble(plan.folds).all_seeds
         final = [load_checkpoint(each.model).members[0] for each in plan.final_runs]
-        members += final
-        weights += [plan.kind.weight / len(final)] * len(final)
+        members.append(final)
         predictions.append(read_out_of_fold(plan.folds.root / FILE_NAME))
-    joined = blend(predictions, [plan.kind.weight for plan in plans])
+    joined = blend_kinds(predictions)
     write_out_of_fold(root / FILE_NAME, joined)
-    save_ensemble(root / f"best{SUFFIX}", members, weights)
+    of_kinds = dict(zip(scores, weights_of_kinds(predictions).tolist(), strict=True))
+    save_ensemble(
+        root / f"best{SUFFIX}",
+        list(itertools.chain(*members)),
+        [
+            weight / len(final)
+            for final, weight in zip(members, of_kinds.values(), strict=True)
+            for _ in final
+        ],
+    )
     together = OutOfFoldScore.of(joined)
     print_lines(
         "", "Macro F1 on recordings that the predicting models did not learn from:"
     )
     shown = {**scores, "together": together}
     shown |= {AS_IT_IS: as_it_is} if as_it_is else {}
-    print_lines(*(_line(*each) for each in shown.items()), *_compare(shown), "")
+    print_lines(
+        *(_line(*each) for each in shown.items()),
+        *_compare(shown),
+        *_say_weights(of_kinds),
+        "",
+    )
     tuned, is_better = _tune(root, joined)
     report = RecipeReport(
         reasons=reasons,
         kinds=scores,
+        weights=of_kinds,
         together=together,
         tuned=finite_or_none(tuned.nested) if tuned else None,
         expected=finite_or_none(tuned.nested if is_better else tuned.plain)
@@ -379,7 +398,7 @@ def _join(
     )
     write_json(root / RECIPE_REPORT, report.to_json())
     card = write_model_card(root)
-    of_members = count(len(members), "model")
+    of_members = count(sum(map(len, members)), "model")
     print_lines(
         "✓ Expected score on new recordings of this kind: "
         f"{format_score(report.expected)}",
@@ -422,6 +441,14 @@ def _compare(scores: Mapping[str, OutOfFoldScore]) -> list[str]:
         "! The old model scores higher on these recordings as it is. Use it, fit its "
         "thresholds (mabe calibrate), or learn from more recordings"
     ]
+
+
+def _say_weights(weights: Mapping[str, float]) -> list[str]:
+    """Return a line with the weights of several kinds."""
+    if len(weights) < 2:
+        return []
+    said = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    return [f"  Weights together: {said}"]
 
 
 def _line(name: str, score: OutOfFoldScore) -> str:

@@ -165,7 +165,6 @@ def choose_kinds(
                 each,
                 seeds=1,
                 final_models=FINAL_MODELS[name],
-                weight=1 / len(kinds),
             )
             for name, each in kinds
         ),

@@ -111,14 +111,25 @@ def run_trial(trial: Trial) -> None:
         if kind.name in trial.kinds
     }
     if len(found) > 1:
-        blended = blend_kinds([join(of_folds) for of_folds in found.values()])
-        first, *_ = found.values()
-        found["together"] = [
-            replace(fold, views=tuple(v for v in blended.views if v.track in tracks))
-            for fold in first
-            for tracks in [set(fold.tracks)]
-        ]
+        found["together"] = together(trial, list(found.values()))
     print_rows(found)
+
+
+def together(trial: Trial, of_kinds: Sequence[Sequence[OutOfFold]]) -> list[OutOfFold]:
+    """Return the kinds' predictions as one, for each fold.
+
+    Weighted by the other recordings, as by the recipe; from some videos equally, as
+    these alone would weigh, in a cross-validation of their own.
+    """
+    if trial.videos:
+        equal = [1.0] * len(of_kinds)
+        return [blend(of_fold, equal) for of_fold in zip(*of_kinds, strict=True)]
+    blended = blend_kinds([join(of_folds) for of_folds in of_kinds])
+    tracks_of_folds = [set(fold.tracks) for fold in of_kinds[0]]
+    return [
+        replace(blended, views=tuple(v for v in blended.views if v.track in tracks))
+        for tracks in tracks_of_folds
+    ]
 
 
 def predictions_of_kind(

@@ -12,10 +12,11 @@ import numpy as np
 from mabe.decoding.view_predictions import OutOfFold
 from mabe.experiments.ensembling import Weights, find_weights
 from mabe.experiments.out_of_fold import blend, join
+from mabe.scene_task import TaskKind
 
-BALANCE = 0.5
-"""How much more a rare action counts, as in training: by the square root of its odds.
-Otherwise frames without any action decide, in which trees are better."""
+BALANCE = {TaskKind.SCENE: 0.5, TaskKind.PAIR: 0.25}
+"""How much more a rare action counts, as in the losses of training. Otherwise frames
+without any action decide, of which trees know more."""
 LEAST_WEIGHT = 0.2
 """Of each kind: even one that adds nothing here makes errors of its own elsewhere."""
 MOST_CELLS = 100_000
@@ -34,7 +35,9 @@ def weights_of_kinds(of_kinds: Sequence[OutOfFold]) -> Weights:
         return np.full(kinds, 1 / kinds)
     free = 1 - kinds * LEAST_WEIGHT
     thinned = [_every_few_frames(each) for each in of_kinds]
-    surplus = (find_weights(thinned, balance=BALANCE) - LEAST_WEIGHT).clip(min=0)
+    surplus = (
+        find_weights(thinned, balance=BALANCE[of_kinds[0].kind]) - LEAST_WEIGHT
+    ).clip(min=0)
     return LEAST_WEIGHT + free * surplus / surplus.sum()
 
 

@@ -53,13 +53,8 @@ def main() -> None:
 
 def compare(folder: Path, given: argparse.Namespace, fold: int) -> list[str]:
     """Train and distil in one fold, and return a line for each of the two models."""
-    settings = {"data_dir": DATA, "model_type": "conv_gru", "feature_set": "social"}
-    config = load_config(CONFIG, settings).changed(folds=5, fold=fold, fps=10.0)
-    data = load_training_data(config, notes=False)
-    order = np.random.default_rng(fold).permutation(len(data.learned))
-    videos = [data.store.recordings[index].video for index in data.learned]
-    held_out = [data.store.recordings[index].video for index in data.held_out]
-    scored = [videos[place] for place in order[: given.videos]]
+    videos, held_out = split_fold(fold)
+    scored = videos[: given.videos]
     write_subset(folder / "scored", scored, labelled=scored)
     write_subset(folder / "all", videos, labelled=scored)
     write_subset(folder / "held_out", held_out, labelled=held_out)
@@ -72,6 +67,17 @@ def compare(folder: Path, given: argparse.Namespace, fold: int) -> list[str]:
         line_of(fold, name, path, folder / "held_out")
         for name, path in (("from the scored alone", run), ("distilled", student))
     ]
+
+
+def split_fold(fold: int) -> tuple[list[str], list[str]]:
+    """Return a fold's videos to learn from, in the order drawn, and those held out."""
+    settings = {"data_dir": DATA, "model_type": "conv_gru", "feature_set": "social"}
+    config = load_config(CONFIG, settings).changed(folds=5, fold=fold, fps=10.0)
+    data = load_training_data(config, notes=False)
+    order = np.random.default_rng(fold).permutation(len(data.learned))
+    videos = [data.store.recordings[index].video for index in data.learned]
+    held_out = [data.store.recordings[index].video for index in data.held_out]
+    return [videos[place] for place in order], held_out
 
 
 def write_subset(

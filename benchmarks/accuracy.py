@@ -118,14 +118,15 @@ def run_trial(trial: Trial) -> None:
 def together(trial: Trial, of_kinds: Sequence[Sequence[OutOfFold]]) -> list[OutOfFold]:
     """Return the kinds' predictions as one, for each fold.
 
-    Weighted by the other recordings, as by the recipe; from some videos equally, as
-    these alone would weigh, in a cross-validation of their own.
+    Weighted by the other folds, as by the recipe; with `--videos` equally, as the
+    recipe would find its weights on these videos alone.
     """
     if trial.videos:
         equal = [1.0] * len(of_kinds)
         return [blend(of_fold, equal) for of_fold in zip(*of_kinds, strict=True)]
-    blended = blend_kinds([join(of_folds) for of_folds in of_kinds])
     tracks_of_folds = [set(fold.tracks) for fold in of_kinds[0]]
+    whole = [join(of_folds) for of_folds in of_kinds]
+    blended = blend_kinds(whole, tracks_of_folds)
     return [
         replace(blended, views=tuple(v for v in blended.views if v.track in tracks))
         for tracks in tracks_of_folds

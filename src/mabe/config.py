@@ -250,7 +250,7 @@ class ReuseSettings(Settings):
     freeze: bool = False
     """Networks: only the heads learn. Trees never change the old ones."""
     old_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Networks: the weights to use are so much the old ones and the rest the new ones;
+    """Networks: used is the mean of old and new weights, the old ones weighted by this;
     the new ones alone where there are new actions."""
     hold_out: bool = True
     """False: all recordings are learned from, and nothing is scored."""

@@ -161,8 +161,7 @@ def choose_recipe(
             "Trees on windowed social features: accurate with few recordings",
             f"Networks ({_describe(network)}), {seeds} for each fold: more accurate on "
             "actions that need context",
-            "Trees and networks as one, weighted by recordings that they did not "
-            "learn from",
+            "Trees and networks averaged, with weights from held-out recordings",
             f"The model to use: {count(FINAL_TREES, 'forest')} and "
             f"{count(FINAL_NETWORKS, 'network')} that learn from all recordings; those "
             "of the folds give its score",

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from mabe.config import RunConfig, dump_config
+from mabe.config import RunConfig, build_config, dump_config
 from mabe.data.splits import find_groups
+from mabe.decoding.rules import DecisionRules
 from mabe.decoding.view_predictions import OutOfFold, score_with_confidence
 from mabe.errors import ConfigError, RunError
 from mabe.experiments.fold_runs import CROSSVAL_REPORT, FoldRun, train_fold_runs
@@ -46,12 +47,14 @@ class OutOfFoldScore:
     """Of each class (or action), all labs together."""
 
     @classmethod
-    def of(cls, predictions: OutOfFold) -> "OutOfFoldScore":
-        """Score predictions; of none there is no score."""
+    def of(
+        cls, predictions: OutOfFold, rules: DecisionRules | None = None
+    ) -> "OutOfFoldScore":
+        """Score predictions, decided plainly by default; of none there is no score."""
         if not predictions.views:
             none = dict.fromkeys(predictions.classes)
             return cls(score=None, interval=(None, None), f1=none)
-        rules = predictions.plain_rules
+        rules = rules or predictions.plain_rules
         confidence = score_with_confidence(predictions.views, rules)
         f1 = zip(predictions.classes, confidence.f1, strict=True)
         return cls(
@@ -95,8 +98,12 @@ class Identity:
     """Hash of all recordings and their labels; others would be split otherwise."""
 
     def changed_from(self, before: Mapping[str, Any]) -> list[str]:
-        """Return what differs from the plain values of another identity."""
-        now, then = _flat(asdict(self)), _flat(before)
+        """Return what differs from the plain values of another identity.
+
+        A setting that these lack was added later, and counts with its default.
+        """
+        defaults = dump_config(build_config({}, where="defaults"))
+        now, then = _flat(asdict(self)), {**defaults, **_flat(before)}
         return sorted(key for key in now if then.get(key) != now[key])
 
 

@@ -191,18 +191,28 @@ def find_common_predictions(
     return CommonPredictions(of_runs)
 
 
-def find_weights(of_runs: Sequence[OutOfFold], *, balance: float = 0.0) -> Weights:
+def find_weights(
+    of_runs: Sequence[OutOfFold],
+    *,
+    balance: float = 0.0,
+    most_cells: int | None = None,
+) -> Weights:
     """Return the weights with which the mean has the least log loss.
 
     A frame with a class counts as many times as (frames without / frames with) to the
-    power `balance`, if that is above one. By exponentiated gradient (Kivinen & Warmuth,
+    power `balance`, if that is above one. Of many frames and classes `most_cells` are
+    drawn; the same ones in each call. By exponentiated gradient (Kivinen & Warmuth,
     Information and Computation 1997), which keeps weights above zero and their sum at
     one.
     """
-    probabilities, labels, odds = _stack(of_runs)
+    cells = _stack(of_runs)
+    if most_cells is not None:
+        cells = cells.draw(most_cells)
+    probabilities, labels = cells.probabilities, cells.labels
     weights = np.full(len(of_runs), 1 / len(of_runs))
-    counted = np.where(labels == 1, odds.clip(min=1) ** balance, 1.0)
-    counted /= counted.sum()
+    if not len(labels):
+        return weights
+    counted = cells.counted(balance)
     for _ in range(ROUNDS):
         blended = weights @ probabilities
         slope = (blended - labels) / (blended * (1 - blended))
@@ -218,24 +228,40 @@ def drop_useless(weights: Weights) -> Weights:
     return kept / kept.sum()
 
 
-def _stack(
-    of_runs: Sequence[OutOfFold],
-) -> tuple[
-    Float[np.ndarray, "runs cells"],
-    Int[np.ndarray, " cells"],
-    Float[np.ndarray, " cells"],
-]:
-    """Return each run's probability for every frame and class with a label.
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Every frame and class with a label, and what each run predicts there."""
 
-    Then the labels, and of each the odds against its class: frames without by frames
-    with it.
-    """
+    probabilities: Float[np.ndarray, "runs cells"]
+    labels: Int[np.ndarray, " cells"]
+    classes: Int[np.ndarray, " cells"]
+
+    def draw(self, most: int) -> "_Cells":
+        """Return so many cells, drawn at random, or all if there are no more."""
+        if len(self.labels) <= most:
+            return self
+        rng = np.random.default_rng(0)
+        drawn = rng.choice(len(self.labels), most, replace=False)
+        return _Cells(
+            self.probabilities[:, drawn], self.labels[drawn], self.classes[drawn]
+        )
+
+    def counted(self, balance: float) -> Float[np.ndarray, " cells"]:
+        """Return the weight of each cell in the loss; their sum is one."""
+        happens = self.labels == 1
+        with_class = np.bincount(self.classes, happens)
+        without = np.bincount(self.classes, ~happens)
+        odds = (without / with_class.clip(min=1)).clip(min=1)[self.classes]
+        counted = np.where(happens, odds**balance, 1.0)
+        return counted / counted.sum()
+
+
+def _stack(of_runs: Sequence[OutOfFold]) -> _Cells:
+    """Return each run's probability for every frame and class with a label."""
     by_key: list[dict[Any, Any]] = [
         {view.key: view for view in predictions.views} for predictions in of_runs
     ]
-    classes = len(of_runs[0].classes)
-    frames = np.zeros((2, classes), int)
-    rows, labels, places = [], [], []
+    rows, labels, classes = [], [], []
     for key, first in by_key[0].items():
         each = np.stack(
             [views[key].probabilities.astype(np.float32) for views in by_key]
@@ -243,15 +269,11 @@ def _stack(
         counts = (first.labels >= 0) & np.isfinite(each).all(axis=0)
         rows.append(each[:, counts])
         labels.append(first.labels[counts])
-        places.append(np.nonzero(counts)[1])
-        for happens in (0, 1):
-            of_classes = places[-1][labels[-1] == happens]
-            frames[happens] += np.bincount(of_classes, minlength=classes)
+        classes.append(np.nonzero(counts)[1])
     probabilities = np.concatenate(rows, axis=1).clip(
         _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY
     )
-    odds = frames[0] / frames[1].clip(min=1)
-    return probabilities, np.concatenate(labels), odds[np.concatenate(places)]
+    return _Cells(probabilities, np.concatenate(labels), np.concatenate(classes))
 
 
 def _weighted_members(

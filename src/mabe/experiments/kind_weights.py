@@ -1,10 +1,10 @@
 """Weights of a recipe's kinds of models, by recordings that they did not learn from.
 
-Which kind is better depends on the data: on `rat_dyad` the networks are, the more so
-with few recordings, on `mouse_objects` the trees.
+Which kind is better depends on the data. On `rat_dyad` the networks are, most of all
+with few recordings; on `mouse_objects` the trees are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,64 +15,50 @@ from mabe.experiments.out_of_fold import blend, join
 from mabe.scene_task import TaskKind
 
 BALANCE = {TaskKind.SCENE: 0.5, TaskKind.PAIR: 0.25}
-"""How much more a rare action counts, as in the losses of training. Otherwise frames
-without any action decide, of which trees know more."""
+"""How much more a rare action counts; about as much as in the default losses of
+training. Without it frames without any action dominate the log loss."""
 LEAST_WEIGHT = 0.2
-"""Of each kind: even one that adds nothing here makes errors of its own elsewhere."""
+"""Of each kind: one that does not help on few recordings may help on others."""
+FEWEST_RECORDINGS = 2
+"""With fewer, weights are equal."""
 MOST_CELLS = 100_000
-"""Frames times classes from which weights are found, as neighbours say the same."""
-PARTS = 5
-"""Parts of the recordings; each is blended by weights that the others chose."""
+"""Frames times classes from which weights are found; neighbours are nearly equal."""
 
 
 def weights_of_kinds(of_kinds: Sequence[OutOfFold]) -> Weights:
     """Return the weights with the least balanced log loss, none below `LEAST_WEIGHT`.
 
-    Equal ones where no recording was held out.
+    Equal ones with fewer than `FEWEST_RECORDINGS`.
     """
     kinds = len(of_kinds)
-    if not of_kinds[0].views:
+    if len(of_kinds[0].tracks) < FEWEST_RECORDINGS:
         return np.full(kinds, 1 / kinds)
-    free = 1 - kinds * LEAST_WEIGHT
-    thinned = [_every_few_frames(each) for each in of_kinds]
-    surplus = (
-        find_weights(thinned, balance=BALANCE[of_kinds[0].kind]) - LEAST_WEIGHT
-    ).clip(min=0)
-    return LEAST_WEIGHT + free * surplus / surplus.sum()
+    found = find_weights(
+        of_kinds, balance=BALANCE[of_kinds[0].kind], most_cells=MOST_CELLS
+    )
+    surplus = (found - LEAST_WEIGHT).clip(min=0)
+    return LEAST_WEIGHT + (1 - kinds * LEAST_WEIGHT) * surplus / surplus.sum()
 
 
-def blend_kinds(of_kinds: Sequence[OutOfFold]) -> OutOfFold:
+def blend_kinds(
+    of_kinds: Sequence[OutOfFold], folds: Sequence[Collection[str]]
+) -> OutOfFold:
     """Return the mean of the kinds' predictions of the same recordings.
 
-    The weights of each recording are chosen by others, so that a score of the mean is
-    of recordings that had no part in it. With a single recording they are equal.
+    `folds` are the tracks that were held out together. The weights of a fold are found
+    on the others, so that no recording is scored with weights that it chose.
     """
-    tracks = sorted(of_kinds[0].tracks)
-    parts = [set(tracks[first::PARTS]) for first in range(min(PARTS, len(tracks)))]
     blended = []
-    for part in parts:
-        others = [_of_tracks(each, set(tracks) - part) for each in of_kinds]
-        scored = [_of_tracks(each, part) for each in of_kinds]
+    for fold in folds:
+        others = [_of_tracks(each, fold, inside=False) for each in of_kinds]
+        scored = [_of_tracks(each, fold, inside=True) for each in of_kinds]
         blended.append(blend(scored, weights_of_kinds(others).tolist()))
-    return join(blended) if blended else of_kinds[0]
+    return join(blended)
 
 
-def _every_few_frames(predictions: OutOfFold) -> OutOfFold:
-    """Return predictions of evenly spaced frames, `MOST_CELLS` of them at most."""
-    cells = sum(view.labels.size for view in predictions.views)
-    every = -(-cells // MOST_CELLS)
-    views = tuple(
-        replace(
-            view,
-            fps=view.fps / every,
-            probabilities=view.probabilities[::every],
-            labels=view.labels[::every],
-        )
-        for view in predictions.views
-    )
-    return replace(predictions, views=views)
-
-
-def _of_tracks(predictions: OutOfFold, tracks: set[str]) -> OutOfFold:
-    views = tuple(view for view in predictions.views if view.track in tracks)
-    return replace(predictions, views=views)
+def _of_tracks(
+    predictions: OutOfFold, tracks: Collection[str], *, inside: bool
+) -> OutOfFold:
+    """Return the predictions of some tracks, or of all others."""
+    views = (view for view in predictions.views if (view.track in tracks) == inside)
+    return replace(predictions, views=tuple(views))

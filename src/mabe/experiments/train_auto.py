@@ -155,12 +155,12 @@ def train_recipe(
         _begin(given, config, data, resume=resume)
         plans = [_plan(kind, recipe, data, run_dir) for kind in recipe.kinds]
         _train_all(plans, skip_bad=skip_bad, executor=executor, report=report)
-        before = (
-            score_as_it_is(plans[0].fold_runs_of_first_seed, skip_bad=skip_bad)
+        as_it_is = (
+            score_as_it_is(plans[0].of_first_seed, skip_bad=skip_bad)
             if config.from_model is not None
             else None
         )
-        scores = _join(run_dir, plans, recipe.reasons, before)
+        scores = _join(run_dir, plans, recipe.reasons, as_it_is)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
         print_lines(*_hint_at_unlabelled(data))
@@ -285,10 +285,9 @@ class KindPlan:
     folds: Plan
 
     @property
-    def fold_runs_of_first_seed(self) -> list[FoldRun]:
+    def of_first_seed(self) -> list[FoldRun]:
         """A run for each fold; together they hold every recording out once."""
-        seed = self.folds.config.seed
-        return [each for each in self.folds.fold_runs if each.config.seed == seed]
+        return self.folds.of_seed(self.folds.config.seed)
 
     @property
     def final_runs(self) -> list[FoldRun]:
@@ -360,7 +359,8 @@ def _join(
         final = [load_checkpoint(each.model).members[0] for each in plan.final_runs]
         members.append(final)
         predictions.append(read_out_of_fold(plan.folds.root / FILE_NAME))
-    joined = blend_kinds(predictions)
+    folds = [each.predictions.tracks for each in plans[0].of_first_seed]
+    joined = blend_kinds(predictions, folds)
     write_out_of_fold(root / FILE_NAME, joined)
     of_kinds = dict(zip(scores, weights_of_kinds(predictions).tolist(), strict=True))
     save_ensemble(
@@ -380,8 +380,7 @@ def _join(
     shown |= {AS_IT_IS: as_it_is} if as_it_is else {}
     print_lines(
         *(_line(*each) for each in shown.items()),
-        *_compare(shown),
-        *_say_weights(of_kinds),
+        *_format_weights(of_kinds),
         "",
     )
     tuned, is_better = _tune(root, joined)
@@ -397,6 +396,7 @@ def _join(
         as_it_is=as_it_is,
     )
     write_json(root / RECIPE_REPORT, report.to_json())
+    print_lines(*_compare(report))
     card = write_model_card(root)
     of_members = count(sum(map(len, members)), "model")
     print_lines(
@@ -432,23 +432,25 @@ def _tune(root: Path, predictions: OutOfFold) -> tuple[Tuned | None, bool]:
     return tuned, is_better
 
 
-def _compare(scores: Mapping[str, OutOfFoldScore]) -> list[str]:
+def _compare(report: RecipeReport) -> list[str]:
     """Return a warning where the model started from scores higher as it is."""
-    old, new = scores.get(AS_IT_IS), scores["together"]
-    if not old or old.score is None or new.score is None or old.score <= new.score:
+    old = report.as_it_is.score if report.as_it_is else None
+    new = report.expected
+    if old is None or new is None or old <= new:
         return []
     return [
-        "! The old model scores higher on these recordings as it is. Use it, fit its "
-        "thresholds (mabe calibrate), or learn from more recordings"
+        f"! The old model as it is scores higher on these recordings ({old:.3f}) than "
+        f"what was learned from it ({new:.3f}). Use the old one, fit its thresholds "
+        "(mabe calibrate), or learn from more recordings"
     ]
 
 
-def _say_weights(weights: Mapping[str, float]) -> list[str]:
+def _format_weights(weights: Mapping[str, float]) -> list[str]:
     """Return a line with the weights of several kinds."""
     if len(weights) < 2:
         return []
-    said = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-    return [f"  Weights together: {said}"]
+    text = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    return [f"  Weights together: {text}"]
 
 
 def _line(name: str, score: OutOfFoldScore) -> str:

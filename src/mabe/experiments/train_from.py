@@ -28,7 +28,7 @@ from mabe.models.checkpoint import Member
 from mabe.models.model_config import ModelSettings
 from mabe.pair_task import PairTask
 from mabe.recording import StoredRecording
-from mabe.runtime.console import count
+from mabe.runtime.console import count, print_lines
 from mabe.scene_task import SceneTask, TaskKind
 from mabe.training.objectives import load_training_data
 from mabe.training.reuse import Source, find_source, load_same_source, load_source
@@ -106,9 +106,10 @@ def score_as_it_is(
 ) -> OutOfFoldScore | None:
     """Return the score of the model started from, on what fold runs held out.
 
-    These are recordings that it did not learn from. It decides plainly. None where it
-    does not know all classes, or nothing was held out.
+    It did not learn from these recordings. It decides by its own rules. None where it
+    has other classes, or nothing was held out.
     """
+    print_lines("Scoring the old model as it is")
     parts = []
     for fold_run in fold_runs:
         config = fold_run.config
@@ -116,12 +117,13 @@ def score_as_it_is(
         assert source is not None
         data = load_training_data(config, skip_bad=skip_bad, notes=False)
         objective = data.objective(data.config)
-        model = source.checkpoint.model
-        if not set(objective.task.classes) <= set(model.task.classes):
+        old = source.checkpoint
+        if set(objective.task.classes) != set(old.model.task.classes):
+            print_lines("• The old model is not scored: its actions are others")
             return None
-        parts.append(predict_held_out(model, objective))
+        parts.append(predict_held_out(old.model, objective))
     joined = join(parts)
-    return OutOfFoldScore.of(joined) if joined.views else None
+    return OutOfFoldScore.of(joined, old.rules) if joined.views else None
 
 
 def choose_kinds(

@@ -5,8 +5,8 @@ action). Heads have a row for each class, and the embedding of labs one for each
 Rows of classes that both networks have are copied. A lab that the old network does not
 know starts as its "unknown" lab did.
 
-After training the weights to use lie between the old and the new ones: few recordings
-show some actions hardly at all, and a network that learned from them alone forgets
+After training the weights to use lie between the old and the new ones: in few
+recordings some actions hardly occur, and a network that learns from them alone forgets
 these (`move_towards`). The method is that of Wortsman et al. 2022, *Robust
 fine-tuning of zero-shot models* (WiSE-FT).
 """
@@ -41,9 +41,9 @@ def has_new_classes(model: NetworkModel, old: NetworkModel) -> bool:
 
 @torch.no_grad()
 def move_towards(model: NetworkModel, old: NetworkModel, share: float) -> None:
-    """Make a share of a network's weights those of the old one that it started from.
+    """Interpolate a network's weights linearly towards those it started from.
 
-    Not for new classes: their heads fit the new trunk alone.
+    Of use where no class is new: the head of a new one was trained with the new trunk.
     """
     for value, known in _shared_weights(model, old):
         if value.is_floating_point():

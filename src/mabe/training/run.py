@@ -181,7 +181,7 @@ def _train(
         print_lines("Features: computed once, of whole recordings")
     elif objective.keep_poses_on(fabric.device):
         print_lines(f"Poses: all in the memory of {fabric.device}")
-    if state.started_from:
+    if state.started_from is not None:
         print_lines(f"Weights to use: {_describe_weights(state.old_share)}")
     if config.cuda_graphs:
         is_used = replays(state, config, fabric)
@@ -225,7 +225,7 @@ def _print_data(
 def _describe_weights(old_share: float) -> str:
     if not old_share:
         return "the new ones"
-    return f"{old_share:.0%} of the old model's, {1 - old_share:.0%} of the new ones"
+    return f"{old_share:g} x old + {1 - old_share:g} x new"
 
 
 def _load_together(

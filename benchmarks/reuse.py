@@ -41,6 +41,8 @@ from mabe.training.run import train
 
 SIZES = (1, 3, 5, 10)
 WAYS = ("as it is", "calibrate", "--from", "scratch")
+SHOWN = 3
+"""Recordings that each lab's scores are printed from."""
 FEWEST_SCORED = 3
 """Recordings of a lab that are left to score, at least."""
 INVENTED_LABS = 6
@@ -83,14 +85,17 @@ def main() -> None:
     if given.like is None:
         simulate(data, videos=per_lab * INVENTED_LABS, minutes=given.minutes)
     else:
-        cut = cut_clips(given.like, given.work / "like", per_lab, given.minutes)
+        place = given.work / f"like-{per_lab}-{given.minutes:g}"
+        cut = cut_clips(given.like, place, per_lab, given.minutes)
         simulate(data, like=cut)
-    rows = read_listing(data)
-    videos = Counter(row["lab_id"] for row in rows if has_actions_of_classes(row))
+    rows = [row for row in read_listing(data) if has_actions_of_classes(row)]
+    videos = Counter(row["lab_id"] for row in rows)
     enough = sorted(lab for lab, number in videos.items() if sizes_for(number))
     labs = given.labs or enough
     if few := sorted(set(labs) - set(enough)):
         parser.error(f"{few}: have too few labelled videos; more --videos")
+    if set(labs) == set(videos) and given.together >= len(labs):
+        parser.error("--together: leave at least one lab to make a model of")
     scores = []
     for seed in range(given.seeds):
         for start in range(0, len(labs), given.together):
@@ -164,12 +169,12 @@ def sizes_for(videos: int) -> tuple[int, ...]:
 
 
 def print_tables(scores: list[Score], kind: str) -> None:
-    """Print means over labs (and seeds), then each lab's.
+    """Print means over labs and seeds, then those of each lab from `SHOWN` recordings.
 
     A row is of the labs that have so many recordings, in all its columns.
     """
     header = f"{' | '.join(WAYS)} |\n|---|---{'|---' * len(WAYS)}|"
-    print(f"\n{kind}: macro F1 ± standard deviation over labs, F1 of aggressive\n")
+    print(f"\n{kind}: macro F1 ± standard deviation, F1 of aggressive\n")
     print(f"| recordings | labs | {header}")
     for size in SIZES:
         labs = {score.lab for score in scores if score.size == size}
@@ -178,8 +183,7 @@ def print_tables(scores: list[Score], kind: str) -> None:
     print(f"\n| lab | recordings | {header}")
     for lab in sorted({score.lab for score in scores}):
         of_lab = [score for score in scores if score.lab == lab]
-        for size in {score.size for score in of_lab} & {3}:
-            print(f"| {lab} | {size} | {' | '.join(cells(of_lab, size))} |")
+        print(f"| {lab} | {SHOWN} | {' | '.join(cells(of_lab, SHOWN))} |")
 
 
 def cells(scores: list[Score], size: int) -> Iterable[str]:
@@ -193,7 +197,7 @@ def cells(scores: list[Score], size: int) -> Iterable[str]:
 def cell(scores: list[Score]) -> str:
     """Return the mean macro F1 and the mean F1 of aggressive where it occurs."""
     if not scores:
-        return "needs 3"
+        return "-"
     macro_f1 = np.array([score.macro_f1 for score in scores])
     known = [score.aggressive for score in scores if not np.isnan(score.aggressive)]
     spread = f" ± {macro_f1.std():.3f}" if len(scores) > 1 else ""
@@ -210,7 +214,8 @@ def trial(
     seed: int,
 ) -> Iterable[Score]:
     """Yield the scores of all ways and sizes in a lab, one of those left out."""
-    place = work / f"{lab}-{kind}-{seed}"
+    without = work / f"without-{'-'.join(held_out)}-{kind}-{seed}"
+    place = without / lab
     done = place / "scores.json"
     if done.is_file():
         for way, size, *found in json.loads(done.read_text()):
@@ -219,7 +224,6 @@ def trial(
     own = [row for row in rows if row["lab_id"] == lab]
     own = [own[i] for i in np.random.default_rng(seed).permutation(len(own))]
     sizes = sizes_for(len(own))
-    without = work / f"without-{'-'.join(held_out)}-{kind}-{seed}"
     others = [row for row in rows if row["lab_id"] not in held_out]
     if not (without / "base").is_dir():
         part(work, without / "others", others)

@@ -15,7 +15,9 @@ from mabe.errors import ConfigError
 from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
 from mabe.experiments.checklist.training_checks import check_leaks
+from mabe.experiments.cross_validation import OutOfFoldScore
 from mabe.experiments.out_of_fold import read_out_of_fold
+from mabe.experiments.recipe_report import RecipeReport, comparison
 from mabe.experiments.rule_tuning import find_predictions
 from mabe.inference.evaluate import Unseen, evaluate
 from mabe.inference.predict import Predictor
@@ -189,6 +191,13 @@ def test_the_network_to_use_lies_halfway_between_the_old_and_the_new_weights(
         torch.testing.assert_close(halfway[name], expected, atol=1e-6, rtol=1e-4)
 
 
+def test_a_frozen_trunk_stays_as_it_was_to_the_last_bit(data, old_network):
+    old = load_checkpoint(old_network).model.state_dict()
+    frozen = learned_on(data, old_network, "frozen", freeze=True)
+    for name, value in frozen.items():
+        assert torch.equal(value, old[name]) != is_head(name)
+
+
 def test_with_a_new_action_the_new_weights_are_used_alone(data, old_network, capsys):
     classes = {"quiet": [], "attack": ["attack"], "sniff": ["sniff"]}
     alone = learned_on(data, old_network, "new-0", classes=classes, old_share=0.0)
@@ -262,7 +271,27 @@ def test_the_old_model_is_scored_on_the_same_recordings(data, old, new):
     assert scores["the old model"]["score"] == pytest.approx(expected, abs=0.01)
 
 
-def test_it_is_said_when_the_old_model_was_better(tmp_path, old, capsys):
+@pytest.mark.parametrize(
+    ("old_score", "new_score", "lines"),
+    [(0.7, 0.6, 1), (0.6, 0.7, 0), (0.7, 0.7, 0), (None, 0.7, 0), (0.7, None, 0)],
+)
+def test_a_warning_needs_two_scores_and_the_old_one_above(old_score, new_score, lines):
+    def scored(score):
+        return OutOfFoldScore(score=score, interval=(None, None), f1={})
+
+    report = RecipeReport(
+        reasons=(),
+        kinds={},
+        weights={},
+        together=scored(new_score),
+        tuned=None,
+        expected=new_score,
+        as_it_is=scored(old_score),
+    )
+    assert len(comparison(report)) == lines
+
+
+def test_a_warning_is_printed_where_the_old_model_was_better(tmp_path, old, capsys):
     """Of two new videos one is labelled the wrong way round."""
     write_fights(tmp_path, videos=6, seconds=16)
     keep_videos(tmp_path, [5, 6])

@@ -45,6 +45,13 @@ from mabe.experiments.out_of_fold import (
     read_out_of_fold,
     write_out_of_fold,
 )
+from mabe.experiments.recipe_report import (
+    AS_IT_IS,
+    RecipeReport,
+    comparison,
+    score_line,
+    weights_line,
+)
 from mabe.experiments.rule_tuning import format_tuned, tune_run
 from mabe.experiments.train_from import choose_kinds, score_as_it_is
 from mabe.models.checkpoint import SUFFIX, Member, load_checkpoint, save_ensemble
@@ -62,44 +69,8 @@ from mabe.training.run_directory import document, lock_run, set_aside
 
 FEWEST_TO_TUNE = 3
 """Recordings: to tune on one, choose on another, and judge on a third."""
-AS_IT_IS = "the old model"
-"""Name of the scores of the model that a run starts from."""
 TASK_SETTINGS = frozenset({"task", "classes", "actions", "undirected"})
 """Where the user gave none of these, the task is chosen by the labels."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipeReport:
-    """The scores of a recipe."""
-
-    reasons: tuple[str, ...]
-    """What was chosen, and why."""
-    kinds: Mapping[str, OutOfFoldScore]
-    weights: Mapping[str, float]
-    """Of each kind in the model to use."""
-    together: OutOfFoldScore
-    """Of all kinds as one model."""
-    tuned: float | None
-    """The score of tuned rules on recordings that did not choose them."""
-    expected: float | None
-    """The score to expect on new recordings of this kind."""
-    as_it_is: OutOfFoldScore | None
-    """With `from_model`: of that model, on the same recordings."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values, as `recipe.json` holds them."""
-        scores = {
-            **{name: score.to_json() for name, score in self.kinds.items()},
-            "together": self.together.to_json(),
-            **({AS_IT_IS: self.as_it_is.to_json()} if self.as_it_is else {}),
-            "tuned, nested": {"score": self.tuned},
-            "expected": {"score": self.expected},
-        }
-        return {
-            "reasons": list(self.reasons),
-            "scores": scores,
-            "weights": dict(self.weights),
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,8 +350,8 @@ def _join(
     shown = {**scores, "together": together}
     shown |= {AS_IT_IS: as_it_is} if as_it_is else {}
     print_lines(
-        *(_line(*each) for each in shown.items()),
-        *_format_weights(of_kinds),
+        *(score_line(*each) for each in shown.items()),
+        *weights_line(of_kinds),
         "",
     )
     tuned, is_better = _tune(root, joined)
@@ -396,7 +367,7 @@ def _join(
         as_it_is=as_it_is,
     )
     write_json(root / RECIPE_REPORT, report.to_json())
-    print_lines(*_compare(report))
+    print_lines(*comparison(report))
     card = write_model_card(root)
     of_members = count(sum(map(len, members)), "model")
     print_lines(
@@ -430,30 +401,3 @@ def _tune(root: Path, predictions: OutOfFold) -> tuple[Tuned | None, bool]:
         "did not choose them",
     )
     return tuned, is_better
-
-
-def _compare(report: RecipeReport) -> list[str]:
-    """Return a warning where the model started from scores higher as it is."""
-    old = report.as_it_is.score if report.as_it_is else None
-    new = report.expected
-    if old is None or new is None or old <= new:
-        return []
-    return [
-        f"! The old model as it is scores higher on these recordings ({old:.3f}) than "
-        f"what was learned from it ({new:.3f}). Use the old one, fit its thresholds "
-        "(mabe calibrate), or learn from more recordings"
-    ]
-
-
-def _format_weights(weights: Mapping[str, float]) -> list[str]:
-    """Return a line with the weights of several kinds."""
-    if len(weights) < 2:
-        return []
-    text = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-    return [f"  Weights together: {text}"]
-
-
-def _line(name: str, score: OutOfFoldScore) -> str:
-    """Return one kind's score with its interval, and that of each class."""
-    interval = f"({score.interval_text})"
-    return f"  {name:<13} {format_score(score.score)}  {interval}  {score.f1_text}"

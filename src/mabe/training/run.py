@@ -55,7 +55,6 @@ from mabe.training.run_directory import (
     write_config,
 )
 from mabe.training.state import (
-    averaged_model,
     start_state,
     unwrapped,
 )
@@ -192,7 +191,7 @@ def _train(
     print_lines(
         *describe_model(
             config,
-            averaged_model(state).features,
+            unwrapped(state.model).features,
             parameters=parameters,
             steps=steps,
             processes=processes,

@@ -312,6 +312,9 @@ class TrainingSettings(Settings):
     """Stop after this many epochs without a better macro F1; 0 never stops early."""
     ema_decay: ShareBelowOne = 0.995
     """Weights are averaged over about 1 / (1 - this) steps; 0 does not average."""
+    pretraining_steps: Annotated[int, Field(ge=0, le=10**7)] = 0
+    """Before the training, a network learns for so many steps to predict what is hidden
+    from it, from poses with and without labels (see `mabe.training.pretraining`)."""
 
     @property
     def windows(self) -> int:
@@ -437,6 +440,15 @@ class RunConfig(
             raise ValueError(
                 "background: is for model_type: auto without `classes`; else the first "
                 "of `classes` is the background"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_pretraining(self) -> "RunConfig":
+        if self.pretraining_steps and self.from_model is not None:
+            raise ValueError(
+                "pretraining_steps: a run that starts from a model (--from) has no use "
+                "for pretraining; leave one of them out"
             )
         return self
 

@@ -178,8 +178,8 @@ class ModelInfo(Result):
         Values,
         "`name`, `file`, `file_hash`, `task`, `classes`, `undirected`, `members`, "
         "`rate_fps`, `keypoints`, `landmarks`, `animals`, `rates_fps`, `labs`, "
-        "`trained_on`, `data`, `started_from`, `distilled_from`, `rules`, `scores`, "
-        "`authors`, `licences`, `citations`",
+        "`trained_on`, `pretrained_on`, `data`, `started_from`, `distilled_from`, "
+        "`rules`, `scores`, `authors`, `licences`, `citations`",
     ]
 
 

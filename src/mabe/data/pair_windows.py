@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Int8, Shaped
 
 from mabe.bouts import Spans, View, find_spans, mean_in_windows
 from mabe.data.clips import NOBODY, ReadClips, gather, read_clips
@@ -111,6 +111,37 @@ class TaughtView:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewWithoutLabels:
+    """A view in which every frame counts, and no action occurs."""
+
+    recording: int
+    view: View
+    length: int
+    spans: Spans
+    """The frames in which the view is looked at."""
+
+    def counted_spans(self) -> Spans:
+        """Return the spans of frames in which the view is looked at."""
+        return self.spans
+
+    def watched_frames(self, action: int) -> int:
+        """Return 0: no action is watched."""
+        return 0
+
+    def occurring(self) -> list[int]:
+        """Return no action."""
+        return []
+
+    def action_spans(self, action: int) -> Spans:
+        """Return no span."""
+        return np.empty((0, 2), int)
+
+    def frames(self, start: int, stop: int) -> Int8[np.ndarray, "time 1"]:
+        """Return 0 for frames [start, stop): one action, which does not happen."""
+        return np.zeros((stop - start, 1), np.int8)
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledViews:
     """A store, with the labels of every view that was watched."""
 
@@ -173,6 +204,24 @@ def label_views(
         for labels in task.view_labels(recording, index, store.rate_fps):
             spans = near.spans(index, labels.view)
             views.append(labels if spans is None else labels.within(spans, margin))
+    return LabelledViews(store, task, tuple(views))
+
+
+def views_without_labels(
+    store: PoseStore,
+    task: PairTask,
+    recordings: Sequence[int],
+    nearness: Nearness | None = None,
+) -> LabelledViews:
+    """Return all views of some recordings in which an action may occur."""
+    near = NearPairs(store, nearness or Nearness())
+    views: list[LabelsOfView] = []
+    for index in recordings:
+        length = store.recordings[index].length
+        for view in task.choices(store.recordings[index]):
+            spans = near.spans(index, view)
+            whole = np.array([[0, length]]) if spans is None else spans
+            views.append(ViewWithoutLabels(index, view, length, whole))
     return LabelledViews(store, task, tuple(views))
 
 

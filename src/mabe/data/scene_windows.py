@@ -49,6 +49,15 @@ class TaughtStore(LabelledStore):
         return np.ones(len(self.labels[recording]), bool)
 
 
+def without_classes(store: PoseStore) -> LabelledStore:
+    """Return a store in which every frame counts, and all are of one class."""
+    return LabelledStore(
+        store,
+        tuple(np.zeros(each.length, np.int8) for each in store.recordings),
+        (np.ones(1, bool),) * len(store.recordings),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Windows of poses (cm, NaN where missing) and their labels."""

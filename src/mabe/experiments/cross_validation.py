@@ -295,7 +295,7 @@ def _identify(config: RunConfig, data: TrainingData, folds: int) -> Identity:
     models is used.
     """
     free = (FREE_TO_CHANGE | {"seed", "fold", "folds"}) - {"early_stopping_patience"}
-    content = hashlib.sha256("".join(sorted(data.content)).encode()).hexdigest()
+    content = hashlib.sha256("".join(sorted(data.content(config))).encode()).hexdigest()
     return Identity(
         config={k: value for k, value in dump_config(config).items() if k not in free},
         number_of_folds=folds,

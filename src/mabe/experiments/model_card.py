@@ -92,6 +92,8 @@ class ModelCard:
     labs: tuple[str, ...]
     trained_on: int
     """Number of tracks."""
+    pretrained_on: int
+    """Number of further tracks, of which it saw the poses without labels."""
     data: tuple[str, ...]
     """The folders' names, or URLs."""
     started_from: tuple[str, ...]
@@ -186,7 +188,13 @@ class ModelCard:
     def _learned_from(self) -> str:
         where = f" of {', '.join(self.data)}" if self.data else ""
         labs = f"; labs: {', '.join(self.labs)}" if self.labs else ""
-        return f"{count(self.trained_on, 'track')}{where}{labs}"
+        further = (
+            f"; pretrained on the poses of {count(self.pretrained_on, 'track')} more, "
+            "without labels"
+            if self.pretrained_on
+            else ""
+        )
+        return f"{count(self.trained_on, 'track')}{where}{labs}{further}"
 
     def _rights(self) -> list[tuple[str, str]]:
         missing = "not given (mabe train --{})"
@@ -286,6 +294,7 @@ def card_of(checkpoint: Checkpoint) -> ModelCard:
         rates_fps=contract.rates_fps if contract else (),
         labs=task.labs if isinstance(task, PairTask) else (),
         trained_on=len(checkpoint.trained_on),
+        pretrained_on=len(checkpoint.pretrained_on),
         data=_distinct(Path(each.data_dir).name for each in origins if each.data_dir),
         started_from=_distinct(each.started_from for each in origins),
         distilled_from=_distinct(each.distilled_from for each in origins),

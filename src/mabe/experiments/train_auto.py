@@ -230,7 +230,7 @@ def _begin(
 ) -> None:
     """Start a run directory, or check that the data of a resumed run are the same."""
     run_dir = config.checkpoint_dir
-    content = sorted(data.content)  # whatever is held out
+    content = sorted(data.content(config))  # whatever is held out
     if resume:
         check_same_data(run_dir, content)
         return

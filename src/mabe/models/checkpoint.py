@@ -77,6 +77,8 @@ class Provenance:
     """Name and hash of the model that it was started from (`--from`)."""
     distilled_from: str | None = None
     """Name and hash of the model that it imitates (`mabe distil`)."""
+    pretrained_on: tuple[str, ...] = ()
+    """Content hashes of further tracks, of which it saw the poses without labels."""
     author: str | None = None
     licence: str | None = None
     cite: str | None = None
@@ -106,6 +108,12 @@ class Checkpoint:
     def trained_on(self) -> frozenset[str]:
         """Content hashes of the tracks that any member was trained on."""
         return frozenset().union(*(m.provenance.trained_on for m in self.members))
+
+    @property
+    def pretrained_on(self) -> frozenset[str]:
+        """Content hashes of the tracks of which it saw the poses alone."""
+        seen = (m.provenance.pretrained_on for m in self.members)
+        return frozenset().union(*seen) - self.trained_on
 
     @property
     def weights(self) -> tuple[float, ...]:
@@ -454,6 +462,7 @@ def _provenance(values: dict[str, Any]) -> Provenance:
         validation=values["validation"],
         contract=InputContract.from_json(values["contract"]),
         data_dir=values["data_dir"],
+        pretrained_on=tuple(values.get("pretrained_on", ())),
         # Cards of 0.3.0 and earlier may lack these.
         **{
             name: values.get(name)

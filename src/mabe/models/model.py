@@ -150,6 +150,11 @@ class NetworkModel(Model):
     network: FrameNetwork
 
     @property
+    def input_channels(self) -> int:
+        """Number of the network's input channels; see `channels`."""
+        return self.scaling.channels
+
+    @property
     def feature_key(self) -> tuple[Hashable, ...]:
         """Equal for networks whose features and windows are the same."""
         return ("network", self.window, *self.features.key)
@@ -179,6 +184,22 @@ class NetworkModel(Model):
         places = [start - stretch.read_from for start in starts]
         return torch.stack([x_TF[place : place + stretch.window] for place in places])
 
+    def features_of(
+        self, shown: Float[Tensor, "b t a k c"] | Float[Tensor, "b t f"]
+    ) -> Float[Tensor, "b t f"]:
+        """Return the features of poses; features, computed before, as they are."""
+        return self.extract_features(shown) if shown.ndim == POSE_AXES else shown
+
+    def channels(
+        self, shown: Float[Tensor, "b t a k c"] | Float[Tensor, "b t f"], *view: Tensor
+    ) -> Float[Tensor, "b t i"]:
+        """Return the network's input for poses, or for features computed before.
+
+        The first `scaling.channels` are of the features; what follows says which view
+        of which lab is shown. `view` are the further arguments of a model's `forward`.
+        """
+        raise NotImplementedError
+
 
 class SceneModel(NetworkModel):
     """A network for the scene task: which of the classes a frame shows."""
@@ -190,7 +211,7 @@ class SceneModel(NetworkModel):
         self.config = config
         self.task = task
         self.features, self.scaling = build_inputs(task.kind, config)
-        self.network = build_network(config, self.scaling.channels, len(task.classes))
+        self.network = build_network(config, self.input_channels, len(task.classes))
 
     def extract_features(
         self, poses_BTAK2: Float[Tensor, "b t a k 2"]
@@ -200,19 +221,27 @@ class SceneModel(NetworkModel):
             # Features stay in 32 bits: speeds are small differences of large numbers.
             return self.features(pack_animals(poses_BTAK2))
 
+    def channels(
+        self,
+        shown: Float[Tensor, "b t a k 2"] | Float[Tensor, "b t f"],
+        *_view: Tensor,
+    ) -> Float[Tensor, "b t i"]:
+        """Return the network's input for poses, or for features computed before."""
+        return self._scaled(self.features_of(shown))
+
     def logits(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
         """Return logits for features."""
-        dtype = self.network.head.weight.dtype
-        return self.network(
-            apply_to_slices(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
-        )
+        return self.network(self._scaled(x_BTF))
 
     def forward(
         self, shown: Float[Tensor, "b t a k 2"] | Float[Tensor, "b t f"]
     ) -> Float[Tensor, "b t n"]:
         """Return logits for poses, or for features that were computed before."""
-        is_poses = shown.ndim == POSE_AXES
-        return self.logits(self.extract_features(shown) if is_poses else shown)
+        return self.logits(self.features_of(shown))
+
+    def _scaled(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
+        dtype = self.network.head.weight.dtype
+        return apply_to_slices(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
 
     def probabilities(
         self, inputs_BUI: Float[Tensor, "b u i"], context: Context
@@ -267,10 +296,14 @@ class PairModel(NetworkModel):
         self.task = task
         self.features, self.scaling = build_inputs(task.kind, config)
         self.lab = nn.Embedding(len(task.labs) + 1, config.lab_channels)
-        channels = self.scaling.channels + config.lab_channels + 1
-        self.network = build_network(config, channels, len(task.actions))
+        self.network = build_network(config, self.input_channels, len(task.actions))
         # In most frames no action happens: the training starts from there.
         nn.init.constant_(self.network.head.bias, FIRST_LOGIT)
+
+    @property
+    def input_channels(self) -> int:
+        """Number of the network's input channels; the last says if a view is a self."""
+        return self.scaling.channels + self.config.lab_channels + 1
 
     def extract_features(
         self, poses_BTPK2: Float[Tensor, "b t p k c"]
@@ -279,6 +312,15 @@ class PairModel(NetworkModel):
         with torch.autocast(poses_BTPK2.device.type, enabled=False):
             return self.features(self.as_read(poses_BTPK2))
 
+    def channels(
+        self,
+        shown: Float[Tensor, "b t p k c"] | Float[Tensor, "b t f"],
+        *view: Tensor,
+    ) -> Float[Tensor, "b t i"]:
+        """Return the network's input; `view` are `lab_B` and `is_self_B`."""
+        lab_B, is_self_B = view
+        return self._channels_of_features(self.features_of(shown), lab_B, is_self_B)
+
     def logits(
         self,
         x_BTF: Float[Tensor, "b t f"],
@@ -286,6 +328,14 @@ class PairModel(NetworkModel):
         is_self_B: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b t n"]:
         """Return logits for features."""
+        return self.network(self._channels_of_features(x_BTF, lab_B, is_self_B))
+
+    def _channels_of_features(
+        self,
+        x_BTF: Float[Tensor, "b t f"],
+        lab_B: Int[Tensor, " b"],
+        is_self_B: Bool[Tensor, " b"],
+    ) -> Float[Tensor, "b t c"]:
         if self.training:
             forget_B = torch.rand(len(lab_B), device=lab_B.device)
             forget_B = forget_B < self.config.lab_dropout
@@ -293,7 +343,7 @@ class PairModel(NetworkModel):
         x_BTC = self.scaling(x_BTF)
         view_BC = torch.cat([self.lab(lab_B), is_self_B[:, None]], dim=1)
         view_BTC = view_BC[:, None].expand(-1, x_BTC.shape[1], -1)
-        return self.network(torch.cat([x_BTC, view_BTC.to(x_BTC.dtype)], dim=2))
+        return torch.cat([x_BTC, view_BTC.to(x_BTC.dtype)], dim=2)
 
     def forward(
         self,

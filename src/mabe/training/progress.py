@@ -8,6 +8,7 @@ from tqdm import tqdm
 from mabe.config import RunConfig
 from mabe.features.base import Features
 from mabe.metrics.summary import ScoreSummary
+from mabe.recording import StoredRecording
 from mabe.runtime.console import count, format_score, percent, progress_bar
 from mabe.runtime.launch_environment import ProcessGroup
 from mabe.training.best_epoch import best_epoch
@@ -58,6 +59,23 @@ def describe_data(
     if held_out and unscored:
         lines.append(f"! No held-out frame, so no score: {', '.join(unscored)}")
     return lines
+
+
+def describe_pretraining(
+    steps: int,
+    *,
+    learned: Sequence[StoredRecording],
+    seen: Sequence[StoredRecording],
+) -> str:
+    """Return a line on what pretraining sees beside the labelled recordings."""
+    known = {each.tracking_hash for each in learned}
+    more = sum(each.tracking_hash not in known for each in seen)
+    hours = sum(each.native_length / each.fps for each in seen) / 3600
+    return (
+        f"✓ Pretraining: {count(steps, 'step')} on the poses of "
+        f"{count(len(seen), 'recording')} ({hours:.1f} h), {more} of them without "
+        "labels; none that is held out"
+    )
 
 
 def describe_group(group: ProcessGroup, device: str) -> list[str]:

@@ -18,7 +18,7 @@ from mabe.runtime.versions import is_newer, made_by_newer
 from mabe.training.best_epoch import epoch_scores
 from mabe.training.early_stopping import is_finished
 from mabe.training.history import Epoch
-from mabe.training.run_directory import is_begun
+from mabe.training.run_directory import is_begun, state_path
 from mabe.training.state import TrainingState, unwrapped
 
 FREE_TO_CHANGE = frozenset(
@@ -137,7 +137,7 @@ def read_state(run_dir: Path) -> dict[str, Any] | None:
     """Return what was saved last, or None where the run stopped before that."""
     for half in run_dir.glob(".*.tmp"):  # left by a run that was killed
         half.unlink()
-    path = run_dir / "state.pt"
+    path = state_path(run_dir)
     if not path.is_file():
         return None
     try:
@@ -195,7 +195,7 @@ def resume_state(state: TrainingState, config: RunConfig, fabric: Fabric) -> Non
         restore_state(state, values, fabric)
     except _OF_DAMAGED_STATES as error:
         raise RunError(
-            f"{run_dir / 'state.pt'}: is not the state of this run "
+            f"{state_path(run_dir)}: is not the state of this run "
             f"({type(error).__name__}: {shorten_value(str(error))}); restore it, or "
             "train again"
         ) from error

@@ -13,6 +13,7 @@ from mabe.config import RunConfig, dump_config
 from mabe.errors import ConfigError
 from mabe.models.checkpoint import SUFFIX
 from mabe.models.networks import is_quick_in_bf16
+from mabe.models.span_predictor import SpanPredictor
 from mabe.runtime.console import muted, print_lines
 from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import (
@@ -35,10 +36,12 @@ from mabe.training.objectives import (
     TrainingData,
     load_training_data,
 )
+from mabe.training.pretraining import pretrain, recordings_to_see
 from mabe.training.progress import (
     describe_data,
     describe_group,
     describe_model,
+    describe_pretraining,
     grown_line,
     part_bar,
 )
@@ -52,6 +55,7 @@ from mabe.training.run_directory import (
     is_grown,
     lock_run,
     set_aside,
+    state_path,
     write_config,
 )
 from mabe.training.state import (
@@ -166,7 +170,7 @@ def _train(
 
     def begin() -> None:
         if resume:
-            check_same_data(run_dir, data.content)
+            check_same_data(run_dir, data.content(config))
             write_config(run_dir, dump_config(config))
         else:
             _begin(config, data, about_device, counts, processes)
@@ -175,7 +179,8 @@ def _train(
     if config.is_grown:
         history = _grow(objective, config)
         return TrainedRun(config, objective, history)
-    state = start_state(config, objective.task, fabric, objective)
+    pretrained = _pretrain(config, objective, fabric, resume=resume)
+    state = start_state(config, objective.task, fabric, objective, pretrained)
     if objective.keep_features(unwrapped(state.model)):
         print_lines("Features: computed once, of whole recordings")
     elif objective.keep_poses_on(fabric.device):
@@ -203,6 +208,27 @@ def _train(
         settle_micro_batch(state, objective, config, fabric)
     train_epochs(state, objective, config=config, fabric=fabric, watcher=watcher)
     return TrainedRun(config, objective, tuple(state.history))
+
+
+def _pretrain(
+    config: RunConfig, objective: Objective, fabric: Fabric, *, resume: bool
+) -> SpanPredictor | None:
+    """Pretrain where the settings say so, unless the run has gone beyond that."""
+    if not config.pretraining_steps:
+        return None
+    state = state_path(config.checkpoint_dir)
+    if resume and in_first_process(fabric, state.is_file):
+        return None
+    data = objective.data
+    seen = recordings_to_see(data)
+    print_lines(
+        describe_pretraining(
+            config.pretraining_steps,
+            learned=[data.store.recordings[i] for i in data.learned],
+            seen=[data.store.recordings[i] for i in seen],
+        )
+    )
+    return pretrain(config, objective, fabric, seen)
 
 
 def _print_data(
@@ -288,7 +314,7 @@ def _begin(
         "held_out": [recordings[i].name for i in data.held_out],
         "trained_on": list(data.tracks(data.learned)),
         "validated_on": list(data.tracks(data.held_out)),
-        "content": data.content,
+        "content": data.content(config),
         "windows_per_step": (None if config.is_grown else processes * config.windows),
     }
     document(run_dir, dump_config(config), facts)

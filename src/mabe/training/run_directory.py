@@ -40,6 +40,7 @@ from mabe.training.history import HISTORY_NAME, Epoch, write_history
 
 _FACTS = "run.json"
 _SETTINGS = "config.yaml"
+_STATE = "state.pt"
 
 
 @contextmanager
@@ -169,12 +170,17 @@ def is_grown(run_dir: Path) -> bool:
     return (run_dir / HISTORY_NAME).is_file()
 
 
+def state_path(run_dir: Path) -> Path:
+    """Return the file of the state that a resumed run continues from."""
+    return run_dir / _STATE
+
+
 def save_state(run_dir: Path, values: dict[str, Any], history: Sequence[Epoch]) -> None:
     """Write `history.json`, then the state that a resumed run continues from."""
     write_history(run_dir, history)
     buffer = io.BytesIO()
     torch.save(values, buffer)
-    write_bytes(run_dir / "state.pt", buffer.getbuffer())
+    write_bytes(state_path(run_dir), buffer.getbuffer())
 
 
 def _git_commit() -> str | None:

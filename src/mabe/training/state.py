@@ -17,13 +17,14 @@ from mabe.models.reused_weights import (
     move_towards,
     start_from,
 )
+from mabe.models.span_predictor import SpanPredictor
 from mabe.pair_task import PairTask
 from mabe.runtime.tensors import to_device
 from mabe.scene_task import SceneTask
 from mabe.training.cuda_graphs import RecordedBackward
 from mabe.training.history import Epoch
 from mabe.training.loss_log import LossLog
-from mabe.training.objectives import Objective
+from mabe.training.objectives import Learnable, Objective
 from mabe.training.optimizer import make_optimizer
 from mabe.training.reuse import source_member
 from mabe.training.seeds import FIT_STREAM, initial_seed
@@ -60,11 +61,13 @@ def start_state(
     task: SceneTask | PairTask,
     fabric: Fabric,
     objective: Objective | None = None,
+    pretrained: SpanPredictor | None = None,
 ) -> TrainingState:
     """Return a fresh model with its optimizer, on the fabric's device.
 
     The objective shows what is usual, to scale features by; it is not needed where the
-    state of an earlier run will take the place of this one.
+    state of an earlier run will take the place of this one. A network that was
+    pretrained gives the scaling, and all layers but the heads.
     """
     torch.manual_seed(initial_seed(config.seed))
     model = build_model(config.model, task)
@@ -73,10 +76,20 @@ def start_state(
     if started_from is not None:
         assert isinstance(started_from, NetworkModel)
         start_from(model, started_from)
+    elif pretrained is not None:
+        pretrained.start(model)
     elif objective:
         fit_scaling(model, objective, seed=config.seed)
     if config.freeze:
         freeze_trunk(model)
+    state = state_of(model, config, fabric)
+    state.started_from = started_from
+    state.old_share = _old_share(config, model, started_from)
+    return state
+
+
+def state_of(model: nn.Module, config: RunConfig, fabric: Fabric) -> TrainingState:
+    """Return the state in which the training of a module begins."""
     learning = [each for each in model.parameters() if each.requires_grad]
     optimizer = make_optimizer(config, learning, fabric.device)
     average = AveragedModel(model).to(fabric.device)
@@ -88,27 +101,25 @@ def start_state(
         average,
         LossLog.of_device(fabric.device),
         micro_batch=config.windows,
-        started_from=started_from,
-        old_share=_old_share(config, model, started_from),
     )
 
 
 def _old_share(
-    config: RunConfig, model: nn.Module, started_from: NetworkModel | None
+    config: RunConfig, model: NetworkModel, started_from: NetworkModel | None
 ) -> float:
-    new = started_from is None or has_new_classes(unwrapped(model), started_from)
+    new = started_from is None or has_new_classes(model, started_from)
     return 0.0 if new else config.old_share
 
 
 @torch.no_grad()
-def fit_scaling(model: NetworkModel, objective: Objective, *, seed: int) -> None:
+def fit_scaling(model: NetworkModel, learnable: Learnable, *, seed: int) -> None:
     """Scale features that have no fixed unit by what is usual in some windows."""
     if not model.scaling.is_fitted:
         return
     rng = np.random.default_rng([seed, FIT_STREAM])
     windows = max(1, _FIT_FRAMES // model.config.sequence_length)
-    poses = to_device(objective.draw(rng, windows, 1.0).poses, torch.device("cpu"))
-    model.scaling.fit(model.extract_features(poses).flatten(0, 1))
+    shown = to_device(learnable.draw(rng, windows, 1.0).poses, torch.device("cpu"))
+    model.scaling.fit(model.features_of(shown).flatten(0, 1))
 
 
 def averaged_model(state: TrainingState) -> NetworkModel:
@@ -125,8 +136,14 @@ def averaged_model(state: TrainingState) -> NetworkModel:
     return model
 
 
+def inner_module(model: nn.Module) -> nn.Module:
+    """Return the module inside Fabric's wrapper."""
+    module: nn.Module = getattr(model, "module", model)
+    return module
+
+
 def unwrapped(model: nn.Module) -> NetworkModel:
     """Return the model inside Fabric's wrapper."""
-    module = getattr(model, "module", model)
+    module = inner_module(model)
     assert isinstance(module, NetworkModel)
     return module

@@ -33,6 +33,7 @@ from mabe.training.learning_rate import learning_rate
 from mabe.training.objectives import (
     Objective,
 )
+from mabe.training.pretraining import recordings_to_see
 from mabe.training.progress import (
     epoch_bar,
     epoch_line,
@@ -240,6 +241,11 @@ def save_epoch(
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     trained_on = joined_tracks(learned, old.trained_on if old else ())
     known = frozenset(trained_on)
+    poses_of = data.tracks(recordings_to_see(data)) if config.pretraining_steps else ()
+    earlier = (
+        *(old.pretrained_on if old else ()),
+        *(teacher.checkpoint.pretrained_on if teacher else ()),
+    )
     contract = InputContract.of([data.store.recordings[i] for i in data.learned])
     provenance = Provenance(
         epoch=epoch.number,
@@ -249,6 +255,9 @@ def save_epoch(
             track
             for track in joined_tracks(held_out, old.validated_on if old else ())
             if track not in known
+        ),
+        pretrained_on=tuple(
+            track for track in joined_tracks(poses_of, earlier) if track not in known
         ),
         validation=epoch.scores.to_json(),
         contract=joined_contract(contract, member),

@@ -29,10 +29,10 @@ from mabe.training.gradient_accumulation import (
     seed_step,
 )
 from mabe.training.learning_rate import learning_rate as rate_of_step
-from mabe.training.objectives import Objective, Targets
-from mabe.training.objectives.base import AnyBatch
+from mabe.training.objectives import Learnable, Objective, Targets
+from mabe.training.objectives.base import ShownBatch
 from mabe.training.out_of_memory import halve_micro_batch
-from mabe.training.state import TrainingState, unwrapped
+from mabe.training.state import TrainingState, inner_module
 from mabe.training.weight_average import update_average
 
 
@@ -62,24 +62,24 @@ def take_step(
             error_if_nonfinite=False,
         )
     state.optimizer.step()
-    update_average(state.average, unwrapped(state.model), config.ema_decay)
+    update_average(state.average, inner_module(state.model), config.ema_decay)
     state.step += 1
 
 
 def draw_and_take_step(
     state: TrainingState,
-    objective: Objective,
+    learnable: Learnable,
     *,
     config: RunConfig,
     fabric: Fabric,
     learning_rate: float,
 ) -> None:
     """Draw this process's windows of the state's next step, and learn from them."""
-    batch = draw_batch(objective, config, state.step, group_of(fabric))
+    batch = draw_batch(learnable, config, state.step, group_of(fabric))
     take_step(
         state,
         batch.poses,
-        objective.targets(batch, fabric.device),
+        learnable.targets(batch, fabric.device),
         config=config,
         fabric=fabric,
         learning_rate=learning_rate,
@@ -87,11 +87,11 @@ def draw_and_take_step(
 
 
 def draw_batch(
-    objective: Objective,
+    learnable: Learnable,
     config: RunConfig,
     step: int,
     group: ProcessGroup | None = None,
-) -> AnyBatch:
+) -> ShownBatch:
     """Return this process's windows of one step.
 
     Those of the whole group depend on the seed, the step and their number alone.
@@ -101,7 +101,7 @@ def draw_batch(
     most = math.log1p(config.augmentation.time_stretch)
     stretch = math.exp(rng.uniform(-most, most))
     windows = config.windows * group.size
-    return objective.draw(rng, windows, stretch, group.own(windows))
+    return learnable.draw(rng, windows, stretch, group.own(windows))
 
 
 def train_epoch(
@@ -135,7 +135,7 @@ def train_epoch(
 
 
 def settle_micro_batch(
-    state: TrainingState, objective: Objective, config: RunConfig, fabric: Fabric
+    state: TrainingState, learnable: Learnable, config: RunConfig, fabric: Fabric
 ) -> None:
     """Find how many windows fit at once in every process of a group, before it starts.
 
@@ -144,8 +144,8 @@ def settle_micro_batch(
     """
     if fabric.world_size == 1:
         return
-    batch = draw_batch(objective, config, state.step, group_of(fabric))
-    targets = objective.targets(batch, fabric.device)
+    batch = draw_batch(learnable, config, state.step, group_of(fabric))
+    targets = learnable.targets(batch, fabric.device)
     while any_of(fabric, not fits(state, batch.poses, targets, config, fabric)):
         if state.micro_batch == 1:
             raise RunError(

@@ -12,6 +12,7 @@ from mabe.scene_task import TaskKind
 from mabe.training.objectives.base import (
     ClassCount,
     HeldOutScore,
+    Learnable,
     Objective,
     Targets,
     TrainingData,
@@ -24,6 +25,7 @@ from mabe.training.skeleton_of_data import in_layout_of_run, settle_skeleton
 __all__ = [
     "ClassCount",
     "HeldOutScore",
+    "Learnable",
     "Objective",
     "PairData",
     "PairObjective",

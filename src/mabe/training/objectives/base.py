@@ -65,11 +65,19 @@ class TrainingData(ABC):
         recordings = self.store.recordings
         return tuple(sorted({recordings[i].tracking_hash for i in indices}))
 
-    @property
-    def content(self) -> list[str]:
-        """Hashes of poses and labels of all that is learned from and held out."""
+    def content(self, config: RunConfig) -> list[str]:
+        """Return hashes of what a run depends on.
+
+        Those of poses and labels of all that is learned from and held out; with
+        pretraining also of the poses of all other recordings.
+        """
         recordings = self.store.recordings
-        return [recordings[i].content_hash for i in (*self.learned, *self.held_out)]
+        used = [*self.learned, *self.held_out]
+        hashes = [recordings[index].content_hash for index in used]
+        if not config.pretraining_steps:
+            return hashes
+        others = sorted(set(range(len(recordings))) - set(used))
+        return [*hashes, *(recordings[index].tracking_hash for index in others)]
 
     @classmethod
     @abstractmethod
@@ -130,6 +138,32 @@ class Targets(Protocol):
         """Return the summed, weighted loss of a model."""
 
 
+@runtime_checkable
+class ShownBatch(Protocol):
+    """Windows of a step."""
+
+    @property
+    def poses(self) -> Any:
+        """Poses ``[b, t, a, k, 2]``, or features ``[b, t, f]``."""
+
+
+@runtime_checkable
+class Learnable(Protocol):
+    """What a step learns from: windows, and their targets."""
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        windows: int,
+        stretch: float,
+        own: slice = slice(None),
+    ) -> ShownBatch:
+        """Draw windows and read one's own; each shows `stretch` times its length."""
+
+    def targets(self, batch: Any, device: torch.device) -> Targets:
+        """Return the targets of a batch, on the device."""
+
+
 class Objective(ABC):
     """Windows to learn from with their targets, and scores on what is held out."""
 
@@ -172,6 +206,19 @@ class Objective(ABC):
         Windows then show features instead of poses.
         """
         return False
+
+    @abstractmethod
+    def sample_poses(
+        self, model: NetworkModel, recordings: Sequence[int]
+    ) -> WindowSampler | PairSampler:
+        """Return what draws windows of recordings, whether they have labels or not.
+
+        Windows show features instead of poses where `keep_features` says so.
+        """
+
+    @abstractmethod
+    def view_of(self, batch: Any, device: torch.device) -> tuple[Tensor, ...]:
+        """Return what a model's `forward` gets of a batch beside its poses."""
 
     @abstractmethod
     def targets(self, batch: Any, device: torch.device) -> Targets:

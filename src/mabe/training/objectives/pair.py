@@ -4,7 +4,7 @@ Dimension key: B batch, T time, P places of animals, K keypoint, N actions.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,6 +23,7 @@ from mabe.data.pair_windows import (
     PairSampler,
     count_states,
     label_views,
+    views_without_labels,
 )
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
@@ -37,7 +38,7 @@ from mabe.inference.frame_probabilities import (
 from mabe.metrics.frame_scores import count_frames
 from mabe.metrics.summary import summarise_labs
 from mabe.models.boosted_trees import Forest, RowsOnDisk, TreesConfig, grow_for_actions
-from mabe.models.model import Model
+from mabe.models.model import Model, NetworkModel
 from mabe.pair_task import PairTask, ViewLabels, check_actions_occur, watched_in_labels
 from mabe.runtime.tensors import to_device
 from mabe.training.losses import (
@@ -187,6 +188,24 @@ class PairObjective(Objective):
                 config.action_weights.get(action, 1.0) for action in self.task.actions
             ],
         )
+
+    def sample_poses(
+        self, _model: NetworkModel, recordings: Sequence[int]
+    ) -> PairSampler:
+        """Return what draws windows of recordings, whether they have labels or not."""
+        return PairSampler(
+            views_without_labels(
+                self.data.store, self.task, recordings, self.config.nearness
+            ),
+            recordings,
+            length=self.config.sequence_length,
+            power=self.config.sampling_power,
+            action_share=0.0,
+        )
+
+    def view_of(self, batch: PairBatch, device: torch.device) -> tuple[Tensor, ...]:
+        """Return the lab of each view, and whether it is of one animal."""
+        return to_device(batch.lab, device), to_device(batch.is_self, device)
 
     def targets(self, batch: PairBatch, device: torch.device) -> PairTargets:
         """Return the targets of a batch, on the device."""

@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from mabe.bouts import SCENE
 from mabe.config import RunConfig
-from mabe.data.scene_windows import Batch, LabelledStore, WindowSampler, label_store
+from mabe.data.scene_windows import (
+    Batch,
+    LabelledStore,
+    WindowSampler,
+    label_store,
+    without_classes,
+)
 from mabe.data.store import PoseStore
 from mabe.decoding.rules import DecisionRules, decide
 from mabe.inference.frame_probabilities import (
@@ -131,11 +137,31 @@ class SceneObjective(Objective):
 
     def keep_features(self, model: NetworkModel) -> bool:
         """Compute all features once and return True, if training never changes them."""
+        return self._keep_features(model, self.data.learned, self.sampler)
+
+    def _keep_features(
+        self, model: NetworkModel, recordings: Sequence[int], sampler: WindowSampler
+    ) -> bool:
         if not are_fixed(model.features, self.config.augmentation):
             return False
-        recordings = self.data.learned
-        self.sampler.read = RecordingFeatures(model, self.data.store, recordings).read
+        sampler.read = RecordingFeatures(model, self.data.store, recordings).read
         return True
+
+    def sample_poses(
+        self, model: NetworkModel, recordings: Sequence[int]
+    ) -> WindowSampler:
+        """Return what draws windows of recordings, whether they have labels or not."""
+        sampler = WindowSampler(
+            without_classes(self.data.store),
+            list(recordings),
+            length=self.config.sequence_length,
+        )
+        self._keep_features(model, recordings, sampler)
+        return sampler
+
+    def view_of(self, _batch: Batch, _device: torch.device) -> tuple[Tensor, ...]:
+        """Return nothing: a scene is all there is."""
+        return ()
 
     def targets(self, batch: Batch, device: torch.device) -> SceneTargets:
         """Return the targets of a batch, on the device."""

@@ -1,13 +1,16 @@
-"""Distilling: a few scored videos of rats and many others, against the scored alone.
+"""A few scored videos of rats and many others without labels: what the others give.
 
     python benchmarks/distil.py WORK --videos 5 --folds 0 2 4
+    python benchmarks/distil.py WORK --videos 5 --folds 0 2 4 --alone
     python benchmarks/distil.py WORK --videos 5 --folds 0 --steps 300
 
-In each fold of `rat_dyad`, `mabe train` learns from N of the videos that are not held
-out, by the automatic recipe; `mabe distil` learns from these and from all the others,
-without their labels; `mabe evaluate` scores both on the videos held out. The N are
-those of `benchmarks/accuracy.py --videos N`. Prints macro F1 of each class, and how
-many frames a second the two mark, one after the other, with one thread.
+In each fold of `rat_dyad`, `mabe train` learns by the automatic recipe from the videos
+that are not held out, of which N have labels: networks are pretrained on the poses of
+all. `mabe distil` makes one network of it, which learns its probabilities on all of
+them. With `--alone`, `mabe train` also learns from the N without the others.
+`mabe evaluate` scores each on the videos held out. The N are those of
+`benchmarks/accuracy.py --videos N`. Prints macro F1 of each class, and how many frames
+a second each marks, with one thread.
 """
 
 import argparse
@@ -41,6 +44,7 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--videos", type=int, default=5)
     parser.add_argument("--folds", nargs="+", type=int, default=[0, 2, 4])
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--steps", type=int, help="of the student, instead of its own")
     given = parser.parse_args()
     rows = [
@@ -52,7 +56,7 @@ def main() -> None:
 
 
 def compare(folder: Path, given: argparse.Namespace, fold: int) -> list[str]:
-    """Train and distil in one fold, and return a line for each of the two models."""
+    """Train and distil in one fold, and return a line for each of the models."""
     videos, held_out = split_fold(fold)
     scored = videos[: given.videos]
     write_subset(folder / "scored", scored, labelled=scored)
@@ -60,13 +64,20 @@ def compare(folder: Path, given: argparse.Namespace, fold: int) -> list[str]:
     write_subset(folder / "held_out", held_out, labelled=held_out)
 
     run, student = folder / "run", folder / "student"
-    mabe("train", folder / "scored", "--config", CONFIG, "--out", run, resume=run)
+    rows = [("with the others' poses", run), ("distilled", student)]
+    if given.alone:
+        alone = folder / "alone"
+        train(folder / "scored", alone)
+        rows.insert(0, ("from the scored alone", alone))
+    train(folder / "all", run)
     steps = ("--set", f"steps_per_epoch={given.steps // 2}") if given.steps else ()
     mabe("distil", run, folder / "all", "--out", student, *steps, resume=student)
-    return [
-        line_of(fold, name, path, folder / "held_out")
-        for name, path in (("from the scored alone", run), ("distilled", student))
-    ]
+    return [line_of(fold, name, path, folder / "held_out") for name, path in rows]
+
+
+def train(data: Path, run: Path) -> None:
+    """Train by the automatic recipe, or go on with it."""
+    mabe("train", data, "--config", CONFIG, "--out", run, resume=run)
 
 
 def split_fold(fold: int) -> tuple[list[str], list[str]]:

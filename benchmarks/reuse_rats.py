@@ -3,8 +3,8 @@
     python benchmarks/reuse_rats.py WORK --folds 0 2 4
 
 In each fold of `rat_dyad`, `mabe train` learns from five of the videos that are not
-held out, by the automatic recipe, as in `benchmarks/distil.py WORK --videos 5`, whose
-runs in the same WORK are used. `mabe train THREE --from` that model learns from three
+held out, by the automatic recipe, as in `benchmarks/distil.py WORK --videos 5
+--alone`, whose runs in the same WORK are used. `mabe train THREE --from` that model learns from three
 others, with half of the old weights and with none of them. Prints macro F1 on the
 videos held out, and the seconds that the learning took.
 """
@@ -14,7 +14,7 @@ import json
 import time
 from pathlib import Path
 
-from distil import CONFIG, mabe, split_fold, write_subset
+from distil import mabe, split_fold, train, write_subset
 
 OLD, NEW = 5, 3
 
@@ -38,8 +38,8 @@ def try_fold(folder: Path, fold: int) -> list[str]:
     write_subset(folder / "more", chosen[OLD:], labelled=chosen)
     write_subset(folder / "held_out", held_out, labelled=held_out)
 
-    run = folder / "run"
-    mabe("train", folder / "scored", "--config", CONFIG, "--out", run, resume=run)
+    run = folder / "alone"
+    train(folder / "scored", run)
     lines = [line_of(fold, "as it is", run, folder / "held_out")]
     for share in (0.5, 0.0):
         out = folder / f"from-{share}"

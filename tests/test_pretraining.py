@@ -73,7 +73,8 @@ def without_labels(folder, videos):
     for row in rows:
         if row["video_id"] in wanted:
             row["behaviors_labeled"] = "[]"
-            (folder / "train_annotation" / "Lab" / f"{row['video_id']}.parquet").unlink()
+            labels = f"train_annotation/Lab/{row['video_id']}.parquet"
+            (folder / labels).unlink()
     with index.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()

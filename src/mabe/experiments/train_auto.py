@@ -134,22 +134,26 @@ def train_recipe(
         scores = _join(run_dir, plans, recipe.reasons, as_it_is)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
-        print_lines(*_hint_at_unlabelled(data))
+        is_pretrained = any(kind.config.pretraining_steps for kind in recipe.kinds)
+        print_lines(*_hint_at_unlabelled(data, is_pretrained=is_pretrained))
     return TrainedRecipe(run_dir, scores)
 
 
-def _hint_at_unlabelled(data: TrainingData) -> list[str]:
+def _hint_at_unlabelled(data: TrainingData, *, is_pretrained: bool) -> list[str]:
     """Return a line on recordings that nobody labelled, if there are any."""
     unlabelled = sum(
         each.length > 0 and not each.has_labels for each in data.store.recordings
     )
     if not unlabelled:
         return []
-    return [
-        "• Not learned from, as nobody labelled them: "
-        f"{count(unlabelled, 'recording')}; mabe distil MODEL DATA trains one network "
-        "on these, too"
-    ]
+    films = count(unlabelled, "recording")
+    seen = (
+        f"• Only the poses were seen of {films}, in pretraining, as nobody labelled "
+        "them"
+        if is_pretrained
+        else f"• Not learned from, as nobody labelled them: {films}"
+    )
+    return [f"{seen}; mabe distil MODEL DATA trains one network on these, too"]
 
 
 def with_guessed_task(
@@ -221,6 +225,7 @@ def _choose(given: Mapping[str, Any], config: RunConfig, data: TrainingData) -> 
         groups=len(find_groups(used, by=config.split_by)),
         counted_frames=round(learned_frames * len(used) / len(data.learned)),
         counted_in_window=objective.counted_in_window,
+        pose_frames=objective.pose_frames,
         has_objects=any(each.objects for each in used),
     )
 

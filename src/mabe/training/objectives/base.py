@@ -179,6 +179,11 @@ class Objective(ABC):
         """Number of frames that count."""
         return self.sampler.counted_frames
 
+    @property
+    @abstractmethod
+    def pose_frames(self) -> int:
+        """Number of frames of all recordings, or views, whether they count or not."""
+
     def counted_in_window(self, length: int) -> float:
         """Return how many frames that count a window of a length has on average."""
         return self.sampler.counted_in_window(length)

@@ -126,11 +126,7 @@ def together(trial: Trial, of_kinds: Sequence[Sequence[OutOfFold]]) -> list[OutO
         return [blend(of_fold, equal) for of_fold in zip(*of_kinds, strict=True)]
     tracks_of_folds = [set(fold.tracks) for fold in of_kinds[0]]
     whole = [join(of_folds) for of_folds in of_kinds]
-    blended = blend_kinds(whole, tracks_of_folds)
-    return [
-        replace(blended, views=tuple(v for v in blended.views if v.track in tracks))
-        for tracks in tracks_of_folds
-    ]
+    return blend_kinds(whole, tracks_of_folds)
 
 
 def predictions_of_kind(

@@ -3,9 +3,9 @@
     python benchmarks/reuse_rats.py WORK --folds 0 2 4
 
 In each fold of `rat_dyad`, `mabe train` learns from five of the videos that are not
-held out, by the automatic recipe, as in `benchmarks/distil.py WORK --videos 5
---alone`, whose runs in the same WORK are used. `mabe train THREE --from` that model learns from three
-others, with half of the old weights and with none of them. Prints macro F1 on the
+held out, by the automatic recipe; these are the runs of `benchmarks/distil.py WORK
+--videos 5 --alone` in the same WORK. `mabe train THREE --from` that model learns from
+three others, with half of the old weights and with none of them. Prints macro F1 on the
 videos held out, and the seconds that the learning took.
 """
 

@@ -15,10 +15,15 @@ from mabe.experiments.kind_weights import (
     blend_kinds,
     weights_of_kinds,
 )
+from mabe.experiments.out_of_fold import join
 from mabe.scene_task import TaskKind
 
 CLASSES = ("background", "aggressive")
 FRAMES = 200
+
+
+def joined(kinds, folds):
+    return join(blend_kinds(kinds, folds))
 
 
 def labels_of(video):
@@ -83,7 +88,7 @@ def test_kinds_that_say_the_same_have_equal_weights():
 def test_one_recording_or_none_decides_nothing(videos):
     kinds = [told(0.9, videos), told(0.2, videos)]
     np.testing.assert_allclose(weights_of_kinds(kinds), 0.5)
-    views = blend_kinds(kinds, folds_of(videos) or [set()]).views
+    views = joined(kinds, folds_of(videos) or [set()]).views
     assert [set(np.unique(view.probabilities)) for view in views] == [
         {np.float16(0.45), np.float16(0.55)}
     ] * videos
@@ -131,7 +136,7 @@ def test_where_nothing_was_watched_weights_are_equal():
 
 def test_a_single_kind_stays_as_it_is():
     assert weights_of_kinds([told(0.9)]) == pytest.approx([1])
-    blended = blend_kinds([told(0.9)], folds_of(4))
+    blended = joined([told(0.9)], folds_of(4))
     for one, other in zip(blended.views, told(0.9).views, strict=True):
         np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
@@ -148,10 +153,7 @@ def test_a_recording_is_blended_by_weights_that_others_chose():
     kinds = [told(0.9), told(0.4)]
     odd = [turned_round(kind, "0") for kind in kinds]
     before, after = (
-        {
-            view.video: view.probabilities
-            for view in blend_kinds(each, folds_of(4)).views
-        }
+        {view.video: view.probabilities for view in joined(each, folds_of(4)).views}
         for each in (kinds, odd)
     )
     np.testing.assert_array_equal(before["0"], after["0"])
@@ -164,7 +166,7 @@ def test_recordings_held_out_together_have_no_part_in_each_others_weights():
     kinds = [told(0.9), told(0.4)]
     odd = [turned_round(kind, "0") for kind in kinds]
     before, after = (
-        {view.video: view.probabilities for view in blend_kinds(each, folds).views}
+        {view.video: view.probabilities for view in joined(each, folds).views}
         for each in (kinds, odd)
     )
     for video in ("0", "1"):

@@ -10,17 +10,20 @@ import torch
 from chases import TINY_PAIRS, write_chases
 from hypothesis import given
 from hypothesis import strategies as st
-from stories import TINY, write_fights
+from stories import TINY, TINY_TREES, write_fights
 
 from mabe.cli.main import main
 from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, StopRequested
+from mabe.experiments import auto_recipe
+from mabe.experiments.train_auto import train_recipe
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import build_model
 from mabe.models.reused_weights import is_head
 from mabe.models.span_predictor import SpanPredictor
 from mabe.runtime.devices import choose_device
 from mabe.runtime.distributed import make_fabric
+from mabe.runtime.executors import HERE
 from mabe.training import pretraining, run
 from mabe.training.objectives import load_training_data
 from mabe.training.pretraining import (
@@ -301,3 +304,76 @@ def test_the_pair_task_is_pretrained_too(tmp_path):
     )
     checkpoint = load_checkpoint(run.train(config).model_path)
     assert len(checkpoint.pretrained_on) == 1
+
+
+def recipe_for(counted_frames, pose_frames, **given):
+    return auto_recipe.choose_recipe(
+        given, groups=5, counted_frames=counted_frames, pose_frames=pose_frames
+    )
+
+
+@pytest.mark.parametrize(
+    ("labelled", "poses", "is_pretrained"),
+    [
+        (20_000, 140_000, True),
+        (20_000, 40_000, True),
+        (20_000, 39_000, False),  # more than half have labels
+        (200_000, 2_000_000, False),  # labels are enough
+    ],
+)
+def test_the_recipe_pretrains_where_few_poses_have_labels(
+    labelled, poses, is_pretrained
+):
+    recipe = recipe_for(labelled, poses)
+    [network] = [kind.config for kind in recipe.kinds if not kind.config.is_grown]
+    assert (network.pretraining_steps > 0) == is_pretrained
+    assert any("pretrained" in reason for reason in recipe.reasons) == is_pretrained
+
+
+def test_what_the_user_sets_of_pretraining_stays():
+    for steps in (0, 7):
+        recipe = recipe_for(20_000, 140_000, pretraining_steps=steps)
+        assert recipe.kinds[1].config.pretraining_steps == steps
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """Three videos with labels, four without; one network for each fold."""
+    root = tmp_path_factory.mktemp("recipe")
+    folder = with_films(root / "data", labelled=3, films=4)
+    quick = {
+        **TINY_TREES,
+        **TWO_CLASSES,
+        **GRU,
+        **{"model_type": "auto", "data_dir": folder, "checkpoint_dir": root / "run"},
+        **{"sequence_length": 64, "batch_size": 8, "steps_per_epoch": 4, "epochs": 1},
+        **{"num_workers": 1, "device": "cpu", "pretraining_steps": 3},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(auto_recipe, "NETWORKS", 1)
+        patch.setattr(auto_recipe, "FINAL_NETWORKS", 1)
+        train_recipe(quick, executor=HERE, explain=False)
+    return root / "run"
+
+
+def test_a_fold_never_sees_the_poses_that_it_is_scored_on(recipe):
+    [films] = {
+        frozenset(load_checkpoint(path).pretrained_on)
+        for path in (recipe / "network" / "all").glob("*/last.safetensors")
+    }
+    assert len(films) == 4
+    folds = list((recipe / "network").glob("seed*/fold*/last.safetensors"))
+    assert len(folds) == 3
+    for path in folds:
+        fold = load_checkpoint(path)
+        assert fold.pretrained_on == films
+        assert len(fold.validated_on) == 1
+        assert not fold.validated_on & (fold.pretrained_on | fold.trained_on)
+
+
+def test_the_model_to_use_saw_the_poses_of_all_films(recipe):
+    checkpoint = load_checkpoint(recipe)
+    assert (len(checkpoint.trained_on), len(checkpoint.pretrained_on)) == (3, 4)
+    trees, network = checkpoint.members
+    assert not trees.provenance.pretrained_on
+    assert len(network.provenance.pretrained_on) == 4

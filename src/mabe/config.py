@@ -402,6 +402,11 @@ class RunConfig(
         return build_inputs(self.task, self)[0]
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether the run sees poses without labels first, as only networks do."""
+        return self.pretraining_steps > 0 and not self.is_grown
+
+    @property
     def model(self) -> ModelConfig:
         """The settings of the model to be trained; there are none for `auto`."""
         return ModelConfig.of(self)

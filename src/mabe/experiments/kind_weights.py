@@ -11,7 +11,7 @@ import numpy as np
 
 from mabe.decoding.view_predictions import OutOfFold
 from mabe.experiments.ensembling import Weights, find_weights
-from mabe.experiments.out_of_fold import blend, join
+from mabe.experiments.out_of_fold import blend
 from mabe.scene_task import TaskKind
 
 BALANCE = {TaskKind.SCENE: 0.5, TaskKind.PAIR: 0.25}
@@ -42,8 +42,8 @@ def weights_of_kinds(of_kinds: Sequence[OutOfFold]) -> Weights:
 
 def blend_kinds(
     of_kinds: Sequence[OutOfFold], folds: Sequence[Collection[str]]
-) -> OutOfFold:
-    """Return the mean of the kinds' predictions of the same recordings.
+) -> list[OutOfFold]:
+    """Return the mean of the kinds' predictions of the same recordings, for each fold.
 
     `folds` are the tracks that were held out together. The weights of a fold are found
     on the others, so that no recording is scored with weights that it chose.
@@ -53,7 +53,7 @@ def blend_kinds(
         others = [_of_tracks(each, fold, inside=False) for each in of_kinds]
         scored = [_of_tracks(each, fold, inside=True) for each in of_kinds]
         blended.append(blend(scored, weights_of_kinds(others).tolist()))
-    return join(blended)
+    return blended
 
 
 def _of_tracks(

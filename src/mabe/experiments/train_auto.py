@@ -42,6 +42,7 @@ from mabe.experiments.kind_weights import blend_kinds, weights_of_kinds
 from mabe.experiments.model_card import write_model_card
 from mabe.experiments.out_of_fold import (
     FILE_NAME,
+    join,
     read_out_of_fold,
     write_out_of_fold,
 )
@@ -134,7 +135,7 @@ def train_recipe(
         scores = _join(run_dir, plans, recipe.reasons, as_it_is)
         if explain and config.from_model is None:  # which is to be quick
             print_lines("", format_importance(explain_run(run_dir, folds=1)))
-        is_pretrained = any(kind.config.pretraining_steps for kind in recipe.kinds)
+        is_pretrained = any(kind.config.is_pretrained for kind in recipe.kinds)
         print_lines(*_hint_at_unlabelled(data, is_pretrained=is_pretrained))
     return TrainedRecipe(run_dir, scores)
 
@@ -336,7 +337,7 @@ def _join(
         members.append(final)
         predictions.append(read_out_of_fold(plan.folds.root / FILE_NAME))
     folds = [each.predictions.tracks for each in plans[0].of_first_seed]
-    joined = blend_kinds(predictions, folds)
+    joined = join(blend_kinds(predictions, folds))
     write_out_of_fold(root / FILE_NAME, joined)
     of_kinds = dict(zip(scores, weights_of_kinds(predictions).tolist(), strict=True))
     save_ensemble(

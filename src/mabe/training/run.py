@@ -214,7 +214,7 @@ def _pretrain(
     config: RunConfig, objective: Objective, fabric: Fabric, *, resume: bool
 ) -> SpanPredictor | None:
     """Pretrain where the settings say so, unless the run has gone beyond that."""
-    if not config.pretraining_steps:
+    if not config.is_pretrained:
         return None
     state = state_path(config.checkpoint_dir)
     if resume and in_first_process(fabric, state.is_file):

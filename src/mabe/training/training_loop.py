@@ -241,7 +241,7 @@ def save_epoch(
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     trained_on = joined_tracks(learned, old.trained_on if old else ())
     known = frozenset(trained_on)
-    poses_of = data.tracks(recordings_to_see(data)) if config.pretraining_steps else ()
+    poses_of = data.tracks(recordings_to_see(data)) if config.is_pretrained else ()
     earlier = (
         *(old.pretrained_on if old else ()),
         *(teacher.checkpoint.pretrained_on if teacher else ()),

@@ -74,7 +74,7 @@ class TrainingData(ABC):
         recordings = self.store.recordings
         used = [*self.learned, *self.held_out]
         hashes = [recordings[index].content_hash for index in used]
-        if not config.pretraining_steps:
+        if not config.is_pretrained:
             return hashes
         others = sorted(set(range(len(recordings))) - set(used))
         return [*hashes, *(recordings[index].tracking_hash for index in others)]

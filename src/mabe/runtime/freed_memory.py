@@ -29,9 +29,12 @@ that older versions accept; it keeps twice as many bytes."""
 
 
 @contextmanager
-def keeping_freed_memory() -> Iterator[None]:
-    """Keep freed memory within the context; without GNU's library nothing changes."""
-    if platform.libc_ver()[0] != "glibc":
+def keeping_freed_memory(*, wanted: bool = True) -> Iterator[None]:
+    """Keep freed memory within the context, if wanted.
+
+    Without GNU's library nothing changes.
+    """
+    if not wanted or platform.libc_ver()[0] != "glibc":
         yield
         return
     library = ctypes.CDLL(None)

@@ -32,6 +32,7 @@ from mabe.models.model import build_model
 from mabe.models.span_predictor import SpanPredictor
 from mabe.runtime.console import format_score, progress_bar
 from mabe.runtime.distributed import any_of
+from mabe.runtime.freed_memory import keeping_freed_memory
 from mabe.runtime.stop_signals import noting_stops
 from mabe.runtime.tensors import to_device
 from mabe.training.learning_rate import learning_rate
@@ -194,7 +195,8 @@ def pretrain(
     settle_micro_batch(state, spans, own, fabric)
     steps = config.pretraining_steps
     bar = progress_bar(total=steps, desc="Pretraining", unit="batch")
-    with bar, noting_stops() as stop_asked:
+    on_cpu = fabric.device.type == "cpu"
+    with bar, keeping_freed_memory(wanted=on_cpu), noting_stops() as stop_asked:
         while state.step < steps:
             draw_and_take_step(
                 state,

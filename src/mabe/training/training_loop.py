@@ -6,7 +6,6 @@ it. So a run that is stopped at any moment repeats little when it is resumed.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,8 +102,7 @@ def train_epochs(
         objective.counted_frames, config, processes=fabric.world_size
     )
     on_cpu = fabric.device.type == "cpu"
-    memory = keeping_freed_memory() if on_cpu else nullcontext()
-    with memory, noting_stops() as stop_asked:
+    with keeping_freed_memory(wanted=on_cpu), noting_stops() as stop_asked:
         keeper = StateKeeper(state, fabric, config.checkpoint_dir, stop_asked)
         while not is_finished(config, epoch_scores(state.history)):
             mean_loss = _train_one_epoch(

@@ -17,6 +17,7 @@ from mabe.config import build_config
 from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.experiments import auto_recipe
 from mabe.experiments.train_auto import train_recipe
+from mabe.experiments.train_from import with_source
 from mabe.models.checkpoint import load_checkpoint
 from mabe.models.model import build_model
 from mabe.models.reused_weights import is_head
@@ -377,3 +378,12 @@ def test_the_model_to_use_saw_the_poses_of_all_films(recipe):
     trees, network = checkpoint.members
     assert not trees.provenance.pretrained_on
     assert len(network.provenance.pretrained_on) == 4
+
+
+def test_learning_on_from_films_whose_poses_were_seen_is_said(recipe, tmp_path):
+    scored = write_fights(tmp_path / "scored", videos=6)
+    source = with_source(
+        {"data_dir": scored, "from_model": recipe, "model_type": "auto"}
+    )
+    assert "3 of 6 labelled recordings had a part in the model" in str(source.reasons)
+    assert "saw the poses of 3 of them, without labels" in str(source.reasons)

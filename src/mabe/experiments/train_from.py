@@ -362,14 +362,20 @@ def _differences(
 
 
 def _known(source: Source, labelled: Sequence[StoredRecording]) -> list[str]:
-    """Return a line on recordings that had a part in the old model."""
+    """Return lines on recordings that had a part in the old model."""
     known = sum(each.tracking_hash in source.known_tracks for each in labelled)
     fresh = len(labelled) - known
-    if not known:
-        new = count(fresh, "labelled recording")
-        return [f"None of {new} had a part in the model"]
-    return [
-        f"{known} of {count(len(labelled), 'labelled recording')} had a part in the "
-        "model: learned from and never scored; scores are of the other "
-        f"{fresh}"
+    of_all = count(len(labelled), "labelled recording")
+    lines = [
+        f"{known} of {of_all} had a part in the model: learned from and never scored; "
+        f"scores are of the other {fresh}"
+        if known
+        else f"None of {of_all} had a part in the model"
     ]
+    seen = source.checkpoint.pretrained_on - source.known_tracks
+    if some := sum(each.tracking_hash in seen for each in labelled):
+        lines.append(
+            f"The model's pretraining saw the poses of {some} of them, without labels: "
+            "scores of these may be slightly too high"
+        )
+    return lines

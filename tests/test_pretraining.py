@@ -332,8 +332,8 @@ def test_the_recipe_pretrains_where_few_poses_have_labels(
 
 
 def test_what_the_user_sets_of_pretraining_stays():
-    for steps in (0, 7):
-        recipe = recipe_for(20_000, 140_000, pretraining_steps=steps)
+    for steps, poses in ((0, 140_000), (7, 140_000), (7, 0)):
+        recipe = recipe_for(20_000, poses, pretraining_steps=steps)
         assert recipe.kinds[1].config.pretraining_steps == steps
 
 

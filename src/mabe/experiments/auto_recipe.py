@@ -209,13 +209,13 @@ def _describe(network: RunConfig) -> str:
 def _describe_pretraining(
     network: RunConfig, counted_frames: int, pose_frames: int
 ) -> Iterator[str]:
-    if network.pretraining_steps:
-        few = f" ({percent(counted_frames / pose_frames)} of them have labels)"
-        yield (
-            f"They are pretrained for {network.pretraining_steps} steps on poses with "
-            f"and without labels{few if pose_frames else ''}; "
-            "--set pretraining_steps=0 leaves this out"
-        )
+    if not network.pretraining_steps:
+        return
+    share = percent(counted_frames / pose_frames) if pose_frames else "some"
+    yield (
+        f"They are pretrained for {network.pretraining_steps} steps on all poses, of "
+        f"which {share} have labels; --set pretraining_steps=0 leaves this out"
+    )
 
 
 def at_working_rate(given: Mapping[str, Any]) -> RunConfig:

@@ -383,3 +383,15 @@ def rename_action(path, before, after):
     table = pl.read_parquet(path)
     table = table.with_columns(pl.col("action").replace({before: after}))
     table.write_parquet(path)
+
+
+@pytest.mark.parametrize(
+    "words", [["--freeze"], ["--keep-actions"], ["--set", "old_share=0.2"]]
+)
+def test_what_is_for_a_model_to_start_from_is_refused_without_one(
+    words, tmp_path, capsys
+):
+    data = write_fights(tmp_path / "data", videos=3, seconds=8)
+    out = str(tmp_path / "run")
+    assert main(["train", str(data), "--out", out, *words]) == 2
+    assert "are for --from MODEL" in capsys.readouterr().err

@@ -238,6 +238,9 @@ class TaskSettings(Settings):
         return self
 
 
+USUAL_OLD_SHARE = 0.5
+
+
 class ReuseSettings(Settings):
     """A model to start from, instead of from the beginning."""
 
@@ -249,7 +252,7 @@ class ReuseSettings(Settings):
     """Keep its classes, or actions, that the new labels do not have."""
     freeze: bool = False
     """Networks: only the heads learn. Trees never change the old ones."""
-    old_share: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    old_share: Annotated[float, Field(ge=0, lt=1)] = USUAL_OLD_SHARE
     """Networks: used is the mean of old and new weights, the old ones weighted by this;
     the new ones alone where there are new actions."""
     hold_out: bool = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mabe.config import build_config, read_settings
+from mabe.config import USUAL_OLD_SHARE, build_config, read_settings
 from mabe.errors import ConfigError
 from mabe.experiments.model_card import write_model_card
 from mabe.experiments.train_auto import (
@@ -79,8 +79,8 @@ def train_model(
         print_lines(*(f"• {reason}" for reason in start.reasons))
         given = start.settings
         config = build_config(dict(given), where="settings")
-    elif config.keep_actions or config.freeze:
-        raise ConfigError("--keep-actions and --freeze are for --from MODEL")
+    elif config.keep_actions or config.freeze or config.old_share != USUAL_OLD_SHARE:
+        raise ConfigError("--keep-actions, --freeze and old_share are for --from MODEL")
     if config.model_type != "auto":
         run = train(config, resume=resume, skip_bad=skip_bad, watcher=watcher)
         if ProcessGroup.from_environment().is_first:

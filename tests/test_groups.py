@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mabe.bouts import Bout, View, Watched
 from mabe.data.near_pairs import NearPairs, widened
-from mabe.data.pair_windows import label_views
+from mabe.data.pair_windows import label_views, views_without_labels
 from mabe.data.store import from_recording
 from mabe.inference.frame_probabilities import Tracks, view_probabilities
 from mabe.inference.predict import Predictor
@@ -149,6 +149,20 @@ def test_labels_of_a_pair_count_while_it_is_near_and_in_its_bouts():
     assert views[View(1, 2)].counted_spans().tolist() == [[0, 400]]
     assert views[View(1, 6)].counted_spans().tolist() == [[280, 340]]
     assert len(views[View(3, 6)].counted_spans()) == 0
+
+
+def test_without_labels_a_view_counts_while_its_animals_are_near():
+    """In a line of six, each looks at its nearest two; a bout changes nothing."""
+    watched = [Watched(a, b, "chase") for a in range(1, 7) for b in range(1, 7)]
+    store = stored(line(6), [Bout(300, 320, "chase", 1, 6)], watched=watched)
+    task = PairTask.from_recordings(store.recordings)
+
+    near = views_without_labels(store, task, [0], Nearness(targets=1)).views
+
+    spans = {each.view: each.counted_spans().tolist() for each in near}
+    assert spans[View(1, 2)] == [[0, 400]]
+    assert spans[View(1, 6)] == []
+    assert all(not each.occurring() for each in near)
 
 
 @pytest.fixture(scope="module")

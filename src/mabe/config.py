@@ -315,7 +315,7 @@ class TrainingSettings(Settings):
     """Stop after this many epochs without a better macro F1; 0 never stops early."""
     ema_decay: ShareBelowOne = 0.995
     """Weights are averaged over about 1 / (1 - this) steps; 0 does not average."""
-    pretraining_steps: Annotated[int, Field(ge=0, le=10**7)] = 0
+    pretraining_steps: Annotated[int, Field(ge=0, le=100_000)] = 0
     """Before the training, a network learns for so many steps to predict what is hidden
     from it, from poses with and without labels (see `mabe.training.pretraining`)."""
 
@@ -455,8 +455,8 @@ class RunConfig(
     def _check_pretraining(self) -> "RunConfig":
         if self.pretraining_steps and self.from_model is not None:
             raise ValueError(
-                "pretraining_steps: a run that starts from a model (--from) has no use "
-                "for pretraining; leave one of them out"
+                "pretraining_steps: a run that starts from a model (--from) is not "
+                "pretrained; leave one of them out"
             )
         return self
 

@@ -74,7 +74,7 @@ def find_groups(
     links = [
         (index, first_with.setdefault(key, index))
         for index, recording in enumerate(recordings)
-        for key in _group_keys(recording, by)
+        for key in group_keys(recording, by)
     ]
     if not links:
         return []
@@ -87,8 +87,8 @@ def find_groups(
     return list(groups.values())
 
 
-def _group_keys(recording: StoredRecording, by: GroupBy) -> Iterator[tuple[str, str]]:
-    """Yield keys of which recordings with an equal one belong to one group."""
+def group_keys(recording: StoredRecording, by: GroupBy) -> Iterator[tuple[str, str]]:
+    """Yield keys; recordings with an equal one have to stay together."""
     yield "track", recording.tracking_hash
     if by == "lab":
         yield "lab", recording.lab

@@ -18,6 +18,7 @@ from mabe.io.readers.column_names import squeeze
 from mabe.pair_task import OBJECT_FPS, PAIR_FPS
 from mabe.recording import StoredRecording
 from mabe.runtime.console import count, percent
+from mabe.scene_task import TaskKind
 
 SHARED: Mapping[str, Any] = {
     "feature_set": "social",
@@ -61,9 +62,10 @@ FRAMES_A_STEP = 4_000
 """With many frames a network takes one step for so many that count."""
 MOST_STEPS = 6_000
 PRETRAINING_STEPS = 300
-"""Of networks, where `PASSES` gives them fewer than the usual steps and most poses have
-no label: on `rat_dyad` worth 0.01 to 0.03 of macro F1, with all videos labelled
-nothing."""
+"""Of networks for scenes, where `PASSES` gives them fewer than the usual steps and most
+poses have no label: on `rat_dyad` worth 0.01 to 0.03 of macro F1, with all videos
+labelled nothing. On `mouse_objects`, a task of pairs, nothing for four times the
+time."""
 POSES_FOR_EACH_LABEL = 2.0
 """So many frames of poses there have to be for each with a label."""
 FOLDS = 5
@@ -142,8 +144,11 @@ def choose_recipe(
         frames_of_step=windows * counted_in_window(length),
         fewest=fewest_steps,
     )
-    has_films = pose_frames >= POSES_FOR_EACH_LABEL * counted_frames
-    pretraining = PRETRAINING_STEPS if steps < USUAL_STEPS and has_films else 0
+    has_few_labels = (
+        config.task == TaskKind.SCENE
+        and steps < USUAL_STEPS
+        and pose_frames >= POSES_FOR_EACH_LABEL * counted_frames
+    )
     no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()
     trees = _under(given, {"model_type": "trees", "fps": config.fps})
     network = _under(
@@ -154,7 +159,7 @@ def choose_recipe(
             "fps": config.fps,
             "sequence_length": window_frames,
             "steps_per_epoch": steps // int(NETWORK["epochs"]),
-            "pretraining_steps": pretraining,
+            "pretraining_steps": PRETRAINING_STEPS if has_few_labels else 0,
         },
     )
     names = {"recording": "recordings", "animal": "animals", "lab": "labs"}
@@ -171,7 +176,7 @@ def choose_recipe(
             "Trees on windowed social features: accurate with few recordings",
             f"Networks ({_describe(network)}), {seeds} for each fold: more accurate on "
             "actions that need context",
-            *_describe_pretraining(network, counted_frames, pose_frames),
+            *_describe_pretraining(network, given, counted_frames, pose_frames),
             "Trees and networks averaged, with weights from held-out recordings",
             f"The model to use: {count(FINAL_TREES, 'forest')} and "
             f"{count(FINAL_NETWORKS, 'network')} that learn from all recordings; those "
@@ -207,14 +212,19 @@ def _describe(network: RunConfig) -> str:
 
 
 def _describe_pretraining(
-    network: RunConfig, counted_frames: int, pose_frames: int
+    network: RunConfig, given: Mapping[str, Any], counted_frames: int, pose_frames: int
 ) -> Iterator[str]:
     if not network.pretraining_steps:
         return
-    share = percent(counted_frames / pose_frames) if pose_frames else "some"
+    why = (
+        "as set"
+        if "pretraining_steps" in given
+        else f"as {percent(counted_frames / pose_frames)} of the frames have labels; "
+        "--set pretraining_steps=0 leaves this out"
+    )
     yield (
-        f"They are pretrained for {network.pretraining_steps} steps on all poses, of "
-        f"which {share} have labels; --set pretraining_steps=0 leaves this out"
+        f"Networks are pretrained for {count(network.pretraining_steps, 'step')} on "
+        f"poses with and without labels, {why}"
     )
 
 

@@ -64,6 +64,7 @@ from mabe.runtime.object_storage import full_path
 from mabe.runtime.threads import usable_cores
 from mabe.training.history import Epoch
 from mabe.training.objectives import TrainingData, load_training_data
+from mabe.training.pretraining import recordings_to_pretrain_on
 from mabe.training.resume import check_same_data, check_same_settings
 from mabe.training.reuse import known_tracks
 from mabe.training.run_directory import document, lock_run, set_aside
@@ -148,13 +149,12 @@ def _hint_at_unlabelled(data: TrainingData, *, is_pretrained: bool) -> list[str]
     if not unlabelled:
         return []
     films = count(unlabelled, "recording")
-    seen = (
-        f"• Only the poses were seen of {films}, in pretraining, as nobody labelled "
-        "them"
+    use = (
+        f"• Used in pretraining alone, as nobody labelled them: {films}"
         if is_pretrained
         else f"• Not learned from, as nobody labelled them: {films}"
     )
-    return [f"{seen}; mabe distil MODEL DATA trains one network on these, too"]
+    return [f"{use}; mabe distil MODEL DATA trains one network on these, too"]
 
 
 def with_guessed_task(
@@ -221,12 +221,13 @@ def _choose(given: Mapping[str, Any], config: RunConfig, data: TrainingData) -> 
         )
     objective = data.objective(config)
     learned_frames = objective.counted_frames
+    poses = {*recordings_to_pretrain_on(data), *data.held_out}
     return choose_recipe(
         given,
         groups=len(find_groups(used, by=config.split_by)),
         counted_frames=round(learned_frames * len(used) / len(data.learned)),
         counted_in_window=objective.counted_in_window,
-        pose_frames=objective.pose_frames,
+        pose_frames=sum(data.store.recordings[i].length for i in poses),
         has_objects=any(each.objects for each in used),
     )
 

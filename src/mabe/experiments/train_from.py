@@ -372,10 +372,10 @@ def _known(source: Source, labelled: Sequence[StoredRecording]) -> list[str]:
         if known
         else f"None of {of_all} had a part in the model"
     ]
-    seen = source.checkpoint.pretrained_on - source.known_tracks
-    if some := sum(each.tracking_hash in seen for each in labelled):
+    used = source.checkpoint.pretrained_on - source.known_tracks
+    if some := sum(each.tracking_hash in used for each in labelled):
         lines.append(
-            f"The model's pretraining saw the poses of {some} of them, without labels: "
-            "scores of these may be slightly too high"
+            f"The poses of {some} of them were used in the pretraining of the model, "
+            "without labels: scores of these may be slightly too high"
         )
     return lines

@@ -118,7 +118,7 @@ class Unseen:
     unlabelled: int = field(default=0, init=False)
     learned: int = field(default=0, init=False)
     chose: int = field(default=0, init=False)
-    seen: int = field(default=0, init=False)
+    pretrained: int = field(default=0, init=False)
 
     def process(self, work: Callable[[Predictor, PoseStore, int], T]) -> Iterator[T]:
         """Yield what `work` returns for each recording, in the order of the recordings.
@@ -174,7 +174,7 @@ class Unseen:
         chose = {*checkpoint.validated_on, *checkpoint.tuned_on}
         track = outcome.recording.tracking_hash
         self.chose += track in chose
-        self.seen += track in checkpoint.pretrained_on
+        self.pretrained += track in checkpoint.pretrained_on
         self.scored += 1
         return True
 
@@ -195,10 +195,10 @@ class Unseen:
                 f"{self.chose} of them were held out during training and chose the "
                 "best epoch, or thresholds, so these scores are slightly too high"
             )
-        if self.seen:
+        if self.pretrained:
             notes.append(
-                f"{self.seen} of them gave their poses, without labels, to the "
-                "pretraining, so these scores may be slightly too high"
+                f"the poses of {self.pretrained} of them were used in pretraining, "
+                "without labels, so these scores may be slightly too high"
             )
         return tuple(notes)
 

@@ -43,10 +43,12 @@ class SpanPredictor(nn.Module):
         return predicted_BTC.float(), truth_BTC.float()
 
     @torch.no_grad()
-    def start(self, model: NetworkModel) -> None:
-        """Copy scaling, and all layers but the heads, into a model."""
-        model.scaling.load_state_dict(self.inputs.scaling.state_dict())
-        learned = self.network.state_dict()
-        for name, value in model.network.state_dict().items():
+    def copy_into(self, model: NetworkModel) -> None:
+        """Copy into a model all weights but those of the heads, and the scaling."""
+        known = self.inputs.state_dict() | {
+            f"network.{name}": value
+            for name, value in self.network.state_dict().items()
+        }
+        for name, value in model.state_dict().items():
             if not is_head(name):
-                value.copy_(learned[name])
+                value.copy_(known[name])

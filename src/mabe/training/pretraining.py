@@ -1,11 +1,10 @@
-"""Pretraining: a network learns to predict what is hidden from it, without labels.
+"""Pretraining: a network learns to predict features that are hidden from it.
 
 In each window some spans of frames are hidden, and the network predicts their features
-from the frames around them. For that it has to find out how animals move, and what
-follows what. Its layers, but for the heads, are then the start of the training with
-labels. All recordings serve, whether they have labels or not, except those that are
-held out and those of their groups: so scores stay those of recordings that the model
-has not seen in any way.
+from the frames around them, which needs no labels. Its layers, but for the heads, are
+then the start of the training with labels. Recordings with and without labels are used,
+but none that is held out and none that has to stay together with one of these: so
+scores are of recordings of which the network knew nothing.
 
 Method: masked modelling, Devlin et al. 2019, *BERT*; on poses of mice, Stoffl et al.
 2024, *Elucidating the hierarchical nature of behavior with masked autoencoders*.
@@ -26,7 +25,7 @@ from torch.nn import functional as F
 from mabe.config import RunConfig
 from mabe.data.pair_windows import PairSampler
 from mabe.data.scene_windows import WindowSampler
-from mabe.data.splits import find_groups, spread_over_labs
+from mabe.data.splits import group_keys
 from mabe.errors import StopRequested
 from mabe.models.model import build_model
 from mabe.models.span_predictor import SpanPredictor
@@ -40,16 +39,19 @@ from mabe.training.objectives import Objective, TrainingData
 from mabe.training.objectives.base import AnyBatch
 from mabe.training.seeds import initial_seed
 from mabe.training.state import fit_scaling, inner_module, state_of
-from mabe.training.training_step import draw_and_take_step, settle_micro_batch
+from mabe.training.training_step import (
+    ASK_EVERY,
+    draw_and_take_step,
+    settle_micro_batch,
+)
 
-SPANS = 8
-"""Hidden in each window."""
+SPAN_EVERY_S = 5.75
+"""A window has one hidden span for so much time: eight in 46 s, which hide 38 %."""
 SPAN_S = (0.5, 5.0)
-"""Shortest and longest of them: longer than a step of an animal, so that the frames
-beside them do not give them away."""
-MOST_FRAMES = 4_000_000
-"""Of more, recordings of about so many are seen, from all labs: features of all of them
-lie in memory or on the disk."""
+"""Shortest and longest of them; none is longer than a quarter of its window. In a
+shorter one the frames beside it would be nearly the same."""
+MOST_FRAMES = 1_000_000
+"""Recordings of about so many are used: features of all of them are computed first."""
 WARM_UP_SHARE = 0.065
 """Share of the steps over which the learning rate rises."""
 
@@ -96,7 +98,7 @@ class HiddenFrames:
         """
         predicted_BTC, truth_BTC = model(poses, self.hidden_BT, *self.view)
         loss_BTC = F.smooth_l1_loss(predicted_BTC, truth_BTC, reduction="none")
-        return loss_BTC.mean(dim=2)[self.hidden_BT].sum()
+        return (loss_BTC.mean(dim=2) * self.hidden_BT).sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,40 +136,40 @@ class HiddenSpans:
 def draw_spans(
     rng: np.random.Generator, windows: int, length: int, *, rate_fps: float
 ) -> Bool[np.ndarray, "windows length"]:
-    """Return which frames of windows are hidden: spans, which may overlap.
-
-    A span is at most a quarter of a window, so that something is left to see.
-    """
+    """Return which frames of windows are hidden: spans, which may overlap."""
     hidden = np.zeros((windows, length), bool)
+    spans = max(1, round(length / rate_fps / SPAN_EVERY_S))
     most = max(1, length // 4)
     low, high = (min(most, max(1, round(each * rate_fps))) for each in SPAN_S)
     for window in hidden:
-        for _ in range(SPANS):
+        for _ in range(spans):
             span = int(rng.integers(low, high + 1))
             start = int(rng.integers(0, length - span + 1))
             window[start : start + span] = True
     return hidden
 
 
-def recordings_to_see(data: TrainingData) -> list[int]:
-    """Return the recordings of a store that pretraining may see.
+def recordings_to_pretrain_on(data: TrainingData) -> list[int]:
+    """Return the recordings of a store whose poses a network is pretrained on.
 
-    Those held out are left out, and all that belong together with one of them.
+    Those that are learned from; then others in a fixed random order, up to
+    `MOST_FRAMES`. None is held out, or has to stay together with one that is. With
+    `max_sequences` no labelled recording beyond these is used.
     """
-    recordings = data.store.recordings
-    groups = find_groups(recordings, by=data.config.split_by)
-    kept_out = set(data.held_out)
-    seen = sorted(
+    recordings, by = data.store.recordings, data.config.split_by
+    kept_out = {key for i in data.held_out for key in group_keys(recordings[i], by)}
+    learned = [index for index in data.learned if recordings[index].length]
+    others = [
         index
-        for group in groups
-        if kept_out.isdisjoint(group)
-        for index in group
+        for index in np.random.default_rng(0).permutation(len(recordings)).tolist()
         if recordings[index].length
-    )
-    frames = sum(recordings[index].length for index in seen)
-    most = max(1, len(seen) * MOST_FRAMES // max(1, frames))
-    some = spread_over_labs([recordings[index] for index in seen], most=most)
-    return [seen[place] for place in some]
+        and index not in data.learned
+        and kept_out.isdisjoint(group_keys(recordings[index], by))
+        and not (data.config.max_sequences and recordings[index].has_labels)
+    ]
+    frames = np.cumsum([recordings[index].length for index in (*learned, *others)])
+    fitting = int(np.searchsorted(frames, MOST_FRAMES, side="right"))
+    return sorted([*learned, *others][: max(len(learned), fitting)])
 
 
 def pretrain(
@@ -209,7 +211,8 @@ def pretrain(
             )
             bar.update()
             bar.set_postfix_str(f"loss {format_score(state.losses.last)}")
-            if any_of(fabric, stop_asked()):
+            asks = fabric.world_size == 1 or state.step % ASK_EVERY == 0
+            if asks and any_of(fabric, stop_asked()):
                 raise StopRequested("stopped in pretraining; --resume begins it again")
     state.losses.read_all()
     predictor = inner_module(state.model)

@@ -61,20 +61,14 @@ def describe_data(
     return lines
 
 
-def describe_pretraining(
-    steps: int,
-    *,
-    learned: Sequence[StoredRecording],
-    seen: Sequence[StoredRecording],
-) -> str:
-    """Return a line on what pretraining sees beside the labelled recordings."""
-    known = {each.tracking_hash for each in learned}
-    more = sum(each.tracking_hash not in known for each in seen)
-    hours = sum(each.native_length / each.fps for each in seen) / 3600
+def describe_pretraining(steps: int, used: Sequence[StoredRecording]) -> str:
+    """Return a line on the recordings that a network is pretrained on."""
+    films = sum(not each.has_labels for each in used)
+    hours = sum(each.native_length / each.fps for each in used) / 3600
     return (
         f"✓ Pretraining: {count(steps, 'step')} on the poses of "
-        f"{count(len(seen), 'recording')} ({hours:.1f} h), {more} of them without "
-        "labels; none that is held out"
+        f"{count(len(used), 'recording')} ({hours:.1f} h), {films} of them without "
+        "labels; none is held out"
     )
 
 

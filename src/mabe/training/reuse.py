@@ -2,7 +2,8 @@
 
 A run starts from one member of the model of its own kind: networks from a network,
 trees from trees. Recordings that the model learned from are learned from and never
-held out, so that scores are of recordings that neither model saw.
+held out, so that scores are of recordings that neither model learned from. (Those whose
+poses alone were used, in pretraining, may be held out; it is said.)
 """
 
 import functools

@@ -13,7 +13,6 @@ from mabe.config import RunConfig, dump_config
 from mabe.errors import ConfigError
 from mabe.models.checkpoint import SUFFIX
 from mabe.models.networks import is_quick_in_bf16
-from mabe.models.span_predictor import SpanPredictor
 from mabe.runtime.console import muted, print_lines
 from mabe.runtime.devices import choose_device, describe_device
 from mabe.runtime.distributed import (
@@ -36,7 +35,7 @@ from mabe.training.objectives import (
     TrainingData,
     load_training_data,
 )
-from mabe.training.pretraining import pretrain, recordings_to_see
+from mabe.training.pretraining import pretrain, recordings_to_pretrain_on
 from mabe.training.progress import (
     describe_data,
     describe_group,
@@ -49,16 +48,19 @@ from mabe.training.resume import (
     check_same_data,
     config_as_begun,
     resume_state,
+    state_values,
 )
 from mabe.training.run_directory import (
     document,
     is_grown,
     lock_run,
+    save_state,
     set_aside,
     state_path,
     write_config,
 )
 from mabe.training.state import (
+    TrainingState,
     start_state,
     unwrapped,
 )
@@ -179,8 +181,7 @@ def _train(
     if config.is_grown:
         history = _grow(objective, config)
         return TrainedRun(config, objective, history)
-    pretrained = _pretrain(config, objective, fabric, resume=resume)
-    state = start_state(config, objective.task, fabric, objective, pretrained)
+    state = _start(config, objective, fabric, resume=resume)
     if objective.keep_features(unwrapped(state.model)):
         print_lines("Features: computed once, of whole recordings")
     elif objective.keep_poses_on(fabric.device):
@@ -210,25 +211,37 @@ def _train(
     return TrainedRun(config, objective, tuple(state.history))
 
 
-def _pretrain(
+def _start(
     config: RunConfig, objective: Objective, fabric: Fabric, *, resume: bool
-) -> SpanPredictor | None:
-    """Pretrain where the settings say so, unless the run has gone beyond that."""
-    if not config.is_pretrained:
-        return None
-    state = state_path(config.checkpoint_dir)
-    if resume and in_first_process(fabric, state.is_file):
-        return None
+) -> TrainingState:
+    """Return the state in which training begins, after pretraining if there is any.
+
+    A pretrained state is saved at once: it took a while. Where the run has saved one,
+    that will take its place.
+    """
+    place = state_path(config.checkpoint_dir)
+    has_state = resume and in_first_process(fabric, place.is_file)
+    if not config.is_pretrained or has_state:
+        return start_state(config, objective.task, fabric, objective)
     data = objective.data
-    seen = recordings_to_see(data)
+    used = recordings_to_pretrain_on(data)
     print_lines(
         describe_pretraining(
-            config.pretraining_steps,
-            learned=[data.store.recordings[i] for i in data.learned],
-            seen=[data.store.recordings[i] for i in seen],
+            config.pretraining_steps, [data.store.recordings[i] for i in used]
         )
     )
-    return pretrain(config, objective, fabric, seen)
+    state = start_state(
+        config,
+        objective.task,
+        fabric,
+        objective,
+        pretrain(config, objective, fabric, used),
+    )
+    in_first_process(
+        fabric,
+        lambda: save_state(config.checkpoint_dir, state_values(state, fabric), []),
+    )
+    return state
 
 
 def _print_data(

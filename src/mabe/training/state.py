@@ -77,7 +77,7 @@ def start_state(
         assert isinstance(started_from, NetworkModel)
         start_from(model, started_from)
     elif pretrained is not None:
-        pretrained.start(model)
+        pretrained.copy_into(model)
     elif objective:
         fit_scaling(model, objective, seed=config.seed)
     if config.freeze:

@@ -32,7 +32,7 @@ from mabe.training.learning_rate import learning_rate
 from mabe.training.objectives import (
     Objective,
 )
-from mabe.training.pretraining import recordings_to_see
+from mabe.training.pretraining import recordings_to_pretrain_on
 from mabe.training.progress import (
     epoch_bar,
     epoch_line,
@@ -51,11 +51,7 @@ from mabe.training.run_directory import (
 )
 from mabe.training.state import TrainingState, averaged_model
 from mabe.training.teacher import load_teacher
-from mabe.training.training_step import steps_in_epoch, train_epoch
-
-_ASK_EVERY = 8
-"""Steps after which the processes of a group agree on whether to stop."""
-
+from mabe.training.training_step import ASK_EVERY, steps_in_epoch, train_epoch
 
 Watcher = Callable[[Sequence[Epoch]], None]
 """Called with a run's history after each epoch."""
@@ -155,7 +151,7 @@ def _train_one_epoch(
         bar.set_postfix_str(
             f"loss {format_score(state.losses.last)}, best {best}{left}"
         )
-        if fabric.world_size == 1 or state.step % _ASK_EVERY == 0:
+        if fabric.world_size == 1 or state.step % ASK_EVERY == 0:
             keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
             keeper.save()
@@ -239,7 +235,7 @@ def save_epoch(
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     trained_on = joined_tracks(learned, old.trained_on if old else ())
     known = frozenset(trained_on)
-    poses_of = data.tracks(recordings_to_see(data)) if config.is_pretrained else ()
+    poses_of = recordings_to_pretrain_on(data) if config.is_pretrained else []
     earlier = (
         *(old.pretrained_on if old else ()),
         *(teacher.checkpoint.pretrained_on if teacher else ()),
@@ -255,7 +251,9 @@ def save_epoch(
             if track not in known
         ),
         pretrained_on=tuple(
-            track for track in joined_tracks(poses_of, earlier) if track not in known
+            track
+            for track in joined_tracks(data.tracks(poses_of), earlier)
+            if track not in known
         ),
         validation=epoch.scores.to_json(),
         contract=joined_contract(contract, member),

@@ -35,6 +35,9 @@ from mabe.training.out_of_memory import halve_micro_batch
 from mabe.training.state import TrainingState, inner_module
 from mabe.training.weight_average import update_average
 
+ASK_EVERY = 8
+"""Steps after which the processes of a group agree on whether to stop."""
+
 
 def take_step(
     state: TrainingState,

@@ -68,8 +68,8 @@ class TrainingData(ABC):
     def content(self, config: RunConfig) -> list[str]:
         """Return hashes of what a run depends on.
 
-        Those of poses and labels of all that is learned from and held out; with
-        pretraining also of the poses of all other recordings.
+        Those of poses, facts and labels of all that is learned from and held out; with
+        pretraining also of all other recordings.
         """
         recordings = self.store.recordings
         used = [*self.learned, *self.held_out]
@@ -77,7 +77,7 @@ class TrainingData(ABC):
         if not config.is_pretrained:
             return hashes
         others = sorted(set(range(len(recordings))) - set(used))
-        return [*hashes, *(recordings[index].tracking_hash for index in others)]
+        return [*hashes, *(recordings[index].content_hash for index in others)]
 
     @classmethod
     @abstractmethod
@@ -178,11 +178,6 @@ class Objective(ABC):
     def counted_frames(self) -> int:
         """Number of frames that count."""
         return self.sampler.counted_frames
-
-    @property
-    @abstractmethod
-    def pose_frames(self) -> int:
-        """Number of frames of all recordings, or views, whether they count or not."""
 
     def counted_in_window(self, length: int) -> float:
         """Return how many frames that count a window of a length has on average."""

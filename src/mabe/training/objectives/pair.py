@@ -189,12 +189,6 @@ class PairObjective(Objective):
             ],
         )
 
-    @property
-    def pose_frames(self) -> int:
-        """Number of frames of all views in which an action may occur."""
-        recordings = self.data.store.recordings
-        return sum(each.length * len(self.task.choices(each)) for each in recordings)
-
     def sample_poses(
         self, _model: NetworkModel, recordings: Sequence[int]
     ) -> PairSampler:

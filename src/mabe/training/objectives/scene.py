@@ -128,11 +128,6 @@ class SceneObjective(Objective):
             data.labelled, data.learned, length=config.sequence_length
         )
 
-    @property
-    def pose_frames(self) -> int:
-        """Number of frames of all recordings of the store."""
-        return sum(each.length for each in self.data.store.recordings)
-
     @cached_property
     def weights(self) -> list[float]:
         """The weight of each class in the loss."""

@@ -13,8 +13,10 @@ from mabe.config import RunConfig
 from mabe.data.pair_windows import SEATS
 from mabe.features.animal_order import center_scene, pack_animals
 from mabe.models.model import build_model
+from mabe.models.span_predictor import SpanPredictor
 from mabe.pair_task import PairTask
 from mabe.training.augmentation import Changes, augment
+from mabe.training.pretraining import HiddenFrames
 
 SENDING = ("tensor", "as_tensor", "new_tensor")
 KINDS = [
@@ -107,3 +109,23 @@ def test_a_gpu_sees_what_a_processor_sees(kind, monkeypatch):
     torch.testing.assert_close(
         model.extract_features(poses), here, rtol=1e-3, atol=1e-3, equal_nan=True
     )
+
+
+@pytest.mark.parametrize("task", ["scene", "pair"])
+def test_pretraining_reads_nothing_from_a_gpu(task):
+    model = model_of({"feature_set": "social", "task": task})
+    predictor = SpanPredictor(model).to("meta").eval()
+    view = (
+        (torch.zeros(B, dtype=torch.long), torch.zeros(B, dtype=torch.bool))
+        if task == "pair"
+        else ()
+    )
+    targets = HiddenFrames(
+        torch.zeros(B, T, dtype=torch.bool, device="meta"),
+        tuple(each.to("meta") for each in view),
+    )
+    features = torch.zeros(B, T, len(model.features.names), device="meta")
+    with Sending() as mode:
+        loss = targets.loss(predictor, features) / targets.total()
+    assert loss.device.type == "meta"
+    assert mode.seen == []

@@ -20,6 +20,7 @@ SHARED = {
     "batch_size": 4,
     "dropout": 0.0,
     "epochs": 2,
+    "pretraining_steps": 1,
     "precision": "32",  # whose rounding is too fine to tell one process from two
 }
 """Each of two processes sees four windows in a step."""

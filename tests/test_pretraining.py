@@ -20,7 +20,7 @@ from mabe.errors import ConfigError, DataError, StopRequested
 from mabe.experiments import auto_recipe
 from mabe.experiments.train_auto import train_recipe
 from mabe.experiments.train_from import with_source
-from mabe.models.checkpoint import load_checkpoint
+from mabe.models.checkpoint import load_checkpoint, plain_rules
 from mabe.models.model import build_model
 from mabe.models.reused_weights import is_head
 from mabe.models.span_predictor import SpanPredictor
@@ -552,3 +552,9 @@ def test_the_run_says_how_many_recordings_have_no_labels(data, tmp_path, capsys)
     printed = capsys.readouterr().out
     assert "5 steps on the poses of 8 recordings" in printed
     assert "4 of them without labels; none is held out" in printed
+
+
+def test_of_few_recordings_no_rules_are_tuned(recipe):
+    checkpoint = load_checkpoint(recipe)
+    assert checkpoint.rules == plain_rules(checkpoint.model.task)
+    assert not checkpoint.tuned_on

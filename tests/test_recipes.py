@@ -23,6 +23,7 @@ from mabe.config import RunConfig, build_config
 from mabe.data.prepare import load_store
 from mabe.errors import ConfigError, RunError, StopRequested
 from mabe.experiments import auto_recipe as recipes
+from mabe.experiments import train_auto
 from mabe.experiments.auto_recipe import guess_task
 from mabe.experiments.checklist import gather_facts
 from mabe.experiments.checklist.findings import Verdict
@@ -311,6 +312,7 @@ def run(fights, tmp_path_factory):
     root = tmp_path_factory.mktemp("recipe") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(recipes, "NETWORKS", 2)
+        patch.setattr(train_auto, "FEWEST_TO_TUNE", 4)
         return train_recipe(settings(fights, root), executor=HERE).run_dir
 
 

@@ -406,7 +406,7 @@ class RunConfig(
 
     @property
     def is_pretrained(self) -> bool:
-        """Whether the run sees poses without labels first, as only networks do."""
+        """Whether a network is pretrained; trees never are."""
         return self.pretraining_steps > 0 and not self.is_grown
 
     @property

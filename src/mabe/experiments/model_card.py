@@ -93,7 +93,7 @@ class ModelCard:
     trained_on: int
     """Number of tracks."""
     pretrained_on: int
-    """Number of further tracks, of which it saw the poses without labels."""
+    """Number of further tracks, used without labels in pretraining."""
     data: tuple[str, ...]
     """The folders' names, or URLs."""
     started_from: tuple[str, ...]

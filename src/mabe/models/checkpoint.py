@@ -78,7 +78,7 @@ class Provenance:
     distilled_from: str | None = None
     """Name and hash of the model that it imitates (`mabe distil`)."""
     pretrained_on: tuple[str, ...] = ()
-    """Content hashes of further tracks, of which it saw the poses without labels."""
+    """Content hashes of further tracks, used without labels in pretraining."""
     author: str | None = None
     licence: str | None = None
     cite: str | None = None
@@ -111,9 +111,9 @@ class Checkpoint:
 
     @property
     def pretrained_on(self) -> frozenset[str]:
-        """Content hashes of the tracks of which it saw the poses alone."""
-        seen = (m.provenance.pretrained_on for m in self.members)
-        return frozenset().union(*seen) - self.trained_on
+        """Content hashes of the tracks that were used in pretraining alone."""
+        used = (m.provenance.pretrained_on for m in self.members)
+        return frozenset().union(*used) - self.trained_on
 
     @property
     def weights(self) -> tuple[float, ...]:

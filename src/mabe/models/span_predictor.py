@@ -44,7 +44,7 @@ class SpanPredictor(nn.Module):
 
     @torch.no_grad()
     def copy_into(self, model: NetworkModel) -> None:
-        """Copy into a model all weights but those of the heads, and the scaling."""
+        """Copy scaling and weights into a model, but not those of the heads."""
         known = self.inputs.state_dict() | {
             f"network.{name}": value
             for name, value in self.network.state_dict().items()

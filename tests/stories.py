@@ -33,6 +33,17 @@ TINY_TREES = {
     "tree_learning_rate": 0.2,
 }
 """The same of trees."""
+GRU = {"model_type": "conv_gru", "feature_set": "social", "fps": 10.0, "gru_width": 16}
+"""A small network with the features of the automatic recipe."""
+STILL = {
+    "augment_shift_cm": 0.0,
+    "augment_noise_cm": 0.0,
+    "augment_scale": 0.0,
+    "augment_time_stretch": 0.0,
+    "augment_keypoint_dropout": 0.0,
+    "augment_animal_dropout": 0.0,
+}
+"""Poses as they are: features of whole recordings are computed once."""
 
 
 def write_fights(folder, *, videos=6, seconds=24, labelled=True):

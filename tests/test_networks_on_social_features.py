@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from chases import TINY_PAIRS, write_chases
-from stories import TINY, write_fights
+from stories import GRU, TINY, write_fights
 
 from mabe.config import build_config
 from mabe.errors import ConfigError
@@ -25,7 +25,6 @@ from mabe.training.objectives import load_training_data
 from mabe.training.run import train
 
 NAN = math.nan
-GRU = {"model_type": "conv_gru", "feature_set": "social", "fps": 10.0, "gru_width": 16}
 BODY_CM = {"nose": 4.0, "body_center": 0.0, "tail_base": -4.0}
 
 
@@ -166,8 +165,8 @@ def test_what_is_usual_is_kept_with_the_weights(run, fights):
 def test_in_use_a_gru_sees_longer_windows_than_it_learned_from(run, monkeypatch):
     model = load_checkpoint(run / "last.safetensors").model
     shown = []
-    real = model.logits
-    monkeypatch.setattr(model, "logits", lambda x: shown.append(x.shape[1]) or real(x))
+    real = model.forward
+    monkeypatch.setattr(model, "forward", lambda x: shown.append(x.shape[1]) or real(x))
     poses = scene((0.0, 0.0), (0.0, 8.0), frames=1000)[0].numpy()
     tracks = Tracks(1000, lambda start, stop: poses[start:stop])
 

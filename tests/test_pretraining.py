@@ -11,7 +11,7 @@ from chases import TINY_PAIRS, write_chases
 from hypothesis import given
 from hypothesis import strategies as st
 from kills import Killed
-from stories import TINY, TINY_TREES, write_fights
+from stories import GRU, STILL, TINY, TINY_TREES, write_fights
 
 from mabe.bouts import find_spans
 from mabe.cli.main import main
@@ -36,23 +36,11 @@ from mabe.training.pretraining import (
     recordings_to_pretrain_on,
 )
 
-GRU = {
-    "model_type": "conv_gru",
-    "feature_set": "social",
-    "fps": 10.0,
-    "gru_width": 16,
-    "augment_shift_cm": 0.0,
-    "augment_noise_cm": 0.0,
-    "augment_scale": 0.0,
-    "augment_time_stretch": 0.0,
-    "augment_keypoint_dropout": 0.0,
-    "augment_animal_dropout": 0.0,
-}
 TWO_CLASSES = {"classes": {"quiet": [], "attack": ["attack"]}}
 
 
 def settings(data, run_dir=None, **changes):
-    values = {**TINY, **GRU, **TWO_CLASSES, "epochs": 1, "steps_per_epoch": 4}
+    values = {**TINY, **GRU, **STILL, **TWO_CLASSES, "epochs": 1, "steps_per_epoch": 4}
     values |= {"pretraining_steps": 5, "data_dir": data}
     if run_dir:
         values["checkpoint_dir"] = run_dir
@@ -450,6 +438,7 @@ def recipe(tmp_path_factory):
         **TINY_TREES,
         **TWO_CLASSES,
         **GRU,
+        **STILL,
         **{"model_type": "auto", "data_dir": folder, "checkpoint_dir": root / "run"},
         **{"sequence_length": 64, "batch_size": 8, "steps_per_epoch": 4, "epochs": 1},
         **{"num_workers": 1, "device": "cpu", "pretraining_steps": 3},

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from stories import TINY, write_fights
+from stories import GRU, STILL, TINY, write_fights
 
 from mabe.config import build_config
 from mabe.data.clips import Clips
@@ -13,16 +13,6 @@ from mabe.inference.frame_probabilities import Tracks
 from mabe.models.model import build_model
 from mabe.training.objectives import load_training_data
 from mabe.training.recording_features import RecordingFeatures, are_fixed
-
-STILL = {
-    "augment_shift_cm": 0.0,
-    "augment_noise_cm": 0.0,
-    "augment_scale": 0.0,
-    "augment_time_stretch": 0.0,
-    "augment_keypoint_dropout": 0.0,
-    "augment_animal_dropout": 0.0,
-}
-GRU = {"model_type": "conv_gru", "feature_set": "social", "fps": 10.0, "gru_width": 16}
 
 
 @pytest.fixture(scope="module")

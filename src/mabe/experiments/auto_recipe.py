@@ -144,12 +144,13 @@ def choose_recipe(
         frames_of_step=windows * counted_in_window(length),
         fewest=fewest_steps,
     )
+    is_scene = config.task == TaskKind.SCENE
     has_few_labels = (
-        config.task == TaskKind.SCENE
+        is_scene
         and steps < USUAL_STEPS
         and pose_frames >= POSES_FOR_EACH_LABEL * counted_frames
     )
-    no_effect = NO_EFFECT_ON_SCENES if config.task == "scene" else ()
+    no_effect = NO_EFFECT_ON_SCENES if is_scene else ()
     trees = _under(given, {"model_type": "trees", "fps": config.fps})
     network = _under(
         given,

@@ -150,12 +150,11 @@ def _hint_at_unlabelled(data: TrainingData, *, is_pretrained: bool) -> list[str]
     if not unlabelled:
         return []
     films = count(unlabelled, "recording")
-    use = (
-        f"• Used in pretraining alone, as nobody labelled them: {films}"
-        if is_pretrained
-        else f"• Not learned from, as nobody labelled them: {films}"
-    )
-    return [f"{use}; mabe distil MODEL DATA trains one network on these, too"]
+    use = "Used in pretraining alone" if is_pretrained else "Not learned from"
+    return [
+        f"• {use}, as nobody labelled them: {films}; mabe distil MODEL DATA trains one "
+        "network on these, too"
+    ]
 
 
 def with_guessed_task(

@@ -227,27 +227,21 @@ class SceneModel(NetworkModel):
         *_view: Tensor,
     ) -> Float[Tensor, "b t i"]:
         """Return the network's input for poses, or for features computed before."""
-        return self._scaled(self.features_of(shown))
-
-    def logits(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t n"]:
-        """Return logits for features."""
-        return self.network(self._scaled(x_BTF))
+        x_BTF = self.features_of(shown)
+        dtype = self.network.head.weight.dtype
+        return apply_to_slices(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
 
     def forward(
         self, shown: Float[Tensor, "b t a k 2"] | Float[Tensor, "b t f"]
     ) -> Float[Tensor, "b t n"]:
         """Return logits for poses, or for features that were computed before."""
-        return self.logits(self.features_of(shown))
-
-    def _scaled(self, x_BTF: Float[Tensor, "b t f"]) -> Float[Tensor, "b t c"]:
-        dtype = self.network.head.weight.dtype
-        return apply_to_slices(lambda some: self.scaling(x_BTF[some]).to(dtype), x_BTF)
+        return self.network(self.channels(shown))
 
     def probabilities(
         self, inputs_BUI: Float[Tensor, "b u i"], context: Context
     ) -> Float[Tensor, "b u n"]:
         """Return the probability of each class; those not possible get 0."""
-        logits_BUN = self.logits(self.features.center_places(inputs_BUI)).float()
+        logits_BUN = self(self.features.center_places(inputs_BUI)).float()
         if context.possible_N is not None:
             logits_BUN = logits_BUN.masked_fill(~context.possible_N, -torch.inf)
         return logits_BUN.softmax(dim=-1)
@@ -319,40 +313,23 @@ class PairModel(NetworkModel):
     ) -> Float[Tensor, "b t i"]:
         """Return the network's input; `view` are `lab_B` and `is_self_B`."""
         lab_B, is_self_B = view
-        return self._channels_of_features(self.features_of(shown), lab_B, is_self_B)
-
-    def logits(
-        self,
-        x_BTF: Float[Tensor, "b t f"],
-        lab_B: Int[Tensor, " b"],
-        is_self_B: Bool[Tensor, " b"],
-    ) -> Float[Tensor, "b t n"]:
-        """Return logits for features."""
-        return self.network(self._channels_of_features(x_BTF, lab_B, is_self_B))
-
-    def _channels_of_features(
-        self,
-        x_BTF: Float[Tensor, "b t f"],
-        lab_B: Int[Tensor, " b"],
-        is_self_B: Bool[Tensor, " b"],
-    ) -> Float[Tensor, "b t c"]:
         if self.training:
             forget_B = torch.rand(len(lab_B), device=lab_B.device)
             forget_B = forget_B < self.config.lab_dropout
             lab_B = lab_B.masked_fill(forget_B, UNKNOWN_LAB)
-        x_BTC = self.scaling(x_BTF)
+        x_BTC = self.scaling(self.features_of(shown))
         view_BC = torch.cat([self.lab(lab_B), is_self_B[:, None]], dim=1)
         view_BTC = view_BC[:, None].expand(-1, x_BTC.shape[1], -1)
         return torch.cat([x_BTC, view_BTC.to(x_BTC.dtype)], dim=2)
 
     def forward(
         self,
-        poses_BTPK2: Float[Tensor, "b t p k c"],
+        shown: Float[Tensor, "b t p k c"] | Float[Tensor, "b t f"],
         lab_B: Int[Tensor, " b"],
         is_self_B: Bool[Tensor, " b"],
     ) -> Float[Tensor, "b t n"]:
-        """Return logits for poses."""
-        return self.logits(self.extract_features(poses_BTPK2), lab_B, is_self_B)
+        """Return logits for poses, or for features that were computed before."""
+        return self.network(self.channels(shown, lab_B, is_self_B))
 
     def probabilities(
         self, inputs_BUI: Float[Tensor, "b u i"], context: Context
@@ -363,7 +340,7 @@ class PairModel(NetworkModel):
         number = self.task.lab_number(context.lab)
         lab_B = torch.full((windows,), number, device=device)
         is_self_B = torch.full((windows,), context.is_self, device=device)
-        return self.logits(inputs_BUI, lab_B, is_self_B).float().sigmoid()
+        return self(inputs_BUI, lab_B, is_self_B).float().sigmoid()
 
 
 _MODELS: Mapping[type, Callable[[ModelConfig, Any], NetworkModel]] = {

@@ -40,8 +40,8 @@ from mabe.training.objectives.base import AnyBatch
 from mabe.training.seeds import initial_seed
 from mabe.training.state import fit_scaling, inner_module, state_of
 from mabe.training.training_step import (
-    ASK_EVERY,
     draw_and_take_step,
+    is_time_to_ask,
     settle_micro_batch,
 )
 
@@ -159,11 +159,12 @@ def recordings_to_pretrain_on(data: TrainingData) -> list[int]:
     recordings, by = data.store.recordings, data.config.split_by
     kept_out = {key for i in data.held_out for key in group_keys(recordings[i], by)}
     learned = [index for index in data.learned if recordings[index].length]
+    is_learned = set(data.learned)
     others = [
         index
         for index in np.random.default_rng(0).permutation(len(recordings)).tolist()
         if recordings[index].length
-        and index not in data.learned
+        and index not in is_learned
         and kept_out.isdisjoint(group_keys(recordings[index], by))
         and not (data.config.max_sequences and recordings[index].has_labels)
     ]
@@ -191,7 +192,6 @@ def pretrain(
         scheduler="cosine",
         epochs=1,
         warmup_epochs=WARM_UP_SHARE,
-        early_stopping_patience=0,
     )
     state = state_of(SpanPredictor(model), own, fabric)
     settle_micro_batch(state, spans, own, fabric)
@@ -211,7 +211,7 @@ def pretrain(
             )
             bar.update()
             bar.set_postfix_str(f"loss {format_score(state.losses.last)}")
-            asks = fabric.world_size == 1 or state.step % ASK_EVERY == 0
+            asks = is_time_to_ask(state.step, fabric)
             if asks and any_of(fabric, stop_asked()):
                 raise StopRequested("stopped in pretraining; --resume begins it again")
     state.losses.read_all()

@@ -167,9 +167,11 @@ def joined_contract(
     return InputContract.union([contract, old]) if old else contract
 
 
-def joined_tracks(own: Iterable[str], old: Iterable[str]) -> tuple[str, ...]:
-    """Return content hashes of tracks, each once."""
-    return tuple(sorted({*own, *old}))
+def joined_tracks(
+    own: Iterable[str], old: Iterable[str], *, without: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return content hashes of tracks, each once, but for those `without`."""
+    return tuple(sorted({*own, *old}.difference(without)))
 
 
 def name_of_source(config: RunConfig) -> str | None:

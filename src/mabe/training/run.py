@@ -221,26 +221,19 @@ def _start(
     """
     place = state_path(config.checkpoint_dir)
     has_state = resume and in_first_process(fabric, place.is_file)
-    if not config.is_pretrained or has_state:
-        return start_state(config, objective.task, fabric, objective)
-    data = objective.data
-    used = recordings_to_pretrain_on(data)
-    print_lines(
-        describe_pretraining(
-            config.pretraining_steps, [data.store.recordings[i] for i in used]
+    pretrained = None
+    if config.is_pretrained and not has_state:
+        data = objective.data
+        used = recordings_to_pretrain_on(data)
+        recordings = [data.store.recordings[index] for index in used]
+        print_lines(describe_pretraining(config.pretraining_steps, recordings))
+        pretrained = pretrain(config, objective, fabric, used)
+    state = start_state(config, objective.task, fabric, objective, pretrained)
+    if pretrained is not None:
+        in_first_process(
+            fabric,
+            lambda: save_state(config.checkpoint_dir, state_values(state, fabric), []),
         )
-    )
-    state = start_state(
-        config,
-        objective.task,
-        fabric,
-        objective,
-        pretrain(config, objective, fabric, used),
-    )
-    in_first_process(
-        fabric,
-        lambda: save_state(config.checkpoint_dir, state_values(state, fabric), []),
-    )
     return state
 
 

@@ -51,7 +51,7 @@ from mabe.training.run_directory import (
 )
 from mabe.training.state import TrainingState, averaged_model
 from mabe.training.teacher import load_teacher
-from mabe.training.training_step import ASK_EVERY, steps_in_epoch, train_epoch
+from mabe.training.training_step import is_time_to_ask, steps_in_epoch, train_epoch
 
 Watcher = Callable[[Sequence[Epoch]], None]
 """Called with a run's history after each epoch."""
@@ -151,7 +151,7 @@ def _train_one_epoch(
         bar.set_postfix_str(
             f"loss {format_score(state.losses.last)}, best {best}{left}"
         )
-        if fabric.world_size == 1 or state.step % ASK_EVERY == 0:
+        if is_time_to_ask(state.step, fabric):
             keeper.stop_if_asked()
         if time.monotonic() - saved_at > config.save_every_s:
             keeper.save()
@@ -234,7 +234,6 @@ def save_epoch(
     teacher = load_teacher(config) if config.teacher else None
     learned = joined_tracks(learned, teacher.known_tracks if teacher else ())
     trained_on = joined_tracks(learned, old.trained_on if old else ())
-    known = frozenset(trained_on)
     poses_of = recordings_to_pretrain_on(data) if config.is_pretrained else []
     earlier = (
         *(old.pretrained_on if old else ()),
@@ -245,16 +244,10 @@ def save_epoch(
         epoch=epoch.number,
         step=epoch.step,
         trained_on=trained_on,
-        validated_on=tuple(
-            track
-            for track in joined_tracks(held_out, old.validated_on if old else ())
-            if track not in known
+        validated_on=joined_tracks(
+            held_out, old.validated_on if old else (), without=trained_on
         ),
-        pretrained_on=tuple(
-            track
-            for track in joined_tracks(data.tracks(poses_of), earlier)
-            if track not in known
-        ),
+        pretrained_on=joined_tracks(data.tracks(poses_of), earlier, without=trained_on),
         validation=epoch.scores.to_json(),
         contract=joined_contract(contract, member),
         data_dir=full_path(config.data_dir),

@@ -35,8 +35,13 @@ from mabe.training.out_of_memory import halve_micro_batch
 from mabe.training.state import TrainingState, inner_module
 from mabe.training.weight_average import update_average
 
-ASK_EVERY = 8
+_ASK_EVERY = 8
 """Steps after which the processes of a group agree on whether to stop."""
+
+
+def is_time_to_ask(step: int, fabric: Fabric) -> bool:
+    """Return whether all processes agree on whether to stop, after a step."""
+    return fabric.world_size == 1 or step % _ASK_EVERY == 0
 
 
 def take_step(
